@@ -1,0 +1,110 @@
+"""What went wrong, told to a person: where, what was found, what would do.
+
+PipelineError              one or more problems and the exit code they mean
+├── SpecError          2   decidable from the text of the spec or the cluster file
+├── DataError          3   needs the data or its footers
+├── ResourceError      4   the machine or the cluster cannot do it
+├── RegistryError      5   the model registry: unknown model, failed verification
+├── StorageError       6   unknown run, cannot write
+├── NoTrialFinished    8   every trial of the search failed
+└── Interrupted      130   SIGINT or SIGTERM; the run can be resumed
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong, in the words of the contract's JSON: place, finding, remedy."""
+
+    found: str
+    fix: str = ""
+    file: str | None = None
+    line: int | None = None
+    key: str | None = None
+    stage: str | None = None
+    column: str | None = None
+    rows: int | None = None
+
+    def __str__(self) -> str:
+        file = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        column = f"column {self.column!r}" if self.column and repr(self.column) not in self.found else None
+        where = ": ".join(part for part in (file, self.stage, self.key, column) if part)
+        text = f"{where}: {self.found}" if where else self.found
+        return f"{text} {'' if text.endswith(('.', '?', '!')) else '· '}Fix: {self.fix}" if self.fix else text
+
+    def as_json(self) -> dict[str, Any]:
+        """The problem as the contract's JSON object; every key is present."""
+        return asdict(self)
+
+
+class PipelineError(Exception):
+    """One or more problems that a user can mend, and the exit code that they mean."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.answer: dict[str, Any] = {}  # what the verb's JSON answer says besides: the run, the job
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems,)
+
+
+class SpecError(PipelineError):
+    """The text of the spec or of the cluster file cannot be meant."""
+
+    exit_code = 2
+
+
+class DataError(PipelineError):
+    """The data, or its footers, do not fit the spec."""
+
+    exit_code = 3
+
+
+class ResourceError(PipelineError):
+    """The machine or the cluster cannot do what was asked."""
+
+    exit_code = 4
+
+
+class RegistryError(PipelineError):
+    """The model registry lacks the model, or does not answer, or a version failed its verification."""
+
+    exit_code = 5
+
+
+class StorageError(PipelineError):
+    """A run is unknown, or a file cannot be written."""
+
+    exit_code = 6
+
+
+class NoTrialFinished(PipelineError):
+    """Every trial of the search failed."""
+
+    exit_code = 8
+
+
+class Interrupted(PipelineError):
+    """A person or the system asked the run to stop; it can be resumed."""
+
+    exit_code = 130
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'? ` for the closest known word, or the empty string."""
+    match = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {match[0]!r}? " if match else ""
+
+
+def listed(values: Iterable[object], most: int = 5) -> str:
+    """Up to `most` values as one readable phrase, with the count of those left out."""
+    values = list(values)
+    shown = ", ".join(str(value) for value in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"

@@ -1,0 +1,87 @@
+"""What every model family says: its hyperparameters and their spaces, what its encoder must give, how it trains and how it scores."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline.blocks import EncodedBlock
+from ray_pipeline.choice import Choice
+from ray_pipeline.values import Matrix, Task
+
+Scorer = Callable[[Matrix], NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every fit of one run has in common."""
+
+    task: Task
+    num_classes: int
+    feature_types: tuple[str, ...]
+    threads: int
+    device: str = "cpu"
+    class_weight: tuple[float, ...] | None = None
+    """A factor on each row's weight, by its class."""
+
+
+class Fitting(ABC):
+    """A model in the making, that can be trained a little further and looked at in between."""
+
+    rounds: int = 0
+    """Rounds or epochs trained so far."""
+
+    @abstractmethod
+    def advance(self, rounds: int) -> None:
+        """Trains until `rounds` rounds in all are done."""
+
+    @abstractmethod
+    def scores(self) -> NDArray[np.floating[Any]]:
+        """Scores of the validation rows by the model as it is now: (n,) or (n, classes)."""
+
+    @abstractmethod
+    def save(self, path: Path, rounds: int) -> None:
+        """Writes the model as it was after `rounds` rounds, atomically; the bytes depend on nothing else."""
+
+
+class Model(Choice):
+    """One family: each field is a hyperparameter by the name of its library, a value or a space to search."""
+
+    needs: ClassVar[str]
+    """The encoder that feeds it: a file of `encoders/`."""
+    start: ClassVar[dict[str, Any]]
+    """The hyperparameters of trial 0, as far as they are searched."""
+    file: ClassVar[str]
+    """The model's file in a bundle."""
+    budget: ClassVar[str]
+    """The hyperparameter that says how many rounds or epochs there are."""
+    patience: ClassVar[str]
+    """The hyperparameter that says after how many rounds without a better score a trial ends."""
+
+    @classmethod
+    def warm_up(cls) -> None:
+        """Imports the family's library, in a worker process that does nothing else."""
+
+    @classmethod
+    def hold(cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]) -> Any:
+        """The data in the form the family trains on; held as long as `held_by` stays the same."""
+        raise NotImplementedError
+
+    @classmethod
+    def held_by(cls, params: dict[str, Any]) -> Any:
+        """Those hyperparameters that shape the held data: trials that agree in them share it."""
+        raise NotImplementedError
+
+    @classmethod
+    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int) -> Fitting:
+        """An untrained model with these hyperparameters."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Path) -> Scorer:
+        """What scores an encoded matrix (rows, columns): (rows,) or (rows, classes)."""
+        raise NotImplementedError

@@ -1,0 +1,110 @@
+"""The page: a training pipeline as its definition reads, one line a stage, each name on the left a frozen value that the next line reads."""
+
+from pathlib import Path
+
+from ray_pipeline.errors import SpecError
+from ray_pipeline.runtime.plan import lay_out, refuse_impossible
+from ray_pipeline.runtime.progress import Progress
+from ray_pipeline.runtime.run_folder import RunFolder
+from ray_pipeline.runtime.session import meanwhile, session, settle
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.stages import record
+from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
+from ray_pipeline.stages.champion import champion_of
+from ray_pipeline.stages.check import check, refuse
+from ray_pipeline.stages.encode import encode, fit_encoder
+from ray_pipeline.stages.evaluate import evaluate
+from ray_pipeline.stages.fit import fit
+from ray_pipeline.stages.judge import judge
+from ray_pipeline.stages.predict import latency_ms, predict, rescaled, size_mb
+from ray_pipeline.stages.profile import profile
+from ray_pipeline.stages.read import read
+from ray_pipeline.stages.register import Release, register, release_of
+from ray_pipeline.stages.search import job_of, search, warm_up
+from ray_pipeline.stages.split import split
+from ray_pipeline.tracking.registry import Registry
+
+
+def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None, folder: RunFolder | None = None, debug: bool = False) -> Release:
+    """A run of the whole pipeline: feature tables in, a gated, registered model out.
+
+    Args:
+        spec: what to train.
+        where: on what; unless said, this machine, with runs in `runs` beside the spec.
+        show: told of progress.
+        folder: an interrupted run to go on with; a new run unless given.
+        debug: lets Ray, Tune and MLflow chatter.
+
+    Raises:
+        PipelineError: one of its subclasses says whose fault it is; `exit_code` is the contract's.
+    """
+    where, show = where or Where(), show or Progress()
+    if later := spec.not_yet():
+        raise SpecError(later)
+    refuse_impossible(where, spec.search.trials)
+    settle(debug)
+    registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
+    folder = folder or RunFolder.create(Path(where.storage_folder(Path.cwd())), spec.name, spec.fingerprint)
+    record.begin(folder, spec, where)
+
+    with record.problems(folder, spec, show), meanwhile(warm_up), session(where, debug):
+        layout = lay_out(where, spec.search.trials)
+        show.stage("read")
+        table = read(spec, where)
+        record.same_data(folder, table)
+        table = split(table, spec)
+
+        show.stage("profile")
+        profiled = profile(table, spec)
+        findings = check(profiled, spec)
+        record.profiled(folder, table, profiled, findings)
+        refuse(findings, spec)
+        encoder = fit_encoder(profiled)
+
+        show.stage("encode")
+        encoded = encode(table, encoder, profiled, spec)
+        job = job_of(spec, profiled, encoder, layout)
+
+        show.stage("search")
+        leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)))
+        record.trials(folder, leaderboard)
+        raw = predict(leaderboard.scorer(), encoded, "validation", spec, profiled.classes)
+        leaderboard.check_reproduced(raw, spec)
+        calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=rates_agree(*profiled.label_rates("train"), *profiled.label_rates("validation")))
+        threshold = choose_threshold(rescaled(raw, calibrator), spec.evaluate.threshold)
+
+        show.stage("fit")
+        with meanwhile(registry.prepare) as registry_is_ready:
+            final = fit(spec, leaderboard, encoded, job, layout, folder)
+            registry_is_ready()
+        model = record.model(folder, spec, where, table, profiled, encoder, leaderboard, calibrator, threshold, final)
+
+        show.stage("evaluate")
+        test = predict(model.score_matrix, encoded, "test", spec, profiled.classes)
+        evaluation = evaluate(test, threshold, spec)
+        champion = champion_of(registry, test, spec, where)
+        judged = record.times_judged(folder, table, spec)
+        verdict = judge(spec.gates, evaluation, test, threshold, champion, latency_ms(model), size_mb(model), spec, times_judged=judged)
+        record.evaluated(folder, test, model, evaluation, verdict)
+
+        show.stage("register")
+        facts = record.manifest(folder, spec, layout, table, profiled, encoder, leaderboard, show.seconds)
+        version = register(registry, spec, folder, model, profiled, encoded, leaderboard, evaluation, verdict, table)
+        show.done("register")
+        release = release_of(folder, spec, leaderboard, evaluation, verdict, version, facts, show.seconds)
+        record.finished(folder, release, facts)
+    return release
+
+
+def resume(run_folder: RunFolder, *, show: Progress | None = None, debug: bool = False) -> Release:
+    """The run, gone on with after whatever interruption: finished trials are taken from its journal, the rest is done again.
+
+    Raises:
+        StorageError: the folder holds no journal to go on from.
+        DataError: the data changed since the run began.
+    """
+    if (release := run_folder.recorded("release")) and (run_folder.path / "manifest.json").is_file():
+        return Release(release)
+    spec, where = record.begun(run_folder)
+    return run(spec, where, show=show, folder=run_folder, debug=debug)

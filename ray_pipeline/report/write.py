@@ -1,0 +1,93 @@
+"""Puts the sections into the page and the page into the run folder. The page loads nothing, runs nothing and shows foreign text as text."""
+
+import base64
+import hashlib
+import os
+from functools import cache
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from ray_pipeline.report import measured, sections
+from ray_pipeline.report.run_files import RunFiles, number, section
+from ray_pipeline.report.wording import brief, clock, count, figure, interval, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def write_report(run_folder: Path) -> Path:
+    """The path of `report.html`, written anew from the run folder's plain files; the same files give the same bytes.
+
+    Files that are absent or broken (a run that is still going on, or was stopped) are said to be missing, section by section.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    target = run_folder / "report.html"
+    page = render(RunFiles.read(run_folder)).encode("utf-8")
+    draft = target.with_name(f".report.{os.getpid()}.html")
+    try:
+        with draft.open("wb") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def render(files: RunFiles) -> str:
+    """The page as text."""
+    template, style = _template()
+    metric = measured.headline(files)
+    return template.render(
+        style=Markup(style),
+        policy=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        name=files.spec.get("name") or files.run,
+        run=files.run,
+        task=files.spec.get("task") or "",
+        highlights=_highlights(files, metric),
+        verdict=sections.verdict(files),
+        read=sections.read(files),
+        findings=sections.findings(files),
+        search=sections.search(files, metric, measured.better(metric)),
+        metrics=measured.metrics(files),
+        drawn=measured.drawn(files),
+        slices=measured.slices(files, metric),
+        bias=measured.bias(files),
+        reproducibility=sections.reproducibility(files),
+    )
+
+
+@cache
+def _template() -> "tuple[Template, str]":
+    """The compiled page and its style."""
+    from jinja2 import Environment, StrictUndefined
+
+    here = package_files("ray_pipeline.report")
+    # `finalize` runs on every value before it is escaped: what cannot be seen is written out, passwords are blotted.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string((here / "page.html.j2").read_text("utf-8")), (here / "page.css").read_text("utf-8")
+
+
+def _highlights(files: RunFiles, metric: str) -> list[tuple[str, str, str]]:
+    """The few facts under the title, each as (name, figure, small print)."""
+    overall = next((row for row in files.evaluation if not row.get("slice") and row.get("metric") == metric), {})
+    seconds = sum(number(value) for value in section(files.manifest, "seconds").values() if number(value) > 0)
+    found = []
+    if overall:
+        value, low, high, rows = (number(overall.get(key)) for key in ("value", "low", "high", "rows"))
+        found += [(f"{metric} on test", figure(value), interval(low, high)), ("test rows", count(rows), "")]
+    if files.trials:
+        families = sorted({brief(row.get("family"), 30) for row in files.trials})
+        found.append(("trials", str(len(files.trials)), ", ".join(families[:3]) + ("…" if len(families) > 3 else "")))
+    if files.model.get("family"):
+        rounds = files.model.get("rounds")
+        found.append(("model", brief(files.model["family"], 40), f"{rounds} rounds" if isinstance(rounds, int) else ""))
+    if seconds:
+        found.append(("wall time", clock(seconds), ""))
+    return found

@@ -1,0 +1,244 @@
+"""What a person sees while a run works: one live view on a terminal, dated lines elsewhere, nothing when quiet.
+
+Everything goes to standard error. Counters may come from any thread and as often as they like; showing them never fails a run.
+"""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+STAGES = ("read", "split", "profile", "encode", "search", "fit", "predict", "evaluate", "judge", "register")
+LINE_EVERY_S = 2.0  # counters, where there is no terminal
+
+
+@dataclass
+class _Stage:
+    """One line of the view: where a stage stands."""
+
+    name: str
+    state: Literal["waiting", "running", "done", "stopped"] = "waiting"
+    started: float = 0.0
+    before: float = 0.0  # seconds of earlier visits
+    done: float = 0.0
+    total: float | None = None
+    counted: str = ""
+    left: str = ""
+    detail: str = ""
+
+    def seconds(self, now: float) -> float:
+        return self.before + (now - self.started if self.state == "running" else 0.0)
+
+
+@dataclass
+class Progress:
+    """The state of the view; `seconds` is how long each stage that ran has taken, in the order of their starts."""
+
+    quiet: bool = True
+    stages: Sequence[str] = STAGES
+    seconds: dict[str, float] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _lines: list[_Stage] = field(default_factory=list, repr=False)
+    _current: _Stage | None = field(default=None, repr=False)
+    _live: "Live | None" = field(default=None, repr=False)
+    _line_at: float = field(default=float("-inf"), repr=False)
+
+    def __post_init__(self) -> None:
+        self._lines = [_Stage(name) for name in self.stages]
+
+    def stage(self, name: str) -> None:
+        """Starts a stage and finishes the one before it; an unknown name is added below the others."""
+        with self._lock:
+            self._finish("done")
+            line = next((line for line in self._lines if line.name == name), None)
+            if line is None:
+                self._lines.append(line := _Stage(name))
+            line.state, line.started, self._current = "running", time.monotonic(), line
+            self.seconds.setdefault(name, 0.0)
+            self._line_at = float("-inf")
+        self._say(name, "started")
+
+    def done(self, name: str, detail: str = "") -> None:
+        """Ends a stage, with a few words on what came of it (`16 columns, 3 findings`)."""
+        with self._lock:
+            line = next((line for line in self._lines if line.name == name), None)
+            if line is not None:
+                line.detail = detail or line.detail
+            if line is not None and line is self._current:
+                self._finish("done")
+
+    def finished(self) -> dict[str, float]:
+        """Ends the stage at work, if there is one; the seconds of every stage so far."""
+        with self._lock:
+            self._finish("done")
+            return dict(self.seconds)
+
+    def rows(self, done: int, total: int | None = None) -> None:
+        """Rows that the current stage has seen so far, of `total` where it is known; the rate is shown beside them."""
+        with self._lock:
+            line = self._current
+            if line is None:
+                return
+            line.done, line.total = done, total
+            rate = done / max(line.seconds(time.monotonic()), 1e-3)
+            line.counted = f"{done:,}{f'/{total:,}' if total is not None else ''} rows, {rate:,.0f} rows/s"
+        self._count(line)
+
+    def trial(
+        self, done: int, total: int | None, best: float | None, metric: str, left_s: float | None = None, running: int | None = None
+    ) -> None:
+        """Where the search stands; `left_s`, the seconds still to go, is estimated from the trials so far where it is not given."""
+        with self._lock:
+            line = self._current
+            if line is None:
+                return
+            line.done, line.total = done, total
+            if left_s is None and done and total:
+                left_s = line.seconds(time.monotonic()) / done * max(total - done, 0)
+            parts = [f"{done}{f'/{total}' if total is not None else ''} trials"]
+            parts += [f"best {metric} {best:.4f}"] if best is not None else []
+            line.counted = ", ".join(parts)
+            line.left = (f", {running} running" if running else "") + (f", {_clock(left_s)} left" if left_s is not None and done != total else "")
+        self._count(line)
+
+    def note(self, text: str) -> None:
+        """One line to be remembered: above the live view, or dated like the others."""
+        with self._lock:
+            name = self._current.name if self._current else ""
+        self._say(name, text, above=True)
+
+    def _finish(self, state: Literal["done", "stopped"]) -> None:
+        line, now = self._current, time.monotonic()
+        if line is None:
+            return
+        self.seconds[line.name] = line.before = line.seconds(now)
+        line.state, line.left, self._current = state, "", None
+        words = "done in" if state == "done" else "stopped after"
+        self._say(line.name, _joined(line.detail, line.counted, f"{words} {_clock(line.before)}"))
+
+    def _count(self, line: _Stage) -> None:
+        """A counter's line, unless one was written a moment ago."""
+        with self._lock:
+            now = time.monotonic()
+            if self._live is not None or now - self._line_at < LINE_EVERY_S:
+                return
+            self._line_at = now
+            text = line.counted + line.left
+        self._say(line.name, text)
+
+    def _say(self, name: str, text: str, above: bool = False) -> None:
+        if self.quiet:
+            return
+        with contextlib.suppress(OSError, ValueError):  # a reader that went away must not end a run
+            if self._live is None:
+                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {_plain(name):<8} {_plain(text)}", file=sys.stderr, flush=True)
+            elif above:
+                from rich.text import Text
+
+                self._live.console.print(Text(_plain(text)))
+
+    def __rich__(self) -> "RenderableType":
+        return _view(self)
+
+
+@contextlib.contextmanager
+def progress(quiet: bool = False, stages: Sequence[str] = STAGES) -> Iterator[Progress]:
+    """The view for the time of a run; whatever ends the run, the terminal is as it was and the stage at work is marked."""
+    show = Progress(quiet=quiet, stages=tuple(stages))
+    try:
+        if not quiet and _is_terminal():
+            show._live = _live(show)
+            show._live.start(refresh=True)
+        yield show
+    except BaseException:
+        with show._lock:
+            show._finish("stopped")
+        raise
+    finally:
+        with show._lock:
+            show._finish("done")
+        if show._live is not None:
+            with contextlib.suppress(OSError, ValueError):
+                show._live.stop()
+            show._live = None
+
+
+def _is_terminal() -> bool:
+    from rich.console import Console
+
+    try:
+        return sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal
+    except ValueError:  # closed
+        return False
+
+
+def _live(show: Progress) -> "Live":
+    from rich.console import Console
+    from rich.live import Live
+
+    # What is printed to standard output goes above the view only where both are the same terminal, never from a pipe to the terminal.
+    return Live(show, console=Console(stderr=True), refresh_per_second=8, redirect_stdout=sys.stdout.isatty())
+
+
+def _view(show: Progress) -> "RenderableType":
+    """The stages, one line each: mark, name, counters, bar, seconds."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    marks = {"waiting": Text("·", "dim"), "done": Text("✓", "green"), "stopped": Text("✗", "red")}
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1, overflow="ellipsis", no_wrap=True)
+    grid.add_column(width=16)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.expand = True
+    with show._lock:
+        now = time.monotonic()
+        for line in show._lines:
+            bar: RenderableType = ""
+            mark: RenderableType = _spinner(line) if line.state == "running" else marks[line.state]
+            if line.state == "running" and line.total:
+                bar = ProgressBar(total=line.total, completed=min(line.done, line.total), width=16)
+            said = _joined(line.detail, line.counted + line.left)
+            style = "dim" if line.state == "waiting" else "bold" if line.state == "running" else ""
+            seconds = "" if line.state == "waiting" else _clock(line.seconds(now))
+            grid.add_row(mark, Text(_plain(line.name), style), Text(_plain(said)), bar, Text(seconds, "dim"))
+    return grid
+
+
+def _spinner(line: _Stage) -> "RenderableType":
+    from rich.text import Text
+
+    frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+    return Text(frames[int((time.monotonic() - line.started) * 10) % len(frames)], "cyan")
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _plain(text: str) -> str:
+    """Text without control characters: names come from data and must not drive the terminal."""
+    return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def _clock(seconds: float) -> str:
+    """`0.4 s`, `41 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,189 @@
+"""Parquet files, folders, hive partitions and globs, on a local disk or an object store."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from glob import has_magic
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from ray_pipeline.choice import Choice
+from ray_pipeline.errors import DataError, Problem, StorageError, listed
+from ray_pipeline.sources._base import Footers
+
+if TYPE_CHECKING:
+    import ray.data
+    from ray.data.expressions import Expr
+
+MAGIC = b"PAR1"
+SUFFIXES = (".parquet", ".pq", ".parq")
+
+
+class Parquet(Choice):
+    """A table in Parquet: `path` is a file, a folder, a glob or a URI."""
+
+    uri_schemes: ClassVar[tuple[str, ...]] = ("s3", "gs", "abfs", "file")
+
+    name: str
+    path: str
+
+    def footers(self) -> Footers:
+        """Files, schema, rows and bytes of all footers, each file checked to be whole Parquet with the columns of the first."""
+        fs, files = self._files()
+        with ThreadPoolExecutor(16) as pool:
+            metadata = list(pool.map(lambda info: self._footer(fs, info), files))
+        schemas = [m.schema.to_arrow_schema() for m in metadata]
+        self._same_columns([f.path for f in files], schemas)
+        fingerprint = hashlib.sha256(
+            json.dumps([[PurePosixPath(f.path).name, f.size, m.num_rows, _statistics(m)] for f, m in zip(files, metadata, strict=True)], default=str).encode()
+        )
+        schema = self._dataset(fs, files).schema
+        num_rows = sum(m.num_rows for m in metadata)
+        if num_rows == 0:
+            raise DataError(Problem(stage="read", file=self.path, rows=0, found=f"{self.name}: 0 rows in {len(files)} files", fix="name files that hold rows"))
+        return Footers(self.path, tuple(f.path for f in files), schema, num_rows, sum(f.size for f in files), fingerprint.hexdigest())
+
+    def rows(self, columns: Sequence[str], keep: "Expr | None") -> "ray.data.Dataset":
+        """The rows as a lazy dataset in file order, projection and filter pushed down to the scan."""
+        import ray.data
+
+        fs, files = self._files()
+        partitioning = ray.data.datasource.partitioning.Partitioning("hive", base_dir=self._root(fs))
+        dataset = ray.data.read_parquet([f.path for f in files], filesystem=fs, partitioning=partitioning)
+        if keep is not None:
+            dataset = dataset.filter(expr=keep)
+        return dataset.select_columns(list(columns))
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """The rows of a small table, whole, in file order."""
+        fs, files = self._files()
+        return self._dataset(fs, files).to_table(columns=list(columns))
+
+    def count(self, keep: pads.Expression) -> int:
+        """Rows for which `keep` is true, from statistics and the columns it names alone."""
+        return self._dataset(*self._files()).count_rows(filter=keep)  # type: ignore[no-any-return]
+
+    def _dataset(self, fs: pafs.FileSystem, files: Sequence[pafs.FileInfo]) -> pads.Dataset:
+        partitioning = pads.partitioning(flavor="hive")
+        return pads.dataset([f.path for f in files], filesystem=fs, format="parquet", partitioning=partitioning, partition_base_dir=self._root(fs))
+
+    def _filesystem(self) -> tuple[pafs.FileSystem, str]:
+        try:
+            return pafs.FileSystem.from_uri(self.path) if "://" in self.path else (pafs.LocalFileSystem(), self.path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StorageError(
+                Problem(stage="read", file=self.path, found=f"{self.name}: {error}", fix="check the URI and the credentials in the environment")
+            ) from None
+
+    def _root(self, fs: pafs.FileSystem) -> str:
+        path = self._filesystem()[1]
+        while has_magic(path):
+            path = str(PurePosixPath(path).parent)
+        return path if fs.get_file_info(path).type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
+
+    def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
+        fs, path = self._filesystem()
+        root = path
+        while has_magic(root):
+            root = str(PurePosixPath(root).parent)
+        at = fs.get_file_info(root)
+        if at.type == pafs.FileType.NotFound:
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=self.path,
+                    found=f"{self.name}: there is no such file or folder",
+                    fix="correct the path; it is relative to the spec's folder, or to `data:` of the cluster file",
+                )
+            )
+        if at.type == pafs.FileType.File:
+            return fs, [at]
+        found = [f for f in fs.get_file_info(pafs.FileSelector(root, recursive=True)) if f.type == pafs.FileType.File and not _hidden(f.path, root)]
+        wanted = (f for f in found if (_matches(f.path.split("/"), path.split("/")) if has_magic(path) else f.path.endswith(SUFFIXES)))
+        files = sorted(wanted, key=lambda f: f.path)
+        if not files:
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=self.path,
+                    found=f"{self.name}: no Parquet file here ({len(found)} other files)",
+                    fix="name a folder with *.parquet files, a file or a glob",
+                )
+            )
+        return fs, files
+
+    def _footer(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.FileMetaData:
+        def problem(found: str, fix: str) -> DataError:
+            return DataError(Problem(stage="read", file=info.path, found=f"{self.name}: {found}", fix=fix))
+
+        if info.size == 0:
+            raise problem("the file is empty (0 bytes)", "write it again")
+        try:
+            with fs.open_input_file(info.path) as file:
+                head = file.read(min(info.size, 12))
+                if not head.startswith(MAGIC):
+                    raise problem(f"not Parquet: it starts with {head!r}", "convert it, or name its kind")
+                file.seek(max(0, info.size - 4))
+                if file.read() != MAGIC:
+                    raise problem(f"the footer is missing: the file is cut at {info.size:,} bytes", "write it again")
+                return pq.read_metadata(file)
+        except PermissionError:
+            raise problem("permission denied", "grant read access") from None
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise problem(f"its footer cannot be read: {str(error).splitlines()[0]}", "write it again") from None
+
+    def _same_columns(self, files: Sequence[str], schemas: Sequence[pa.Schema]) -> None:
+        for file, schema in zip(files, schemas, strict=True):
+            twice = [name for name, count in Counter(schema.names).items() if count > 1]
+            if twice:
+                raise DataError(
+                    Problem(
+                        stage="read",
+                        file=file,
+                        column=twice[0],
+                        found=f"{self.name}: {twice[0]!r} appears twice",
+                        fix="write the file with one column of that name",
+                    )
+                )
+        for name in dict.fromkeys(name for schema in schemas for name in schema.names):
+            types = Counter(str(schema.field(name).type) if name in schema.names else "missing" for schema in schemas)
+            if len(types) > 1:
+                odd = types.most_common()[-1][0]
+                first = next(
+                    f for f, schema in zip(files, schemas, strict=True) if (str(schema.field(name).type) if name in schema.names else "missing") == odd
+                )
+                raise DataError(
+                    Problem(
+                        stage="read", file=first, column=name,
+                        found=f"{self.name}: column {name!r} is {listed(f'{kind} in {count} files' for kind, count in types.most_common())}",
+                        fix=f"write it as {types.most_common()[0][0]} in every file",
+                    )
+                )  # fmt: skip
+
+
+def _statistics(metadata: pq.FileMetaData) -> list[Any]:
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    columns = (group.column(j) for group in groups for j in range(group.num_columns))
+    return [[c.path_in_schema, c.total_compressed_size, *([s.min, s.max, s.null_count] if (s := c.statistics) and s.has_min_max else [])] for c in columns]
+
+
+def _matches(path: Sequence[str], glob: Sequence[str]) -> bool:
+    """Whether the glob names the file, `**` any number of folders, or else a folder of the Parquet file."""
+    if not glob:
+        return not path or path[-1].endswith(SUFFIXES)
+    if glob[0] == "**" and _matches(path, glob[1:]):
+        return True
+    rest = glob if glob[0] == "**" else glob[1:]
+    return bool(path) and (glob[0] == "**" or fnmatchcase(path[0], glob[0])) and _matches(path[1:], rest)
+
+
+def _hidden(path: str, root: str) -> bool:
+    return any(part.startswith((".", "_")) for part in PurePosixPath(path).relative_to(root).parts)

@@ -1,0 +1,116 @@
+"""The choices that a spec names by a word: the splitter (`split.by`) and the model families. Words of later versions are known, and unchecked."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, WithJsonSchema
+
+from ray_pipeline.choice import Choice, UnknownChoice, find, menu
+from ray_pipeline.errors import nearest
+from ray_pipeline.spec.messages import Told, refuse, told
+from ray_pipeline.splitters._base import Splitter
+
+LATER_MODELS = ("mlp", "ft_transformer", "linear")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+class Later(Choice):
+    """A family that this version knows by name only; its hyperparameters are kept as written."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    later: ClassVar[bool] = True
+
+
+def _splitter(written: object) -> object:
+    if not isinstance(written, Mapping):
+        return written
+    word = written.get("by")
+    if not isinstance(word, str):
+        problem = Told(
+            f"write which splitter: `by:` one of {', '.join(menu('splitters'))}" if word is None else f"expected a word, got {word!r}", "add `by: random`"
+        )
+        refuse([(("by",) if "by" in written else (), problem, written)])
+    try:
+        kind = find("splitters", str(word))
+    except UnknownChoice as error:
+        refuse([(("by",), Told(str(error), _write(str(word), menu("splitters"))), word)])
+    try:
+        return kind.model_validate(written)
+    except ValidationError as error:
+        refuse([(one["loc"], told(one, kind), one["input"]) for one in error.errors()])
+
+
+def _families(written: object) -> object:
+    """Every way to write `model:` as a mapping of families to their hyperparameters."""
+    if isinstance(written, str):
+        asked: dict[Any, Any] = {written: {}}
+    elif isinstance(written, Mapping):
+        asked = dict(written)
+    elif isinstance(written, Sequence):
+        wrong = next((one for one in written if not isinstance(one, str)), None)
+        if wrong is not None:
+            raise ValueError(f"expected a list of words, got {wrong!r} in it; write families with values as a mapping")
+        if len(set(written)) < len(written):
+            raise ValueError(f"{next(one for one in written if written.count(one) > 1)!r} is listed twice")
+        asked = {word: {} for word in written}
+    else:
+        raise ValueError(f"expected the name of a model, a list of names, or a mapping, got {written!r}")
+    if not asked:
+        raise ValueError(f"no model is named; known: {', '.join((*menu('models'), *LATER_MODELS))}")
+    families: dict[str, Choice] = {}
+    wrongs: list[tuple[tuple[int | str, ...], Told, object]] = []
+    for word, values in asked.items():
+        try:
+            families[word] = _model(word, {} if values is None else values)
+        except ValidationError as error:
+            wrongs += [((word, *one["loc"]), told(one, find("models", word)), one["input"]) for one in error.errors()]
+        except UnknownChoice as error:
+            wrongs.append(((word,), Told(str(error), _write(word, (*menu("models"), *LATER_MODELS))), word))
+        except ValueError as error:
+            wrongs.append(((word,), Told(str(error), "write `name: value` pairs below it"), values))
+    if wrongs:
+        refuse(wrongs)
+    return families
+
+
+def _model(word: str, values: object) -> Choice:
+    if isinstance(values, Choice):
+        return values
+    if not isinstance(values, Mapping):
+        raise ValueError(f"expected a mapping of hyperparameters, got {values!r}")
+    if word in LATER_MODELS or _DOTTED.fullmatch(word):
+        return Later.model_validate(values)
+    known = (*menu("models"), *(later for later in LATER_MODELS if later not in menu("models")))
+    if word not in menu("models"):
+        raise UnknownChoice(f"there is no model {word!r}; {nearest(word, known)}Known: {', '.join(known)}")
+    return find("models", word).model_validate(values)  # type: ignore[no-any-return]
+
+
+def _write(word: str, known: Sequence[str]) -> str:
+    near = nearest(word, known).removeprefix("did you mean ").removesuffix("? ")
+    return f"write {near}" if near else "write one of these"
+
+
+def split_schema() -> dict[str, Any]:
+    """The JSON schema of `split:`."""
+    return {"oneOf": [find("splitters", word).model_json_schema() for word in menu("splitters")]}
+
+
+def model_schema() -> dict[str, Any]:
+    """The JSON schema of `model:`."""
+    words = [*menu("models"), *(later for later in LATER_MODELS if later not in menu("models"))]
+    families = {word: find("models", word).model_json_schema() if word in menu("models") else {"type": "object"} for word in words}
+    mapping = {"type": "object", "properties": families, "minProperties": 1}
+    return {
+        "anyOf": [
+            {"type": "string", "examples": words},
+            {"type": "array", "items": {"type": "string", "examples": words}, "minItems": 1, "uniqueItems": True},
+            mapping,
+        ]
+    }
+
+
+# SerializeAsAny, or a dump would silently drop the choice's own fields and two different specs would share a fingerprint.
+Split = Annotated[SerializeAsAny[Splitter], BeforeValidator(_splitter), WithJsonSchema({"type": "object"})]
+Models = Annotated[dict[str, SerializeAsAny[Choice]], BeforeValidator(_families), WithJsonSchema({})]

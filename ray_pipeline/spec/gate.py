@@ -1,0 +1,180 @@
+"""One line of the scorecard: `[point] METRIC [gap | ratio | worst by COLS] OP (NUMBER | champion [+ | - | * NUMBER])`.
+
+COLS are column names separated by commas (odd names in backticks). Only parsing and what the text alone decides; `stages/judge.py` judges.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from ray_pipeline.choice import find, menu
+from ray_pipeline.errors import listed, nearest
+
+Reduction = Literal["gap", "ratio", "worst"]
+Operator = Literal[">=", "<=", ">", "<"]
+COSTS = ("latency_ms", "size_mb")  # measured on the bundle, not on the predictions: points without an interval
+FORM = "[point] METRIC [gap | ratio | worst by COLUMNS] >=|<=|>|< (NUMBER | champion [+|-|* NUMBER])"
+
+_OPERATOR = re.compile(r"(`[^`]*`)|(>=|<=|=>|=<|==|!=|≥|≤|=|>|<)")
+_LEFT = re.compile(r"(?:(?P<point>point)\s+)?(?P<metric>\S+)(?:\s+(?P<reduction>\S+))?(?:\s+by\s+(?P<by>.+))?")
+_CHAMPION = re.compile(r"champion\s*(?:(?P<sign>[-+*])\s*(?P<number>\S+))?")
+_COLUMN = re.compile(r"\s*(?:`([^`]+)`|([^\s`,]+))\s*")
+_MENDED = {"=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "=": ">= or <=", "==": ">= or <=", "!=": ">= or <="}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A claim about the model that must hold on the test part before it is registered.
+
+    `number` is set where the right side is a number, else `champion` is: (None, 0.0) for the bare word, or a sign out of `+ - *` and its number.
+    """
+
+    text: str
+    point: bool
+    metric: str
+    reduction: Reduction | None
+    by: tuple[str, ...]
+    op: Operator
+    number: float | None = None
+    champion: tuple[str | None, float] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Gate":
+        """The gate that the text means.
+
+        Raises:
+            ValueError: it means none; the message says why and what would do.
+
+        >>> Gate.parse("auc worst by origin, carrier >= champion - 0.005").by
+        ('origin', 'carrier')
+        """
+        text = " ".join(str(text).split())
+        left, op, right = _sides(text)
+        match = _LEFT.fullmatch(left)
+        if match is None:
+            raise ValueError(f"{text!r} is not a gate; write {FORM}")
+        metric, reduction, by = match["metric"], match["reduction"], match["by"]
+        known = (*menu("metrics"), *COSTS)
+        if metric not in known:
+            raise ValueError(f"there is no metric {metric!r}; {nearest(metric, known)}Known: {', '.join(known)}")
+        if reduction not in (None, "gap", "ratio", "worst"):
+            raise ValueError(f"{reduction!r} in {text!r} is not a reduction; {nearest(str(reduction), ('gap', 'ratio', 'worst'))}Known: gap, ratio, worst")
+        if reduction and not by:
+            raise ValueError(f"{text!r} does not say over which groups; write `{metric} {reduction} by COLUMN {op} …`")
+        if by and not reduction:
+            raise ValueError(f"{text!r} does not say what of the groups; write `{metric} worst by {by} {op} …` (or gap, or ratio)")
+        if metric in COSTS and reduction:
+            raise ValueError(f"{metric} belongs to the model, not to its rows; `{reduction} by` cannot apply")
+        number, champion = _right(text, right)
+        return cls(text, match["point"] is not None, metric, cast(Reduction | None, reduction), _columns(text, by or ""), op, number, champion)
+
+    @property
+    def lower(self) -> bool:
+        """Whether the quantity must not be lower than the right side (`>=`, `>`), so that its lower bound is judged."""
+        return self.op in (">=", ">")
+
+    def holds(self, left: float, right: float) -> bool:
+        """Whether `left OP right` is true; not of anything that is not a number."""
+        return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.op]
+
+
+def misfits(gates: Sequence[Gate], task: str, partitions: Iterable[Sequence[str]]) -> list[tuple[int, str]]:
+    """What in the gates does not fit the rest of the spec: (position of the gate, message).
+
+    Args:
+        gates: all gates of the spec.
+        task: binary, multiclass or regression.
+        partitions: the columns of every slice and of every bias group; a crossing has several, in any order.
+    """
+    known = {frozenset(columns): tuple(columns) for columns in partitions}
+    found: list[tuple[int, str]] = []
+    for place, gate in enumerate(gates):
+        if gate.by and frozenset(gate.by) not in known:
+            written = ", ".join(gate.by)
+            names = [", ".join(columns) for columns in known.values()]
+            offer = f"{nearest(written, names)}Known: {listed(names)}" if names else "there are none"
+            found.append((place, f"{written!r} in {gate.text!r} is neither a slice nor a bias group; add it to evaluate.slices or bias.groups; {offer}"))
+        if gate.metric in COSTS:
+            continue
+        metric = find("metrics", gate.metric)
+        if task not in metric.tasks:
+            fitting = [word for word in menu("metrics") if task in find("metrics", word).tasks]
+            found.append((place, f"{gate.metric!r} is not a {task} metric; one of {', '.join(fitting)}"))
+        elif gate.reduction == "worst" and not metric.objective:
+            found.append((place, f"{gate.metric!r} has no better or worse; gate its gap or its ratio"))
+        elif not _possible(gate, metric.range):
+            low, high = _range(gate, metric.range)
+            found.append((place, f"{gate.text!r} can never hold: {gate.metric} {gate.reduction or ''} lies in [{low:g}, {high:g}]".replace("  ", " ")))
+    return found + _contradictions(gates)
+
+
+def _contradictions(gates: Sequence[Gate]) -> list[tuple[int, str]]:
+    found = []
+    for place, gate in enumerate(gates):
+        for other in gates[:place]:
+            same = (gate.metric, gate.reduction, frozenset(gate.by)) == (other.metric, other.reduction, frozenset(other.by))
+            if not same or gate.number is None or other.number is None or gate.lower == other.lower:
+                continue
+            floor, ceiling = (gate, other) if gate.lower else (other, gate)
+            low, high = cast(float, floor.number), cast(float, ceiling.number)
+            if not (ceiling.holds(low, high) and floor.holds(high, low)):
+                found.append((place, f"{gate.text!r} contradicts {other.text!r}: no model can pass both"))
+    return found
+
+
+def _range(gate: Gate, of_metric: tuple[float, float]) -> tuple[float, float]:
+    if gate.reduction == "gap":
+        return 0.0, of_metric[1] - of_metric[0]
+    return (0.0, 1.0) if gate.reduction == "ratio" else of_metric
+
+
+def _possible(gate: Gate, of_metric: tuple[float, float]) -> bool:
+    if gate.number is None:
+        return True
+    low, high = _range(gate, of_metric)
+    return gate.holds(high if gate.lower else low, gate.number)
+
+
+def _sides(text: str) -> tuple[str, Operator, str]:
+    operators = [match for match in _OPERATOR.finditer(text) if match[2]]
+    if not operators:
+        raise ValueError(f"{text!r} compares nothing; write {FORM}")
+    if len(operators) > 1:
+        raise ValueError(f"{text!r} compares twice; write one gate for each comparison")
+    op = operators[0][2]
+    if op in _MENDED:
+        raise ValueError(f"{op!r} in {text!r} is not a comparison of gates; write {_MENDED[op]}")
+    return text[: operators[0].start()].strip(), cast(Operator, op), text[operators[0].end() :].strip()
+
+
+def _right(text: str, right: str) -> tuple[float | None, tuple[str | None, float] | None]:
+    match = _CHAMPION.fullmatch(right)
+    if match:
+        return None, (match["sign"], _number(text, match["number"]) if match["sign"] else 0.0)
+    return _number(text, right), None
+
+
+def _number(text: str, written: str) -> float:
+    try:
+        number = float(written)
+    except ValueError:
+        hint = "did you mean 'champion'? " if nearest(written.split(" ")[0], ["champion"]) else ""
+        raise ValueError(f"{written!r} in {text!r} is not a number; {hint}the right side is NUMBER or champion [+|-|* NUMBER]") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{written!r} in {text!r} is not finite")
+    return number
+
+
+def _columns(text: str, written: str) -> tuple[str, ...]:
+    names, place = [], 0
+    while written and place <= len(written):
+        match = _COLUMN.match(written, place)
+        if match is None or written[match.end() : match.end() + 1] not in ("", ","):
+            raise ValueError(f"{written!r} in {text!r} is not a list of columns; separate them with commas, odd names in backticks")
+        names.append(match[1] or match[2])
+        place = match.end() + 1
+    if len(set(names)) < len(names):
+        raise ValueError(f"{written!r} in {text!r} names a column twice")
+    return tuple(names)

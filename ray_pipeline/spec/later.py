@@ -1,0 +1,29 @@
+"""What the language already says and this version cannot do yet."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ray_pipeline.choice import menu
+from ray_pipeline.spec.choices import Later
+from ray_pipeline.spec.text import Place
+
+if TYPE_CHECKING:
+    from ray_pipeline.spec.spec import Spec
+
+
+def later(spec: "Spec") -> Iterator[tuple[Place, str, str]]:
+    """Place, what was asked for, what to write today."""
+    for name, table in spec.features.all.items():
+        if table.kind != "parquet":
+            yield ("features", name, "kind"), f"the source {table.kind!r}", "write the table as Parquet"
+    families = [word for word, model in spec.model.items() if isinstance(model, Later)]
+    for word in families:
+        yield ("model", word), f"the model {word!r}", f"known today: {', '.join(menu('models'))}"
+    if len(spec.model) > 1 and not families:
+        yield ("model",), f"a search over {len(spec.model)} families", "name one family"
+    for name in spec.encode:
+        yield ("encode", name), "a column's own encoding", "remove it; every column is encoded as its family needs"
+    if spec.search.warm_start is not None:
+        yield ("search", "warm_start"), "a warm start", "remove it"
+    if spec.explain.rows:
+        yield ("explain", "rows"), "an explanation of the model", "remove it"

@@ -1,0 +1,24 @@
+"""Plain values as YAML that `text.py` reads back as the same values, in the order given."""
+
+import re
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+_PLAIN = re.compile(r"[A-Za-z_./][\w./<>=()+*' -]*[\w./)']|[A-Za-z_]|\d+[smhdw]")
+
+
+def render(data: Mapping[str, Any]) -> str:
+    """The YAML text; what is not plainly text to every reader stands in quotes."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
+
+    class Careful(SafeRepresenter):  # type: ignore[misc]
+        """The emitter leaves `?0` in a list without quotes, and then reads a mapping."""
+
+    Careful.add_representer(str, lambda this, text: this.represent_scalar("tag:yaml.org,2002:str", text, style=None if _PLAIN.fullmatch(text) else "'"))
+    yaml, out = YAML(typ="safe", pure=True), StringIO()
+    yaml.Representer = Careful
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = None, 120, False
+    yaml.dump(data, out)
+    return out.getvalue()

@@ -1,0 +1,174 @@
+"""What only several keys together decide: metrics against the task, columns against their roles, times, cuts, gates."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from ray_pipeline.choice import find, menu
+from ray_pipeline.duration import write_duration
+from ray_pipeline.errors import nearest
+from ray_pipeline.slices._base import clash
+from ray_pipeline.spec.gate import misfits
+from ray_pipeline.spec.sections import Maximize
+from ray_pipeline.spec.text import Place
+from ray_pipeline.splitters.time import Time
+
+if TYPE_CHECKING:
+    from ray_pipeline.spec.spec import Spec
+
+Finding = tuple[Place, str, str]
+"""Place, what was found, what would do."""
+
+
+def findings(spec: "Spec") -> Iterator[Finding]:
+    """Everything in the spec that its keys forbid each other."""
+    yield from _metrics(spec)
+    yield from _roles(spec)
+    yield from _times(spec)
+    yield from _split(spec)
+    yield from _task(spec)
+    for place, found in misfits(spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]):
+        yield ("gates", place), found, "correct the gate"
+    if why := clash((*spec.evaluate.slices, *spec.bias.groups)):
+        yield ("evaluate", "slices"), why, "drop one of them"
+
+
+def _metrics(spec: "Spec") -> Iterator[Finding]:
+    named: list[tuple[Place, str]] = [(("search", "metric"), spec.search.metric)]
+    named += [(("evaluate", "metrics", place), word) for place, word in enumerate(spec.evaluate.metrics)]
+    named += [(("bias", "measures", place), word) for place, word in enumerate(spec.bias.measures)]
+    if isinstance(spec.evaluate.threshold, Maximize):
+        named.append((("evaluate", "threshold", "maximize"), spec.evaluate.threshold.maximize))
+    for place, word in named:
+        if word not in menu("metrics"):
+            near = nearest(word, menu("metrics"))
+            yield place, f"there is no metric {word!r}; {near}Known: {', '.join(menu('metrics'))}", "write one of these"
+            continue
+        metric = find("metrics", word)
+        fitting = ", ".join(other for other in menu("metrics") if spec.task in find("metrics", other).tasks)
+        if spec.task not in metric.tasks:
+            yield place, f"{word!r} is not a {spec.task} metric; one of {fitting}", "take one of these"
+        elif place[-1] == "maximize" and not (metric.decides and metric.objective):
+            deciding = ", ".join(other for other in menu("metrics") if find("metrics", other).decides and find("metrics", other).objective)
+            yield place, f"{word!r} does not depend on the threshold or has no best; one of {deciding}", "take one of these"
+        elif place == ("search", "metric") and not metric.objective:
+            yield place, f"{word!r} has no better or worse, so nothing can be searched by it", "take another metric"
+
+
+def _roles(spec: "Spec") -> Iterator[Finding]:
+    labels = spec.features.labels
+    label = spec.label_expression
+    tables = spec.features.tables
+    for name in label.columns:
+        if "." in name and name.partition(".")[0] in tables:
+            yield (
+                ("features", "labels", "label"),
+                f"{name!r} is a column of a feature table; a label comes from the label table",
+                "name a column of features.labels",
+            )
+    # One column, one role: the label's own columns may serve nowhere else.
+    taken: dict[str, str] = dict.fromkeys(label.columns, "the label")
+    for role, served in (("key", labels.key), ("time", labels.time), ("weight", labels.weight)):
+        if served is None:
+            continue
+        if served in taken:
+            yield ("features", "labels", role), f"{served!r} is both features.labels.{role} and {taken[served]}", "give each role a column of its own"
+        taken.setdefault(served, f"features.labels.{role}")
+    column = getattr(spec.split, "column", None)
+    if column and column in taken:
+        yield ("split", "column"), f"{column!r} is both split.column and {taken[column]}", "give each role a column of its own"
+    elif column:
+        taken[column] = "split.column"
+    for place, name in enumerate(labels.slice_only):
+        if name in label.columns:
+            yield ("features", "labels", "slice_only", place), f"{name!r} is both slice_only and the label", "a slice by the label says nothing; remove it"
+        taken.setdefault(name, "slice_only")
+    for place, name in enumerate(labels.columns or ()):
+        if name in taken:
+            yield ("features", "labels", "columns", place), f"{name!r} is both a feature (columns[{place}]) and {taken[name]}", "remove it from one of them"
+    for word, table in tables.items():
+        for role, moment in (("time", table.time), ("known_at", table.known_at)):
+            if moment and moment in (table.columns or ()):
+                place = (table.columns or ()).index(moment)
+                yield (
+                    ("features", word, "columns", place),
+                    f"{moment!r} is both a feature (columns[{place}]) and features.{word}.{role}",
+                    "remove it from one of them",
+                )
+    for name in spec.encode:
+        listed = labels.columns if "." not in name else None
+        if listed is not None and not tables and not any(fnmatchcase(name, one) for one in listed):
+            yield ("encode", name), f"{name!r} is no feature; {nearest(name, listed)}Known: {', '.join(listed)}", "name a column of features.labels.columns"
+
+
+def _times(spec: "Spec") -> Iterator[Finding]:
+    labels, select = spec.features.labels, spec.select
+    give = "name the moment of prediction: `features.labels.time: COLUMN`"
+    for name, table in spec.features.tables.items():
+        if table.time and not labels.time:
+            yield ("features", name, "time"), f"{name} is joined as of features.labels.time, which is not given", give
+        for role in ("known_at", "max_age"):
+            if getattr(table, role) is not None and not table.time:
+                yield ("features", name, role), f"{role} needs features.{name}.time, which is not given", f"add `time:` to {name}, or remove {role}"
+        if table.known_at and table.known_at == table.time:
+            yield ("features", name, "known_at"), f"{table.known_at!r} is both time and known_at", "leave known_at out where a row is known at its time"
+    for key, moment in (("from", select.from_), ("to", select.to)):
+        if moment is not None and not labels.time:
+            yield ("select", key), f"select.{key} is on features.labels.time, which is not given", give
+    if select.from_ and select.to and select.from_ >= select.to:
+        yield ("select", "to"), f"to ({_day(select.to)}) must be after from ({_day(select.from_)})", "correct one of them"
+    if isinstance(spec.split, Time) and not labels.time:
+        yield ("split", "by"), "a time split needs features.labels.time, which is not given", give
+
+
+def _split(spec: "Spec") -> Iterator[Finding]:
+    split, select = spec.split, spec.select
+    if isinstance(split, Time):
+        backwards = select.from_ and select.to and select.from_ >= select.to
+        for key, cut in (("validation", split.validation), ("test", split.test)):
+            if not backwards and select.from_ and cut <= select.from_:
+                yield (
+                    ("split", key),
+                    f"the cut {_day(cut)} is not after select.from ({_day(select.from_)}), so that the part before it is empty",
+                    "move the cut into the range",
+                )
+            if not backwards and select.to and cut >= select.to:
+                yield (
+                    ("split", key),
+                    f"the cut {_day(cut)} is not before select.to ({_day(select.to)}), so that the part after it is empty",
+                    "move the cut into the range",
+                )
+        if split.gap >= split.test - split.validation:
+            yield (
+                ("split", "gap"),
+                f"the gap of {write_duration(split.gap)} swallows validation, which lasts {write_duration(split.test - split.validation)}",
+                "shorten the gap",
+            )
+    elif split.by == "random":
+        shares = float(getattr(split, "validation", 0)) + float(getattr(split, "test", 0))
+        if shares >= 1:
+            yield ("split", "validation"), f"validation and test sum to {shares:g}, which leaves nothing to train on", "make them sum to less than 1"
+        if getattr(split, "stratify", False) and spec.task == "regression":
+            yield ("split", "stratify"), "stratify needs classes, but the task is regression", "remove it"
+
+
+def _task(spec: "Spec") -> Iterator[Finding]:
+    applies: list[tuple[Place, bool, str, Callable[[str], bool]]] = [
+        (("evaluate", "threshold"), spec.evaluate.threshold is not None, "a threshold decides between two classes", lambda task: task == "binary"),
+        (("evaluate", "calibrate"), spec.evaluate.calibrate not in ("none", "auto"), "calibration is of probabilities", lambda task: task != "regression"),
+        (("fit", "class_weight"), spec.fit.class_weight is not None, "class weights need classes", lambda task: task != "regression"),
+    ]
+    for place, given, why, fits in applies:
+        if given and not fits(spec.task):
+            yield place, f"{why}, but the task is {spec.task}", "remove it, or change the task"
+    if spec.label_expression.is_truth and spec.task != "binary":
+        yield (
+            ("task",),
+            f"the label {spec.features.labels.label!r} is true or false, but the task is {spec.task}",
+            "write `task: binary`, or a label with more values",
+        )
+
+
+def _day(moment: datetime) -> str:
+    return str(moment).removesuffix(" 00:00:00")

@@ -1,0 +1,214 @@
+"""The sections of the spec: what each key takes, and its default. What only several keys together decide stands in `rules.py`."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from ray_pipeline.duration import Duration, parse_duration, write_duration
+from ray_pipeline.errors import nearest
+from ray_pipeline.slices._base import Slice
+from ray_pipeline.spec.messages import Told, refuse
+from ray_pipeline.spec.words import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole
+from ray_pipeline.splitters.time import Moment
+
+SOURCES = ("parquet", "csv", "delta", "iceberg", "feast")
+LEAST_TRIALS, MOST_TRIALS = 1, 100_000
+
+
+def _seconds(written: object) -> float:
+    if isinstance(written, int | float) and not isinstance(written, bool):
+        seconds = float(written)
+    else:
+        seconds = parse_duration(written).total_seconds()
+    if not 0 < seconds <= 366 * 86_400:
+        raise ValueError(f"expected a length of time above 0 and at most a year, got {written!r}")
+    return seconds
+
+
+def _positive(length: timedelta) -> timedelta:
+    if length <= timedelta(0):
+        raise ValueError("expected a length of time above 0")
+    return length
+
+
+def _alias(written: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", written) or re.fullmatch(r"(?i)v\d+|latest", written):
+        raise ValueError(f"an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got {written!r}")
+    return written
+
+
+Kind = Literal["parquet", "csv", "delta", "iceberg", "feast"]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    PlainSerializer(lambda seconds: write_duration(timedelta(seconds=seconds)), return_type=str),
+    Field(json_schema_extra={"type": "string"}),
+]
+MaxAge = Annotated[Duration, AfterValidator(_positive)]
+
+
+class Labels(Section):
+    """The spine: one row for each prediction to make."""
+
+    path: Path
+    kind: Kind = "parquet"
+    label: Value
+    key: Column | None = None
+    time: Column | None = None
+    weight: Column | None = None
+    columns: Columns | None = None
+    slice_only: Columns = ()
+
+
+class FeatureTable(Section):
+    """A table joined to the spine: as of `labels.time` where it has a `time`, else a plain lookup."""
+
+    path: Path
+    kind: Kind = "parquet"
+    on: Annotated[Columns, Field(min_length=1)]
+    time: Column | None = None
+    known_at: Column | None = None
+    max_age: MaxAge | None = None
+    columns: Columns | None = None
+
+
+class Features(Section):
+    """The label table and, under any other name, the feature tables, in the order of the file."""
+
+    labels: Labels
+    tables: dict[str, FeatureTable] = Field(default_factory=dict)
+
+    @property
+    def all(self) -> dict[str, Labels | FeatureTable]:
+        """Every table by its name, `labels` first."""
+        return {"labels": self.labels, **self.tables}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apart(cls, written: Any) -> Any:
+        if not isinstance(written, Mapping):
+            return written
+        others = {name: table for name, table in written.items() if name != "labels"}
+        for name in others:
+            if "labels" not in written and nearest(name, ["labels"]):
+                refuse([((name,), Told(f"unknown key {name!r}; did you mean 'labels'?", "write 'labels'"), written[name])])
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                refuse([((name,), Told(f"a feature table's name has letters, digits and _ only, got {name!r}", "rename it"), written[name])])
+        return {**{key: written[key] for key in written if key == "labels"}, "tables": others}
+
+    @model_serializer(mode="wrap")
+    def _together(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = dump(self)
+        return {"labels": written["labels"], **written["tables"]}
+
+
+class Select(Section):
+    """The range of data: [from, to) on `labels.time`, and a condition."""
+
+    from_: Moment | None = Field(default=None, alias="from")
+    to: Moment | None = None
+    where: Truth | None = None
+
+
+class Search(Section):
+    """How hyperparameters are looked for, and what ends it: trials, time or target, whichever comes first."""
+
+    trials: Annotated[int, Whole(LEAST_TRIALS, MOST_TRIALS)]
+    time: Seconds | None = None
+    target: Annotated[float, Real()] | None = None
+    metric: str
+    seed: Seed
+    trial_seconds: Annotated[float, Real(low=0, open=True)] | None = None
+    scheduler: Literal["asha", "none"] = "asha"
+    searcher: Literal["tpe", "random"] = "tpe"
+    deterministic: bool
+    warm_start: str | None = None
+
+
+def _class_weight(written: object) -> object:
+    if isinstance(written, Mapping):
+        return {str(name): Real(low=0, open=True).read(weight) for name, weight in written.items()}
+    if written not in (None, "balanced"):
+        raise ValueError(f"expected `balanced` or a weight for each class, got {written!r}")
+    return written
+
+
+class Fit(Section):
+    """On which parts the winner is fitted once more."""
+
+    on: Literal["train", "train+validation"] = "train+validation"
+    class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
+
+
+class Maximize(Section):
+    """The threshold at which a metric of decisions is best on validation."""
+
+    maximize: str
+
+
+class Costs(Section):
+    """What each kind of mistake costs."""
+
+    false_positive: Annotated[float, Real(low=0)]
+    false_negative: Annotated[float, Real(low=0)]
+
+
+class Cost(Section):
+    """The threshold of least cost on validation."""
+
+    cost: Costs
+
+
+def _threshold(written: object) -> object:
+    if isinstance(written, Mapping):
+        if len(written) != 1 or not set(written) <= {"maximize", "cost"}:
+            key = next((str(key) for key in written if key not in ("maximize", "cost")), "")
+            raise ValueError(
+                f"there is no rule {key!r}; {nearest(key, ('maximize', 'cost'))}write a number, {{maximize: METRIC}} or {{cost: {{false_positive: 1, false_negative: 5}}}}"
+            )
+        return Maximize.model_validate(written) if "maximize" in written else Cost.model_validate(written)
+    return written if written is None or isinstance(written, Section) else Real(0, 1).read(written)
+
+
+class Evaluate(Section):
+    """What is measured on the test part, overall and by slice, and from which score on a row is selected."""
+
+    metrics: Annotated[Columns, Field(min_length=1)]
+    slices: tuple[Slice, ...] = ()
+    calibrate: Literal["none", "auto", "sigmoid", "isotonic", "temperature"] = "auto"
+    threshold: Annotated[float | Maximize | Cost | None, BeforeValidator(_threshold)]
+    confidence: Annotated[float, Real(0.5, 1, open=True)] = 0.95
+    draws: Annotated[int, Whole(100, 100_000)] = 1000
+    cluster: Column | None = None
+    min_rows: Annotated[int, Whole(1, 10**9)] = 200
+
+
+class Bias(Section):
+    """Between which groups the model is compared, and by which measures."""
+
+    groups: tuple[Slice, ...] = ()
+    measures: Annotated[Columns, Field(min_length=1)]
+    min_rows: Annotated[int, Whole(1, 10**9)] = 200
+
+
+class Register(Section):
+    """Under which alias a passing model is registered; `when: always` registers a refused one too, marked, without the alias."""
+
+    alias: Annotated[str, AfterValidator(_alias)] | None = None
+    when: Literal["passed", "always"] = "passed"
+
+
+class Checks(Section):
+    """From which severity on a finding in the data ends the run, and which checks are not made."""
+
+    fail_on: Literal["low", "medium", "high", "never"] = "high"
+    ignore: Columns = ()
+
+
+class Explain(Section):
+    """On how many test rows the model is explained; 0 for none."""
+
+    rows: Annotated[int, Whole(0, 1_000_000)] = 0

@@ -1,0 +1,186 @@
+"""The spec: WHAT is to be made. One strict YAML file, checked as a whole, frozen, and fingerprinted."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, ValidationError, WithJsonSchema
+
+from ray_pipeline.errors import Problem, SpecError
+from ray_pipeline.expression import Expression
+from ray_pipeline.space import Scalar
+from ray_pipeline.spec import choices, messages, rules
+from ray_pipeline.spec.defaults import filled
+from ray_pipeline.spec.gate import Gate
+from ray_pipeline.spec.later import later
+from ray_pipeline.spec.mend import Mistake, mended, trusted
+from ray_pipeline.spec.overrides import Overrides
+from ray_pipeline.spec.render import render
+from ray_pipeline.spec.sections import Bias, Checks, Evaluate, Explain, Features, Fit, Register, Search, Select
+from ray_pipeline.spec.text import Place, Text, dotted, parse_text, read_text
+from ray_pipeline.spec.words import Name, Section, Seed, shown, stray_environment
+from ray_pipeline.values import Task
+
+EXPECTED = "name, task, features, split, model"
+NOT_IDENTITY = ("name", "register")
+GUESSES = 3
+
+
+def _gate(written: object) -> object:
+    if not isinstance(written, str):
+        raise ValueError(f"expected a gate such as `auc >= 0.7`, got {written!r}")
+    return Gate.parse(written)
+
+
+def _register(written: object) -> object:
+    if isinstance(written, Mapping):
+        return Register.model_validate(written)
+    if written is not False and not isinstance(written, Register):
+        raise ValueError(f"expected false or a mapping such as {{alias: challenger}}, got {shown(written)}")
+    return written
+
+
+GateText = Annotated[Gate, BeforeValidator(_gate), PlainSerializer(lambda gate: gate.text, return_type=str), WithJsonSchema({"type": "string"})]
+
+
+class Spec(Section):
+    """What a run is to make; read it with `from_file`."""
+
+    name: Name
+    task: Task
+    features: Features
+    select: Select = Select()
+    split: choices.Split
+    encode: dict[str, dict[str, Scalar]] = Field(default_factory=dict)
+    model: choices.Models
+    search: Search
+    fit: Fit = Fit()
+    evaluate: Evaluate
+    bias: Bias
+    gates: tuple[GateText, ...] = ()
+    # Under another name than its key, since every class has a method `register` (of ABCMeta) that a field would hide.
+    registration: Annotated[Register | Literal[False], BeforeValidator(_register)] = Field(default=Register(), alias="register")
+    checks: Checks = Checks()
+    explain: Explain = Explain()
+    seed: Seed
+
+    _text: Text = PrivateAttr(default=Text("spec", {}, {}))
+    _folder: Path = PrivateAttr(default=Path())
+
+    @classmethod
+    def from_file(cls, path: str | Path, sets: Sequence[str] = ()) -> Self:
+        """The spec in the file, with `--set key=value` overrides.
+
+        Raises:
+            SpecError: with every problem, each with file, line and dotted key.
+        """
+        return cls._checked(read_text(Path(path), EXPECTED), sets, Path(path).resolve().parent)
+
+    @classmethod
+    def from_text(cls, text: str, sets: Sequence[str] = (), file: str = "spec.yaml", folder: Path | None = None) -> Self:
+        """The spec of a text at hand; its paths are relative to `folder` (default: here)."""
+        return cls._checked(parse_text(text, file, EXPECTED), sets, folder or Path.cwd())
+
+    @classmethod
+    def _checked(cls, text: Text, sets: Sequence[str], folder: Path) -> Self:
+        overrides = Overrides.parse(sets)
+        text = overrides.applied(text)
+        problems = [*overrides.problems, *_environment(text)]
+        content, mistakes = text.data, list[Mistake]()
+        for _ in range(GUESSES):
+            try:
+                spec = cls.model_validate(filled(content))
+            except ValidationError as error:
+                told = {problem.key for problem in problems} if mistakes else set()
+                problems += [one for one in messages.problems(error, cls, text) if one.key not in told and trusted(re.split(r"[.\[]", one.key or "")[0], mistakes)]
+                mistakes += messages.mistakes(error, cls)
+                content = mended(content, mistakes)
+            else:
+                problems += [_problem(text, *finding) for finding in rules.findings(spec) if trusted(str(finding[0][0]), mistakes)]
+                break
+        if problems:
+            raise SpecError(sorted(problems, key=lambda problem: problem.line or 0))
+        spec._text, spec._folder = text, folder
+        return spec
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both ask for the same, wherever they were read."""
+        return isinstance(other, Spec) and self.as_data() == other.as_data()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file: relative data paths start here."""
+        return self._folder
+
+    def place(self, key: str) -> tuple[str, int | None]:
+        """File and line of a dotted key, or of the nearest key around it, for problems that only the data shows."""
+        step = max(
+            (place for place in self._text.lines if f"{key}.".startswith(f"{dotted(place)}.") or f"{key}[".startswith(f"{dotted(place)}[")), key=len, default=()
+        )
+        return self._text.file, self._text.line(step)
+
+    @property
+    def register(self) -> Register | Literal[False]:
+        """Under which alias the model is registered; False for not at all."""
+        return self.registration
+
+    @cached_property
+    def label_expression(self) -> Expression:
+        """What makes the label of a row."""
+        return Expression.parse(self.features.labels.label)
+
+    @cached_property
+    def where_expression(self) -> Expression | None:
+        """Which rows are kept; None for all."""
+        return Expression.parse(self.select.where) if self.select.where else None
+
+    def not_yet(self) -> tuple[Problem, ...]:
+        """What the spec asks for and this version cannot do yet."""
+        return tuple(_problem(self._text, place, f"{what} is not built yet", fix) for place, what, fix in later(self))
+
+    def as_data(self) -> dict[str, Any]:
+        """The spec as plain values, with every default filled in."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def render(self) -> str:
+        """The spec as YAML with every default filled in; it parses back to an equal spec."""
+        return render(self.as_data())
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the rendered spec as canonical JSON, without `name` and `register`: the experiment's identity."""
+        identity = {key: value for key, value in self.as_data().items() if key not in NOT_IDENTITY}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()).hexdigest()
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The JSON schema of a spec file, for editors."""
+        from ray_pipeline.spec.schema import json_schema
+
+        return json_schema(cls)
+
+
+def _environment(text: Text) -> list[Problem]:
+    """`${…}` outside paths and URIs."""
+
+    def strays(value: object, place: Place) -> list[Problem]:
+        if isinstance(value, dict):
+            return [problem for key, item in value.items() for problem in strays(item, (*place, key))]
+        if isinstance(value, tuple):
+            return [problem for number, item in enumerate(value) for problem in strays(item, (*place, number))]
+        found = stray_environment(value) if isinstance(value, str) and not (len(place) == 3 and place[0] == "features" and place[2] == "path") else None
+        return [_problem(text, place, found, "write the value itself")] if found else []
+
+    return strays(text.data, ())
+
+
+def _problem(text: Text, place: Place, found: str, fix: str) -> Problem:
+    line = text.line(place)
+    return Problem(file=text.file, line=line, key=dotted(place), found=found, fix=fix)

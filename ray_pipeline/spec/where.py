@@ -1,0 +1,172 @@
+"""The cluster file: WHERE a spec runs. Never part of a run's identity."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError
+
+from ray_pipeline.errors import Problem, SpecError, listed, nearest
+from ray_pipeline.spec.messages import problems
+from ray_pipeline.spec.text import read_text
+from ray_pipeline.spec.words import Columns, Real, Section, Whole, expand, path, without_userinfo
+
+KEYS = "address, storage, registry"
+REGISTRIES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+def _address(written: str) -> str:
+    address = expand(written)
+    if address.startswith("ray://"):
+        raise ValueError(
+            "Ray Client (ray://) is not supported; write `auto` or host:6379 on the cluster, or submit the run as a job (`jobs: http://host:8265`)"
+        )
+    if address not in ("local", "auto") and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", address):
+        raise ValueError(f"expected `local`, `auto` or host:6379, got {written!r}")
+    return address
+
+
+def _jobs(written: str) -> str:
+    expanded = expand(written)
+    without_userinfo(written, expanded)
+    if not re.fullmatch(r"https?://[^/?#]+/?", expanded):
+        raise ValueError(f"expected http://host:8265, got {written!r}")
+    return expanded.rstrip("/")
+
+
+def _registry(written: str) -> str:
+    expanded = expand(written)
+    without_userinfo(written, expanded)
+    scheme = urlsplit(expanded).scheme.partition("+")[0]
+    if scheme in ("", "file"):
+        raise ValueError(f"{written!r} is a folder, and MLflow no longer keeps a registry in plain files; write sqlite:///path/mlflow.db")
+    if scheme not in REGISTRIES:
+        raise ValueError(f"there is no scheme {scheme!r} for a registry; {nearest(scheme, REGISTRIES)}Known: {', '.join(REGISTRIES)}")
+    return expanded
+
+
+def _memory(written: object) -> object:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", written.strip()) if isinstance(written, str) else None
+    if written == "auto" or (isinstance(written, int) and not isinstance(written, bool) and written > 0):
+        return written
+    if not match or not float(match[1]):
+        raise ValueError(f"expected `auto` or a size like 8GiB, got {written!r}")
+    return int(float(match[1]) * _SIZES[match[2] or ""])
+
+
+def _or_auto(number: Whole | Real) -> BeforeValidator:
+    """Reads `auto` or the number."""
+
+    def read(written: object) -> object:
+        if written in ("auto", None):
+            return "auto"
+        try:
+            return number.read(written) if isinstance(number, Real) else number.check(written)
+        except ValueError as error:
+            raise ValueError(f"{error}; or write `auto`") from None
+
+    return BeforeValidator(read)
+
+
+def _dotted_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = next((name for name in names if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name)), None)
+    if wrong is not None:
+        raise ValueError(f"expected the dotted name of a package, got {wrong!r}")
+    return names
+
+
+Count = Annotated[int | Literal["auto"], _or_auto(Whole(1, 100_000))]
+
+
+class Where(Section):
+    """Which cluster, where data, runs and registry are, and what a trial may use (`auto` unless said)."""
+
+    address: Annotated[str, AfterValidator(_address)] = "local"
+    jobs: Annotated[str, AfterValidator(_jobs)] | None = None
+    data: Annotated[str, AfterValidator(path)] | None = None
+    storage: Annotated[str, AfterValidator(path)] = "./runs"
+    registry: Annotated[str, AfterValidator(_registry)] | None = None
+    cpus_per_worker: Count = "auto"
+    workers_per_trial: Count = "auto"
+    gpus_per_worker: Annotated[float | Literal["auto"], _or_auto(Real(0, 1000))] = "auto"
+    concurrent_trials: Count = "auto"
+    memory: Annotated[int | Literal["auto"], BeforeValidator(_memory)] = "auto"
+    trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @classmethod
+    def find(cls, on: str | None, beside: Path) -> Self:
+        """The cluster file that `--on` means: a path, else `cluster/NAME.yaml` beside the spec, else the built-in `local`.
+
+        Args:
+            on: what the user wrote; None for `local`.
+            beside: the folder of the spec.
+
+        Raises:
+            SpecError: there is none, or it has problems.
+        """
+        if on is None:
+            return cls()
+        named = beside / "cluster" / f"{on}.yaml"
+        if Path(on).is_file() or on.endswith((".yaml", ".yml")) or "/" in on:
+            return cls.from_file(Path(on))
+        if re.fullmatch(r"[\w.-]+", on) and named.is_file():
+            return cls.from_file(named)
+        if on == "local":
+            return cls()
+        known = ["local", *sorted(one.stem for one in (beside / "cluster").glob("*.yaml") if one.stem != "local")]
+        raise SpecError(
+            Problem(key="--on", found=f"there is no cluster file {on!r}; {nearest(on, known)}Known: {listed(known)}", fix=f"write a path, or make {named}")
+        )
+
+    @classmethod
+    def from_file(cls, file: Path) -> Self:
+        """The cluster file at the path; raises `SpecError` with every problem."""
+        text = read_text(file, KEYS)
+        try:
+            where = cls.model_validate(text.data)
+        except ValidationError as error:
+            raise SpecError(problems(error, cls, text)) from None
+        if "://" in where.storage and where.registry is None:
+            raise SpecError(
+                Problem(
+                    file=text.file,
+                    line=text.line(("storage",)),
+                    key="registry",
+                    found="it is required where storage is a URI",
+                    fix="add `registry: http://host:5000` or a database",
+                )
+            )
+        where._folder = file.resolve().parent
+        return where
+
+    def storage_folder(self, base: Path) -> str:
+        """Where runs are kept, absolute; a relative folder starts at `base`."""
+        return _absolute(expand(self.storage), base)
+
+    def registry_uri(self, base: Path) -> str:
+        """MLflow's address; by default a sqlite file in the storage folder. A relative sqlite path starts at `base`."""
+        if self.registry is None:
+            return f"sqlite:///{self.storage_folder(base)}/mlflow.db"
+        scheme, separator, file = self.registry.partition(":///")
+        return f"{scheme}{separator}{_absolute(file, base)}" if scheme.startswith("sqlite") and separator else self.registry
+
+    def resolve(self, path: str, base: Path) -> str:
+        """A data path of the spec, absolute: relative ones start at `data` if it is given, else at `base`, the spec's folder.
+
+        A relative `data` starts at the folder of the cluster file.
+        """
+        path = expand(path)
+        if self.data is None or "://" in path or Path(path).is_absolute():
+            return _absolute(path, base)
+        root = _absolute(expand(self.data), self._folder)
+        return f"{root.rstrip('/')}/{path.removeprefix('./')}" if "://" in root else _absolute(path, Path(root))
+
+
+def _absolute(path: str, base: Path) -> str:
+    # Lexical: a link stays a link, and `..` is taken away.
+    return path if "://" in path else os.path.abspath(base / Path(path).expanduser())  # noqa: PTH100

@@ -1,0 +1,111 @@
+"""A registered model on new rows: scored in a stream, or judged again after registration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline.bundle import Bundle
+from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.runtime.run_folder import plain
+from ray_pipeline.runtime.session import arrow_blocks, session
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.stages.champion import champion_of
+from ray_pipeline.stages.encode import clusters_of, name_slices
+from ray_pipeline.stages.evaluate import evaluate
+from ray_pipeline.stages.judge import judge
+from ray_pipeline.stages.predict import bundle_on_worker, latency_ms, predict_stream, size_mb
+from ray_pipeline.stages.read import read
+from ray_pipeline.stages.rows import KEY, LABEL, WEIGHT
+from ray_pipeline.tracking.registry import Registry
+from ray_pipeline.values import Predictions
+
+
+def apply(model: str, rows: str, out: Path, where: Where, registry: str | None, *, debug: bool = False) -> dict[str, Any]:
+    """Scores every row at a path into one Parquet file; how many, by which model."""
+    with _opened(model, where, registry, debug) as (_, bundle, spec):
+        table = read(spec, where, rows=str(Path(rows).absolute()) if "://" not in rows else rows, labelled=False)
+        written = predict_stream(bundle, table, spec.features.labels.key, out.absolute())
+    return {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out)}
+
+
+def reevaluate(model: str, rows: str, where: Where, registry: str | None, *, debug: bool = False) -> dict[str, Any]:
+    """The scorecard of a registered model on new labelled rows, written to its version as well; exit 7 where a gate fails."""
+    path = str(Path(rows).absolute()) if "://" not in rows else rows
+    with _opened(model, where, registry, debug) as (known, bundle, spec):
+        scored, dropped = _scored(bundle, spec, where, path)
+        threshold = bundle.schema["threshold"]
+        evaluation = evaluate(scored, threshold, spec)
+        champion = champion_of(known, scored, spec, where, rows=path)
+        verdict = judge(spec.gates, evaluation, scored, threshold, champion, latency_ms(bundle), size_mb(bundle), spec)
+        scorecard = {**verdict.as_json(), "rows_path": path, "model": bundle.fingerprint}
+        known.attach(model, "reevaluation.json", scorecard)
+    overall = {row.metric: {"value": row.value, "low": row.low, "high": row.high} for row in evaluation.measured if not row.slice}
+    answer = {
+        "status": "passed" if verdict.passed else "refused", "exit": 0 if verdict.passed else 7, "model": model, "metrics": overall, "gates": scorecard["gates"],
+        "rows": {"scored": len(scored), "dropped": dropped}, "slices": evaluation.as_json(), "bias": evaluation.bias_as_json(), "problems": [],
+    }  # fmt: skip
+    return plain(answer)  # type: ignore[return-value]
+
+
+@contextmanager
+def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iterator[tuple[Registry, Bundle, Spec]]:
+    known = Registry(registry or where.registry_uri(Path.cwd()), debug=debug)
+    bundle = Bundle.load(known.fetch(model))
+    spec = Spec.from_text(bundle.schema["spec"], file=model, folder=Path(bundle.schema["base"]))
+    with session(where, debug):
+        yield known, bundle, spec
+
+
+def _scored(bundle: Bundle, spec: Spec, where: Where, path: str) -> tuple[Predictions, dict[str, int]]:
+    table = read(spec, where, rows=path)
+    maker, classes = table.maker, pa.array(bundle.schema["classes"], pa.string())
+    slices, edges, multiclass = [*spec.evaluate.slices, *spec.bias.groups], bundle.schema["edges"], spec.task == "multiclass"
+
+    def score_block(block: pa.Table) -> pa.Table:
+        rows, _ = maker(block)
+        names = name_slices(slices, rows, edges, table)
+        label = pa.compute.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64()) if multiclass else rows[LABEL]
+        score = bundle_on_worker(bundle.folder, bundle.fingerprint).score(rows)
+        columns = {f"slice:{name}": pa.array(values, pa.string()) for name, values in names.items()}
+        return pa.table({"key": rows[KEY], "label": label, "weight": rows[WEIGHT], "score": list(score), "cluster": clusters_of(rows, spec, table), **columns})
+
+    blocks = list(arrow_blocks(table.blocks(), score_block))
+    found = pa.concat_tables(blocks) if blocks else None
+    if found is None or not found.num_rows:
+        raise DataError(
+            Problem(
+                stage="evaluate",
+                file=path,
+                rows=0,
+                found=f"0 of {table.num_rows:,} rows are left after `select` and the label rule",
+                fix="name rows that have labels",
+            )
+        )
+    if found["label"].null_count:
+        raise DataError(
+            Problem(
+                stage="evaluate",
+                file=path,
+                rows=found["label"].null_count,
+                found=f"{found['label'].null_count:,} rows have a class that the model does not know",
+                fix=f"known classes: {', '.join(bundle.schema['classes'][:10])}",
+            )
+        )
+    columns = {name.removeprefix("slice:"): found[name].to_numpy() for name in found.column_names if name.startswith("slice:")}
+    scores = np.asarray(found["score"].to_pylist(), np.float64)
+    scored = Predictions(
+        spec.task,
+        tuple(bundle.schema["classes"]),
+        found["key"].to_numpy(),
+        found["label"].to_numpy(),
+        scores,
+        found["weight"].to_numpy(),
+        found["cluster"].to_numpy(),
+        columns,
+    )
+    return scored, {"not_scored": table.num_rows - len(scored)}

@@ -1,0 +1,53 @@
+"""Bias: what each group of people gets, side by side, and how far apart the groups are. Groups under `min_rows` are shown, not judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ray_pipeline.choice import find
+from ray_pipeline.metrics._base import Metric
+from ray_pipeline.slices._base import Slice
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.gate import Reduction
+from ray_pipeline.stages.groups import groups_of, measure_groups, take
+from ray_pipeline.stages.intervals import linearised
+from ray_pipeline.values import Predictions
+
+
+@dataclass(frozen=True)
+class Bias:
+    """A measure in one group, or its gap or ratio over the groups that are judged.
+
+    For a gap or ratio `measure` ends in that word and `group` names the two groups furthest apart, `A to B`.
+    """
+
+    measure: str
+    group: Mapping[str, str]
+    value: float
+    low: float
+    high: float
+    rows: int
+    reduction: Reduction | None = None
+
+
+def audit(test: Predictions, threshold: float | None, spec: Spec) -> tuple[Bias, ...]:
+    """Every measure of the spec in every group, then its gap and its ratio; intervals of those hold for all pairs of groups at once."""
+    asked, confidence = spec.bias, spec.evaluate.confidence
+    measures: list[Metric] = [find("metrics", word)() for word in asked.measures]
+    found = []
+    for one in asked.groups:
+        columns = Slice.parse(one).columns
+        groups = [(names, take(test, positions)) for names, positions in groups_of(test, columns)]
+        judged = sum(len(rows) for _, rows in groups if len(rows) >= asked.min_rows)
+        reduced = measure_groups(
+            measures, test, columns, threshold, min_rows=asked.min_rows, draws=spec.evaluate.draws, seed=spec.seed, confidence=confidence
+        )
+        for measure, grouped in zip(measures, reduced, strict=True):
+            for names, rows in groups:
+                seen = linearised(measure, rows, threshold, confidence)
+                found.append(Bias(measure.word, names, seen.value, seen.low, seen.high, len(rows)))
+            reductions: tuple[Reduction, ...] = ("gap", "ratio") if measure.range[0] >= 0 else ("gap",)
+            pair = grouped.extremes() or dict.fromkeys(columns, "")
+            for reduction in reductions:
+                seen = grouped.reduce(reduction, confidence)
+                found.append(Bias(f"{measure.word} {reduction}", pair, seen.value, seen.low, seen.high, judged, reduction))
+    return tuple(found)

@@ -1,0 +1,123 @@
+"""Step 3: fit the encoder from the profile by arithmetic, then encode every row once, for all trials."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ray_pipeline import blocks as packed
+from ray_pipeline.encoders._base import Encoder
+from ray_pipeline.encoders.trees import Encoded as EncodedColumn
+from ray_pipeline.encoders.trees import Trees, kind_of
+from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.hashing import hash_values
+from ray_pipeline.runtime.session import own_errors
+from ray_pipeline.slices._base import Slice
+from ray_pipeline.spec import Spec
+from ray_pipeline.stages.profile import Profile
+from ray_pipeline.stages.read import Table
+from ray_pipeline.stages.rows import KEY, LABEL, PART, TIME, WEIGHT
+from ray_pipeline.values import PARTS
+
+if TYPE_CHECKING:
+    import ray
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded rows of all parts, held in the object store as blocks that every slot reads without a copy."""
+
+    blocks: "tuple[ray.ObjectRef[pa.Table], ...]"
+    rows: Mapping[str, int]
+    num_bytes: int
+    columns: tuple[str, ...]
+    slice_columns: tuple[str, ...]
+
+    def fetch(self) -> list[pa.Table]:
+        """The blocks, zero-copy."""
+        import ray
+
+        return ray.get(list(self.blocks))  # type: ignore[no-any-return]
+
+
+def fit_encoder(profile: Profile) -> Trees:
+    """The encoder for trees: all columns but those that say nothing (all null, or one value in every training row)."""
+    encoded = []
+    for name, kind in ((name, kind_of(type_)) for name, type_ in profile.types.items()):
+        found = profile.columns[name]
+        if kind is None or found.nulls == found.rows or found.is_constant:
+            continue
+        ranked = sorted(found.values.items(), key=lambda item: (-item[1], item[0]))
+        encoded.append(EncodedColumn(name=name, kind=kind, categories=tuple(value for value, _ in ranked)))
+    if not encoded:
+        raise DataError(
+            Problem(stage="encode", found=f"none of {len(profile.types)} columns varies in the training rows", fix="name columns with more than one value")
+        )
+    return Trees(encoded=tuple(encoded))
+
+
+def encode(table: Table, encoder: Encoder, profile: Profile, spec: Spec) -> Encoded:
+    """Every row of every part, encoded: matrix, label, weight, key, part, bootstrap cluster, and what slices and bias need."""
+    maker, classes = table.maker, pa.array(profile.classes, pa.string())
+    slices = [*spec.evaluate.slices, *spec.bias.groups]
+    edges = slice_edges(slices, table, profile)
+    multiclass = spec.task == "multiclass"
+
+    def encode_block(block: pa.Table) -> pa.Table:
+        rows, _ = maker(block)
+        rows = rows.take(pc.sort_indices(rows[PART]))  # stable: file order within each part
+        judged = rows.filter(pc.greater(rows[PART], 0))
+        names = name_slices(slices, judged, edges, table)
+        blank = pa.nulls(rows.num_rows - judged.num_rows, pa.string())
+        label = pc.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64()) if multiclass else rows[LABEL]
+        return packed.pack(
+            encoder.apply(rows),
+            {
+                packed.LABEL: label, packed.WEIGHT: rows[WEIGHT], packed.KEY: rows[KEY], packed.PART: rows[PART],
+                packed.CLUSTER: pa.array(clusters_of(rows, spec, table)),
+                **{packed.SLICE + name: pa.concat_arrays([blank, pa.array(values, pa.string())]).dictionary_encode() for name, values in names.items()},
+            },
+        )  # fmt: skip
+
+    with own_errors():
+        made = table.blocks().map_batches(encode_block, batch_format="pyarrow", batch_size=None, zero_copy_batch=True).materialize()
+    rows: dict[str, int] = {part: profile.parts[part] for part in PARTS}
+    if made.count() != sum(rows.values()):
+        raise DataError(
+            Problem(
+                stage="encode",
+                rows=made.count(),
+                found=f"{made.count():,} rows were encoded, but the profile counted {sum(rows.values()):,}",
+                fix="the files changed during the run; run again",
+            )
+        )
+    names = tuple(dict.fromkeys(table.canonical(c) for s in slices for c in s.columns))
+    return Encoded(tuple(made.to_arrow_refs()), rows, int(made.size_bytes() or 0), encoder.columns, names)
+
+
+def slice_edges(slices: Sequence[Slice], table: Table, profile: Profile) -> dict[str, list[float]]:
+    """Bin edges of every binned slice column, from training rows."""
+    return {column: profile.quantiles(table.canonical(column), bins) for slice_ in slices for column, bins in slice_.edges_needed.items()}
+
+
+def name_slices(slices: Sequence[Slice], rows: pa.Table, edges: Mapping[str, list[float]], table: Table) -> dict[str, Any]:
+    """For each slice column, the name of each row's value, shape (n,) of str; columns as the user wrote them."""
+    written = {column: rows[table.canonical(column)] for slice_ in slices for column in slice_.columns if table.canonical(column) in rows.column_names}
+    seen = pa.table(written)
+    return {column: names for slice_ in slices for column, names in slice_.name_of(seen, edges).items()}
+
+
+def clusters_of(rows: pa.Table, spec: Spec, table: Table) -> NDArray[np.uint64]:
+    """What each row is drawn together with in the bootstrap, (n,): `evaluate.cluster`, the split's group, the UTC day under a time split, else itself."""
+    chosen = spec.evaluate.cluster or getattr(spec.split, "group", None)
+    if chosen and table.canonical(chosen) in rows.column_names:
+        return hash_values(rows[table.canonical(chosen)])
+    if spec.split.by == "time":
+        return hash_values(pa.array(rows[TIME].cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy() // DAY_US))
+    return hash_values(rows[KEY])

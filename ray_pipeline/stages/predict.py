@@ -1,0 +1,110 @@
+"""Scores: of an encoded part in one go, or of any number of new rows as a stream. Both by the one scoring path of the bundle."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ray_pipeline import blocks
+from ray_pipeline.bundle import Bundle
+from ray_pipeline.calibrators._base import Calibrator
+from ray_pipeline.errors import Problem, StorageError
+from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.spec import Spec
+from ray_pipeline.stages.encode import Encoded
+from ray_pipeline.stages.read import Table
+from ray_pipeline.stages.rows import KEY
+from ray_pipeline.values import Matrix, Part, Predictions
+
+
+def predict(score: Callable[[Matrix], NDArray[np.floating[Any]]], encoded: Encoded, part: Part, spec: Spec, classes: tuple[str, ...]) -> Predictions:
+    """The scored rows of one part, in file order."""
+    views = list(blocks.views(encoded.fetch(), part))
+    slices = [name for name in views[0].rows.column_names if name.startswith(blocks.SLICE)]
+    return Predictions(
+        task=spec.task,
+        classes=classes,
+        key=blocks.column(views, blocks.KEY),
+        label=blocks.column(views, blocks.LABEL),
+        score=np.concatenate([np.asarray(score(view.matrix), np.float64) for view in views]),
+        weight=blocks.column(views, blocks.WEIGHT),
+        cluster=blocks.column(views, blocks.CLUSTER),
+        columns={name.removeprefix(blocks.SLICE): blocks.column(views, name) for name in slices},
+    )
+
+
+def rescaled(rows: Predictions, calibrator: Calibrator) -> Predictions:
+    """The same rows with calibrated scores."""
+    return replace(rows, score=calibrator.apply(rows.score))
+
+
+def prediction_table(rows: Predictions, decision: NDArray[np.generic]) -> pa.Table:
+    """`predictions/`: key, label, score (or one column for each class), decision, slice columns."""
+    scores = {"score": rows.score} if rows.score.ndim == 1 else {f"score_{name}": rows.score[:, i] for i, name in enumerate(rows.classes)}
+    label = np.asarray(rows.classes)[rows.label.astype(int)] if rows.task == "multiclass" else rows.label
+    return pa.table(
+        {"key": rows.key, "label": label, **scores, "decision": decision, "weight": rows.weight, **{name: pa.array(values, pa.string()) for name, values in rows.columns.items()}}
+    )
+
+
+def predict_stream(bundle: Bundle, table: Table, key: str | None, out: Path) -> int:
+    """Scores every row of the table into one Parquet file that appears whole; the number of rows, none dropped, in file order.
+
+    Out: the key (where there is one), `score` (`score_<class>` for multiclass), `decision`.
+    """
+    maker, classes = table.maker, bundle.schema["classes"]
+
+    def score_block(block: pa.Table) -> pa.Table:
+        rows, _ = maker(block)
+        score = bundle_on_worker(bundle.folder, bundle.fingerprint).score(rows)
+        scores = {"score": score} if score.ndim == 1 else {f"score_{name}": score[:, i] for i, name in enumerate(classes)}
+        keys = {key: rows[KEY]} if key else {}
+        return pa.table({**keys, **scores, "decision": bundle_on_worker(bundle.folder, bundle.fingerprint).decide(score)})
+
+    temporary, written, writer = out.with_name(f".{out.name}.tmp"), 0, None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for block in arrow_blocks(table.blocks(), score_block):
+            writer = writer or pq.ParquetWriter(temporary, block.schema)
+            writer.write_table(block)
+            written += block.num_rows
+        if writer is not None:
+            writer.close()
+            temporary.replace(out)
+    except OSError as error:
+        raise StorageError(Problem(file=str(out), found=f"cannot write: {error.strerror or error}", fix="name another --out")) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return written
+
+
+_LOADED: dict[str, Bundle] = {}
+
+
+def bundle_on_worker(folder: Path, fingerprint: str) -> Bundle:
+    """The bundle, loaded once in each worker process."""
+    if fingerprint not in _LOADED:
+        _LOADED[fingerprint] = Bundle.load(folder, fingerprint)
+    return _LOADED[fingerprint]
+
+
+def latency_ms(bundle: Bundle) -> float:
+    """Milliseconds to score one row, encoding included: the median of 50, on a row of nulls."""
+    row = pa.table({column: pa.nulls(1) for column in bundle.columns})
+    seconds = []
+    for _ in range(50):
+        begun = time.perf_counter()
+        bundle.score(row)
+        seconds.append(time.perf_counter() - begun)
+    return float(np.median(seconds)) * 1e3
+
+
+def size_mb(bundle: Bundle) -> float:
+    """Megabytes of the bundle's files."""
+    return sum(file.stat().st_size for file in bundle.folder.iterdir()) / 1e6

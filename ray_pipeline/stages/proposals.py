@@ -1,0 +1,152 @@
+"""Which hyperparameters come next, and which trial goes on: decisions that do not depend on how many slots there are.
+
+Trial i is proposed from the results of the trials up to i - window, and judged at a rung against those trials only. They are all
+finished by then, so nothing ever waits within a trial, and one slot and eight take the same decisions in whatever order results arrive.
+Optuna (TPE, multivariate) proposes by ask and tell; a stopped trial is told as pruned, with its intermediate values.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ray_pipeline.space import Any as OneOf
+from ray_pipeline.space import Float, Int, Log, Space
+
+REDUCTION = 3
+LEAST_KNOWN, RECENT = 2, 9
+Status = Literal["completed", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to run: its number and all hyperparameters of its family."""
+
+    trial: int
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended: one line of `trials.jsonl`."""
+
+    trial: int
+    family: str
+    params: Mapping[str, Any]
+    rungs: tuple[tuple[int, float], ...]
+    metric: float | None
+    rounds: int
+    """Rounds of the best score: the trial's model has as many."""
+    seconds: float
+    status: Status
+    why: str = ""
+
+
+@dataclass
+class Proposals:
+    """Asks and judges for one family. Not frozen: it is the one place where the search remembers."""
+
+    family: str
+    space: Mapping[str, Any]
+    start: Mapping[str, Any]
+    integers: frozenset[str]
+    num_trials: int
+    seed: int
+    better: Literal["higher", "lower"]
+    searcher: str = "tpe"
+    halving: bool = True
+    window: int = 4
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    _asked: list[Any] = field(default_factory=list)
+    _told: int = 0
+    _study: Any = None
+
+    def next(self) -> Proposal | None:
+        """The next trial, or None while it must wait for an earlier one (or there is none left: see `exhausted`)."""
+        trial = len(self._asked)
+        if self.exhausted or any(i not in self.outcomes for i in range(max(0, trial - self.window + 1))):
+            return None
+        self._tell_up_to(trial - self.window)
+        asked = self._optuna().ask(fixed_distributions={name: self._distribution(name, space) for name, space in self._spaces().items()})
+        self._asked.append(asked)
+        return Proposal(trial, {**self.space, **asked.params})
+
+    @property
+    def exhausted(self) -> bool:
+        """Every trial has been proposed."""
+        return len(self._asked) >= self.num_trials
+
+    def goes_on(self, trial: int, rung: int, value: float) -> bool:
+        """Whether a trial with this value at this rung (its index) is worth another: among the best third of the trials it is compared with.
+
+        Those are the last nine that it may know. Proposals get better as the search goes on: held against all, two in three would stay.
+        """
+        if not self.halving or not np.isfinite(value):
+            return not self.halving
+        known = [o.rungs[rung][1] for i, o in sorted(self.outcomes.items()) if i <= trial - self.window and len(o.rungs) > rung][-RECENT:]
+        if len(known) < LEAST_KNOWN:
+            return True
+        best_third = np.sort(np.asarray(known) * self._sign)[::-1][: math.ceil(len(known) / REDUCTION)]
+        return bool(value * self._sign >= best_third[-1])
+
+    def finish(self, outcome: Outcome) -> None:
+        """Takes in how a trial ended."""
+        self.outcomes[outcome.trial] = outcome
+
+    @property
+    def best(self) -> Outcome | None:
+        """The finished trial with the best score, the earlier of equals; stopped trials do not compete."""
+        finished = [o for o in self.outcomes.values() if o.status == "completed" and o.metric is not None]
+        return max(finished, key=lambda o: (self._sign * (o.metric or 0.0), -o.trial), default=None)
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.better == "higher" else -1.0
+
+    def _spaces(self) -> dict[str, Space]:
+        return {name: space for name, space in self.space.items() if isinstance(space, Space)}
+
+    def _optuna(self) -> Any:
+        if self._study is None:
+            import optuna
+
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            sampler = (
+                optuna.samplers.RandomSampler(seed=self.seed) if self.searcher == "random" else optuna.samplers.TPESampler(seed=self.seed, multivariate=True)
+            )
+            self._study = optuna.create_study(direction="maximize" if self.better == "higher" else "minimize", sampler=sampler)
+            default = {name: value for name, value in self.start.items() if name in self._spaces() and self._spaces()[name].contains(value)}
+            if default:
+                self._study.enqueue_trial(default)
+        return self._study
+
+    def _tell_up_to(self, last: int) -> None:
+        import optuna
+
+        state = {"completed": optuna.trial.TrialState.COMPLETE, "stopped": optuna.trial.TrialState.PRUNED, "failed": optuna.trial.TrialState.FAIL}
+        for trial in range(self._told, last + 1):
+            outcome, asked = self.outcomes[trial], self._asked[trial]
+            for rounds, value in outcome.rungs:
+                asked.report(value, rounds)
+            self._study.tell(asked, outcome.metric if outcome.status == "completed" else None, state=state[outcome.status])
+            self._told = trial + 1
+
+    def _distribution(self, name: str, space: Space) -> Any:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if isinstance(space, OneOf):
+            return CategoricalDistribution(space.values)
+        assert isinstance(space, Int | Float | Log)
+        if isinstance(space, Int) or name in self.integers:
+            return IntDistribution(int(space.low), int(space.high), log=isinstance(space, Log))
+        return FloatDistribution(space.low, space.high, log=isinstance(space, Log))
+
+
+def rungs(budget: int, halving: bool) -> tuple[int, ...]:
+    """The rounds at which a trial is looked at: the last, and before it each a third of the next, down to ten rounds."""
+    found = [budget]
+    while halving and found[0] // REDUCTION >= 10:
+        found.insert(0, found[0] // REDUCTION)
+    return tuple(found)

@@ -1,0 +1,183 @@
+"""Step 1: features, labels and the range of data, as a lazy table; joined as of the label's time, nothing read yet but footers and small tables."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_pipeline.errors import DataError, Problem, ResourceError
+from ray_pipeline.expression import Expression
+from ray_pipeline.sources._base import Footers
+from ray_pipeline.sources.parquet import Parquet
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.splitters._base import Splitter
+from ray_pipeline.stages.join import FeatureTable, as_of_table, finest_unit, lookup_table
+from ray_pipeline.stages.names import Names
+from ray_pipeline.stages.rows import Join, RowMaker
+
+if TYPE_CHECKING:
+    import ray.data
+
+BROADCAST_BYTES = 2 << 30
+
+
+@dataclass(frozen=True)
+class Table:
+    """The label rows with their features, lazily: what to scan, what to keep, what to make of each block."""
+
+    source: Parquet
+    scanned: tuple[str, ...]
+    keep: Expression | None
+    """Range and `where`, as far as the label table alone decides: pushed down to the scan."""
+    maker: RowMaker
+    features: Mapping[str, pa.DataType]
+    """What the model may see, by canonical name."""
+    extra: tuple[str, ...]
+    """Columns that slices and bias need but the model must not see."""
+    footers: Mapping[str, Footers]
+    num_rows: int
+    """Rows of the label table before any selection."""
+    out_of_range: int
+    lookups: Mapping[str, Mapping[str, int]]
+    """Of each feature table: rows, and rows that can never match or lost a tie."""
+
+    def blocks(self) -> "ray.data.Dataset":
+        """The scan: blocks of the label table in file order, projected and filtered."""
+        schema = self.footers["labels"].schema
+        return self.source.rows(self.scanned, self.keep.to_ray(schema, self.maker.resolve) if self.keep else None)
+
+    def with_splitter(self, splitter: Splitter) -> "Table":
+        """The same table whose rows know their part."""
+        return replace(self, maker=self.maker.with_splitter(splitter))
+
+    def canonical(self, written: str) -> str:
+        """The canonical name of a column as the user wrote it."""
+        return self.maker.resolve.get(written, written)
+
+
+def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = True) -> Table:
+    """The table that `spec.features` and `spec.select` describe.
+
+    Args:
+        spec: the run's spec.
+        where: says where data paths start.
+        rows: a path to read instead of `features.labels.path` (new rows for a registered model).
+        labelled: whether the rows carry a label; without one no row is ever dropped.
+
+    Raises:
+        DataError: a file or column is absent or of the wrong kind; every problem in one go.
+        ResourceError: a feature table is too large to be broadcast.
+    """
+    sources = {"labels": Parquet(name="labels", path=rows or where.resolve(spec.features.labels.path, spec.folder))}
+    sources |= {name: Parquet(name=name, path=where.resolve(table.path, spec.folder)) for name, table in spec.features.tables.items()}
+    footers = _every(sources, lambda name: sources[name].footers())
+    names = Names(spec, footers, labelled)
+    names.check()
+    labels, schema = spec.features.labels, footers["labels"].schema
+    keep, later = _selection(spec, names, labelled)
+    source, num_rows = sources["labels"], footers["labels"].num_rows
+    if labelled:
+        _no_nulls(source, names, [(column, role) for column, role in ((labels.key, "key"), (labels.time, "time")) if column])
+    out_of_range = num_rows - source.count(between.to_arrow(schema, names.resolve)) if labelled and (between := _range(spec)) else 0
+    tables = _every(dict(spec.features.tables), lambda name: _feature_table(spec, name, sources[name], footers, names))
+    maker = RowMaker(
+        task=spec.task,
+        label=spec.label_expression if labelled else None,
+        key=labels.key,
+        time=labels.time,
+        weight=labels.weight if labelled else None,
+        joins=tuple(Join(name, spec.features.tables[name].on, table.instants is not None, _put(table)) for name, table in tables.items()),
+        columns=tuple(dict.fromkeys([*names.features, *names.extra])),
+        resolve=names.resolve,
+        where=later,
+    )
+    lookups = {name: {"rows": footers[name].num_rows, "duplicates": table.duplicates, "without_time": table.without_time} for name, table in tables.items()}
+    return Table(
+        source,
+        names.scanned(spec, labelled),
+        keep,
+        maker,
+        {name: names.types[name] for name in names.features},
+        tuple(names.extra),
+        footers,
+        num_rows,
+        out_of_range,
+        lookups,
+    )
+
+
+def _every(items: Mapping[str, Any], work: Any) -> dict[str, Any]:
+    """The work done for every name; all problems together if any fails."""
+    done, problems = {}, list[Problem]()
+    for name in items:
+        try:
+            done[name] = work(name)
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return done
+
+
+def _range(spec: Spec) -> Expression | None:
+    time, select = spec.features.labels.time, spec.select
+    bounds = [f"`{time}` {op} '{moment}'" for op, moment in ((">=", select.from_), ("<", select.to)) if moment is not None]
+    return Expression.parse(" and ".join(bounds)) if bounds else None
+
+
+def _selection(spec: Spec, names: Names, labelled: bool) -> tuple[Expression | None, Expression | None]:
+    """The condition for the scan, and the one that must wait for the joins."""
+    if not labelled:
+        return None, None
+    condition, between = spec.where_expression, _range(spec)
+    ours = set(names.schemas["labels"].names)
+    if condition is not None and not {names.resolve[name] for name in condition.columns} <= ours:
+        return between, condition
+    both = [expression.text for expression in (between, condition) if expression]
+    return (Expression.parse(" and ".join(f"({text})" for text in both)) if both else None), None
+
+
+def _no_nulls(source: Parquet, names: Names, roles: Iterable[tuple[str, str]]) -> None:
+    for column, role in roles:
+        nulls = source.count(pc.field(column).is_null(nan_is_null=True))
+        if nulls:
+            names.missing(
+                f"features.labels.{role}",
+                column,
+                f"{column!r} is null in {nulls:,} rows",
+                f"each label row needs its {role}; mend the rows, or leave `{role}` out",
+                rows=nulls,
+            )
+    if names.problems:
+        raise DataError(names.problems)
+
+
+def _feature_table(spec: Spec, name: str, source: Parquet, footers: Mapping[str, Footers], names: Names) -> FeatureTable:
+    table, columns = spec.features.tables[name], [n.partition(".")[2] for n in (*names.features, *names.extra) if n.startswith(f"{name}.")]
+    later = spec.where_expression.columns if spec.where_expression else ()
+    columns += [n.partition(".")[2] for n in (names.resolve[word] for word in later) if n.startswith(f"{name}.") and n.partition(".")[2] not in columns]
+    if footers[name].num_bytes > BROADCAST_BYTES:
+        raise ResourceError(
+            Problem(
+                stage="read",
+                key=f"features.{name}",
+                found=f"{footers[name].num_bytes:,} bytes of Parquet; tables over {BROADCAST_BYTES:,} bytes cannot be joined yet",
+                fix="select fewer rows or columns into a smaller table",
+            )
+        )
+    rows = source.table(dict.fromkeys([*table.on, *(c for c in (table.time, table.known_at) if c), *columns]))  # type: ignore[arg-type]
+    if table.time is None:
+        return lookup_table(name, rows, table.on, columns)
+    schema, spine = footers[name].schema, footers["labels"].schema.field(str(spec.features.labels.time)).type
+    unit = finest_unit(spine, schema.field(table.time).type, *([schema.field(table.known_at).type] if table.known_at else []))
+    max_age = None if table.max_age is None else round(table.max_age.total_seconds() * 1e6)
+    return as_of_table(name, rows, table.on, columns, time=table.time, known_at=table.known_at, max_age_us=max_age, unit=unit)
+
+
+def _put(table: FeatureTable) -> Any:
+    import ray
+
+    return ray.put(table)

@@ -1,0 +1,215 @@
+"""What a run leaves behind as plain files, each written whole when its stage is done; the manifest comes last."""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ray_pipeline.bundle import Bundle, write_bundle
+from ray_pipeline.calibrators._base import Calibrator
+from ray_pipeline.choice import find
+from ray_pipeline.encoders._base import Encoder
+from ray_pipeline.errors import DataError, Interrupted, PipelineError, Problem, StorageError
+from ray_pipeline.report.write import write_report
+from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.progress import Progress
+from ray_pipeline.runtime.run_folder import RunFolder, plain
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.stages.check import Finding
+from ray_pipeline.stages.encode import slice_edges
+from ray_pipeline.stages.evaluate import Evaluation
+from ray_pipeline.stages.judge import Verdict
+from ray_pipeline.stages.predict import prediction_table
+from ray_pipeline.stages.profile import Profile
+from ray_pipeline.stages.read import Table
+from ray_pipeline.stages.register import Release
+from ray_pipeline.stages.search import Leaderboard
+from ray_pipeline.values import Predictions
+
+LIBRARIES = ("ray-pipeline", "ray", "xgboost", "optuna", "mlflow-skinny", "pyarrow", "numpy", "pandas", "scikit-learn")
+FORMAT = 1
+
+
+def begin(folder: RunFolder, spec: Spec, where: Where) -> None:
+    """Writes the spec and what is needed to go on after any interruption; nothing if they are there already."""
+    if folder.recorded("begin") is None:
+        folder.write("spec.yaml", spec.render())
+        folder.record("begin", {"fingerprint": spec.fingerprint, "base": str(spec.folder), "where": where.model_dump(mode="json"), "versions": versions()})
+
+
+def begun(folder: RunFolder) -> tuple[Spec, Where]:
+    """The spec and the cluster file that the run began with. Raises `StorageError` where its journal does not say."""
+    entry = folder.recorded("begin")
+    if entry is None:
+        raise StorageError(Problem(file=str(folder.path), found="the run has no journal to go on from", fix="start a new run"))
+    return Spec.from_text((folder.path / "spec.yaml").read_text(), file=str(folder.path / "spec.yaml"), folder=Path(entry["base"])), Where.model_validate(
+        entry["where"], strict=False
+    )
+
+
+@contextmanager
+def problems(folder: RunFolder, spec: Spec, show: Progress) -> Iterator[None]:
+    """Whatever ends the run early comes out as a `PipelineError` with the run's id and the spec's lines, and is written into its journal."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stage = next(reversed(show.seconds), "start")
+        raise _told(
+            folder, Interrupted(Problem(stage=stage, found="interrupted; nothing is half-written", fix=f"go on with `ray-pipeline resume {folder.run}`"))
+        ) from None
+    except PipelineError as error:
+        error.problems = tuple(_placed(problem, spec) for problem in error.problems)
+        raise _told(folder, error) from error.__cause__
+
+
+def _placed(problem: Problem, spec: Spec) -> Problem:
+    """The problem with the line of the spec that its key stands in; workers, who find some, do not know it."""
+    if problem.file or not problem.key:
+        return problem
+    file, line = spec.place(problem.key)
+    return replace(problem, file=file, line=line) if line else problem
+
+
+def _told(folder: RunFolder, error: PipelineError) -> PipelineError:
+    error.answer = {"run": folder.run}
+    folder.record("problem", {"exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]})
+    return error
+
+
+def same_data(folder: RunFolder, table: Table) -> None:
+    """Records the data's fingerprint; raises `DataError` if the run began on other data."""
+    before, now = folder.recorded("read"), {name: footer.fingerprint for name, footer in table.footers.items()}
+    if before is not None and before["data"] != now:
+        changed = [name for name in now if before["data"].get(name) != now[name]]
+        raise DataError(Problem(stage="read", found=f"the files of {', '.join(changed)} changed since the run began", fix="start a new run"))
+    folder.record(
+        "read",
+        {
+            "data": now,
+            "rows": {name: footer.num_rows for name, footer in table.footers.items()},
+            "bytes": {name: footer.num_bytes for name, footer in table.footers.items()},
+        },
+    )
+
+
+def profiled(folder: RunFolder, table: Table, profile: Profile, findings: tuple[Finding, ...]) -> None:
+    """Writes checks.json and joins.json."""
+    folder.write_json("checks.json", [asdict(finding) for finding in findings])
+    joins = {}
+    for name, counts in profile.counts.joins.items():
+        told = dict(zip(("rows", "matched", "too_old", "not_yet_known", "never_seen", "null_key"), counts.counted(), strict=True))
+        joins[name] = {**told, "age_p50_s": counts.age(0.5), "age_p99_s": counts.age(0.99), "plan": "broadcast", "table": dict(table.lookups[name])}
+    folder.write_json("joins.json", joins)
+    folder.record("profile", {"rows": dict(profile.parts), "dropped": dropped(table, profile)})
+
+
+def dropped(table: Table, profile: Profile) -> dict[str, int]:
+    """Rows that no part holds, by the reason."""
+    counts = profile.counts
+    where = table.num_rows - table.out_of_range - counts.scanned + counts.where
+    return {"null_label": counts.null_label, "where": where, "range": table.out_of_range, "gap": counts.gap}
+
+
+def model(
+    folder: RunFolder,
+    spec: Spec,
+    where: Where,
+    table: Table,
+    profile: Profile,
+    encoder: Encoder,
+    leaderboard: Leaderboard,
+    calibrator: Calibrator,
+    threshold: float | None,
+    final: Path,
+) -> Bundle:
+    """The bundle, written into model/; from here on it is what every score comes from."""
+    best = leaderboard.best
+    family = find("models", best.family)
+    base = where.resolve(".", spec.folder)
+    return write_bundle(
+        folder.path / "model",
+        encoder=encoder.to_json(),
+        model_file=final / family.file,
+        model={"format": FORMAT, "family": best.family, "params": dict(best.params), "rounds": best.rounds, "metric": spec.search.metric, "validation": best.metric, "trial": best.trial, "fit_on": spec.fit.on},
+        calibration=calibrator.model_dump(mode="json"),
+        schema={
+            "format": FORMAT, "task": spec.task, "label": spec.features.labels.label, "classes": list(profile.classes), "threshold": threshold, "key": spec.features.labels.key,
+            "columns": [{"name": name, "type": str(profile.types[name])} for name in encoder.columns],
+            "features": spec.as_data()["features"], "select": spec.as_data()["select"], "base": base, "edges": slice_edges([*spec.evaluate.slices, *spec.bias.groups], table, profile), "spec": spec.render(),
+        },
+    )  # fmt: skip
+
+
+def test_part(spec: Spec, table: Table) -> str:
+    """What names the test part: the data, the label, the selection and the split; two runs with it judge on the same rows."""
+    dumped = spec.as_data()
+    named = [table.footers["labels"].fingerprint, dumped["features"]["labels"]["label"], dumped["select"], dumped["split"]]
+    return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def times_judged(folder: RunFolder, table: Table, spec: Spec) -> int:
+    """How many runs of this storage, this one included, have opened the same test part."""
+    part = test_part(spec, table)
+    folder.record("test_part", {"test_part": part})
+    others = (RunFolder(path.parent.parent).recorded("test_part") for path in folder.path.parent.glob("*/journal/test_part.json"))
+    return sum(1 for other in others if other and other["test_part"] == part)
+
+
+def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: Evaluation, verdict: Verdict) -> None:
+    """Writes predictions, evaluation.json, bias.json and scorecard.json."""
+    target = folder.path / "predictions" / "test.parquet"
+    target.parent.mkdir(exist_ok=True)
+    temporary = target.with_name(".test.parquet.tmp")
+    pq.write_table(prediction_table(test, bundle.decide(test.score)), temporary)
+    temporary.replace(target)
+    folder.write_json("evaluation.json", evaluation.as_json())
+    folder.write_json("bias.json", evaluation.bias_as_json())
+    folder.write_json("scorecard.json", {**verdict.as_json(), "model": bundle.fingerprint})
+
+
+def trials(folder: RunFolder, leaderboard: Leaderboard) -> None:
+    """Writes trials.jsonl, in the order of the trials' numbers."""
+    folder.write("trials.jsonl", "".join(json.dumps(plain(asdict(outcome)), ensure_ascii=False) + "\n" for outcome in leaderboard.outcomes))
+
+
+def manifest(
+    folder: RunFolder, spec: Spec, layout: Plan, table: Table, profile: Profile, encoder: Encoder, leaderboard: Leaderboard, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """All that a rerun needs, as `manifest.json` will say it; in the journal until the run is complete. Writes the report with it."""
+    told = {
+        "format": FORMAT, "run": folder.run, "fingerprint": spec.fingerprint,
+        "data": {name: {"fingerprint": f.fingerprint, "files": len(f.files), "rows": f.num_rows, "bytes": f.num_bytes} for name, f in table.footers.items()},
+        "versions": versions(), "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
+        "plan": asdict(layout), "rows": {**profile.parts, "dropped": dropped(table, profile)}, "times": dict(profile.last_time),
+        "encoder_sha256": hashlib.sha256(json.dumps(encoder.to_json(), sort_keys=True).encode()).hexdigest(),
+        "winner": {"trial": leaderboard.best.trial, "family": leaderboard.best.family, "rounds": leaderboard.best.rounds},
+        "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()},
+    }  # fmt: skip
+    folder.record("manifest", told)
+    write_report(folder.path)
+    return told
+
+
+def finished(folder: RunFolder, release: Release, told: dict[str, Any]) -> None:
+    """Writes the release into the journal, the report anew with it, and the manifest last."""
+    whole = {**told, **{name: release.answer[name] for name in ("status", "model", "version", "seconds")}}
+    folder.record("manifest", whole)
+    folder.record("release", release.answer)
+    write_report(folder.path)
+    for leftover in (".tune", ".final", "trials"):
+        shutil.rmtree(folder.path / leftover, ignore_errors=True)
+    folder.write_json("manifest.json", whole)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and every library whose change may change a byte."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}

@@ -1,0 +1,183 @@
+"""What every metric must do: agree with scikit-learn, add up over any partition, say when it is undefined, know each row's influence."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.metrics as oracle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ray_pipeline.choice import find, menu
+from ray_pipeline.metrics import BIAS_DEFAULTS, DEFAULTS
+from ray_pipeline.metrics._base import SumMetric
+
+THRESHOLD = 0.4
+EVERY = menu("metrics")
+Rows = tuple[Any, Any, Any]
+
+
+def decided(metric: Callable[..., float], **options: Any) -> Callable[..., float]:
+    return lambda y, s, w: float(metric(y, s >= THRESHOLD, sample_weight=w, **options))
+
+
+def of_cells(formula: Callable[..., float]) -> Callable[..., float]:
+    def value(y: Any, s: Any, w: Any) -> float:
+        tn, fp, fn, tp = oracle.confusion_matrix(y, s >= THRESHOLD, sample_weight=w, labels=[0, 1]).ravel()
+        return formula(tn, fp, fn, tp)
+
+    return value
+
+
+def ece(y: Any, s: Any, w: Any) -> float:
+    """Row by row, as the paper writes it."""
+    bins: dict[int, list[int]] = {}
+    for i, p in enumerate(s):
+        bins.setdefault(min(int(p * 15), 14), []).append(i)
+    return float(sum(abs(sum(w[i] * y[i] for i in b) - sum(w[i] * s[i] for i in b)) for b in bins.values()) / w.sum())
+
+
+def _sk(metric: Callable[..., float]) -> Callable[..., float]:
+    return lambda y, s, w: metric(y, s, sample_weight=w)
+
+
+BINARY: dict[str, Callable[..., float]] = {
+    "auc": _sk(oracle.roc_auc_score),
+    "average_precision": _sk(oracle.average_precision_score),
+    "log_loss": lambda y, s, w: oracle.log_loss(y, s, sample_weight=w, labels=[0, 1]),
+    "brier": _sk(oracle.brier_score_loss),
+    "accuracy": decided(oracle.accuracy_score),
+    "balanced_accuracy": decided(oracle.balanced_accuracy_score),
+    "precision": decided(oracle.precision_score, zero_division=np.nan),
+    "recall": decided(oracle.recall_score, zero_division=np.nan),
+    "true_positive_rate": decided(oracle.recall_score, zero_division=np.nan),
+    "true_negative_rate": decided(oracle.recall_score, pos_label=0, zero_division=np.nan),
+    "f1": decided(oracle.f1_score, zero_division=np.nan),
+    "mcc": decided(oracle.matthews_corrcoef),
+    "false_positive_rate": of_cells(lambda tn, fp, fn, tp: fp / (fp + tn)),
+    "false_negative_rate": of_cells(lambda tn, fp, fn, tp: fn / (fn + tp)),
+    "selection_rate": of_cells(lambda tn, fp, fn, tp: (tp + fp) / (tn + fp + fn + tp)),
+    "mean_score": lambda y, s, w: np.average(s, weights=w),
+    "ece": ece,
+}
+MULTICLASS: dict[str, Callable[..., float]] = {
+    "log_loss": lambda y, s, w: oracle.log_loss(y, s, sample_weight=w, labels=list(range(s.shape[1]))),
+    "accuracy": lambda y, s, w: oracle.accuracy_score(y, s.argmax(axis=1), sample_weight=w),
+    "balanced_accuracy": lambda y, s, w: oracle.balanced_accuracy_score(y, s.argmax(axis=1), sample_weight=w),
+    "brier": lambda y, s, w: oracle.brier_score_loss(y, s, sample_weight=w, labels=list(range(s.shape[1])), scale_by_half=False),
+}
+REGRESSION: dict[str, Callable[..., float]] = {
+    "rmse": _sk(oracle.root_mean_squared_error),
+    "mae": _sk(oracle.mean_absolute_error),
+    "r2": _sk(oracle.r2_score),
+    "mean_residual": lambda y, s, w: np.average(y - s, weights=w),
+}
+ORACLES = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
+CASES = [(word, task) for word in EVERY for task in find("metrics", word).tasks]
+
+
+@st.composite
+def rows(draw: st.DrawFn, task: str) -> Rows:
+    """Labels, scores with ties, and weights, none of a task's classes absent."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(4, 60))
+    weight = rng.uniform(0.1, 3, n) if draw(st.booleans()) else np.ones(n)
+    if task == "regression":
+        label = rng.normal(draw(st.sampled_from([0.0, 10.0])), draw(st.sampled_from([0.1, 10.0])), n)
+        return label, label + rng.normal(0, 2, n), weight
+    if task == "multiclass":
+        score = rng.dirichlet(np.ones(3), n)
+        return np.concatenate([np.arange(3), rng.integers(0, 3, n - 3)]).astype(float), score, weight
+    score = rng.random(n).round(draw(st.sampled_from([1, 2, 12])))
+    score[:2], label = (0.0, 1.0), np.concatenate([[0, 1], rng.integers(0, 2, n - 2)]).astype(float)
+    return label, np.roll(score, draw(st.integers(0, 3))), weight
+
+
+def test_every_metric_has_an_oracle() -> None:
+    assert sorted(CASES) == sorted((word, task) for task, oracles in ORACLES.items() for word in oracles)
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_it_agrees_with_scikit_learn(word: str, task: str, data: st.DataObject) -> None:
+    label, score, weight = data.draw(rows(task))
+    value = find("metrics", word)()(label, score, weight, THRESHOLD)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = ORACLES[task][word](label, score, weight)
+    if math.isnan(value) and word == "mcc":
+        expected = math.nan if len({*(score >= THRESHOLD)}) == 1 else expected  # scikit-learn says 0 where it is undefined
+    assert value == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_a_weight_counts_as_that_many_rows(word: str, task: str, data: st.DataObject) -> None:
+    label, score, _ = data.draw(rows(task))
+    times = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(label), max_size=len(label))))
+    times[:3] = 1
+    metric = find("metrics", word)()
+    repeated = metric(np.repeat(label, times), np.repeat(score, times, axis=0), np.ones(times.sum()), THRESHOLD)
+    assert metric(label, score, times.astype(float), THRESHOLD) == pytest.approx(repeated, rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize(("word", "task"), [case for case in CASES if issubclass(find("metrics", case[0]), SumMetric)])
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_sums_add_up_over_any_partition(word: str, task: str, data: st.DataObject) -> None:
+    label, score, weight = data.draw(rows(task))
+    part = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(label), max_size=len(label))))
+    metric = find("metrics", word)()
+    parts = [metric.sums(label[part == k], score[part == k], weight[part == k], THRESHOLD) for k in range(4)]
+    assert sum(parts) == pytest.approx(metric.sums(label, score, weight, THRESHOLD), rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_influence_is_the_derivative_by_each_rows_weight(word: str, task: str, data: st.DataObject) -> None:
+    label, score, weight = data.draw(rows(task))
+    metric = find("metrics", word)()
+    value = metric(label, score, weight, THRESHOLD)
+    if not math.isfinite(value):
+        return
+    influence, i = metric.influence(label, score, weight, THRESHOLD), data.draw(st.integers(0, len(label) - 1))
+    moved = []
+    for sign in (1, -1):
+        changed = weight.copy()
+        changed[i] += sign * 1e-5
+        moved.append(metric(label, score, changed, THRESHOLD))
+    assert weight[i] * (moved[0] - moved[1]) / 2e-5 == pytest.approx(influence[i], rel=1e-3, abs=1e-5)
+    assert influence.sum() == pytest.approx(0, abs=1e-6 * (1 + np.abs(influence).sum()))
+
+
+@pytest.mark.parametrize("word", ["auc", "average_precision", "recall", "balanced_accuracy", "mcc", "false_negative_rate"])
+def test_it_is_undefined_without_a_positive(word: str) -> None:
+    assert math.isnan(find("metrics", word)()(np.zeros(3), np.array([0.1, 0.2, 0.9]), np.ones(3)))
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+def test_it_is_undefined_without_rows(word: str, task: str) -> None:
+    score = np.empty((0, 3)) if task == "multiclass" else np.empty(0)
+    assert math.isnan(find("metrics", word)()(np.empty(0), score, np.empty(0)))
+
+
+def test_r2_is_undefined_where_all_labels_are_equal() -> None:
+    assert math.isnan(find("metrics", "r2")()(np.full(5, 1e3 / 3), np.arange(5.0), np.ones(5)))
+
+
+@pytest.mark.parametrize("word", EVERY)
+def test_it_declares_what_the_spec_needs(word: str) -> None:
+    metric = find("metrics", word)
+    assert metric.tasks and metric.better in ("lower", "higher") and metric.range[0] < metric.range[1] and metric().word == word
+
+
+def test_defaults_fit_their_task() -> None:
+    for defaults in (DEFAULTS, BIAS_DEFAULTS):
+        for task, words in defaults.items():
+            assert all(task in find("metrics", word).tasks for word in words)

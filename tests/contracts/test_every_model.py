@@ -1,0 +1,151 @@
+"""What every model family must do: learn, repeat byte for byte, weigh rows, and score after loading as it scored in training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ray_pipeline import blocks as packed
+from ray_pipeline.blocks import EncodedBlock
+from ray_pipeline.choice import find, menu
+from ray_pipeline.models._base import Fitting, Job
+from ray_pipeline.space import Space
+from ray_pipeline.values import Task
+
+EVERY = menu("models")
+TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
+TYPES = ("q", "q", "c")
+
+
+def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0) -> list[pa.Table]:
+    """Three blocks with a signal in each column; `heavy` weighs the rows with the larger labels."""
+    rng = np.random.default_rng(seed)
+    matrix = np.column_stack([rng.normal(size=rows), rng.normal(size=rows), rng.integers(1, 5, rows)]).astype(np.float32)
+    matrix[rng.random(rows) < 0.05, 0] = np.nan
+    signal = np.nan_to_num(matrix[:, 0]) + 0.5 * matrix[:, 1] ** 2 + (matrix[:, 2] == 3) + rng.normal(0, 0.3, rows)
+    label = {"binary": signal > 0.7, "multiclass": np.digitize(signal, [0.2, 1.2]), "regression": signal}[task].astype(float)
+    part = np.sort(rng.choice(3, (3, rows // 3), p=[0.6, 0.2, 0.2]), axis=1).astype(np.int8)
+    third = [slice(i * rows // 3, (i + 1) * rows // 3) for i in range(3)]
+    return [
+        packed.pack(
+            matrix[at],
+            {
+                packed.LABEL: pa.array(label[at]), packed.WEIGHT: pa.array(np.where(label[at] > label.mean(), heavy, 1.0)),
+                packed.PART: pa.array(part[i]), packed.KEY: pa.array(np.arange(at.start, at.stop)),
+            },
+        )
+        for i, at in enumerate(third)
+    ]  # fmt: skip
+
+
+def job_of(task: Task, **more: Any) -> Job:
+    return Job(task=task, num_classes={"binary": 2, "multiclass": 3, "regression": 0}[task], feature_types=TYPES, threads=1, **more)
+
+
+def begun(family: str, task: Task, *, seed: int = 0, heavy: float = 1.0, **more: Any) -> tuple[Fitting, list[EncodedBlock]]:
+    model, blocks, job = find("models", family), blocks_of(task, heavy=heavy), job_of(task, **more)
+    params = {name: model.start.get(name, value) for name, value in model()}
+    train, validation = list(packed.views(blocks, "train")), list(packed.views(blocks, "validation"))
+    return model.begin(params, job, model.hold(params, job, train, validation), seed), validation
+
+
+def saved(fitting: Fitting, folder: Path, family: str, rounds: int) -> bytes:
+    path = folder / find("models", family).file
+    fitting.save(path, rounds)
+    assert [p.name for p in folder.iterdir()] == [path.name]
+    return path.read_bytes()
+
+
+def loss(task: Task, label: Any, score: Any) -> float:
+    if task == "regression":
+        return float(np.mean((label - score) ** 2))
+    of_label = score[np.arange(len(label)), label.astype(int)] if task == "multiclass" else np.where(label == 1, score, 1 - score)
+    return float(-np.log(np.clip(of_label, 1e-9, 1)).mean())
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("task", TASKS)
+def test_the_loss_falls_as_rounds_go_on_and_the_saved_model_scores_as_it_did(family: str, task: Task, tmp_path: Path) -> None:
+    fitting, validation = begun(family, task)
+    label, losses = np.concatenate([block.label for block in validation]), []
+    for rounds in (1, 5, 20):
+        fitting.advance(rounds)
+        assert fitting.rounds == rounds
+        losses.append(loss(task, label, fitting.scores()))
+    assert losses[0] > losses[1] > losses[2]
+    scores = fitting.scores()
+    assert scores.shape == ((len(label), 3) if task == "multiclass" else (len(label),))
+    if task == "multiclass":
+        np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
+    saved(fitting, tmp_path, family, 20)
+    loaded = find("models", family).load(tmp_path)
+    np.testing.assert_allclose(loaded(np.concatenate([block.matrix for block in validation])), scores, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(family: str, tmp_path: Path) -> None:
+    written = []
+    for at, seed in enumerate((3, 3, 4)):
+        fitting, _ = begun(family, "binary", seed=seed)
+        fitting.advance(8)
+        (tmp_path / str(at)).mkdir()
+        written.append(saved(fitting, tmp_path / str(at), family, 8))
+    assert written[0] == written[1] != written[2]
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_a_model_saved_at_an_earlier_round_is_the_one_that_stopped_there(family: str, tmp_path: Path) -> None:
+    short, validation = begun(family, "binary")
+    short.advance(5)
+    long, _ = begun(family, "binary")
+    for rounds in (3, 9, 15):
+        long.advance(rounds)
+    saved(long, tmp_path, family, 5)
+    loaded = find("models", family).load(tmp_path)
+    np.testing.assert_allclose(loaded(np.concatenate([block.matrix for block in validation])), short.scores(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, task: Task) -> None:
+    classes = 2 if task == "binary" else 3
+    plain, weighted, by_class = (
+        begun(family, task, **more) for more in ({}, {"heavy": 6.0}, {"class_weight": (1.0, 6.0) if classes == 2 else (1.0, 1.0, 6.0)})
+    )
+    for fitting, _ in (plain, weighted, by_class):
+        fitting.advance(10)
+    mean = [float((f.scores() if classes == 2 else f.scores()[:, -1]).mean()) for f, _ in (plain, weighted, by_class)]
+    assert mean[1] > mean[0] + 0.03 and mean[2] > mean[0] + 0.03
+    if classes == 2:
+        np.testing.assert_array_equal(weighted[0].scores(), by_class[0].scores())
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_a_fit_without_validation_rows_trains_on_all_it_is_given(family: str) -> None:
+    model, job = find("models", family), job_of("binary")
+    params = {name: model.start.get(name, value) for name, value in model()}
+    fitting = model.begin(params, job, model.hold(params, job, list(packed.views(blocks_of("binary"), "train", "validation")), []), 0)
+    fitting.advance(3)
+    assert fitting.rounds == 3
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_trial_0_lies_in_the_default_spaces_and_what_is_declared_is_a_field(family: str) -> None:
+    model = find("models", family)
+    assert all(getattr(model(), name).contains(value) for name, value in model.start.items())
+    assert {name for name, value in model() if isinstance(value, Space)} == set(model.start)
+    assert {model.budget, model.patience} <= set(model.model_fields) and model.needs in menu("encoders")
+    params = dict(model())
+    assert model.held_by(params) == model.held_by({**params, model.budget: 7})
+
+
+def test_views_of_a_block_are_its_rows_in_order_and_no_copies() -> None:
+    blocks = blocks_of("regression")
+    views = list(packed.views(blocks, "validation", "test"))
+    keys = packed.column(views, packed.KEY)
+    wanted = [key for block in blocks for key, part in zip(block["key"].to_pylist(), block["part"].to_pylist(), strict=True) if part]
+    assert keys.tolist() == wanted
+    whole = blocks[0]["matrix"].chunk(0).values.to_numpy(zero_copy_only=True)
+    assert np.shares_memory(views[0].matrix, whole) and views[0].matrix.shape[1] == 3

@@ -1,0 +1,99 @@
+"""Intervals: they cover what they say they cover, by the closed forms of the known data, and never lie about too little data."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from part_fixture import binary, regression
+
+from ray_pipeline.choice import find
+from ray_pipeline.stages.bootstrap import replicate
+from ray_pipeline.stages.groups import take
+from ray_pipeline.stages.intervals import largest_gap, linearised, percentile, reach, simultaneous
+from ray_pipeline.values import Predictions
+
+TRUE_AUC = NormalDist().cdf(1 / math.sqrt(2))
+SIMULATIONS = 200
+
+
+def repeated(rows: Predictions, times: int) -> Predictions:
+    """Every row copied, the copies one cluster: no more is known than before."""
+    return take(rows, np.repeat(np.arange(len(rows)), times))
+
+
+def test_few_clusters_reach_further() -> None:
+    assert reach(10**6, 0.95) == pytest.approx(1.96, abs=1e-3)
+    assert reach(10, 0.95) == pytest.approx(2.262 * math.sqrt(10 / 9), abs=1e-3)
+    assert math.isnan(reach(1, 0.95))
+
+
+@pytest.mark.parametrize("kind", ["bootstrap", "linearised"])
+@pytest.mark.parametrize(("word", "truth"), [("auc", TRUE_AUC), ("rmse", 2.0)])
+def test_95_percent_intervals_cover_about_95_percent(word: str, truth: float, kind: str) -> None:
+    metric, covered = find("metrics", word)(), 0
+    for seed in range(SIMULATIONS):
+        rows = binary(seed, 400) if word == "auc" else regression(seed, 200)
+        if kind == "linearised":
+            found = linearised(metric, rows, None, 0.95)
+        else:
+            found = percentile(metric(rows.label, rows.score, rows.weight), replicate([metric], rows, None, draws=200, seed=0)[word], len(rows), 0.95)
+        covered += found.low <= truth <= found.high
+    assert 0.91 <= covered / SIMULATIONS <= 0.985  # within 2.6 standard errors of 95 %
+
+
+@pytest.mark.parametrize("word", ["auc", "average_precision", "log_loss", "brier", "recall", "f1", "mcc", "balanced_accuracy"])
+def test_the_linearised_interval_is_the_bootstraps(word: str) -> None:
+    rows, metric = binary(3, 4000, clusters=900), find("metrics", word)()
+    drawn = percentile(metric(rows.label, rows.score, rows.weight, 0.4), replicate([metric], rows, 0.4, draws=2000, seed=0)[word], 900, 0.95)
+    found = linearised(metric, rows, 0.4, 0.95)
+    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.12 * (drawn.high - drawn.low))
+
+
+@pytest.mark.parametrize("word", ["auc", "recall", "log_loss"])
+def test_copies_of_rows_in_one_cluster_add_no_knowledge(word: str) -> None:
+    rows, metric = binary(1, 400), find("metrics", word)()
+    once, ten = linearised(metric, rows, 0.4, 0.95), linearised(metric, repeated(rows, 10), 0.4, 0.95)
+    assert (ten.low, ten.high) == pytest.approx((once.low, once.high), rel=1e-6)
+    drawn = [replicate([metric], one, 0.4, draws=100, seed=0)[word] for one in (rows, repeated(rows, 10))]
+    assert drawn[0] == pytest.approx(drawn[1], rel=1e-9)
+
+
+def test_a_share_of_all_is_not_certain_and_stays_inside() -> None:
+    rows = binary(0, 50)
+    all_right = Predictions(rows.task, rows.classes, rows.key, np.r_[np.ones(8), np.zeros(42)], np.r_[np.ones(8), np.zeros(42)], rows.weight, rows.cluster, {})
+    recall = linearised(find("metrics", "recall")(), all_right, 0.5, 0.95)
+    assert recall.value == recall.high == 1
+    assert recall.low == pytest.approx(0.6, abs=0.05)  # 8 of 8 positives, whatever the 42 negatives say
+    assert linearised(find("metrics", "accuracy")(), all_right, 0.5, 0.95).low > 0.9
+
+
+@pytest.mark.parametrize("word", ["auc", "recall", "log_loss"])
+def test_one_cluster_has_no_interval(word: str) -> None:
+    rows, metric = binary(0, 200, clusters=1), find("metrics", word)()
+    found = linearised(metric, rows, 0.3, 0.95)
+    assert math.isfinite(found.value) and math.isnan(found.low) and math.isnan(found.high)
+    drawn = percentile(found.value, replicate([metric], rows, 0.3, draws=100, seed=0)[word], 1, 0.95)
+    assert math.isnan(drawn.low)
+
+
+def test_simultaneous_intervals_hold_together() -> None:
+    rng, groups, together, gaps = np.random.default_rng(0), 8, 0, 0
+    error = np.linspace(0.5, 2, groups)
+    for _ in range(SIMULATIONS):
+        values = rng.normal(0, error)
+        draws = values + rng.normal(0, error, (400, groups))
+        half = simultaneous(values, draws, np.zeros(groups), 10_000, 0.95)
+        together += bool((np.abs(values) <= half).all())
+        gaps += largest_gap(values, draws, np.zeros(groups), 10_000, 0.95).low <= 0
+    assert 0.91 <= together / SIMULATIONS <= 0.985
+    assert 0.91 <= gaps / SIMULATIONS <= 0.985
+
+
+def test_the_largest_gap_is_that_of_the_extremes() -> None:
+    values = np.array([0.1, 0.5, 0.3])
+    draws = values + np.random.default_rng(0).normal(0, 0.01, (500, 3))
+    found = largest_gap(values, draws, np.zeros(3), 1000, 0.95)
+    assert found.value == pytest.approx(0.4)
+    assert 0.36 < found.low < 0.4 < found.high < 0.44
+    assert math.isnan(largest_gap(values[:1], draws[:, :1], np.zeros(1), 1000, 0.95).value)

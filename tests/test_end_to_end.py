@@ -1,0 +1,187 @@
+"""Feature tables to a registered model, on the shared local Ray with a real sqlite MLflow; then everything a user does with it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tables import write_spec
+
+from ray_pipeline import pipeline
+from ray_pipeline.errors import Interrupted
+from ray_pipeline.runtime.run_folder import RunFolder
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.stages.apply import apply, reevaluate
+from ray_pipeline.tracking.registry import Registry
+
+pytestmark = pytest.mark.ray
+FILES = ("spec.yaml", "manifest.json", "checks.json", "joins.json", "trials.jsonl", "evaluation.json", "bias.json", "scorecard.json", "report.html", "predictions/test.parquet")
+
+
+@pytest.fixture(scope="module")
+def at(tmp_path_factory, ray_local) -> Where:
+    folder = tmp_path_factory.mktemp("where")
+    return Where(storage=str(folder / "runs"))
+
+
+@pytest.fixture(scope="module")
+def spec(loans) -> Spec:
+    return Spec.from_file(write_spec(loans))
+
+
+@pytest.fixture(scope="module")
+def release(spec, at):
+    return pipeline.run(spec, at)
+
+
+def folder_of(release) -> Path:
+    return Path(release.report).parent
+
+
+def test_the_run_is_registered_and_answers_as_the_contract_says(release, spec):
+    answer = release.as_json()
+    assert (answer["status"], answer["exit"], answer["version"], answer["model"]) == ("registered", 0, 1, "models:/loans/1")
+    assert answer["run"] == f"loans-{spec.fingerprint[:8]}-1"
+    assert set(answer["metrics"]) == {"auc", "log_loss", "accuracy"}
+    assert 0.7 < answer["metrics"]["auc"]["low"] < answer["metrics"]["auc"]["value"] < answer["metrics"]["auc"]["high"] < 0.95
+    assert [gate["passed"] for gate in answer["gates"]] == [True, True, True]
+    assert answer["trials"] == 6
+    assert {"read", "profile", "encode", "search", "fit", "evaluate", "register"} <= set(answer["seconds"])
+
+
+def test_every_row_is_in_one_part_or_counted_as_dropped(release):
+    rows = release.rows
+    assert rows["dropped"]["null_label"] == 62  # every 97th of 6,000
+    assert rows["train"] + rows["validation"] + rows["test"] + sum(rows["dropped"].values()) == 6_000
+    assert rows["dropped"]["gap"] > 0
+
+
+def test_the_run_folder_holds_every_file_of_the_contract(release):
+    folder = folder_of(release)
+    assert all((folder / name).is_file() for name in FILES)
+    assert {path.name for path in (folder / "model").iterdir()} == {"encoder.json", "model.ubj", "model.json", "calibration.json", "schema.json", "SHA256SUMS"}
+    assert not [path for path in folder.rglob("*") if path.suffix == ".tmp" or "pickle" in path.name or path.suffix == ".pkl"]
+    trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    assert [trial["trial"] for trial in trials] == list(range(6))
+    assert {"family", "params", "rungs", "metric", "seconds", "status"} <= set(trials[0])
+
+
+def test_joins_are_counted_and_no_rate_is_used_before_it_was_known(release):
+    joins = json.loads((folder_of(release) / "joins.json").read_text())
+    rates, branches = joins["rates"], joins["branches"]
+    assert rates["matched"] + rates["too_old"] + rates["not_yet_known"] + rates["never_seen"] + rates["null_key"] == rates["rows"]
+    assert rates["never_seen"] == branches["never_seen"] > 100  # branch z
+    assert rates["age_p50_s"] >= 3600  # a rate is known an hour after its hour
+
+
+def test_the_planted_gap_between_the_sexes_is_found(release):
+    rows = json.loads((folder_of(release) / "bias.json").read_text())
+    rate = {row["group"]["sex"]: row for row in rows if row["measure"] == "selection_rate" and not row.get("reduction")}
+    assert set(rate) == {"f", "m"}
+
+
+def test_a_second_run_gives_the_same_bytes_and_the_next_version(release, spec, at):
+    again = pipeline.run(spec, at)
+    first, second = folder_of(release), folder_of(again)
+    assert again.run == f"loans-{spec.fingerprint[:8]}-2"
+    assert again.version == 2
+    for name in ("model/encoder.json", "model/model.ubj", "model/SHA256SUMS", "evaluation.json", "bias.json", "joins.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    assert pq.read_table(first / "predictions/test.parquet").equals(pq.read_table(second / "predictions/test.parquet"))
+    without_seconds = [[{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (f / "trials.jsonl").read_text().splitlines()] for f in (first, second)]
+    assert without_seconds[0] == without_seconds[1]
+    assert json.loads((second / "scorecard.json").read_text())["times_judged"] == 2
+
+
+def test_one_slot_and_two_decide_alike(release, spec, at, tmp_path):
+    alone = pipeline.run(spec, at.model_copy(update={"concurrent_trials": 1, "storage": str(tmp_path / "runs")}))
+    assert (folder_of(alone) / "model/SHA256SUMS").read_bytes() == (folder_of(release) / "model/SHA256SUMS").read_bytes()
+
+
+def test_a_refused_model_is_not_registered(loans, at, tmp_path):
+    strict = Spec.from_file(write_spec(loans, "strict.yaml", gate="auc >= 0.6, => auc >= 0.99,", name="name: loans => name: strict"))
+    refused = pipeline.run(strict, at)
+    assert (refused.status, refused.exit, refused.version) == ("refused", 7, None)
+    assert not any(model["name"] == "strict" for model in Registry(at.registry_uri(tmp_path)).list())
+    always = Spec.from_file(write_spec(loans, "always.yaml", gate="auc >= 0.6, => auc >= 0.99,", name="name: loans => name: strict", when="{alias: challenger} => {alias: challenger, when: always}"))
+    kept = pipeline.run(always, at)
+    assert (kept.status, kept.exit, kept.version) == ("refused", 7, 1)
+    (model,) = [model for model in Registry(at.registry_uri(tmp_path)).list() if model["name"] == "strict"]
+    assert not model["aliases"]
+
+
+def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial_again(release, spec, at, tmp_path, monkeypatch):
+    elsewhere = at.model_copy(update={"storage": str(tmp_path / "runs")})
+    from ray_pipeline.stages.search import _Keeper
+
+    finish = _Keeper._finish
+
+    def stop_after_three(self, *args, **kwargs):
+        finish(self, *args, **kwargs)
+        if len(self.proposals.outcomes) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Keeper, "_finish", stop_after_three)
+    with pytest.raises(Interrupted) as stopped:
+        pipeline.run(spec, elsewhere)
+    monkeypatch.setattr(_Keeper, "_finish", finish)
+    run = RunFolder.open(tmp_path / "runs", stopped.value.answer["run"])
+    before = {path.name: path.read_bytes() for path in (run.path / "journal").glob("trial-*.json")}
+    assert len(before) == 3
+    assert not (run.path / "manifest.json").exists()
+    resumed = pipeline.resume(run)
+    assert resumed.status == "registered"
+    assert {name: (run.path / "journal" / name).read_bytes() for name in before} == before
+    assert (run.path / "model/SHA256SUMS").read_bytes() == (folder_of(release) / "model/SHA256SUMS").read_bytes()
+    assert pipeline.resume(run).as_json() == resumed.as_json()  # a complete run answers again and does nothing
+
+
+def test_predict_scores_every_row_in_order_and_as_the_run_did(release, spec, at, loans, tmp_path):
+    out = tmp_path / "scores.parquet"
+    told = apply("models:/loans/1", str(loans / "data/loans"), out, at, None)
+    scored = pq.read_table(out)
+    assert told["rows"] == scored.num_rows == 6_000
+    assert scored.column_names == ["loan_id", "score", "decision"]
+    assert scored["loan_id"].to_pylist() == [i * 7 + 1 for i in range(6_000)]
+    test = pq.read_table(folder_of(release) / "predictions/test.parquet")
+    by_key = dict(zip(scored["loan_id"].to_pylist(), scored["score"].to_pylist(), strict=True))
+    assert [by_key[key] for key in test["key"].to_pylist()] == test["score"].to_pylist()
+
+
+def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_path):
+    told = reevaluate("loans@challenger", str(loans / "data/loans"), at, None)
+    assert told["exit"] in (0, 7)
+    assert told["rows"]["scored"] == 6_000 - 62
+    assert told["metrics"]["auc"]["value"] > 0.7
+
+
+def test_a_loaded_model_scores_a_pandas_frame_with_bare_names(release, at, tmp_path):
+    import pandas as pd
+
+    from ray_pipeline.bundle import Bundle
+
+    bundle = Bundle.load(folder_of(release) / "model")
+    frame = pd.DataFrame({"amount": [3000.0, None], "income": [20000.0, 9000.0], "purpose": ["trip", "moon"], "married": [True, False], "rate": [3.0, 4.0], "size": [1, 2], "region": ["n", None]})
+    scores = bundle.predict(frame)
+    assert scores.shape == (2,)
+    assert np.isfinite(scores).all()
+
+
+def test_the_bundle_scores_without_ray(release):
+    code = f"""
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('ray', 'mlflow', 'pandas', 'torch', 'polars', 'sklearn'): raise ImportError('forbidden: ' + name)
+sys.meta_path.insert(0, Refuse())
+from pathlib import Path
+import pyarrow as pa
+from ray_pipeline.bundle import Bundle
+bundle = Bundle.load(Path({str(folder_of(release) / "model")!r}))
+print(bundle.score(pa.table({{name: pa.nulls(2) for name in bundle.columns}})))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

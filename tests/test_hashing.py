@@ -1,0 +1,63 @@
+"""One hash for one value, whatever type, block or file holds it; the xxhash library is the oracle."""
+
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xxhash import xxh64_intdigest
+
+from ray_pipeline.hashing import canonical, hash_rows, hash_values, uniform
+
+WHOLE = st.lists(st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1)), max_size=30)
+
+
+@given(WHOLE, st.integers(0, 2**32 - 1))
+def test_the_hash_of_an_integer_is_xxh64_of_its_decimal_text(values: list[int | None], seed: int) -> None:
+    expected = [xxh64_intdigest(b"\xff" if value is None else str(value).encode(), seed) for value in values]
+    for type_ in (pa.int32(), pa.int64(), pa.float64(), pa.string(), pa.large_string(), pa.decimal128(19, 0)):
+        held = pa.array([None if value is None else str(value) for value in values]) if "string" in str(type_) else pa.array(values, pa.int64())
+        assert hash_values(held.cast(type_), seed).tolist() == expected
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=8)), max_size=30), st.integers(1, 10))
+def test_chunks_and_dictionaries_hash_like_plain_strings(values: list[str | None], size: int) -> None:
+    plain = pa.array(values, pa.string())
+    chunked = pa.chunked_array([plain.slice(at, size) for at in range(0, len(values), size)], pa.string())
+    assert hash_values(chunked).tolist() == hash_values(plain).tolist() == hash_values(plain.dictionary_encode()).tolist()
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False)), max_size=20))
+def test_a_dictionary_of_numbers_hashes_like_the_numbers(values: list[float | None]) -> None:
+    plain = pa.array(values, pa.float64())
+    assert canonical(plain.dictionary_encode()) == canonical(plain)
+
+
+def test_a_moment_has_one_hash_in_every_unit_and_zone() -> None:
+    plain = pa.array([datetime(2024, 2, 29, 12), None, datetime(1969, 12, 31)], pa.timestamp("us"))
+    expected = hash_values(plain).tolist()
+    for type_ in (pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("ns"), pa.timestamp("us", "Asia/Tokyo")):
+        assert hash_values(plain.cast(type_)).tolist() == expected
+        assert hash_values(plain.cast(type_).dictionary_encode()).tolist() == expected
+
+
+def test_a_null_is_no_text_and_seeds_differ() -> None:
+    assert hash_values(pa.array([None], pa.string())) != hash_values(pa.array([""]))
+    assert hash_values(pa.array(["a"]), 1) != hash_values(pa.array(["a"]), 2)
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ["b", "a"]])
+def test_a_row_s_hash_depends_on_its_content_and_not_on_the_order_of_columns(names: list[str]) -> None:
+    table = pa.table({"a": [1, 2, 1], "b": ["x", "x", None]})
+    hashes = hash_rows(table.select(names))
+    assert hashes.tolist() == hash_rows(table).tolist() and len(set(hashes.tolist())) == 3
+    assert hash_rows(table.slice(1)).tolist() == hashes.tolist()[1:]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1))
+def test_uniform_numbers_keep_the_order_of_hashes_and_stay_below_1(hashes: list[int]) -> None:
+    position = uniform(np.array(sorted(hashes), np.uint64))
+    assert ((position >= 0) & (position < 1)).all() and (np.diff(position) >= 0).all()
+    assert position.tolist() == [(value >> 11) / 2**53 for value in sorted(hashes)]
