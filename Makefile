@@ -9,10 +9,10 @@ demo: .venv/.installed            ## three Parquet tables become a gated, regist
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
-test: check                       ## everything but the long tests: at most 15 minutes on 2 cores
+test: check .venv/.torch          ## everything but the long tests: at most 15 minutes on 2 cores
 	$(BIN)/pytest -m "not long"
 
-test-all: check                   ## the long ones too: at most 60
+test-all: check .venv/.torch      ## the long ones too: at most 60
 	$(BIN)/pytest
 
 check: .venv/.installed           ## lint, types, layers, spelling
@@ -26,7 +26,7 @@ bench: .venv/.installed           ## one JSON line: our wall time against a plai
 
 lock: .venv/.installed            ## pins every package anew, with hashes
 	$(PIP) install uv
-	$(BIN)/uv pip compile pyproject.toml --extra ui --extra jobs --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra ui --extra jobs --extra delta --extra iceberg --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --upgrade -o requirements.lock
 
 clean:
 	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -37,4 +37,10 @@ clean:
 	$(PYTHON) -m venv --without-pip .venv
 	$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
 	$(PIP) install --no-deps --editable .
+	@touch $@
+
+# Outside the lock: each platform and accelerator has a build of its own, with hashes of its own.
+TORCH ?= torch==2.13.*
+.venv/.torch: .venv/.installed
+	$(PIP) install "$(TORCH)"
 	@touch $@
