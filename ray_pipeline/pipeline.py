@@ -13,7 +13,7 @@ from ray_pipeline.stages import record
 from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
 from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.check import check, refuse
-from ray_pipeline.stages.encode import encode, fit_encoder
+from ray_pipeline.stages.encode import encode, fit_encoders
 from ray_pipeline.stages.evaluate import evaluate
 from ray_pipeline.stages.fit import fit
 from ray_pipeline.stages.judge import judge
@@ -60,16 +60,17 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         findings = check(profiled, spec)
         record.profiled(folder, table, profiled, findings)
         refuse(findings, spec)
-        encoder = fit_encoder(profiled)
+        encoders = fit_encoders(profiled, spec.needs)
 
         show.stage("encode")
-        encoded = encode(table, encoder, profiled, spec)
-        job = job_of(spec, profiled, encoder, layout)
+        encoded = encode(table, encoders, profiled, spec)
+        job = job_of(spec, profiled, encoded, layout)
 
         show.stage("search")
         leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)))
         record.trials(folder, leaderboard)
-        raw = predict(leaderboard.scorer(), encoded, "validation", spec, profiled.classes)
+        needs = leaderboard.family.needs
+        raw = predict(leaderboard.scorer(), encoded, needs, "validation", spec, profiled.classes)
         leaderboard.check_reproduced(raw, spec)
         calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=rates_agree(*profiled.label_rates("train"), *profiled.label_rates("validation")))
         threshold = choose_threshold(rescaled(raw, calibrator), spec.evaluate.threshold)
@@ -78,10 +79,10 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         with meanwhile(registry.prepare) as registry_is_ready:
             final = fit(spec, leaderboard, encoded, job, layout, folder)
             registry_is_ready()
-        model = record.model(folder, spec, where, table, profiled, encoder, leaderboard, calibrator, threshold, final)
+        model = record.model(folder, spec, where, table, profiled, encoders[needs], leaderboard, calibrator, threshold, final)
 
         show.stage("evaluate")
-        test = predict(model.score_matrix, encoded, "test", spec, profiled.classes)
+        test = predict(model.score_matrix, encoded, needs, "test", spec, profiled.classes)
         evaluation = evaluate(test, threshold, spec)
         champion = champion_of(registry, test, spec, where)
         judged = record.times_judged(folder, table, spec)
@@ -89,7 +90,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         record.evaluated(folder, test, model, evaluation, verdict)
 
         show.stage("register")
-        facts = record.manifest(folder, spec, layout, table, profiled, encoder, leaderboard, show.seconds)
+        facts = record.manifest(folder, spec, layout, table, profiled, encoders[needs], leaderboard, show.seconds)
         version = register(registry, spec, folder, model, profiled, encoded, leaderboard, evaluation, verdict, table)
         show.done("register")
         release = release_of(folder, spec, leaderboard, evaluation, verdict, version, facts, show.seconds)

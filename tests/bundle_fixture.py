@@ -8,7 +8,8 @@ import pyarrow as pa
 import xgboost
 
 from ray_pipeline.bundle import Bundle, write_bundle
-from ray_pipeline.encoders.trees import Trees, kind_of
+from ray_pipeline.encoders._columns import kind_of
+from ray_pipeline.encoders.trees import Trees
 
 CARRIERS = ("UA", "AA", "DL", "B6")
 
@@ -56,7 +57,7 @@ def train(folder: Path, *, task: str = "binary", calibration: dict | None = None
         "multiclass": {"objective": "multi:softprob", "num_class": 3},
         "regression": {"objective": "reg:squarederror"},
     }[task]
-    data = xgboost.DMatrix(matrix, label, feature_types=list(encoder.feature_types), enable_categorical=True)
+    data = xgboost.DMatrix(matrix, label, feature_types=["c" if codes else "q" for codes in encoder.cardinalities], enable_categorical=True)
     booster = xgboost.train({**objective, "max_depth": 3, "nthread": 1, "seed": seed}, data, 12)
     booster.save_model(folder / "booster.ubj")
     bundle = write_bundle(

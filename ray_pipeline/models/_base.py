@@ -1,7 +1,7 @@
 """What every model family says: its hyperparameters and their spaces, what its encoder must give, how it trains and how it scores."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,8 @@ class Job:
 
     task: Task
     num_classes: int
-    feature_types: tuple[str, ...]
+    cardinalities: Mapping[str, tuple[int, ...]]
+    """By the encoder's word: the codes of each matrix column, 0 for a quantity."""
     threads: int
     device: str = "cpu"
     class_weight: tuple[float, ...] | None = None

@@ -125,6 +125,8 @@ def _quantile_matrix(blocks: Sequence[EncodedBlock], job: Job, max_bin: int, ref
     """The blocks, streamed four times in the same order into a quantised matrix: about one byte per cell, and never a copy of the floats."""
     import xgboost
 
+    types = ["c" if codes else "q" for codes in job.cardinalities[XGBoost.needs]]
+
     class Blocks(xgboost.DataIter):  # type: ignore[misc]
         def __init__(self) -> None:
             self.at = 0
@@ -138,7 +140,7 @@ def _quantile_matrix(blocks: Sequence[EncodedBlock], job: Job, max_bin: int, ref
                 return False
             block = blocks[self.at]
             weight = block.weight if job.class_weight is None else block.weight * np.asarray(job.class_weight)[block.label.astype(int)]
-            input_data(data=block.matrix, label=block.label, weight=None if (weight == 1).all() else weight, feature_types=list(job.feature_types))
+            input_data(data=block.matrix, label=block.label, weight=None if (weight == 1).all() else weight, feature_types=types)
             self.at += 1
             return True
 

@@ -141,6 +141,11 @@ class Spec(Section):
         """Which rows are kept; None for all."""
         return Expression.parse(self.select.where) if self.select.where else None
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The encoders that its model families need, each once."""
+        return tuple(dict.fromkeys(getattr(model, "needs") for model in self.model.values()))  # noqa: B009
+
     def not_yet(self) -> tuple[Problem, ...]:
         """What the spec asks for and this version cannot do yet."""
         return tuple(_problem(self._text, place, f"{what} is not built yet", fix) for place, what, fix in later(self))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_pipeline.encoders.trees import kind_of
+from ray_pipeline.encoders._columns import kind_of
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.metrics.auc import AUC
 from ray_pipeline.spec import Spec

@@ -1,6 +1,6 @@
 """Step 3: fit the encoder from the profile by arithmetic, then encode every row once, for all trials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline import blocks as packed
-from ray_pipeline.encoders._base import Encoder
-from ray_pipeline.encoders.trees import Encoded as EncodedColumn
-from ray_pipeline.encoders.trees import Trees, kind_of
+from ray_pipeline.choice import find
+from ray_pipeline.encoders._base import Encoder, Seen
+from ray_pipeline.encoders._columns import DAY_US, kind_of, numbers
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.runtime.session import own_errors
 from ray_pipeline.slices._base import Slice
 from ray_pipeline.spec import Spec
+from ray_pipeline.stages.column_profile import ColumnProfile
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.rows import KEY, LABEL, PART, TIME, WEIGHT
@@ -25,8 +26,6 @@ from ray_pipeline.values import PARTS
 
 if TYPE_CHECKING:
     import ray
-
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Encoded:
     blocks: "tuple[ray.ObjectRef[pa.Table], ...]"
     rows: Mapping[str, int]
     num_bytes: int
-    columns: tuple[str, ...]
+    encoders: Mapping[str, Encoder]
+    """By the word that a family `needs`."""
     slice_columns: tuple[str, ...]
 
     def fetch(self) -> list[pa.Table]:
@@ -46,23 +46,28 @@ class Encoded:
         return ray.get(list(self.blocks))  # type: ignore[no-any-return]
 
 
-def fit_encoder(profile: Profile) -> Trees:
-    """The encoder for trees: all columns but those that say nothing (all null, or one value in every training row)."""
-    encoded = []
-    for name, kind in ((name, kind_of(type_)) for name, type_ in profile.types.items()):
-        found = profile.columns[name]
-        if kind is None or found.nulls == found.rows or found.is_constant:
-            continue
-        ranked = sorted(found.values.items(), key=lambda item: (-item[1], item[0]))
-        encoded.append(EncodedColumn(name=name, kind=kind, categories=tuple(value for value, _ in ranked)))
-    if not encoded:
+def fit_encoders(profile: Profile, needs: Iterable[str]) -> dict[str, Encoder]:
+    """An encoder for each word that some family needs: of all columns but those that say nothing (all null, or one value in every training row)."""
+    seen = {name: _seen(profile, name) for name, type_ in profile.types.items() if kind_of(type_) and _varies(profile.columns[name])}
+    if not seen:
         raise DataError(
             Problem(stage="encode", found=f"none of {len(profile.types)} columns varies in the training rows", fix="name columns with more than one value")
         )
-    return Trees(encoded=tuple(encoded))
+    return {word: find("encoders", word).fit(seen) for word in dict.fromkeys(needs)}
 
 
-def encode(table: Table, encoder: Encoder, profile: Profile, spec: Spec) -> Encoded:
+def _varies(column: ColumnProfile) -> bool:
+    return column.nulls < column.rows and not column.is_constant
+
+
+def _seen(profile: Profile, name: str) -> Seen:
+    kind, column = kind_of(profile.types[name]), profile.columns[name]
+    assert kind is not None
+    sample = numbers(profile.sample[name]) if kind != "category" and name in profile.sample.column_names else np.empty(0)
+    return Seen(kind, column.nulls + column.infinite, column.values, sample[~np.isnan(sample)])
+
+
+def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec: Spec) -> Encoded:
     """Every row of every part, encoded: matrix, label, weight, key, part, bootstrap cluster, and what slices and bias need."""
     maker, classes = table.maker, pa.array(profile.classes, pa.string())
     slices = [*spec.evaluate.slices, *spec.bias.groups]
@@ -77,7 +82,7 @@ def encode(table: Table, encoder: Encoder, profile: Profile, spec: Spec) -> Enco
         blank = pa.nulls(rows.num_rows - judged.num_rows, pa.string())
         label = pc.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64()) if multiclass else rows[LABEL]
         return packed.pack(
-            encoder.apply(rows),
+            {word: encoder.apply(rows) for word, encoder in encoders.items()},
             {
                 packed.LABEL: label, packed.WEIGHT: rows[WEIGHT], packed.KEY: rows[KEY], packed.PART: rows[PART],
                 packed.CLUSTER: pa.array(clusters_of(rows, spec, table)),
@@ -98,7 +103,7 @@ def encode(table: Table, encoder: Encoder, profile: Profile, spec: Spec) -> Enco
             )
         )
     names = tuple(dict.fromkeys(table.canonical(c) for s in slices for c in s.columns))
-    return Encoded(tuple(made.to_arrow_refs()), rows, int(made.size_bytes() or 0), encoder.columns, names)
+    return Encoded(tuple(made.to_arrow_refs()), rows, int(made.size_bytes() or 0), encoders, names)
 
 
 def slice_edges(slices: Sequence[Slice], table: Table, profile: Profile) -> dict[str, list[float]]:

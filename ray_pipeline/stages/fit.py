@@ -72,7 +72,7 @@ def _train(config: dict[str, Any]) -> None:
 
     family, job, params = find("models", config["family"]), config["job"], config["params"]
     family.warm_up()
-    rows = list(views(config["encoded"].fetch(), *config["parts"]))
+    rows = list(views(config["encoded"].fetch(), family.needs, *config["parts"]))
     fitting = family.begin(params, job, family.hold(params, job, rows, []), config["seed"])
     fitting.advance(config["rounds"])
     with tempfile.TemporaryDirectory() as made:

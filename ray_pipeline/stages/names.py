@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import pyarrow as pa
 
-from ray_pipeline.encoders.trees import kind_of
+from ray_pipeline.encoders._columns import kind_of
 from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.sources._base import Footers
 from ray_pipeline.spec import Spec

@@ -23,9 +23,9 @@ from ray_pipeline.stages.rows import KEY
 from ray_pipeline.values import Matrix, Part, Predictions
 
 
-def predict(score: Callable[[Matrix], NDArray[np.floating[Any]]], encoded: Encoded, part: Part, spec: Spec, classes: tuple[str, ...]) -> Predictions:
-    """The scored rows of one part, in file order."""
-    views = list(blocks.views(encoded.fetch(), part))
+def predict(score: Callable[[Matrix], NDArray[np.floating[Any]]], encoded: Encoded, needs: str, part: Part, spec: Spec, classes: tuple[str, ...]) -> Predictions:
+    """The rows of one part, scored from the matrix that the model's family needs, in file order."""
+    views = list(blocks.views(encoded.fetch(), needs, part))
     slices = [name for name in views[0].rows.column_names if name.startswith(blocks.SLICE)]
     return Predictions(
         task=spec.task,

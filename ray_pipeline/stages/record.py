@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle, write_bundle
 from ray_pipeline.calibrators._base import Calibrator
-from ray_pipeline.choice import find
 from ray_pipeline.encoders._base import Encoder
 from ray_pipeline.errors import DataError, Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.report.write import write_report
@@ -133,17 +132,16 @@ def model(
 ) -> Bundle:
     """The bundle, written into model/; from here on it is what every score comes from."""
     best = leaderboard.best
-    family = find("models", best.family)
     base = where.resolve(".", spec.folder)
     return write_bundle(
         folder.path / "model",
         encoder=encoder.to_json(),
-        model_file=final / family.file,
+        model_file=final / leaderboard.family.file,
         model={"format": FORMAT, "family": best.family, "params": dict(best.params), "rounds": best.rounds, "metric": spec.search.metric, "validation": best.metric, "trial": best.trial, "fit_on": spec.fit.on},
         calibration=calibrator.model_dump(mode="json"),
         schema={
             "format": FORMAT, "task": spec.task, "label": spec.features.labels.label, "classes": list(profile.classes), "threshold": threshold, "key": spec.features.labels.key,
-            "columns": [{"name": name, "type": str(profile.types[name])} for name in encoder.columns],
+            "columns": [{"name": name, "type": str(profile.types[name])} for name in encoder.reads],
             "features": spec.as_data()["features"], "select": spec.as_data()["select"], "base": base, "edges": slice_edges([*spec.evaluate.slices, *spec.bias.groups], table, profile), "spec": spec.render(),
         },
     )  # fmt: skip

@@ -58,7 +58,7 @@ def register(
     if not spec.registration or not (verdict.passed or spec.registration.when == "always"):
         return None
     data = {name: footer.fingerprint for name, footer in table.footers.items()}
-    sample, scores = proved_rows(bundle, profile, encoded)
+    sample, scores = proved_rows(bundle, profile, encoded, leaderboard.family.needs)
     overall = {row.metric: row.value for row in evaluation.measured if not row.slice}
     return registry.register(
         spec.name, bundle.folder, run=folder.run, alias=spec.registration.alias, scorecard=verdict.as_json(), sample=sample, scores=scores, spec_text=spec.render(),
@@ -68,12 +68,12 @@ def register(
     )  # fmt: skip
 
 
-def proved_rows(bundle: Bundle, profile: Profile, encoded: Encoded) -> tuple[pa.Table, Vector]:
+def proved_rows(bundle: Bundle, profile: Profile, encoded: Encoded, needs: str) -> tuple[pa.Table, Vector]:
     """Some training rows as they were read, and their scores as the training run encoded them; raises if the two paths differ by a bit."""
     rows = profile.sample.slice(0, SAMPLE_ROWS)
     wanted = {key: i for i, key in enumerate(rows[KEY].to_pylist())}
     scores: list[Any] = [None] * len(wanted)
-    for view in blocks.views(encoded.fetch(), "train"):
+    for view in blocks.views(encoded.fetch(), needs, "train"):
         keys = view.rows[blocks.KEY]
         here = np.flatnonzero(pa.compute.is_in(keys, rows[KEY].combine_chunks().cast(keys.type)).to_numpy())
         for position, score in zip(here, bundle.score_matrix(np.ascontiguousarray(view.matrix[here])) if len(here) else [], strict=True):

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline.choice import find
-from ray_pipeline.encoders.trees import Trees
 from ray_pipeline.errors import NoTrialFinished, PipelineError, Problem
-from ray_pipeline.models._base import Job, Scorer
+from ray_pipeline.models._base import Job, Model, Scorer
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.runtime.session import find_own
@@ -36,9 +35,14 @@ class Leaderboard:
     model_folder: Path
     """Where the winning trial's own model lies, trained on train only."""
 
+    @property
+    def family(self) -> type[Model]:
+        """The winner's."""
+        return find("models", self.best.family)  # type: ignore[no-any-return]
+
     def scorer(self) -> Scorer:
         """What the winning trial's saved model scores with."""
-        return find("models", self.best.family).load(self.model_folder)  # type: ignore[no-any-return]
+        return self.family.load(self.model_folder)
 
     def check_reproduced(self, validation: Predictions, spec: Spec) -> None:
         """Raises if the winning trial's saved model does not repeat the score that the trial reported."""
@@ -59,11 +63,10 @@ def warm_up() -> None:
     from ray import tune  # noqa: F401
 
 
-def job_of(spec: Spec, profile: Profile, encoder: Trees, plan: Plan) -> Job:
+def job_of(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan) -> Job:
     """What every fit of the run has in common."""
-    return Job(
-        spec.task, len(profile.classes), encoder.feature_types, plan.threads, "cuda" if plan.gpus else "cpu", profile.class_weight(spec.fit.class_weight)
-    )
+    cardinalities = {word: encoder.cardinalities for word, encoder in encoded.encoders.items()}
+    return Job(spec.task, len(profile.classes), cardinalities, plan.threads, "cuda" if plan.gpus else "cpu", profile.class_weight(spec.fit.class_weight))
 
 
 def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder, tell: Tell) -> Leaderboard:

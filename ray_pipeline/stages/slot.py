@@ -33,8 +33,6 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         find("models", config["family"]).warm_up()
         self.blocks, self.job, self.folder = encoded.fetch(), job, Path(folder)
         self.metric = find("metrics", metric)()
-        self.train, self.validation = list(views(self.blocks, "train")), list(views(self.blocks, "validation"))
-        self.label, self.weight = column(self.validation, "label"), column(self.validation, "weight")
         self.held: tuple[Any, Any] | None = None
         self.reset_config(config)
 
@@ -42,6 +40,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """The next trial: an untrained model on the data that is already here."""
         self.trial, self.rungs, self.seed = config["trial"], config["rungs"], config["seed"]
         self.family: type[Model] = find("models", config["family"])
+        self.train, self.validation = (list(views(self.blocks, self.family.needs, part)) for part in ("train", "validation"))
+        self.label, self.weight = column(self.validation, "label"), column(self.validation, "weight")
         self.params = config["params"]
         self.rung, self.best, self.best_rounds, self.spent = 0, -np.inf, 0, 0.0
         self.fitting: Fitting | None = None

@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_pipeline.choice import find, menu
 from ray_pipeline.encoders._base import Encoder
-from ray_pipeline.encoders.trees import MOST_NATIVE, Encoded, Trees, kind_of
+from ray_pipeline.encoders._columns import kind_of
+from ray_pipeline.encoders.nets import MOST_KNOTS, RARE, Nets, normal_quantiles
+from ray_pipeline.encoders.nets import Encoded as NetColumn
+from ray_pipeline.encoders.trees import MOST_NATIVE, Encoded, Trees
 from ray_pipeline.errors import DataError
 from ray_pipeline.stages.column_profile import ColumnProfile, profile_column
-from ray_pipeline.stages.encode import fit_encoder
+from ray_pipeline.stages.encode import fit_encoders
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.rows import RowCounts
 
@@ -30,7 +34,14 @@ ENCODERS: dict[str, Encoder] = {
             Encoded(name="colour", kind="category", categories=("red", "green", "")),
             Encoded(name="seen", kind="time"),
         )
-    )
+    ),
+    "nets": Nets(
+        encoded=(
+            NetColumn(name="size", kind="number", knots=(-1.0, 0.0, 3.0), quantiles=(-1.5, 0.0, 1.5), flagged=True),
+            NetColumn(name="colour", kind="category", categories=("red", "green", "")),
+            NetColumn(name="seen", kind="time", knots=(0.0, 20_000.0), quantiles=(-1.0, 1.0)),
+        )
+    ),
 }
 
 
@@ -119,6 +130,38 @@ def test_a_column_of_another_type_than_in_training_is_refused(kind: str, values:
     assert told.value.exit_code == 3 and told.value.problems[0].column == "a"
 
 
+def test_for_nets_every_cell_is_finite_and_a_missing_number_is_the_median_with_a_flag() -> None:
+    table = table_of([(3.0, "red", datetime(1970, 1, 1)), (None, None, None), (math.inf, "other", datetime(2300, 1, 1)), (-9.0, "", datetime(1900, 1, 1))])
+    expected = [[1.5, 0, 2, -1], [0, 1, 0, 0], [0, 1, 1, 1], [-1.5, 0, 4, -1]]
+    encoder = ENCODERS["nets"]
+    np.testing.assert_array_equal(encoder.apply(table), np.array(expected, np.float32))
+    assert encoder.columns == ("size", "size is missing", "colour", "seen") and encoder.cardinalities == (0, 0, 5, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=400))
+def test_knots_rise_and_go_to_the_normal_quantile_of_the_rank(sample: list[float]) -> None:
+    values, quantiles = normal_quantiles(np.array(sample))
+    assert len(values) == len(quantiles) <= MOST_KNOTS
+    assert (np.diff(values) > 0).all() and (np.diff(quantiles) > 0).all()
+    below = np.array([np.mean([x < v for x in sample]) + np.mean([x == v for x in sample]) / 2 for v in values])
+    np.testing.assert_allclose(quantiles, scipy.stats.norm.ppf(below), atol=1e-9)
+
+
+def test_for_nets_rare_categories_share_the_id_of_the_unseen() -> None:
+    words = ["a"] * 9 + ["b"] * RARE + ["c"] * (RARE - 1) + [None]
+    encoder = fitted({"word": pa.chunked_array([words])}, "nets")
+    assert encoder.apply(pa.table({"word": ["a", "b", "c", "z", None]}))[:, 0].tolist() == [2, 3, 1, 1, 0]
+    assert encoder.cardinalities == (4,)
+
+
+def test_for_nets_a_column_scaled_to_1e12_is_encoded_as_before() -> None:
+    plain = np.random.default_rng(0).normal(size=500)
+    encoded = [fitted({"x": pa.chunked_array([plain * scale])}, "nets").apply(pa.table({"x": plain * scale})) for scale in (1.0, 1e12)]
+    np.testing.assert_allclose(encoded[0], encoded[1], atol=1e-5)
+    assert abs(encoded[0].mean()) < 0.01 and abs(encoded[0].std() - 1) < 0.02
+
+
 def test_missing_columns_are_counted_and_named() -> None:
     with pytest.raises(DataError, match="2 of 3 columns are missing: colour, seen"):
         ENCODERS["trees"].apply(pa.table({"size": [1.0]}))
@@ -134,13 +177,14 @@ def test_few_values_are_native_categories_and_many_are_ranks() -> None:
             Encoded(name="t", kind="time"),
         )
     )
-    assert encoder.feature_types == ("c", "q", "q", "q")
+    assert encoder.cardinalities == (MOST_NATIVE + 1, 0, 0, 0)
 
 
-def fitted(columns: dict[str, pa.ChunkedArray]) -> Trees:
+def fitted(columns: dict[str, pa.ChunkedArray], needs: str = "trees") -> Any:
     seen: dict[str, ColumnProfile] = {name: profile_column(values) for name, values in columns.items()}
     types = {name: values.type for name, values in columns.items()}
-    return fit_encoder(Profile(types, seen, RowCounts(), {}, {}, (), pa.table({}), {}))
+    profile = Profile(types, seen, RowCounts(), {}, {}, (), pa.table(columns), {})
+    return fit_encoders(profile, [needs])[needs]
 
 
 @settings(max_examples=40, deadline=None)

@@ -16,7 +16,7 @@ from ray_pipeline.values import Task
 
 EVERY = menu("models")
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
-TYPES = ("q", "q", "c")
+CARDINALITIES = (0, 0, 5)
 
 
 def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0) -> list[pa.Table]:
@@ -30,7 +30,7 @@ def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0)
     third = [slice(i * rows // 3, (i + 1) * rows // 3) for i in range(3)]
     return [
         packed.pack(
-            matrix[at],
+            dict.fromkeys(menu("encoders"), matrix[at]),
             {
                 packed.LABEL: pa.array(label[at]), packed.WEIGHT: pa.array(np.where(label[at] > label.mean(), heavy, 1.0)),
                 packed.PART: pa.array(part[i]), packed.KEY: pa.array(np.arange(at.start, at.stop)),
@@ -41,13 +41,19 @@ def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0)
 
 
 def job_of(task: Task, **more: Any) -> Job:
-    return Job(task=task, num_classes={"binary": 2, "multiclass": 3, "regression": 0}[task], feature_types=TYPES, threads=1, **more)
+    return Job(
+        task=task,
+        num_classes={"binary": 2, "multiclass": 3, "regression": 0}[task],
+        cardinalities=dict.fromkeys(menu("encoders"), CARDINALITIES),
+        threads=1,
+        **more,
+    )
 
 
 def begun(family: str, task: Task, *, seed: int = 0, heavy: float = 1.0, **more: Any) -> tuple[Fitting, list[EncodedBlock]]:
     model, blocks, job = find("models", family), blocks_of(task, heavy=heavy), job_of(task, **more)
     params = {name: model.start.get(name, value) for name, value in model()}
-    train, validation = list(packed.views(blocks, "train")), list(packed.views(blocks, "validation"))
+    train, validation = list(packed.views(blocks, model.needs, "train")), list(packed.views(blocks, model.needs, "validation"))
     return model.begin(params, job, model.hold(params, job, train, validation), seed), validation
 
 
@@ -126,7 +132,7 @@ def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, tas
 def test_a_fit_without_validation_rows_trains_on_all_it_is_given(family: str) -> None:
     model, job = find("models", family), job_of("binary")
     params = {name: model.start.get(name, value) for name, value in model()}
-    fitting = model.begin(params, job, model.hold(params, job, list(packed.views(blocks_of("binary"), "train", "validation")), []), 0)
+    fitting = model.begin(params, job, model.hold(params, job, list(packed.views(blocks_of("binary"), model.needs, "train", "validation")), []), 0)
     fitting.advance(3)
     assert fitting.rounds == 3
 
@@ -143,9 +149,9 @@ def test_trial_0_lies_in_the_default_spaces_and_what_is_declared_is_a_field(fami
 
 def test_views_of_a_block_are_its_rows_in_order_and_no_copies() -> None:
     blocks = blocks_of("regression")
-    views = list(packed.views(blocks, "validation", "test"))
+    views = list(packed.views(blocks, "trees", "validation", "test"))
     keys = packed.column(views, packed.KEY)
     wanted = [key for block in blocks for key, part in zip(block["key"].to_pylist(), block["part"].to_pylist(), strict=True) if part]
     assert keys.tolist() == wanted
-    whole = blocks[0]["matrix"].chunk(0).values.to_numpy(zero_copy_only=True)
+    whole = blocks[0]["matrix:trees"].chunk(0).values.to_numpy(zero_copy_only=True)
     assert np.shares_memory(views[0].matrix, whole) and views[0].matrix.shape[1] == 3
