@@ -1,7 +1,7 @@
 """A metric is a vector of sums over rows and a formula, so that blocks, slices and bootstrap draws merge by adding.
 
 SumMetric    the sums are totals of a few per-row terms (log loss, errors); ShareMetric: of rows, so in [0, 1] (rates)
-RankMetric   the sums are two histograms of scores, of the positives and of the negatives (AUC, average precision)
+RankMetric   the sums are histograms along an axis, of positives and of negatives (`_rank.py`: AUC, quantiles of the error)
 Both say how much each row moves the value (`influence`), which gives the variance of a slice without any resampling.
 """
 
@@ -47,10 +47,6 @@ class Metric(Choice, ABC):
     def influence(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Vector:
         """How much each row moves the value, shape (n,): the sum of its squares over independent rows is the value's variance."""
 
-    @abstractmethod
-    def value(self, sums: Numbers) -> Numbers:
-        """The formula: values from sums, vectorised over leading axes."""
-
 
 class SumMetric(Metric):
     """A metric whose sums are totals of per-row terms; the file gives `terms` and `value`."""
@@ -58,6 +54,10 @@ class SumMetric(Metric):
     @abstractmethod
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """What each row of weight 1 adds to the sums; shape (n, k)."""
+
+    @abstractmethod
+    def value(self, sums: Numbers) -> Numbers:
+        """The formula: values from sums, vectorised over leading axes."""
 
     def sums(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Numbers:
         """The sums of the given rows, shape (k,); those of a union of rows are their sum."""
@@ -94,36 +94,6 @@ class ShareMetric(SumMetric):
     def value(self, sums: Numbers) -> Numbers:
         """Part by whole."""
         return divide(*self.fraction(sums))
-
-
-class RankMetric(Metric):
-    """A binary metric of the order of scores alone; its sums are histograms, shape (..., 2, bins), negatives first, lowest bin first."""
-
-    tasks: ClassVar[tuple[Task, ...]] = ("binary",)
-
-    def sums(self, label: Vector, score: Numbers, weight: Vector) -> Numbers:
-        """Both histograms over the distinct scores, shape (2, distinct): nothing is lost, so the value is exact."""
-        return histograms(label, np.unique(score, return_inverse=True)[1], weight)
-
-    def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
-        """See `Metric`."""
-        return float(self.value(self.sums(label, score, weight)))
-
-
-def histograms(label: Vector, place: NDArray[np.intp], weight: Vector) -> Numbers:
-    """Weight at each place on the score axis, negatives then positives; shape (2, places)."""
-    places = int(place.max(initial=0)) + 1
-    return np.stack([np.bincount(place, weight * (label == side), places) for side in (0, 1)])
-
-
-def below(weights: Numbers) -> Numbers:
-    """The weight below each place, that of the place itself counted half; along the last axis."""
-    return np.asarray(np.cumsum(weights, axis=-1) - weights / 2)
-
-
-def at_or_above(weights: Numbers) -> Numbers:
-    """The weight at or above each place, along the last axis."""
-    return np.asarray(np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1])
 
 
 def divide(numerator: Any, denominator: Any) -> Numbers:

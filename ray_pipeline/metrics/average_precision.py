@@ -3,34 +3,36 @@
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ray_pipeline.metrics._base import HALF, Numbers, RankMetric, at_or_above, divide, histograms
-from ray_pipeline.values import Vector
+from ray_pipeline.metrics._base import Numbers, divide
+from ray_pipeline.metrics._rank import Histogram, RankMetric, at_or_above
+from ray_pipeline.values import Task, Vector
 
 
 class AveragePrecision(RankMetric):
-    """Mean, over the positive rows, of the precision among all rows that score at least as high; scikit-learn's definition."""
+    """Mean, over the positive rows, of the precision among all rows that score at least as high; scikit-learn's definition.
 
+    Multiclass: the mean over the classes, each against the rest; undefined where a class has no rows.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
     better: ClassVar[Literal["lower", "higher"]] = "higher"
 
-    def value(self, sums: Numbers) -> Numbers:
-        """From histograms of negatives and positives, shape (..., 2, bins); rows of one bin count as ties."""
-        precision, _ = _precision(sums)
-        positives = sums[..., 1, :]
-        return divide((positives * np.nan_to_num(precision)).sum(axis=-1), positives.sum(axis=-1))
+    def of(self, rows: Histogram) -> Numbers:
+        """See `RankMetric`; rows of one place count as ties."""
+        precision, _ = _precision(rows)
+        return divide((rows.positives * np.nan_to_num(precision)).sum(axis=-1), rows.positives.sum(axis=-1))
 
-    def influence(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Vector:
+    def moved(self, rows: Histogram, positive: Vector, place: NDArray[np.intp]) -> Vector:
         """A row adds its own precision and changes that of every positive at or below its score."""
-        place = np.unique(score, return_inverse=True)[1]
-        sums = histograms(label, place, weight)
-        precision, rows = _precision(sums)
-        positives = sums[1]
-        of_one = np.cumsum(np.nan_to_num(divide(positives, rows)))
-        of_precision = np.cumsum(np.nan_to_num(divide(positives * precision, rows)))
-        own = np.where(label == 1, np.nan_to_num(precision)[place] - self.value(sums), 0.0)
-        return np.asarray(weight * divide(own + label * of_one[place] - of_precision[place], positives.sum()))
+        precision, chosen = _precision(rows)
+        of_one = np.cumsum(np.nan_to_num(divide(rows.positives, chosen)))
+        of_precision = np.cumsum(np.nan_to_num(divide(rows.positives * precision, chosen)))
+        own = np.where(positive == 1, np.nan_to_num(precision)[place] - self.of(rows), 0.0)
+        return divide(own + positive * of_one[place] - of_precision[place], rows.positives.sum())
 
 
-def _precision(sums: Numbers) -> tuple[Numbers, Numbers]:
-    positives, rows = at_or_above(sums[..., 1, :]), at_or_above(sums.sum(axis=-2))
-    return divide(positives, rows), rows
+def _precision(rows: Histogram) -> tuple[Numbers, Numbers]:
+    chosen = at_or_above(rows.weights.sum(axis=-2))
+    return divide(at_or_above(rows.positives), chosen), chosen

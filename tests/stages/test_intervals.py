@@ -42,11 +42,26 @@ def test_95_percent_intervals_cover_about_95_percent(word: str, truth: float, ki
     assert 0.91 <= covered / SIMULATIONS <= 0.985  # within 2.6 standard errors of 95 %
 
 
-@pytest.mark.parametrize("word", ["auc", "average_precision", "log_loss", "brier", "recall", "f1", "mcc", "balanced_accuracy"])
+@pytest.mark.parametrize("word", ["auc", "average_precision", "log_loss", "brier", "recall", "f1", "mcc", "balanced_accuracy", "lift_at_10", "f2", "negative_predictive_value"])
 def test_the_linearised_interval_is_the_bootstraps(word: str) -> None:
     rows, metric = binary(3, 4000, clusters=900), find("metrics", word)()
     drawn = percentile(metric(rows.label, rows.score, rows.weight, 0.4), replicate([metric], rows, 0.4, draws=2000, seed=0)[word], 900, 0.95)
     found = linearised(metric, rows, 0.4, 0.95)
+    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.12 * (drawn.high - drawn.low))
+
+
+def test_ks_whose_draws_lie_higher_as_those_of_every_maximum_has_the_bootstraps_width() -> None:
+    rows, metric = binary(3, 4000, clusters=900), find("metrics", "ks")()
+    low, high = np.quantile(replicate([metric], rows, None, draws=2000, seed=0)["ks"], [0.025, 0.975])
+    found = linearised(metric, rows, None, 0.95)
+    assert found.high - found.low == pytest.approx(high - low, rel=0.12)
+
+
+@pytest.mark.parametrize("word", ["median_absolute_error", "absolute_error_p90", "pinball_90", "r2"])
+def test_the_linearised_interval_of_an_error_is_the_bootstraps(word: str) -> None:
+    rows, metric = regression(4, 4000), find("metrics", word)()
+    drawn = percentile(metric(rows.label, rows.score, rows.weight), replicate([metric], rows, None, draws=1000, seed=0)[word], 4000, 0.95)
+    found = linearised(metric, rows, None, 0.95)
     assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.12 * (drawn.high - drawn.low))
 
 
