@@ -29,7 +29,7 @@ def test_a_gate_means(text: str, expected: Gate) -> None:
     [
         ("auc", "'auc' compares nothing; write [point] METRIC"),
         ("", "compares nothing"),
-        ("auk >= 0.6", "there is no metric 'auk'; did you mean 'auc'? Known: accuracy, auc,"),
+        ("auk >= 0.6", "there is no metric 'auk'; did you mean 'auc'? Known: absolute_error_p90, "),
         ("auc == 0.6", "'==' in 'auc == 0.6' is not a comparison of gates; write >= or <="),
         ("auc => 0.6", "'=>' in 'auc => 0.6' is not a comparison of gates; write >="),
         ("0.5 <= auc <= 0.6", "compares twice; write one gate for each"),
