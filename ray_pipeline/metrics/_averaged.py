@@ -20,6 +20,11 @@ class Averaged(SumMetric):
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass",)
     better: ClassVar[Literal["lower", "higher"]] = "higher"
 
+    @property
+    def same_terms(self) -> object:
+        """All of many classes."""
+        return Averaged
+
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One-hot: rightly decided, the row's class, the decision; shape (n, 3 classes)."""
         one_hot, decision = np.eye(score.shape[1]), score.argmax(axis=1)

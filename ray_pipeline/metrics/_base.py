@@ -51,6 +51,11 @@ class Metric(Choice, ABC):
 class SumMetric(Metric):
     """A metric whose sums are totals of per-row terms; the file gives `terms` and `value`."""
 
+    @property
+    def same_terms(self) -> object:
+        """Metrics that answer alike have the same terms, which need be made only once."""
+        return type(self)
+
     @abstractmethod
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """What each row of weight 1 adds to the sums; shape (n, k)."""

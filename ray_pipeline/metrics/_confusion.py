@@ -12,6 +12,11 @@ class _Decided(SumMetric):
     tasks: ClassVar[tuple[Task, ...]] = ("binary",)
     decides: ClassVar[bool] = True
 
+    @property
+    def same_terms(self) -> object:
+        """All of decisions."""
+        return _Decided
+
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One-hot cell of each row, shape (n, 4)."""
         positive, selected = label == 1, score >= threshold

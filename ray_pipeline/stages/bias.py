@@ -8,8 +8,8 @@ from ray_pipeline.metrics._base import Metric
 from ray_pipeline.slices._base import Slice
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.gate import Reduction
-from ray_pipeline.stages.groups import groups_of, measure_groups, take
-from ray_pipeline.stages.intervals import linearised
+from ray_pipeline.stages.groups import groups_of, measure_groups
+from ray_pipeline.stages.linearise import linearise
 from ray_pipeline.values import Predictions
 
 
@@ -36,15 +36,16 @@ def audit(test: Predictions, threshold: float | None, spec: Spec) -> tuple[Bias,
     found = []
     for one in asked.groups:
         columns = Slice.parse(one).columns
-        groups = [(names, take(test, positions)) for names, positions in groups_of(test, columns)]
-        judged = sum(len(rows) for _, rows in groups if len(rows) >= asked.min_rows)
+        groups = groups_of(test, columns)
+        judged = int(groups.sizes[groups.sizes >= asked.min_rows].sum())
+        bounds = linearise(measures, test, groups.of, threshold, confidence)
         reduced = measure_groups(
             measures, test, columns, threshold, min_rows=asked.min_rows, draws=spec.evaluate.draws, seed=spec.seed, confidence=confidence
         )
         for measure, grouped in zip(measures, reduced, strict=True):
-            for names, rows in groups:
-                seen = linearised(measure, rows, threshold, confidence)
-                found.append(Bias(measure.word, names, seen.value, seen.low, seen.high, len(rows)))
+            of_groups = bounds[measure.word]
+            for names, value, low, high, rows in zip(groups.names, of_groups.value, of_groups.low, of_groups.high, groups.sizes, strict=True):
+                found.append(Bias(measure.word, names, float(value), float(low), float(high), int(rows)))
             reductions: tuple[Reduction, ...] = ("gap", "ratio") if measure.range[0] >= 0 else ("gap",)
             pair = grouped.extremes() or dict.fromkeys(columns, "")
             for reduction in reductions:

@@ -18,7 +18,8 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.stages.bias import Bias, audit
 from ray_pipeline.stages.bootstrap import num_clusters, replicate
 from ray_pipeline.stages.groups import groups_of, take
-from ray_pipeline.stages.intervals import linearised, percentile
+from ray_pipeline.stages.intervals import percentile
+from ray_pipeline.stages.linearise import linearise
 from ray_pipeline.values import Measured, Predictions
 
 MOST_SLICES = 1000  # of one slicing: the largest are measured
@@ -93,14 +94,19 @@ def finite(number: float) -> float | None:
 
 def _by_slice(metrics: Sequence[Metric], test: Predictions, threshold: float | None, one: Slice, confidence: float) -> tuple[list[Measured], int]:
     groups = groups_of(test, one.columns)
-    kept = sorted(groups, key=lambda group: -len(group[1]))[:MOST_SLICES] if len(groups) > MOST_SLICES else groups
-    measured = []
-    for names, positions in kept:
-        rows = take(test, positions)
-        for metric in metrics:
-            found = linearised(metric, rows, threshold, confidence)
-            measured.append(Measured(metric.word, names, found.value, found.low, found.high, len(rows)))
-    return measured, len(groups) - len(kept)
+    kept = groups.largest(MOST_SLICES)
+    if len(kept) < len(groups.names):
+        inside = np.isin(groups.of, kept)
+        test, of = take(test, inside), np.searchsorted(kept, groups.of[inside])
+    else:
+        of = groups.of
+    bounds = linearise(metrics, test, of, threshold, confidence)
+    measured = [
+        Measured(word, groups.names[number], float(found.value[place]), float(found.low[place]), float(found.high[place]), int(groups.sizes[number]))
+        for place, number in enumerate(kept)
+        for word, found in bounds.items()
+    ]
+    return measured, len(groups.names) - len(kept)
 
 
 def _notes(measured: Sequence[Measured], clusters: int, confidence: float) -> list[str]:

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.metrics._base import HALF, Metric, Numbers, ShareMetric
+from ray_pipeline.metrics._base import Metric, Numbers, ShareMetric
 from ray_pipeline.spec.gate import Reduction
 from ray_pipeline.stages.bootstrap import num_clusters, replicate
-from ray_pipeline.stages.intervals import NAN, Interval, largest_gap, linearised, reach, simultaneous
+from ray_pipeline.stages.intervals import NAN, Interval, largest_gap, simultaneous
+from ray_pipeline.stages.linearise import linearise
 from ray_pipeline.values import Predictions, Vector
 
 
@@ -73,40 +74,60 @@ class Grouped:
         return Interval(value, 0.0, min(1.0, least / greatest) if greatest > 0 else 1.0) if np.isfinite(least) else Interval(value, NAN, NAN)
 
 
-def groups_of(rows: Predictions, columns: Sequence[str]) -> list[tuple[Mapping[str, str], NDArray[np.intp]]]:
-    """The rows of each combination of values that occurs, as (names, positions), sorted by name."""
+@dataclass(frozen=True)
+class Groups:
+    """The rows' groups: `names` (G,), sorted; `of` (n,) the number of each row's group; `sizes` (G,) in rows."""
+
+    names: tuple[Mapping[str, str], ...]
+    of: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+
+    def largest(self, most: int, least: int = 1) -> NDArray[np.intp]:
+        """The numbers of the `most` largest groups of at least `least` rows, ascending."""
+        large = np.flatnonzero(self.sizes >= least)
+        return large if len(large) <= most else np.sort(large[np.argsort(-self.sizes[large], kind="stable")[:most]])
+
+
+def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
+    """The groups of every combination of values that occurs."""
     code = np.zeros(len(rows), np.int64)
     values: list[list[str]] = []
     for column in columns:
         coded = pa.array(rows.columns[column], pa.string()).dictionary_encode()
         values.append(coded.dictionary.to_pylist())
         code = code * len(values[-1]) + coded.indices.to_numpy()
-    order = np.argsort(code, kind="stable")
-    distinct, first = np.unique(code[order], return_index=True)
-    found = []
-    for one, positions in zip(distinct, np.split(order, first[1:]), strict=True):
-        names = []
+    distinct, of, sizes = np.unique(code, return_inverse=True, return_counts=True)
+    names = []
+    for one in distinct.tolist():
+        parts = []
         for known in reversed(values):
             one, place = divmod(one, len(known))
-            names.append(known[place])
-        found.append((dict(zip(columns, reversed(names), strict=True)), positions))
-    return sorted(found, key=lambda group: tuple(group[0].values()))
+            parts.append(known[place])
+        names.append(tuple(reversed(parts)))
+    order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
+    number = np.empty(len(order), np.intp)
+    number[order] = np.arange(len(order))
+    return Groups(tuple(dict(zip(columns, names[place], strict=True)) for place in order), number[of], sizes[order])
 
 
 def measure_groups(
     metrics: Sequence[Metric], rows: Predictions, columns: Sequence[str], threshold: float | None, *, min_rows: int, draws: int, seed: int, confidence: float
 ) -> list[Grouped]:
     """Each metric on every group of at least `min_rows` rows."""
-    groups = [(names, take(rows, positions)) for names, positions in groups_of(rows, columns) if len(positions) >= min_rows]
-    drawn = [replicate(metrics, group, threshold, draws=draws, seed=seed) for _, group in groups]
-    clusters = len(np.unique(np.concatenate([group.cluster for _, group in groups]))) if groups else 0
-    cut = HALF if threshold is None else threshold
-    found = []
+    groups = groups_of(rows, columns)
+    judged = groups.largest(len(groups.names), min_rows)
+    names = tuple(groups.names[number] for number in judged)
+    if not len(judged):
+        return [Grouped(metric, (), np.empty(0), np.empty((draws, 0)), np.empty(0), 0) for metric in metrics]
+    kept = np.isin(groups.of, judged)
+    rows, of = take(rows, kept), np.searchsorted(judged, groups.of[kept])
+    bounds = linearise(metrics, rows, of, threshold, confidence)
+    order = np.argsort(of, kind="stable")
+    drawn = [replicate(metrics, take(rows, some), threshold, draws=draws, seed=seed) for some in np.split(order, np.cumsum(groups.sizes[judged])[:-1])]
+    clusters, found = num_clusters(rows), []
     for metric in metrics:
-        values = np.array([metric(group.label, group.score, group.weight, cut) for _, group in groups])
-        floor = np.array([_least_error(metric, group, threshold, confidence) for _, group in groups])
-        table = np.stack([one[metric.word] for one in drawn], axis=1) if drawn else np.empty((draws, 0))
-        found.append(Grouped(metric, tuple(names for names, _ in groups), values, table, floor, clusters))
+        floor = bounds[metric.word].error if isinstance(metric, ShareMetric) else np.zeros(len(judged))
+        found.append(Grouped(metric, names, bounds[metric.word].value, np.stack([one[metric.word] for one in drawn], axis=1), floor, clusters))
     return found
 
 
@@ -114,13 +135,6 @@ def take(rows: Predictions, which: NDArray[np.bool_] | NDArray[np.intp]) -> Pred
     """Some of the rows, by mask or position."""
     columns: Mapping[str, NDArray[Any]] = {name: names[which] for name, names in rows.columns.items()}
     return Predictions(rows.task, rows.classes, rows.key[which], rows.label[which], rows.score[which], rows.weight[which], rows.cluster[which], columns)
-
-
-def _least_error(metric: Metric, rows: Predictions, threshold: float | None, confidence: float) -> float:
-    if not isinstance(metric, ShareMetric):
-        return 0.0
-    found = linearised(metric, rows, threshold, confidence)
-    return (found.high - found.low) / 2 / reach(max(num_clusters(rows), 2), confidence)
 
 
 def _least_by_greatest(values: Numbers) -> Vector:

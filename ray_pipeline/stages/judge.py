@@ -164,7 +164,7 @@ class _Bench:
         (grouped,) = measure_groups(
             [metric], rows, gate.by, threshold, min_rows=least, draws=asked.draws, seed=self.spec.seed, confidence=asked.confidence
         )
-        num_groups, judged = len(groups_of(rows, gate.by)), len(grouped.values)
+        num_groups, judged = len(groups_of(rows, gate.by).names), len(grouped.values)
         if judged < (1 if gate.reduction == "worst" else 2):
             raise Undecidable(f"{judged} of the {num_groups} groups by {', '.join(gate.by)} have at least {least} rows")
         undefined = [" × ".join(names.values()) for names, value in zip(grouped.names, grouped.values, strict=True) if not math.isfinite(value)]

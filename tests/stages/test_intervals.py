@@ -8,13 +8,21 @@ import pytest
 from part_fixture import binary, regression
 
 from ray_pipeline.choice import find
+from ray_pipeline.metrics._base import Metric
 from ray_pipeline.stages.bootstrap import replicate
 from ray_pipeline.stages.groups import take
-from ray_pipeline.stages.intervals import largest_gap, linearised, percentile, reach, simultaneous
+from ray_pipeline.stages.intervals import Interval, largest_gap, percentile, reach, simultaneous
+from ray_pipeline.stages.linearise import linearise
 from ray_pipeline.values import Predictions
 
 TRUE_AUC = NormalDist().cdf(1 / math.sqrt(2))
 SIMULATIONS = 200
+
+
+def linearised(metric: Metric, rows: Predictions, threshold: float | None, confidence: float) -> Interval:
+    """All rows as one group."""
+    found = linearise([metric], rows, np.zeros(len(rows), np.intp), threshold, confidence)[metric.word]
+    return Interval(float(found.value[0]), float(found.low[0]), float(found.high[0]))
 
 
 def repeated(rows: Predictions, times: int) -> Predictions:

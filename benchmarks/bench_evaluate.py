@@ -1,0 +1,83 @@
+"""Evaluation alone, after the predictions exist: seconds and peak memory of `evaluate` and of the gates, at the sizes that others take minutes for.
+
+usage: bench_evaluate.py [small | large | all] [--rows N] [--slices N] [--draws N]   -> one JSON line
+
+small: 8,000 rows, 5 metrics, one six-valued slice, 1,000 draws (TFMA on the same: 16 minutes by its users' report)
+large: 5,000,000 rows, 10 metrics, 1,000 slices of one column, 200 draws
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import time
+from importlib.metadata import version
+
+import numpy as np
+
+from ray_pipeline.spec import Spec
+from ray_pipeline.stages.evaluate import evaluate
+from ray_pipeline.stages.judge import judge
+from ray_pipeline.values import Predictions
+
+METRICS = {
+    "small": ["auc", "log_loss", "brier", "accuracy", "f1"],
+    "large": ["auc", "average_precision", "log_loss", "brier", "accuracy", "ece", "precision", "recall", "f1", "mcc"],
+}
+SIZES = {"small": (8_000, 6, 1_000), "large": (5_000_000, 1_000, 200)}
+
+
+def scored(rows: int, slices: int) -> Predictions:
+    """Gaussian scores of both classes (AUC 0.76), slices of unequal sizes."""
+    rng = np.random.default_rng(0)
+    label = (rng.random(rows) < 0.3).astype(float)
+    score = 1 / (1 + np.exp(-(rng.normal(size=rows) + label - 0.5 + np.log(0.3 / 0.7))))
+    share = 1 / (10 + np.arange(slices))
+    names = np.array([f"store {i}" for i in range(slices)], dtype=object)
+    column = names[rng.choice(slices, rows, p=share / share.sum())]
+    return Predictions("binary", ("0", "1"), np.arange(rows), label, score, np.ones(rows), np.arange(rows, dtype=np.uint64), {"store": column})
+
+
+def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
+    """Seconds of evaluation and of judging, and the process's peak memory."""
+    spec = Spec.from_text(
+        json.dumps(
+            {
+                "name": "bench", "task": "binary", "features": {"labels": {"path": "x.parquet", "label": "y", "key": "key"}},
+                "split": {"by": "random"}, "model": "xgboost",
+                "evaluate": {"metrics": METRICS[size], "slices": ["store"], "draws": draws}, "gates": ["auc >= 0.5", "log_loss <= 1"],
+            }
+        )
+    )  # fmt: skip
+    test = scored(rows, slices)
+    before = _peak_gib()
+    begun = time.perf_counter()
+    evaluation = evaluate(test, 0.4, spec)
+    evaluated = time.perf_counter()
+    judge(spec.gates, evaluation, test, 0.4, None, None, None, spec)
+    judged = time.perf_counter()
+    found = {"rows": rows, "slices": slices, "metrics": len(METRICS[size]), "draws": draws, "measured": len(evaluation.measured)}
+    return {**found, "seconds": round(evaluated - begun, 2), "judge_seconds": round(judged - evaluated, 2), "rows_gib": round(before, 2), "peak_gib": round(_peak_gib(), 2)}
+
+
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("size", nargs="?", choices=[*SIZES, "all"], default="all")
+    for option in ("--rows", "--slices", "--draws"):
+        parser.add_argument(option, type=int)
+    asked = parser.parse_args()
+    cases = {}
+    for size in SIZES if asked.size == "all" else [asked.size]:
+        rows, slices, draws = (given or own for given, own in zip((asked.rows, asked.slices, asked.draws), SIZES[size], strict=True))
+        cases[size] = measure(size, rows, slices, draws)
+    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "numpy": version("numpy")}
+    print(json.dumps({"benchmark": "evaluate", "cases": cases, "machine": machine}))
+
+
+if __name__ == "__main__":
+    main()
