@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from ray_pipeline.errors import SpecError
-from ray_pipeline.runtime.plan import lay_out, refuse_impossible
+from ray_pipeline.runtime.plan import refuse_impossible
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.runtime.session import meanwhile, session, settle
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.stages import record
+from ray_pipeline.stages import record, repeat
 from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
 from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.check import check, refuse
 from ray_pipeline.stages.encode import encode, fit_encoders
 from ray_pipeline.stages.evaluate import evaluate
+from ray_pipeline.stages.fingerprint import fingerprint
 from ray_pipeline.stages.fit import fit
 from ray_pipeline.stages.judge import judge
 from ray_pipeline.stages.predict import latency_ms, predict, rescaled, size_mb
@@ -48,15 +49,17 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
     folder = folder or RunFolder.create(Path(where.storage_folder(Path.cwd())), spec.name, spec.fingerprint)
     record.begin(folder, spec, where)
 
-    with record.problems(folder, spec, show), meanwhile(warm_up), session(where, debug):
-        layout = lay_out(where, spec.search.trials)
+    with folder.held(), record.problems(folder, spec, show), meanwhile(warm_up), session(where, debug):
+        if spec.needs_registry:
+            registry.check()
+        layout = repeat.laid_out(folder, where, spec.search.trials)
         show.stage("read")
-        table = read(spec, where)
-        record.same_data(folder, table)
-        table = split(table, spec)
+        table = split(read(spec, where), spec)
 
         show.stage("profile")
-        profiled = profile(table, spec)
+        with meanwhile(lambda: fingerprint(table, spec)) as data:
+            profiled = profile(table, spec)
+            repeat.same_data(folder, data())
         findings = check(profiled, spec)
         record.profiled(folder, table, profiled, findings)
         refuse(findings, spec)
@@ -64,6 +67,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
 
         show.stage("encode")
         encoded = encode(table, encoders, profiled, spec)
+        record.encoded(folder, encoded)
         job = job_of(spec, profiled, encoded, layout)
 
         show.stage("search")
@@ -76,7 +80,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         threshold = choose_threshold(rescaled(raw, calibrator), spec.evaluate.threshold)
 
         show.stage("fit")
-        with meanwhile(registry.prepare) as registry_is_ready:
+        with meanwhile(registry.prepare if spec.needs_registry else warm_up) as registry_is_ready:
             final = fit(spec, leaderboard, encoded, job, layout, folder)
             registry_is_ready()
         model = record.model(folder, spec, where, table, profiled, encoders[needs], leaderboard, calibrator, threshold, final)
@@ -105,7 +109,7 @@ def resume(run_folder: RunFolder, *, show: Progress | None = None, debug: bool =
         StorageError: the folder holds no journal to go on from.
         DataError: the data changed since the run began.
     """
-    if (release := run_folder.recorded("release")) and (run_folder.path / "manifest.json").is_file():
-        return Release(release)
+    if release := record.answered(run_folder):
+        return release
     spec, where = record.begun(run_folder)
     return run(spec, where, show=show, folder=run_folder, debug=debug)

@@ -1,4 +1,4 @@
-"""The verbs that make a model: init, run, resume."""
+"""The verbs that make a model: init, run, resume, rerun."""
 
 import shutil
 from importlib.resources import as_file, files
@@ -17,7 +17,8 @@ EXAMPLES = ("flights", "adult")
 
 
 def add(app: typer.Typer) -> None:
-    """Adds init, run and resume."""
+    """Adds init, run, resume and rerun."""
+    verb(app, "rerun")(_rerun)
 
     @verb(app, "init")
     def init(
@@ -62,6 +63,25 @@ def add(app: typer.Typer) -> None:
 
         storage = Path(Where.find(on, Path()).storage_folder(Path()))
         return _shown(lambda show: pipeline.resume(RunFolder.open(storage, run), show=show, debug=debug), quiet)
+
+
+def _rerun(
+    run: Annotated[str, typer.Argument(help="The run's id, its folder, or the path of its manifest.json.", show_default=False)],
+    on: On = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare every stage byte for byte with what the manifest says.")] = False,
+    *,
+    quiet: bool = False,
+    debug: bool = False,
+) -> dict[str, Any]:
+    """Build a run again from its manifest; names the first stage that differs, and why."""
+    from ray_pipeline.rerun import rerun
+    from ray_pipeline.runtime.progress import progress
+    from ray_pipeline.spec.where import Where
+
+    with progress(quiet) as show:
+        told = rerun(run, Where.find(on, Path()) if on else None, verify=verify, show=show, debug=debug)
+    typer.echo(f"{told['run']}: {told['status']}" + (f", byte for byte: {', '.join(told['same'])}" if verify else "") + f" (as {told['rerun']})")
+    return told
 
 
 def _shown(work: Any, quiet: bool) -> dict[str, Any]:

@@ -181,7 +181,8 @@ def reproducibility(files: RunFiles) -> View:
     """Fingerprints, versions, seeds, timings and the text of the spec."""
     timings = [(stage, number(seconds)) for stage, seconds in section(files.manifest, "seconds").items() if math.isfinite(number(seconds))]
     longest = max((seconds for _, seconds in timings), default=0.0) or 1.0
-    told = {key: value for key, value in files.manifest.items() if key not in ("rows", "seconds", "times")}
+    told = {key: value for key, value in files.manifest.items() if key not in ("rows", "seconds", "times", "spec", "trials", "data")}
+    told["data"] = {name: section(files.manifest, "data", name).get("fingerprint") for name in section(files.manifest, "data")}
     if files.model_fingerprint:
         told["model bundle"] = files.model_fingerprint
     model = [(key, _written(value)) for key, value in files.model.items() if not isinstance(value, Mapping | list)]

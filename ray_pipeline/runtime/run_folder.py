@@ -1,16 +1,19 @@
 """The run folder: plain files that appear by rename, a journal of completed steps, and a manifest written last."""
 
+import fcntl
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ray_pipeline.errors import Problem, StorageError, listed
+from ray_pipeline.errors import Problem, ResourceError, StorageError, listed
 
 
 class RunFolder:
@@ -65,6 +68,27 @@ class RunFolder:
         else:
             fix = f"name one of {listed(known)}" if known else "say with --storage or --on where runs are kept, or start one with `ray-pipeline run`"
         raise StorageError(Problem(file=str(storage), found=f"there is no run {run!r} among the {len(known)} here", fix=fix))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While it lasts, no other process goes on with this run; the system lets go of it when the process dies, however it dies.
+
+        Raises:
+            ResourceError: another process works on it right now.
+        """
+        path = self.path / "journal" / ".held"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                found = f"the run {self.run} is under way: {file.read().strip() or 'it has just begun'}"
+                raise ResourceError(Problem(file=str(self.path), found=found, fix="wait for its end, or stop that process and resume then")) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC).isoformat(timespec='seconds')}")
+            file.flush()
+            yield
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Writes one file whole: to a temporary name, synced, then renamed. Raises `StorageError` where that fails."""

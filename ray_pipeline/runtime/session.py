@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
@@ -16,6 +16,8 @@ from ray_pipeline.spec.where import Where
 
 if TYPE_CHECKING:
     import ray.data
+
+T = TypeVar("T")
 
 SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # Train polls its workers this often; at the default of 2 s every report waits for it
@@ -65,7 +67,7 @@ def _own_threads(args: threading.ExceptHookArgs) -> None:
 
 
 @contextmanager
-def meanwhile(work: Callable[[], object]) -> Iterator[Callable[[], object]]:
+def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """Starts the work in another thread; gives what waits for it and raises what it raised."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(work).result

@@ -131,6 +131,11 @@ class Spec(Section):
         """Under which alias the model is registered; False for not at all."""
         return self.registration
 
+    @property
+    def needs_registry(self) -> bool:
+        """Whether the run registers its model, or a gate compares it with the champion."""
+        return bool(self.registration) or any(gate.champion for gate in self.gates)
+
     @cached_property
     def label_expression(self) -> Expression:
         """What makes the label of a row."""

@@ -1,5 +1,6 @@
 """The final fit: the winner's hyperparameters on all the rows it may see, as a Ray Train run with a checkpoint."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from ray_pipeline.models._base import Job
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
+from ray_pipeline.stages.digests import of_json
 from ray_pipeline.stages.encode import Encoded
 from ray_pipeline.stages.search import Leaderboard
 from ray_pipeline.values import Part
@@ -19,7 +21,7 @@ RESTARTS = 2
 
 
 def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder) -> Path:
-    """The folder of the model fitted on `fit.on`, its rounds scaled by the rows it gained over train.
+    """The folder of the model fitted on `fit.on`, its rounds scaled by the rows it gained over train; a fit that the journal knows is not done again.
 
     Raises:
         ResourceError: Ray could not start the worker, or it died too often.
@@ -31,6 +33,9 @@ def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: 
     best, parts = leaderboard.best, _parts(spec)
     gained = sum(encoded.rows[part] for part in parts) / encoded.rows["train"]
     rounds = max(1, round(best.rounds * gained))
+    final, asked = folder.path / ".final", of_json([best.family, dict(best.params), rounds, list(parts), spec.seed])
+    if folder.recorded("fit") == {"asked": asked, "sha256": _sha256(final / find("models", best.family).file)}:
+        return final
     storage = folder.path / ".train"
     shutil.rmtree(storage, ignore_errors=True)  # Train resumes a run by its name; a refit is always a whole one
     trainer = DataParallelTrainer(
@@ -51,11 +56,15 @@ def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: 
                 stage="fit", found=f"the final fit failed {RESTARTS + 1} times: {cause}", fix="free the cluster's CPUs and memory, then `ray-pipeline resume`"
             )
         ) from error
-    final = folder.path / ".final"
     shutil.rmtree(final, ignore_errors=True)
     result.checkpoint.to_directory(final)
     shutil.rmtree(storage, ignore_errors=True)
+    folder.record("fit", {"asked": asked, "sha256": _sha256(final / find("models", best.family).file)})
     return final
+
+
+def _sha256(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
 def _parts(spec: Spec) -> tuple[Part, ...]:

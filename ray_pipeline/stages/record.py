@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +14,26 @@ import pyarrow.parquet as pq
 from ray_pipeline.bundle import Bundle, write_bundle
 from ray_pipeline.calibrators._base import Calibrator
 from ray_pipeline.encoders._base import Encoder
-from ray_pipeline.errors import DataError, Interrupted, PipelineError, Problem, StorageError
+from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.report.write import write_report
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder, plain
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.stages import digests
 from ray_pipeline.stages.check import Finding
-from ray_pipeline.stages.encode import slice_edges
+from ray_pipeline.stages.encode import Encoded, slice_edges
 from ray_pipeline.stages.evaluate import Evaluation
 from ray_pipeline.stages.judge import Verdict
 from ray_pipeline.stages.predict import prediction_table
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.register import Release
+from ray_pipeline.stages.repeat import made, same, versions
 from ray_pipeline.stages.search import Leaderboard
 from ray_pipeline.values import Predictions
 
-LIBRARIES = ("ray-pipeline", "ray", "xgboost", "optuna", "mlflow-skinny", "pyarrow", "numpy", "pandas", "scikit-learn")
 FORMAT = 1
 
 
@@ -84,22 +83,6 @@ def _told(folder: RunFolder, error: PipelineError) -> PipelineError:
     return error
 
 
-def same_data(folder: RunFolder, table: Table) -> None:
-    """Records the data's fingerprint; raises `DataError` if the run began on other data."""
-    before, now = folder.recorded("read"), {name: footer.fingerprint for name, footer in table.footers.items()}
-    if before is not None and before["data"] != now:
-        changed = [name for name in now if before["data"].get(name) != now[name]]
-        raise DataError(Problem(stage="read", found=f"the files of {', '.join(changed)} changed since the run began", fix="start a new run"))
-    folder.record(
-        "read",
-        {
-            "data": now,
-            "rows": {name: footer.num_rows for name, footer in table.footers.items()},
-            "bytes": {name: footer.num_bytes for name, footer in table.footers.items()},
-        },
-    )
-
-
 def profiled(folder: RunFolder, table: Table, profile: Profile, findings: tuple[Finding, ...]) -> None:
     """Writes checks.json and joins.json."""
     folder.write_json("checks.json", [asdict(finding) for finding in findings])
@@ -109,6 +92,12 @@ def profiled(folder: RunFolder, table: Table, profile: Profile, findings: tuple[
         joins[name] = {**told, "age_p50_s": counts.age(0.5), "age_p99_s": counts.age(0.99), "plan": "broadcast", "table": dict(table.lookups[name])}
     folder.write_json("joins.json", joins)
     folder.record("profile", {"rows": dict(profile.parts), "dropped": dropped(table, profile)})
+
+
+def encoded(folder: RunFolder, rows: Encoded) -> None:
+    """Proves split and encoders to be those that the run began with, or that it repeats."""
+    same(folder, "split", digests.of_split(rows))
+    same(folder, "encoder", digests.of_json({needs: encoder.to_json() for needs, encoder in rows.encoders.items()}))
 
 
 def dropped(table: Table, profile: Profile) -> dict[str, int]:
@@ -133,7 +122,7 @@ def model(
     """The bundle, written into model/; from here on it is what every score comes from."""
     best = leaderboard.best
     base = where.resolve(".", spec.folder)
-    return write_bundle(
+    bundle = write_bundle(
         folder.path / "model",
         encoder=encoder.to_json(),
         model_file=final / leaderboard.family.file,
@@ -145,6 +134,8 @@ def model(
             "features": spec.as_data()["features"], "select": spec.as_data()["select"], "base": base, "edges": slice_edges([*spec.evaluate.slices, *spec.bias.groups], table, profile), "spec": spec.render(),
         },
     )  # fmt: skip
+    same(folder, "model", digests.of_model(bundle))
+    return bundle
 
 
 def test_part(spec: Spec, table: Table) -> str:
@@ -167,28 +158,33 @@ def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: 
     target = folder.path / "predictions" / "test.parquet"
     target.parent.mkdir(exist_ok=True)
     temporary = target.with_name(".test.parquet.tmp")
-    pq.write_table(prediction_table(test, bundle.decide(test.score)), temporary)
+    predictions = prediction_table(test, bundle.decide(test.score))
+    pq.write_table(predictions, temporary)
     temporary.replace(target)
+    same(folder, "predictions", digests.of_table(predictions))
     folder.write_json("evaluation.json", evaluation.as_json())
     folder.write_json("bias.json", evaluation.bias_as_json())
+    same(folder, "metrics", digests.of_json([evaluation.as_json(), evaluation.bias_as_json()]))
     folder.write_json("scorecard.json", {**verdict.as_json(), "model": bundle.fingerprint})
 
 
 def trials(folder: RunFolder, leaderboard: Leaderboard) -> None:
     """Writes trials.jsonl, in the order of the trials' numbers."""
     folder.write("trials.jsonl", "".join(json.dumps(plain(asdict(outcome)), ensure_ascii=False) + "\n" for outcome in leaderboard.outcomes))
+    same(folder, "trials", digests.of_trials(leaderboard.outcomes))
 
 
 def manifest(
     folder: RunFolder, spec: Spec, layout: Plan, table: Table, profile: Profile, encoder: Encoder, leaderboard: Leaderboard, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """All that a rerun needs, as `manifest.json` will say it; in the journal until the run is complete. Writes the report with it."""
+    begun_with, data = folder.recorded("begin") or {}, folder.recorded("data") or {}
     told = {
-        "format": FORMAT, "run": folder.run, "fingerprint": spec.fingerprint,
-        "data": {name: {"fingerprint": f.fingerprint, "files": len(f.files), "rows": f.num_rows, "bytes": f.num_bytes} for name, f in table.footers.items()},
+        "format": FORMAT, "run": folder.run, "spec": spec.render(), "base": begun_with.get("base"), "where": begun_with.get("where"), "fingerprint": spec.fingerprint,
+        "data": {name: {**data[name], "files": len(f.files), "rows": f.num_rows, "bytes": f.num_bytes} for name, f in table.footers.items()},
         "versions": versions(), "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
         "plan": asdict(layout), "rows": {**profile.parts, "dropped": dropped(table, profile)}, "times": dict(profile.last_time),
-        "encoder_sha256": hashlib.sha256(json.dumps(encoder.to_json(), sort_keys=True).encode()).hexdigest(),
+        "digests": made(folder), "trials": [plain(asdict(outcome)) for outcome in leaderboard.outcomes],
         "winner": {"trial": leaderboard.best.trial, "family": leaderboard.best.family, "rounds": leaderboard.best.rounds},
         "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()},
     }  # fmt: skip
@@ -208,6 +204,12 @@ def finished(folder: RunFolder, release: Release, told: dict[str, Any]) -> None:
     folder.write_json("manifest.json", whole)
 
 
-def versions() -> dict[str, str]:
-    """Of Python and every library whose change may change a byte."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+def answered(folder: RunFolder) -> Release | None:
+    """What a run that is complete has answered; its last files are written if it was cut off just before them."""
+    answer, told = folder.recorded("release"), folder.recorded("manifest")
+    if answer is None or told is None:
+        return None
+    if not (folder.path / "manifest.json").is_file():
+        finished(folder, Release(answer), told)
+    return Release(answer)
+
