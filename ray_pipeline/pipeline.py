@@ -7,6 +7,7 @@ from ray_pipeline.runtime.plan import refuse_impossible
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.runtime.session import meanwhile, session, settle
+from ray_pipeline.runtime.shared import refuse_private
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import record, repeat
@@ -46,10 +47,11 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
     refuse_impossible(where, spec.search.trials)
     settle(debug)
     registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
-    folder = folder or RunFolder.create(Path(where.storage_folder(Path.cwd())), spec.name, spec.fingerprint)
+    folder = folder or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
     record.begin(folder, spec, where)
 
     with folder.held(), record.problems(folder, spec, show), meanwhile(warm_up), session(where, debug):
+        refuse_private(folder, where)
         if spec.needs_registry:
             registry.check()
         layout = repeat.laid_out(folder, where, spec.search.trials)

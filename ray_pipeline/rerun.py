@@ -31,7 +31,7 @@ def rerun(run: str, where: Where | None, *, verify: bool, show: Progress | None 
     told = manifest_of(run, where or Where())
     where = where or Where.model_validate(told["where"], strict=False)
     spec = _spec(told)
-    folder = RunFolder.create(Path(where.storage_folder(Path.cwd())), spec.name, spec.fingerprint)
+    folder = RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
     repeat.expect(folder, told, verify=verify)
     answer = {"run": told["run"], "rerun": folder.run}
     try:
@@ -45,7 +45,7 @@ def rerun(run: str, where: Where | None, *, verify: bool, show: Progress | None 
 
 def manifest_of(run: str, where: Where) -> dict[str, Any]:
     """The whole manifest of a complete run."""
-    path = Path(run) if run.endswith(".json") else RunFolder.open(Path(where.storage_folder(Path.cwd())), run).path / "manifest.json"
+    path = Path(run) if run.endswith(".json") else RunFolder.open(where.storage_folder(Path.cwd()), run).path / "manifest.json"
     try:
         told = json.loads(path.read_text())
     except OSError:

@@ -61,7 +61,7 @@ def add(app: typer.Typer) -> None:
         from ray_pipeline.runtime.run_folder import RunFolder
         from ray_pipeline.spec.where import Where
 
-        storage = Path(Where.find(on, Path()).storage_folder(Path()))
+        storage = Where.find(on, Path()).storage_folder(Path())
         return _shown(lambda show: pipeline.resume(RunFolder.open(storage, run), show=show, debug=debug), quiet)
 
 

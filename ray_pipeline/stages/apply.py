@@ -1,5 +1,6 @@
 """A registered model on new rows: scored in a stream, or judged again after registration."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +30,10 @@ def apply(model: str, rows: str, out: Path, where: Where, registry: str | None, 
     """Scores every row at a path into one Parquet file; how many, by which model."""
     with _opened(model, where, registry, debug) as (_, bundle, spec):
         table = read(spec, where, rows=str(Path(rows).absolute()) if "://" not in rows else rows, labelled=False)
+        begun = time.monotonic()
         written = predict_stream(bundle, table, spec.features.labels.key, out.absolute())
-    return {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out)}
+        seconds = round(time.monotonic() - begun, 3)
+    return {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "seconds": {"score": seconds}, "problems": []}
 
 
 def reevaluate(model: str, rows: str, where: Where, registry: str | None, *, debug: bool = False) -> dict[str, Any]:

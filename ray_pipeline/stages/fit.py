@@ -59,6 +59,7 @@ def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: 
     shutil.rmtree(final, ignore_errors=True)
     result.checkpoint.to_directory(final)
     shutil.rmtree(storage, ignore_errors=True)
+    folder.share(".final")
     folder.record("fit", {"asked": asked, "sha256": _sha256(final / find("models", best.family).file)})
     return final
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ray_pipeline import blocks
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.calibrators._base import Calibrator
-from ray_pipeline.errors import Problem, StorageError
+from ray_pipeline.errors import DataError, Problem, StorageError
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.encode import Encoded
@@ -76,7 +76,10 @@ def predict_stream(bundle: Bundle, table: Table, key: str | None, out: Path) -> 
             written += block.num_rows
         if writer is not None:
             writer.close()
-            temporary.replace(out)
+        if written != table.num_rows:
+            found = f"{written:,} rows were scored, but the footers count {table.num_rows:,}"
+            raise DataError(Problem(stage="predict", rows=written, found=found, fix="the files changed meanwhile; predict again"))
+        temporary.replace(out)
     except OSError as error:
         raise StorageError(Problem(file=str(out), found=f"cannot write: {error.strerror or error}", fix="name another --out")) from None
     finally:

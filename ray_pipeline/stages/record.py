@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -134,6 +133,7 @@ def model(
             "features": spec.as_data()["features"], "select": spec.as_data()["select"], "base": base, "edges": slice_edges([*spec.evaluate.slices, *spec.bias.groups], table, profile), "spec": spec.render(),
         },
     )  # fmt: skip
+    folder.share("model")
     same(folder, "model", digests.of_model(bundle))
     return bundle
 
@@ -149,8 +149,7 @@ def times_judged(folder: RunFolder, table: Table, spec: Spec) -> int:
     """How many runs of this storage, this one included, have opened the same test part."""
     part = test_part(spec, table)
     folder.record("test_part", {"test_part": part})
-    others = (RunFolder(path.parent.parent).recorded("test_part") for path in folder.path.parent.glob("*/journal/test_part.json"))
-    return sum(1 for other in others if other and other["test_part"] == part)
+    return sum(1 for other in folder.siblings("test_part") if other["test_part"] == part)
 
 
 def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: Evaluation, verdict: Verdict) -> None:
@@ -161,6 +160,7 @@ def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: 
     predictions = prediction_table(test, bundle.decide(test.score))
     pq.write_table(predictions, temporary)
     temporary.replace(target)
+    folder.share("predictions")
     same(folder, "predictions", digests.of_table(predictions))
     folder.write_json("evaluation.json", evaluation.as_json())
     folder.write_json("bias.json", evaluation.bias_as_json())
@@ -190,6 +190,7 @@ def manifest(
     }  # fmt: skip
     folder.record("manifest", told)
     write_report(folder.path)
+    folder.share("report.html")
     return told
 
 
@@ -199,8 +200,9 @@ def finished(folder: RunFolder, release: Release, told: dict[str, Any]) -> None:
     folder.record("manifest", whole)
     folder.record("release", release.answer)
     write_report(folder.path)
+    folder.share("report.html")
     for leftover in (".tune", ".final", "trials"):
-        shutil.rmtree(folder.path / leftover, ignore_errors=True)
+        folder.remove(leftover)
     folder.write_json("manifest.json", whole)
 
 

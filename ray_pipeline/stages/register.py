@@ -108,6 +108,6 @@ def release_of(
         "run": folder.run, "status": status, "exit": 0 if verdict.passed else 7,
         "model": f"models:/{spec.name}/{version}" if version else None, "version": version, "family": leaderboard.best.family,
         "metrics": overall, "gates": [gate.as_json() for gate in verdict.gates], "trials": len(leaderboard.outcomes), "rows": facts["rows"],
-        "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()}, "report": str(folder.path / "report.html"), "problems": [],
+        "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()}, "report": f"{folder.address}/report.html", "problems": [],
     }  # fmt: skip
     return Release(plain(answer))  # type: ignore[arg-type]
