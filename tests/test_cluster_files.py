@@ -2,6 +2,7 @@
 
 import copy
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = ROOT / "cluster"
-WHERE_FILES = ("local", "one-machine", "s3-mlflow")
+WHERE_FILES = ("local", "one-machine", "shared-folder", "s3-mlflow", "gs-mlflow")
+LAUNCHED = ("ray-up-aws.yaml", "ray-up-gcp.yaml")
 
 
 def load(name: str) -> Any:
@@ -182,15 +184,16 @@ def test_the_rayjob_types_our_command_ends_by_itself_and_asks_for_a_token() -> N
     assert all(any(word.startswith(f"{path}/") for path in mounted) for word in spec["entrypoint"].split() if word.endswith(".yaml"))
 
 
-def test_the_launcher_of_ray_accepts_the_aws_cluster() -> None:
+@pytest.mark.parametrize("name", LAUNCHED)
+def test_the_launcher_of_ray_accepts_the_cluster(name: str) -> None:
     pytest.importorskip("jsonschema")
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    prepared = prepare_config(load("ray-up-aws.yaml"))
+    prepared = prepare_config(load(name))
     validate_config(prepared)
     assert prepared["head_node_type"] in prepared["available_node_types"]
     assert not any(command.startswith("pip install") and "ray" in command for command in prepared["setup_commands"]), "the image holds Ray already"
-    broken = load("ray-up-aws.yaml") | {"max_nodes": 4}
+    broken = load(name) | {"max_nodes": 4}
     with pytest.raises(Exception, match="max_nodes"):
         validate_config(prepare_config(broken))
 
@@ -211,4 +214,35 @@ def test_every_image_is_the_one_that_the_dockerfile_says_it_builds() -> None:
     assert tag
     pods = load("kuberay-rayjob.yaml")["spec"]["rayClusterSpec"]
     images = [group["template"]["spec"]["containers"][0]["image"] for group in (pods["headGroupSpec"], *pods["workerGroupSpecs"])]
-    assert {*images, load("ray-up-aws.yaml")["docker"]["image"]} == {tag[1]}
+    assert {*images, *(load(name)["docker"]["image"] for name in LAUNCHED)} == {tag[1]}
+
+
+SRUN = """#!/bin/bash
+# Slurm's srun, as far as one machine goes: options away, the rest is run here.
+while [[ $1 == --* ]]; do shift; done
+exec "$@"
+"""
+RAY = """#!/bin/bash
+# `ray symmetric-run`, as far as one machine goes: writes down how it was called, then runs what stands after `--` and ends as that does.
+echo "$RAY_AUTH_MODE ${#RAY_AUTH_TOKEN} $*" > "$OUT/ray"
+while [[ $1 != -- ]]; do shift; done
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("ends", [0, 7])
+def test_the_slurm_job_starts_ray_on_every_node_and_ends_as_the_run_does(ends: int, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    tools = {"srun": SRUN, "ray": RAY, "scontrol": "#!/bin/bash\nprintf 'node7\\nnode8\\n'\n", "hostname": "#!/bin/bash\necho 10.0.0.7 fe80::1\n"}
+    tools["ray-pipeline"] = f'#!/bin/bash\necho "$@" > "$OUT/run"\nexit {ends}\n'
+    for name, text in tools.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    slurm = {"SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "16", "SLURM_JOB_ID": "123456", "SLURM_SUBMIT_DIR": "/home/me/flights"}
+    environment = {**slurm, "PATH": f"{tmp_path}/bin:/usr/bin:/bin", "OUT": str(tmp_path)}
+    done = subprocess.run(["bash", str(CLUSTER / "slurm.sh"), "run", "flights.yaml", "--set", "search.trials=4"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (ends, "")
+    assert (tmp_path / "ray").read_text().startswith("token 64 symmetric-run --address 10.0.0.7:23456 --min-nodes 2 --num-cpus=16 -- ray-pipeline run flights.yaml")
+    assert (tmp_path / "run").read_text() == "run flights.yaml --set search.trials=4 --on /home/me/flights/cluster/shared-folder.yaml --json\n"
+    assert subprocess.run(["bash", str(CLUSTER / "slurm.sh")], env=environment, capture_output=True).returncode == 2
