@@ -83,6 +83,8 @@ def _start(where: Where, debug: bool) -> bool:
     logging.getLogger("ray").setLevel(logging.INFO if debug else logging.ERROR)
     level = logging.INFO if debug else logging.ERROR
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    # `auto` is the Ray of this machine, or of the job that we are; a RAY_ADDRESS left over in the shell would silently name another.
+    hidden = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {name: os.environ.pop(name) for name in ("RAY_ADDRESS",) if name in os.environ}
     try:
         if where.address == "local":
             ray.init(address="local", num_cpus=available_cpus(), include_dashboard=False, log_to_driver=debug, logging_level=level, configure_logging=debug)
@@ -100,6 +102,7 @@ def _start(where: Where, debug: bool) -> bool:
             )
         ) from None
     finally:
+        os.environ.update(hidden)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # `ray.init` puts its own in its place
     _quiet(debug)
