@@ -157,6 +157,31 @@ def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_
     assert told["exit"] in (0, 7)
     assert told["rows"]["scored"] == 6_000 - 62
     assert told["metrics"]["auc"]["value"] > 0.7
+    assert {row["column"] for row in told["drift"]} >= {"amount", "income", "purpose", "rates.rate"}
+    assert told["revoked"] is None
+
+
+def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at, tmp_path):
+    import shutil
+
+    import pyarrow as pa
+
+    poor = Spec.from_file(write_spec(loans, "poor.yaml", gate="auc >= 0.6, => auc >= 0.65,", name="name: loans => name: poor", alias="{alias: challenger} => {alias: champion}"))
+    assert pipeline.run(poor, at).version == 1
+    shutil.copytree(loans / "data/loans", tmp_path / "loans")
+    for file in (tmp_path / "loans").iterdir():
+        rows = pq.read_table(file)
+        moved = rows.set_column(rows.column_names.index("amount"), "amount", pa.array(rows["amount"].to_numpy()[::-1] * 50))
+        pq.write_table(moved, file)
+    told = reevaluate("poor@champion", str(tmp_path / "loans"), at, None, revoke=True)
+    assert (told["exit"], told["status"]) == (7, "refused")
+    assert (told["drift"][0]["column"], told["drift"][0]["severity"]) == ("amount", "medium")
+    assert (told["revoked"]["from"], told["revoked"]["to"], told["revoked"]["action"]) == (1, None, "revoke")
+    registry = Registry(at.registry_uri(tmp_path))
+    assert registry.champion("poor") is None
+    shown = registry.show("poor/1")
+    assert (shown["scorecard"], shown["aliases"]) == ("passed", [])  # the verdict of its own run stays; the judgement stands beside it
+    assert "auc >= 0.65" in shown["journal"][-1]["why"]
 
 
 def test_a_loaded_model_scores_a_pandas_frame_with_bare_names(release, at, tmp_path):

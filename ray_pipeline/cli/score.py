@@ -34,13 +34,26 @@ def add(app: typer.Typer) -> None:
         return told
 
     @verb(app, "evaluate")
-    def evaluate(model: Model, rows: Rows, on: On = None, registry: RegistryUri = None, *, debug: bool = False) -> dict[str, Any]:
+    def evaluate(
+        model: Model,
+        rows: Rows,
+        on: On = None,
+        registry: RegistryUri = None,
+        revoke: Annotated[bool, typer.Option("--revoke", help="Where a gate fails, take the alias by which MODEL is named away from it.")] = False,
+        *,
+        debug: bool = False,
+    ) -> dict[str, Any]:
         """Score a registered model on new labelled rows; slices, bias and gates; the scorecard goes to the version."""
         from ray_pipeline.cli.summary import figures
         from ray_pipeline.stages.apply import reevaluate
 
-        told = reevaluate(model, rows, _where(on), registry, debug=debug)
+        told = reevaluate(model, rows, _where(on), registry, revoke=revoke, debug=debug)
         figures(told)
+        for row in told["drift"]:
+            if row["severity"]:
+                typer.echo(f"  {row['column']} has moved from the training rows: population stability index {row['index']:.2f}")
+        if told["revoked"]:
+            typer.echo(f"  {told['revoked']['alias']} was taken away from version {told['revoked']['from']}")
         if told["exit"]:
             raise Answer(told)
         return told

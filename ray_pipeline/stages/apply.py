@@ -1,7 +1,8 @@
 """A registered model on new rows: scored in a stream, or judged again after registration."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ray_pipeline.runtime.run_folder import plain
 from ray_pipeline.runtime.session import arrow_blocks, session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.stages import drift
 from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.encode import clusters_of, name_slices
 from ray_pipeline.stages.evaluate import evaluate
@@ -36,21 +38,29 @@ def apply(model: str, rows: str, out: Path, where: Where, registry: str | None, 
     return {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "seconds": {"score": seconds}, "problems": []}
 
 
-def reevaluate(model: str, rows: str, where: Where, registry: str | None, *, debug: bool = False) -> dict[str, Any]:
-    """The scorecard of a registered model on new labelled rows, written to its version as well; exit 7 where a gate fails."""
+def reevaluate(model: str, rows: str, where: Where, registry: str | None, *, revoke: bool = False, debug: bool = False) -> dict[str, Any]:
+    """The scorecard of a registered model on new labelled rows, written to its version as well; exit 7 where a gate fails.
+
+    Args:
+        revoke: where a gate fails, take the alias by which the model was named away from it.
+    """
     path = str(Path(rows).absolute()) if "://" not in rows else rows
     with _opened(model, where, registry, debug) as (known, bundle, spec):
-        scored, dropped = _scored(bundle, spec, where, path)
+        known_shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
+        scored, dropped, counts = _scored(bundle, spec, where, path, known_shapes)
+        moved = drift.drift(known_shapes, counts)
         threshold = bundle.schema["threshold"]
         evaluation = evaluate(scored, threshold, spec)
         champion = champion_of(known, scored, spec, where, rows=path)
         verdict = judge(spec.gates, evaluation, scored, threshold, champion, latency_ms(bundle), size_mb(bundle), spec)
         scorecard = {**verdict.as_json(), "rows_path": path, "model": bundle.fingerprint}
-        known.attach(model, "reevaluation.json", scorecard)
+        known.attach(model, "reevaluation.json", {**scorecard, "drift": moved})
+        failed = ", ".join(gate["gate"] for gate in scorecard["gates"] if not gate["passed"])
+        revoked = known.revoke(model, reason=f"evaluate on {path}: {failed}") if revoke and not verdict.passed else None
     overall = {row.metric: {"value": row.value, "low": row.low, "high": row.high} for row in evaluation.measured if not row.slice}
     answer = {
         "status": "passed" if verdict.passed else "refused", "exit": 0 if verdict.passed else 7, "model": model, "metrics": overall, "gates": scorecard["gates"],
-        "rows": {"scored": len(scored), "dropped": dropped}, "slices": evaluation.as_json(), "bias": evaluation.bias_as_json(), "problems": [],
+        "rows": {"scored": len(scored), "dropped": dropped}, "slices": evaluation.as_json(), "bias": evaluation.bias_as_json(), "drift": moved, "revoked": revoked, "problems": [],
     }  # fmt: skip
     return plain(answer)  # type: ignore[return-value]
 
@@ -64,7 +74,7 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
         yield known, bundle, spec
 
 
-def _scored(bundle: Bundle, spec: Spec, where: Where, path: str) -> tuple[Predictions, dict[str, int]]:
+def _scored(bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Shape]) -> tuple[Predictions, dict[str, int], dict[str, Any]]:
     table = read(spec, where, rows=path)
     maker, classes = table.maker, pa.array(bundle.schema["classes"], pa.string())
     slices, edges, multiclass = [*spec.evaluate.slices, *spec.bias.groups], bundle.schema["edges"], spec.task == "multiclass"
@@ -75,6 +85,8 @@ def _scored(bundle: Bundle, spec: Spec, where: Where, path: str) -> tuple[Predic
         label = pa.compute.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64()) if multiclass else rows[LABEL]
         score = bundle_on_worker(bundle.folder, bundle.fingerprint).score(rows)
         columns = {f"slice:{name}": pa.array(values, pa.string()) for name, values in names.items()}
+        counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
+        columns["counts"] = pa.array([json.dumps(counts), *[None] * (rows.num_rows - 1)][: rows.num_rows], pa.string())  # one sum a block
         return pa.table({"key": rows[KEY], "label": label, "weight": rows[WEIGHT], "score": list(score), "cluster": clusters_of(rows, spec, table), **columns})
 
     blocks = list(arrow_blocks(table.blocks(), score_block))
@@ -111,4 +123,6 @@ def _scored(bundle: Bundle, spec: Spec, where: Where, path: str) -> tuple[Predic
         found["cluster"].to_numpy(),
         columns,
     )
-    return scored, {"not_scored": table.num_rows - len(scored)}
+    sums = [json.loads(text) for text in found["counts"].drop_null().to_pylist()]
+    counts = {name: np.sum([block[name] for block in sums], axis=0) for name in shapes}
+    return scored, {"not_scored": table.num_rows - len(scored)}, counts

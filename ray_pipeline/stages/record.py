@@ -20,7 +20,7 @@ from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder, plain
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.stages import digests
+from ray_pipeline.stages import digests, drift
 from ray_pipeline.stages.check import Finding
 from ray_pipeline.stages.encode import Encoded, slice_edges
 from ray_pipeline.stages.evaluate import Evaluation
@@ -90,6 +90,7 @@ def profiled(folder: RunFolder, table: Table, profile: Profile, findings: tuple[
         told = dict(zip(("rows", "matched", "too_old", "not_yet_known", "never_seen", "null_key"), counts.counted(), strict=True))
         joins[name] = {**told, "age_p50_s": counts.age(0.5), "age_p99_s": counts.age(0.99), "plan": "broadcast", "table": dict(table.lookups[name])}
     folder.write_json("joins.json", joins)
+    folder.write_json("training.json", drift.to_json(drift.shapes(profile.sample, profile.types)))
     folder.record("profile", {"rows": dict(profile.parts), "dropped": dropped(table, profile)})
 
 

@@ -22,7 +22,7 @@ from ray_pipeline.tracking.registry import Registry
 from ray_pipeline.values import Vector
 
 SAMPLE_ROWS = 100
-PLAIN_FILES = ("spec.yaml", "checks.json", "joins.json", "trials.jsonl", "evaluation.json", "bias.json", "scorecard.json")
+PLAIN_FILES = ("spec.yaml", "checks.json", "joins.json", "training.json", "trials.jsonl", "evaluation.json", "bias.json", "scorecard.json")
 
 
 @dataclass(frozen=True)

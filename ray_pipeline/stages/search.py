@@ -1,7 +1,6 @@
 """Steps 4 to 6: hyperparameters, by Ray Tune over slots. Decisions are `proposals`; this file only carries them to Tune and back."""
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -173,9 +172,11 @@ class _Keeper:
         before = self.proposals.best
         self.proposals.finish(outcome)
         best = self.proposals.best
+        if best is outcome:
+            self.folder.share(f"trials/{trial:04d}")
         self.folder.record(f"trial-{trial:04d}", {**asdict(outcome), "model_sha256": self._digest(trial)})
         for loser in {before.trial if before else trial, trial} - {best.trial if best else -1}:
-            shutil.rmtree(self.trials / f"{loser:04d}", ignore_errors=True)
+            self.folder.remove(f"trials/{loser:04d}")
         self.tell(len(self.proposals.outcomes), self.proposals.num_trials, best.metric if best else None)
 
     def _next(self) -> Any:

@@ -60,6 +60,16 @@ def rollback(client: Any, name: str, *, reason: str | None) -> dict[str, Any]:
     return move(client, model, _entry("rollback", now, reign[-1], reason))
 
 
+def revoke(client: Any, version: Any, alias: str, *, reason: str) -> dict[str, Any]:
+    """The move that took the alias away; nobody bears it until somebody is promoted."""
+    entry = {**_entry("revoke", int(version.version), None, reason), "alias": alias}
+    if alias == CHAMPION:
+        model = model_of(client, version.name)
+        client.set_registered_model_tag(model.name, JOURNAL, json.dumps([*journal_of(model), entry][-KEPT:]))
+    client.delete_registered_model_alias(version.name, alias)
+    return entry
+
+
 def move(client: Any, model: Any, entry: dict[str, Any]) -> dict[str, Any]:
     """Writes the journal, then moves the alias: a move that was cut off is on record, never the other way round."""
     client.set_registered_model_tag(model.name, JOURNAL, json.dumps([*journal_of(model), entry][-KEPT:]))
@@ -82,6 +92,9 @@ def _reign(journal: list[dict[str, Any]]) -> list[int]:
     for entry in journal:
         if entry["action"] == "rollback":
             reign = reign[: reign.index(entry["to"])] if entry["to"] in reign else []
+        if entry["action"] == "revoke" and reign[-1:] == [entry["from"]]:
+            del reign[-1]
+            continue
         for version in (entry["from"], entry["to"]) if entry["action"] != "rollback" else (entry["to"],):
             if version is not None and reign[-1:] != [version]:
                 reign.append(version)

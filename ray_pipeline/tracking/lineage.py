@@ -34,8 +34,8 @@ def detail(client: Any, version: Any) -> dict[str, Any]:
         **_brief(version, {alias: int(number) for alias, number in model.aliases.items()}),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
         "params": dict(sorted(run.data.params.items())) if run else {},
-        "gates": (_plain(client, version.run_id, version.tags.get(f"{TAG}judged_by", SCORECARD)) or {}).get("gates", []) if run else [],
-        "data": _plain(client, version.run_id, "data.json") if run else None,
+        "gates": (file_of(client, version.run_id, version.tags.get(f"{TAG}judged_by", SCORECARD)) or {}).get("gates", []) if run else [],
+        "data": file_of(client, version.run_id, "data.json") if run else None,
         "tags": {key.removeprefix(TAG): value for key, value in sorted(version.tags.items())},
         "artifacts": run.info.artifact_uri if run else version.source,
         "journal": journal_of(model),
@@ -68,7 +68,7 @@ def _brief(version: Any, aliases: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _plain(client: Any, run_id: str, path: str) -> dict[str, Any] | None:
+def file_of(client: Any, run_id: str, path: str) -> dict[str, Any] | None:
     """A JSON file of the run; None where it is not there."""
     from mlflow.exceptions import MlflowException
 

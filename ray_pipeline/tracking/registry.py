@@ -162,6 +162,20 @@ class Registry:
         with self._client() as mlflow, reach.writing(self.uri):
             lineage.attach(mlflow, versions.resolve(mlflow, wanted), file, content)
 
+    def file(self, model: str, name: str) -> dict[str, Any] | None:
+        """A JSON file that the version's run left beside it; None where there is none."""
+        wanted = ModelName.parse(model)
+        with self._client() as mlflow:
+            return lineage.file_of(mlflow, versions.resolve(mlflow, wanted).run_id, name)
+
+    def revoke(self, model: str, *, reason: str) -> dict[str, Any]:
+        """Takes the alias by which the model is named away from its version; the move, journalled where it was `champion`."""
+        wanted = ModelName.parse(model)
+        if wanted.alias is None:
+            raise RegistryError(Problem(key="MODEL", found=f"{model!r} names a version and no alias that could be revoked", fix="name it by its alias, as in name@champion"))
+        with self._client() as mlflow, reach.writing(self.uri):
+            return champion.revoke(mlflow, versions.resolve(mlflow, wanted), wanted.alias, reason=reason)
+
     @contextmanager
     def _client(self) -> Iterator[Any]:
         """MLflow's client, quiet and patient for seconds."""
