@@ -1,5 +1,6 @@
 """Registries that many share: an MLflow server over PostgreSQL, that database itself, twenty runs that end together on one sqlite file."""
 
+import json
 import os
 import pwd
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,3 +143,41 @@ def test_a_server_that_goes_away_before_the_end_leaves_a_run_that_registers_late
         assert probe.connect_ex(("127.0.0.1", int(uri.rpartition(":")[2]))) != 0
     with mlflow_server(tmp_path, store) as later:
         assert add(Registry(later), trained, "run-1") == 1
+
+
+def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    registry = Registry(uri)
+    add(registry, trained, "run-1", alias="champion")
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with (tmp_path / "log").open("w") as log:
+        child = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=environment, start_new_session=True)
+    try:
+        wait_until(lambda: _answered(port, "/ping", None)[0] == 200, 120, tmp_path / "log")
+        rows = trained.rows.slice(0, 30).to_pandas()
+        status, told = _answered(port, "/invocations", '{"dataframe_split": ' + rows.to_json(orient="split", date_format="iso", index=False) + "}")
+        assert status == 200, told
+        np.testing.assert_array_equal(told["predictions"], trained.bundle.score(trained.rows.slice(0, 30)))
+        row = {"distance": None, "carrier": "never seen", "late": None, "sched_dep_ts": None, "weather.temp": 51, "weather.precip": 0.1, "extra": "ignored"}
+        status, told = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
+        assert status == 200 and 0 < told["predictions"][0] < 1, told
+        del row["carrier"]
+        status, told = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
+        assert status == 400 and "1 of 6 columns are missing: carrier" in told["message"], told
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, 15)
+        child.wait(20)
+
+
+def _answered(port: int, path: str, content: str | None) -> tuple[int, dict]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", content.encode() if content else None, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.loads(answer.read() or b"{}")
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+    except OSError:
+        return 0, {}

@@ -20,6 +20,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ray_pipeline.errors import Problem, ResourceError, StorageError, listed
 from ray_pipeline.runtime.object_store import ObjectStore
 
@@ -147,7 +149,7 @@ class RunFolder:
             file.flush()
             yield
 
-    def write(self, name: str, content: str | bytes) -> Path:
+    def write(self, name: str, content: str | bytes | pa.Buffer) -> Path:
         """Writes one file whole: to a temporary name, synced, then renamed. Raises `StorageError` where that fails."""
         path = self.path / name
         try:

@@ -1,13 +1,15 @@
 """What a run leaves behind as plain files, each written whole when its stage is done; the manifest comes last."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle, write_bundle
@@ -66,6 +68,23 @@ def problems(folder: RunFolder, spec: Spec, show: Progress) -> Iterator[None]:
     except PipelineError as error:
         error.problems = tuple(_placed(problem, spec) for problem in error.problems)
         raise _told(folder, error) from error.__cause__
+    except Exception as error:
+        if not (full := _disk(error)):
+            raise
+        found = f"{full.strerror or full}{f' ({full.filename})' if full.filename else ''}"
+        fix = f"free some space, then `ray-pipeline resume {folder.run}`: what is finished is kept"
+        raise _told(folder, StorageError(Problem(stage=next(reversed(show.seconds), "start"), file=folder.address, found=found, fix=fix))) from error
+
+
+def _disk(error: BaseException | None) -> OSError | None:
+    """What the disk refused, at the root of a chain of wrapped errors."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return error
+        seen.add(id(error))
+        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
+    return None
 
 
 def _placed(problem: Problem, spec: Spec) -> Problem:
@@ -78,7 +97,8 @@ def _placed(problem: Problem, spec: Spec) -> Problem:
 
 def _told(folder: RunFolder, error: PipelineError) -> PipelineError:
     error.answer = {"run": folder.run}
-    folder.record("problem", {"exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]})
+    with suppress(StorageError):  # the disk may be what is wrong
+        folder.record("problem", {"exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]})
     return error
 
 
@@ -155,13 +175,9 @@ def times_judged(folder: RunFolder, table: Table, spec: Spec) -> int:
 
 def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: Evaluation, verdict: Verdict) -> None:
     """Writes predictions, evaluation.json, bias.json and scorecard.json."""
-    target = folder.path / "predictions" / "test.parquet"
-    target.parent.mkdir(exist_ok=True)
-    temporary = target.with_name(".test.parquet.tmp")
-    predictions = prediction_table(test, bundle.decide(test.score))
-    pq.write_table(predictions, temporary)
-    temporary.replace(target)
-    folder.share("predictions")
+    predictions, sink = prediction_table(test, bundle.decide(test.score)), pa.BufferOutputStream()
+    pq.write_table(predictions, sink)
+    folder.write("predictions/test.parquet", sink.getvalue())
     same(folder, "predictions", digests.of_table(predictions))
     folder.write_json("evaluation.json", evaluation.as_json())
     folder.write_json("bias.json", evaluation.bias_as_json())
