@@ -2,24 +2,24 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ray_pipeline.tracking.champion import journal_of
-from ray_pipeline.tracking.versions import TAG, all_models, all_versions, local_path, model_of, status_of
+from ray_pipeline.tracking.versions import TAG, local_path, model_of, status_of
 
 SCORECARD = "scorecard.json"
 
 
-def overview(client: Any) -> list[dict[str, Any]]:
+def overview(all_models: Iterable[Any], all_versions: Iterable[Any]) -> list[dict[str, Any]]:
     """Every model with its aliases and versions, newest first."""
     versions: dict[str, list[Any]] = {}
-    for version in all_versions(client):
+    for version in all_versions:
         versions.setdefault(version.name, []).append(version)
     models = []
-    for model in all_models(client):
+    for model in all_models:
         own = sorted(versions.get(model.name, []), key=lambda version: -int(version.version))
         aliases = {alias: int(number) for alias, number in sorted(model.aliases.items())}
         models.append({"name": model.name, "aliases": aliases, "versions": [_brief(version, aliases) for version in own]})

@@ -12,6 +12,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.tracking import champion, lineage, reach, verify, versions
 from ray_pipeline.tracking.address import ModelName, absolute, default_uri, hidden, sqlite_file
+from ray_pipeline.tracking.glance import glance
 from ray_pipeline.tracking.register import Record, register
 from ray_pipeline.tracking.talk import client, talk
 from ray_pipeline.values import Vector
@@ -123,8 +124,11 @@ class Registry:
         """Every model: `name`, `aliases` {alias: version} and `versions`, newest first, each with its status and lineage in short."""
         if not self._exists():
             return []
+        file = sqlite_file(self.uri)
+        if file and (found := glance(file)):
+            return lineage.overview(*found)
         with self._client() as mlflow:
-            return lineage.overview(mlflow)
+            return lineage.overview(versions.all_models(mlflow), versions.all_versions(mlflow))
 
     def show(self, model: str) -> dict[str, Any]:
         """All that is known of one version: status, aliases, metrics, gates, lineage, and the champion's journal."""
