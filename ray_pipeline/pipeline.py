@@ -23,6 +23,7 @@ from ray_pipeline.stages.predict import latency_ms, predict, rescaled, size_mb
 from ray_pipeline.stages.profile import profile
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.register import Release, register, release_of
+from ray_pipeline.stages.reuse import reuse
 from ray_pipeline.stages.search import job_of, search, warm_up
 from ray_pipeline.stages.split import split
 from ray_pipeline.tracking.registry import Registry
@@ -68,7 +69,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         encoders = fit_encoders(profiled, spec.needs)
 
         show.stage("encode")
-        encoded = encode(table, encoders, profiled, spec)
+        encoded = reuse(folder, spec, encoders, lambda: encode(table, encoders, profiled, spec), show)
         record.encoded(folder, encoded)
         job = job_of(spec, profiled, encoded, layout)
 

@@ -12,6 +12,7 @@ from tables import write_spec
 
 from ray_pipeline import pipeline
 from ray_pipeline.errors import Interrupted
+from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -85,7 +86,10 @@ def test_the_planted_gap_between_the_sexes_is_found(release):
 
 
 def test_a_second_run_gives_the_same_bytes_and_the_next_version(release, spec, at):
-    again = pipeline.run(spec, at)
+    show, notes = Progress(), list[str]()
+    show.note = notes.append
+    again = pipeline.run(spec, at, show=show)
+    assert notes == [f"the rows that {release.run} encoded are used again: data, selection, split and encoders are the same"]
     first, second = folder_of(release), folder_of(again)
     assert again.run == f"loans-{spec.fingerprint[:8]}-2"
     assert again.version == 2

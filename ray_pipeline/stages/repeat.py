@@ -3,10 +3,13 @@
 A resumed run is compared with its own journal; a rerun with the manifest of the run that it repeats, which `expect` puts there.
 """
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from ray_pipeline.errors import DataError, Problem, ResourceError
@@ -20,9 +23,12 @@ STAGES = ("read", "split", "encoder", "trials", "model", "predictions", "metrics
 """In the order in which a difference would show."""
 
 
-def versions() -> dict[str, str]:
-    """Of Python and every library whose change may change a byte."""
-    found = {"python": platform.python_version()}
+@cache
+def versions() -> Mapping[str, str]:
+    """Of Python, of our own code (a hash of its files) and of every library whose change may change a byte."""
+    package = Path(__file__).parents[1]
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(package.rglob("*.py")))).hexdigest()
+    found = {"python": platform.python_version(), "code": code[:12]}
     for name in LIBRARIES:
         try:
             found[name] = version(name)
