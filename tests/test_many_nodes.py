@@ -1,6 +1,8 @@
 """Three nodes of a real cluster on loopback: the run is the single-node run, a node may be lost, and storage that nodes do not share is refused."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +54,14 @@ def test_a_relative_storage_is_refused_with_the_remedy(folder):
     assert (answer["exit"], problem["key"]) == (6, "storage")
     assert problem["found"] == "storage './runs' is not shared by the 3 nodes of the cluster"
     assert "s3://bucket/runs" in problem["fix"]
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("ip") or not shutil.which("unshare"), reason="network namespaces need root, iproute2 and util-linux")
+def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_bucket(folder):
+    command = ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, str(Path(__file__).with_name("namespaces_run.py")), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=550)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["nodes"] == ["10.231.7.10", "10.231.7.11", "10.231.7.12"]
+    assert told["plan"]["slots"] > 1
+    assert (told["exit"], told["again"], told["same"]) == (0, "identical", STAGES)

@@ -1,0 +1,93 @@
+"""Three nodes with an address and a /tmp/ray of their own each, tables and runs on an S3 server: run by `test_many_nodes.py` as root.
+
+usage: unshare --net --mount --propagation private python namespaces_run.py FOLDER   -> one JSON line
+FOLDER holds loans.yaml and data/. Nothing is set up outside of this process's own namespaces; they go with it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SUBNET, NODES = "10.231.7", 3
+SERVE = f"import time; from moto.server import ThreadedMotoServer; ThreadedMotoServer(ip_address='{SUBNET}.1', port=9000).start(); time.sleep(1e6)"
+ENVIRONMENT = {
+    "AWS_ENDPOINT_URL": f"http://{SUBNET}.1:9000", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
+    "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": "/tmp/ray/own",
+}  # fmt: skip
+
+
+def sh(command: str) -> None:
+    subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
+
+
+def node(number: int, command: str) -> subprocess.Popen[bytes]:
+    """A command in a network of its own and with a /tmp/ray of its own."""
+    inside = f"mount -t tmpfs tmpfs /tmp/ray && mkdir -p /tmp/ray/own && {command}"
+    return subprocess.Popen(["ip", "netns", "exec", f"n{number}", "unshare", "--mount", "--propagation", "private", "bash", "-c", inside], env={**os.environ, **ENVIRONMENT})
+
+
+def set_up() -> None:
+    Path("/tmp/ray").mkdir(exist_ok=True)
+    sh("mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && ip link set lo up")
+    sh(f"ip link add rpbr type bridge && ip addr add {SUBNET}.1/24 dev rpbr && ip link set rpbr up")
+    for i in range(NODES):
+        sh(f"ip netns add n{i} && ip link add v{i} type veth peer name e0 netns n{i} && ip link set v{i} master rpbr up")
+        sh(f"ip netns exec n{i} ip link set lo up && ip netns exec n{i} ip addr add {SUBNET}.{10 + i}/24 dev e0 && ip netns exec n{i} ip link set e0 up")
+
+
+def fill(folder: Path) -> None:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=ENVIRONMENT["AWS_ENDPOINT_URL"], aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1")
+    for bucket in ("tables", "runs"):
+        client.create_bucket(Bucket=bucket)
+    for file in (folder / "data").rglob("*.parquet"):
+        client.upload_file(str(file), "tables", str(file.relative_to(folder)))
+
+
+def main(folder: Path) -> None:
+    set_up()
+    server = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(5)
+    fill(folder)
+    ray = f"{Path(sys.executable).with_name('ray')} start --num-cpus=1 --object-store-memory=200000000 --disable-usage-stats"
+    head = f"{ray} --head --node-ip-address={SUBNET}.10 --port=6379 --include-dashboard=false >/dev/null && exec {sys.executable} {__file__} {folder} drive"
+    driver = node(0, head)
+    others = [node(i, f"sleep 8; exec {ray} --address={SUBNET}.10:6379 --node-ip-address={SUBNET}.{10 + i} --block >/dev/null") for i in range(1, NODES)]
+    code = driver.wait(500)
+    for process in (*others, server):
+        process.kill()
+    sys.exit(code)
+
+
+def drive(folder: Path) -> None:
+    """On the first node: the run on all of them, then the same again here alone."""
+    import ray
+
+    from ray_pipeline import pipeline
+    from ray_pipeline.rerun import rerun
+    from ray_pipeline.runtime.session import settle
+    from ray_pipeline.spec import Spec
+    from ray_pipeline.spec.where import Where
+
+    settle()
+    ray.init(address=f"{SUBNET}.10:6379", log_to_driver=False)
+    while sum(found["Alive"] for found in ray.nodes()) < NODES:
+        time.sleep(0.5)
+    nodes = {found["NodeManagerAddress"] for found in ray.nodes()}
+    ray.shutdown()
+    where = Where(address=f"{SUBNET}.10:6379", data="s3://tables", storage="s3://runs/namespaces", registry="sqlite:////tmp/ray/own/mlflow.db")
+    answer = pipeline.run(Spec.from_file(folder / "loans.yaml"), where).as_json()
+    manifest = Path("/tmp/ray/own/manifest.json")
+    from ray_pipeline.runtime.object_store import ObjectStore
+
+    manifest.write_bytes(ObjectStore("s3://runs/namespaces").read(f"{answer['run']}/manifest.json"))
+    again = rerun(str(manifest), Where(data="s3://tables", storage="/tmp/ray/own/alone"), verify=True)
+    print(json.dumps({"nodes": sorted(nodes), "plan": json.loads(manifest.read_text())["plan"], "again": again["status"], "same": again["same"], "exit": answer["exit"]}), flush=True)
+
+
+if __name__ == "__main__":
+    drive(Path(sys.argv[1])) if sys.argv[2:] == ["drive"] else main(Path(sys.argv[1]))
