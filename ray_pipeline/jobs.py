@@ -110,15 +110,10 @@ def attend(server: JobServer, job_id: str, show: Callable[[str], object]) -> dic
 
 
 def _travelling(where: Where, base: Path) -> str:
-    """The cluster file as seen from the job: its own cluster, and no path that is relative to a folder left behind.
-
-    Variables (`${env:NAME}`) stay as written, for the cluster to fill in; only a path that starts with none is made absolute.
-    """
-    own = where.model_dump(mode="json", exclude_defaults=True, exclude={"address", "jobs", "data", "storage", "registry"})
-    paths = {"data": where.resolve("", base), "storage": where.storage_folder(base)}
-    written = {key: value for key in paths if (value := getattr(where, key)) and value.startswith("${")}
-    registry = {"registry": where.registry_uri(base)} if where.registry else {}
-    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in ({"address": "auto"} | paths | written | registry | own).items())
+    """The cluster file as seen from the job: its own cluster, and no path that is relative to a folder left behind."""
+    settled = where.settled(base, base)
+    told = {"address": "auto", "data": settled.data or where.resolve("", base), **settled.model_dump(mode="json", exclude_defaults=True, exclude={"address", "jobs", "data"})}
+    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in told.items())
 
 
 def _answer(line: str) -> dict[str, Any] | None:

@@ -105,8 +105,14 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
     return release
 
 
-def resume(run_folder: RunFolder, *, show: Progress | None = None, debug: bool = False) -> Release:
-    """The run, gone on with after whatever interruption: finished trials are taken from its journal, the rest is done again.
+def resume(run_folder: RunFolder, where: Where | None = None, *, show: Progress | None = None, debug: bool = False) -> Release:
+    """The run, gone on with after whatever interruption: finished trials and fits are taken from its journal, the rest is done again.
+
+    Args:
+        run_folder: of the run.
+        where: another cluster than the run began on; it must know the same registry.
+        show: told of progress.
+        debug: lets Ray, Tune and MLflow chatter.
 
     Raises:
         StorageError: the folder holds no journal to go on from.
@@ -114,5 +120,5 @@ def resume(run_folder: RunFolder, *, show: Progress | None = None, debug: bool =
     """
     if release := record.answered(run_folder):
         return release
-    spec, where = record.begun(run_folder)
-    return run(spec, where, show=show, folder=run_folder, debug=debug)
+    spec, began = record.begun(run_folder)
+    return run(spec, where.model_copy(update={"storage": run_folder.storage}) if where else began, show=show, folder=run_folder, debug=debug)

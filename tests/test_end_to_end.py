@@ -176,7 +176,7 @@ def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at
     for file in (tmp_path / "loans").iterdir():
         rows = pq.read_table(file)
         moved = rows.set_column(rows.column_names.index("amount"), "amount", pa.array(rows["amount"].to_numpy()[::-1] * 50))
-        pq.write_table(moved, file)
+        pq.write_table(moved.set_column(rows.column_names.index("income"), "income", pa.array(rows["income"].to_pylist()[::-1])), file)
     told = reevaluate("poor@champion", str(tmp_path / "loans"), at, None, revoke=True)
     assert (told["exit"], told["status"]) == (7, "refused")
     assert (told["drift"][0]["column"], told["drift"][0]["severity"]) == ("amount", "medium")

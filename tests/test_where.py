@@ -115,3 +115,15 @@ def test_all_problems_of_a_cluster_file_are_told_at_once(tmp_path: Path) -> None
     with pytest.raises(SpecError) as refused:
         Where.find(str(file), tmp_path)
     assert [problem.line for problem in refused.value.problems] == [1, 2, 3]
+
+
+def test_a_cluster_file_travels_without_relative_paths_and_with_its_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKET", "s3://secret-bucket")
+    (tmp_path / "there").mkdir()
+    file = tmp_path / "there" / "cluster.yaml"
+    file.write_text("data: tables\nstorage: ./runs\nregistry: sqlite:///reg/mlflow.db\n")
+    settled = Where.from_file(file).settled(tmp_path / "spec", tmp_path / "here")
+    assert (settled.data, settled.storage, settled.registry) == (f"{tmp_path}/there/tables", f"{tmp_path}/here/runs", f"sqlite:///{tmp_path}/here/reg/mlflow.db")
+    file.write_text("data: ${env:BUCKET}/tables\nstorage: ${env:BUCKET}/runs\nregistry: http://mlflow:5000\n")
+    settled = Where.from_file(file).settled(tmp_path, tmp_path)
+    assert (settled.data, settled.storage, settled.registry) == ("${env:BUCKET}/tables", "${env:BUCKET}/runs", "http://mlflow:5000")

@@ -61,8 +61,9 @@ def add(app: typer.Typer) -> None:
         from ray_pipeline.runtime.run_folder import RunFolder
         from ray_pipeline.spec.where import Where
 
-        storage = Where.find(on, Path()).storage_folder(Path())
-        return _shown(lambda show: pipeline.resume(RunFolder.open(storage, run), show=show, debug=debug), quiet)
+        where = Where.find(on, Path())
+        folder = RunFolder.open(where.storage_folder(Path()), run)
+        return _shown(lambda show: pipeline.resume(folder, where if on else None, show=show, debug=debug), quiet)
 
 
 def _rerun(

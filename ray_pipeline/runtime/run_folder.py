@@ -40,9 +40,14 @@ class RunFolder:
         return self.path.name
 
     @property
+    def storage(self) -> str:
+        """The folder or URI that the run is kept in, beside others."""
+        return self.store.uri if self.store else str(self.path.parent)
+
+    @property
     def address(self) -> str:
         """Where the run is kept: an absolute path, or a URI."""
-        return f"{self.store.uri}/{self.run}" if self.store else str(self.path)
+        return f"{self.storage}/{self.run}"
 
     @classmethod
     def create(cls, storage: Path | str, name: str, fingerprint: str) -> "RunFolder":

@@ -144,6 +144,20 @@ class Where(Section):
         where._folder = file.resolve().parent
         return where
 
+    def settled(self, base: Path, here: Path) -> Self:
+        """The same without a path that is relative to a folder left behind; what a variable (`${env:NAME}`) begins stays as written, to be filled in there.
+
+        Args:
+            base: the folder of the spec, where `data` starts.
+            here: where `storage` and `registry` start.
+        """
+        changes = {"storage": self.storage_folder(here)} if not self.storage.startswith("${") else {}
+        if self.data and not self.data.startswith("${"):
+            changes["data"] = self.resolve("", base)
+        if self.registry:
+            changes["registry"] = self.registry_uri(here)
+        return self.model_copy(update=changes)
+
     def storage_folder(self, base: Path) -> str:
         """Where runs are kept, absolute; a relative folder starts at `base`."""
         return _absolute(expand(self.storage), base)

@@ -42,7 +42,7 @@ def begin(folder: RunFolder, spec: Spec, where: Where) -> None:
     """Writes the spec and what is needed to go on after any interruption; nothing if they are there already."""
     if folder.recorded("begin") is None:
         folder.write("spec.yaml", spec.render())
-        folder.record("begin", {"fingerprint": spec.fingerprint, "base": str(spec.folder), "where": where.model_dump(mode="json"), "versions": versions()})
+        folder.record("begin", {"fingerprint": spec.fingerprint, "base": str(spec.folder), "where": where.settled(spec.folder, Path.cwd()).model_dump(mode="json"), "versions": versions()})
 
 
 def begun(folder: RunFolder) -> tuple[Spec, Where]:
@@ -51,7 +51,7 @@ def begun(folder: RunFolder) -> tuple[Spec, Where]:
     if entry is None:
         raise StorageError(Problem(file=str(folder.path), found="the run has no journal to go on from", fix="start a new run"))
     return Spec.from_text((folder.path / "spec.yaml").read_text(), file=str(folder.path / "spec.yaml"), folder=Path(entry["base"])), Where.model_validate(
-        entry["where"], strict=False
+        {**entry["where"], "storage": folder.storage}, strict=False
     )
 
 
