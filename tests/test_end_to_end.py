@@ -11,7 +11,7 @@ import pytest
 from tables import write_spec
 
 from ray_pipeline import pipeline
-from ray_pipeline.errors import Interrupted
+from ray_pipeline.errors import Interrupted, RegistryError
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
@@ -184,8 +184,10 @@ def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at
     registry = Registry(at.registry_uri(tmp_path))
     assert registry.champion("poor") is None
     shown = registry.show("poor/1")
-    assert (shown["scorecard"], shown["aliases"]) == ("passed", [])  # the verdict of its own run stays; the judgement stands beside it
+    assert (shown["scorecard"], shown["aliases"]) == ("refused", [])  # the latest judgement decides about promotion
     assert "auc >= 0.65" in shown["journal"][-1]["why"]
+    with pytest.raises(RegistryError, match="the scorecard of poor/1 says 'refused'"):
+        registry.promote("poor/1")
 
 
 def test_a_loaded_model_scores_a_pandas_frame_with_bare_names(release, at, tmp_path):

@@ -54,7 +54,7 @@ def reevaluate(model: str, rows: str, where: Where, registry: str | None, *, rev
         champion = champion_of(known, scored, spec, where, rows=path)
         verdict = judge(spec.gates, evaluation, scored, threshold, champion, latency_ms(bundle), size_mb(bundle), spec)
         scorecard = {**verdict.as_json(), "rows_path": path, "model": bundle.fingerprint}
-        known.attach(model, "reevaluation.json", {**scorecard, "drift": moved})
+        known.attach(model, "scorecard.json", {**scorecard, "drift": moved})
         failed = ", ".join(gate["gate"] for gate in scorecard["gates"] if not gate["passed"])
         revoked = known.revoke(model, reason=f"evaluate on {path}: {failed}") if revoke and not verdict.passed else None
     overall = {row.metric: {"value": row.value, "low": row.low, "high": row.high} for row in evaluation.measured if not row.slice}

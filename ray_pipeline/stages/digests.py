@@ -20,8 +20,8 @@ from ray_pipeline.values import PARTS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NOT_REPEATED = ("seconds",)
-"""What a trial's record says of the clock."""
+NOT_REPEATED = ("seconds", "why")
+"""What a trial's record says of the clock, and in a library's words."""
 
 
 def of_split(encoded: Encoded) -> str:
