@@ -10,7 +10,7 @@ DEFAULTS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2"),
 }
 BIAS_DEFAULTS: Mapping[Task, tuple[str, ...]] = {
-    "binary": ("selection_rate", "true_positive_rate", "false_positive_rate", "precision", "mean_score"),
+    "binary": ("selection_rate", "true_positive_rate", "false_positive_rate", "precision", "mean_score", "label_rate", "mean_residual"),
     "multiclass": ("accuracy",),
     "regression": ("rmse", "mean_residual"),
 }

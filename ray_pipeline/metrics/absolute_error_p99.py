@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from ray_pipeline.metrics._error_quantile import ErrorQuantile
+from ray_pipeline.metrics._quantile import ErrorQuantile
 
 
 class AbsoluteErrorP99(ErrorQuantile):

@@ -9,9 +9,9 @@ from ray_pipeline.values import Task, Vector
 
 
 class MeanResidual(SumMetric):
-    """Mean of label minus prediction: above 0 where the model predicts too little; it has no best direction."""
+    """Mean of label minus prediction: above 0 where the model predicts too little; of probabilities, calibration in the large. It has no best direction."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "regression")
     better: ClassVar[Literal["lower", "higher"]] = "lower"
     range: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     objective: ClassVar[bool] = False

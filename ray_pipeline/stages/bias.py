@@ -1,5 +1,10 @@
-"""Bias: what each group of people gets, side by side, and how far apart the groups are. Groups under `min_rows` are shown, not judged."""
+"""Bias: what each group of people gets, side by side, and how far apart the groups are. Groups under `min_rows` are shown, not judged.
 
+Nothing is mended here: one threshold serves all groups. The four-fifths rule (EEOC, Uniform Guidelines 1978, § 1607.4 D) is held against the
+ratio of selection rates, on its interval: a rate under four fifths of the greatest is evidence of adverse impact.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +16,8 @@ from ray_pipeline.spec.gate import Reduction
 from ray_pipeline.stages.groups import groups_of, measure_groups
 from ray_pipeline.stages.linearise import linearise
 from ray_pipeline.values import Predictions
+
+FOUR_FIFTHS = 0.8
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,13 @@ class Bias:
     high: float
     rows: int
     reduction: Reduction | None = None
+
+    @property
+    def four_fifths(self) -> str | None:
+        """Whether the rule is `kept`, `broken`, or `open` since the interval holds 0.8; None of all but the ratio of selection rates."""
+        if self.measure != "selection_rate ratio" or not math.isfinite(self.value):
+            return None
+        return "broken" if self.high < FOUR_FIFTHS else "kept" if self.low >= FOUR_FIFTHS else "open"
 
 
 def audit(test: Predictions, threshold: float | None, spec: Spec) -> tuple[Bias, ...]:

@@ -1,11 +1,11 @@
 """What the model does on the test part: every metric overall and by slice, and by bias group, each with its interval.
 
-Overall values by the bootstrap, slices by linearised variance; `stages/judge.py` decides on them.
+Overall values by the bootstrap, slices by linearised variance, weak slices searched for; `stages/judge.py` decides on them.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ray_pipeline.stages.bootstrap import num_clusters, replicate
 from ray_pipeline.stages.groups import groups_of, take
 from ray_pipeline.stages.intervals import percentile
 from ray_pipeline.stages.linearise import linearise
+from ray_pipeline.stages.weak_slices import FALSE, WeakSlices, search_weak_slices
 from ray_pipeline.values import Measured, Predictions
 
 MOST_SLICES = 1000  # of one slicing: the largest are measured
@@ -40,6 +41,7 @@ class Evaluation:
     clusters: int
     resolution: Mapping[str, float]
     notes: tuple[str, ...]
+    weak: WeakSlices
 
     def overall(self, metric: str) -> Measured | None:
         """The metric on all rows, where it was asked for."""
@@ -52,11 +54,17 @@ class Evaluation:
             for m in self.measured
         ]
 
+    def weak_as_json(self) -> dict[str, Any]:
+        """The content of weak_slices.json: what was searched, and the slices that are worse than the whole."""
+        found = [{**asdict(one), "slice": dict(one.slice)} for one in self.weak.found]
+        return {"searched": self.weak.searched, "columns": list(self.weak.columns), "rows": self.weak.rows, "false_discoveries": FALSE, "found": found}
+
     def bias_as_json(self) -> list[dict[str, Any]]:
         """The rows of bias.json: groups, then gaps and ratios, by measure."""
         return [
             {"measure": b.measure, "group": dict(b.group), "value": finite(b.value), "low": finite(b.low), "high": finite(b.high), "rows": b.rows}
             | ({"reduction": b.reduction} if b.reduction else {})
+            | ({"four_fifths": b.four_fifths} if b.four_fifths else {})
             for b in self.bias
         ]
 
@@ -84,7 +92,16 @@ def evaluate(test: Predictions, threshold: float | None, spec: Spec) -> Evaluati
         measured += sliced
         if left_out:
             notes.append(f"{Slice.parse(one).name} has {left_out + MOST_SLICES:,} values; the largest {MOST_SLICES:,} are measured")
-    return Evaluation(tuple(measured), audit(test, threshold, spec), len(test), clusters, resolution, tuple(notes))
+    headline: Metric = find("metrics", spec.search.metric)()
+    weak = search_weak_slices(headline, test, threshold, min_rows=asked.min_rows, confidence=asked.confidence)
+    if weak.found:
+        notes.append(f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two columns (at most {FALSE:.0%} of them by luck)")
+    bias = audit(test, threshold, spec)
+    for one in bias:
+        if one.four_fifths == "broken":
+            apart = " × ".join(one.group.values())
+            notes.append(f"four-fifths rule broken by {' × '.join(one.group)}: the ratio of selection rates, {apart}, is {one.value:.3f}, at most {one.high:.3f}")
+    return Evaluation(tuple(measured), bias, len(test), clusters, resolution, tuple(notes), weak)
 
 
 def finite(number: float) -> float | None:

@@ -182,6 +182,7 @@ def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: 
     folder.write_json("evaluation.json", evaluation.as_json())
     folder.write_json("bias.json", evaluation.bias_as_json())
     same(folder, "metrics", digests.of_json([evaluation.as_json(), evaluation.bias_as_json()]))
+    folder.write_json("weak_slices.json", evaluation.weak_as_json())
     folder.write_json("scorecard.json", {**verdict.as_json(), "model": bundle.fingerprint})
 
 

@@ -90,6 +90,9 @@ BINARY: dict[str, Callable[..., float]] = {
     "mean_score": lambda y, s, w: np.average(s, weights=w),
     "ece": ece,
     "ks": ks,
+    "label_rate": lambda y, s, w: np.average(y, weights=w),
+    "mean_residual": lambda y, s, w: np.average(y - s, weights=w),
+    **{f"score_p{q}": lambda y, s, w, q=q: _weighted_percentile(s, w, q, average=True) for q in (10, 50, 90)},
     "lift_at_1": lift(0.01),
     "lift_at_5": lift(0.05),
     "lift_at_10": lift(0.1),
@@ -121,7 +124,7 @@ REGRESSION: dict[str, Callable[..., float]] = {
     **{f"pinball_{q}": lambda y, s, w, q=q: oracle.mean_pinball_loss(y, s, alpha=q / 100, sample_weight=w) for q in (10, 50, 90)},
 }
 ORACLES = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
-SMOOTHED = ("lift_at_1", "lift_at_5", "lift_at_10", "median_absolute_error", "absolute_error_p90", "absolute_error_p99")  # below: against the bootstrap
+SMOOTHED = ("lift_at_1", "lift_at_5", "lift_at_10", "median_absolute_error", "absolute_error_p90", "absolute_error_p99", "score_p10", "score_p50", "score_p90")  # below: against the bootstrap
 CASES = [(word, task) for word in EVERY for task in find("metrics", word).tasks]
 
 

@@ -2,12 +2,20 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import fairlearn.metrics as fairlearn
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from part_fixture import binary, regression, spec_of
+from sklearn.metrics import accuracy_score, precision_score
 
+import ray_pipeline
 from ray_pipeline.stages.bias import Bias, audit
+from ray_pipeline.stages.evaluate import evaluate
+from ray_pipeline.stages.groups import take
+from ray_pipeline.values import Predictions
 
 N = 6000
 SEX = np.array(["Female", "Male"])[np.random.default_rng(5).integers(0, 2, N)]
@@ -85,3 +93,63 @@ def test_regression_has_errors_and_residuals_and_no_ratio_of_those() -> None:
     gap = found(rows, "mean_residual gap")
     assert gap.low < 1 < gap.high and gap.low > 0.8
     assert "mean_residual ratio" not in {row.measure for row in rows} and "rmse ratio" in {row.measure for row in rows}
+
+
+@pytest.mark.parametrize("by", [("sex",), ("race",), ("sex", "race")])
+def test_every_rate_gap_and_ratio_is_fairlearns(by: tuple[str, ...]) -> None:
+    test = binary(n=N, columns={"sex": SEX, "race": RACE})
+    measures = {
+        "selection_rate": fairlearn.selection_rate, "true_positive_rate": fairlearn.true_positive_rate, "false_positive_rate": fairlearn.false_positive_rate,
+        "true_negative_rate": fairlearn.true_negative_rate, "false_negative_rate": fairlearn.false_negative_rate, "precision": precision_score, "accuracy": accuracy_score,
+    }  # fmt: skip
+    groups = [list(by)] if len(by) > 1 else list(by)
+    rows = audit(test, 0.3, spec_of(bias={"groups": groups, "measures": list(measures), "min_rows": 1}))
+    frame = fairlearn.MetricFrame(
+        metrics=measures, y_true=test.label, y_pred=test.score >= 0.3, sensitive_features={column: test.columns[column].astype(str) for column in by}
+    )
+    for measure in measures:
+        for row in rows:
+            if row.measure == measure:
+                place = tuple(row.group.values()) if len(by) > 1 else next(iter(row.group.values()))
+                assert row.value == pytest.approx(frame.by_group[measure].loc[place], abs=1e-12)
+        assert found(rows, f"{measure} gap").value == pytest.approx(frame.difference()[measure], abs=1e-12)
+        assert found(rows, f"{measure} ratio").value == pytest.approx(frame.ratio()[measure], abs=1e-12)
+
+
+def test_adult_s_label_rates_are_those_of_its_readme() -> None:
+    file = Path(ray_pipeline.__file__).parent / "examples" / "adult" / "data" / "adult.parquet"
+    table = pq.read_table(file, columns=["income", "sex", "race"]).to_pydict()
+    n = len(table["sex"])
+    label = np.array([float(income == ">50K") for income in table["income"]])
+    columns = {name: np.array(table[name], object) for name in ("sex", "race")}
+    test = Predictions("binary", ("0", "1"), np.arange(n), label, label, np.ones(n), np.arange(n, dtype=np.uint64), columns)
+    rows = audit(test, 0.5, spec_of(bias={"groups": ["sex", "race"], "measures": ["label_rate"]}))
+    known = {"Male": 0.3038, "Female": 0.1093}, {"White": 0.2540, "Black": 0.1208, "Asian-Pac-Islander": 0.2693, "Amer-Indian-Eskimo": 0.1170, "Other": 0.1232}
+    for column, rates in zip(("sex", "race"), known, strict=True):
+        assert {name: round(found(rows, "label_rate", **{column: name}).value, 4) for name in rates} == rates
+    of_sex = [row for row in rows if row.reduction and "sex" in row.group]
+    assert [(row.reduction, round(row.value, 4), row.group) for row in of_sex] == [("gap", 0.1945, {"sex": "Female to Male"}), ("ratio", 0.3597, {"sex": "Female to Male"})]
+    assert all(row.low < row.value < row.high for row in rows)
+
+
+def test_the_four_fifths_rule_is_held_against_the_interval() -> None:
+    test, spec = binary(n=N, columns={"sex": SEX}), spec_of(bias={"groups": ["sex"]})
+    women = test.columns["sex"] == "Female"
+    for factor, expected in ((0.6, "broken"), (1.0, "kept")):
+        rows = audit(replace(test, score=np.where(women, test.score * factor, test.score)), 0.3, spec)
+        assert found(rows, "selection_rate ratio").four_fifths == expected
+    few = take(test, np.arange(420))
+    assert found(audit(few, 0.3, spec), "selection_rate ratio").four_fifths == "open"
+    assert {row.four_fifths for row in rows if row.measure != "selection_rate ratio"} == {None}
+    broken = evaluate(replace(test, score=np.where(women, test.score * 0.6, test.score)), 0.3, spec)
+    assert any("four-fifths rule broken by sex" in note and "Female to Male" in note for note in broken.notes)
+
+
+def test_groups_of_equal_scores_and_unequal_labels_are_miscalibrated() -> None:
+    test = binary(n=N, columns={"sex": SEX})
+    rng, women = np.random.default_rng(0), test.columns["sex"] == "Female"
+    shifted = replace(test, label=np.where(women & (rng.random(N) < 0.2), 1.0, test.label))
+    rows = audit(shifted, 0.4, spec_of(bias={"groups": ["sex"], "measures": ["mean_residual", "score_p50"]}))
+    assert found(rows, "mean_residual", sex="Female").low > 0.05
+    assert found(rows, "mean_residual", sex="Male").low < 0 < found(rows, "mean_residual", sex="Male").high
+    assert found(rows, "score_p50 gap").low == 0
