@@ -97,10 +97,10 @@ def evaluate(test: Predictions, threshold: float | None, spec: Spec) -> Evaluati
     if weak.found:
         notes.append(f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two columns (at most {FALSE:.0%} of them by luck)")
     bias = audit(test, threshold, spec)
-    for one in bias:
-        if one.four_fifths == "broken":
-            apart = " × ".join(one.group.values())
-            notes.append(f"four-fifths rule broken by {' × '.join(one.group)}: the ratio of selection rates, {apart}, is {one.value:.3f}, at most {one.high:.3f}")
+    for row in bias:
+        if row.four_fifths == "broken":
+            apart = " × ".join(row.group.values())
+            notes.append(f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates, {apart}, is {row.value:.3f}, at most {row.high:.3f}")
     return Evaluation(tuple(measured), bias, len(test), clusters, resolution, tuple(notes), weak)
 
 
