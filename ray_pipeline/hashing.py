@@ -1,7 +1,10 @@
 """One hash for every decision about a row: xxh64 of the canonical UTF-8 of a value, so that int32 and int64, files and blocks agree."""
 
+from functools import reduce
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from xxhash import xxh64_intdigest
 
@@ -33,3 +36,32 @@ def hash_rows(table: pa.Table, seed: int = 0) -> NDArray[np.uint64]:
 def uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
     """The upper 53 bits of each hash as a number in [0, 1); shape (n,)."""
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def content_hashes(table: pa.Table) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row's content, columns in their order; shape (n,). Vectorised: for finding equal rows, never for deciding where a row goes."""
+    start = np.full(table.num_rows, 0x9E3779B97F4A7C15, np.uint64)
+    return reduce(lambda mixed, name: mix(mixed ^ _content(table[name])), table.column_names, start)
+
+
+def mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each number well mixed, one to one (the finaliser of SplitMix64: Steele, Lea & Flood, 2014)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _content(values: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Each value as 64 bits, equal for equal values of any width; shape (n,). Text is hashed once for each distinct value."""
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        coded = values.cast(pa.large_string()).combine_chunks().dictionary_encode("encode")
+        return hash_values(coded.dictionary)[coded.indices.to_numpy()] if len(coded) else np.zeros(0, np.uint64)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        numbers = pc.fill_null(values.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), np.iinfo(np.int64).min).to_numpy()
+        return np.asarray(numbers, np.int64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)):
+        return hash_values(values)
+    floats = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy() + 0.0  # -0.0 is 0.0
+    bits: NDArray[np.uint64] = np.where(np.isnan(floats), np.nan, floats).view(np.uint64)
+    return bits * np.uint64(0x9E3779B97F4A7C15)

@@ -37,6 +37,22 @@ class Predictions:
         return len(self.label)
 
 
+Severity = Literal["low", "medium", "high"]
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a careful person would notice in the data before trusting a model on it: one line of `checks.json`."""
+
+    check: str
+    severity: Severity
+    column: str | None
+    rows: int
+    found: str
+    fix: str
+
+
 @dataclass(frozen=True)
 class Measured:
     """A metric on all rows (`slice` empty) or on one slice, with its interval; not finite where undefined."""

@@ -614,6 +614,11 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "checks: {fail_on: always}\nsearch:",
         ["loans.yaml:18: checks.fail_on: expected"],
     ),
+    "ignored_check": (
+        "search:",
+        "checks: {ignore: [drift, 'leekage:paid']}\nsearch:",
+        ["loans.yaml:18: checks.ignore[1]: there is no check 'leekage'; did you mean 'leakage'?"],
+    ),
     "features_list": (
         "features:",
         "features: []\nfoo:",

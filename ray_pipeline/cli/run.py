@@ -13,6 +13,7 @@ from ray_pipeline.errors import Problem, SpecError, StorageError, nearest
 SpecPath = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
 On = Annotated[str | None, typer.Option("--on", help="A cluster file, or its name in cluster/ beside the spec.", show_default=False)]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value of the spec: a.b=c; may be repeated.", show_default=False)]
+FailOn = Annotated[str | None, typer.Option("--fail-on", help="End the run at findings of this severity: low, medium, high or never.", show_default=False)]
 EXAMPLES = ("flights", "adult")
 
 
@@ -41,12 +42,14 @@ def add(app: typer.Typer) -> None:
         return {"spec": str(spec)}
 
     @verb(app, "run")
-    def run(spec: SpecPath, on: On = None, set_: Set = None, *, quiet: bool = False, debug: bool = False) -> dict[str, Any]:
+    def run(
+        spec: SpecPath, on: On = None, set_: Set = None, fail_on: FailOn = None, *, quiet: bool = False, debug: bool = False
+    ) -> dict[str, Any]:
         """Run the whole pipeline: feature tables in, a gated, registered model out."""
         from ray_pipeline.spec import Spec
         from ray_pipeline.spec.where import Where
 
-        read = Spec.from_file(spec, set_ or ())
+        read = Spec.from_file(spec, [*(set_ or ()), *([f"checks.fail_on={fail_on}"] if fail_on else [])])
         where = Where.find(on, read.folder)
         from ray_pipeline import pipeline
 

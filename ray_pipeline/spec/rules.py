@@ -28,6 +28,7 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _times(spec)
     yield from _split(spec)
     yield from _task(spec)
+    yield from _ignored(spec)
     for place, found in misfits(spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]):
         yield ("gates", place), found, "correct the gate"
     if why := clash((*spec.evaluate.slices, *spec.bias.groups)):
@@ -151,6 +152,14 @@ def _split(spec: "Spec") -> Iterator[Finding]:
             yield ("split", "validation"), f"validation and test sum to {shares:g}, which leaves nothing to train on", "make them sum to less than 1"
         if getattr(split, "stratify", False) and spec.task == "regression":
             yield ("split", "stratify"), "stratify needs classes, but the task is regression", "remove it"
+
+
+def _ignored(spec: "Spec") -> Iterator[Finding]:
+    for place, written in enumerate(spec.checks.ignore):
+        word = written.partition(":")[0]
+        if word not in menu("checks"):
+            found = f"there is no check {word!r}; {nearest(word, menu('checks'))}Known: {', '.join(menu('checks'))}"
+            yield ("checks", "ignore", place), found, "name a check, or `check:column`"
 
 
 def _task(spec: "Spec") -> Iterator[Finding]:

@@ -93,6 +93,8 @@ class FeatureTable:
     times: Ints | None = None
     duplicates: int = 0
     """Rows that lost a tie for the same key, time and known_at."""
+    grain: str | None = None
+    """`day` or `hour` where every time stands at the start of one and nothing says when a row became known."""
     without_time: int = 0
     """Rows that can never match: no event time, no known_at, or a part of the key missing."""
 
@@ -175,7 +177,7 @@ def as_of_table(
         name, keys, _renamed(name, table, columns).take(pa.array(usable[kept])), unit,
         max_age=None if max_age_us is None else max_age_us * {"us": 1, "ns": 1000}[unit],
         instants=instants, available=number[kept] * (len(instants) + 1) + np.searchsorted(instants, available[kept]) + 1,
-        times=times[kept], duplicates=duplicates, without_time=table.num_rows - len(usable),
+        times=times[kept], duplicates=duplicates, without_time=table.num_rows - len(usable), grain=None if known_at else _grain(times, unit),
     )  # fmt: skip
 
 
@@ -200,6 +202,12 @@ def in_unit(times: pa.ChunkedArray | pa.Array, unit: str) -> Ints:
 def finest_unit(*types: pa.DataType) -> str:
     """`ns` where any of the columns has it, else `us`: comparisons are exact in it."""
     return "ns" if any(pa.types.is_timestamp(t) and t.unit == "ns" for t in types) else "us"
+
+
+def _grain(times: Ints, unit: str) -> str | None:
+    second = {"us": 1_000_000, "ns": 1_000_000_000}[unit]
+    lengths = {"day": 86_400 * second, "hour": 3_600 * second}
+    return next((word for word, length in lengths.items() if len(times) and not (times % length).any()), None)
 
 
 def _raises_maximum(number: Ints, *ranks: Ints) -> NDArray[np.intp]:

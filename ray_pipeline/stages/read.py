@@ -17,6 +17,7 @@ from ray_pipeline.splitters._base import Splitter
 from ray_pipeline.stages.join import FeatureTable, as_of_table, finest_unit, lookup_table
 from ray_pipeline.stages.names import Names
 from ray_pipeline.stages.rows import Join, RowMaker
+from ray_pipeline.values import Finding
 
 if TYPE_CHECKING:
     import ray.data
@@ -41,6 +42,10 @@ class Table:
     num_rows: int
     """Rows of the label table before any selection."""
     out_of_range: int
+    grains: Mapping[str, str]
+    """Feature tables without `known_at` whose times all stand at the start of a `day` or an `hour`."""
+    notes: tuple[Finding, ...]
+    """What the footers showed."""
     lookups: Mapping[str, Mapping[str, int]]
     """Of each feature table: rows, and rows that can never match or lost a tie."""
 
@@ -93,6 +98,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         columns=tuple(dict.fromkeys([*names.features, *names.extra])),
         resolve=names.resolve,
         where=later,
+        made_of=tuple(names.resolve[name] for name in spec.label_expression.columns) if labelled and not spec.label_expression.is_column else (),
     )
     lookups = {name: {"rows": footers[name].num_rows, "duplicates": table.duplicates, "without_time": table.without_time} for name, table in tables.items()}
     return Table(
@@ -105,6 +111,8 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         footers,
         num_rows,
         out_of_range,
+        {name: table.grain for name, table in tables.items() if table.grain},
+        (),
         lookups,
     )
 

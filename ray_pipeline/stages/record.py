@@ -23,7 +23,6 @@ from ray_pipeline.runtime.run_folder import RunFolder, plain
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import digests, drift
-from ray_pipeline.stages.check import Finding
 from ray_pipeline.stages.encode import Encoded, slice_edges
 from ray_pipeline.stages.evaluate import Evaluation
 from ray_pipeline.stages.judge import Verdict
@@ -33,7 +32,7 @@ from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.register import Release
 from ray_pipeline.stages.repeat import made, same, versions
 from ray_pipeline.stages.search import Leaderboard
-from ray_pipeline.values import Predictions
+from ray_pipeline.values import Finding, Predictions
 
 FORMAT = 1
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import ray
 
 KEY, LABEL, WEIGHT, TIME, PART = "__key", "__label", "__weight", "__time", "__part"
+MADE_OF = "__label:"
+"""Before the name of each column that the label was made of: no feature, but the checks hold features against it."""
 ROLES = (KEY, LABEL, WEIGHT, TIME, PART)
 
 
@@ -31,10 +33,18 @@ class RowCounts:
     null_label: int = 0
     gap: int = 0
     joins: Mapping[str, JoinCounts] = field(default_factory=dict)
+    unlabelled: Mapping[str, int] = field(default_factory=dict)
+    """Of the rows without a label: how many miss a value, by column of the label table."""
 
     def __add__(self, other: "RowCounts") -> "RowCounts":
         joins = {name: self.joins.get(name, JoinCounts()) + counts for name, counts in other.joins.items()}
-        return RowCounts(self.scanned + other.scanned, self.where + other.where, self.null_label + other.null_label, self.gap + other.gap, joins or self.joins)
+        unlabelled = {name: self.unlabelled.get(name, 0) + other.unlabelled.get(name, 0) for name in {**self.unlabelled, **other.unlabelled}}
+        scanned, where, null_label, gap = (a + b for a, b in zip(self.counted(), other.counted(), strict=True))
+        return RowCounts(scanned, where, null_label, gap, joins or self.joins, unlabelled)
+
+    def counted(self) -> tuple[int, ...]:
+        """The four counts, in the order of the fields."""
+        return self.scanned, self.where, self.null_label, self.gap
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class RowMaker:
     where: Expression | None = None
     """The part of `where` that needs a joined column; the rest went to the scan."""
     splitter: Splitter | None = None
+    made_of: tuple[str, ...] = ()
+    """Columns that the label's expression reads, where it is more than one column's name."""
 
     def with_splitter(self, splitter: Splitter) -> "RowMaker":
         """The maker that also assigns parts."""
@@ -74,6 +86,8 @@ class RowMaker:
         kept, counts = self.prepare(block)
         rows = kept.select([KEY, *([LABEL] if self.label else []), *self.columns])
         rows = rows.append_column(WEIGHT, kept[self.weight].cast(pa.float64()) if self.weight else pa.array(np.ones(len(rows))))
+        for name in self.made_of:
+            rows = rows.append_column(MADE_OF + name, kept[name])
         if self.time:
             rows = rows.append_column(TIME, kept[self.time])
         if self.splitter is None:
@@ -86,12 +100,15 @@ class RowMaker:
         """The block with key, label and joined columns, without the rows that null labels and `where` drop; and the counts."""
         scanned = block.num_rows
         block = block.append_column(KEY, block[self.key] if self.key else pa.array(hash_rows(block)))
-        label = self._label(block)
+        label, unlabelled = self._label(block), dict[str, int]()
         if label is not None:
+            if label.null_count:
+                dropped = block.filter(pc.is_null(label))
+                unlabelled = {name: dropped[name].null_count for name in self.columns if name in dropped.column_names}
             block = keep(block.append_column(LABEL, label), pc.is_valid(label))
         joined, joins = self._join(block)
         kept = joined if self.where is None else keep(joined, self.where.evaluate(joined, self.resolve))
-        return kept, RowCounts(scanned, joined.num_rows - kept.num_rows, scanned - block.num_rows, joins=joins)
+        return kept, RowCounts(scanned, joined.num_rows - kept.num_rows, scanned - block.num_rows, joins=joins, unlabelled=unlabelled)
 
     def split_input(self, kept: pa.Table, splitter: Splitter) -> pa.Table:
         """What a splitter sees: the roles `key`, `time`, `label`, and its own columns, under the names that it knows."""

@@ -9,10 +9,11 @@ import pytest
 
 from ray_pipeline.errors import DataError
 from ray_pipeline.spec import Spec
-from ray_pipeline.stages.check import Finding, check, refuse
+from ray_pipeline.stages.check import check, refuse
 from ray_pipeline.stages.column_profile import profile_column
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.rows import LABEL, RowCounts
+from ray_pipeline.values import Finding
 
 ROWS = 2_000
 SPEC = """\
@@ -59,13 +60,14 @@ def test_each_planted_fault_is_found_with_its_severity_and_clean_columns_with_no
         ("copy", "leakage", "high"), ("reversed", "leakage", "high"), ("copied_word", "leakage", "high"), ("near", "leakage", "medium"),
         ("filled_after", "leakage", "high"), ("constant", "constant", "medium"), ("constant_word", "constant", "medium"), ("empty", "all_null", "medium"),
         ("infinite", "infinite", "medium"), ("huge", "too_large", "high"), ("id", "id_like", "medium"),
+        ("filled_after", "after_the_fact", "medium"), ("reversed", "derived", "low"), ("copied_word", "derived", "low"),
     }  # fmt: skip
 
 
 def test_a_regression_s_label_in_disguise_is_found_by_rank() -> None:
     _, label = planted("regression")
     noise = np.random.default_rng(1).normal(size=ROWS)
-    columns = {"cubed": label**3, "related": label + noise, "clean": noise}
+    columns = {"cubed": label**3, "related": label + noise, "clean": np.random.default_rng(2).normal(size=ROWS)}
     assert [(f.column, f.check, f.severity) for f in check(profile_of(columns, label), spec_of("regression"))] == [("cubed", "leakage", "high")]
 
 
@@ -74,7 +76,7 @@ def test_a_finding_counts_its_rows_and_the_gravest_come_first() -> None:
     found = check(profile_of(columns, label, null_label=12), spec_of())
     grades = [f.severity for f in found]
     assert grades == sorted(grades, key=["high", "medium", "low"].index)
-    by = {f.column: f for f in found}
+    by = {f.column: f for f in reversed(found)}
     assert by["infinite"].rows == 7 and "7 training rows" in by["infinite"].found
     assert by["constant"].rows == ROWS and by["filled_after"].rows == int(label.sum()) and "missing" in by["filled_after"].found
     assert found[-1].check == "null_label" and found[-1].rows == 12
