@@ -66,7 +66,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         findings = check(profiled, spec)
         record.profiled(folder, table, profiled, findings)
         refuse(findings, spec)
-        encoders = fit_encoders(profiled, spec.needs)
+        encoders = fit_encoders(profiled, spec.needs, table.own_encodings(spec))
 
         show.stage("encode")
         encoded = reuse(folder, spec, encoders, lambda: encode(table, encoders, profiled, spec), show)

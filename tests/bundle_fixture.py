@@ -8,8 +8,10 @@ import pyarrow as pa
 import xgboost
 
 from ray_pipeline.bundle import Bundle, write_bundle
-from ray_pipeline.encoders._columns import kind_of
 from ray_pipeline.encoders.trees import Trees
+from ray_pipeline.encodings._columns import kind_of
+from ray_pipeline.encodings.number import Number
+from ray_pipeline.encodings.ordinal import Ordinal
 
 CARRIERS = ("UA", "AA", "DL", "B6")
 
@@ -46,8 +48,8 @@ def train(folder: Path, *, task: str = "binary", calibration: dict | None = None
     """A bundle in `folder/model`."""
     folder.mkdir(parents=True, exist_ok=True)
     table = rows(seed=seed)
-    encoded = tuple({"name": field.name, "kind": kind_of(field.type), "categories": CARRIERS if field.name == "carrier" else ()} for field in table.schema)
-    encoder = Trees.from_json({"format": 1, "kind": "trees", "encoded": encoded})
+    kinds = {field.name: kind_of(field.type) for field in table.schema}
+    encoder = Trees(encoded=tuple(Ordinal(name=name, kind=kind, categories=CARRIERS) if kind == "category" else Number(name=name, kind=kind) for name, kind in kinds.items()))
     matrix = encoder.apply(table)
     classes = {"binary": ["0", "1"], "multiclass": ["high", "low", "mid"], "regression": []}[task]
     signal = np.nan_to_num(matrix[:, 0]) / 1000 + (matrix[:, 1] == 1) + np.nan_to_num(matrix[:, 4]) / 50

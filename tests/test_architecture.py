@@ -13,7 +13,7 @@ from ray_pipeline.choice import Choice, UnknownChoice, find, menu
 
 PACKAGE = Path(ray_pipeline.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-FOLDERS = ("sources", "splitters", "encoders", "models", "metrics", "slices", "calibrators", "checks")
+FOLDERS = ("sources", "splitters", "encoders", "encodings", "models", "metrics", "slices", "calibrators", "checks")
 HEAVY = {"ray", "pandas", "torch", "mlflow", "xgboost", "optuna"}
 MOST_LINES = 330
 

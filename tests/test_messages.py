@@ -614,6 +614,9 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "checks: {fail_on: always}\nsearch:",
         ["loans.yaml:18: checks.fail_on: expected"],
     ),
+    "encode_unknown": ("search:", "encode: {amount: {imputed: median}}\nsearch:", ["loans.yaml:18: encode.amount.imputed: unknown key 'imputed'; did you mean 'impute'?"]),
+    "encode_scale": ("search:", "encode: {amount: {scale: robustly}}\nsearch:", ["loans.yaml:18: encode.amount.scale:"]),
+    "encode_two_kinds": ("search:", "encode: {amount: {scale: robust, as: one_hot}}\nsearch:", ["loans.yaml:18: encode.amount: scale, as do not go together"]),
     "ignored_check": (
         "search:",
         "checks: {ignore: [drift, 'leekage:paid']}\nsearch:",
@@ -745,7 +748,7 @@ def test_what_comes_later_parses_and_says_not_yet() -> None:
         .replace("search:", "encode: {amount: {impute: median}}\nsearch:")
     )
     spec = Spec.from_text(text, file="loans.yaml")
-    assert {problem.key for problem in spec.not_yet()} == {"features.rates.kind", "model.mlp", "model.my_package.Forest", "encode.amount", "search.warm_start"}
+    assert {problem.key for problem in spec.not_yet()} == {"features.rates.kind", "model.mlp", "model.my_package.Forest", "search.warm_start"}
     assert all("not built yet" in problem.found and problem.line for problem in spec.not_yet())
     assert Spec.from_text(BASE).not_yet() == ()
 

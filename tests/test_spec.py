@@ -211,7 +211,7 @@ def test_overrides_reach_lists_and_hyperparameters() -> None:
     assert spec.gates[1].number == 0.5
     assert spec.features.tables["weather"].max_age == timedelta(hours=2)
     assert spec.select.where == "distance > 5"
-    assert spec.encode["weather.temp"] == {"impute": "mean"}
+    assert spec.encode["weather.temp"].given == {"impute": "mean"}
 
 
 def test_spaces_contain_their_bounds_and_bounds_bind_spaces() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline.checks._base import Check, varying
 from ray_pipeline.checks._numbers import LEAST_ROWS, as_quantity, codes, numbers, strength, told_share
-from ray_pipeline.encoders._columns import kind_of
+from ray_pipeline.encodings._columns import kind_of
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.rows import LABEL, MADE_OF

@@ -7,7 +7,7 @@ import numpy as np
 
 from ray_pipeline.checks._base import Check, varying
 from ray_pipeline.checks._numbers import LEAST_ROWS, numbers
-from ray_pipeline.encoders._columns import kind_of
+from ray_pipeline.encodings._columns import kind_of
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.rows import LABEL

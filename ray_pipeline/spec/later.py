@@ -21,8 +21,6 @@ def later(spec: "Spec") -> Iterator[tuple[Place, str, str]]:
         yield ("model", word), f"the model {word!r}", f"known today: {', '.join(menu('models'))}"
     if len(spec.model) > 1 and not families:
         yield ("model",), f"a search over {len(spec.model)} families", "name one family"
-    for name in spec.encode:
-        yield ("encode", name), "a column's own encoding", "remove it; every column is encoded as its family needs"
     if spec.search.warm_start is not None:
         yield ("search", "warm_start"), "a warm start", "remove it"
     if spec.explain.rows:

@@ -29,6 +29,7 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _split(spec)
     yield from _task(spec)
     yield from _ignored(spec)
+    yield from _encode(spec)
     for place, found in misfits(spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]):
         yield ("gates", place), found, "correct the gate"
     if why := clash((*spec.evaluate.slices, *spec.bias.groups)):
@@ -152,6 +153,19 @@ def _split(spec: "Spec") -> Iterator[Finding]:
             yield ("split", "validation"), f"validation and test sum to {shares:g}, which leaves nothing to train on", "make them sum to less than 1"
         if getattr(split, "stratify", False) and spec.task == "regression":
             yield ("split", "stratify"), "stratify needs classes, but the task is regression", "remove it"
+
+
+def _encode(spec: "Spec") -> Iterator[Finding]:
+    for name, chosen in spec.encode.items():
+        if not chosen.given:
+            yield ("encode", name), "nothing is said of how to encode it", "write for example `{impute: median}`, or remove it"
+        if chosen.as_ == "target" and spec.task == "multiclass":
+            yield ("encode", name, "as"), "a mean of classes says nothing; target encoding needs a number or two classes", "use `as: frequency` or `as: one_hot`"
+        of_category, of_time = (chosen.as_, chosen.rare), (chosen.parts, chosen.cycles)
+        of_number = (chosen.scale, chosen.flag)
+        if sum(any(value is not None for value in values) for values in (of_category, of_time, of_number)) > 1:
+            said = ", ".join("as" if word == "encode" else word for word in chosen.given)
+            yield ("encode", name), f"{said} do not go together", "`as` and `rare` are of texts, `scale` and `flag` of numbers, `parts` and `cycles` of times"
 
 
 def _ignored(spec: "Spec") -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from ray_pipeline.duration import Duration, parse_duration, write_duration
 from ray_pipeline.errors import nearest
 from ray_pipeline.slices._base import Slice
 from ray_pipeline.spec.messages import Told, refuse
-from ray_pipeline.spec.words import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole
+from ray_pipeline.spec.words import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole, columns
 from ray_pipeline.splitters.time import Moment
 
 SOURCES = ("parquet", "csv", "delta", "iceberg", "feast")
@@ -38,6 +38,16 @@ def _alias(written: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", written) or re.fullmatch(r"(?i)v\d+|latest", written):
         raise ValueError(f"an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got {written!r}")
     return written
+
+
+def _impute(written: object) -> object:
+    if isinstance(written, bool) or not isinstance(written, str | int | float | None):
+        raise ValueError(f"expected mean, median, most_frequent, none or the value itself, got {written!r}")
+    return float(written) if isinstance(written, int) else written
+
+
+def _rare(written: object) -> object:
+    return written if written is None else Real(low=0).read(written)
 
 
 Kind = Literal["parquet", "csv", "delta", "iceberg", "feast"]
@@ -111,6 +121,28 @@ class Select(Section):
     from_: Moment | None = Field(default=None, alias="from")
     to: Moment | None = None
     where: Truth | None = None
+
+
+class Encode(Section):
+    """How one column is encoded, in place of its family's own way; what is not given stays as the family has it."""
+
+    impute: Annotated[str | float | None, BeforeValidator(_impute)] = None
+    flag: bool | None = None
+    scale: Literal["none", "standard", "robust", "quantile", "log"] | None = None
+    as_: Literal["ordinal", "one_hot", "frequency", "target"] | None = Field(default=None, alias="as")
+    rare: Annotated[float | None, BeforeValidator(_rare)] = None
+    parts: Annotated[tuple[Literal["year", "month", "day", "weekday", "hour", "minute", "yearday"], ...] | None, BeforeValidator(columns)] = None
+    cycles: bool | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are given, by the names that encodings know."""
+        named = {"encode" if name == "as_" else name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in named.items() if value is not None}
+
+    @model_serializer(mode="wrap")
+    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class Search(Section):

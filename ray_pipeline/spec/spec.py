@@ -12,7 +12,6 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, Valid
 
 from ray_pipeline.errors import Problem, SpecError
 from ray_pipeline.expression import Expression
-from ray_pipeline.space import Scalar
 from ray_pipeline.spec import choices, messages, rules
 from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.gate import Gate
@@ -20,7 +19,7 @@ from ray_pipeline.spec.later import later
 from ray_pipeline.spec.mend import Mistake, mended, trusted
 from ray_pipeline.spec.overrides import Overrides
 from ray_pipeline.spec.render import render
-from ray_pipeline.spec.sections import Bias, Checks, Evaluate, Explain, Features, Fit, Register, Search, Select
+from ray_pipeline.spec.sections import Bias, Checks, Encode, Evaluate, Explain, Features, Fit, Register, Search, Select
 from ray_pipeline.spec.text import Place, Text, dotted, parse_text, read_text
 from ray_pipeline.spec.words import Name, Section, Seed, shown, stray_environment
 from ray_pipeline.values import Task
@@ -55,7 +54,7 @@ class Spec(Section):
     features: Features
     select: Select = Select()
     split: choices.Split
-    encode: dict[str, dict[str, Scalar]] = Field(default_factory=dict)
+    encode: dict[str, Encode] = Field(default_factory=dict)
     model: choices.Models
     search: Search
     fit: Fit = Fit()

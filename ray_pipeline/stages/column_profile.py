@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_pipeline.encoders._columns import kind_of
+from ray_pipeline.encodings._columns import kind_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ray_pipeline import blocks as packed
 from ray_pipeline.choice import find
-from ray_pipeline.encoders._base import Encoder, Seen
-from ray_pipeline.encoders._columns import DAY_US, kind_of, numbers
+from ray_pipeline.encoders._base import Encoder
+from ray_pipeline.encodings._base import Seen
+from ray_pipeline.encodings._columns import DAY_US, kind_of, numbers
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.runtime.session import own_errors
@@ -22,6 +23,7 @@ from ray_pipeline.stages.column_profile import ColumnProfile
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.rows import KEY, LABEL, PART, TIME, WEIGHT
+from ray_pipeline.stages.summary import folds
 from ray_pipeline.values import PARTS
 
 if TYPE_CHECKING:
@@ -46,14 +48,17 @@ class Encoded:
         return ray.get(list(self.blocks))  # type: ignore[no-any-return]
 
 
-def fit_encoders(profile: Profile, needs: Iterable[str]) -> dict[str, Encoder]:
-    """An encoder for each word that some family needs: of all columns but those that say nothing (all null, or one value in every training row)."""
+def fit_encoders(profile: Profile, needs: Iterable[str], chosen: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Encoder]:
+    """An encoder for each word that some family needs: of all columns but those that say nothing (all null, or one value in every training row).
+
+    `chosen` are the options that a column has of its own, by its canonical name.
+    """
     seen = {name: _seen(profile, name) for name, type_ in profile.types.items() if kind_of(type_) and _varies(profile.columns[name])}
     if not seen:
         raise DataError(
             Problem(stage="encode", found=f"none of {len(profile.types)} columns varies in the training rows", fix="name columns with more than one value")
         )
-    return {word: find("encoders", word).fit(seen) for word in dict.fromkeys(needs)}
+    return {word: find("encoders", word).fit(seen, chosen) for word in dict.fromkeys(needs)}
 
 
 def _varies(column: ColumnProfile) -> bool:
@@ -64,7 +69,9 @@ def _seen(profile: Profile, name: str) -> Seen:
     kind, column = kind_of(profile.types[name]), profile.columns[name]
     assert kind is not None
     sample = numbers(profile.sample[name]) if kind != "category" and name in profile.sample.column_names else np.empty(0)
-    return Seen(kind, column.nulls + column.infinite, column.values, sample[~np.isnan(sample)])
+    unit = DAY_US if kind == "time" else 1
+    deviation = float(np.sqrt(column.m2 / max(column.present, 1)))
+    return Seen(kind, column.nulls + column.infinite, column.values, sample[~np.isnan(sample)], column.mean / unit, deviation / unit, profile.outcomes.get(name, {}))
 
 
 def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec: Spec) -> Encoded:
@@ -80,9 +87,11 @@ def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec
         judged = rows.filter(pc.greater(rows[PART], 0))
         names = name_slices(slices, judged, edges, table)
         blank = pa.nulls(rows.num_rows - judged.num_rows, pa.string())
+        train = rows[PART].to_numpy() == 0
+        fold = np.where(train, folds(rows), -1).astype(np.int8) if any(encoder.needs_folds for encoder in encoders.values()) else None
         label = pc.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64()) if multiclass else rows[LABEL]
         return packed.pack(
-            {word: encoder.apply(rows) for word, encoder in encoders.items()},
+            {word: encoder.apply(rows, fold) for word, encoder in encoders.items()},
             {
                 packed.LABEL: label, packed.WEIGHT: rows[WEIGHT], packed.KEY: rows[KEY], packed.PART: rows[PART],
                 packed.CLUSTER: pa.array(clusters_of(rows, spec, table)),

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import pyarrow as pa
 
-from ray_pipeline.encoders._columns import kind_of
+from ray_pipeline.encodings._columns import kind_of
 from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.sources._base import Footers
 from ray_pipeline.spec import Spec
@@ -92,6 +92,7 @@ class Names:
         for key, name in roles:
             if name and name not in self.resolve:
                 self._absent(key if key.startswith("s") else f"features.{key}", "labels", name)
+        self._encodings()
         for name, table in spec.features.tables.items():
             for role, column in [*(("on", column) for column in table.on), ("time", table.time), ("known_at", table.known_at)]:
                 if column and column not in self.schemas[name].names:
@@ -104,6 +105,22 @@ class Names:
             self._same_zone(name, table.time, table.known_at)
         if self.problems:
             raise DataError(self.problems)
+
+    def _encodings(self) -> None:
+        """Options of columns that are no feature, or of another kind than the options are for."""
+        of = {"category": ("as", "rare"), "number": ("scale", "flag"), "time": ("parts", "cycles", "flag", "scale")}
+        for written, chosen in self.spec.encode.items():
+            name, key = self.resolve.get(written, written), f"encode.{written}"
+            if name not in self.features:
+                self.missing(key, written, f"{written!r} is no feature", f"{nearest(written, self.features)}Known: {listed(self.features, 12)}")
+                continue
+            kind = kind_of(self.types[name]) or "number"
+            said = ["as" if word == "encode" else word for word in chosen.given if word != "impute"]
+            unfit = [word for word in said if word not in of[kind]]
+            number = kind != "category" and isinstance(chosen.impute, str) and chosen.impute not in ("mean", "median", "most_frequent", "none")
+            if unfit or number or (kind == "category" and chosen.impute in ("mean", "median")):
+                what = f"`{unfit[0]}`" if unfit else f"`impute: {chosen.impute}`"
+                self.missing(key, name, f"{what} is not for {name}, which is {self.types[name]}", f"for a {kind} there are impute, {', '.join(of[kind])}")
 
     def _comparable(self, table: str, column: str) -> None:
         ours, theirs = (plain_key(pa.chunked_array([], self.schemas[t].field(column).type)).type for t in ("labels", table))

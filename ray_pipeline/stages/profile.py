@@ -14,7 +14,7 @@ from ray_pipeline.stages.column_profile import ColumnProfile
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.refusals import classes_of, refuse_empty_parts, refuse_repeated_keys
 from ray_pipeline.stages.rows import RowCounts
-from ray_pipeline.stages.summary import Look, Prints, Summary, read_summary, summarize
+from ray_pipeline.stages.summary import Look, Prints, Summary, outcome_arrays, read_summary, summarize
 from ray_pipeline.values import PARTS, Finding
 
 SAMPLE_ROWS, SAMPLE_CELLS = 10_000, 20_000_000
@@ -43,6 +43,8 @@ class Profile:
     """Feature tables whose times all stand at the start of a `day` or an `hour`, though nothing says when their rows became known."""
     notes: tuple[Finding, ...] = ()
     """What the footers showed."""
+    outcomes: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """Of columns that are encoded by the label: rows and sum of labels of each value by fold, each of shape (2, FOLDS)."""
 
     def label_rates(self, part: str) -> tuple[list[float], int]:
         """The share of each class in a part, and the part's rows; no shares for regression."""
@@ -74,6 +76,7 @@ def profile(table: Table, spec: Spec) -> Profile:
         classify=spec.task != "regression",
         sample_rows=min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(table.features), 1)),
         print_share=min(1.0, PRINTS / table.num_rows),
+        by_label=tuple(table.canonical(name) for name, chosen in spec.encode.items() if chosen.as_ == "target"),
     )
 
     def summarized(block: pa.Table) -> pa.Table:
@@ -105,4 +108,5 @@ def profile(table: Table, spec: Spec) -> Profile:
         Prints.joined(prints, look.print_share),
         table.grains,
         table.notes,
+        outcome_arrays(state.outcomes),
     )

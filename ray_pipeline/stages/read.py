@@ -58,6 +58,10 @@ class Table:
         """The same table whose rows know their part."""
         return replace(self, maker=self.maker.with_splitter(splitter))
 
+    def own_encodings(self, spec: Spec) -> dict[str, dict[str, Any]]:
+        """What `encode` says of a column, by its canonical name."""
+        return {self.canonical(name): chosen.given for name, chosen in spec.encode.items()}
+
     def canonical(self, written: str) -> str:
         """The canonical name of a column as the user wrote it."""
         return self.maker.resolve.get(written, written)

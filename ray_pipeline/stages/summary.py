@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_pipeline.encodings._base import FOLDS
 from ray_pipeline.hashing import content_hashes, hash_values, mix
 from ray_pipeline.stages.column_profile import ColumnProfile, profile_column, value_counts
 from ray_pipeline.stages.join import JoinCounts
 from ray_pipeline.stages.rows import KEY, LABEL, PART, TIME, RowCounts
 from ray_pipeline.values import PARTS
 
-SAMPLE_SEED = 0xA11CE  # not a split's seed: the sample must not depend on which rows went to test
+SAMPLE_SEED, FOLD_SEED = 0xA11CE, 0xF01D  # no split's seeds: neither may depend on which rows went to test
 HASH = "__hash"
 PRINTED: dict[str, Any] = {"content": np.uint64, "labelled": np.uint64, "part": np.int8, "group": np.uint64, "group_part": np.int8}
 
@@ -33,6 +34,8 @@ class Look:
     """Rows of each part to sample: those with the smallest key hashes."""
     print_share: float
     """Share of all contents (by hash) whose fingerprints are kept."""
+    by_label: tuple[str, ...] = ()
+    """Categories to be encoded by the label."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Summary:
     sample: pa.Table | None = None
     """Of each part the rows with the smallest key hashes."""
     sample_rows: int = 0
+    outcomes: Mapping[str, Mapping[str, list[float]]] = field(default_factory=dict)
+    """Of columns to be encoded by the label, of each value: rows by fold, then sum of labels by fold."""
 
     def __add__(self, other: "Summary") -> "Summary":
         return Summary(
@@ -76,6 +81,7 @@ class Summary:
             {part: _span(self.spans.get(part), other.spans.get(part)) for part in {**self.spans, **other.spans}},
             lowest([table for table in (self.sample, other.sample) if table is not None], max(self.sample_rows, other.sample_rows)),
             max(self.sample_rows, other.sample_rows),
+            {name: _add_lists(self.outcomes.get(name, {}), outcomes) for name, outcomes in other.outcomes.items()} or self.outcomes,
         )
 
     def sampled(self, part: int) -> pa.Table:
@@ -101,6 +107,7 @@ def summarize(rows: pa.Table, counts: RowCounts, look: Look) -> pa.Table:
         spans,
         lowest([rows.append_column(HASH, pa.array(hashes))], look.sample_rows),
         look.sample_rows,
+        {name: _outcomes(train, name) for name in look.by_label},
     )
     return _to_row(summary, hashes, _prints(rows, part, look))
 
@@ -112,7 +119,7 @@ def read_summary(row: Mapping[str, Any]) -> tuple[Summary, NDArray[np.uint64], P
     columns = {name: ColumnProfile(**column) for name, column in plain["columns"].items()}
     counts = RowCounts(**{**plain["counts"], "joins": joins})
     sample = pa.ipc.open_stream(row["sample"]).read_all()
-    summary = Summary(counts, plain["parts"], plain["labels"], columns, plain["spans"], sample, plain["sample_rows"])
+    summary = Summary(counts, plain["parts"], plain["labels"], columns, plain["spans"], sample, plain["sample_rows"], plain["outcomes"])
     prints = Prints(**{name: np.frombuffer(row[name], kind) for name, kind in PRINTED.items()}, share=1.0)
     return summary, np.frombuffer(row["keys"], np.uint64), prints
 
@@ -147,7 +154,7 @@ def _prints(rows: pa.Table, part: NDArray[np.int8], look: Look) -> Prints:
 def _to_row(summary: Summary, hashes: NDArray[np.uint64], prints: Prints) -> pa.Table:
     counts = {**vars(summary.counts), "joins": {name: {**vars(join), "ages": list(join.ages.items())} for name, join in summary.counts.joins.items()}}
     plain = {
-        "counts": counts, "parts": summary.parts, "labels": summary.labels, "spans": summary.spans, "sample_rows": summary.sample_rows,
+        "counts": counts, "parts": summary.parts, "labels": summary.labels, "spans": summary.spans, "sample_rows": summary.sample_rows, "outcomes": summary.outcomes,
         "columns": {name: vars(column) for name, column in summary.columns.items()},
     }  # fmt: skip
     sink = pa.BufferOutputStream()
@@ -156,6 +163,30 @@ def _to_row(summary: Summary, hashes: NDArray[np.uint64], prints: Prints) -> pa.
         stream.write_table(summary.sample)
     held = {"sample": sink.getvalue().to_pybytes(), "keys": hashes.tobytes(), **{name: getattr(prints, name).tobytes() for name in PRINTED}}
     return pa.table({"summary": [json.dumps(plain)], **{name: pa.array([content], pa.large_binary()) for name, content in held.items()}})
+
+
+def folds(rows: pa.Table) -> NDArray[np.int8]:
+    """The fold of each row for encodings by the label, (n,): by its key's hash."""
+    return (hash_values(rows[KEY], FOLD_SEED) % np.uint64(FOLDS)).astype(np.int8)
+
+
+def outcome_arrays(outcomes: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Rows and sums of labels by fold, each value's of shape (2, FOLDS)."""
+    return {name: {value: np.reshape(one, (2, FOLDS)) for value, one in values.items()} for name, values in outcomes.items()}
+
+
+def _outcomes(train: pa.Table, name: str) -> dict[str, list[float]]:
+    coded = train[name].cast(pa.large_string()).combine_chunks().dictionary_encode()
+    known = pc.is_valid(coded).to_numpy(zero_copy_only=False)
+    cell = pc.fill_null(coded.indices, 0).to_numpy().astype(np.int64) * FOLDS + folds(train)
+    size = len(coded.dictionary) * FOLDS
+    rows, total = (np.bincount(cell[known], weight, size).reshape(-1, FOLDS) for weight in (None, train[LABEL].to_numpy()[known]))
+    return {value: [*map(float, rows[code]), *total[code].tolist()] for code, value in enumerate(coded.dictionary.to_pylist())}
+
+
+def _add_lists(first: Mapping[str, list[float]], second: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    nothing = [0.0] * 2 * FOLDS
+    return {value: [a + b for a, b in zip(first.get(value, nothing), second.get(value, nothing), strict=True)] for value in {**first, **second}}
 
 
 def _add(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from ray_pipeline.choice import find, menu
 from ray_pipeline.encoders._base import Encoder
-from ray_pipeline.encoders._columns import kind_of
-from ray_pipeline.encoders.nets import MOST_KNOTS, RARE, Nets, normal_quantiles
-from ray_pipeline.encoders.nets import Encoded as NetColumn
-from ray_pipeline.encoders.trees import MOST_NATIVE, Encoded, Trees
+from ray_pipeline.encoders.nets import RARE, Nets
+from ray_pipeline.encoders.trees import MOST_NATIVE, Trees
+from ray_pipeline.encodings._columns import kind_of
+from ray_pipeline.encodings.number import MOST_KNOTS, Number, normal_quantiles
+from ray_pipeline.encodings.ordinal import Ordinal
 from ray_pipeline.errors import DataError
 from ray_pipeline.stages.column_profile import ColumnProfile, profile_column
 from ray_pipeline.stages.encode import fit_encoders
@@ -30,16 +31,16 @@ ROWS = st.lists(st.tuples(NUMBERS, WORDS, st.one_of(st.none(), st.datetimes(date
 ENCODERS: dict[str, Encoder] = {
     "trees": Trees(
         encoded=(
-            Encoded(name="size", kind="number"),
-            Encoded(name="colour", kind="category", categories=("red", "green", "")),
-            Encoded(name="seen", kind="time"),
+            Number(name="size", kind="number"),
+            Ordinal(name="colour", kind="category", categories=("red", "green", "")),
+            Number(name="seen", kind="time"),
         )
     ),
     "nets": Nets(
         encoded=(
-            NetColumn(name="size", kind="number", knots=(-1.0, 0.0, 3.0), quantiles=(-1.5, 0.0, 1.5), flagged=True),
-            NetColumn(name="colour", kind="category", categories=("red", "green", "")),
-            NetColumn(name="seen", kind="time", knots=(0.0, 20_000.0), quantiles=(-1.0, 1.0)),
+            Number(name="size", kind="number", knots=(-1.0, 0.0, 3.0), quantiles=(-1.5, 0.0, 1.5), flagged=True, missing=0.0),
+            Ordinal(name="colour", kind="category", categories=("red", "green", ""), finite=True),
+            Number(name="seen", kind="time", knots=(0.0, 20_000.0), quantiles=(-1.0, 1.0), missing=0.0),
         )
     ),
 }
@@ -51,7 +52,8 @@ def table_of(rows: list[tuple[Any, Any, Any]]) -> pa.Table:
 
 
 def one(kind: str, values: Any, categories: tuple[str, ...] = ()) -> list[float]:
-    return Trees(encoded=(Encoded(name="a", kind=kind, categories=categories),)).apply(pa.table({"a": values}))[:, 0].tolist()  # type: ignore[arg-type]
+    encoding = Ordinal(name="a", kind="category", categories=categories) if kind == "category" else Number(name="a", kind=kind)  # type: ignore[arg-type]
+    return Trees(encoded=(encoding,)).apply(pa.table({"a": values}))[:, 0].tolist()
 
 
 def test_every_encoder_of_the_folder_is_tried_here() -> None:
@@ -169,15 +171,8 @@ def test_missing_columns_are_counted_and_named() -> None:
 
 def test_few_values_are_native_categories_and_many_are_ranks() -> None:
     words = tuple(f"w{i:02}" for i in range(MOST_NATIVE + 1))
-    encoder = Trees(
-        encoded=(
-            Encoded(name="few", kind="category", categories=words[:-1]),
-            Encoded(name="many", kind="category", categories=words),
-            Encoded(name="n", kind="number"),
-            Encoded(name="t", kind="time"),
-        )
-    )
-    assert encoder.cardinalities == (MOST_NATIVE + 1, 0, 0, 0)
+    encoder = fitted({"few": pa.chunked_array([[*words[:-1], None]]), "many": pa.chunked_array([words]), "n": pa.chunked_array([np.arange(9.0)])})
+    assert encoder.cardinalities == (MOST_NATIVE + 1, 0, 0)
 
 
 def fitted(columns: dict[str, pa.ChunkedArray], needs: str = "trees") -> Any:
