@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ray_pipeline.encoders._columns import kind_of
+from ray_pipeline.encodings._columns import kind_of
 
 BINS, TOP = 10, 20
 SOME, MUCH = 0.1, 0.25

@@ -9,7 +9,7 @@ from ray_pipeline.encodings._columns import kind_of
 from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.sources._base import Footers
 from ray_pipeline.spec import Spec
-from ray_pipeline.stages.join import plain_key
+from ray_pipeline.stages.join_keys import plain_key
 
 GLOB = set("*?[")
 

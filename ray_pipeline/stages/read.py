@@ -14,7 +14,8 @@ from ray_pipeline.sources.parquet import Parquet
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.splitters._base import Splitter
-from ray_pipeline.stages.join import FeatureTable, as_of_table, finest_unit, lookup_table
+from ray_pipeline.stages.join import FeatureTable, as_of_table, lookup_table
+from ray_pipeline.stages.join_keys import finest_unit
 from ray_pipeline.stages.names import Names
 from ray_pipeline.stages.rows import Join, RowMaker
 from ray_pipeline.values import Finding

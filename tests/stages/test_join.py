@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import hash_rows
-from ray_pipeline.stages.join import FeatureTable, JoinCounts, as_of_table, finest_unit, lookup_table
+from ray_pipeline.stages.join import FeatureTable, JoinCounts, as_of_table, lookup_table
+from ray_pipeline.stages.join_keys import finest_unit
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
