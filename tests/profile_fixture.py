@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ray_pipeline.sources._base import Footers
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.join import JoinCounts
 from ray_pipeline.stages.profile import Profile
@@ -17,6 +18,7 @@ from ray_pipeline.values import PARTS
 def profile_of(
     columns: Mapping[str, Any], label: Any, part: Any = None, *, task: str = "binary", time: Any = None, group: str | None = None, made_of: Mapping[str, Any] | None = None,
     unlabelled: Mapping[str, int] | None = None, null_label: int = 0, grains: Mapping[str, str] | None = None, blocks: int = 3, extra: Sequence[str] = (), share: float = 1.0,
+    footers: Mapping[str, Footers] | None = None,
 ) -> Profile:  # fmt: skip
     """The profile of these rows; all in train unless `part` (0, 1, 2 a row) says otherwise. `extra` columns are no features."""
     rows = len(label)
@@ -34,7 +36,7 @@ def profile_of(
     counts = RowCounts(null_label=null_label, unlabelled=unlabelled or {}, joins={name: JoinCounts(rows, rows) for name in grains or {}})
     return Profile(
         {name: made[name].type for name in features}, state.columns, counts, state.parts, state.labels, ("0", "1") if task == "binary" else (), state.sampled(0), state.spans,
-        {name: state.sampled(code) for code, name in enumerate(PARTS) if code}, Prints.joined(prints, share), grains or {},
+        {name: state.sampled(code) for code, name in enumerate(PARTS) if code}, Prints.joined(prints, share), grains or {}, footers or {},
     )  # fmt: skip
 
 

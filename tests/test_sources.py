@@ -83,9 +83,6 @@ def d20(folder: Path) -> None:
         (d04, "the footer is missing: the file is cut at", "part-5.parquet", None),
         (d04_length, "its footer cannot be read: ", "part-5.parquet", None),
         (d10, "0 rows in 1 files", "", None),
-        (d11, "column 'b' is string in 2 files, missing in 1 files", "part-6.parquet", "b"),
-        (d12, "column 'c' is int64 in 2 files, missing in 1 files", "part-0.parquet", "c"),
-        (d13, "column 'a' is int64 in 2 files, string in 1 files", "part-7.parquet", "a"),
         (d20, "'a' appears twice", "part-1.parquet", "a"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -99,6 +96,46 @@ def test_a_bad_file_is_told_with_its_name_and_its_column(tmp_path: Path, spoil: 
     assert told.value.exit_code == 3 and problem.stage == "read" and problem.fix
     assert problem.found.startswith("labels: ") and found in problem.found
     assert (problem.file, problem.column) == (str(tmp_path / file), column)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found", "file", "column"),
+    [
+        (d11, "labels: column 'b' is string in 2 files, missing in 1 files", "part-6.parquet", "b"),
+        (d12, "labels: column 'c' is int64 in 2 files, missing in 1 files", "part-0.parquet", "c"),
+        (d13, "labels: column 'a' is int64 in 2 files, string in 1 files", "part-7.parquet", "a"),
+    ],
+    ids=["D11", "D12", "D13"],
+)
+def test_uneven_columns_are_noted_and_no_harm_until_they_are_read(tmp_path: Path, spoil: Callable[[Path], None], found: str, file: str, column: str) -> None:
+    write(tmp_path)
+    spoil(tmp_path)
+    told = source(tmp_path).footers()
+    assert column in told.schema.names
+    assert {name: problem.found for name, problem in told.uneven.items()} == {column: found}
+    assert told.uneven[column].file == str(tmp_path / file)
+
+
+def test_a_column_that_few_files_have_is_left_out_and_counted(tmp_path: Path) -> None:
+    for part in range(4):
+        write(tmp_path, f"part-{part}.parquet", TABLE.append_column("c", TABLE["a"]) if part == 0 else TABLE)
+    told = source(tmp_path).footers()
+    assert (told.schema.names, dict(told.extra), dict(told.uneven)) == (["a", "b"], {"c": 1}, {})
+    assert source(tmp_path).table(["a"]).num_rows == 12
+
+
+def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_told_by_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray_pipeline.sources.parquet.PIECE_BYTES", 300)
+    for part in range(3):
+        pq.write_table(pa.table({"a": range(part * 100, part * 100 + 100), "b": ["x"] * 100}), tmp_path / f"{part}.parquet", row_group_size=30)
+    pieces = source(tmp_path).pieces(["a"])
+    assert len(pieces) > 3
+    assert pa.concat_tables([read() for read in pieces]).to_pydict() == {"a": list(range(300))}
+    footers = source(tmp_path).footers()
+    packed, plain = footers.bytes_of(["a"])
+    assert 0 < footers.bytes_of(["b"])[0] < packed < footers.num_bytes
+    assert plain >= 2_400
+    assert (footers.file_rows, sum(footers.file_bytes)) == ((100, 100, 100), footers.num_bytes)
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """What every source says: the files behind a path, what their footers tell, and the rows as a lazy Ray dataset."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
+import pyarrow.dataset as pads
+
+from ray_pipeline.errors import Problem
 
 if TYPE_CHECKING:
     import ray.data
@@ -22,6 +25,21 @@ class Footers:
     num_bytes: int
     fingerprint: str
     """Changes when a file's name, size, row count or column statistics do."""
+    column_bytes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each column: bytes on disk, and bytes once decompressed."""
+    uneven: Mapping[str, Problem] = field(default_factory=dict)
+    """Columns that some files lack, or hold in another type: no harm unless they are read."""
+    extra: Mapping[str, int] = field(default_factory=dict)
+    """Columns that fewer than half of the files have, and in how many; they are not in the schema."""
+    file_bytes: tuple[int, ...] = ()
+    file_rows: tuple[int, ...] = ()
+    largest_group: int = 0
+    """Bytes of the largest row group, decompressed: what one task must hold."""
+
+    def bytes_of(self, columns: Sequence[str]) -> tuple[int, int]:
+        """Bytes of these columns on disk, and once decompressed."""
+        found = [self.column_bytes.get(name, (0, 0)) for name in columns]
+        return sum(packed for packed, _ in found), sum(plain for _, plain in found)
 
 
 class Source(Protocol):
@@ -37,4 +55,12 @@ class Source(Protocol):
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """The rows of a small table, whole, in file order."""
+        ...
+
+    def count(self, keep: pads.Expression) -> int:
+        """Rows for which `keep` is true, from statistics and the columns it names alone."""
+        ...
+
+    def pieces(self, columns: Sequence[str]) -> "Sequence[Callable[[], pa.Table]]":
+        """The rows in pieces of bounded size, in file order, each read by a call on whatever worker."""
         ...

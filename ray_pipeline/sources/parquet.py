@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from functools import partial
 from glob import has_magic
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"PAR1"
 SUFFIXES = (".parquet", ".pq", ".parq")
+PIECE_BYTES = 64 << 20
 
 
 class Parquet(Choice):
@@ -40,23 +42,34 @@ class Parquet(Choice):
         fs, files = self._files()
         with ThreadPoolExecutor(16) as pool:
             metadata = list(pool.map(lambda info: self._footer(fs, info), files))
-        schemas = [m.schema.to_arrow_schema() for m in metadata]
-        self._same_columns([f.path for f in files], schemas)
-        fingerprint = hashlib.sha256(
-            json.dumps([[PurePosixPath(f.path).name, f.size, m.num_rows, _statistics(m)] for f, m in zip(files, metadata, strict=True)], default=str).encode()
-        )
-        schema = self._dataset(fs, files).schema
+        names, sizes = [f.path for f in files], tuple(int(f.size) for f in files)
+        schema, uneven, extra = even(self.name, names, [m.schema.to_arrow_schema() for m in metadata])
+        statistics = [_statistics(m) for m in metadata]
+        told = [[PurePosixPath(f.path).name, f.size, m.num_rows, found] for f, m, found in zip(files, metadata, statistics, strict=True)]
         num_rows = sum(m.num_rows for m in metadata)
         if num_rows == 0:
             raise DataError(Problem(stage="read", file=self.path, rows=0, found=f"{self.name}: 0 rows in {len(files)} files", fix="name files that hold rows"))
-        return Footers(self.path, tuple(f.path for f in files), schema, num_rows, sum(f.size for f in files), fingerprint.hexdigest())
+        return Footers(
+            self.path, tuple(names), self._with_partitions(fs, files, schema), num_rows, sum(sizes), hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest(),
+            _column_bytes(metadata), uneven, extra, sizes, tuple(m.num_rows for m in metadata),
+            max((m.row_group(i).total_byte_size for m in metadata for i in range(m.num_row_groups)), default=0),
+        )  # fmt: skip
+
+    def _with_partitions(self, fs: pafs.FileSystem, files: Sequence[pafs.FileInfo], schema: pa.Schema) -> pa.Schema:
+        """The schema and the columns that the names of hive folders make."""
+        for one in self._dataset(fs, files[:1]).schema if "=" in files[0].path else ():
+            if one.name not in schema.names and f"/{one.name}=" in files[0].path:
+                whole = pads.dataset([f.path for f in files], filesystem=fs, format="parquet", partitioning="hive", partition_base_dir=self._root(fs)).schema
+                schema = schema.append(whole.field(one.name))
+        return schema
 
     def rows(self, columns: Sequence[str], keep: "Expr | None") -> "ray.data.Dataset":
         """The rows as a lazy dataset in file order, projection and filter pushed down to the scan."""
         import ray.data
 
         fs, files = self._files()
-        partitioning = ray.data.datasource.partitioning.Partitioning("hive", base_dir=self._root(fs))
+        types = {one.name: int if pa.types.is_integer(one.type) else str for one in self._dataset(fs, files).schema if f"/{one.name}=" in files[0].path}
+        partitioning = ray.data.datasource.partitioning.Partitioning("hive", base_dir=self._root(fs), field_types=types)
         dataset = ray.data.read_parquet([f.path for f in files], filesystem=fs, partitioning=partitioning)
         if keep is not None:
             dataset = dataset.filter(expr=keep)
@@ -70,6 +83,19 @@ class Parquet(Choice):
     def count(self, keep: pads.Expression) -> int:
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
         return self._dataset(*self._files()).count_rows(filter=keep)  # type: ignore[no-any-return]
+
+    def pieces(self, columns: Sequence[str]) -> list[Callable[[], pa.Table]]:
+        """The rows in pieces of whole row groups, about `PIECE_BYTES` each, in file order."""
+        dataset = self._dataset(*self._files())
+        pieces, held, size = list[Callable[[], pa.Table]](), list[pads.Fragment](), 0
+        for fragment in dataset.get_fragments():
+            for group in fragment.split_by_row_group():
+                held.append(group)
+                size += sum(g.total_byte_size for g in group.row_groups)
+                if size >= PIECE_BYTES:
+                    pieces.append(partial(_read, held, dataset.schema, list(columns)))
+                    held, size = [], 0
+        return [*pieces, partial(_read, held, dataset.schema, list(columns))] if held else pieces
 
     def _dataset(self, fs: pafs.FileSystem, files: Sequence[pafs.FileInfo]) -> pads.Dataset:
         partitioning = pads.partitioning(flavor="hive")
@@ -140,33 +166,51 @@ class Parquet(Choice):
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise problem(f"its footer cannot be read: {str(error).splitlines()[0]}", "write it again") from None
 
-    def _same_columns(self, files: Sequence[str], schemas: Sequence[pa.Schema]) -> None:
-        for file, schema in zip(files, schemas, strict=True):
-            twice = [name for name, count in Counter(schema.names).items() if count > 1]
-            if twice:
-                raise DataError(
-                    Problem(
-                        stage="read",
-                        file=file,
-                        column=twice[0],
-                        found=f"{self.name}: {twice[0]!r} appears twice",
-                        fix="write the file with one column of that name",
-                    )
-                )
-        for name in dict.fromkeys(name for schema in schemas for name in schema.names):
-            types = Counter(str(schema.field(name).type) if name in schema.names else "missing" for schema in schemas)
-            if len(types) > 1:
-                odd = types.most_common()[-1][0]
-                first = next(
-                    f for f, schema in zip(files, schemas, strict=True) if (str(schema.field(name).type) if name in schema.names else "missing") == odd
-                )
-                raise DataError(
-                    Problem(
-                        stage="read", file=first, column=name,
-                        found=f"{self.name}: column {name!r} is {listed(f'{kind} in {count} files' for kind, count in types.most_common())}",
-                        fix=f"write it as {types.most_common()[0][0]} in every file",
-                    )
-                )  # fmt: skip
+
+def even(table: str, files: Sequence[str], schemas: Sequence[pa.Schema]) -> tuple[pa.Schema, dict[str, Problem], dict[str, int]]:
+    """The columns that at least half of the files have; what is wrong with some of them in some files; and the others, with the number of their files."""
+    for file, schema in zip(files, schemas, strict=True):
+        twice = [name for name, count in Counter(schema.names).items() if count > 1]
+        if twice:
+            found = f"{table}: {twice[0]!r} appears twice"
+            raise DataError(Problem(stage="read", file=file, column=twice[0], found=found, fix="write the file with one column of that name"))
+    if all(schema.equals(schemas[0]) for schema in schemas[1:]):
+        return schemas[0].remove_metadata(), {}, {}
+    fields, uneven, extra = list[pa.Field](), dict[str, Problem](), dict[str, int]()
+    for name in dict.fromkeys(name for schema in schemas for name in schema.names):
+        types = Counter(str(schema.field(name).type) if name in schema.names else "missing" for schema in schemas)
+        if types["missing"] > len(files) / 2:
+            extra[name] = len(files) - types["missing"]
+            continue
+        commonest = next(kind for kind, _ in types.most_common() if kind != "missing")
+        fields.append(next(schema.field(name) for schema in schemas if name in schema.names and str(schema.field(name).type) == commonest))
+        if len(+types) > 1:
+            odd = (+types).most_common()[-1][0]
+            first = next(f for f, schema in zip(files, schemas, strict=True) if (str(schema.field(name).type) if name in schema.names else "missing") == odd)
+            uneven[name] = Problem(
+                stage="read", file=first, column=name,
+                found=f"{table}: column {name!r} is {listed(f'{kind} in {count} files' for kind, count in (+types).most_common())}",
+                fix=f"write it as {commonest} in every file, or leave it out of `columns`",
+            )  # fmt: skip
+    return pa.schema(fields), uneven, extra
+
+
+def _read(fragments: Sequence[pads.Fragment], schema: pa.Schema, columns: list[str]) -> pa.Table:
+    return pa.concat_tables([fragment.to_table(schema=schema, columns=columns) for fragment in fragments])
+
+
+def _column_bytes(metadata: Sequence[pq.FileMetaData]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for one in metadata:
+        names = set(one.schema.to_arrow_schema().names)
+        for i in range(one.num_row_groups):
+            group = one.row_group(i)
+            for j in range(group.num_columns):
+                column = group.column(j)
+                name = column.path_in_schema if column.path_in_schema in names else column.path_in_schema.partition(".")[0]
+                packed, plain = found.get(name, (0, 0))
+                found[name] = (packed + column.total_compressed_size, plain + column.total_uncompressed_size)
+    return found
 
 
 def _statistics(metadata: pq.FileMetaData) -> list[Any]:

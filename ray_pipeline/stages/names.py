@@ -160,6 +160,12 @@ class Names:
         ours = set(self.schemas["labels"].names)
         return tuple(name for name in dict.fromkeys(wanted) if name and name in ours)
 
+    def columns_of(self, table: str) -> list[str]:
+        """The columns that a feature table must bring besides its keys and times: features, slice columns, and what `where` asks for."""
+        later = self.spec.where_expression.columns if self.spec.where_expression and self.labelled else ()
+        wanted = [*self.features, *self.extra, *(self.resolve[word] for word in later)]
+        return [name.partition(".")[2] for name in dict.fromkeys(wanted) if name.startswith(f"{table}.")]
+
     def _absent(self, key: str, table: str, word: str) -> None:
         columns = self.schemas[table].names
         self.missing(key, word, f"there is no column {word!r} in {table} ({len(columns)} columns)", f"{nearest(word, columns)}Known: {listed(columns, 12)}")

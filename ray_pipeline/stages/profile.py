@@ -9,13 +9,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.sources._base import Footers
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.column_profile import ColumnProfile
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.refusals import classes_of, refuse_empty_parts, refuse_repeated_keys
 from ray_pipeline.stages.rows import RowCounts
 from ray_pipeline.stages.summary import Look, Prints, Summary, outcome_arrays, read_summary, summarize
-from ray_pipeline.values import PARTS, Finding
+from ray_pipeline.values import PARTS
 
 SAMPLE_ROWS, SAMPLE_CELLS = 10_000, 20_000_000
 PRINTS = 2_000_000
@@ -41,8 +42,7 @@ class Profile:
     prints: Prints = field(default_factory=lambda: Prints.joined([], 1.0))
     grains: Mapping[str, str] = field(default_factory=dict)
     """Feature tables whose times all stand at the start of a `day` or an `hour`, though nothing says when their rows became known."""
-    notes: tuple[Finding, ...] = ()
-    """What the footers showed."""
+    footers: Mapping[str, Footers] = field(default_factory=dict)
     outcomes: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
     """Of columns that are encoded by the label: rows and sum of labels of each value by fold, each of shape (2, FOLDS)."""
 
@@ -107,6 +107,6 @@ def profile(table: Table, spec: Spec) -> Profile:
         {part: state.sampled(PARTS.index(part)) for part in PARTS[1:]},
         Prints.joined(prints, look.print_share),
         table.grains,
-        table.notes,
+        table.footers,
         outcome_arrays(state.outcomes),
     )

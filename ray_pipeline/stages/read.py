@@ -18,7 +18,6 @@ from ray_pipeline.stages.join import FeatureTable, as_of_table, lookup_table
 from ray_pipeline.stages.join_keys import finest_unit
 from ray_pipeline.stages.names import Names
 from ray_pipeline.stages.rows import Join, RowMaker
-from ray_pipeline.values import Finding
 
 if TYPE_CHECKING:
     import ray.data
@@ -45,8 +44,6 @@ class Table:
     out_of_range: int
     grains: Mapping[str, str]
     """Feature tables without `known_at` whose times all stand at the start of a `day` or an `hour`."""
-    notes: tuple[Finding, ...]
-    """What the footers showed."""
     lookups: Mapping[str, Mapping[str, int]]
     """Of each feature table: rows, and rows that can never match or lost a tie."""
 
@@ -86,6 +83,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     footers = _every(sources, lambda name: sources[name].footers())
     names = Names(spec, footers, labelled)
     names.check()
+    _even(names, spec, footers, labelled)
     labels, schema = spec.features.labels, footers["labels"].schema
     keep, later = _selection(spec, names, labelled)
     source, num_rows = sources["labels"], footers["labels"].num_rows
@@ -99,7 +97,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         key=labels.key,
         time=labels.time,
         weight=labels.weight if labelled else None,
-        joins=tuple(Join(name, spec.features.tables[name].on, table.instants is not None, _put(table)) for name, table in tables.items()),
+        joins=tuple(Join(name, spec.features.tables[name].on, spec.features.tables[name].time is not None, _put(table)) for name, table in tables.items()),
         columns=tuple(dict.fromkeys([*names.features, *names.extra])),
         resolve=names.resolve,
         where=later,
@@ -117,7 +115,6 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         num_rows,
         out_of_range,
         {name: table.grain for name, table in tables.items() if table.grain},
-        (),
         lookups,
     )
 
@@ -133,6 +130,15 @@ def _every(items: Mapping[str, Any], work: Any) -> dict[str, Any]:
     if problems:
         raise DataError(problems)
     return done
+
+
+def _even(names: Names, spec: Spec, footers: Mapping[str, Footers], labelled: bool) -> None:
+    """Raises `DataError` for every column to be read that some files lack, or hold in another type."""
+    used = [("labels", column) for column in names.scanned(spec, labelled)]
+    for name, table in spec.features.tables.items():
+        used += [(name, column) for column in (*table.on, table.time, table.known_at, *names.columns_of(name)) if column]
+    if problems := [footers[table].uneven[column] for table, column in dict.fromkeys(used) if column in footers[table].uneven]:
+        raise DataError(problems)
 
 
 def _range(spec: Spec) -> Expression | None:
@@ -169,9 +175,7 @@ def _no_nulls(source: Parquet, names: Names, roles: Iterable[tuple[str, str]]) -
 
 
 def _feature_table(spec: Spec, name: str, source: Parquet, footers: Mapping[str, Footers], names: Names) -> FeatureTable:
-    table, columns = spec.features.tables[name], [n.partition(".")[2] for n in (*names.features, *names.extra) if n.startswith(f"{name}.")]
-    later = spec.where_expression.columns if spec.where_expression else ()
-    columns += [n.partition(".")[2] for n in (names.resolve[word] for word in later) if n.startswith(f"{name}.") and n.partition(".")[2] not in columns]
+    table, columns = spec.features.tables[name], names.columns_of(name)
     if footers[name].num_bytes > BROADCAST_BYTES:
         raise ResourceError(
             Problem(

@@ -10,6 +10,8 @@ import pytest
 from profile_fixture import profile_of, spec_of
 
 from ray_pipeline.choice import find, menu
+from ray_pipeline.errors import Problem
+from ray_pipeline.sources._base import Footers
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.values import SEVERITIES
@@ -51,6 +53,10 @@ def copied(share: float) -> dict[str, Any]:
     for values in (a, b, label):
         values[ours] = values[train[: len(ours)]]
     return {"columns": {"noise": a, "other": b, "word": ["x"] * ROWS}, "label": label, "part": PART}
+
+
+def footers_of(**more: Any) -> Footers:
+    return Footers("rain", ("a", "b", "c"), pa.schema([]), 9, 12, "", file_bytes=(4, 4, 4), file_rows=(5, 0, 4), **more)
 
 
 CASES: dict[str, Planted] = {
@@ -100,6 +106,8 @@ CASES: dict[str, Planted] = {
         {("person", "high")}, "person overlaps: ", part=PART, group="person", columns={"person": [f"p{i // 3}" for i in range(ROWS)]}, extra=("person",), spec=lambda: spec_of(split="{by: random, group: person}"),
     ),
     "time_order": planted({("asked", "high")}, "earlier than the last training row", part=np.where(np.arange(ROWS) < 500, 2, np.where(np.arange(ROWS) > 2500, 1, 0)), time=TIME, columns={}, spec=lambda: spec_of(features=", time: asked", split="{by: column, column: part}")),
+    "uneven_files": planted({("few", "low"), ("odd", "low")}, "stands in 1 of 3 files only", columns={}, footers={"rain": footers_of(extra={"few": 1}, uneven={"odd": Problem(found="rain: column 'odd' is int64 in 2 files, string in 1 files")})}),
+    "layout": planted({(None, "low"), (None, "medium")}, "1 of 3 files have 0 rows", columns={}, footers={"rain": footers_of(largest_group=5 << 30)}),
     "drift": planted({("level", "medium"), ("tone", "medium")}, "population stability index of", part=PART, columns={"level": NOISE + (PART == 2), "tone": np.where((PART == 1) & (OTHER > 0), "new", WORD), "same": COUNT}),
 }  # fmt: skip
 
@@ -115,7 +123,7 @@ def test_a_planted_fault_is_told_with_its_severity_and_nothing_else_is(word: str
     told = {(f.column, f.severity) for f in found}
     assert told == case.told
     assert any(case.says in f.found for f in found), found
-    assert all(f.check == word and f.severity in SEVERITIES and f.fix and f.rows > 0 for f in found)
+    assert all(f.check == word and f.severity in SEVERITIES and f.fix and (f.rows > 0 or word in ("uneven_files", "layout")) for f in found)
     assert case.rows is None or case.rows in {f.rows for f in found}
 
 
