@@ -64,3 +64,8 @@ class Source(Protocol):
     def pieces(self, columns: Sequence[str]) -> "Sequence[Callable[[], pa.Table]]":
         """The rows in pieces of bounded size, in file order, each read by a call on whatever worker."""
         ...
+
+
+def kind_at(path: str) -> str:
+    """The kind of source that rows at a path are, by the file's ending; what is no CSV file is read as Parquet."""
+    return "csv" if path.lower().endswith(".csv") else "parquet"

@@ -5,9 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from fnmatch import fnmatchcase
 from functools import partial
-from glob import has_magic
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,8 +15,9 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ray_pipeline.choice import Choice
-from ray_pipeline.errors import DataError, Problem, StorageError, listed
+from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.sources._base import Footers
+from ray_pipeline.sources._files import files_at, root_of
 
 if TYPE_CHECKING:
     import ray.data
@@ -59,7 +58,7 @@ class Parquet(Choice):
         """The schema and the columns that the names of hive folders make."""
         for one in self._dataset(fs, files[:1]).schema if "=" in files[0].path else ():
             if one.name not in schema.names and f"/{one.name}=" in files[0].path:
-                whole = pads.dataset([f.path for f in files], filesystem=fs, format="parquet", partitioning="hive", partition_base_dir=self._root(fs)).schema
+                whole = pads.dataset([f.path for f in files], filesystem=fs, format="parquet", partitioning="hive", partition_base_dir=root_of(self.path)).schema
                 schema = schema.append(whole.field(one.name))
         return schema
 
@@ -69,7 +68,7 @@ class Parquet(Choice):
 
         fs, files = self._files()
         types = {one.name: int if pa.types.is_integer(one.type) else str for one in self._dataset(fs, files).schema if f"/{one.name}=" in files[0].path}
-        partitioning = ray.data.datasource.partitioning.Partitioning("hive", base_dir=self._root(fs), field_types=types)
+        partitioning = ray.data.datasource.partitioning.Partitioning("hive", base_dir=root_of(self.path), field_types=types)
         dataset = ray.data.read_parquet([f.path for f in files], filesystem=fs, partitioning=partitioning)
         if keep is not None:
             dataset = dataset.filter(expr=keep)
@@ -97,54 +96,12 @@ class Parquet(Choice):
                     held, size = [], 0
         return [*pieces, partial(_read, held, dataset.schema, list(columns))] if held else pieces
 
+    def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
+        return files_at(self.name, self.path, SUFFIXES, "Parquet")
+
     def _dataset(self, fs: pafs.FileSystem, files: Sequence[pafs.FileInfo]) -> pads.Dataset:
         partitioning = pads.partitioning(flavor="hive")
-        return pads.dataset([f.path for f in files], filesystem=fs, format="parquet", partitioning=partitioning, partition_base_dir=self._root(fs))
-
-    def _filesystem(self) -> tuple[pafs.FileSystem, str]:
-        try:
-            return pafs.FileSystem.from_uri(self.path) if "://" in self.path else (pafs.LocalFileSystem(), self.path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise StorageError(
-                Problem(stage="read", file=self.path, found=f"{self.name}: {error}", fix="check the URI and the credentials in the environment")
-            ) from None
-
-    def _root(self, fs: pafs.FileSystem) -> str:
-        path = self._filesystem()[1]
-        while has_magic(path):
-            path = str(PurePosixPath(path).parent)
-        return path if fs.get_file_info(path).type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
-
-    def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
-        fs, path = self._filesystem()
-        root = path
-        while has_magic(root):
-            root = str(PurePosixPath(root).parent)
-        at = fs.get_file_info(root)
-        if at.type == pafs.FileType.NotFound:
-            raise DataError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    found=f"{self.name}: there is no such file or folder",
-                    fix="correct the path; it is relative to the spec's folder, or to `data:` of the cluster file",
-                )
-            )
-        if at.type == pafs.FileType.File:
-            return fs, [at]
-        found = [f for f in fs.get_file_info(pafs.FileSelector(root, recursive=True)) if f.type == pafs.FileType.File and not _hidden(f.path, root)]
-        wanted = (f for f in found if (_matches(f.path.split("/"), path.split("/")) if has_magic(path) else f.path.endswith(SUFFIXES)))
-        files = sorted(wanted, key=lambda f: f.path)
-        if not files:
-            raise DataError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    found=f"{self.name}: no Parquet file here ({len(found)} other files)",
-                    fix="name a folder with *.parquet files, a file or a glob",
-                )
-            )
-        return fs, files
+        return pads.dataset([f.path for f in files], filesystem=fs, format="parquet", partitioning=partitioning, partition_base_dir=root_of(self.path))
 
     def _footer(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.FileMetaData:
         def problem(found: str, fix: str) -> DataError:
@@ -217,17 +174,3 @@ def _statistics(metadata: pq.FileMetaData) -> list[Any]:
     groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
     columns = (group.column(j) for group in groups for j in range(group.num_columns))
     return [[c.path_in_schema, c.total_compressed_size, *([s.min, s.max, s.null_count] if (s := c.statistics) and s.has_min_max else [])] for c in columns]
-
-
-def _matches(path: Sequence[str], glob: Sequence[str]) -> bool:
-    """Whether the glob names the file, `**` any number of folders, or else a folder of the Parquet file."""
-    if not glob:
-        return not path or path[-1].endswith(SUFFIXES)
-    if glob[0] == "**" and _matches(path, glob[1:]):
-        return True
-    rest = glob if glob[0] == "**" else glob[1:]
-    return bool(path) and (glob[0] == "**" or fnmatchcase(path[0], glob[0])) and _matches(path[1:], rest)
-
-
-def _hidden(path: str, root: str) -> bool:
-    return any(part.startswith((".", "_")) for part in PurePosixPath(path).relative_to(root).parts)

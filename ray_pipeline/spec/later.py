@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def later(spec: "Spec") -> Iterator[tuple[Place, str, str]]:
     """Place, what was asked for, what to write today."""
     for name, table in spec.features.all.items():
-        if table.kind != "parquet":
-            yield ("features", name, "kind"), f"the source {table.kind!r}", "write the table as Parquet"
+        if table.kind not in menu("sources"):
+            yield ("features", name, "kind"), f"the source {table.kind!r}", f"known today: {', '.join(menu('sources'))}"
     families = [word for word, model in spec.model.items() if isinstance(model, Later)]
     for word in families:
         yield ("model", word), f"the model {word!r}", f"known today: {', '.join(menu('models'))}"

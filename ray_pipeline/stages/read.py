@@ -1,35 +1,34 @@
 """Step 1: features, labels and the range of data, as a lazy table; joined as of the label's time, nothing read yet but footers and small tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_pipeline.errors import DataError, Problem, ResourceError
+from ray_pipeline.choice import find
+from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.expression import Expression
-from ray_pipeline.sources._base import Footers
-from ray_pipeline.sources.parquet import Parquet
+from ray_pipeline.sources._base import Footers, Source, kind_at
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.splitters._base import Splitter
 from ray_pipeline.stages.join import FeatureTable, as_of_table, lookup_table
 from ray_pipeline.stages.join_keys import finest_unit
 from ray_pipeline.stages.names import Names
+from ray_pipeline.stages.partitions import JoinPlan, PartedTable, partition
 from ray_pipeline.stages.rows import Join, RowMaker
 
 if TYPE_CHECKING:
     import ray.data
 
-BROADCAST_BYTES = 2 << 30
-
-
 @dataclass(frozen=True)
 class Table:
     """The label rows with their features, lazily: what to scan, what to keep, what to make of each block."""
 
-    source: Parquet
+    source: Source
     scanned: tuple[str, ...]
     keep: Expression | None
     """Range and `where`, as far as the label table alone decides: pushed down to the scan."""
@@ -46,6 +45,8 @@ class Table:
     """Feature tables without `known_at` whose times all stand at the start of a `day` or an `hour`."""
     lookups: Mapping[str, Mapping[str, int]]
     """Of each feature table: rows, and rows that can never match or lost a tie."""
+    plans: Mapping[str, JoinPlan]
+    """How each feature table is joined, and why."""
 
     def blocks(self) -> "ray.data.Dataset":
         """The scan: blocks of the label table in file order, projected and filtered."""
@@ -76,10 +77,10 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
 
     Raises:
         DataError: a file or column is absent or of the wrong kind; every problem in one go.
-        ResourceError: a feature table is too large to be broadcast.
     """
-    sources = {"labels": Parquet(name="labels", path=rows or where.resolve(spec.features.labels.path, spec.folder))}
-    sources |= {name: Parquet(name=name, path=where.resolve(table.path, spec.folder)) for name, table in spec.features.tables.items()}
+    paths = {name: where.resolve(table.path, spec.folder) for name, table in spec.features.all.items()} | ({"labels": rows} if rows else {})
+    kinds = {name: table.kind for name, table in spec.features.all.items()} | ({"labels": kind_at(rows)} if rows else {})
+    sources: dict[str, Source] = {name: find("sources", kinds[name])(name=name, path=paths[name]) for name in paths}
     footers = _every(sources, lambda name: sources[name].footers())
     names = Names(spec, footers, labelled)
     names.check()
@@ -90,7 +91,8 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     if labelled:
         _no_nulls(source, names, [(column, role) for column, role in ((labels.key, "key"), (labels.time, "time")) if column])
     out_of_range = num_rows - source.count(between.to_arrow(schema, names.resolve)) if labelled and (between := _range(spec)) else 0
-    tables = _every(dict(spec.features.tables), lambda name: _feature_table(spec, name, sources[name], footers, names))
+    plans = {name: _plan(spec, name, footers, names) for name in spec.features.tables}
+    tables = _every(plans, lambda name: _feature_table(spec, name, sources[name], plans[name], footers, names))
     maker = RowMaker(
         task=spec.task,
         label=spec.label_expression if labelled else None,
@@ -116,6 +118,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         out_of_range,
         {name: table.grain for name, table in tables.items() if table.grain},
         lookups,
+        plans,
     )
 
 
@@ -159,7 +162,7 @@ def _selection(spec: Spec, names: Names, labelled: bool) -> tuple[Expression | N
     return (Expression.parse(" and ".join(f"({text})" for text in both)) if both else None), None
 
 
-def _no_nulls(source: Parquet, names: Names, roles: Iterable[tuple[str, str]]) -> None:
+def _no_nulls(source: Source, names: Names, roles: Iterable[tuple[str, str]]) -> None:
     for column, role in roles:
         nulls = source.count(pc.field(column).is_null(nan_is_null=True))
         if nulls:
@@ -174,27 +177,27 @@ def _no_nulls(source: Parquet, names: Names, roles: Iterable[tuple[str, str]]) -
         raise DataError(names.problems)
 
 
-def _feature_table(spec: Spec, name: str, source: Parquet, footers: Mapping[str, Footers], names: Names) -> FeatureTable:
+def _feature_table(spec: Spec, name: str, source: Source, plan: JoinPlan, footers: Mapping[str, Footers], names: Names) -> FeatureTable | PartedTable:
     table, columns = spec.features.tables[name], names.columns_of(name)
-    if footers[name].num_bytes > BROADCAST_BYTES:
-        raise ResourceError(
-            Problem(
-                stage="read",
-                key=f"features.{name}",
-                found=f"{footers[name].num_bytes:,} bytes of Parquet; tables over {BROADCAST_BYTES:,} bytes cannot be joined yet",
-                fix="select fewer rows or columns into a smaller table",
-            )
-        )
-    rows = source.table(dict.fromkeys([*table.on, *(c for c in (table.time, table.known_at) if c), *columns]))  # type: ignore[arg-type]
+    read = list(dict.fromkeys([*table.on, *(c for c in (table.time, table.known_at) if c), *columns]))
+    make: Callable[[pa.Table], FeatureTable]
     if table.time is None:
-        return lookup_table(name, rows, table.on, columns)
-    schema, spine = footers[name].schema, footers["labels"].schema.field(str(spec.features.labels.time)).type
-    unit = finest_unit(spine, schema.field(table.time).type, *([schema.field(table.known_at).type] if table.known_at else []))
-    max_age = None if table.max_age is None else round(table.max_age.total_seconds() * 1e6)
-    return as_of_table(name, rows, table.on, columns, time=table.time, known_at=table.known_at, max_age_us=max_age, unit=unit)
+        make = partial(lookup_table, name, on=table.on, columns=columns)
+    else:
+        schema, spine = footers[name].schema, footers["labels"].schema.field(str(spec.features.labels.time)).type
+        unit = finest_unit(spine, schema.field(table.time).type, *([schema.field(table.known_at).type] if table.known_at else []))
+        max_age = None if table.max_age is None else round(table.max_age.total_seconds() * 1e6)
+        make = partial(as_of_table, name, on=table.on, columns=columns, time=table.time, known_at=table.known_at, max_age_us=max_age, unit=unit)
+    return make(source.table(read)) if plan.how == "broadcast" else partition(source.pieces(read), table.on, plan.parts, make)
 
 
-def _put(table: FeatureTable) -> Any:
+def _plan(spec: Spec, name: str, footers: Mapping[str, Footers], names: Names) -> JoinPlan:
+    table = spec.features.tables[name]
+    read = dict.fromkeys([*table.on, *(c for c in (table.time, table.known_at) if c), *names.columns_of(name)])
+    return JoinPlan.of(footers[name].bytes_of(list(read))[1])
+
+
+def _put(table: FeatureTable | PartedTable) -> Any:
     import ray
 
     return ray.put(table)

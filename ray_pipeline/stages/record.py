@@ -107,7 +107,7 @@ def profiled(folder: RunFolder, table: Table, profile: Profile, findings: tuple[
     joins = {}
     for name, counts in profile.counts.joins.items():
         told = dict(zip(("rows", "matched", "too_old", "not_yet_known", "never_seen", "null_key"), counts.counted(), strict=True))
-        joins[name] = {**told, "age_p50_s": counts.age(0.5), "age_p99_s": counts.age(0.99), "plan": "broadcast", "table": dict(table.lookups[name])}
+        joins[name] = {**told, "age_p50_s": counts.age(0.5), "age_p99_s": counts.age(0.99), "plan": table.plans[name].how, "why": table.plans[name].why, "table": dict(table.lookups[name])}
     folder.write_json("joins.json", joins)
     folder.write_json("training.json", drift.to_json(drift.shapes(profile.sample, profile.types)))
     folder.record("profile", {"rows": dict(profile.parts), "dropped": dropped(table, profile)})

@@ -13,6 +13,7 @@ from ray_pipeline.expression import Expression
 from ray_pipeline.hashing import hash_rows
 from ray_pipeline.splitters._base import DROPPED, Splitter
 from ray_pipeline.stages.join import FeatureTable, JoinCounts
+from ray_pipeline.stages.partitions import PartedTable
 from ray_pipeline.values import Task
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Join:
     name: str
     on: tuple[str, ...]
     as_of: bool
-    table: "ray.ObjectRef[FeatureTable]"
+    table: "ray.ObjectRef[FeatureTable | PartedTable]"
 
 
 @dataclass(frozen=True)

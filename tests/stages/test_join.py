@@ -1,16 +1,21 @@
 """The as-of join against a brute-force oracle, on random tables, whatever the blocks."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import hash_rows
+from ray_pipeline.sources.parquet import Parquet
 from ray_pipeline.stages.join import FeatureTable, JoinCounts, as_of_table, lookup_table
 from ray_pipeline.stages.join_keys import finest_unit
+from ray_pipeline.stages.partitions import JoinPlan, PartedTable, cut, part_of, partition
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -61,20 +66,22 @@ def oracle(row: dict, rows: list[dict], content: list[int], on: tuple[str, ...],
     st.booleans(),
     st.one_of(st.none(), st.integers(0, 4)),
     st.integers(1, 4),
+    st.integers(1, 4),
 )
-def test_join_equals_the_oracle_whatever_the_blocks(rows, asked, on, bitemporal, max_age, block):
+def test_join_equals_the_oracle_whatever_the_blocks_and_the_plan(rows, asked, on, bitemporal, max_age, block, parts):
     table = features(rows)
     content = hash_rows(table).tolist()
-    made = as_of_table(
+    make = partial(
+        as_of_table,
         "f",
-        table,
-        on,
-        ["value"],
+        on=on,
+        columns=["value"],
         time="time",
         known_at="known" if bitemporal else None,
         max_age_us=None if max_age is None else max_age * 3_600_000_000,
         unit="us",
     )
+    made = make(table) if parts == 1 else parted([make(part) for part in cut(table, on, parts)])
     expected = [oracle(row, rows, content, on, bitemporal, max_age) for row in asked]
     spine, values, counts = labels(asked), [], JoinCounts()
     for start in range(0, max(len(asked), 1), block):
@@ -86,6 +93,63 @@ def test_join_equals_the_oracle_whatever_the_blocks(rows, asked, on, bitemporal,
     for why in ("matched", "too_old", "not_yet_known", "never_seen", "null_key"):
         assert getattr(counts, why) == sum(told == why for _, told in expected), why
     assert counts.rows == len(asked)
+
+
+def parted(parts: list[FeatureTable]) -> PartedTable:
+    """The parts as one table, held by a stand-in for Ray's object store."""
+    return PartedTable(tuple(parts), 0, 0, None)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def parts_are_at_hand(monkeypatch, request):
+    """Without a cluster a part is its own reference."""
+    if "ray_local" not in request.fixturenames:
+        monkeypatch.setattr("ray.get", lambda part: part)
+
+
+def test_keys_of_any_width_belong_to_one_part_and_rows_keep_their_order():
+    for values in ([1, 2, None, 900], ["a", "b", None, "ü"], [START, START + HOUR, None, START]):
+        plain = pa.array(values)
+        wider = plain.cast(pa.int32()) if isinstance(values[0], int) else plain.dictionary_encode()
+        assert part_of([pa.chunked_array([plain])], 7).tolist() == part_of([pa.chunked_array([wider])], 7).tolist()
+    table = pa.table({"k": [3, 1, 3, 2, 1], "v": range(5)})
+    assert [part["v"].to_pylist() for part in cut(table, ["k"], 3)] == [[v for v, k in enumerate([3, 1, 3, 2, 1]) if part_of([pa.chunked_array([[k]])], 3)[0] == p] for p in range(3)]
+
+
+def test_the_plan_follows_from_the_bytes_that_are_read(monkeypatch):
+    monkeypatch.setattr("ray_pipeline.stages.partitions.BROADCAST_BYTES", 1_000)
+    monkeypatch.setattr("ray_pipeline.stages.partitions.PART_BYTES", 400)
+    assert (JoinPlan.of(1_000).how, JoinPlan.of(1_001).how) == ("broadcast", "partitioned")
+    assert (JoinPlan.of(1_001).parts, JoinPlan.of(400_000).parts) == (3, 1_000)
+    assert "3 parts by key hash" in JoinPlan.of(1_001).why
+
+
+@pytest.mark.parametrize("time", ["time", None])
+def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, ray_local, tmp_path, monkeypatch):
+    import ray
+
+    rng = np.random.default_rng(0)
+    rows = 4_000 if time else 50
+    key = np.where(rng.random(rows) < 0.5, 7, rng.integers(0, 40, rows)) if time else np.arange(50)  # half of the rows have one key
+    table = pa.table({"k": key, "time": pa.array(rng.integers(0, 900, rows), US), "v": np.arange(rows)})
+    pq.write_table(table, tmp_path / "f.parquet", row_group_size=300)
+    monkeypatch.setattr("ray_pipeline.sources.parquet.PIECE_BYTES", 1)
+    source = Parquet(name="f", path=str(tmp_path))
+    make = partial(as_of_table, "f", on=["k"], columns=["v"], time="time", known_at=None, max_age_us=None, unit="us") if time else partial(lookup_table, "f", on=["k"], columns=["v"])
+    parts = partition(source.pieces(table.column_names), ["k"], 5, make)
+    keys, at_ = pa.chunked_array([rng.integers(-1, 45, 3_000)]), pa.chunked_array([pa.array(rng.integers(0, 1_000, 3_000), US)])
+    ours, counts = ray.get(ray.put(parts)).join([keys], at_ if time else None)
+    whole, expected = make(table).join([keys], at_ if time else None)
+    assert ours.to_pydict() == whole.to_pydict()
+    assert counts == expected
+    assert (parts.duplicates, parts.grain) == (make(table).duplicates, None)
+
+
+def test_a_repeated_key_in_a_part_is_told_as_in_a_whole_table(ray_local, tmp_path):
+    pq.write_table(pa.table({"k": [1, 2, 1], "v": [1, 2, 3]}), tmp_path / "f.parquet")
+    source = Parquet(name="planes", path=str(tmp_path))
+    with pytest.raises(DataError, match="planes: 1 rows repeat a key"):
+        partition(source.pieces(["k", "v"]), ["k"], 2, partial(lookup_table, "planes", on=["k"], columns=["v"]))
 
 
 @settings(max_examples=100, deadline=None)
