@@ -83,6 +83,9 @@ def build_run(folder: Path, task: str = "binary", *, rows: int = 20_000, passed:
     for pair in [(o, c) for o in ORIGINS for c in CARRIERS]:
         evaluation.append(_measured(metrics[0], {"origin": pair[0], "carrier": pair[1]}, np.flatnonzero((origin == pair[0]) & (carrier == pair[1])), label, score, decision))
     _json(folder / "evaluation.json", evaluation)
+    weak = {"metric": metrics[0], "slice": {"carrier": "UA", "origin": "LGA"}, "value": 0.61, "low": 0.57, "high": 0.65, "rows": 812, "difference": -0.08, "p": 2e-7}
+    _json(folder / "weak_slices.json", {"searched": 132, "columns": ["carrier", "origin"], "rows": rows, "false_discoveries": 0.05, "found": [weak]})
+    _json(folder / "explain.json", {"method": "Mean absolute contribution to the log odds", "rows": 1000, "importance": [{"column": name, "value": 0.4 / n} for n, name in enumerate(("hour", "weather.precip", "carrier", "dest"), 1)]})
     _json(folder / "bias.json", _bias(task, origin, label, decision))
     _json(folder / "scorecard.json", {"passed": passed, "gates": _gates(evaluation[0], passed), "champion": {"version": 2, "rows": rows, "rows_excluded": 0}, "times_judged": 4, "notes": NOTES})
     _json(folder / "model" / "model.json", {"format": 1, "family": "xgboost", "rounds": 212, "metric": metrics[0], "params": {"max_depth": 8, "learning_rate": 0.0714, "subsample": 0.83}})
@@ -180,7 +183,7 @@ def _bias(task: str, origin: Any, label: Any, decision: Any) -> list[dict[str, A
             found.append({"measure": measure, "group": {"origin": name}, "value": rate, "low": rate - half, "high": rate + half, "rows": int(at.sum())})
         low, high = min(rates.values()), max(rates.values())
         found.append({"measure": f"{measure} gap", "reduction": "gap", "group": {"origin": "EWR to LGA"}, "value": high - low, "low": 0.0, "high": high - low + 0.02, "rows": len(label)})
-        found.append({"measure": f"{measure} ratio", "reduction": "ratio", "group": {"origin": "EWR to LGA"}, "value": low / high, "low": low / high - 0.03, "high": 1.0, "rows": len(label)})
+        found.append({"measure": f"{measure} ratio", "reduction": "ratio", "group": {"origin": "EWR to LGA"}, **({"four_fifths": "kept"} if measure == "selection_rate" else {}), "value": low / high, "low": low / high - 0.03, "high": 1.0, "rows": len(label)})
     return found
 
 

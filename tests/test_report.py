@@ -27,9 +27,9 @@ from ray_pipeline.report.run_files import RunFiles
 from ray_pipeline.report.sections import _bound, verdict
 from ray_pipeline.report.write import render
 
-SECTIONS = ("verdict", "read", "findings", "search", "metrics", "curves", "slices", "bias", "reproducibility")
+SECTIONS = ("verdict", "read", "findings", "search", "metrics", "curves", "slices", "bias", "importance", "reproducibility")
 PLAIN_FILES = (
-    "spec.yaml", "manifest.json", "checks.json", "joins.json", "trials.jsonl", "evaluation.json", "bias.json", "scorecard.json",
+    "spec.yaml", "manifest.json", "checks.json", "joins.json", "trials.jsonl", "evaluation.json", "bias.json", "weak_slices.json", "explain.json", "scorecard.json",
     "model/model.json", "model/calibration.json", "model/schema.json", "model/SHA256SUMS", "predictions/part-0.parquet",
 )  # fmt: skip
 PAYLOADS = (
@@ -45,24 +45,26 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text: dict[str, str] = {}
-        self.style, self._section, self._in_style = "", "", False
+        self.style, self.script, self._section, self._in_style, self._in_script = "", "", "", False, False
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        self._in_style = tag == "style"
+        self._in_style, self._in_script = tag == "style", tag == "script"
         if tag == "section":
             self._section = dict(attrs)["id"] or ""
         if tag == "footer":
             self._section = ""
 
     def handle_endtag(self, tag: str) -> None:
-        self._in_style = self._in_style and tag != "style"
+        self._in_style, self._in_script = self._in_style and tag != "style", self._in_script and tag != "script"
 
     def handle_data(self, data: str) -> None:
         if self._in_style:
             self.style += data
+        elif self._in_script:
+            self.script += data
         else:
             self.text[self._section] = self.text.get(self._section, "") + data
 
@@ -208,7 +210,7 @@ def test_values_of_any_type_in_the_right_places_never_break_the_page(data: st.Da
 
 def poisoned(folder: Path, payload: str) -> Path:
     """The run with the payload in every name and text that comes from data, spec or environment."""
-    for name in ("checks.json", "joins.json", "evaluation.json", "bias.json", "scorecard.json", "manifest.json", "model/model.json", "model/schema.json"):
+    for name in ("checks.json", "joins.json", "evaluation.json", "bias.json", "weak_slices.json", "explain.json", "scorecard.json", "manifest.json", "model/model.json", "model/schema.json"):
         path = folder / name
         path.write_text(json.dumps(_poison(json.loads(path.read_text()), payload)))
     trials = [_poison(json.loads(line), payload) for line in (folder / "trials.jsonl").read_text().splitlines()]
@@ -241,11 +243,11 @@ def test_hostile_text_is_shown_as_text_and_adds_no_element_and_no_attribute(payl
 def test_the_policy_allows_the_pages_own_style_and_nothing_else(run: Path) -> None:
     page = page_of(run)
     (policy,) = [attrs["content"] for tag, attrs in page.elements if tag == "meta" and attrs.get("http-equiv") == "Content-Security-Policy"]
-    digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
+    digest, of_script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (page.style, page.script))
     assert policy is not None
-    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:")
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; script-src 'sha256-{of_script}'; img-src data:")
     assert "unsafe" not in policy
-    assert not {"script", "iframe", "object", "embed", "form", "base", "img"} & {tag for tag, _ in page.elements}
+    assert [tag for tag, _ in page.elements].count("script") == 1 and not {"iframe", "object", "embed", "form", "base", "img"} & {tag for tag, _ in page.elements}
     for tag, attrs in page.elements:
         assert "style" not in attrs, tag
         assert not [name for name in attrs if name.startswith("on")]

@@ -137,6 +137,12 @@ def _sliced(by: Sequence[str], values: Mapping[tuple[str, ...], Mapping[str, Row
     return {"by": crossed(by), "rows": rows, "others": list(others), "axis": _axis(within), "left": left, "small": some_small}
 
 
+def whiskers(rows: Sequence[tuple[str, Row, bool]], mark: float, others: Sequence[Sequence[str]]) -> tuple[list[View], tuple[str, str]]:
+    """Lines of one table on one axis, and the axis; each row as (name, measured, whether it is too small to be judged)."""
+    within = _range([row for _, row, _ in rows], mark)
+    return [_line(name, row, within, mark, small, more) for (name, row, small), more in zip(rows, others, strict=True)], _axis(within)
+
+
 def bias(files: RunFiles) -> View:
     """For each set of group columns and each measure: the groups on one axis, and gap and ratio below."""
     least = number(section(files.spec, "bias").get("min_rows"))
@@ -165,6 +171,7 @@ def _summary(row: Row) -> View:
         "value": figure(number(row.get("value"))),
         "interval": interval(number(row.get("low")), number(row.get("high"))),
         "groups": crossed(value for value in section(row, "group").values() if value not in (None, "")),
+        "four_fifths": row.get("four_fifths") if row.get("four_fifths") in ("kept", "broken", "open") else "",
     }
 
 

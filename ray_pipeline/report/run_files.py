@@ -23,6 +23,8 @@ class RunFiles:
     trials: tuple[Row, ...]
     evaluation: tuple[Row, ...]
     bias: tuple[Row, ...]
+    weak_slices: Row
+    explained: Row
     scorecard: Row
     model: Row
     calibration: Row
@@ -60,6 +62,8 @@ class RunFiles:
             trials=load("trials.jsonl", _lines, ()),
             evaluation=load("evaluation.json", _rows, ()),
             bias=load("bias.json", _rows, ()),
+            weak_slices=load("weak_slices.json", _object, {}),
+            explained=load("explain.json", _object, {}),
             scorecard=load("scorecard.json", _object, {}),
             model=load("model/model.json", _object, {}),
             calibration=load("model/calibration.json", _object, {}),

@@ -1,4 +1,4 @@
-"""Puts the sections into the page and the page into the run folder. The page loads nothing, runs nothing and shows foreign text as text."""
+"""Puts the sections into the page and the page into the run folder. The page loads nothing, runs only its own sorting of tables and shows foreign text as text."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from ray_pipeline.report import measured, sections
+from ray_pipeline.report import looked_for, measured, sections
 from ray_pipeline.report.run_files import RunFiles, number, section
 from ray_pipeline.report.wording import brief, clock, count, figure, interval, visible
 
@@ -42,11 +42,13 @@ def write_report(run_folder: Path) -> Path:
 
 def render(files: RunFiles) -> str:
     """The page as text."""
-    template, style = _template()
+    template, style, script = _template()
     metric = measured.headline(files)
     return template.render(
         style=Markup(style),
-        policy=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=_digest(style),
+        script=Markup(script),
+        script_hash=_digest(script),
         name=files.spec.get("name") or files.run,
         run=files.run,
         task=files.spec.get("task") or "",
@@ -58,20 +60,28 @@ def render(files: RunFiles) -> str:
         metrics=measured.metrics(files),
         drawn=measured.drawn(files),
         slices=measured.slices(files, metric),
+        weak=looked_for.weak(files),
         bias=measured.bias(files),
+        importance=looked_for.importance(files),
         reproducibility=sections.reproducibility(files),
     )
 
 
 @cache
-def _template() -> "tuple[Template, str]":
-    """The compiled page and its style."""
+def _template() -> "tuple[Template, str, str]":
+    """The compiled page, its style and its script."""
     from jinja2 import Environment, StrictUndefined
 
     here = package_files("ray_pipeline.report")
     # `finalize` runs on every value before it is escaped: what cannot be seen is written out, passwords are blotted.
     environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string((here / "page.html.j2").read_text("utf-8")), (here / "page.css").read_text("utf-8")
+    page, style, script = ((here / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "sort.js"))
+    return environment.from_string(page), style, script
+
+
+def _digest(text: str) -> str:
+    """What the page's policy knows its own style and script by."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _highlights(files: RunFiles, metric: str) -> list[tuple[str, str, str]]:

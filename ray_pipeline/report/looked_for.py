@@ -1,0 +1,42 @@
+"""What was looked for beyond the spec's questions: slices where the model is weak, and the columns that it leans on."""
+
+import math
+
+from ray_pipeline.report.measured import whiskers
+from ray_pipeline.report.run_files import RunFiles, number, rows_of, section
+from ray_pipeline.report.sections import View
+from ray_pipeline.report.svg import length
+from ray_pipeline.report.wording import brief, count, crossed, figure
+
+MOST_COLUMNS = 40
+
+
+def weak(files: RunFiles) -> View:
+    """Slices of one or two columns where the headline metric is worse than overall, beyond luck."""
+    told = files.weak_slices
+    found = [row for row in rows_of(told.get("found")) if isinstance(row, dict)]
+    lines, axis = whiskers(
+        [(" and ".join(f"{brief(column, 40)} {crossed([name])}" for column, name in section(row, "slice").items()), row, False) for row in found],
+        _whole(files, str(found[0].get("metric")) if found else ""),
+        [[figure(number(row.get("difference"))), f"{number(row.get('p')):.1e}" if number(row.get("p")) < 1e-4 else figure(number(row.get("p")))] for row in found],
+    )
+    return {
+        "rows": lines, "axis": axis, "metric": str(found[0].get("metric")) if found else "", "searched": number(told.get("searched")),
+        "searched_text": count(number(told.get("searched"))), "columns": ", ".join(brief(name, 40) for name in rows_of(told.get("columns"))),
+        "missing": [files.missing["weak_slices.json"]] if "weak_slices.json" in files.missing and files.evaluation else [],
+    }  # fmt: skip
+
+
+def importance(files: RunFiles) -> View:
+    """The columns by how much the model leans on them, greatest first; `explain.json` tells them."""
+    told = [row for row in rows_of(files.explained.get("importance")) if isinstance(row, dict) and math.isfinite(number(row.get("value")))]
+    ranked = sorted(told, key=lambda row: -number(row.get("value")))
+    longest = max((abs(number(row.get("value"))) for row in ranked), default=0.0) or 1.0
+    lines = [(brief(row.get("column"), 80), figure(number(row.get("value"))), length(number(row.get("value")) / longest)) for row in ranked[:MOST_COLUMNS]]
+    return {
+        "rows": lines, "left": len(ranked) - len(lines), "method": brief(files.explained.get("method") or "", 200), "rows_used": count(number(files.explained.get("rows"))),
+    }  # fmt: skip
+
+
+def _whole(files: RunFiles, metric: str) -> float:
+    return next((number(row.get("value")) for row in files.evaluation if row.get("metric") == metric and not row.get("slice")), math.nan)
