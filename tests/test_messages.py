@@ -615,8 +615,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         ["loans.yaml:18: checks.fail_on: expected"],
     ),
     "encode_unknown": ("search:", "encode: {amount: {imputed: median}}\nsearch:", ["loans.yaml:18: encode.amount.imputed: unknown key 'imputed'; did you mean 'impute'?"]),
-    "encode_scale": ("search:", "encode: {amount: {scale: robustly}}\nsearch:", ["loans.yaml:18: encode.amount.scale:"]),
-    "encode_two_kinds": ("search:", "encode: {amount: {scale: robust, as: one_hot}}\nsearch:", ["loans.yaml:18: encode.amount: scale, as do not go together"]),
+    "encode_scale": ("search:", "encode: {amount: {scale: robustly}}\nsearch:", ["loans.yaml:18: encode.amount.scale: expected"]),
+    "encode_two_kinds": ("search:", "encode: {amount: {scale: robust, as: one_hot}}\nsearch:", ["loans.yaml:18: encode.amount: scale, as do not go together · Fix: `as` and `rare` are of texts, `scale` and `flag` of numbers, `parts` and `cycles` of times"]),
     "ignored_check": (
         "search:",
         "checks: {ignore: [drift, 'leekage:paid']}\nsearch:",
@@ -743,7 +743,7 @@ def test_a_bad_override_is_told(sets: list[str], message: str) -> None:
 def test_what_comes_later_parses_and_says_not_yet() -> None:
     text = (
         BASE.replace("  xgboost: {max_depth: 6}", "  xgboost: {}\n  mlp: {d_block: 64}\n  my_package.Forest: {depth: 3}")
-        .replace("path: data/rates", "path: data/rates\n    kind: delta")
+        .replace("path: data/rates", "path: data/rates\n    kind: feast")
         .replace("trials: 8", "trials: 8, warm_start: champion")
         .replace("search:", "encode: {amount: {impute: median}}\nsearch:")
     )
