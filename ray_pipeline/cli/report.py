@@ -22,7 +22,7 @@ def add(app: typer.Typer) -> None:
         """Write a run's report.html anew and print its path."""
         from ray_pipeline.report import write_report
 
-        folder = RunFolder.open(storage or _storage(on), run).path
+        folder = run_folder(run, on, storage).path
         try:
             path = write_report(folder)
         except OSError as error:
@@ -30,6 +30,11 @@ def add(app: typer.Typer) -> None:
             raise StorageError(Problem(file=str(folder), found=found, fix="make the folder writable, or copy the run and name its path")) from None
         typer.echo(path)
         return {"report": str(path)}
+
+
+def run_folder(run: str, on: str | None, storage: Path | None) -> RunFolder:
+    """The folder of a run by its id or path. Raises `StorageError` where there is none."""
+    return RunFolder.open(storage or _storage(on), run)
 
 
 def _storage(on: str | None) -> Path:

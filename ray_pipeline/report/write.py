@@ -1,21 +1,10 @@
 """Puts the sections into the page and the page into the run folder. The page loads nothing, runs only its own sorting of tables and shows foreign text as text."""
 
-import base64
-import hashlib
-import os
-from functools import cache
-from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from ray_pipeline.report import looked_for, measured, sections
+from ray_pipeline.report import looked_for, measured, page, sections
 from ray_pipeline.report.run_files import RunFiles, number, section
-from ray_pipeline.report.wording import brief, clock, count, figure, interval, visible
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from ray_pipeline.report.wording import brief, clock, count, figure, interval
 
 
 def write_report(run_folder: Path) -> Path:
@@ -26,29 +15,14 @@ def write_report(run_folder: Path) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    target = run_folder / "report.html"
-    page = render(RunFiles.read(run_folder)).encode("utf-8")
-    draft = target.with_name(f".report.{os.getpid()}.html")
-    try:
-        with draft.open("wb") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return target
+    return page.write(render(RunFiles.read(run_folder)), run_folder / "report.html")
 
 
 def render(files: RunFiles) -> str:
     """The page as text."""
-    template, style, script = _template()
     metric = measured.headline(files)
-    return template.render(
-        style=Markup(style),
-        style_hash=_digest(style),
-        script=Markup(script),
-        script_hash=_digest(script),
+    return page.fill(
+        "page.html.j2",
         name=files.spec.get("name") or files.run,
         run=files.run,
         task=files.spec.get("task") or "",
@@ -65,23 +39,6 @@ def render(files: RunFiles) -> str:
         importance=looked_for.importance(files),
         reproducibility=sections.reproducibility(files),
     )
-
-
-@cache
-def _template() -> "tuple[Template, str, str]":
-    """The compiled page, its style and its script."""
-    from jinja2 import Environment, StrictUndefined
-
-    here = package_files("ray_pipeline.report")
-    # `finalize` runs on every value before it is escaped: what cannot be seen is written out, passwords are blotted.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True)
-    page, style, script = ((here / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "sort.js"))
-    return environment.from_string(page), style, script
-
-
-def _digest(text: str) -> str:
-    """What the page's policy knows its own style and script by."""
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _highlights(files: RunFiles, metric: str) -> list[tuple[str, str, str]]:
