@@ -98,7 +98,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
 
         show.stage("register")
         facts = record.manifest(folder, spec, layout, table, profiled, encoders[needs], leaderboard, show.seconds)
-        version = register(registry, spec, folder, model, profiled, encoded, leaderboard, evaluation, verdict, table)
+        version = register(registry, spec, folder, model, profiled, encoded, leaderboard, evaluation, verdict)
         show.done("register")
         release = release_of(folder, spec, leaderboard, evaluation, verdict, version, facts, show.seconds)
         record.finished(folder, release, facts)

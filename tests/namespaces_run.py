@@ -72,6 +72,7 @@ def drive(folder: Path) -> None:
     from ray_pipeline.runtime.session import settle
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
+    from ray_pipeline.stages.apply import apply
 
     settle()
     ray.init(address=f"{SUBNET}.10:6379", log_to_driver=False)
@@ -80,13 +81,14 @@ def drive(folder: Path) -> None:
     nodes = {found["NodeManagerAddress"] for found in ray.nodes()}
     ray.shutdown()
     where = Where(address=f"{SUBNET}.10:6379", data="s3://tables", storage="s3://runs/namespaces", registry="sqlite:////tmp/ray/own/mlflow.db")
-    answer = pipeline.run(Spec.from_file(folder / "loans.yaml"), where).as_json()
+    answer = pipeline.run(Spec.from_file(folder / "loans.yaml", ["register={alias: challenger}"]), where).as_json()
+    scored = apply("loans@challenger", "s3://tables/data/loans", Path("/tmp/ray/own/scores.parquet"), where, None)
     manifest = Path("/tmp/ray/own/manifest.json")
     from ray_pipeline.runtime.object_store import ObjectStore
 
     manifest.write_bytes(ObjectStore("s3://runs/namespaces").read(f"{answer['run']}/manifest.json"))
     again = rerun(str(manifest), Where(data="s3://tables", storage="/tmp/ray/own/alone"), verify=True)
-    print(json.dumps({"nodes": sorted(nodes), "plan": json.loads(manifest.read_text())["plan"], "again": again["status"], "same": again["same"], "exit": answer["exit"]}), flush=True)
+    print(json.dumps({"nodes": sorted(nodes), "plan": json.loads(manifest.read_text())["plan"], "again": again["status"], "same": again["same"], "exit": answer["exit"], "scored": scored["rows"]}), flush=True)
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def test_predict_scores_every_row_in_order_and_as_the_run_did(release, spec, at,
 def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_path):
     told = reevaluate("loans@challenger", str(loans / "data/loans"), at, None)
     assert told["exit"] in (0, 7)
-    assert told["rows"]["scored"] == 6_000 - 62
+    assert told["rows"] == {"scored": 6_000 - 62, "dropped": {"null_label": 62, "where": 0, "range": 0}}
     assert told["metrics"]["auc"]["value"] > 0.7
     assert {row["column"] for row in told["drift"]} >= {"amount", "income", "purpose", "rates.rate"}
     assert told["revoked"] is None

@@ -64,4 +64,4 @@ def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_buc
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["nodes"] == ["10.231.7.10", "10.231.7.11", "10.231.7.12"]
     assert told["plan"]["slots"] > 1
-    assert (told["exit"], told["again"], told["same"]) == (0, "identical", STAGES)
+    assert (told["exit"], told["again"], told["same"], told["scored"]) == (0, "identical", STAGES, 6_000)

@@ -38,6 +38,8 @@ def add(app: typer.Typer) -> None:
         for title in ("metrics", "params", "tags"):
             typer.echo(f"\n{title}")
             _table(("  NAME", "VALUE"), [(f"  {key}", value if isinstance(value, str) else f"{value:.6g}") for key, value in found[title].items()])
+        typer.echo("\nlineage")
+        _table(("  WHAT", "WHICH"), _lineage(found))
         typer.echo("\ngates")
         _table(("  GATE", "PASSED", "VALUE"), [(f"  {gate['gate']}", "yes" if gate["passed"] else "no", _number(gate.get("value"))) for gate in found["gates"]])
         typer.echo("\nchampion")
@@ -107,6 +109,17 @@ def _row(name: str, version: dict[str, Any]) -> tuple[Any, ...]:
         version["run"],
         version["created"],
     )
+
+
+def _lineage(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Where the version came from, in lines: spec, each table, code and libraries, the run that it began from."""
+    data = found["data"] or {}
+    tables = [
+        (f"  data {name}", f"{told['fingerprint'][:12]}: {len(told.get('file_sha256', ()))} files, {len(told.get('column_sha256', ()))} columns")
+        for name, told in data.get("tables", {}).items()
+    ]
+    environment = ", ".join(f"{name} {version}" for name, version in data.get("environment", {}).items())
+    return [("  run", found["run"]), ("  spec", found["tags"].get("fingerprint", "")[:12]), *tables, ("  environment", environment), ("  parent", data.get("parent"))]
 
 
 def _number(value: Any) -> str:

@@ -21,7 +21,7 @@ from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.encode import clusters_of, name_slices
 from ray_pipeline.stages.evaluate import evaluate
 from ray_pipeline.stages.judge import judge
-from ray_pipeline.stages.predict import bundle_on_worker, latency_ms, predict_stream, size_mb
+from ray_pipeline.stages.predict import carry, latency_ms, predict_stream, size_mb
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.rows import KEY, LABEL, WEIGHT
 from ray_pipeline.tracking.registry import Registry
@@ -75,22 +75,24 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
 
 
 def _scored(bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Shape]) -> tuple[Predictions, dict[str, int], dict[str, Any]]:
-    table = read(spec, where, rows=path)
+    """The scored rows, the rows dropped by their reason, and how many were in each bin of each column's training shape."""
+    table, carried = read(spec, where, rows=path), carry(bundle)
     maker, classes = table.maker, pa.array(bundle.schema["classes"], pa.string())
     slices, edges, multiclass = [*spec.evaluate.slices, *spec.bias.groups], bundle.schema["edges"], spec.task == "multiclass"
 
     def score_block(block: pa.Table) -> pa.Table:
-        rows, _ = maker(block)
+        rows, counts = maker(block)
         names = name_slices(slices, rows, edges, table)
         label = pa.compute.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64()) if multiclass else rows[LABEL]
-        score = bundle_on_worker(bundle.folder, bundle.fingerprint).score(rows)
         columns = {f"slice:{name}": pa.array(values, pa.string()) for name, values in names.items()}
-        counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
-        columns["counts"] = pa.array([json.dumps(counts), *[None] * (rows.num_rows - 1)][: rows.num_rows], pa.string())  # one sum a block
-        return pa.table({"key": rows[KEY], "label": label, "weight": rows[WEIGHT], "score": list(score), "cluster": clusters_of(rows, spec, table), **columns})
+        score = list(carried.load().score(rows))
+        scored = pa.table({"key": rows[KEY], "label": label, "weight": rows[WEIGHT], "score": score, "cluster": clusters_of(rows, spec, table), **columns})
+        told = {"scanned": counts.scanned, "where": counts.where, "null_label": counts.null_label, "shapes": {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}}
+        return pa.table({"rows": pa.array([packed(scored)], pa.large_binary()), "told": [json.dumps(told)]})
 
-    blocks = list(arrow_blocks(table.blocks(), score_block))
-    found = pa.concat_tables(blocks) if blocks else None
+    blocks = [entry for block in arrow_blocks(table.blocks(), score_block) for entry in block.to_pylist()]
+    whole = [rows for entry in blocks if (rows := pa.ipc.open_stream(entry["rows"]).read_all()).num_rows]
+    found = pa.concat_tables(whole) if whole else None
     if found is None or not found.num_rows:
         raise DataError(
             Problem(
@@ -123,6 +125,16 @@ def _scored(bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping
         found["cluster"].to_numpy(),
         columns,
     )
-    sums = [json.loads(text) for text in found["counts"].drop_null().to_pylist()]
-    counts = {name: np.sum([block[name] for block in sums], axis=0) for name in shapes}
-    return scored, {"not_scored": table.num_rows - len(scored)}, counts
+    told = [json.loads(entry["told"]) for entry in blocks]
+    sums = {name: sum(block[name] for block in told) for name in ("scanned", "where", "null_label")}
+    by_scan = table.num_rows - table.out_of_range - sums["scanned"]
+    dropped = {"null_label": sums["null_label"], "where": by_scan + sums["where"], "range": table.out_of_range}
+    return scored, dropped, {name: np.sum([block["shapes"][name] for block in told], axis=0) for name in shapes}
+
+
+def packed(table: pa.Table) -> bytes:
+    """The table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())

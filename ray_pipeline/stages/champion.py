@@ -13,7 +13,7 @@ from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages.judge import Champion
-from ray_pipeline.stages.predict import bundle_on_worker, latency_ms, size_mb
+from ray_pipeline.stages.predict import carry, latency_ms, size_mb
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.rows import KEY, PART
 from ray_pipeline.stages.split import split
@@ -53,12 +53,12 @@ def rescore(bundle: Bundle, test: Predictions, where: Where, rows: str) -> Resco
     """The champion's predictions on the challenger's test rows, which lie at the path `rows`, paired by key."""
     own = Spec.from_text(bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]))
     table = split(read(own, where, rows=rows), own)
-    wanted, maker = pa.array(test.key), table.maker
+    wanted, maker, carried = pa.array(test.key), table.maker, carry(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)
         rows = rows.filter(pa.compute.is_in(rows[KEY], wanted.cast(rows[KEY].type)))
-        score = bundle_on_worker(bundle.folder, bundle.fingerprint).score(rows)
+        score = carried.load().score(rows)
         return pa.table({KEY: rows[KEY], PART: rows[PART], "score": list(score)})
 
     scored = pa.concat_tables(arrow_blocks(table.blocks(), score_block))

@@ -1,10 +1,11 @@
 """Scores: of an encoded part in one go, or of any number of new rows as a stream. Both by the one scoring path of the bundle."""
 
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,9 @@ from ray_pipeline.stages.encode import Encoded
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.rows import KEY
 from ray_pipeline.values import Matrix, Part, Predictions
+
+if TYPE_CHECKING:
+    import ray
 
 
 def predict(score: Callable[[Matrix], NDArray[np.floating[Any]]], encoded: Encoded, needs: str, part: Part, spec: Spec, classes: tuple[str, ...]) -> Predictions:
@@ -58,14 +62,15 @@ def predict_stream(bundle: Bundle, table: Table, key: str | None, out: Path) -> 
 
     Out: the key (where there is one), `score` (`score_<class>` for multiclass), `decision`.
     """
-    maker, classes = table.maker, bundle.schema["classes"]
+    maker, classes, carried = table.maker, bundle.schema["classes"], carry(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)
-        score = bundle_on_worker(bundle.folder, bundle.fingerprint).score(rows)
+        own = carried.load()
+        score = own.score(rows)
         scores = {"score": score} if score.ndim == 1 else {f"score_{name}": score[:, i] for i, name in enumerate(classes)}
         keys = {key: rows[KEY]} if key else {}
-        return pa.table({**keys, **scores, "decision": bundle_on_worker(bundle.folder, bundle.fingerprint).decide(score)})
+        return pa.table({**keys, **scores, "decision": own.decide(score)})
 
     temporary, written, writer = out.with_name(f".{out.name}.tmp"), 0, None
     try:
@@ -90,11 +95,30 @@ def predict_stream(bundle: Bundle, table: Table, key: str | None, out: Path) -> 
 _LOADED: dict[str, Bundle] = {}
 
 
-def bundle_on_worker(folder: Path, fingerprint: str) -> Bundle:
-    """The bundle, loaded once in each worker process."""
-    if fingerprint not in _LOADED:
-        _LOADED[fingerprint] = Bundle.load(folder, fingerprint)
-    return _LOADED[fingerprint]
+@dataclass(frozen=True)
+class Carried:
+    """A bundle on its way to workers, which need not see the folder that it lies in."""
+
+    fingerprint: str
+    files: "ray.ObjectRef[dict[str, bytes]]"
+
+    def load(self) -> Bundle:
+        """The bundle, checked and loaded once in each worker process."""
+        import ray
+
+        if self.fingerprint not in _LOADED:
+            with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
+                for name, content in ray.get(self.files).items():
+                    Path(folder, name).write_bytes(content)
+                _LOADED[self.fingerprint] = Bundle.load(Path(folder), self.fingerprint)
+        return _LOADED[self.fingerprint]
+
+
+def carry(bundle: Bundle) -> Carried:
+    """The bundle's files, in the object store."""
+    import ray
+
+    return Carried(bundle.fingerprint, ray.put({file.name: file.read_bytes() for file in bundle.folder.iterdir()}))
 
 
 def latency_ms(bundle: Bundle) -> float:

@@ -11,11 +11,12 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.runtime.run_folder import RunFolder, plain
 from ray_pipeline.spec import Spec
+from ray_pipeline.stages.digests import of_json
 from ray_pipeline.stages.encode import Encoded
 from ray_pipeline.stages.evaluate import Evaluation
 from ray_pipeline.stages.judge import Verdict
 from ray_pipeline.stages.profile import Profile
-from ray_pipeline.stages.read import Table
+from ray_pipeline.stages.repeat import versions
 from ray_pipeline.stages.rows import KEY
 from ray_pipeline.stages.search import Leaderboard
 from ray_pipeline.tracking.registry import Registry
@@ -52,18 +53,18 @@ def register(
     leaderboard: Leaderboard,
     evaluation: Evaluation,
     verdict: Verdict,
-    table: Table,
 ) -> int | None:
     """The version's number; None where the spec or the verdict keeps the model out of the registry."""
     if not spec.registration or not (verdict.passed or spec.registration.when == "always"):
         return None
-    data = {name: footer.fingerprint for name, footer in table.footers.items()}
+    tables = folder.recorded("data") or {}
+    lineage = {"fingerprint": of_json(tables), "tables": tables, "environment": dict(versions()), "parent": folder.recorded("warm_start")}
     sample, scores = proved_rows(bundle, profile, encoded, leaderboard.family.needs)
     overall = {row.metric: row.value for row in evaluation.measured if not row.slice}
     return registry.register(
         spec.name, bundle.folder, run=folder.run, alias=spec.registration.alias, scorecard=verdict.as_json(), sample=sample, scores=scores, spec_text=spec.render(),
         tags={"fingerprint": spec.fingerprint, "family": leaderboard.best.family},
-        metrics=overall, params=leaderboard.best.params, data={"fingerprint": data["labels"], **data}, report=folder.path / "report.html",
+        metrics=overall, params=leaderboard.best.params, data=lineage, report=folder.path / "report.html",
         files=[folder.path / name for name in PLAIN_FILES],
     )  # fmt: skip
 
