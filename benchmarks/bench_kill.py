@@ -74,7 +74,7 @@ def below(pid: int) -> dict[int, str]:
     for child in found - {pid}:
         with suppress(OSError):
             lines[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-    return {child: line for child, line in lines.items() if line.startswith("ray::")}
+    return {child: line for child, line in lines.items() if line.startswith("ray::") and "Agent" not in line}  # an agent's end is its node's end
 
 
 def until(step: str, folder: Path, process: subprocess.Popen[str]) -> bool:
