@@ -11,7 +11,7 @@ import pytest
 from tables import write_spec
 
 from ray_pipeline import pipeline
-from ray_pipeline.errors import Interrupted, RegistryError
+from ray_pipeline.errors import DataError, Interrupted, RegistryError
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
@@ -154,6 +154,17 @@ def test_predict_scores_every_row_in_order_and_as_the_run_did(release, spec, at,
     test = pq.read_table(folder_of(release) / "predictions/test.parquet")
     by_key = dict(zip(scored["loan_id"].to_pylist(), scored["score"].to_pylist(), strict=True))
     assert [by_key[key] for key in test["key"].to_pylist()] == test["score"].to_pylist()
+
+
+def test_rows_that_lack_a_column_are_refused_by_its_name_and_nothing_is_written(release, at, loans, tmp_path):
+    rows = pq.read_table(loans / "data/loans/part-0.parquet")
+    pq.write_table(rows.drop_columns(["amount", "sex"]), tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="amount") as told:
+        apply("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)
+    assert (told.value.exit_code, told.value.problems[0].column) == (3, "amount")
+    assert not list(tmp_path.glob("*scores*"))
+    pq.write_table(rows.drop_columns(["loss", "sex"]), tmp_path / "rows.parquet")  # neither the label nor what was only sliced is needed
+    assert apply("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)["rows"] == 2_000
 
 
 def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_path):
