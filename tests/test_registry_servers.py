@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,17 @@ from ray_pipeline.tracking import Registry, package
 
 pytestmark = pytest.mark.long
 POSTGRES = Path("/usr/lib/postgresql")
+WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+"""Before a server's command: it ends when this process does, however that is."""
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """Ends a server and all that it started."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, sent)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(15)
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +59,24 @@ def postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="rppg"))  # not tmp_path: that may not be entered by another user
     if as_user:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    server = None
     try:
         subprocess.run([programs_folder / "initdb", "-D", folder / "data", "-U", "tracker", "--auth=trust", "--no-sync"], check=True, capture_output=True, **as_user)
-        command = [programs_folder / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user)
+        command = [*WITH_US, programs_folder / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **as_user)
         wait_until(lambda: subprocess.run([programs_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True).returncode == 0, 60)
         subprocess.run([programs_folder / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "tracker", "mlflow"], check=True, capture_output=True)
         yield f"postgresql+psycopg2://tracker@127.0.0.1:{port}/mlflow"
-        server.terminate()
-        server.wait(20)
     finally:
+        if server:
+            end(server)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def mlflow_server(folder: Path, store: str) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
+    command = [*WITH_US, sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}, start_new_session=True)
 
@@ -79,9 +92,7 @@ def mlflow_server(folder: Path, store: str) -> Iterator[str]:
         wait_until(up, 120, folder / "log")
         yield f"http://127.0.0.1:{port}"
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, 15)
-        child.wait(20)
+        end(child)
 
 
 def live_through(registry: Registry, trained: Trained) -> None:
@@ -150,7 +161,7 @@ def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> 
     registry = Registry(uri)
     add(registry, trained, "run-1", alias="champion")
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    command = [*WITH_US, sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with (tmp_path / "log").open("w") as log:
         child = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=environment, start_new_session=True)
@@ -167,9 +178,7 @@ def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> 
         status, told = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
         assert status == 400 and "1 of 6 columns are missing: carrier" in told["message"], told
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, 15)
-        child.wait(20)
+        end(child)
 
 
 def _answered(port: int, path: str, content: str | None) -> tuple[int, dict]:
