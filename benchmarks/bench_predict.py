@@ -31,7 +31,7 @@ features: {{labels: {{path: train.parquet, label: late, key: id}}}}
 split: {{by: random}}
 model: {{xgboost: {{num_boost_round: {rounds}, early_stopping_rounds: {rounds}, max_depth: {depth}, learning_rate: 0.05}}}}
 search: {{trials: 1, metric: auc}}
-evaluate: {{metrics: [auc], draws: 50}}
+evaluate: {{metrics: [auc], draws: 100}}
 register: {{alias: champion}}
 """
 
