@@ -81,10 +81,11 @@ class Names:
     def check(self) -> None:
         """Raises every absent or unfit column at once."""
         spec, labels = self.spec, self.spec.features.labels
-        roles = [("labels.key", labels.key), ("labels.time", labels.time), *(("labels.slice_only", name) for name in labels.slice_only)]
+        roles = [("labels.key", labels.key), ("labels.time", labels.time)]
         if self.labelled:
             roles += [
                 ("labels.weight", labels.weight),
+                *(("labels.slice_only", name) for name in labels.slice_only),
                 *(("labels.label", name) for name in spec.label_expression.columns),
                 *(("split", name) for name in spec.split.columns()),
             ]
