@@ -125,6 +125,8 @@ def test_a_fingerprint_says_what_changed_and_is_of_the_named_columns_alone(loans
     assert set(before) == {"amount", "purpose"}
     pq.write_table(whole.set_column(whole.column_names.index("sex"), "sex", whole["purpose"]), file)
     assert hash_columns(str(file), str(file), ("amount", "purpose", "hive")) == before
+    (tmp_path / "loans.csv").write_text("amount\n1\n")
+    assert set(hash_columns(str(tmp_path / "loans.csv"), str(tmp_path / "loans.csv"), ("amount",))) == {"*"}
     old = Fingerprint({"a": "1", "b": "2"}, {"x": "1"}).as_json()
     assert changes(old, Fingerprint({"a": "1", "c": "2"}, {"x": "1"}).as_json()) == "1 of 2 files added (c), 1 of 2 files removed (b)"
     assert changes(old, old) == ""

@@ -12,6 +12,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.stages.read import Table
 
 TASK_BYTES = 256 << 20
+MAGIC = b"PAR1"
 Chunks = dict[str, str]
 
 
@@ -87,12 +88,17 @@ def _hash_files(files: Sequence[tuple[str, str, Sequence[str]]]) -> list[Chunks]
 
 
 def hash_columns(path: str, file: str, columns: Sequence[str]) -> Chunks:
-    """SHA-256 of each column's chunks in one Parquet file, as they stand there, encoded and compressed. A partition's column is in no file."""
+    """SHA-256 of each column's chunks in one Parquet file, as they stand there, encoded and compressed; a partition's column is in no file.
+
+    Another kind of file (CSV) is hashed whole, as the column `*`.
+    """
     import pyarrow.fs as pafs
     import pyarrow.parquet as pq
 
     system = pafs.FileSystem.from_uri(path)[0] if "://" in path else pafs.LocalFileSystem()
     with system.open_input_file(file) as opened:
+        if opened.read_at(len(MAGIC), 0) != MAGIC:
+            return {"*": hashlib.sha256(opened.read_at(opened.size(), 0)).hexdigest()}
         metadata = pq.read_metadata(opened)
         digests = {name: hashlib.sha256() for name in columns}
         for group in range(metadata.num_row_groups):
