@@ -41,14 +41,20 @@ def settle(debug: bool = False) -> None:
 
 
 @contextmanager
-def session(where: Where, debug: bool = False) -> Iterator[None]:
+def session(where: Where, debug: bool = False, store_bytes: int | None = None) -> Iterator[None]:
     """A connection to Ray for the length of the block: a fresh local cluster, or the one at `where.address`.
+
+    Args:
+        where: which.
+        debug: lets Ray chatter.
+        store_bytes: of a fresh cluster's object store; Ray's own choice (a third of the memory) unless given. It fills up before it reuses a
+            page, so that a stream through it takes as much memory as it is given.
 
     Raises:
         ResourceError: no cluster answers at the address.
     """
     settle(debug)
-    started = _start(where, debug)
+    started = _start(where, debug, store_bytes)
     told, threading.excepthook = threading.excepthook, threading.excepthook if debug else _own_threads
     try:
         yield
@@ -73,7 +79,7 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
         yield pool.submit(work).result
 
 
-def _start(where: Where, debug: bool) -> bool:
+def _start(where: Where, debug: bool, store_bytes: int | None) -> bool:
     """Connects to Ray unless this process already is; whether it did."""
     import ray
 
@@ -87,7 +93,7 @@ def _start(where: Where, debug: bool) -> bool:
     hidden = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {name: os.environ.pop(name) for name in ("RAY_ADDRESS",) if name in os.environ}
     try:
         if where.address == "local":
-            ray.init(address="local", num_cpus=available_cpus(), include_dashboard=False, log_to_driver=debug, logging_level=level, configure_logging=debug)
+            ray.init(address="local", num_cpus=available_cpus(), object_store_memory=store_bytes, include_dashboard=False, log_to_driver=debug, logging_level=level, configure_logging=debug)
         else:
             ray.init(address=where.address, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except SystemExit:  # what Ray makes of a SIGTERM

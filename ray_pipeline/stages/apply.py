@@ -27,6 +27,8 @@ from ray_pipeline.stages.rows import KEY, LABEL, WEIGHT
 from ray_pipeline.tracking.registry import Registry
 from ray_pipeline.values import Predictions
 
+STREAM_BYTES = 1 << 30
+
 
 def apply(model: str, rows: str, out: Path, where: Where, registry: str | None, *, debug: bool = False) -> dict[str, Any]:
     """Scores every row at a path into one Parquet file; how many, by which model."""
@@ -70,7 +72,7 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
     known = Registry(registry or where.registry_uri(Path.cwd()), debug=debug)
     bundle = Bundle.load(known.fetch(model))
     spec = Spec.from_text(bundle.schema["spec"], file=model, folder=Path(bundle.schema["base"]))
-    with session(where, debug):
+    with session(where, debug, STREAM_BYTES):
         yield known, bundle, spec
 
 
