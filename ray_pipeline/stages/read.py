@@ -47,6 +47,8 @@ class Table:
     """Of each feature table: rows, and rows that can never match or lost a tie."""
     plans: Mapping[str, JoinPlan]
     """How each feature table is joined, and why."""
+    bytes_read: Mapping[str, int]
+    """Of each table: bytes on disk of the columns that are read, before whole row groups are skipped by their statistics."""
 
     def blocks(self) -> "ray.data.Dataset":
         """The scan: blocks of the label table in file order, projected and filtered."""
@@ -91,7 +93,8 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     if labelled:
         _no_nulls(source, names, [(column, role) for column, role in ((labels.key, "key"), (labels.time, "time")) if column])
     out_of_range = num_rows - source.count(between.to_arrow(schema, names.resolve)) if labelled and (between := _range(spec)) else 0
-    plans = {name: _plan(spec, name, footers, names) for name in spec.features.tables}
+    brought = {"labels": list(names.scanned(spec, labelled)), **{name: _read(spec, name, names) for name in spec.features.tables}}
+    plans = {name: JoinPlan.of(footers[name].bytes_of(brought[name])[1]) for name in spec.features.tables}
     tables = _every(plans, lambda name: _feature_table(spec, name, sources[name], plans[name], footers, names))
     maker = RowMaker(
         task=spec.task,
@@ -119,6 +122,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         {name: table.grain for name, table in tables.items() if table.grain},
         lookups,
         plans,
+        {name: footers[name].bytes_of(columns)[0] for name, columns in brought.items()},
     )
 
 
@@ -178,8 +182,7 @@ def _no_nulls(source: Source, names: Names, roles: Iterable[tuple[str, str]]) ->
 
 
 def _feature_table(spec: Spec, name: str, source: Source, plan: JoinPlan, footers: Mapping[str, Footers], names: Names) -> FeatureTable | PartedTable:
-    table, columns = spec.features.tables[name], names.columns_of(name)
-    read = list(dict.fromkeys([*table.on, *(c for c in (table.time, table.known_at) if c), *columns]))
+    table, columns, read = spec.features.tables[name], names.columns_of(name), _read(spec, name, names)
     make: Callable[[pa.Table], FeatureTable]
     if table.time is None:
         make = partial(lookup_table, name, on=table.on, columns=columns)
@@ -191,10 +194,10 @@ def _feature_table(spec: Spec, name: str, source: Source, plan: JoinPlan, footer
     return make(source.table(read)) if plan.how == "broadcast" else partition(source.pieces(read), table.on, plan.parts, make)
 
 
-def _plan(spec: Spec, name: str, footers: Mapping[str, Footers], names: Names) -> JoinPlan:
+def _read(spec: Spec, name: str, names: Names) -> list[str]:
+    """The columns of a feature table that are read."""
     table = spec.features.tables[name]
-    read = dict.fromkeys([*table.on, *(c for c in (table.time, table.known_at) if c), *names.columns_of(name)])
-    return JoinPlan.of(footers[name].bytes_of(list(read))[1])
+    return list(dict.fromkeys([*table.on, *(column for column in (table.time, table.known_at) if column), *names.columns_of(name)]))
 
 
 def _put(table: FeatureTable | PartedTable) -> Any:
