@@ -61,6 +61,10 @@ class Source(Protocol):
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
         ...
 
+    def unreadable(self, columns: Sequence[str]) -> Problem | None:
+        """Looked at after a scan failed: what in these columns cannot be read, if anything."""
+        ...
+
     def pieces(self, columns: Sequence[str]) -> "Sequence[Callable[[], pa.Table]]":
         """The rows in pieces of bounded size, in file order, each read by a call on whatever worker."""
         ...

@@ -86,6 +86,10 @@ class CSV(Choice):
         """Rows for which `keep` is true."""
         return int(pads.dataset(self._read[0]).count_rows(filter=keep))
 
+    def unreadable(self, columns: Sequence[str]) -> Problem | None:
+        """Nothing: what was read whole can be read."""
+        return None
+
     def pieces(self, columns: Sequence[str]) -> list[Callable[[], pa.Table]]:
         """All rows in one piece: there are never many."""
         return [partial(_itself, self.table(columns))]

@@ -79,6 +79,20 @@ class Parquet(Choice):
         fs, files = self._files()
         return self._dataset(fs, files).to_table(columns=list(columns))
 
+    def unreadable(self, columns: Sequence[str]) -> Problem | None:
+        """What a scan stumbled over: the first file that is gone, or whose pages of a column cannot be decoded; None where all of it can be read."""
+        fs, files = self._files()
+        for info in files:
+            with fs.open_input_file(info.path) as opened:
+                file = pq.ParquetFile(opened)
+                for group, name in ((group, name) for group in range(file.num_row_groups) for name in columns if name in file.schema_arrow.names):
+                    try:
+                        file.read_row_group(group, columns=[name]).validate(full=True)
+                    except (pa.ArrowException, OSError) as error:
+                        found = f"{self.name}: row group {group} of column {name!r} cannot be read: {str(error).splitlines()[0][:200]}"
+                        return Problem(stage="read", file=info.path, column=name, rows=file.metadata.row_group(group).num_rows, found=found, fix="write the file again")
+        return None
+
     def count(self, keep: pads.Expression) -> int:
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
         return self._dataset(*self._files()).count_rows(filter=keep)  # type: ignore[no-any-return]
@@ -112,6 +126,8 @@ class Parquet(Choice):
         try:
             with fs.open_input_file(info.path) as file:
                 head = file.read(min(info.size, 12))
+                if head.startswith(b"PARE"):
+                    raise problem("the file is encrypted", "write it without encryption; keys are not read")
                 if not head.startswith(MAGIC):
                     raise problem(f"not Parquet: it starts with {head!r}", "convert it, or name its kind")
                 file.seek(max(0, info.size - 4))
@@ -173,4 +189,4 @@ def _column_bytes(metadata: Sequence[pq.FileMetaData]) -> dict[str, tuple[int, i
 def _statistics(metadata: pq.FileMetaData) -> list[Any]:
     groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
     columns = (group.column(j) for group in groups for j in range(group.num_columns))
-    return [[c.path_in_schema, c.total_compressed_size, *([s.min, s.max, s.null_count] if (s := c.statistics) and s.has_min_max else [])] for c in columns]
+    return [[c.path_in_schema, c.total_compressed_size, *([s.min_raw, s.max_raw, s.null_count] if (s := c.statistics) and s.has_min_max else [])] for c in columns]

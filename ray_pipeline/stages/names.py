@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from unicodedata import normalize
 
 import pyarrow as pa
 
@@ -94,6 +95,7 @@ class Names:
             if name and name not in self.resolve:
                 self._absent(key if key.startswith("s") else f"features.{key}", "labels", name)
         self._encodings()
+        self._twins()
         for name, table in spec.features.tables.items():
             for role, column in [*(("on", column) for column in table.on), ("time", table.time), ("known_at", table.known_at)]:
                 if column and column not in self.schemas[name].names:
@@ -106,6 +108,15 @@ class Names:
             self._same_zone(name, table.time, table.known_at)
         if self.problems:
             raise DataError(self.problems)
+
+    def _twins(self) -> None:
+        """Features whose names differ by case or Unicode form alone: nobody can tell them apart."""
+        alike: dict[str, list[str]] = {}
+        for name in self.features:
+            alike.setdefault(normalize("NFKC", name).casefold(), []).append(name)
+        for names in alike.values():
+            if len(names) > 1:
+                self.missing("features", names[1], f"{' and '.join(map(repr, names))} differ by case or Unicode form alone", "rename one of them, or leave it out of `columns`")
 
     def _encodings(self) -> None:
         """Options of columns that are no feature, or of another kind than the options are for."""

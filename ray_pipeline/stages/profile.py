@@ -85,8 +85,8 @@ def profile(table: Table, spec: Spec) -> Profile:
     state = Summary()
     keys: list[NDArray[np.uint64]] = []
     prints: list[Prints] = []
-    for block in arrow_blocks(table.blocks(), summarized):
-        for row in block.to_pylist():
+    with table.scanning():
+        for row in (row for block in arrow_blocks(table.blocks(), summarized) for row in block.to_pylist()):
             found, hashes, printed = read_summary(row)
             state = state + found
             keys.append(hashes)

@@ -1,6 +1,7 @@
 """Step 1: features, labels and the range of data, as a lazy table; joined as of the label's time, nothing read yet but footers and small tables."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.choice import find
-from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.errors import DataError, PipelineError, Problem
 from ray_pipeline.expression import Expression
 from ray_pipeline.sources._base import Footers, Source, kind_at
 from ray_pipeline.spec import Spec
@@ -54,6 +55,22 @@ class Table:
         """The scan: blocks of the label table in file order, projected and filtered."""
         schema = self.footers["labels"].schema
         return self.source.rows(self.scanned, self.keep.to_ray(schema, self.maker.resolve) if self.keep else None)
+
+    @contextmanager
+    def scanning(self) -> Iterator[None]:
+        """Tells what of a file could not be read, with file, column and row group, where a scan of the rows fails.
+
+        Raises:
+            DataError: a file is gone, damaged, or no longer what its footer said.
+        """
+        try:
+            yield
+        except PipelineError:
+            raise
+        except Exception:
+            if problem := self.source.unreadable(self.scanned):
+                raise DataError(problem) from None
+            raise
 
     def with_splitter(self, splitter: Splitter) -> "Table":
         """The same table whose rows know their part."""

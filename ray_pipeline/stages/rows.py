@@ -86,7 +86,7 @@ class RowMaker:
         """Rows with the role columns `__key`, `__label`, … and all feature and slice columns, in the block's order; and the counts."""
         kept, counts = self.prepare(block)
         rows = kept.select([KEY, *([LABEL] if self.label else []), *self.columns])
-        rows = rows.append_column(WEIGHT, kept[self.weight].cast(pa.float64()) if self.weight else pa.array(np.ones(len(rows))))
+        rows = rows.append_column(WEIGHT, self._weight(kept[self.weight]) if self.weight else pa.array(np.ones(len(rows))))
         for name in self.made_of:
             rows = rows.append_column(MADE_OF + name, kept[name])
         if self.time:
@@ -127,6 +127,15 @@ class RowMaker:
             for name in columns.column_names:
                 block = block.append_column(name, columns[name])
         return block, counts
+
+    def _weight(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        weight = values.cast(pa.float64(), safe=False)
+        wrong = pc.invert(pc.fill_null(pc.and_(pc.is_finite(weight), pc.greater_equal(weight, 0)), False))
+        if rows := pc.sum(wrong).as_py():
+            shown = listed(pc.unique(values.filter(wrong)).to_pylist())
+            found = f"{self.weight} is {shown} in {rows:,} rows of one block; a weight is a number of at least 0"
+            raise DataError(Problem(stage="read", key="features.labels.weight", column=self.weight, rows=rows, found=found, fix="mend the weights, or leave the rows out with `select.where`"))
+        return weight
 
     def _label(self, block: pa.Table) -> pa.ChunkedArray | None:
         if self.label is None:

@@ -17,4 +17,6 @@ def split(table: Table, spec: Spec) -> Table:
     def look(block: pa.Table) -> pa.Table:
         return maker.split_input(maker.prepare(block)[0], splitter).select(list(looked))
 
-    return table.with_splitter(splitter.look(pa.concat_tables(arrow_blocks(table.blocks(), look))))
+    with table.scanning():
+        seen = pa.concat_tables(arrow_blocks(table.blocks(), look))
+    return table.with_splitter(splitter.look(seen))
