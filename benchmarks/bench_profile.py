@@ -1,0 +1,99 @@
+"""Profile, fit and encode (two passes over the source) beside the fit and transform of Ray's own `Chain` (impute, ordinal, impute, scale), on the flights rows times ten.
+
+usage: bench_profile.py [FLIGHTS_DIR] [--copies 10] [--growth]   -> one JSON line; the ratio is the result
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from peak import Peak
+
+HERE = Path(__file__).parent
+SPEC = """\
+name: profile
+task: binary
+features: {labels: {path: PATH, label: late, key: flight_id}}
+split: {by: random}
+model: xgboost
+"""
+
+
+def ours(path: Path) -> dict:
+    from ray_pipeline.spec import Spec
+    from ray_pipeline.spec.where import Where
+    from ray_pipeline.stages.check import check
+    from ray_pipeline.stages.encode import encode, fit_encoders
+    from ray_pipeline.stages.profile import profile
+    from ray_pipeline.stages.read import read
+    from ray_pipeline.stages.split import split
+
+    with Peak() as peak:
+        begun = time.time()
+        spec = Spec.from_text(SPEC.replace("PATH", path.name), folder=path.parent)
+        table = split(read(spec, Where()), spec)
+        profiled = profile(table, spec)
+        seen = time.time()
+        findings = check(profiled, spec)
+        encoders = fit_encoders(profiled, ["trees"])
+        fitted = time.time()
+        encoded = encode(table, encoders, profiled, spec)
+        done = time.time()
+    assert sum(encoded.rows.values()) == table.num_rows
+    seconds = {"read_and_profile": seen - begun, "check_and_fit": fitted - seen, "encode": done - fitted}
+    return {"seconds": round(done - begun, 1), "stages": {name: round(spent, 1) for name, spent in seconds.items()}, "findings": len(findings), "peak_gib": peak.gib}
+
+
+def chain(path: Path) -> dict:
+    import ray.data
+    from ray.data.preprocessors import Chain, OrdinalEncoder, SimpleImputer, StandardScaler
+
+    schema = pq.read_schema(path)
+    features = [one.name for one in schema if one.name not in ("late", "flight_id") and not one.name.startswith("__")]
+    texts = [name for name in features if "string" in str(schema.field(name).type)]
+    numbers = [name for name in features if name not in texts]
+    with Peak() as peak:
+        begun = time.time()
+        dataset = ray.data.read_parquet(str(path)).select_columns([*features, "late"])
+        steps = Chain(SimpleImputer(texts, strategy="most_frequent"), OrdinalEncoder(texts), SimpleImputer(numbers, strategy="mean"), StandardScaler(numbers))
+        steps.fit(dataset)
+        fitted = time.time()
+        steps.transform(dataset).materialize()
+        done = time.time()
+    return {"seconds": round(done - begun, 1), "stages": {"fit": round(fitted - begun, 1), "transform": round(done - fitted, 1)}, "peak_gib": peak.gib}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data")
+    parser.add_argument("--copies", type=int, default=10)
+    parser.add_argument("--growth", action="store_true", help="ours alone at 1, 2, 4 and 8 copies instead")
+    asked = parser.parse_args()
+    from ray_pipeline.runtime.session import session, settle
+    from ray_pipeline.spec.where import Where
+
+    settle()
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    with tempfile.TemporaryDirectory() as made, session(Where()):
+        sizes = [1, 2, 4, 8] if asked.growth else [asked.copies]
+        paths = {copies: Path(made) / f"joined{copies}.parquet" for copies in sizes}
+        for copies, path in paths.items():
+            subprocess.run([sys.executable, str(HERE / "peers" / "flights_joined.py"), str(asked.flights), str(path), str(copies)], check=True)
+        ours(paths[sizes[0]]) if asked.growth else None  # the workers' imports are not growth
+        measured = {copies: ours(path) for copies, path in paths.items()}
+        rows = pq.read_metadata(paths[sizes[-1]]).num_rows
+        if asked.growth:
+            print(json.dumps({"bench": "profile_growth", "rows": rows, "runs": measured}))
+            return
+        peer, mine = chain(paths[asked.copies]), measured[asked.copies]
+        print(json.dumps({"bench": "profile", "rows": rows, "ours": mine, "chain": peer, "times_as_fast": round(peer["seconds"] / mine["seconds"], 2)}))
+
+
+if __name__ == "__main__":
+    main()
