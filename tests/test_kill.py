@@ -11,8 +11,9 @@ SCRIPT = Path(__file__).parent.parent / "benchmarks" / "bench_kill.py"
 
 
 @pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [20])
 def test_every_killed_run_ends_with_the_model_of_a_run_that_nobody_killed_and_with_one_version(kills: int) -> None:
     command = [sys.executable, str(SCRIPT), "--kills", str(kills), "--seed", str(kills), "--rows", "1500", "--trials", "5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=2300)
