@@ -31,13 +31,16 @@ BETTER_OFF = 0.5
 
 
 def part(rng: np.random.Generator, n: int, clustered: bool) -> Predictions:
-    """Log odds of N(0, 1), SHIFT higher for positives; with clusters half of the variance is the cluster's."""
-    label = (rng.random(n) < RATE).astype(float)
+    """Log odds of N(0, 1), SHIFT higher for positives; with clusters half of the variance, of odds and of what makes a label, is the cluster's, and so is the group."""
     cluster = np.arange(n) // (IN_CLUSTER if clustered else 1)
-    effect = rng.normal(size=cluster[-1] + 1)[cluster]
-    odds = (math.sqrt(0.5) * (effect + rng.normal(size=n)) if clustered else effect) + SHIFT * label
-    score = 1 / (1 + np.exp(-(SHIFT * odds - SHIFT**2 / 2 + math.log(RATE / (1 - RATE)))))
-    group = np.where(rng.random(n) < 0.5, "a", "b").astype(object)
+
+    def normal() -> np.ndarray:
+        effect = rng.normal(size=cluster[-1] + 1)[cluster]
+        return math.sqrt(0.5) * (effect + rng.normal(size=n)) if clustered else effect
+
+    label = (normal() < PHI.inv_cdf(RATE)).astype(float)
+    score = 1 / (1 + np.exp(-(SHIFT * (normal() + SHIFT * label) - SHIFT**2 / 2 + math.log(RATE / (1 - RATE)))))
+    group = np.where(rng.random(cluster[-1] + 1)[cluster] < 0.5, "a", "b").astype(object)
     return Predictions("binary", ("0", "1"), np.arange(n), label, score, np.ones(n), cluster.astype(np.uint64), {"group": group})
 
 

@@ -50,9 +50,9 @@ class WeakSlices:
 
 def search_weak_slices(metric: Metric, rows: Predictions, threshold: float | None, *, min_rows: int, confidence: float) -> WeakSlices:
     """Every slice of at least `min_rows` rows over one and two of the rows' columns, tested."""
-    columns = tuple(rows.columns)[:MOST_COLUMNS]
     if len(rows) > MOST_ROWS:
         rows = take(rows, np.arange(0, len(rows), -(-len(rows) // MOST_ROWS)))
+    columns = tuple(column for column in rows.columns if (groups_of(rows, [column]).sizes >= min_rows).any())[:MOST_COLUMNS]
     tested: list[WeakSlice] = []
     if columns and metric.objective and len(rows) > min_rows:
         whole = _Whole.of(metric, rows, threshold)

@@ -103,3 +103,14 @@ def test_groups_are_every_combination_that_occurs() -> None:
     groups = groups_of(test, ("a", "b"))
     assert groups.names == ({"a": "x", "b": "1"}, {"a": "x", "b": "2"}, {"a": "y", "b": "1"})
     assert (groups.of.tolist(), groups.sizes.tolist()) == ([0, 2, 1, 2, 0], [2, 1, 2])
+
+
+def test_a_slice_of_forty_thousand_values_is_cut_to_the_largest_and_said() -> None:
+    n = 50_000
+    store = np.array([f"store {i}" for i in range(40_000)], object)
+    rows = binary(n=n, columns={"store": np.concatenate([store, np.repeat(store[:10], 1_000)])})
+    found = evaluate(rows, 0.5, spec_of(evaluate={"metrics": ["accuracy"], "slices": ["store"], "draws": 100}))
+    sliced = [m for m in found.measured if m.slice]
+    assert len(sliced) == 1000 and sorted(m.rows for m in sliced)[-10:] == [1001] * 10
+    assert "store has 40,000 values; the largest 1,000 are measured" in found.notes
+    assert found.weak.columns == ("store",) and found.weak.searched == 10

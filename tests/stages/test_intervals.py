@@ -50,6 +50,44 @@ def test_95_percent_intervals_cover_about_95_percent(word: str, truth: float, ki
     assert 0.91 <= covered / SIMULATIONS <= 0.985  # within 2.6 standard errors of 95 %
 
 
+def test_rows_of_clusters_need_intervals_of_clusters() -> None:
+    """60 clusters of 50 rows, half of a residual's variance its cluster's (benchmarks/simulate_verdict.py does more, more often)."""
+    metric, held = find("metrics", "rmse")(), {"cluster": 0, "row": 0}
+    for seed in range(SIMULATIONS):
+        rng, cluster = np.random.default_rng(seed), np.arange(3000) // 50
+        residual = 2 * math.sqrt(0.5) * (rng.normal(size=60)[cluster] + rng.normal(size=3000))
+        for kind, ids in (("cluster", cluster), ("row", np.arange(3000))):
+            rows = Predictions("regression", (), np.arange(3000), residual, np.zeros(3000), np.ones(3000), ids.astype(np.uint64), {})
+            found = linearised(metric, rows, None, 0.95)
+            held[kind] += found.low <= 2 <= found.high
+    assert 0.89 <= held["cluster"] / SIMULATIONS <= 0.985
+    assert held["row"] / SIMULATIONS < 0.7
+
+
+def test_a_gate_against_the_champion_errs_seldom() -> None:
+    """A margin of four standard errors: equals are not refused, those worse by the margin do not pass (binomial bounds for 2 % and 4 % at 1 in 1,000)."""
+    metric, refused, passed, rows, simulations = find("metrics", "auc")(), 0, 0, 600, 120
+
+    def drawn(seed: int, worse: float) -> tuple[float, np.ndarray]:
+        truth, rng = binary(seed, rows), np.random.default_rng([seed, 1])
+        odds, both = np.log(truth.score / (1 - truth.score)), []
+        for more in (math.hypot(0.3, worse), 0.3):
+            score = 1 / (1 + np.exp(-(odds + more * rng.normal(size=rows))))
+            scored = Predictions(truth.task, truth.classes, truth.key, truth.label, score, truth.weight, truth.cluster, {})
+            both.append((metric(scored.label, score, scored.weight), replicate([metric], scored, None, draws=200, seed=seed)["auc"]))
+        return both[0][0] - both[1][0], both[0][1] - both[1][1]
+
+    margin = 4 * float(np.std([drawn(1000 + seed, 0.0)[0] for seed in range(120)]))
+    noise = np.linspace(0, 3, 3001)
+    lost = NormalDist().cdf(1 / math.sqrt(2 * 1.09)) - np.array([NormalDist().cdf(1 / math.sqrt(2 * (1.09 + more**2))) for more in noise])
+    for seed in range(simulations):
+        value, draws = drawn(seed, 0.0)
+        refused += percentile(value, draws, rows, 0.95).low < -margin
+        value, draws = drawn(seed, float(noise[lost.searchsorted(margin)]))
+        passed += percentile(value, draws, rows, 0.95).low >= -margin
+    assert refused <= 9 and passed <= 13
+
+
 @pytest.mark.parametrize("word", ["auc", "average_precision", "log_loss", "brier", "recall", "f1", "mcc", "balanced_accuracy", "lift_at_10", "f2", "negative_predictive_value"])
 def test_the_linearised_interval_is_the_bootstraps(word: str) -> None:
     rows, metric = binary(3, 4000, clusters=900), find("metrics", word)()
