@@ -81,6 +81,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         leaderboard.check_reproduced(raw, spec)
         calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=rates_agree(*profiled.label_rates("train"), *profiled.label_rates("validation")))
         threshold = choose_threshold(rescaled(raw, calibrator), spec.evaluate.threshold)
+        record.calibrated(folder, calibrator, raw, rescaled(raw, calibrator))
 
         show.stage("fit")
         with meanwhile(registry.prepare if spec.needs_registry else warm_up) as registry_is_ready:

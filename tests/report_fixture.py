@@ -86,6 +86,8 @@ def build_run(folder: Path, task: str = "binary", *, rows: int = 20_000, passed:
     weak = {"metric": metrics[0], "slice": {"carrier": "UA", "origin": "LGA"}, "value": 0.61, "low": 0.57, "high": 0.65, "rows": 812, "difference": -0.08, "p": 2e-7}
     _json(folder / "weak_slices.json", {"searched": 132, "columns": ["carrier", "origin"], "rows": rows, "false_discoveries": 0.05, "found": [weak]})
     _json(folder / "explain.json", {"method": "Mean absolute contribution to the log odds", "rows": 1000, "importance": [{"column": name, "value": 0.4 / n} for n, name in enumerate(("hour", "weather.precip", "carrier", "dest"), 1)]})
+    change = {name: {"before": before, "after": after} for name, before, after in (("ece", 0.031, 0.011), ("log_loss", 0.503, 0.496), ("brier", 0.164, 0.162))}
+    _json(folder / "calibration.json", {"kind": "sigmoid", "rows": 54603, **change})
     _json(folder / "bias.json", _bias(task, origin, label, decision))
     _json(folder / "scorecard.json", {"passed": passed, "gates": _gates(evaluation[0], passed), "champion": {"version": 2, "rows": rows, "rows_excluded": 0}, "times_judged": 4, "notes": NOTES})
     _json(folder / "model" / "model.json", {"format": 1, "family": "xgboost", "rounds": 212, "metric": metrics[0], "params": {"max_depth": 8, "learning_rate": 0.0714, "subsample": 0.83}})

@@ -113,6 +113,9 @@ def test_the_numbers_are_those_of_the_files(run: Path) -> None:
     assert f"32 trials, {states.count('completed')} completed, {states.count('stopped')} stopped, 1 failed" in page.text["search"]
     assert "true_positive_rate gap" in page.text["bias"]
     assert "1c9a77e2" * 8 in page.text["reproducibility"]
+    assert "Calibrated by sigmoid on validation, where it moved ece from 0.0310 to 0.0110" in page.text["curves"]
+    assert "carrier UA and origin LGA" in page.text["slices"] and "of 132 slices" in page.text["slices"]
+    assert page.text["importance"].index("hour") < page.text["importance"].index("weather.precip")
     assert "known_at: available_ts" in page.text["reproducibility"]
 
 

@@ -11,7 +11,7 @@ from ray_pipeline.report.run_files import Row, RunFiles, number, section
 from ray_pipeline.report.scored import Scored
 from ray_pipeline.report.sections import View
 from ray_pipeline.report.svg import Range, padded, tick_label, whisker
-from ray_pipeline.report.wording import count, crossed, figure, interval, share
+from ray_pipeline.report.wording import brief, count, crossed, figure, interval, share
 
 MOST_SLICES = 30  # of one slicing; the worst come first, so the best are left out
 MOST_CLASSES = 12
@@ -54,7 +54,7 @@ def drawn(files: RunFiles) -> View:
     try:
         scored = Scored.read(files)
     except ValueError as problem:
-        return {"pictures": [], "confusion": None, "weighted": False, "missing": [str(problem)]}
+        return {"pictures": [], "confusion": None, "weighted": False, "missing": [str(problem)], "calibration": _calibration(files)}
     value = {str(row.get("metric")): number(row.get("value")) for row in files.evaluation if not row.get("slice")}
 
     def said(*names: str) -> str:
@@ -75,7 +75,19 @@ def drawn(files: RunFiles) -> View:
         found = []
     shown = [(picture, title, words) for picture, title, words in found if picture]
     absent = [f"{title}: not to be drawn from these rows (one class only, or nothing varies)" for picture, title, _ in found if not picture]
-    return {"pictures": shown, "confusion": _confusion(scored, files), "weighted": scored.weighted, "missing": absent}
+    return {"pictures": shown, "confusion": _confusion(scored, files), "weighted": scored.weighted, "missing": absent, "calibration": _calibration(files)}
+
+
+def _calibration(files: RunFiles) -> str:
+    """What calibration changed on validation, in a sentence; empty where the run does not say."""
+    told = files.calibrated
+    changes = [(name, number(section(told, name).get("before")), number(section(told, name).get("after"))) for name in ("ece", "log_loss", "brier")]
+    if not all(math.isfinite(before + after) for _, before, after in changes):
+        return ""
+    if told.get("kind") == "none":
+        return "Not calibrated; on validation " + ", ".join(f"{name} {figure(before)}" for name, before, _ in changes) + "."
+    words = ", ".join(f"{name} from {figure(before)} to {figure(after)}" for name, before, after in changes)
+    return f"Calibrated by {brief(told.get('kind'), 30)} on validation, where it moved {words}."
 
 
 def _confusion(scored: Scored, files: RunFiles) -> View | None:

@@ -25,6 +25,7 @@ class RunFiles:
     bias: tuple[Row, ...]
     weak_slices: Row
     explained: Row
+    calibrated: Row
     scorecard: Row
     model: Row
     calibration: Row
@@ -64,6 +65,7 @@ class RunFiles:
             bias=load("bias.json", _rows, ()),
             weak_slices=load("weak_slices.json", _object, {}),
             explained=load("explain.json", _object, {}),
+            calibrated=load("calibration.json", _object, {}),
             scorecard=load("scorecard.json", _object, {}),
             model=load("model/model.json", _object, {}),
             calibration=load("model/calibration.json", _object, {}),

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle, write_bundle
 from ray_pipeline.calibrators._base import Calibrator
+from ray_pipeline.choice import find
 from ray_pipeline.encoders._base import Encoder
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.report.write import write_report
@@ -24,7 +25,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import digests, drift
 from ray_pipeline.stages.encode import Encoded, slice_edges
-from ray_pipeline.stages.evaluate import Evaluation
+from ray_pipeline.stages.evaluate import Evaluation, finite
 from ray_pipeline.stages.judge import Verdict
 from ray_pipeline.stages.predict import prediction_table
 from ray_pipeline.stages.profile import Profile
@@ -124,6 +125,14 @@ def dropped(table: Table, profile: Profile) -> dict[str, int]:
     counts = profile.counts
     where = table.num_rows - table.out_of_range - counts.scanned + counts.where
     return {"null_label": counts.null_label, "where": where, "range": table.out_of_range, "gap": counts.gap}
+
+
+def calibrated(folder: RunFolder, calibrator: Calibrator, raw: Predictions, rescaled: Predictions) -> None:
+    """Writes calibration.json: what calibration changed on validation, which chose it; nothing for regression."""
+    if raw.task != "regression":
+        metrics = [find("metrics", word)() for word in ("ece", "log_loss", "brier")]
+        told = {m.word: {side: finite(m(rows.label, rows.score, rows.weight)) for side, rows in (("before", raw), ("after", rescaled))} for m in metrics}
+        folder.write_json("calibration.json", {"kind": calibrator.kind, "rows": len(raw), **told})
 
 
 def model(
