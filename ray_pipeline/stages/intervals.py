@@ -41,7 +41,8 @@ def percentile(value: float, draws: Vector, clusters: int, confidence: float) ->
     if clusters < 2 or not np.isfinite(value) or len(defined) < LEAST_DEFINED * len(draws):
         return Interval(value, NAN, NAN)
     tail = NormalDist().cdf(-float(reach(clusters, confidence)))
-    low, high = np.quantile(defined, [tail, 1 - tail])
+    # Order statistic k of B lies at k / (B + 1) on average; numpy's default takes more off both tails (0.6 % at 300 draws).
+    low, high = np.quantile(defined, [tail, 1 - tail], method="weibull")
     return Interval(value, float(low), float(high))
 
 
@@ -83,7 +84,7 @@ def _largest(largest: Vector, clusters: int, confidence: float) -> float:
     defined = largest[np.isfinite(largest)]
     if len(defined) < LEAST_DEFINED * len(largest):
         return NAN
-    return float(np.quantile(defined, confidence)) * float(reach(clusters, confidence)) / NormalDist().inv_cdf((1 + confidence) / 2)
+    return float(np.quantile(defined, confidence, method="weibull")) * float(reach(clusters, confidence)) / NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def _ratio(moved: Numbers, error: Vector) -> Numbers:

@@ -1,6 +1,8 @@
 """Calibration and threshold: kept from noise, taken where they help, and the best threshold is the best of all."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,11 @@ from part_fixture import binary, regression
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from ray_pipeline.calibrators._base import logit, sigmoid
+from ray_pipeline.choice import find
 from ray_pipeline.errors import SpecError
 from ray_pipeline.metrics.log_loss import LogLoss
+from ray_pipeline.runtime.run_folder import RunFolder
+from ray_pipeline.stages import record
 from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
 
 
@@ -76,3 +81,15 @@ def test_a_number_is_itself_and_nothing_is_a_half() -> None:
 def test_a_metric_without_decisions_cannot_choose() -> None:
     with pytest.raises(SpecError, match="'auc' does not depend on the threshold"):
         choose_threshold(binary(), {"maximize": "auc"})
+
+
+def test_what_calibration_changed_is_written(tmp_path: Path) -> None:
+    raw = binary(n=500)
+    calibrator = find("calibrators", "sigmoid").fit(raw.label, raw.score**2, raw.weight)
+    before = replace(raw, score=raw.score**2)
+    record.calibrated(RunFolder(tmp_path), calibrator, before, replace(before, score=calibrator.apply(before.score)))
+    told = json.loads((tmp_path / "calibration.json").read_text())
+    assert told["kind"] == "sigmoid" and told["rows"] == 500
+    assert all(told[metric]["after"] < told[metric]["before"] for metric in ("ece", "log_loss", "brier"))
+    record.calibrated(RunFolder(tmp_path / "none"), calibrator, regression(), regression())
+    assert not (tmp_path / "none").exists()
