@@ -17,9 +17,10 @@ SIDES = ("first", "second")
 def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
     """All that differs, as plain values; numbers that are not there are None.
 
-    `same_rows` says whether both were judged on the same test rows: only then is a difference of metrics one of the models.
+    `slices` are those of at least `evaluate.min_rows` rows in both, furthest apart first; `same_rows` says whether both were judged on the same test rows: only then is a difference of metrics one of the models.
     """
     both = (first, second)
+    least = max((least for files in both if math.isfinite(least := number(section(files.spec, "evaluate").get("min_rows")))), default=0.0)
     return {
         "first": first.run, "second": second.run, "same_rows": _rows(first) is not None and _rows(first) == _rows(second),
         "spec": _differing(*({key: value for key, value in _flat(files.spec) if key.split(".")[0] not in NOT_ASKED} for files in both)),
@@ -30,7 +31,7 @@ def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
         "seconds": _differing(*(dict(_flat(section(files.manifest, "seconds"))) for files in both)),
         "gates": _gates(*both),
         "metrics": _measured(first.evaluation, second.evaluation, lambda row: not row.get("slice")),
-        "slices": _furthest(_measured(first.evaluation, second.evaluation, lambda row: bool(row.get("slice")))),
+        "slices": _furthest(_measured(first.evaluation, second.evaluation, lambda row: bool(row.get("slice")) and number(row.get("rows")) >= least)),
         "bias": _measured(first.bias, second.bias, lambda row: bool(row.get("reduction"))),
     }  # fmt: skip
 
