@@ -5,7 +5,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.encodings._columns import kind_of
-from ray_pipeline.metrics.auc import AUC
 from ray_pipeline.values import Task, Vector
 
 LEAST_ROWS = 100
@@ -43,13 +42,27 @@ def as_quantity(values: pa.ChunkedArray, label: Vector) -> Vector:
 
 def strength(values: Vector, label: Vector, task: Task) -> float:
     """How well a number alone tells the label, from 0 to 1: AUC (either way round), or rank correlation for a number; 0 where too little is known."""
-    if len(label) < LEAST_ROWS or len(np.unique(values)) < 2:
+    if len(label) < LEAST_ROWS or values.min() == values.max() or label.min() == label.max():
         return 0.0
+    ranks = _ranks(values)
     if task == "binary":
-        area = AUC()(label, values, np.ones(len(label)))
-        return max(area, 1 - area) if np.isfinite(area) else 0.0
-    ranks = [np.unique(x, return_inverse=True)[1].astype(float) for x in (values, label)]
-    return abs(float(np.corrcoef(ranks[0], ranks[1])[0, 1])) if ranks[1].std() else 0.0
+        positives = label == 1
+        above = ranks[positives].sum() - positives.sum() * (positives.sum() + 1) / 2  # pairs won, ties one half (Mann & Whitney, 1947)
+        area = float(above / (positives.sum() * (~positives).sum()))
+        return max(area, 1 - area)
+    return abs(float(np.corrcoef(ranks, _ranks(label))[0, 1]))  # Spearman's
+
+
+def _ranks(values: Vector) -> Vector:
+    """Ranks from 1 on, equal values sharing the middle of theirs; shape (n,)."""
+    order = np.argsort(values, kind="stable")
+    rising = values[order]
+    first = np.concatenate([[True], rising[1:] != rising[:-1]])
+    bounds = np.append(np.flatnonzero(first), len(values))
+    middle = (bounds[:-1] + bounds[1:] + 1) / 2
+    ranks = np.empty(len(values))
+    ranks[order] = middle[np.cumsum(first) - 1]
+    return ranks
 
 
 def told_share(values: pa.ChunkedArray, label: NDArray[np.int64]) -> tuple[float, float]:

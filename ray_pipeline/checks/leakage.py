@@ -30,9 +30,10 @@ class Leakage(Check):
         if seen.sample.num_rows < LEAST_ROWS:
             return
         for name in varying(seen):
-            values, column = seen.sample[name], name
+            values, column, label = seen.sample[name], name, seen.sample[LABEL]
             missing = pc.is_null(values, nan_is_null=True).to_numpy()
-            told = self._told(values.filter(pc.invert(pc.is_null(values, nan_is_null=True))), seen.sample.filter(np.logical_not(missing))[LABEL], spec)
+            present = pa.array(~missing)
+            told = self._told(*((values.filter(present), label.filter(present)) if missing.any() else (values, label)), spec)
             if told >= SUSPECT:
                 found = f"{name} alone predicts the label with {WHAT[spec.task]} of {told:.4f} ({(~missing).sum():,} sampled rows)"
                 yield self.finding("high" if told >= LEAK else "medium", column, (~missing).sum(), found)

@@ -83,8 +83,9 @@ def _predicate(expression: Expression, schema: pa.Schema, names: tuple[str, ...]
 
 def _as_written(schema: pa.Schema, resolve: Names) -> pa.Schema:
     """The schema under the names as written, in addition to its own."""
+    fields = {one.name: one for one in schema}
     own = [one for one in schema if one.name not in resolve]
-    return pa.schema([*own, *(schema.field(column).with_name(name) for name, column in resolve.items() if column in schema.names)])
+    return pa.schema([*own, *(fields[column].with_name(name) for name, column in resolve.items() if column in fields)])
 
 
 def _nodes(node: Node) -> Iterator[Node]:
