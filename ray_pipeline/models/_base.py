@@ -30,6 +30,10 @@ class Job:
     """A factor on each row's weight, by its class."""
 
 
+class Diverged(Exception):
+    """Training came to numbers that are not finite: the trial has failed, and its search goes on."""
+
+
 class Fitting(ABC):
     """A model in the making, that can be trained a little further and looked at in between."""
 
@@ -62,6 +66,9 @@ class Model(Choice):
     """The hyperparameter that says how many rounds or epochs there are."""
     patience: ClassVar[str]
     """The hyperparameter that says after how many rounds without a better score a trial ends."""
+
+    seeded: ClassVar[bool] = True
+    """Whether the seed decides anything."""
 
     @classmethod
     def warm_up(cls) -> None:

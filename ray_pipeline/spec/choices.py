@@ -11,7 +11,6 @@ from ray_pipeline.errors import nearest
 from ray_pipeline.spec.messages import Told, refuse, told
 from ray_pipeline.splitters._base import Splitter
 
-LATER_MODELS = ("mlp", "ft_transformer", "linear")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
@@ -57,7 +56,7 @@ def _families(written: object) -> object:
     else:
         raise ValueError(f"expected the name of a model, a list of names, or a mapping, got {written!r}")
     if not asked:
-        raise ValueError(f"no model is named; known: {', '.join((*menu('models'), *LATER_MODELS))}")
+        raise ValueError(f"no model is named; known: {', '.join(menu('models'))}")
     families: dict[str, Choice] = {}
     wrongs: list[tuple[tuple[int | str, ...], Told, object]] = []
     for word, values in asked.items():
@@ -66,7 +65,7 @@ def _families(written: object) -> object:
         except ValidationError as error:
             wrongs += [((word, *one["loc"]), told(one, find("models", word)), one["input"]) for one in error.errors()]
         except UnknownChoice as error:
-            wrongs.append(((word,), Told(str(error), _write(word, (*menu("models"), *LATER_MODELS))), word))
+            wrongs.append(((word,), Told(str(error), _write(word, menu("models"))), word))
         except ValueError as error:
             wrongs.append(((word,), Told(str(error), "write `name: value` pairs below it"), values))
     if wrongs:
@@ -79,11 +78,10 @@ def _model(word: str, values: object) -> Choice:
         return values
     if not isinstance(values, Mapping):
         raise ValueError(f"expected a mapping of hyperparameters, got {values!r}")
-    if word in LATER_MODELS or _DOTTED.fullmatch(word):
+    if _DOTTED.fullmatch(word):
         return Later.model_validate(values)
-    known = (*menu("models"), *(later for later in LATER_MODELS if later not in menu("models")))
     if word not in menu("models"):
-        raise UnknownChoice(f"there is no model {word!r}; {nearest(word, known)}Known: {', '.join(known)}")
+        raise UnknownChoice(f"there is no model {word!r}; {nearest(word, menu('models'))}Known: {', '.join(menu('models'))}")
     return find("models", word).model_validate(values)  # type: ignore[no-any-return]
 
 
@@ -99,8 +97,8 @@ def split_schema() -> dict[str, Any]:
 
 def model_schema() -> dict[str, Any]:
     """The JSON schema of `model:`."""
-    words = [*menu("models"), *(later for later in LATER_MODELS if later not in menu("models"))]
-    families = {word: find("models", word).model_json_schema() if word in menu("models") else {"type": "object"} for word in words}
+    words = list(menu("models"))
+    families = {word: find("models", word).model_json_schema() for word in words}
     mapping = {"type": "object", "properties": families, "minProperties": 1}
     return {
         "anyOf": [
