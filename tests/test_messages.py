@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from ray_pipeline import pipeline
 from ray_pipeline.cli import spec as verbs
 from ray_pipeline.errors import PipelineError, SpecError
 from ray_pipeline.spec import Spec
@@ -748,9 +749,19 @@ def test_what_comes_later_parses_and_says_not_yet() -> None:
         .replace("search:", "encode: {amount: {impute: median}}\nsearch:")
     )
     spec = Spec.from_text(text, file="loans.yaml")
-    assert {problem.key for problem in spec.not_yet()} == {"features.rates.kind", "model.mlp", "model.my_package.Forest", "search.warm_start"}
+    assert {problem.key for problem in spec.not_yet()} == {"features.rates.kind", "model.my_package.Forest", "search.warm_start"}
     assert all("not built yet" in problem.found and problem.line for problem in spec.not_yet())
     assert Spec.from_text(BASE).not_yet() == ()
+
+
+def test_a_family_whose_library_is_absent_names_the_extra_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = Spec.from_text(BASE.replace("  xgboost: {max_depth: 6}", "  mlp: {d_block: 64}"), file="loans.yaml")
+    assert spec.not_installed() == ()
+    monkeypatch.setattr("ray_pipeline.spec.installed.find_spec", lambda name: None)
+    (problem,) = spec.not_installed()
+    assert str(problem) == "loans.yaml:17: model.mlp: 'mlp' trains with torch, which is not installed · Fix: pip install 'ray-pipeline[nn]'"
+    with pytest.raises(SpecError, match=r"ray-pipeline\[nn\]"):
+        pipeline.run(spec)
 
 
 def run(*words: str) -> tuple[int, dict[str, Any], str]:
@@ -776,7 +787,7 @@ def test_check_takes_the_lowest_code_of_text_and_data(tmp_path: Path) -> None:
     file.write_text(BASE)
     code, answer, _ = run("check", str(file))
     assert (code, [problem["key"] for problem in answer["problems"]]) == (3, ["features.labels.path", "features.rates.path"])
-    file.write_text(BASE.replace("  xgboost: {max_depth: 6}", "  mlp: {}"))
+    file.write_text(BASE.replace("  xgboost: {max_depth: 6}", "  my_package.Forest: {}"))
     code, answer, _ = run("check", str(file))
     assert (code, len(answer["problems"])) == (2, 3)
 

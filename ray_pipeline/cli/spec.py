@@ -31,7 +31,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     known = where = None
     try:
         known = Spec.from_file(spec, set or ())
-        textual += known.not_yet()
+        textual += (*known.not_yet(), *known.not_installed())
     except SpecError as error:
         textual += error.problems
     try:

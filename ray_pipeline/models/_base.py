@@ -67,6 +67,10 @@ class Model(Choice):
     patience: ClassVar[str]
     """The hyperparameter that says after how many rounds without a better score a trial ends."""
 
+    library: ClassVar[str]
+    """The package that it trains with, by the name that is imported."""
+    extra: ClassVar[str | None] = None
+    """The extra of ray-pipeline that installs that package, where the base does not."""
     seeded: ClassVar[bool] = True
     """Whether the seed decides anything."""
 
@@ -88,6 +92,11 @@ class Model(Choice):
     def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int) -> Fitting:
         """An untrained model with these hyperparameters."""
         raise NotImplementedError
+
+    @classmethod
+    def refit_rounds(cls, rounds: int, gained: float) -> int:
+        """The rounds of a refit on `gained` times the rows. One tree more for each share more; an epoch grows by itself."""
+        return max(1, round(rounds * gained))
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:

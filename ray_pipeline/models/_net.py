@@ -21,6 +21,8 @@ class Net(Model):
     """A family of nets; `build` is all that is its own."""
 
     needs: ClassVar[str] = "nets"
+    library: ClassVar[str] = "torch"
+    extra: ClassVar[str | None] = "nn"
     file: ClassVar[str] = "model.safetensors"
     budget: ClassVar[str] = "n_epochs"
     patience: ClassVar[str] = "early_stopping_epochs"
@@ -56,6 +58,11 @@ class Net(Model):
         head, cardinalities = Head(job.task, job.num_classes), job.cardinalities[cls.needs]
         about = {"params": params, "cardinalities": cardinalities, "task": job.task, "num_classes": job.num_classes}
         return Epochs(lambda: cls.build(params, cardinalities, head.num_outputs), about, head, data, params, job, seed)
+
+    @classmethod
+    def refit_rounds(cls, rounds: int, gained: float) -> int:
+        """As many: with more rows, an epoch has more steps."""
+        return rounds
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:

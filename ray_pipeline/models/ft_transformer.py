@@ -28,7 +28,7 @@ class FTTransformer(Net):
     weight_decay: Annotated[Number, Within(0)] = Log(low=1e-6, high=1e-2)
     batch_size: Annotated[Integer, Within(1, 1_000_000)] = 256
     n_epochs: Annotated[Integer, Within(1, 100_000)] = 100
-    early_stopping_epochs: Annotated[Integer, Within(1)] = 12
+    early_stopping_epochs: Annotated[Integer, Within(1)] = 8
 
     @classmethod
     def build(cls, params: dict[str, Any], cardinalities: Sequence[int], num_outputs: int) -> "nn.Module":

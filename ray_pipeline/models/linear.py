@@ -28,6 +28,7 @@ class Linear(Model):
 
     needs: ClassVar[str] = "nets"
     start: ClassVar[dict[str, Any]] = {"alpha": 1e-4}
+    library: ClassVar[str] = "scipy"
     file: ClassVar[str] = "model.safetensors"
     budget: ClassVar[str] = "max_iter"
     patience: ClassVar[str] = "n_iter_no_change"
@@ -55,6 +56,11 @@ class Linear(Model):
     def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int) -> Fitting:
         """Weights of 0."""
         return _Descent(params, job, *data)
+
+    @classmethod
+    def refit_rounds(cls, rounds: int, gained: float) -> int:
+        """As many: a step sees all rows."""
+        return rounds
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:

@@ -37,6 +37,7 @@ class XGBoost(Model):
         "min_child_weight": 2.0,
         "reg_lambda": 1.0,
     }
+    library: ClassVar[str] = "xgboost"
     file: ClassVar[str] = "model.ubj"
     budget: ClassVar[str] = "num_boost_round"
     patience: ClassVar[str] = "early_stopping_rounds"

@@ -15,6 +15,7 @@ from ray_pipeline.expression import Expression
 from ray_pipeline.spec import choices, messages, rules
 from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.gate import Gate
+from ray_pipeline.spec.installed import absent
 from ray_pipeline.spec.later import later
 from ray_pipeline.spec.mend import Mistake, mended, trusted
 from ray_pipeline.spec.overrides import Overrides
@@ -153,6 +154,10 @@ class Spec(Section):
     def not_yet(self) -> tuple[Problem, ...]:
         """What the spec asks for and this version cannot do yet."""
         return tuple(_problem(self._text, place, f"{what} is not built yet", fix) for place, what, fix in later(self))
+
+    def not_installed(self) -> tuple[Problem, ...]:
+        """What the spec asks for and this installation lacks."""
+        return tuple(_problem(self._text, place, found, fix) for place, found, fix in absent(self))
 
     def as_data(self) -> dict[str, Any]:
         """The spec as plain values, with every default filled in."""

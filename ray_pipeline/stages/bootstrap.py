@@ -130,7 +130,7 @@ class _Drawn:
 
     def histograms(self, axes: Sequence["_Axis"]) -> list[Histogram]:
         """Of each axis, with weights (draws, 2, bins)."""
-        from scipy.sparse import csc_array  # type: ignore[import-untyped]
+        from scipy.sparse import csc_array
 
         totals = [np.zeros((2 * axis.bins, self.draws)) for axis in axes]
         for some, first, drawn in self.chunks():

@@ -32,7 +32,7 @@ def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: 
 
     best, parts = leaderboard.best, _parts(spec)
     gained = sum(encoded.rows[part] for part in parts) / encoded.rows["train"]
-    rounds = max(1, round(best.rounds * gained))
+    rounds = leaderboard.family.refit_rounds(best.rounds, gained)
     final, asked = folder.path / ".final", of_json([best.family, dict(best.params), rounds, list(parts), spec.seed])
     if folder.recorded("fit") == {"asked": asked, "sha256": _sha256(final / find("models", best.family).file)}:
         return final

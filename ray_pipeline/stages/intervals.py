@@ -28,7 +28,7 @@ class Interval:
 
 def reach(clusters: ArrayLike, confidence: float) -> Vector:
     """How many standard errors the bounds lie from the value: Student's t, the variance's bias included; NaN below 2 clusters."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     free = np.asarray(clusters, np.float64) - 1
     known = np.where(free >= 1, free, NAN)

@@ -81,7 +81,7 @@ class _Whole:
 
 def _tested(whole: _Whole, rows: Predictions, by: Sequence[str], threshold: float | None, min_rows: int, confidence: float) -> list[WeakSlice]:
     """Every slice by these columns that can be judged, with its p-value: of being no worse than the whole."""
-    from scipy.special import stdtr  # type: ignore[import-untyped]
+    from scipy.special import stdtr
 
     groups = groups_of(rows, by)
     large = groups.largest(len(groups.names), min_rows)
