@@ -76,7 +76,7 @@ def postgres() -> Iterator[str]:
 @contextmanager
 def mlflow_server(folder: Path, store: str) -> Iterator[str]:
     port = free_port()
-    command = [*WITH_US, sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
+    command = [*WITH_US, sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}, start_new_session=True)
 
@@ -89,7 +89,7 @@ def mlflow_server(folder: Path, store: str) -> Iterator[str]:
         return True
 
     try:
-        wait_until(up, 120, folder / "log")
+        wait_until(up, 240, folder / "log")
         yield f"http://127.0.0.1:{port}"
     finally:
         end(child)
