@@ -21,6 +21,7 @@ from ray_pipeline.stages.fit import fit
 from ray_pipeline.stages.judge import judge
 from ray_pipeline.stages.predict import latency_ms, predict, rescaled, size_mb
 from ray_pipeline.stages.profile import profile
+from ray_pipeline.stages.rank import rank
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.register import Release, register, release_of
 from ray_pipeline.stages.reuse import reuse
@@ -76,6 +77,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         show.stage("search")
         leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)))
         record.trials(folder, leaderboard)
+        record.families(folder, rank(leaderboard, encoded, spec, profiled.classes))
         needs = leaderboard.family.needs
         raw = predict(leaderboard.scorer(), encoded, needs, "validation", spec, profiled.classes)
         leaderboard.check_reproduced(raw, spec)

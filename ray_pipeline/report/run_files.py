@@ -21,6 +21,7 @@ class RunFiles:
     checks: tuple[Row, ...]
     joins: Row
     trials: tuple[Row, ...]
+    families: tuple[Row, ...]
     evaluation: tuple[Row, ...]
     bias: tuple[Row, ...]
     weak_slices: Row
@@ -61,6 +62,7 @@ class RunFiles:
             checks=load("checks.json", _rows, ()),
             joins=load("joins.json", _object, {}),
             trials=load("trials.jsonl", _lines, ()),
+            families=load("families.json", _rows, ()),
             evaluation=load("evaluation.json", _rows, ()),
             bias=load("bias.json", _rows, ()),
             weak_slices=load("weak_slices.json", _object, {}),

@@ -167,6 +167,7 @@ def search(files: RunFiles, metric: str, better: str) -> View:
     ]
     return {
         "metric": metric,
+        "contest": _contest(files),
         "board": board,
         "fixed": fixed,
         "total": len(ranked),
@@ -175,6 +176,29 @@ def search(files: RunFiles, metric: str, better: str) -> View:
         "pictures": [(picture, words) for picture, words in drawn if picture],
         "missing": _absent(files, "trials.jsonl"),
     }
+
+
+def _contest(files: RunFiles) -> list[View]:
+    """The families side by side, where several competed."""
+
+    def reach(row: Row, low: str, high: str) -> str:
+        return f"{figure(number(row.get(low)))} … {figure(number(row.get(high)))}"
+
+    return [
+        {
+            "family": row.get("family", "–"),
+            "value": figure(number(row.get("value"))),
+            "reach": reach(row, "low", "high"),
+            "behind": figure(number(row.get("behind"))) if place else "–",
+            "behind_reach": reach(row, "behind_low", "behind_high") if place else "–",
+            "verdict": "" if not place else "more than noise" if row.get("beyond_noise") else "within noise",
+            "trials": count(number(row.get("trials"))),
+            "seconds": clock(number(row.get("seconds"))),
+            "size_mb": figure(number(row.get("size_mb"))),
+            "latency_ms": figure(number(row.get("latency_ms"))),
+        }
+        for place, row in enumerate(files.families)
+    ]
 
 
 def reproducibility(files: RunFiles) -> View:

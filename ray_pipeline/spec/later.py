@@ -19,8 +19,6 @@ def later(spec: "Spec") -> Iterator[tuple[Place, str, str]]:
     families = [word for word, model in spec.model.items() if isinstance(model, Later)]
     for word in families:
         yield ("model", word), f"the model {word!r}", f"known today: {', '.join(menu('models'))}"
-    if len(spec.model) > 1 and not families:
-        yield ("model",), f"a search over {len(spec.model)} families", "name one family"
     if spec.search.warm_start is not None:
         yield ("search", "warm_start"), "a warm start", "remove it"
     if spec.explain.rows:

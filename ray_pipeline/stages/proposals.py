@@ -22,9 +22,10 @@ Status = Literal["completed", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run: its number and all hyperparameters of its family."""
+    """A trial to run: its number, its family and all hyperparameters of it."""
 
     trial: int
+    family: str
     params: Mapping[str, Any]
 
 
@@ -71,7 +72,7 @@ class Proposals:
         self._tell_up_to(trial - self.window)
         asked = self._optuna().ask(fixed_distributions={name: self._distribution(name, space) for name, space in self._spaces().items()})
         self._asked.append(asked)
-        return Proposal(trial, {**self.space, **asked.params})
+        return Proposal(trial, self.family, {**self.space, **asked.params})
 
     @property
     def exhausted(self) -> bool:

@@ -29,6 +29,7 @@ from ray_pipeline.stages.evaluate import Evaluation, finite
 from ray_pipeline.stages.judge import Verdict
 from ray_pipeline.stages.predict import prediction_table
 from ray_pipeline.stages.profile import Profile
+from ray_pipeline.stages.rank import Rank
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.register import Release
 from ray_pipeline.stages.repeat import made, same, versions
@@ -192,6 +193,12 @@ def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: 
     same(folder, "metrics", digests.of_json([evaluation.as_json(), evaluation.bias_as_json()]))
     folder.write_json("weak_slices.json", evaluation.weak_as_json())
     folder.write_json("scorecard.json", {**verdict.as_json(), "model": bundle.fingerprint})
+
+
+def families(folder: RunFolder, ranks: tuple[Rank, ...]) -> None:
+    """Writes families.json, the winner first, where several families competed."""
+    if ranks:
+        folder.write_json("families.json", [one.as_json() for one in ranks])
 
 
 def trials(folder: RunFolder, leaderboard: Leaderboard) -> None:

@@ -16,9 +16,10 @@ from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.runtime.session import find_own
 from ray_pipeline.spec import Spec
+from ray_pipeline.stages.contest import Contest
 from ray_pipeline.stages.encode import Encoded
 from ray_pipeline.stages.profile import Profile
-from ray_pipeline.stages.proposals import Outcome, Proposals, rungs
+from ray_pipeline.stages.proposals import Outcome, Proposal, Proposals, rungs
 from ray_pipeline.values import Predictions
 
 LEAST_WINDOW = 4
@@ -31,8 +32,10 @@ class Leaderboard:
 
     outcomes: tuple[Outcome, ...]
     best: Outcome
-    model_folder: Path
-    """Where the winning trial's own model lies, trained on train only."""
+    trials: Path
+    """Where the finalists' own models lie, trained on train only, each in a folder by its trial's number."""
+    finalists: tuple[Outcome, ...]
+    """The best trial of each family, best first."""
 
     @property
     def family(self) -> type[Model]:
@@ -41,7 +44,15 @@ class Leaderboard:
 
     def scorer(self) -> Scorer:
         """What the winning trial's saved model scores with."""
-        return self.family.load(self.model_folder)
+        return self.scorer_of(self.best)
+
+    def scorer_of(self, finalist: Outcome) -> Scorer:
+        """What that finalist's saved model scores with."""
+        return find("models", finalist.family).load(self.model_folder(finalist))  # type: ignore[no-any-return]
+
+    def model_folder(self, finalist: Outcome) -> Path:
+        """The folder of its model."""
+        return self.trials / f"{finalist.trial:04d}"
 
     def check_reproduced(self, validation: Predictions, spec: Spec) -> None:
         """Raises if the winning trial's saved model does not repeat the score that the trial reported."""
@@ -74,7 +85,7 @@ def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder
     Raises:
         NoTrialFinished: every trial failed; the first cause is told.
     """
-    proposals = _proposals(spec)
+    proposals = _contest(spec)
     trials = folder.path / "trials"
     trials.mkdir(exist_ok=True)
     keeper = _Keeper(spec, proposals, folder, trials, tell)
@@ -86,28 +97,32 @@ def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder
         found = f"0 of {len(outcomes)} trials finished: {len(failed)} failed, {len(outcomes) - len(failed)} were stopped"
         fix = f"the first failed with: {failed[0]}; run with --debug for more" if failed else "give `search.trial_seconds` and `search.time` more"
         raise NoTrialFinished(Problem(stage="search", found=found, fix=fix))
-    return Leaderboard(outcomes, proposals.best, trials / f"{proposals.best.trial:04d}")
+    return Leaderboard(outcomes, proposals.best, trials, tuple(proposals.finalists.values()))
 
 
-def _proposals(spec: Spec) -> Proposals:
-    ((family, model),) = spec.model.items()
-    chosen = {name: getattr(model, name) for name in type(model).model_fields}
-    integers = frozenset(name for name, info in type(model).model_fields.items() if "int" in str(info.annotation).split("|")[0])
-    metric = find("metrics", str(spec.search.metric))
-    return Proposals(
-        family, chosen, find("models", family).start, integers, spec.search.trials, spec.search.seed, metric.better,
-        spec.search.searcher, spec.search.scheduler == "asha", window=max(LEAST_WINDOW, spec.search.trials // 8),
-    )  # fmt: skip
+def _contest(spec: Spec) -> Contest:
+    window, metric = max(LEAST_WINDOW, spec.search.trials // 8), find("metrics", str(spec.search.metric))
+    families = []
+    for family, model in spec.model.items():
+        chosen = {name: getattr(model, name) for name in type(model).model_fields}
+        integers = frozenset(name for name, info in type(model).model_fields.items() if "int" in str(info.annotation).split("|")[0])
+        families.append(
+            Proposals(
+                family, chosen, find("models", family).start, integers, spec.search.trials, spec.search.seed, metric.better,
+                spec.search.searcher, spec.search.scheduler == "asha", window=window,
+            )
+        )  # fmt: skip
+    return Contest(families, spec.search.trials, window)
 
 
 class _Keeper:
     """Between Tune and the proposals: hands out trials, writes finished ones to the journal, keeps only the best model's file."""
 
-    def __init__(self, spec: Spec, proposals: Proposals, folder: RunFolder, trials: Path, tell: Tell) -> None:
+    def __init__(self, spec: Spec, proposals: Contest, folder: RunFolder, trials: Path, tell: Tell) -> None:
         self.spec, self.proposals, self.folder, self.trials, self.tell = spec, proposals, folder, trials, tell
-        self.params: dict[int, dict[str, Any]] = {}
+        self.handed: dict[int, Proposal] = {}
         self.rungs: dict[int, list[tuple[int, float]]] = {}
-        self.ahead: Any = None
+        self.ahead: Proposal | None = None
         self.begun = time.monotonic()
 
     def pending(self) -> bool:
@@ -120,13 +135,13 @@ class _Keeper:
         if not self.pending():
             return None
         proposal, self.ahead = self.ahead, None
-        params = self.params[proposal.trial] = dict(proposal.params)
-        model = find("models", self.proposals.family)
-        budget = rungs(int(params[model.budget]), self.proposals.halving)
+        assert proposal is not None
+        self.handed[proposal.trial] = proposal
+        budget = rungs(int(proposal.params[find("models", proposal.family).budget]), self.spec.search.scheduler == "asha")
         return {
             "trial": proposal.trial,
-            "family": self.proposals.family,
-            "params": params,
+            "family": proposal.family,
+            "params": dict(proposal.params),
             "rungs": budget,
             "seed": self.spec.search.seed * 100_003 + proposal.trial,
         }
@@ -160,8 +175,8 @@ class _Keeper:
     def _finish(self, trial: int, result: dict[str, Any], metric: float | None, status: Any, why: str = "") -> None:
         outcome = Outcome(
             trial,
-            self.proposals.family,
-            self.params[trial],
+            self.handed[trial].family,
+            dict(self.handed[trial].params),
             tuple(self.rungs.get(trial, [])),
             metric,
             int(result["rounds"]),
@@ -169,15 +184,19 @@ class _Keeper:
             status,
             why,
         )
-        before = self.proposals.best
+        before = self.finalists()
         self.proposals.finish(outcome)
-        best = self.proposals.best
-        if best is outcome:
+        best, now = self.proposals.best, self.finalists()
+        if trial in now:
             self.folder.share(f"trials/{trial:04d}")
         self.folder.record(f"trial-{trial:04d}", {**asdict(outcome), "model_sha256": self._digest(trial)})
-        for loser in {before.trial if before else trial, trial} - {best.trial if best else -1}:
+        for loser in sorted({*before, trial} - now):
             self.folder.remove(f"trials/{loser:04d}")
         self.tell(len(self.proposals.outcomes), self.proposals.num_trials, best.metric if best else None)
+
+    def finalists(self) -> set[int]:
+        """The trials whose models are kept: the best of each family."""
+        return {outcome.trial for outcome in self.proposals.finalists.values()}
 
     def _next(self) -> Any:
         while not self.over:
@@ -193,12 +212,12 @@ class _Keeper:
         """Takes a finished trial from the journal; False where its record does not fit what is proposed, or its model is lost."""
         fields = {name: value for name, value in known.items() if name != "model_sha256"}
         outcome = Outcome(**{**fields, "rungs": tuple((int(r), float(v)) for r, v in fields["rungs"])})
-        if dict(outcome.params) != dict(proposal.params):
+        if (outcome.family, dict(outcome.params)) != (proposal.family, dict(proposal.params)):
             return False
         self.proposals.finish(outcome)
-        lost = self.proposals.best is outcome and self._digest(proposal.trial) != known["model_sha256"] and not self._later_best(proposal.trial)
+        lost = proposal.trial in self.finalists() and self._digest(proposal.trial) != known["model_sha256"] and not self._later_best(proposal.trial)
         if lost:
-            del self.proposals.outcomes[proposal.trial]
+            self.proposals.forget(proposal.trial)
         return not lost
 
     def _digest(self, trial: int) -> str | None:

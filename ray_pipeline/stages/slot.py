@@ -30,7 +30,6 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], encoded: Encoded, job: Job, metric: str, folder: str) -> None:
         """Takes the encoded blocks (zero-copy) and the first trial."""
-        find("models", config["family"]).warm_up()
         self.blocks, self.job, self.folder = encoded.fetch(), job, Path(folder)
         self.metric = find("metrics", metric)()
         self.held: tuple[Any, Any] | None = None
@@ -40,6 +39,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """The next trial: an untrained model on the data that is already here."""
         self.trial, self.rungs, self.seed = config["trial"], config["rungs"], config["seed"]
         self.family: type[Model] = find("models", config["family"])
+        self.family.warm_up()  # not on the trial's clock: what a family costs is measured by it
         self.train, self.validation = (list(views(self.blocks, self.family.needs, part)) for part in ("train", "validation"))
         self.label, self.weight = column(self.validation, "label"), column(self.validation, "weight")
         self.params = config["params"]

@@ -22,7 +22,7 @@ from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.values import Vector
 
 PACKAGE = Path(__file__).parents[1]
-SEEDS = ("bundle.py", "calibrators/*.py", "encoders/*.py", "encodings/*.py", "models/*.py")
+SEEDS = ("bundle.py", "calibrators/*.py", "encoders/*.py", "encodings/*.py", "models/**/*.py")
 LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "scipy", "xxhash")
 MODEL_LIBRARIES = {"model.ubj": ("xgboost",), "model.safetensors": ("safetensors", "torch")}
 META = "registered_model_meta"
