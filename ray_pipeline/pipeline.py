@@ -16,6 +16,7 @@ from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.check import check, refuse
 from ray_pipeline.stages.encode import encode, fit_encoders
 from ray_pipeline.stages.evaluate import evaluate
+from ray_pipeline.stages.explain import explain
 from ray_pipeline.stages.fingerprint import fingerprint
 from ray_pipeline.stages.fit import fit
 from ray_pipeline.stages.judge import judge
@@ -98,6 +99,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         judged = record.times_judged(folder, table, spec)
         verdict = judge(spec.gates, evaluation, test, threshold, champion, latency_ms(model), size_mb(model), spec, times_judged=judged)
         record.evaluated(folder, test, model, evaluation, verdict)
+        record.explained(folder, explain(model, encoded, test, threshold, spec))
 
         show.stage("register")
         facts = record.manifest(folder, spec, layout, table, profiled, encoders[needs], leaderboard, show.seconds)

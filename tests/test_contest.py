@@ -20,7 +20,8 @@ MODELS = """model:
 
 def test_four_families_compete_and_the_best_one_is_registered(loans: Path, tmp_path: Path, ray_local: None) -> None:
     xgboost = "model: {xgboost: {num_boost_round: 40, max_depth: {int: [2, 5]}, learning_rate: {log: [0.05, 0.3]}}}"
-    spec = Spec.from_file(write_spec(loans, "contest.yaml", model=f"{xgboost} => {MODELS}", trials="trials: 6 => trials: 8"))
+    explained = "register: {alias: challenger} => register: {alias: challenger}\nexplain: {rows: 300}"
+    spec = Spec.from_file(write_spec(loans, "contest.yaml", model=f"{xgboost} => {MODELS}", trials="trials: 6 => trials: 8", explain=explained))
     release = pipeline.run(spec, Where(storage=str(tmp_path / "runs")))
     folder = Path(release.report).parent
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
@@ -34,4 +35,8 @@ def test_four_families_compete_and_the_best_one_is_registered(loans: Path, tmp_p
         assert rank["low"] < rank["value"] < rank["high"] and rank["behind_low"] <= rank["behind"] <= rank["behind_high"]
         assert rank["beyond_noise"] == (rank["behind_low"] > 0) and rank["size_mb"] > 0 and rank["latency_ms"] > 0
         assert sum(trial["family"] == rank["family"] for trial in trials) == rank["trials"]
+    explanation = json.loads((folder / "explain.json").read_text())
+    important = {row["column"]: row for row in explanation["importance"]}
+    assert explanation["rows"] == 300 and {"amount", "income"} <= set(list(important)[:4])
+    assert all(row["low"] <= row["value"] <= row["high"] for row in important.values())
     assert "drawn in pairs with the winner" in (folder / "report.html").read_text()

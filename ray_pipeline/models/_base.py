@@ -102,3 +102,8 @@ class Model(Choice):
     def load(cls, folder: Path) -> Scorer:
         """What scores an encoded matrix (rows, columns): (rows,) or (rows, classes)."""
         raise NotImplementedError
+
+    @classmethod
+    def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
+        """What each matrix column adds to each row's score, (rows, columns), absolute and summed over classes where there are several; None where unknown."""
+        return None

@@ -98,6 +98,16 @@ class XGBoost(Model):
 
         return score
 
+    @classmethod
+    def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
+        """TreeSHAP (Lundberg et al., 2020), in log odds or the label's unit."""
+        import xgboost
+
+        booster = xgboost.Booster(model_file=folder / cls.file)
+        data = xgboost.DMatrix(matrix, feature_types=booster.feature_types, enable_categorical=True)
+        found = np.asarray(booster.predict(data, pred_contribs=True, validate_features=False))
+        return np.abs(found[..., :-1]).sum(1) if found.ndim == 3 else found[:, :-1]
+
 
 class _Boosting(Fitting):
     """A booster between two rounds."""

@@ -21,5 +21,3 @@ def later(spec: "Spec") -> Iterator[tuple[Place, str, str]]:
         yield ("model", word), f"the model {word!r}", f"known today: {', '.join(menu('models'))}"
     if spec.search.warm_start is not None:
         yield ("search", "warm_start"), "a warm start", "remove it"
-    if spec.explain.rows:
-        yield ("explain", "rows"), "an explanation of the model", "remove it"

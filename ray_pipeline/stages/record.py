@@ -26,6 +26,7 @@ from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import digests, drift
 from ray_pipeline.stages.encode import Encoded, slice_edges
 from ray_pipeline.stages.evaluate import Evaluation, finite
+from ray_pipeline.stages.explain import Explanation
 from ray_pipeline.stages.judge import Verdict
 from ray_pipeline.stages.predict import prediction_table
 from ray_pipeline.stages.profile import Profile
@@ -193,6 +194,12 @@ def evaluated(folder: RunFolder, test: Predictions, bundle: Bundle, evaluation: 
     same(folder, "metrics", digests.of_json([evaluation.as_json(), evaluation.bias_as_json()]))
     folder.write_json("weak_slices.json", evaluation.weak_as_json())
     folder.write_json("scorecard.json", {**verdict.as_json(), "model": bundle.fingerprint})
+
+
+def explained(folder: RunFolder, explanation: Explanation | None) -> None:
+    """Writes explain.json, where the spec asks for it."""
+    if explanation is not None:
+        folder.write_json("explain.json", explanation.as_json())
 
 
 def families(folder: RunFolder, ranks: tuple[Rank, ...]) -> None:
