@@ -120,19 +120,19 @@ def test_a_refused_model_is_not_registered(loans, at, tmp_path):
 
 def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial_again(release, spec, at, tmp_path, monkeypatch):
     elsewhere = at.model_copy(update={"storage": str(tmp_path / "runs")})
-    from ray_pipeline.stages.search import _Keeper
+    from ray_pipeline.stages.keeper import Keeper
 
-    finish = _Keeper._finish
+    finish = Keeper._finish
 
     def stop_after_three(self, *args, **kwargs):
         finish(self, *args, **kwargs)
         if len(self.proposals.outcomes) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Keeper, "_finish", stop_after_three)
+    monkeypatch.setattr(Keeper, "_finish", stop_after_three)
     with pytest.raises(Interrupted) as stopped:
         pipeline.run(spec, elsewhere)
-    monkeypatch.setattr(_Keeper, "_finish", finish)
+    monkeypatch.setattr(Keeper, "_finish", finish)
     run = RunFolder.open(tmp_path / "runs", stopped.value.answer["run"])
     before = {path.name: path.read_bytes() for path in (run.path / "journal").glob("trial-*.json")}
     assert len(before) == 3

@@ -65,7 +65,7 @@ def test_no_plan_asks_for_more_than_there_is(cpus: int, gpus: int, trials: int, 
         return
     assert 1 <= plan.slots <= trials and plan.slots * workers * threads <= cpus and plan.slots * workers * per_worker <= gpus
     full = plan.slots == trials or (plan.slots + 1) * workers * threads > cpus or (plan.slots + 1) * workers * per_worker > gpus
-    assert full and plan.trial_resources() == {"CPU": threads, **({"GPU": per_worker} if per_worker else {})}
+    assert full and plan.worker_resources() == {"CPU": threads, **({"GPU": per_worker} if per_worker else {})}
 
 
 def test_this_machine_refuses_before_anything_starts_and_leaves_gpus_to_ray() -> None:

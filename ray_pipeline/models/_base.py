@@ -13,7 +13,8 @@ from ray_pipeline.blocks import EncodedBlock
 from ray_pipeline.choice import Choice
 from ray_pipeline.values import Matrix, Task
 
-Scorer = Callable[[Matrix], NDArray[np.floating[Any]]]
+Scores = NDArray[np.floating[Any]]
+Scorer = Callable[[Matrix], Scores]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Job:
     device: str = "cpu"
     class_weight: tuple[float, ...] | None = None
     """A factor on each row's weight, by its class."""
+    external: bool = False
+    """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
 
 
 class Diverged(Exception):
@@ -45,12 +48,16 @@ class Fitting(ABC):
         """Trains until `rounds` rounds in all are done."""
 
     @abstractmethod
-    def scores(self) -> NDArray[np.floating[Any]]:
+    def scores(self) -> Scores:
         """Scores of the validation rows by the model as it is now: (n,) or (n, classes)."""
 
     @abstractmethod
-    def save(self, path: Path, rounds: int) -> None:
-        """Writes the model as it was after `rounds` rounds, atomically; the bytes depend on nothing else."""
+    def model(self, rounds: int) -> bytes:
+        """The content of the family's file: the model as it was after `rounds` rounds; the bytes depend on nothing else."""
+
+    @abstractmethod
+    def state(self) -> bytes:
+        """All that is needed to go on from here in another process, to the byte-identical model."""
 
 
 class Model(Choice):
@@ -73,6 +80,8 @@ class Model(Choice):
     """The extra of ray-pipeline that installs that package, where the base does not."""
     seeded: ClassVar[bool] = True
     """Whether the seed decides anything."""
+    collective: ClassVar[str | None] = None
+    """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on one worker."""
 
     @classmethod
     def warm_up(cls) -> None:
@@ -89,14 +98,20 @@ class Model(Choice):
         raise NotImplementedError
 
     @classmethod
-    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int) -> Fitting:
-        """An untrained model with these hyperparameters."""
+    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int, state: bytes | None = None) -> Fitting:
+        """An untrained model with these hyperparameters, or the one whose `state` it was."""
         raise NotImplementedError
 
     @classmethod
     def refit_rounds(cls, rounds: int, gained: float) -> int:
         """The rounds of a refit on `gained` times the rows. One tree more for each share more; an epoch grows by itself."""
         return max(1, round(rounds * gained))
+
+    @classmethod
+    def gather(cls, share: Scores, start: int, total: int) -> Scores:
+        """The scores of all workers' rows, (total,) or (total, classes), in every worker; `share` are those of this worker, the first at `start`."""
+        assert len(share) == total, "a family without a collective trains on one worker"
+        return share
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:

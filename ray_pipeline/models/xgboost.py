@@ -5,15 +5,15 @@ Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter
 
 import importlib
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ray_pipeline.blocks import EncodedBlock
-from ray_pipeline.models._base import Fitting, Job, Model, Scorer
+from ray_pipeline.models._base import Fitting, Job, Model, Scorer, Scores
 from ray_pipeline.space import Float, Int, Integer, Log, Number, Within
 from ray_pipeline.values import Matrix
 
@@ -41,6 +41,7 @@ class XGBoost(Model):
     file: ClassVar[str] = "model.ubj"
     budget: ClassVar[str] = "num_boost_round"
     patience: ClassVar[str] = "early_stopping_rounds"
+    collective: ClassVar[str | None] = "xgboost"
 
     max_depth: Annotated[Integer, Within(1, 30)] = Int(low=3, high=10)
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.02, high=0.3)
@@ -71,19 +72,39 @@ class XGBoost(Model):
         return params["max_bin"]
 
     @classmethod
-    def hold(cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]) -> "tuple[xgboost.QuantileDMatrix, ...]":
+    def hold(cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]) -> "tuple[xgboost.DMatrix, ...]":
         """The quantised matrices of train and, with its cuts, of validation (where there are such rows)."""
-        first = _quantile_matrix(train, job, params["max_bin"], None)
-        return (first, _quantile_matrix(validation, job, params["max_bin"], first)) if validation else (first,)
+        first = _quantised(train, job, params["max_bin"], None)
+        return (first, _quantised(validation, job, params["max_bin"], first)) if validation else (first,)
 
     @classmethod
-    def begin(cls, params: dict[str, Any], job: Job, data: "tuple[xgboost.QuantileDMatrix, ...]", seed: int) -> Fitting:
-        """An empty booster."""
+    def begin(cls, params: dict[str, Any], job: Job, data: "tuple[xgboost.DMatrix, ...]", seed: int, state: bytes | None = None) -> Fitting:
+        """An empty booster, or that of the state."""
         own = {name: value for name, value in params.items() if name not in NOT_FOR_BOOSTER}
-        fixed = {"objective": OBJECTIVE[job.task], "tree_method": "hist", "device": job.device, "nthread": job.threads, "seed": seed, "verbosity": 0}
+        # A seed for each round, and not the generator's hidden state: so a booster that goes on from its file draws as it would have.
+        fixed = {
+            "objective": OBJECTIVE[job.task],
+            "tree_method": "hist",
+            "device": job.device,
+            "nthread": job.threads,
+            "seed": seed,
+            "seed_per_iteration": True,
+            "verbosity": 0,
+        }
         if job.task == "multiclass":
             fixed["num_class"] = job.num_classes
-        return _Boosting({**own, **fixed}, data)
+        return _Boosting({**own, **fixed}, data, state)
+
+    @classmethod
+    def gather(cls, share: Scores, start: int, total: int) -> Scores:
+        """Every worker's scores, by a sum of arrays that are zero outside a worker's own rows."""
+        from xgboost import collective
+
+        if not collective.is_distributed():
+            return share
+        every = np.zeros((total, *share.shape[1:]), share.dtype)
+        every[start : start + len(share)] = share
+        return collective.allreduce(every, collective.Op.SUM)  # type: ignore[no-any-return]
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:
@@ -92,7 +113,7 @@ class XGBoost(Model):
 
         booster = xgboost.Booster(model_file=folder / cls.file)
 
-        def score(matrix: Matrix) -> NDArray[np.floating[Any]]:
+        def score(matrix: Matrix) -> Scores:
             booster.set_param({"nthread": 1 if len(matrix) < SMALL else 0})  # waking a thread for each core costs more than a few rows do
             return np.asarray(booster.inplace_predict(matrix, validate_features=False))
 
@@ -112,36 +133,43 @@ class XGBoost(Model):
 class _Boosting(Fitting):
     """A booster between two rounds."""
 
-    def __init__(self, params: dict[str, Any], data: "tuple[xgboost.QuantileDMatrix, ...]") -> None:
+    def __init__(self, params: dict[str, Any], data: "tuple[xgboost.DMatrix, ...]", state: bytes | None) -> None:
         import xgboost
 
         self.train, self.validation = data[0], data[-1]
-        self.booster = xgboost.Booster(params, cache=list(data))
+        self.booster = xgboost.Booster(params, cache=list(data), model_file=bytearray(state) if state else None)
+        self.rounds = self.booster.num_boosted_rounds() if state else 0
 
     def advance(self, rounds: int) -> None:
         for i in range(self.rounds, rounds):
             self.booster.update(self.train, i)
         self.rounds = rounds
 
-    def scores(self) -> NDArray[np.floating[Any]]:
+    def scores(self) -> Scores:
         return np.asarray(self.booster.predict(self.validation))  # only the rounds since the last look are evaluated: the matrix is in the booster's cache
 
-    def save(self, path: Path, rounds: int) -> None:
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(self.booster[:rounds].save_raw("ubj"))
-        temporary.replace(path)
+    def model(self, rounds: int) -> bytes:
+        return bytes(self.booster[:rounds].save_raw("ubj"))
+
+    def state(self) -> bytes:
+        # The columns' generator is hidden in the updater, and no file holds it: a new updater draws as the one of a booster that was loaded would.
+        self.booster.load_config(self.booster.save_config())
+        return bytes(self.booster.save_raw("ubj"))
 
 
-def _quantile_matrix(blocks: Sequence[EncodedBlock], job: Job, max_bin: int, ref: "xgboost.QuantileDMatrix | None") -> "xgboost.QuantileDMatrix":
-    """The blocks, streamed four times in the same order into a quantised matrix: about one byte per cell, and never a copy of the floats."""
+def _quantised(blocks: Sequence[EncodedBlock], job: Job, max_bin: int, ref: "xgboost.DMatrix | None") -> "xgboost.DMatrix":
+    """The blocks, streamed in the same order on every pass into a quantised matrix: about one byte per cell, and never a copy of the floats.
+
+    In memory it takes four passes (`QuantileDMatrix`). Where memory is too small the bins are paged from this node's disk (`ExtMemQuantileDMatrix`).
+    """
     import xgboost
 
     types = ["c" if codes else "q" for codes in job.cardinalities[XGBoost.needs]]
 
     class Blocks(xgboost.DataIter):  # type: ignore[misc]
-        def __init__(self) -> None:
+        def __init__(self, cache: str | None) -> None:
             self.at = 0
-            super().__init__(release_data=True)
+            super().__init__(cache_prefix=cache, release_data=True)
 
         def reset(self) -> None:
             self.at = 0
@@ -155,7 +183,13 @@ def _quantile_matrix(blocks: Sequence[EncodedBlock], job: Job, max_bin: int, ref
             self.at += 1
             return True
 
-    matrix = xgboost.QuantileDMatrix(Blocks(), max_bin=max_bin, ref=ref, nthread=job.threads, enable_categorical=True)
+    shape: dict[str, Any] = {"max_bin": max_bin, "ref": ref, "nthread": job.threads, "enable_categorical": True}
+    if job.external:
+        folder = tempfile.TemporaryDirectory(prefix="ray-pipeline-pages-", ignore_cleanup_errors=True)
+        matrix = xgboost.ExtMemQuantileDMatrix(Blocks(f"{folder.name}/{'validation' if ref else 'train'}"), **shape)
+        matrix.pages = folder  # its files go with it
+    else:
+        matrix = xgboost.QuantileDMatrix(Blocks(None), **shape)
     expected = sum(len(block.label) for block in blocks)
     if matrix.num_row() != expected:
         raise RuntimeError(f"{expected:,} rows went into the quantised matrix and {matrix.num_row():,} came out")

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime.session import available_cpus
@@ -20,9 +19,13 @@ class Plan:
     fit_threads: int
     """Threads of the final fit, which has the cluster's largest node to itself."""
 
-    def trial_resources(self) -> dict[str, Any]:
-        """What one slot reserves in Ray."""
+    def worker_resources(self) -> dict[str, float]:
+        """What one worker reserves in Ray."""
         return {"CPU": self.threads, **({"GPU": self.gpus} if self.gpus else {})}
+
+    def slot_resources(self) -> dict[str, float]:
+        """What Tune reserves for one slot: all of it where it trains itself, and next to nothing where its workers reserve for themselves."""
+        return self.worker_resources() if self.workers == 1 else {"memory": 1}  # Tune refuses an actor that needs nothing
 
 
 def refuse_impossible(where: Where, trials: int) -> None:

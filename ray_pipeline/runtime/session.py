@@ -155,6 +155,13 @@ def find_own(error: BaseException | None) -> PipelineError | None:
     return None
 
 
+def last_line(error: BaseException | None) -> str:
+    """What an error of Ray's says in the end: the cause, below the tracebacks of all the processes that it came through."""
+    own = find_own(error)
+    lines = str(own or error).strip().splitlines()
+    return lines[-1][:300] if lines else type(error).__name__
+
+
 def _quiet(debug: bool) -> None:
     import ray.data
 

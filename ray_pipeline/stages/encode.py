@@ -35,6 +35,8 @@ class Encoded:
     """Encoded rows of all parts, held in the object store as blocks that every slot reads without a copy."""
 
     blocks: "tuple[ray.ObjectRef[pa.Table], ...]"
+    block_rows: tuple[tuple[int, ...], ...]
+    """Rows of each part in each block, in the order of `PARTS`."""
     rows: Mapping[str, int]
     num_bytes: int
     encoders: Mapping[str, Encoder]
@@ -112,7 +114,19 @@ def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec
             )
         )
     names = tuple(dict.fromkeys(table.canonical(c) for s in slices for c in s.columns))
-    return Encoded(tuple(made.to_arrow_refs()), rows, int(made.size_bytes() or 0), encoders, names)
+    blocks = tuple(made.to_arrow_refs())
+    return Encoded(blocks, _rows_of(blocks), rows, int(made.size_bytes() or 0), encoders, names)
+
+
+def _rows_of(blocks: "Sequence[ray.ObjectRef[pa.Table]]") -> tuple[tuple[int, ...], ...]:
+    """Rows of each part in each block, counted where the blocks are."""
+    import ray
+
+    def count(block: pa.Table) -> tuple[int, ...]:
+        return tuple(int(rows) for rows in np.bincount(block[packed.PART].to_numpy(), minlength=len(PARTS)))
+
+    task = ray.remote(count)
+    return tuple(ray.get([task.remote(block) for block in blocks]))
 
 
 def slice_edges(slices: Sequence[Slice], table: Table, profile: Profile) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ Optuna (TPE, multivariate) proposes by ask and tell; a stopped trial is told as 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,16 @@ from ray_pipeline.space import Float, Int, Log, Space
 
 REDUCTION = 3
 LEAST_KNOWN, RECENT = 2, 9
+SAMPLED_ROWS = 500_000
+"""A first rung on so many rows ranks trials well enough; from twice as many rows on it is one."""
 Status = Literal["completed", "stopped", "failed"]
+
+
+class Rung(NamedTuple):
+    """Where a trial is looked at: after so many rounds, on every `every`-th training row."""
+
+    rounds: int
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -145,9 +154,13 @@ class Proposals:
         return FloatDistribution(space.low, space.high, log=isinstance(space, Log))
 
 
-def rungs(budget: int, halving: bool) -> tuple[int, ...]:
-    """The rounds at which a trial is looked at: the last, and before it each a third of the next, down to ten rounds."""
-    found = [budget]
-    while halving and found[0] // REDUCTION >= 10:
-        found.insert(0, found[0] // REDUCTION)
-    return tuple(found)
+def rungs(budget: int, halving: bool, rows: int = 0) -> tuple[Rung, ...]:
+    """The rounds at which a trial is looked at: the last, and before it each a third of the next, down to ten rounds.
+
+    Where there are many rows, the first of several rungs is trained on a share of them, and the trial begins anew on all if it goes on.
+    """
+    found = [Rung(budget)]
+    while halving and found[0].rounds // REDUCTION >= 10:
+        found.insert(0, Rung(found[0].rounds // REDUCTION))
+    every = rows // SAMPLED_ROWS
+    return (Rung(found[0].rounds, every), *found[1:]) if len(found) > 1 and every > 1 else tuple(found)

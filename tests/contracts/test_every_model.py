@@ -60,10 +60,9 @@ def begun(family: str, task: Task, *, seed: int = 0, heavy: float = 1.0, judged:
 
 
 def saved(fitting: Fitting, folder: Path, family: str, rounds: int) -> bytes:
-    path = folder / find("models", family).file
-    fitting.save(path, rounds)
-    assert [p.name for p in folder.iterdir()] == [path.name]
-    return path.read_bytes()
+    content = fitting.model(rounds)
+    (folder / find("models", family).file).write_bytes(content)
+    return content
 
 
 def loss(task: Task, label: Any, score: Any) -> float:
@@ -113,6 +112,29 @@ def test_a_model_saved_at_an_earlier_round_is_the_one_that_stopped_there(family:
     saved(long, tmp_path, family, 5)
     loaded = find("models", family).load(tmp_path)
     np.testing.assert_allclose(loaded(np.concatenate([block.matrix for block in validation])), short.scores(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_fit_that_goes_on_from_its_state_in_another_process_ends_as_the_one_that_was_not_interrupted(family: str, task: Task) -> None:
+    model, job = find("models", family), job_of(task)
+    params = {name: model.start.get(name, value) for name, value in model()}
+    through, validation = begun(family, task, seed=3)
+    train = list(packed.views(blocks_of(task), model.needs, "train"))
+    states = []
+    for rounds in (4, 9):
+        through.advance(rounds)
+        states.append(through.state())
+    through.advance(12)
+    for rounds, state in zip((4, 9), states, strict=True):
+        again = model.begin(params, job, model.hold(params, job, train, validation), 3, state)
+        assert again.rounds == rounds
+        again.advance(9)
+        if rounds == 4:
+            assert again.state() == states[1]
+        again.advance(12)
+        assert again.model(12) == through.model(12)
+        np.testing.assert_array_equal(again.scores(), through.scores())
 
 
 @pytest.mark.parametrize("family", EVERY)

@@ -139,4 +139,10 @@ def test_the_search_ends_nearer_to_the_best_than_where_it_started() -> None:
     [(100, True, (11, 33, 100)), (100, False, (100,)), (400, True, (14, 44, 133, 400)), (29, True, (29,)), (30, True, (10, 30)), (1, True, (1,))],
 )
 def test_rungs_are_thirds_of_the_budget_down_to_ten_rounds(budget: int, halving: bool, expected: tuple[int, ...]) -> None:
-    assert rungs(budget, halving) == expected
+    assert all(rung.every == 1 for rung in rungs(budget, halving, rows=900_000))
+    assert tuple(rung.rounds for rung in rungs(budget, halving)) == expected
+
+
+def test_where_there_are_many_rows_the_first_of_several_rungs_is_on_a_share_of_them() -> None:
+    assert rungs(100, True, rows=2_600_000) == ((11, 5), (33, 1), (100, 1))
+    assert rungs(20, True, rows=2_600_000) == ((20, 1),)
