@@ -39,13 +39,15 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
         def suggest(self, trial_id: str) -> Any:
             config = keeper.hand_out()
             if config is None:
-                return Searcher.FINISHED if keeper.over else None
+                return Searcher.FINISHED if keeper.over and not keeper.running else None
             configs[trial_id] = config
             return config
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             trial = configs[trial_id]["trial"]
-            if trial in keeper.running:
+            if unborn and unborn[-1] == trial and unborn.count(trial) <= DEATHS:
+                keeper.again(trial)
+            elif trial in keeper.running:
                 keeper.failed(trial, f"its worker died {DEATHS + 1} times: {last_line(errors.get(trial_id))}")
 
     class Judge(FIFOScheduler):  # type: ignore[misc]
@@ -76,6 +78,8 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
 
         def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
             errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
+            if trial.status == "PENDING":  # its slot died waiting for it: the one death after which Tune does not try again
+                unborn.append(configs[trial.trial_id]["trial"])
 
         def choose_trial_to_run(self, tune_controller: Any) -> Any:
             if not heard and not any(trial.status == "RUNNING" for trial in tune_controller.get_trials()) and time.monotonic() - begun > START_TIMEOUT_S:
@@ -84,13 +88,14 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
 
     configs: dict[str, dict[str, Any]] = {}
     errors: dict[str, Any] = {}
+    unborn = list[int]()
     controllers = set[Any]()
     begun, heard = time.monotonic(), list[float]()
     slot = tune.with_parameters(Slot, encoded=encoded, job=job, metric=spec.search.metric, plan=plan, storage=str(storage))
     tuner = tune.Tuner(
         tune.with_resources(slot, plan.slot_resources()),
         tune_config=tune.TuneConfig(
-            search_alg=Proposer(), scheduler=Judge(), num_samples=spec.search.trials, max_concurrent_trials=plan.slots, reuse_actors=True
+            search_alg=Proposer(), scheduler=Judge(), num_samples=spec.search.trials * (1 + DEATHS), max_concurrent_trials=plan.slots, reuse_actors=True
         ),
         run_config=tune.RunConfig(
             name="search",

@@ -25,22 +25,21 @@ class Keeper:
         self.spec, self.proposals, self.rungs_of, self.folder, self.tell = spec, proposals, rungs, folder, tell
         self.running: dict[int, Proposal] = {}
         self.looks: dict[int, list[tuple[int, float]]] = {}
-        self.standing: dict[int, Standing] = {}
-        self.ahead: Proposal | None = None
+        self.ahead: list[Proposal] = []
         self.begun = time.monotonic()
         self.sign = 1.0 if proposals.better == "higher" else -1.0
 
     def pending(self) -> bool:
         """Whether there is a trial to run now, after those of the journal have been replayed."""
-        self.ahead = self.ahead or self._next()
-        return self.ahead is not None
+        if not self.ahead and (proposal := self._next()) is not None:
+            self.ahead.append(proposal)
+        return bool(self.ahead)
 
     def hand_out(self) -> dict[str, Any] | None:
         """The next trial's configuration for a slot, or None while it must wait."""
         if not self.pending():
             return None
-        proposal, self.ahead = self.ahead, None
-        assert proposal is not None
+        proposal = self.ahead.pop(0)
         self.running[proposal.trial] = proposal
         model, search = find("models", proposal.family), self.spec.search
         return {
@@ -86,6 +85,10 @@ class Keeper:
     def failed(self, trial: int, why: str) -> None:
         """Takes in that a trial failed, with its cause."""
         self._finish(trial, "failed", Standing(), why)
+
+    def again(self, trial: int) -> None:
+        """Takes back a trial that no slot has begun; it is handed out next."""
+        self.ahead.insert(0, self.running.pop(trial))
 
     def finalists(self) -> set[int]:
         """The trials whose models are kept: the best of each family."""
