@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.blocks import EncodedBlock
-from ray_pipeline.models._base import Fitting, Job, Model, Scorer
+from ray_pipeline.models._base import Fitting, Job, Model, Scorer, Scores
 from ray_pipeline.values import Matrix
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Net(Model):
     file: ClassVar[str] = "model.safetensors"
     budget: ClassVar[str] = "n_epochs"
     patience: ClassVar[str] = "early_stopping_epochs"
+    collective: ClassVar[str | None] = "torch"
 
     @classmethod
     def build(cls, params: dict[str, Any], cardinalities: Sequence[int], num_outputs: int) -> "nn.Module":
@@ -50,19 +51,26 @@ class Net(Model):
         return Rows(train, job), Rows(validation, job)
 
     @classmethod
-    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int) -> Fitting:
-        """A net with seeded weights."""
+    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int, state: bytes | None = None) -> Fitting:
+        """A net with seeded weights, or as it stood."""
         from ray_pipeline.models._torch.heads import Head
         from ray_pipeline.models._torch.loop import Epochs
 
         head, cardinalities = Head(job.task, job.num_classes), job.cardinalities[cls.needs]
         about = {"params": params, "cardinalities": cardinalities, "task": job.task, "num_classes": job.num_classes}
-        return Epochs(lambda: cls.build(params, cardinalities, head.num_outputs), about, head, data, params, job, seed)
+        return Epochs(lambda: cls.build(params, cardinalities, head.num_outputs), about, head, data, params, job, seed, state)
 
     @classmethod
     def refit_rounds(cls, rounds: int, gained: float) -> int:
         """As many: with more rows, an epoch has more steps."""
         return rounds
+
+    @classmethod
+    def gather(cls, share: Scores, start: int, total: int) -> Scores:
+        """Every worker's scores, by a sum of arrays that are zero outside a worker's own rows."""
+        from ray_pipeline.models._torch.workers import gather
+
+        return gather(share, start, total)
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:

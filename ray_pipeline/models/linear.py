@@ -53,9 +53,12 @@ class Linear(Model):
         return _design([block.matrix for block in train], job.cardinalities[cls.needs]), label, weight, [block.matrix for block in validation]
 
     @classmethod
-    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int) -> Fitting:
-        """Weights of 0."""
-        return _Descent(params, job, *data)
+    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int, state: bytes | None = None) -> Fitting:
+        """Weights of 0, or those after as many steps as the state says: the steps are the same whenever they are made."""
+        descent = _Descent(params, job, *data)
+        if state is not None:
+            descent.advance(int(state))
+        return descent
 
     @classmethod
     def refit_rounds(cls, rounds: int, gained: float) -> int:
@@ -110,10 +113,9 @@ class _Descent(Fitting):
         tensors = {"weights": self._weights(rounds), "center": np.array(self.center), "scale": np.array(self.scale)}
         return safetensors.numpy.save(tensors, {"linear": about})
 
-    def save(self, path: Path, rounds: int) -> None:
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(self.model(rounds))
-        temporary.replace(path)
+    def state(self) -> bytes:
+        """The number of steps."""
+        return str(self.rounds).encode()
 
     def _weights(self, rounds: int) -> Vector:
         return self.points[min(rounds, len(self.points) - 1)].reshape(-1, self.num_outputs)

@@ -192,7 +192,7 @@ def serve(config: dict[str, Any]) -> None:
 
 def backend(collective: str | None) -> Any:
     """Ray Train's set-up of the collective that a family trains by."""
-    backends: dict[str | None, Callable[[], Any]] = {None: lambda: None, "xgboost": _xgboost}
+    backends: dict[str | None, Callable[[], Any]] = {None: lambda: None, "xgboost": _xgboost, "torch": _torch}
     return backends[collective]()
 
 
@@ -200,6 +200,12 @@ def _xgboost() -> Any:
     from ray.train.v2.xgboost.config import XGBoostConfig
 
     return XGBoostConfig()
+
+
+def _torch() -> Any:
+    from ray.train.torch import TorchConfig
+
+    return TorchConfig()  # gloo on CPUs, nccl on GPUs
 
 
 def _called(desk: Any, method: str, *given: Any) -> Any:

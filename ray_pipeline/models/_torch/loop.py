@@ -8,7 +8,6 @@ import copy
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ GATHERED = 16
 class Epochs(Fitting):
     """A net between two epochs."""
 
-    def __init__(self, net: Callable[[], nn.Module], about: dict[str, Any], head: Head, data: tuple[Rows, Rows], params: dict[str, Any], job: Job, seed: int) -> None:
+    def __init__(self, net: Callable[[], nn.Module], about: dict[str, Any], head: Head, data: tuple[Rows, Rows], params: dict[str, Any], job: Job, seed: int, state: bytes | None = None) -> None:
         torch.set_num_threads(job.threads)
         self.rows, self.validation = data
         self.head, self.params, self.job, self.seed, self.about = head, params, job, seed, about
@@ -51,6 +50,8 @@ class Epochs(Fitting):
         self.parts = math.ceil(most(len(self.rows)) * number_of_workers() / MOST_ROWS)
         self.steps = most(math.ceil(len(self.rows) / self.parts / self.batch))
         self.kept: dict[int, tuple[Tensor, ...]] = {}
+        if state is not None:
+            self._go_on(safetensors.torch.load(state))
 
     def advance(self, rounds: int) -> None:
         """Trains until that many epochs are done; raises `Diverged` where a loss is not finite."""
@@ -73,11 +74,26 @@ class Epochs(Fitting):
         label = {"label.center": torch.tensor(self.center, dtype=torch.float64), "label.scale": torch.tensor(self.scale, dtype=torch.float64)}
         return safetensors.torch.save({**tensors, **label}, {"net": json.dumps(self.about, sort_keys=True)})
 
-    def save(self, path: Path, rounds: int) -> None:
-        """Writes it."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(self.model(rounds))
-        temporary.replace(path)
+    def state(self) -> bytes:
+        """Weights, their averages, those of the epochs that may still turn out to be the best, and the optimiser's moments."""
+        told = {"rounds": torch.tensor(self.rounds)}
+        for at, (vector, average) in enumerate(zip(self.vectors, self.averages, strict=True)):
+            told |= {f"vector.{at}": vector.detach(), f"average.{at}": average}
+            told |= {f"moment.{at}.{name}": moment for name, moment in self.optimizer.state[vector].items()}
+            told |= {f"kept.{at}.{epoch}": vectors[at] for epoch, vectors in self.kept.items()}
+        return safetensors.torch.save({name: tensor.cpu().clone() for name, tensor in told.items()})
+
+    def _go_on(self, told: dict[str, Tensor]) -> None:
+        """Stands where the net of that state stood."""
+        self.rounds = int(told["rounds"])
+        epochs = sorted(int(name.removeprefix("kept.0.")) for name in told if name.startswith("kept.0."))
+        self.kept = {epoch: tuple(told[f"kept.{at}.{epoch}"].to(self.job.device) for at in range(len(self.vectors))) for epoch in epochs}
+        with torch.no_grad():
+            _copy(tuple(told[f"vector.{at}"] for at in range(len(self.vectors))), self.vectors)
+            _copy(tuple(told[f"average.{at}"] for at in range(len(self.averages))), self.averages)
+        for at, vector in enumerate(self.vectors):
+            moments = {name.rpartition(".")[2]: moment for name, moment in told.items() if name.startswith(f"moment.{at}.")}
+            self.optimizer.state[vector] = {name: moment if name == "step" else moment.to(self.job.device) for name, moment in moments.items()}
 
     def _label_scale(self) -> tuple[float, float]:
         """Mean and deviation of a regression's labels, by weight; in float64, so that labels of 1e12 train as those of 1 do."""

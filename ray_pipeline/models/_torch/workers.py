@@ -1,6 +1,10 @@
 """Several workers, one net: sums and maxima over all of them, or the value itself where this process trains alone."""
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 
@@ -34,3 +38,12 @@ def most(number: int) -> int:
     tensor = torch.tensor(number)
     dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
     return int(tensor)
+
+
+def gather(share: NDArray[Any], start: int, total: int) -> NDArray[Any]:
+    """All workers' rows (total, ...) in every worker; `share` are this worker's, the first at `start`."""
+    if not together():
+        return share
+    every = np.zeros((total, *share.shape[1:]), share.dtype)
+    every[start : start + len(share)] = share
+    return add_up(torch.from_numpy(every)).numpy()
