@@ -45,9 +45,11 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             trial = configs[trial_id]["trial"]
-            if unborn and unborn[-1] == trial and unborn.count(trial) <= DEATHS:
+            if trial not in keeper.running:
+                return
+            if trial_id in unborn and list(unborn.values()).count(trial) <= DEATHS:
                 keeper.again(trial)
-            elif trial in keeper.running:
+            else:
                 keeper.failed(trial, f"its worker died {DEATHS + 1} times: {last_line(errors.get(trial_id))}")
 
     class Judge(FIFOScheduler):  # type: ignore[misc]
@@ -79,7 +81,7 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
         def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
             errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
             if trial.status == "PENDING":  # its slot died waiting for it: the one death after which Tune does not try again
-                unborn.append(configs[trial.trial_id]["trial"])
+                unborn[trial.trial_id] = configs[trial.trial_id]["trial"]
 
         def choose_trial_to_run(self, tune_controller: Any) -> Any:
             if not heard and not any(trial.status == "RUNNING" for trial in tune_controller.get_trials()) and time.monotonic() - begun > START_TIMEOUT_S:
@@ -88,7 +90,7 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
 
     configs: dict[str, dict[str, Any]] = {}
     errors: dict[str, Any] = {}
-    unborn = list[int]()
+    unborn = dict[str, int]()
     controllers = set[Any]()
     begun, heard = time.monotonic(), list[float]()
     slot = tune.with_parameters(Slot, encoded=encoded, job=job, metric=spec.search.metric, plan=plan, storage=str(storage))
