@@ -40,7 +40,7 @@ def decisions(board: Leaderboard) -> list[Any]:
 
 
 def model_bytes(board: Leaderboard) -> bytes:
-    (file,) = board.model_folder.iterdir()
+    (file,) = board.model_folder(board.best).iterdir()
     return file.read_bytes()
 
 
