@@ -1,0 +1,64 @@
+"""An epoch of our training loop beside a bare PyTorch loop over in-memory tensors: the same net, batches, optimiser and number of threads, in turns.
+
+usage: bench_nets.py [--rows 50000] [--columns 20] [--family mlp] [--epochs 3] [--threads 2] [--blocks 12]   -> one JSON line; the ratio is the result
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from ray_pipeline.blocks import EncodedBlock
+from ray_pipeline.choice import find
+from ray_pipeline.models._base import Job
+
+
+def bare(net: torch.nn.Module, x: torch.Tensor, label: torch.Tensor, params: dict) -> None:
+    """One epoch as a tutorial would write it."""
+    optimizer = torch.optim.AdamW(net.parameters(), lr=params["lr"], weight_decay=params["weight_decay"])
+    net.train()
+    for places in torch.randperm(len(x)).split(params["batch_size"]):
+        optimizer.zero_grad()
+        outputs = net(x[places]).squeeze(2)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs, label[places][:, None].expand_as(outputs))
+        loss.backward()
+        optimizer.step()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("rows", 50_000), ("columns", 20), ("epochs", 3), ("threads", 2), ("blocks", 12)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--family", default="mlp", choices=["mlp", "ft_transformer"])
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    drawn = np.random.default_rng(0)
+    matrix = drawn.normal(size=(asked.rows, asked.columns)).astype(np.float32)
+    label = (matrix[:, 0] + matrix[:, 1] * matrix[:, 2] > 0).astype(float)
+    blocks = [
+        EncodedBlock(part, label[at], np.ones(len(at)), None) for at, part in ((at, matrix[at]) for at in np.array_split(np.arange(asked.rows), asked.blocks))
+    ]
+    family = find("models", asked.family)
+    params = {name: family.start.get(name, value) for name, value in family()}
+    job = Job("binary", 2, {family.needs: (0,) * asked.columns}, asked.threads)
+    fitting = family.begin(params, job, family.hold(params, job, blocks, []), 0)
+    net, x, y = family.build(params, (0,) * asked.columns, 1), torch.from_numpy(matrix), torch.from_numpy(label.astype(np.float32))
+    fitting.advance(1)
+    bare(net, x, y, params)
+    ours, theirs = [], []
+    for _ in range(asked.epochs):
+        begun = time.perf_counter()
+        fitting.advance(fitting.rounds + 1)
+        middle = time.perf_counter()
+        bare(net, x, y, params)
+        ours.append(middle - begun)
+        theirs.append(time.perf_counter() - middle)
+    mine, plain = statistics.median(ours), statistics.median(theirs)
+    print(json.dumps({"benchmark": "nets", **vars(asked), "ours_s": round(mine, 3), "bare_s": round(plain, 3), "ratio": round(mine / plain, 3)}))
+
+
+if __name__ == "__main__":
+    main()
