@@ -116,7 +116,7 @@ class Epochs(Fitting):
             for at in range(0, min(GATHERED, self.steps - start // self.batch) * self.batch, self.batch):
                 here = slice(at, at + self.batch)
                 losses += self._step(x[here], label[here], weight[here], epoch * self.steps + (start + at) // self.batch)
-        if not math.isfinite(float(losses)):
+        if not math.isfinite(float(add_up(losses))):  # of all workers, so that they end together
             raise Diverged(f"the loss is not finite in epoch {epoch + 1}: lr {self.params['lr']:g} is too high for these rows")
 
     def _order(self, epoch: int) -> Places:

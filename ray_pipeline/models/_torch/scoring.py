@@ -19,7 +19,7 @@ def score(net: nn.Module, head: Head, matrix: Matrix) -> Vector:
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            found = [_chunk(net, head, matrix[start : start + CHUNK]) for start in range(0, len(matrix), CHUNK)]
+            found = [_chunk(net, head, matrix[start : start + CHUNK]) for start in range(0, max(len(matrix), 1), CHUNK)]
     finally:
         torch.set_num_threads(threads)
     return torch.cat(found).double().numpy()
