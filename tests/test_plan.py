@@ -1,11 +1,16 @@
 """Slots, workers and threads are plain arithmetic; what cannot be is refused with the numbers."""
 
+import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import write_spec
 
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runtime.plan import Plan, arrange, refuse_impossible
@@ -74,3 +79,40 @@ def test_this_machine_refuses_before_anything_starts_and_leaves_gpus_to_ray() ->
     refuse_impossible(where(gpus_per_worker=1), 5)
     refuse_impossible(where(address="auto", cpus_per_worker=99_999), 5)
     assert arrange(where(gpus_per_worker=1), 4, math.inf, 9).slots == 4
+
+
+def test_memory_is_shared_by_the_workers_of_a_node_and_not_promised_twice() -> None:
+    assert arrange(where(), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 8
+    assert arrange(where(cpus_per_worker=4), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 2
+    assert arrange(where(memory="4GiB"), 8, 0, 30, memory=64e9).memory == 4 * 2**30
+    with pytest.raises(ResourceError, match=r"8 workers on a node ask for 8 x 17.2 GB, but it has 64 GB") as refused:
+        arrange(where(memory="16GiB"), 8, 0, 30, memory=64e9)
+    assert refused.value.problems[0].key == "memory"
+
+
+def planned(folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
+    done = subprocess.run([sys.executable, "-m", "ray_pipeline", "plan", *words, "--json"], cwd=folder, capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_plan_tells_the_arithmetic_from_footers(loans: Path) -> None:
+    code, answer, told = planned(loans, str(write_spec(loans)))
+    assert code == 0 and answer["status"] == "ok" and answer["exit"] == 0
+    labels, rates = answer["tables"]["labels"], answer["tables"]["rates"]
+    assert answer["rows"] == labels["rows"] == 6_000 and labels["join"] is None and rates["join"]["how"] == "broadcast"
+    assert 0 < labels["bytes_read"] <= labels["bytes_on_disk"]
+    assert answer["worker_bytes"] == 6_000 * answer["columns"] * 4 and not answer["external_memory"]
+    assert answer["slots"] * answer["workers"] * answer["threads"] <= available_cpus()
+    assert f"6,000 rows x {answer['columns']} columns x 4 bytes" in told and "trials at once" in told
+
+
+def test_plan_says_what_is_paged_from_disk_and_refuses_what_fits_nowhere(loans: Path, tmp_path: Path) -> None:
+    spec = str(write_spec(loans))
+    (tmp_path / "small.yaml").write_text("memory: 100KB\n")
+    (tmp_path / "wide.yaml").write_text("cpus_per_worker: 4096\n")
+    code, answer, told = planned(loans, spec, "--on", str(tmp_path / "small.yaml"))
+    assert code == 0 and answer["external_memory"] and "paged from disk" in told
+    code, answer, told = planned(loans, spec, "--on", str(tmp_path / "wide.yaml"))
+    assert code == answer["exit"] == 4 and "4096" in answer["problems"][0]["found"]
+    code, answer, _ = planned(loans, str(tmp_path / "absent.yaml"))
+    assert code == answer["exit"] == 2

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ray_pipeline.cli import diff, jobs, models, report, run, score, spec, ui
+from ray_pipeline.cli import diff, jobs, models, plan, report, run, score, spec, ui
 from ray_pipeline.cli.output import failure, to_json
 from ray_pipeline.errors import Problem, SpecError
 
@@ -23,7 +23,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for verbs in (run, spec, score, models, report, diff, ui, jobs):
+    for verbs in (run, plan, spec, score, models, report, diff, ui, jobs):
         verbs.add(app)
     return app
 

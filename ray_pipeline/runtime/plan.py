@@ -1,11 +1,16 @@
 """From cores, GPUs and what the cluster file asks for: how many slots, workers and threads. Refuses what cannot be, with the arithmetic."""
 
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime.session import available_cpus
 from ray_pipeline.spec.where import Where
+
+SHARE = 0.5
+"""Of a node's memory that the workers on it may fill with rows, unless said: the rest is for the object store and the processes."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,8 @@ class Plan:
     gpus: float
     fit_threads: int
     """Threads of the final fit, which has the cluster's largest node to itself."""
+    memory: float = math.inf
+    """Bytes that one worker may hold of the rows it trains on; what needs more is paged from its node's disk."""
 
     def worker_resources(self) -> dict[str, float]:
         """What one worker reserves in Ray."""
@@ -31,7 +38,14 @@ class Plan:
 def refuse_impossible(where: Where, trials: int) -> None:
     """Raises `ResourceError` before anything starts, where this machine alone decides."""
     if where.address == "local":
-        arrange(where, available_cpus(), math.inf, trials)
+        on_this_machine(where, trials, gpus=math.inf)  # Ray will find them
+
+
+def on_this_machine(where: Where, trials: int, gpus: float | None = None) -> Plan:
+    """The layout on a Ray that is yet to start here, with all cores and, unless said, NVIDIA's GPUs of this machine."""
+    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) if gpus is None else gpus
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return arrange(where, available_cpus(), gpus, trials, memory=memory)
 
 
 def lay_out(where: Where, trials: int) -> Plan:
@@ -40,11 +54,13 @@ def lay_out(where: Where, trials: int) -> Plan:
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = sum(node.get("CPU", 0.0) for node in nodes)
-    return arrange(where, cpus, sum(node.get("GPU", 0.0) for node in nodes), trials, max((node.get("CPU", 0.0) for node in nodes), default=0.0))
+    largest: dict[str, float] = max(nodes, key=lambda node: node.get("CPU", 0.0), default={})
+    gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    return arrange(where, cpus, gpus, trials, largest.get("CPU", 0.0), memory=largest.get("memory", math.inf))
 
 
-def arrange(where: Where, cpus: float, gpus: float, trials: int, largest_node: float | None = None) -> Plan:
-    """How the search is laid out. Raises `ResourceError` (exit 4) if not even one trial fits."""
+def arrange(where: Where, cpus: float, gpus: float, trials: int, largest_node: float | None = None, *, memory: float = math.inf) -> Plan:
+    """How the search is laid out; `memory` are the bytes of a node. Raises `ResourceError` (exit 4) if not even one trial fits."""
     threads = 1 if where.cpus_per_worker == "auto" else int(where.cpus_per_worker)
     workers = 1 if where.workers_per_trial == "auto" else int(where.workers_per_trial)
     per_worker_gpus = 0.0 if where.gpus_per_worker == "auto" else float(where.gpus_per_worker)
@@ -82,4 +98,25 @@ def arrange(where: Where, cpus: float, gpus: float, trials: int, largest_node: f
                 fix=f"ask for at most {fit}",
             )
         )
-    return Plan(slots=max(1, min(most, trials)), workers=workers, threads=threads, gpus=per_worker_gpus, fit_threads=node)
+    slots = max(1, min(most, trials))
+    on_a_node = max(1, min(slots * workers, node // threads))
+    asked_memory = memory * SHARE / on_a_node if where.memory == "auto" else float(where.memory)
+    if asked_memory * on_a_node > memory:
+        raise ResourceError(
+            Problem(
+                key="memory",
+                stage="plan",
+                found=f"{on_a_node} workers on a node ask for {on_a_node} x {shown(asked_memory)}, but it has {shown(memory)}",
+                fix=f"ask for at most {shown(memory / on_a_node)}, or for fewer trials at once",
+            )
+        )
+    return Plan(slots=slots, workers=workers, threads=threads, gpus=per_worker_gpus, fit_threads=node, memory=asked_memory)
+
+
+def shown(num_bytes: float) -> str:
+    """The bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.3g} TB"

@@ -137,6 +137,15 @@ def test_a_fit_that_goes_on_from_its_state_in_another_process_ends_as_the_one_th
         np.testing.assert_array_equal(again.scores(), through.scores())
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_trees_learn_the_same_from_pages_on_disk(task: Task) -> None:
+    held, paged = (begun("xgboost", task, judged="train", external=external) for external in (False, True))
+    label = np.concatenate([block.label for block in held[1]])
+    for fitting, _ in (held, paged):
+        fitting.advance(20)
+    assert loss(task, label, paged[0].scores()) == pytest.approx(loss(task, label, held[0].scores()), rel=0.05)
+
+
 @pytest.mark.parametrize("family", EVERY)
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, task: Task) -> None:
