@@ -45,6 +45,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         PipelineError: one of its subclasses says whose fault it is; `exit_code` is the contract's.
     """
     where, show = where or Where(), show or Progress()
+    spec = spec.trusting(where.trust)
     if cannot := (*spec.not_yet(), *spec.not_installed()):
         raise SpecError(cannot)
     refuse_impossible(where, spec.search.trials)

@@ -749,9 +749,17 @@ def test_what_comes_later_parses_and_says_not_yet() -> None:
         .replace("search:", "encode: {amount: {impute: median}}\nsearch:")
     )
     spec = Spec.from_text(text, file="loans.yaml")
-    assert {problem.key for problem in spec.not_yet()} == {"features.rates.kind", "model.my_package.Forest", "search.warm_start"}
+    assert {problem.key for problem in spec.not_yet()} == {"features.rates.kind", "search.warm_start"}
     assert all("not built yet" in problem.found and problem.line for problem in spec.not_yet())
     assert Spec.from_text(BASE).not_yet() == ()
+
+
+def test_a_family_of_ones_own_must_be_trusted_and_be_one() -> None:
+    spec = Spec.from_text(BASE.replace("  xgboost: {max_depth: 6}", "  json.JSONDecoder: {depth: 3}"), file="loans.yaml")
+    for packages, told in (((), "'json.JSONDecoder' is not trusted; the cluster file allows it with `trust: [json]`"), (("js",), "is not trusted"), (("json",), "json has no class 'JSONDecoder' that is a choice")):
+        with pytest.raises(SpecError, match=r"loans\.yaml:17: model\.json\.JSONDecoder: ") as refused:
+            spec.trusting(packages)
+        assert told in str(refused.value)
 
 
 def test_a_family_whose_library_is_absent_names_the_extra_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
         textual += error.problems
     try:
         where = Where.find(on, spec.resolve().parent)
+        known = known and known.trusting(where.trust)
     except SpecError as error:
         textual += error.problems
     seen = look(known, where) if known and where else None

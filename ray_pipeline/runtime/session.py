@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
+from ray_pipeline.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.spec.where import Where
 
@@ -54,6 +55,7 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
         ResourceError: no cluster answers at the address.
     """
     settle(debug)
+    trust(where.trust)
     started = _start(where, debug, store_bytes)
     told, threading.excepthook = threading.excepthook, threading.excepthook if debug else _own_threads
     try:
@@ -95,7 +97,8 @@ def _start(where: Where, debug: bool, store_bytes: int | None) -> bool:
         if where.address == "local":
             ray.init(address="local", num_cpus=available_cpus(), object_store_memory=store_bytes, include_dashboard=False, log_to_driver=debug, logging_level=level, configure_logging=debug)
         else:
-            ray.init(address=where.address, log_to_driver=debug, logging_level=level, configure_logging=debug)
+            told = {"env_vars": {TRUST: os.environ[TRUST]}} if where.trust else None
+            ray.init(address=where.address, runtime_env=told, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except SystemExit:  # what Ray makes of a SIGTERM
         raise KeyboardInterrupt from None
     except (ConnectionError, RuntimeError, TimeoutError, OSError) as error:

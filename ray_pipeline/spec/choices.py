@@ -1,8 +1,8 @@
-"""The choices that a spec names by a word: the splitter (`split.by`) and the model families. Words of later versions are known, and unchecked."""
+"""The choices that a spec names by a word: the splitter (`split.by`) and the model families."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, WithJsonSchema
 
@@ -14,11 +14,14 @@ from ray_pipeline.splitters._base import Splitter
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
-class Later(Choice):
-    """A family that this version knows by name only; its hyperparameters are kept as written."""
+class Own(Choice):
+    """A family of the user's own, before the cluster file has said that it may be imported; its hyperparameters are kept as written."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    later: ClassVar[bool] = True
+
+    def trusted(self, word: str) -> Choice:
+        """The family itself, its hyperparameters checked. Raises `UnknownChoice`, or `ValidationError` for what is written below it."""
+        return find("models", word).model_validate(dict(self.model_extra or {}))  # type: ignore[no-any-return]
 
 
 def _splitter(written: object) -> object:
@@ -79,7 +82,7 @@ def _model(word: str, values: object) -> Choice:
     if not isinstance(values, Mapping):
         raise ValueError(f"expected a mapping of hyperparameters, got {values!r}")
     if _DOTTED.fullmatch(word):
-        return Later.model_validate(values)
+        return Own.model_validate(values)
     if word not in menu("models"):
         raise UnknownChoice(f"there is no model {word!r}; {nearest(word, menu('models'))}Known: {', '.join(menu('models'))}")
     return find("models", word).model_validate(values)  # type: ignore[no-any-return]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ray_pipeline.choice import menu
-from ray_pipeline.spec.choices import Later
 from ray_pipeline.spec.text import Place
 
 if TYPE_CHECKING:
@@ -16,8 +15,5 @@ def later(spec: "Spec") -> Iterator[tuple[Place, str, str]]:
     for name, table in spec.features.all.items():
         if table.kind not in menu("sources"):
             yield ("features", name, "kind"), f"the source {table.kind!r}", f"known today: {', '.join(menu('sources'))}"
-    families = [word for word, model in spec.model.items() if isinstance(model, Later)]
-    for word in families:
-        yield ("model", word), f"the model {word!r}", f"known today: {', '.join(menu('models'))}"
     if spec.search.warm_start is not None:
         yield ("search", "warm_start"), "a warm start", "remove it"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, ValidationError, WithJsonSchema
 
+from ray_pipeline.choice import UnknownChoice, trust
 from ray_pipeline.errors import Problem, SpecError
 from ray_pipeline.expression import Expression
 from ray_pipeline.spec import choices, messages, rules
@@ -154,6 +155,22 @@ class Spec(Section):
     def not_yet(self) -> tuple[Problem, ...]:
         """What the spec asks for and this version cannot do yet."""
         return tuple(_problem(self._text, place, f"{what} is not built yet", fix) for place, what, fix in later(self))
+
+    def trusting(self, packages: Sequence[str]) -> Self:
+        """The spec with the families of the user's own imported from those packages. Raises `SpecError` where one is not in them, or badly written."""
+        trust(packages)
+        families, problems = dict(self.model), list[Problem]()
+        for word, family in self.model.items():
+            if isinstance(family, choices.Own):
+                try:
+                    families[word] = family.trusted(word)
+                except UnknownChoice as error:
+                    problems.append(_problem(self._text, ("model", word), str(error), "trust its package in the cluster file, if you do"))
+                except ValidationError as error:
+                    problems += [_problem(self._text, ("model", word, *one["loc"]), str(one["msg"]), "correct it") for one in error.errors()]
+        if problems:
+            raise SpecError(problems)
+        return self.model_copy(update={"model": families})
 
     def not_installed(self) -> tuple[Problem, ...]:
         """What the spec asks for and this installation lacks."""

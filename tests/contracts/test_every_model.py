@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from own_family import OWN, install
 
 from ray_pipeline import blocks as packed
 from ray_pipeline.blocks import EncodedBlock
@@ -14,7 +15,8 @@ from ray_pipeline.models._base import Fitting, Job
 from ray_pipeline.space import Space
 from ray_pipeline.values import Part, Task
 
-EVERY = menu("models")
+install()
+EVERY = (*menu("models"), OWN)
 SMALL = {"d_block": 32, "d_head": 4, "k": 2, "n_bins": 8}
 """Where a family has such hyperparameters: nets that train in a moment."""
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
