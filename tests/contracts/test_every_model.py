@@ -10,7 +10,7 @@ from own_family import OWN, install
 
 from ray_pipeline import blocks as packed
 from ray_pipeline.blocks import EncodedBlock
-from ray_pipeline.choice import find, menu
+from ray_pipeline.choice import find, menu, trust
 from ray_pipeline.models._base import Fitting, Job
 from ray_pipeline.space import Space
 from ray_pipeline.values import Part, Task
@@ -21,6 +21,12 @@ SMALL = {"d_block": 32, "d_head": 4, "k": 2, "n_bins": 8}
 """Where a family has such hyperparameters: nets that train in a moment."""
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
 CARDINALITIES = (0, 0, 5)
+
+
+@pytest.fixture(autouse=True)
+def trusting() -> None:
+    """Every run sets anew what is trusted."""
+    trust(["my_package"])
 
 
 def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0) -> list[pa.Table]:
