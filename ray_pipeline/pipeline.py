@@ -28,6 +28,7 @@ from ray_pipeline.stages.register import Release, register, release_of
 from ray_pipeline.stages.reuse import reuse
 from ray_pipeline.stages.search import job_of, search, warm_up
 from ray_pipeline.stages.split import split
+from ray_pipeline.stages.warm_start import warm_start
 from ray_pipeline.tracking.registry import Registry
 
 
@@ -58,6 +59,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         refuse_private(folder, where)
         if spec.needs_registry:
             registry.check()
+        warm = warm_start(spec, registry, folder, show)
         layout = repeat.laid_out(folder, where, spec.search.trials)
         show.stage("read")
         table = split(read(spec, where), spec)
@@ -77,7 +79,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         job = job_of(spec, profiled, encoded, layout)
 
         show.stage("search")
-        leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)))
+        leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)), warm)
         record.trials(folder, leaderboard)
         record.families(folder, rank(leaderboard, encoded, spec, profiled.classes))
         needs = leaderboard.family.needs

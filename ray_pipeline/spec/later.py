@@ -15,5 +15,3 @@ def later(spec: "Spec") -> Iterator[tuple[Place, str, str]]:
     for name, table in spec.features.all.items():
         if table.kind not in menu("sources"):
             yield ("features", name, "kind"), f"the source {table.kind!r}", f"known today: {', '.join(menu('sources'))}"
-    if spec.search.warm_start is not None:
-        yield ("search", "warm_start"), "a warm start", "remove it"

@@ -61,6 +61,7 @@ class Proposals:
     family: str
     space: Mapping[str, Any]
     start: Mapping[str, Any]
+    """The hyperparameters of trial 0, as far as they are searched."""
     integers: frozenset[str]
     num_trials: int
     seed: int
@@ -68,6 +69,8 @@ class Proposals:
     searcher: str = "tpe"
     halving: bool = True
     window: int = 4
+    warm: Mapping[str, Any] | None = None
+    """Hyperparameters that have won before: those of trial 1, as far as they are searched and within their spaces; for the rest it has the start's."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     _asked: list[Any] = field(default_factory=list)
     _told: int = 0
@@ -118,6 +121,10 @@ class Proposals:
     def _spaces(self) -> dict[str, Space]:
         return {name: space for name, space in self.space.items() if isinstance(space, Space)}
 
+    def _searched(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the values that lie in a space."""
+        return {name: params[name] for name, space in self._spaces().items() if name in params and space.contains(params[name])}
+
     def _optuna(self) -> Any:
         if self._study is None:
             import optuna
@@ -127,9 +134,10 @@ class Proposals:
                 optuna.samplers.RandomSampler(seed=self.seed) if self.searcher == "random" else optuna.samplers.TPESampler(seed=self.seed, multivariate=True)
             )
             self._study = optuna.create_study(direction="maximize" if self.better == "higher" else "minimize", sampler=sampler)
-            default = {name: value for name, value in self.start.items() if name in self._spaces() and self._spaces()[name].contains(value)}
-            if default:
-                self._study.enqueue_trial(default)
+            default = self._searched(self.start)
+            for params in (default, {**default, **self._searched(self.warm or {})}):
+                if params:
+                    self._study.enqueue_trial(params, skip_if_exists=True)
         return self._study
 
     def _tell_up_to(self, last: int) -> None:

@@ -223,7 +223,7 @@ def manifest(
         "format": FORMAT, "run": folder.run, "spec": spec.render(), "base": begun_with.get("base"), "where": begun_with.get("where"), "fingerprint": spec.fingerprint,
         "data": {name: {**data[name], "files": len(f.files), "rows": f.num_rows, "bytes": f.num_bytes, "bytes_read": table.bytes_read[name]} for name, f in table.footers.items()},
         "versions": versions(), "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
-        "plan": asdict(layout), "rows": {**profile.parts, "dropped": dropped(table, profile)}, "times": dict(profile.last_time),
+        "plan": asdict(layout), "warm_start": folder.recorded("warm_start"), "rows": {**profile.parts, "dropped": dropped(table, profile)}, "times": dict(profile.last_time),
         "digests": made(folder), "trials": [plain(asdict(outcome)) for outcome in leaderboard.outcomes],
         "winner": {"trial": leaderboard.best.trial, "family": leaderboard.best.family, "rounds": leaderboard.best.rounds},
         "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()},

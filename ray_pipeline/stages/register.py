@@ -58,7 +58,7 @@ def register(
     if not spec.registration or not (verdict.passed or spec.registration.when == "always"):
         return None
     tables = folder.recorded("data") or {}
-    lineage = {"fingerprint": of_json(tables), "tables": tables, "environment": dict(versions()), "parent": folder.recorded("warm_start")}
+    lineage = {"fingerprint": of_json(tables), "tables": tables, "environment": dict(versions()), "parent": (folder.recorded("warm_start") or {}).get("source")}
     sample, scores = proved_rows(bundle, profile, encoded, leaderboard.family.needs)
     overall = {row.metric: row.value for row in evaluation.measured if not row.slice}
     return registry.register(

@@ -38,8 +38,10 @@ def versions() -> Mapping[str, str]:
 
 
 def expect(folder: RunFolder, manifest: Mapping[str, Any], *, verify: bool) -> None:
-    """Makes a fresh run the repetition of another: its layout is taken over, and (to verify it) every stage must make what the manifest says."""
+    """Makes a fresh run the repetition of another: its layout and where its search began are taken over, and (to verify it) every stage must make what the manifest says."""
     folder.record("layout", manifest["plan"])
+    if manifest.get("warm_start"):
+        folder.record("warm_start", manifest["warm_start"])
     if verify:
         folder.record("expected", {key: manifest[key] for key in ("run", "data", "digests", "versions")})
 

@@ -17,6 +17,7 @@ from ray_pipeline.stages.encode import Encoded
 from ray_pipeline.stages.keeper import Keeper, Tell
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.stages.proposals import Outcome, Proposals, rungs
+from ray_pipeline.stages.warm_start import WarmStart
 from ray_pipeline.values import Predictions
 
 LEAST_WINDOW, MOST_WINDOW = 4, 32
@@ -85,14 +86,14 @@ def num_bytes_trained(rows: int, columns: int, plan: Plan) -> float:
     return BYTES_PER_CELL * rows * columns / plan.workers
 
 
-def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder, tell: Tell) -> Leaderboard:
-    """The leaderboard of `spec.search`; trials that the journal already knows are not run again.
+def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder, tell: Tell, warm: WarmStart | None = None) -> Leaderboard:
+    """The leaderboard of `spec.search`; trials that the journal already knows are not run again. `warm` is tried right after its family's default.
 
     Raises:
         NoTrialFinished: every trial failed; the first cause is told.
         ResourceError: the cluster could not start a slot, or a family cannot train on as many workers.
     """
-    proposals, halving = _contest(spec), spec.search.scheduler == "asha"
+    proposals, halving = _contest(spec, warm), spec.search.scheduler == "asha"
     _refuse_workers(spec, plan)
     keeper = Keeper(spec, proposals, lambda budget: rungs(budget, halving, encoded.rows["train"]), folder, tell)
     if keeper.pending():
@@ -117,7 +118,7 @@ def _refuse_workers(spec: Spec, plan: Plan) -> None:
     raise ResourceError(Problem(key="workers_per_trial", stage="search", found=f"{plan.workers} workers per trial, but {found}", fix=fix))
 
 
-def _contest(spec: Spec) -> Contest:
+def _contest(spec: Spec, warm: WarmStart | None) -> Contest:
     window, metric = min(MOST_WINDOW, max(LEAST_WINDOW, spec.search.trials // 8)), find("metrics", str(spec.search.metric))
     families = []
     for family, model in spec.model.items():
@@ -126,7 +127,7 @@ def _contest(spec: Spec) -> Contest:
         families.append(
             Proposals(
                 family, chosen, find("models", family).start, integers, spec.search.trials, spec.search.seed, metric.better,
-                spec.search.searcher, spec.search.scheduler == "asha", window=window,
+                spec.search.searcher, spec.search.scheduler == "asha", window=window, warm=warm.params if warm and warm.family == family else None,
             )
         )  # fmt: skip
     return Contest(families, spec.search.trials, window)
