@@ -18,6 +18,8 @@ MODELS = """model:
   linear: {}"""
 
 
+@pytest.mark.ray
+@pytest.mark.long
 def test_four_families_compete_and_the_best_one_is_registered(loans: Path, tmp_path: Path, ray_local: None) -> None:
     xgboost = "model: {xgboost: {num_boost_round: 40, max_depth: {int: [2, 5]}, learning_rate: {log: [0.05, 0.3]}}}"
     explained = "register: {alias: challenger} => register: {alias: challenger}\nexplain: {rows: 300}"

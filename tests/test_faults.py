@@ -72,7 +72,8 @@ def test_a_registry_that_is_down_at_the_end_costs_no_model(spec, at, tmp_path, m
     assert [len(found["versions"]) for found in Registry(at.registry_uri(tmp_path)).list()] == [1]
 
 
-@pytest.mark.parametrize("where", ["write", pytest.param("worker", marks=pytest.mark.long)])
+@pytest.mark.parametrize("where", ["write", "worker"])
+@pytest.mark.long
 def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(where, spec, at, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", "/runs/model.ubj")

@@ -69,6 +69,7 @@ def test_a_run_is_opened_elsewhere_with_all_that_was_written(store: dict[str, st
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_whole_run_lives_in_the_object_store_and_is_resumed_from_there(store: dict[str, str], loans: Path, tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from ray_pipeline import pipeline
     from ray_pipeline.errors import Interrupted

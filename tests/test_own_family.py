@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from own_family import OWN, install
 from tables import write_spec
 
 
+@pytest.mark.long
 def test_a_trusted_family_of_ones_own_is_trained_and_registered(loans: Path, tmp_path: Path) -> None:
     xgboost = "model: {xgboost: {num_boost_round: 40, max_depth: {int: [2, 5]}, learning_rate: {log: [0.05, 0.3]}}}"
     spec = write_spec(loans, "own.yaml", model=f"{xgboost} => model: {{{OWN}: {{n_epochs: 4}}}}", trials="trials: 6 => trials: 2")
