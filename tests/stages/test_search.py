@@ -12,9 +12,11 @@ from encoded_fixture import SPEC, encoded, job
 
 from ray_pipeline.blocks import column, views
 from ray_pipeline.choice import find
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.errors import ResourceError
+from ray_pipeline.runtime.plan import Plan, arrange
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
 from ray_pipeline.stages.search import Leaderboard, search
 
 pytestmark = pytest.mark.ray
@@ -96,3 +98,25 @@ def test_two_workers_train_on_every_row_and_agree_with_one(alone: Leaderboard, t
     assert auc_again(both, data) == pytest.approx(both.best.metric, abs=1e-7)
     assert both.outcomes[0].params == alone.outcomes[0].params
     assert both.best.metric == pytest.approx(alone.best.metric, abs=0.02)  # subsampling draws other rows, the rest is the same
+
+
+def deadlock_shape(folder: Path) -> Leaderboard:
+    """2 CPUs and 2 trials of 2 workers each: started at once, each trial would hold one CPU and wait for another for ever."""
+    layout = arrange(Where.model_validate({"workers_per_trial": 2}), 2, 0, 2)
+    assert (layout.slots, layout.workers) == (1, 2)
+    board, _ = searched(folder, spec_of(trials="trials: 6 => trials: 2"), layout, encoded(600))
+    assert [o.status for o in board.outcomes] == ["completed", "completed"]
+    return board
+
+
+def test_two_trials_of_two_workers_on_two_cpus_do_not_wait_for_each_other(ray_local: None, tmp_path: Path) -> None:
+    deadlock_shape(tmp_path)
+    with pytest.raises(ResourceError, match="2 trials at once ask for 2 x 2 = 4 CPUs, but there are 2"):
+        arrange(Where.model_validate({"workers_per_trial": 2, "concurrent_trials": 2}), 2, 0, 2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_000)
+def test_fifty_times_two_trials_of_two_workers_on_two_cpus(ray_local: None, tmp_path: Path) -> None:
+    boards = [deadlock_shape(tmp_path) for _ in range(50)]
+    assert all(decisions(board) == decisions(boards[0]) for board in boards)
