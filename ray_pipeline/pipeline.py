@@ -11,6 +11,7 @@ from ray_pipeline.runtime.shared import refuse_private
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import record, repeat
+from ray_pipeline.stages.baseline import baseline
 from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
 from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.check import check, refuse
@@ -81,6 +82,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         show.stage("search")
         leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)), warm)
         record.trials(folder, leaderboard)
+        record.baselines(folder, baseline(encoded, spec, profiled.classes))
         record.families(folder, rank(leaderboard, encoded, spec, profiled.classes))
         needs = leaderboard.family.needs
         raw = predict(leaderboard.scorer(), encoded, needs, "validation", spec, profiled.classes)

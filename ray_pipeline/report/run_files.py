@@ -22,6 +22,7 @@ class RunFiles:
     joins: Row
     trials: tuple[Row, ...]
     families: tuple[Row, ...]
+    baselines: tuple[Row, ...]
     evaluation: tuple[Row, ...]
     bias: tuple[Row, ...]
     weak_slices: Row
@@ -62,6 +63,7 @@ class RunFiles:
             checks=load("checks.json", _rows, ()),
             joins=load("joins.json", _object, {}),
             trials=load("trials.jsonl", _lines, ()),
+            baselines=load("baselines.json", _rows, ()),
             families=load("families.json", _rows, ()),
             evaluation=load("evaluation.json", _rows, ()),
             bias=load("bias.json", _rows, ()),

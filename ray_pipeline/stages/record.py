@@ -24,6 +24,7 @@ from ray_pipeline.runtime.run_folder import RunFolder, plain
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import digests, drift
+from ray_pipeline.stages.baseline import Baseline
 from ray_pipeline.stages.encode import Encoded, slice_edges
 from ray_pipeline.stages.evaluate import Evaluation, finite
 from ray_pipeline.stages.explain import Explanation
@@ -200,6 +201,11 @@ def explained(folder: RunFolder, explanation: Explanation | None) -> None:
     """Writes explain.json, where the spec asks for it."""
     if explanation is not None:
         folder.write_json("explain.json", explanation.as_json())
+
+
+def baselines(folder: RunFolder, constant: Baseline) -> None:
+    """Writes baselines.json: what the winner must beat."""
+    folder.write_json("baselines.json", [constant.as_json()])
 
 
 def families(folder: RunFolder, ranks: tuple[Rank, ...]) -> None:
