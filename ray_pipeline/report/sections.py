@@ -106,7 +106,7 @@ def read(files: RunFiles) -> View:
                 }
             )
     return {
-        "parts": [(part, count(n), share(n, kept), section(files.manifest, "times").get(part) or "") for part, n in sizes],
+        "parts": [(part, count(n), share(n, kept), _span(section(files.manifest, "times").get(part))) for part, n in sizes],
         "picture": pictures.parts(sizes) if kept else None,
         "dropped": [(reason, count(n)) for reason, n in dropped],
         "dropped_total": count(sum(n for _, n in dropped)),
@@ -270,3 +270,9 @@ def _float(text: str) -> float:
 
 def _absent(files: RunFiles, *names: str) -> list[str]:
     return [files.missing[name] for name in names if name in files.missing]
+
+
+def _span(times: object) -> str:
+    """From which day to which a part's rows are, or nothing where they have no time."""
+    days = [str(time)[:10] for time in times] if isinstance(times, list) else []
+    return " to ".join(dict.fromkeys(days))
