@@ -52,7 +52,11 @@ MANIFEST = {
         "weather": {"fingerprint": "90cd31fe" * 8, "files": 1, "rows": 26_115, "bytes": 411_870},
         "planes": {"fingerprint": "0b5e6d42" * 8, "files": 1, "rows": 3_322, "bytes": 52_114},
     },
-    "times": {"train": "2013-01-01 05:15 to 2013-08-30 23:59", "validation": "2013-09-01 05:00 to 2013-10-30 23:59", "test": "2013-11-01 05:00 to 2013-12-31 23:59"},
+    "times": {
+        "train": ["2013-01-01 05:15:00+00:00", "2013-08-30 23:59:00+00:00"],
+        "validation": ["2013-09-01 05:00:00+00:00", "2013-10-30 23:59:00+00:00"],
+        "test": ["2013-11-01 05:00:00+00:00", "2013-12-31 23:59:00+00:00"],
+    },
     "rows": {"train": 210_442, "validation": 54_603, "test": 53_871, "dropped": {"null_label": 9_430, "where": 0, "range": 0, "gap": 1_844}},
     "seconds": {"read": 3.1, "split": 0.2, "profile": 4.4, "encode": 2.7, "search": 61.8, "fit": 9.6, "predict": 0.8, "evaluate": 1.9, "judge": 0.4, "register": 6.2},
     "versions": {"python": "3.11.2", "ray": "2.60.0", "xgboost": "3.2.1", "pyarrow": "25.0.1", "ray_pipeline": "0.1.0"},
