@@ -9,13 +9,13 @@ demo: .venv/.installed            ## three Parquet tables become a gated, regist
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
-test: check .venv/.torch          ## everything but the long tests: at most 15 minutes on 2 cores
+test: check                       ## everything but the long tests: at most 15 minutes on 2 cores
 	$(BIN)/pytest -m "not long"
 
-test-all: check .venv/.torch      ## the long ones too: at most 60
+test-all: check                   ## the long ones too: at most 60
 	$(BIN)/pytest
 
-check: .venv/.installed           ## lint, types, layers, spelling
+check: .venv/.torch               ## lint, types, layers, spelling
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
