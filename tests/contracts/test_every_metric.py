@@ -203,7 +203,10 @@ def test_influence_is_the_derivative_by_each_rows_weight(word: str, task: str, d
         changed = weight.copy()
         changed[i] += sign * 1e-5
         moved.append(metric(label, score, changed, THRESHOLD))
-    assert weight[i] * (moved[0] - moved[1]) / 2e-5 == pytest.approx(influence[i], rel=1e-3, abs=1e-5)
+    # Where the largest of several moves from one to another (KS) the two sides differ, and the influence is one of those between.
+    sides = sorted(weight[i] * difference / 1e-5 for difference in (moved[0] - value, value - moved[1]))
+    near = 1e-3 * abs(influence[i]) + 1e-5
+    assert sides[0] - near <= influence[i] <= sides[1] + near
     assert influence.sum() == pytest.approx(0, abs=1e-6 * (1 + np.abs(influence).sum()))
 
 
