@@ -98,7 +98,7 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
 
     rows = pq.read_table(table)
     label = rows["late"].to_numpy().astype(float)
-    names = [field.name for field in rows.schema if field.name not in ("late", "flight_id") and not pa.types.is_string(field.type)]
+    names = [field.name for field in rows.schema if field.name not in ("late", "flight_id") and not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))]
     matrix = np.column_stack([rows[name].to_numpy().astype(np.float32) for name in names])
     held = blocks.pack({"trees": matrix}, {blocks.LABEL: pa.array(label), blocks.WEIGHT: pa.array(np.ones(len(label))), blocks.PART: pa.array(np.zeros(len(label), np.int8))})
     params = {**dict(XGBoost()), **XGBoost.start, "num_boost_round": rounds}
