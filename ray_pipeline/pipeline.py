@@ -5,14 +5,13 @@ from pathlib import Path
 from ray_pipeline.errors import SpecError
 from ray_pipeline.runtime.plan import refuse_impossible
 from ray_pipeline.runtime.progress import Progress
+from ray_pipeline.runtime.room import wait_for_room
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.runtime.session import meanwhile, session, settle
 from ray_pipeline.runtime.shared import refuse_private
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import record, repeat
-from ray_pipeline.stages.baseline import baseline
-from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
 from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.check import check, refuse
 from ray_pipeline.stages.encode import encode, fit_encoders
@@ -21,14 +20,14 @@ from ray_pipeline.stages.explain import explain
 from ray_pipeline.stages.fingerprint import fingerprint
 from ray_pipeline.stages.fit import fit
 from ray_pipeline.stages.judge import judge
-from ray_pipeline.stages.predict import latency_ms, predict, rescaled, size_mb
+from ray_pipeline.stages.predict import latency_ms, predict, size_mb
 from ray_pipeline.stages.profile import profile
-from ray_pipeline.stages.rank import rank
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.register import Release, register, release_of
 from ray_pipeline.stages.reuse import reuse
 from ray_pipeline.stages.search import job_of, search, warm_up
 from ray_pipeline.stages.split import split
+from ray_pipeline.stages.validate import validate
 from ray_pipeline.stages.warm_start import warm_start
 from ray_pipeline.tracking.registry import Registry
 
@@ -58,6 +57,7 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
 
     with folder.held(), record.problems(folder, spec, show), meanwhile(warm_up), session(where, debug):
         refuse_private(folder, where)
+        wait_for_room(where)
         if spec.needs_registry:
             registry.check()
         warm = warm_start(spec, registry, folder, show)
@@ -82,20 +82,18 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         show.stage("search")
         leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)), warm)
         record.trials(folder, leaderboard)
-        record.baselines(folder, baseline(encoded, spec, profiled.classes))
-        record.families(folder, rank(leaderboard, encoded, spec, profiled.classes))
-        needs = leaderboard.family.needs
-        raw = predict(leaderboard.scorer(), encoded, needs, "validation", spec, profiled.classes)
-        leaderboard.check_reproduced(raw, spec)
-        calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=rates_agree(*profiled.label_rates("train"), *profiled.label_rates("validation")))
-        threshold = choose_threshold(rescaled(raw, calibrator), spec.evaluate.threshold)
-        record.calibrated(folder, calibrator, raw, rescaled(raw, calibrator))
 
         show.stage("fit")
-        with meanwhile(registry.prepare if spec.needs_registry else warm_up) as registry_is_ready:
+        with (
+            meanwhile(registry.prepare if spec.needs_registry else warm_up) as registry_is_ready,
+            meanwhile(lambda: validate(leaderboard, encoded, job, profiled, spec)) as validation,
+        ):
             final = fit(spec, leaderboard, encoded, job, layout, folder)
+            validated = validation()
             registry_is_ready()
-        model = record.model(folder, spec, where, table, profiled, encoders[needs], leaderboard, calibrator, threshold, final)
+        record.validated(folder, validated)
+        needs, threshold = leaderboard.family.needs, validated.threshold
+        model = record.model(folder, spec, where, table, profiled, encoders[needs], leaderboard, validated.calibrator, threshold, final)
 
         show.stage("evaluate")
         test = predict(model.score_matrix, encoded, needs, "test", spec, profiled.classes)

@@ -80,7 +80,7 @@ def build_run(folder: Path, task: str = "binary", *, rows: int = 20_000, passed:
     _json(folder / "checks.json", FINDINGS)
     _json(folder / "joins.json", JOINS)
     (folder / "trials.jsonl").write_text("".join(json.dumps(trial) + "\n" for trial in _trials(random, metrics[0])))
-    _json(folder / "baselines.json", [{"name": "constant", "metric": metrics[0], "value": 0.5125, "constant": [0.2]}])
+    _json(folder / "baselines.json", [{"name": "constant", "metric": metrics[0], "value": 0.5125, "about": "what train says on average, for every row"}])
     evaluation = [_measured(metric, {}, np.arange(rows), label, score, decision) for metric in metrics]
     for slice_name, values in (("carrier", carrier), ("origin", origin)):
         for value in np.unique(values):

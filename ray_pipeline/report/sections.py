@@ -169,7 +169,7 @@ def search(files: RunFiles, metric: str, better: str) -> View:
         "metric": metric,
         "contest": _contest(files),
         "board": board,
-        "baselines": [(str(row.get("name", "–")), figure(number(row.get("value")))) for row in files.baselines],
+        "baselines": [(str(row.get("name", "–")), str(row.get("about", "")), figure(number(row.get("value")))) for row in files.baselines],
         "fixed": fixed,
         "total": len(ranked),
         "states": [(state, n) for state, n in states.items() if n],

@@ -24,18 +24,17 @@ from ray_pipeline.runtime.run_folder import RunFolder, plain
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import digests, drift
-from ray_pipeline.stages.baseline import Baseline
 from ray_pipeline.stages.encode import Encoded, slice_edges
 from ray_pipeline.stages.evaluate import Evaluation, finite
 from ray_pipeline.stages.explain import Explanation
 from ray_pipeline.stages.judge import Verdict
 from ray_pipeline.stages.predict import prediction_table
 from ray_pipeline.stages.profile import Profile
-from ray_pipeline.stages.rank import Rank
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.register import Release
 from ray_pipeline.stages.repeat import made, same, versions
 from ray_pipeline.stages.search import Leaderboard
+from ray_pipeline.stages.validate import Validated
 from ray_pipeline.values import Finding, Predictions
 
 FORMAT = 1
@@ -130,12 +129,16 @@ def dropped(table: Table, profile: Profile) -> dict[str, int]:
     return {"null_label": counts.null_label, "where": where, "range": table.out_of_range, "gap": counts.gap}
 
 
-def calibrated(folder: RunFolder, calibrator: Calibrator, raw: Predictions, rescaled: Predictions) -> None:
-    """Writes calibration.json: what calibration changed on validation, which chose it; nothing for regression."""
-    if raw.task != "regression":
+def validated(folder: RunFolder, found: Validated) -> None:
+    """Writes baselines.json; families.json, the winner first, where several competed; calibration.json, what calibration changed, but for regression."""
+    folder.write_json("baselines.json", [one.as_json() for one in found.baselines])
+    if found.families:
+        folder.write_json("families.json", [one.as_json() for one in found.families])
+    if found.raw.task != "regression":
         metrics = [find("metrics", word)() for word in ("ece", "log_loss", "brier")]
-        told = {m.word: {side: finite(m(rows.label, rows.score, rows.weight)) for side, rows in (("before", raw), ("after", rescaled))} for m in metrics}
-        folder.write_json("calibration.json", {"kind": calibrator.kind, "rows": len(raw), **told})
+        sides = (("before", found.raw), ("after", found.rescaled))
+        told = {m.word: {side: finite(m(rows.label, rows.score, rows.weight)) for side, rows in sides} for m in metrics}
+        folder.write_json("calibration.json", {"kind": found.calibrator.kind, "rows": len(found.raw), **told})
 
 
 def model(
@@ -201,17 +204,6 @@ def explained(folder: RunFolder, explanation: Explanation | None) -> None:
     """Writes explain.json, where the spec asks for it."""
     if explanation is not None:
         folder.write_json("explain.json", explanation.as_json())
-
-
-def baselines(folder: RunFolder, constant: Baseline) -> None:
-    """Writes baselines.json: what the winner must beat."""
-    folder.write_json("baselines.json", [constant.as_json()])
-
-
-def families(folder: RunFolder, ranks: tuple[Rank, ...]) -> None:
-    """Writes families.json, the winner first, where several families competed."""
-    if ranks:
-        folder.write_json("families.json", [one.as_json() for one in ranks])
 
 
 def trials(folder: RunFolder, leaderboard: Leaderboard) -> None:

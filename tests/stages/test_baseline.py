@@ -1,44 +1,66 @@
-"""The constant is the weighted mean of train, scored on validation, against scikit-learn's dummies."""
+"""The constant and the linear baseline, against scikit-learn's dummies and its logistic regression."""
 
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from encoded_fixture import SPEC
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.metrics import log_loss, root_mean_squared_error
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
-from ray_pipeline import blocks
-from ray_pipeline.spec import Spec
-from ray_pipeline.stages.baseline import baseline
+from ray_pipeline.blocks import EncodedBlock
+from ray_pipeline.models._base import Job
+from ray_pipeline.stages.baseline import constant, linear
 
-METRICS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
+TASKS = ["binary", "multiclass", "regression"]
+CARDINALITIES = (0, 0, 4)
 
 
-@pytest.mark.parametrize("task", METRICS)
+def rows_of(task: str, rows: int, seed: int) -> EncodedBlock:
+    rng = np.random.default_rng(seed)
+    matrix = np.column_stack([rng.normal(size=rows), rng.lognormal(size=rows), rng.integers(0, 4, rows)]).astype(np.float32)
+    signal = matrix[:, 0] + 0.5 * np.log(matrix[:, 1]) + 1.5 * (matrix[:, 2] == 3) + rng.normal(0, 0.5, rows)
+    matrix[rng.random(rows) < 0.1, 0] = np.nan
+    matrix[rng.random(rows) < 0.1, 2] = np.nan
+    label = {"binary": signal > 0.7, "multiclass": np.digitize(signal, [0.2, 1.2]), "regression": signal}[task].astype(float)
+    return EncodedBlock(matrix, label, rng.random(rows), pa.table({}))
+
+
+def job_of(task: Any) -> Job:
+    return Job(task, {"binary": 2, "multiclass": 3, "regression": 0}[task], {"trees": CARDINALITIES}, 1)
+
+
+def design(matrix: Any) -> Any:
+    ids = np.where(np.isnan(matrix[:, 2]), 4, matrix[:, 2]).astype(int)
+    return np.column_stack([np.nan_to_num(matrix[:, 0]), np.isnan(matrix[:, 0]), np.log(matrix[:, 1]), np.eye(5)[ids]])
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_the_constant_scores_as_the_dummy_of_scikit_learn(task: str) -> None:
-    rng = np.random.default_rng(0)
-    part = np.sort(rng.choice(3, 600, p=[0.6, 0.2, 0.2])).astype(np.int8)
-    label = {"binary": rng.random(600) < 0.3, "multiclass": rng.choice(3, 600, p=[0.5, 0.3, 0.2]), "regression": rng.normal(3, 2, 600)}[task].astype(float)
-    weight = rng.random(600)
-    columns: dict[str, Any] = {blocks.LABEL: label, blocks.WEIGHT: weight, blocks.PART: part, blocks.KEY: np.arange(600), blocks.CLUSTER: np.arange(600, dtype=np.uint64)}
-    rows = blocks.pack({"trees": np.zeros((600, 1), np.float32)}, {name: pa.array(values) for name, values in columns.items()})
-    halves = [rows.take(np.arange(start, 600, 2)) for start in (0, 1)]
-    spec = Spec.from_text(SPEC.replace("binary", task).replace("metric: auc", f"metric: {METRICS[task]}"), file="toy.yaml", folder=Path())
-    encoded: Any = SimpleNamespace(fetch=lambda: halves, encoders={"trees": None})
-    found = baseline(encoded, spec, ("0", "1", "2")[: 3 if task == "multiclass" else 2] if task != "regression" else ())
-
-    train, validation = part == 0, part == 1
-    nothing = np.zeros((600, 1))
+    train, other = rows_of(task, 600, 0), rows_of(task, 90, 1)
     if task == "regression":
-        dummy = DummyRegressor().fit(nothing[train], label[train], weight[train])
-        expected = root_mean_squared_error(label[validation], dummy.predict(nothing[validation]), sample_weight=weight[validation])
+        expected = DummyRegressor().fit(train.matrix, train.label, train.weight).predict(other.matrix)
     else:
-        dummy = DummyClassifier(strategy="prior").fit(nothing[train], label[train], weight[train])
-        expected = log_loss(label[validation], dummy.predict_proba(nothing[validation]), sample_weight=weight[validation])
-    assert found.metric == METRICS[task] and found.value == pytest.approx(expected, rel=1e-9)
-    assert len(found.constant) == (3 if task == "multiclass" else 1)
-    assert found.as_json()["name"] == "constant"
+        expected = DummyClassifier(strategy="prior").fit(train.matrix, train.label, train.weight).predict_proba(other.matrix)
+        expected = expected[:, 1] if task == "binary" else expected
+    np.testing.assert_allclose(constant([train], job_of(task))(other.matrix), expected, rtol=1e-12)
+
+
+def test_the_linear_baseline_ranks_as_scikit_learns_logistic_regression_does() -> None:
+    train, other = rows_of("binary", 4_000, 0), rows_of("binary", 4_000, 1)
+    ours = roc_auc_score(other.label, linear([train], job_of("binary"), "trees")(other.matrix))
+    fitted = LogisticRegression(max_iter=500).fit(design(train.matrix), train.label, train.weight)
+    assert ours == pytest.approx(roc_auc_score(other.label, fitted.predict_proba(design(other.matrix))[:, 1]), abs=0.005)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_linear_baseline_beats_the_constant_in_every_task(task: str) -> None:
+    train, other, job = rows_of(task, 2_000, 0), rows_of(task, 700, 1), job_of(task)
+    target = np.eye(3)[other.label.astype(int)] if task == "multiclass" else other.label
+    squared = []
+    for scorer in (linear([train], job, "trees"), constant([train], job)):
+        score = scorer(other.matrix)
+        assert score.shape == target.shape and np.isfinite(score).all()
+        squared.append(float(((score - target) ** 2).mean()))
+    assert squared[0] < 0.8 * squared[1]
