@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from s3_fixture import SECRET, s3
 from tables import write_spec
+from typer.testing import CliRunner
 
+from ray_pipeline.cli import build
 from ray_pipeline.errors import StorageError
 from ray_pipeline.runtime.object_store import ObjectStore
 from ray_pipeline.runtime.run_folder import RunFolder
@@ -66,6 +68,23 @@ def test_a_run_is_opened_elsewhere_with_all_that_was_written(store: dict[str, st
     assert not ObjectStore("s3://runs/opened").files(f"{here.run}/model")
     with pytest.raises(StorageError, match=f"did you mean '{here.run}'"):
         RunFolder.open("s3://runs/opened", "loans-01234567-9")
+
+
+def test_report_and_diff_of_runs_at_a_uri(store: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    for _ in range(2):
+        run = RunFolder.create("s3://runs/told", "loans", FINGERPRINT)
+        run.write("spec.yaml", "name: loans\n")
+        runs.append(run)
+    monkeypatch.chdir(tmp_path)
+    for words in ([runs[0].address], [runs[0].run, "--storage", "s3://runs/told"]):
+        told = CliRunner().invoke(build(), ["report", *words])
+        assert (told.exit_code, told.stdout.strip()) == (0, f"{runs[0].address}/report.html"), told.stderr
+        assert b"loans" in ObjectStore("s3://runs/told").read(f"{runs[0].run}/report.html")
+        ObjectStore("s3://runs/told").remove(f"{runs[0].run}/report.html")
+    told = CliRunner().invoke(build(), ["diff", *(run.address for run in runs)])
+    page = f"diff-{runs[0].run}-{runs[1].run}.html"
+    assert told.exit_code == 0 and told.stdout.splitlines()[-1] == page and (tmp_path / page).is_file(), told.stderr
 
 
 @pytest.mark.ray

@@ -9,7 +9,7 @@ from ray_pipeline.cli.output import verb
 from ray_pipeline.cli.report import run_folder
 from ray_pipeline.errors import Problem, StorageError
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the path of its folder.", show_default=False)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the path or URI of its folder.", show_default=False)]
 
 
 def add(app: typer.Typer) -> None:
@@ -20,8 +20,8 @@ def add(app: typer.Typer) -> None:
         first: Run,
         second: Run,
         on: Annotated[str | None, typer.Option(help="The cluster file that says where runs are kept.")] = None,
-        storage: Annotated[Path | None, typer.Option(help="The folder of the runs; default: that of the cluster file, else ./runs.")] = None,
-        out: Annotated[Path | None, typer.Option(help="The page to write; default: diff-FIRST-SECOND.html beside the second run.")] = None,
+        storage: Annotated[str | None, typer.Option(help="The folder or URI of the runs; default: that of the cluster file, else ./runs.")] = None,
+        out: Annotated[Path | None, typer.Option(help="The page to write; default: diff-FIRST-SECOND.html beside the second run, or here where that is kept at a URI.")] = None,
     ) -> dict[str, Any]:
         """Show what two runs were asked differently and what came of it: here, as JSON, and as a page."""
         from ray_pipeline.report.compare import compare
@@ -31,7 +31,8 @@ def add(app: typer.Typer) -> None:
         folders = [run_folder(run, on, storage) for run in (first, second)]
         files = [RunFiles.read(folder.path) for folder in folders]
         found = compare(files[0], files[1])
-        target = out or folders[1].path.parent / f"diff-{found['first']}-{found['second']}.html"
+        beside = Path() if folders[1].store else folders[1].path.parent
+        target = out or beside / f"diff-{found['first']}-{found['second']}.html"
         try:
             path = write_diff(found, str(files[1].spec.get("name") or found["second"]), target)
         except OSError as error:

@@ -15,34 +15,28 @@ def add(app: typer.Typer) -> None:
 
     @verb(app, "report")
     def report(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the path of its folder.")],
+        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the path or URI of its folder.")],
         on: Annotated[str | None, typer.Option(help="The cluster file that says where runs are kept.")] = None,
-        storage: Annotated[Path | None, typer.Option(help="The folder of the runs; default: that of the cluster file, else ./runs.")] = None,
+        storage: Annotated[str | None, typer.Option(help="The folder or URI of the runs; default: that of the cluster file, else ./runs.")] = None,
     ) -> dict[str, Any]:
         """Write a run's report.html anew and print its path."""
         from ray_pipeline.report import write_report
 
-        folder = run_folder(run, on, storage).path
+        folder = run_folder(run, on, storage)
         try:
-            path = write_report(folder)
+            path = write_report(folder.path)
         except OSError as error:
             found = f"cannot write the report: {error.strerror or error}"
-            raise StorageError(Problem(file=str(folder), found=found, fix="make the folder writable, or copy the run and name its path")) from None
-        typer.echo(path)
-        return {"report": str(path)}
+            raise StorageError(Problem(file=str(folder.path), found=found, fix="make the folder writable, or copy the run and name its path")) from None
+        folder.share(path.name)
+        address = f"{folder.address}/{path.name}"
+        typer.echo(address)
+        return {"report": address}
 
 
-def run_folder(run: str, on: str | None, storage: Path | None) -> RunFolder:
-    """The folder of a run by its id or path. Raises `StorageError` where there is none."""
-    return RunFolder.open(storage or _storage(on), run)
-
-
-def _storage(on: str | None) -> Path:
+def run_folder(run: str, on: str | None, storage: str | None) -> RunFolder:
+    """The folder of a run by its id, path or URI. Raises `StorageError` where there is none."""
     from ray_pipeline.spec.where import Where
 
     here = Path.cwd()
-    found = str(Where.find(on, here).storage_folder(here))
-    if "://" in found:
-        fix = "copy the run here and name the path of its folder"
-        raise StorageError(Problem(file=on, key="storage", found=f"the runs are kept at {found}, not in a folder", fix=fix))
-    return Path(found)
+    return RunFolder.open(storage or Where.find(on, here).storage_folder(here), run)

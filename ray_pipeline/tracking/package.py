@@ -18,13 +18,14 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.bundle import SUMS, Bundle, check_sums, sums
+from ray_pipeline.choice import find
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.values import Vector
 
 PACKAGE = Path(__file__).parents[1]
 SEEDS = ("bundle.py", "calibrators/*.py", "encoders/*.py", "encodings/*.py", "models/**/*.py")
 LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "scipy", "xxhash")
-MODEL_LIBRARIES = {"model.ubj": ("xgboost",), "model.safetensors": ("safetensors", "torch")}
+FORMAT_LIBRARIES = {"model.ubj": "xgboost", "model.safetensors": "safetensors"}
 META = "registered_model_meta"
 ROWS = 256
 
@@ -93,8 +94,18 @@ def _imported(file: Path) -> set[Path]:
 
 def requirements(bundle: Bundle) -> list[str]:
     """The pinned packages that scoring imports, as installed here."""
-    (model_file,) = (name for name in MODEL_LIBRARIES if (bundle.folder / name).exists())
-    return [f"{name}=={importlib.metadata.version(name)}" for name in sorted({*LIBRARIES, *MODEL_LIBRARIES[model_file]})]
+    (reader,) = (library for file, library in FORMAT_LIBRARIES.items() if (bundle.folder / file).exists())
+    library = find("models", bundle.model["family"]).library
+    return sorted(_pinned(name) for name in {*LIBRARIES, reader, library})
+
+
+def _pinned(library: str) -> str:
+    """The installed package of that name, or else the one that brings the module of that name (whose search takes seconds)."""
+    try:
+        return f"{library}=={importlib.metadata.version(library)}"
+    except importlib.metadata.PackageNotFoundError:
+        package = importlib.metadata.packages_distributions()[library][0]
+        return f"{package}=={importlib.metadata.version(package)}"
 
 
 def signature(bundle: Bundle) -> Any:
