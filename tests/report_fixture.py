@@ -79,6 +79,7 @@ def build_run(folder: Path, task: str = "binary", *, rows: int = 20_000, passed:
     (folder / "spec.yaml").write_text(spec)
     _json(folder / "checks.json", FINDINGS)
     _json(folder / "joins.json", JOINS)
+    _json(folder / "drift.json", {"validation": _drifts(0.31, 0.02), "test": _drifts(0.12, 0.74)})
     (folder / "trials.jsonl").write_text("".join(json.dumps(trial) + "\n" for trial in _trials(random, metrics[0])))
     _json(folder / "baselines.json", [{"name": "constant", "metric": metrics[0], "value": 0.5125, "about": "what train says on average, for every row"}])
     evaluation = [_measured(metric, {}, np.arange(rows), label, score, decision) for metric in metrics]
@@ -192,6 +193,11 @@ def _bias(task: str, origin: Any, label: Any, decision: Any) -> list[dict[str, A
         found.append({"measure": f"{measure} gap", "reduction": "gap", "group": {"origin": "EWR to LGA"}, "value": high - low, "low": 0.0, "high": high - low + 0.02, "rows": len(label)})
         found.append({"measure": f"{measure} ratio", "reduction": "ratio", "group": {"origin": "EWR to LGA"}, **({"four_fifths": "kept"} if measure == "selection_rate" else {}), "value": low / high, "low": low / high - 0.03, "high": 1.0, "rows": len(label)})
     return found
+
+
+def _drifts(month: float, hour: float) -> list[dict[str, Any]]:
+    found = {"weather.month": month, "hour": hour, **{f"steady_{i:02d}": 0.001 * i for i in range(30)}}
+    return [{"column": name, "index": index, "severity": None} for name, index in sorted(found.items(), key=lambda one: -one[1])]
 
 
 def _shares(n: int) -> Any:

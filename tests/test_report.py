@@ -22,14 +22,14 @@ from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
 from ray_pipeline.cli.report import add
-from ray_pipeline.report import curves, svg, wording, write_report
+from ray_pipeline.report import curves, looked_for, svg, wording, write_report
 from ray_pipeline.report.run_files import RunFiles
 from ray_pipeline.report.sections import _bound, verdict
 from ray_pipeline.report.write import render
 
 SECTIONS = ("verdict", "read", "findings", "search", "metrics", "curves", "slices", "bias", "importance", "reproducibility")
 PLAIN_FILES = (
-    "spec.yaml", "manifest.json", "checks.json", "joins.json", "trials.jsonl", "evaluation.json", "bias.json", "weak_slices.json", "explain.json", "scorecard.json",
+    "spec.yaml", "manifest.json", "checks.json", "joins.json", "drift.json", "trials.jsonl", "evaluation.json", "bias.json", "weak_slices.json", "explain.json", "scorecard.json",
     "model/model.json", "model/calibration.json", "model/schema.json", "model/SHA256SUMS", "predictions/part-0.parquet",
 )  # fmt: skip
 PAYLOADS = (
@@ -212,9 +212,18 @@ def test_values_of_any_type_in_the_right_places_never_break_the_page(data: st.Da
     assert len([tag for tag, _ in Page(render(RunFiles.read(folder))).elements if tag == "section"]) == len(SECTIONS)
 
 
+def test_the_columns_that_drift_most_stand_first_with_a_bar_for_each_part(run: Path) -> None:
+    seen = looked_for.drift(RunFiles.read(run))
+    assert seen["parts"] == ["validation", "test"]
+    assert [name for name, _ in seen["rows"][:3]] == ["hour", "weather.month", "steady_29"] and (len(seen["rows"]), seen["left"]) == (20, 12)
+    assert [value for value, _ in seen["rows"][0][1]] == ["0.0200", "0.7400"]
+    widths = [float(re.search(r"M0 0H([\d.]+)", bar)[1]) for _, bar in seen["rows"][0][1]]  # type: ignore[index]
+    assert widths == pytest.approx([220 * 0.04, 220], abs=0.1)
+
+
 def poisoned(folder: Path, payload: str) -> Path:
     """The run with the payload in every name and text that comes from data, spec or environment."""
-    for name in ("checks.json", "joins.json", "evaluation.json", "bias.json", "weak_slices.json", "explain.json", "scorecard.json", "manifest.json", "model/model.json", "model/schema.json"):
+    for name in ("checks.json", "joins.json", "drift.json", "evaluation.json", "bias.json", "weak_slices.json", "explain.json", "scorecard.json", "manifest.json", "model/model.json", "model/schema.json"):
         path = folder / name
         path.write_text(json.dumps(_poison(json.loads(path.read_text()), payload)))
     trials = [_poison(json.loads(line), payload) for line in (folder / "trials.jsonl").read_text().splitlines()]

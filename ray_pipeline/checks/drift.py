@@ -6,9 +6,9 @@ from typing import ClassVar
 from ray_pipeline.checks._base import Check, varying
 from ray_pipeline.checks._numbers import LEAST_ROWS
 from ray_pipeline.spec import Spec
-from ray_pipeline.stages.drift import drift, shapes
+from ray_pipeline.stages.drift import drift_by_part, shapes
 from ray_pipeline.stages.profile import Profile
-from ray_pipeline.values import PARTS, Finding
+from ray_pipeline.values import Finding
 
 
 class Drift(Check):
@@ -20,12 +20,9 @@ class Drift(Check):
         """At most one finding a column: of the part where it drifts most."""
         worst: dict[str, Finding] = {}
         indices: dict[str, float] = {}
-        known = shapes(seen.sample, varying(seen))
-        for part in PARTS[1:]:
-            judged = seen.judged.get(part)
-            if judged is None or min(judged.num_rows, seen.sample.num_rows) < LEAST_ROWS:
-                continue
-            for told in drift(known, {name: shape.count(judged[name]) for name, shape in known.items()}):
+        large = {part: rows for part, rows in seen.judged.items() if min(rows.num_rows, seen.sample.num_rows) >= LEAST_ROWS}
+        for part, drifts in drift_by_part(shapes(seen.sample, varying(seen)), large).items():
+            for told in drifts:
                 name, index, severity = told["column"], told["index"], told["severity"]
                 if severity and index > indices.get(name, 0.0):
                     indices[name] = index

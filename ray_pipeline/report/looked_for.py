@@ -1,4 +1,4 @@
-"""What was looked for beyond the spec's questions: slices where the model is weak, and the columns that it leans on."""
+"""What was looked for beyond the spec's questions: columns that drift, slices where the model is weak, and the columns that it leans on."""
 
 import math
 
@@ -9,6 +9,21 @@ from ray_pipeline.report.svg import length
 from ray_pipeline.report.wording import brief, count, crossed, figure
 
 MOST_COLUMNS = 40
+MOST_DRIFTS = 20
+FULL = 0.5  # the index whose bar is full: twice what counts as much
+
+
+def drift(files: RunFiles) -> View:
+    """The columns furthest from the training rows in validation or test, the furthest first; `drift.json` tells them."""
+    parts = [part for part in ("validation", "test") if part in files.drift]
+    index: dict[str, dict[str, float]] = {}
+    for part in parts:
+        for row in rows_of(files.drift[part]):
+            if isinstance(row, dict) and math.isfinite(number(row.get("index"))):
+                index.setdefault(str(row.get("column")), {})[part] = number(row["index"])
+    ranked = sorted(index.items(), key=lambda one: (-max(one[1].values()), one[0]))
+    lines = [(brief(name, 80), [(figure(of.get(part, math.nan)), length(min(of.get(part, 0.0) / FULL, 1.0))) for part in parts]) for name, of in ranked[:MOST_DRIFTS]]
+    return {"parts": parts, "rows": lines, "left": len(ranked) - len(lines), "missing": [files.missing["drift.json"]] if "drift.json" in files.missing else []}
 
 
 def weak(files: RunFiles) -> View:

@@ -20,6 +20,7 @@ class RunFiles:
     manifest: Row
     checks: tuple[Row, ...]
     joins: Row
+    drift: Row
     trials: tuple[Row, ...]
     families: tuple[Row, ...]
     baselines: tuple[Row, ...]
@@ -62,6 +63,7 @@ class RunFiles:
             manifest=manifest,
             checks=load("checks.json", _rows, ()),
             joins=load("joins.json", _object, {}),
+            drift=load("drift.json", _object, {}),
             trials=load("trials.jsonl", _lines, ()),
             baselines=load("baselines.json", _rows, ()),
             families=load("families.json", _rows, ()),

@@ -29,6 +29,7 @@ def render(files: RunFiles) -> str:
         highlights=_highlights(files, metric),
         verdict=sections.verdict(files),
         read=sections.read(files),
+        drift=looked_for.drift(files),
         findings=sections.findings(files),
         search=sections.search(files, metric, measured.better(metric)),
         metrics=measured.metrics(files),

@@ -105,14 +105,16 @@ def _told(folder: RunFolder, error: PipelineError) -> PipelineError:
 
 
 def profiled(folder: RunFolder, table: Table, profile: Profile, findings: tuple[Finding, ...]) -> None:
-    """Writes checks.json and joins.json."""
+    """Writes checks.json, joins.json, training.json and drift.json."""
     folder.write_json("checks.json", [asdict(finding) for finding in findings])
     joins = {}
     for name, counts in profile.counts.joins.items():
         told = dict(zip(("rows", "matched", "too_old", "not_yet_known", "never_seen", "null_key"), counts.counted(), strict=True))
         joins[name] = {**told, "age_p50_s": counts.age(0.5), "age_p99_s": counts.age(0.99), "plan": table.plans[name].how, "why": table.plans[name].why, "table": dict(table.lookups[name])}
     folder.write_json("joins.json", joins)
-    folder.write_json("training.json", drift.to_json(drift.shapes(profile.sample, profile.types)))
+    shapes = drift.shapes(profile.sample, profile.types)
+    folder.write_json("training.json", drift.to_json(shapes))
+    folder.write_json("drift.json", drift.drift_by_part(shapes, profile.judged))
     folder.record("profile", {"rows": dict(profile.parts), "dropped": dropped(table, profile)})
 
 

@@ -67,6 +67,12 @@ def test_a_group_under_the_minimum_is_shown_and_not_judged() -> None:
     assert gap.value == pytest.approx(abs(rows[0].value - rows[1].value))
 
 
+def test_a_group_of_three_rows_is_shown_and_not_judged() -> None:
+    rows = audit(binary(n=N, columns={"race": np.where(np.arange(N) < 3, "few", RACE)}), 0.4, spec_of(bias={"groups": ["race"], "measures": ["selection_rate", "precision"]}))
+    assert [row.rows for row in rows if row.group.get("race") == "few"] == [3, 3]
+    assert "few" not in str(found(rows, "selection_rate gap").group)
+
+
 def test_one_judged_group_has_no_gap() -> None:
     rows = audit(binary(n=300, columns={"race": ["A"] * 290 + ["B"] * 10}), 0.4, spec_of(bias={"groups": ["race"]}))
     gap = found(rows, "selection_rate gap")
