@@ -185,7 +185,7 @@ def _answered(port: int, path: str, content: str | None) -> tuple[int, dict]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", content.encode() if content else None, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.status, json.loads(answer.read() or b"{}")
+            return answer.status, json.loads(answer.read().strip() or b"{}")
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
     except OSError:

@@ -46,8 +46,7 @@ def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: 
     final, asked = folder.path / ".final", of_json([best.family, dict(best.params), rounds, list(parts), spec.seed])
     if folder.recorded("fit") == {"asked": asked, "sha256": _sha256(final / find("models", best.family).file)}:
         return final
-    storage = folder.path / ".train"
-    shutil.rmtree(storage, ignore_errors=True)  # Train resumes a run by its name; a refit is always a whole one
+    folder.remove(".train")  # Train resumes a run by its name; a refit is always a whole one
     resources = {**plan.worker_resources(), "CPU": plan.fit_threads}
     trainer = DataParallelTrainer(
         _train,
@@ -58,7 +57,7 @@ def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: 
         backend_config=backend(leaderboard.family.collective) if plan.workers > 1 else None,
         scaling_config=ScalingConfig(num_workers=plan.workers, use_gpu=plan.gpus > 0, resources_per_worker=resources),
         run_config=RunConfig(
-            name="fit", storage_path=str(storage), checkpoint_config=CheckpointConfig(num_to_keep=1),
+            name="fit", storage_path=f"{folder.address}/.train", checkpoint_config=CheckpointConfig(num_to_keep=1),
             failure_config=FailureConfig(max_failures=RESTARTS, controller_failure_limit=RESTARTS),  # Train's default is to try for ever
         ),
     )  # fmt: skip
@@ -75,7 +74,7 @@ def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: 
         ) from error
     shutil.rmtree(final, ignore_errors=True)
     result.checkpoint.to_directory(final)
-    shutil.rmtree(storage, ignore_errors=True)
+    folder.remove(".train")
     folder.share(".final")
     folder.record("fit", {"asked": asked, "sha256": _sha256(final / find("models", best.family).file)})
     return final
