@@ -18,6 +18,7 @@ from ray_pipeline.metrics.log_loss import LogLoss
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.stages import record
 from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
+from ray_pipeline.stages.validate import Validated
 
 
 def test_auto_leaves_calibrated_scores_alone() -> None:
@@ -87,9 +88,9 @@ def test_what_calibration_changed_is_written(tmp_path: Path) -> None:
     raw = binary(n=500)
     calibrator = find("calibrators", "sigmoid").fit(raw.label, raw.score**2, raw.weight)
     before = replace(raw, score=raw.score**2)
-    record.calibrated(RunFolder(tmp_path), calibrator, before, replace(before, score=calibrator.apply(before.score)))
+    record.validated(RunFolder(tmp_path), Validated(before, replace(before, score=calibrator.apply(before.score)), calibrator, 0.5, (), ()))
     told = json.loads((tmp_path / "calibration.json").read_text())
     assert told["kind"] == "sigmoid" and told["rows"] == 500
     assert all(told[metric]["after"] < told[metric]["before"] for metric in ("ece", "log_loss", "brier"))
-    record.calibrated(RunFolder(tmp_path / "none"), calibrator, regression(), regression())
-    assert not (tmp_path / "none").exists()
+    record.validated(RunFolder(tmp_path / "none"), Validated(regression(), regression(), find("calibrators", "none")(), None, (), ()))
+    assert [file.name for file in (tmp_path / "none").iterdir()] == ["baselines.json"]
