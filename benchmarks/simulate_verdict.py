@@ -1,6 +1,6 @@
 """How often intervals hold the truth and gates decide wrongly, on simulated test parts whose truth is known in closed form.
 
-usage: simulate_verdict.py [--simulations 2000] [--rows 2000] [--draws 400] [--only coverage|gate]   -> one JSON line
+usage: simulate_verdict.py [--simulations 2000] [--rows 3000] [--draws 400] [--only coverage|gate]   -> one JSON line
 
 coverage  of nominal 95 % intervals of AUC, log loss, RMSE and a gap of selection rates between two groups (asked: 93.5 to 96.5 %):
           rows independent, and rows in 60 clusters of 50 that share an effect, where intervals of rows must fail

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ray_pipeline.bundle import Bundle
+from ray_pipeline.choice import find
 from ray_pipeline.cli import models as models_cli
 from ray_pipeline.errors import RegistryError
 from ray_pipeline.tracking import Registry, champion, load, package, reach, register
@@ -697,3 +699,11 @@ def test_a_tracking_server_serves_the_whole_life_of_a_model(server: str, trained
     assert registry.show(f"{NAME}/2")["gates"] == PASSED["gates"]
     with pytest.raises(RegistryError, match="did you mean 'flight_delay'"):
         registry.fetch("flight_dela/1")
+
+
+@pytest.mark.parametrize(("family", "wanted", "unwanted"), [("linear", "safetensors", "torch"), ("xgboost", "xgboost", "safetensors")])
+def test_a_version_asks_for_what_its_family_scores_with_and_no_more(family: str, wanted: str, unwanted: str, tmp_path: Path) -> None:
+    (tmp_path / find("models", family).file).touch()
+    bundle: Any = SimpleNamespace(folder=tmp_path, model={"family": family})
+    names = [one.partition("==")[0] for one in package.requirements(bundle)]
+    assert wanted in names and unwanted not in names

@@ -1,17 +1,20 @@
 """The constant and the linear baseline, against scikit-learn's dummies and its logistic regression."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from encoded_fixture import SPEC, encoded, job
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from ray_pipeline.blocks import EncodedBlock
 from ray_pipeline.models._base import Job
-from ray_pipeline.stages.baseline import constant, linear
+from ray_pipeline.spec import Spec
+from ray_pipeline.stages.baseline import baselines, constant, linear
 
 TASKS = ["binary", "multiclass", "regression"]
 CARDINALITIES = (0, 0, 4)
@@ -64,3 +67,14 @@ def test_the_linear_baseline_beats_the_constant_in_every_task(task: str) -> None
         assert score.shape == target.shape and np.isfinite(score).all()
         squared.append(float(((score - target) ** 2).mean()))
     assert squared[0] < 0.8 * squared[1]
+
+
+def test_both_are_scored_on_validation_by_the_metric_of_the_search(ray_local: None) -> None:
+    spec = Spec.from_text(SPEC.replace("metric: auc", "metric: log_loss"), file="toy.yaml", folder=Path())
+    rows = encoded()
+    flat, straight = baselines(rows, job(), spec, ("0", "1"))
+    label = {part: np.concatenate([block["label"].to_numpy()[block["part"].to_numpy() == part] for block in rows.fetch()]) for part in (0, 1)}
+    mean = label[0].mean()
+    assert (flat.name, flat.metric, straight.name) == ("constant", "log_loss", "linear")
+    assert flat.value == pytest.approx(-np.mean(np.where(label[1] == 1, np.log(mean), np.log(1 - mean))), rel=1e-9)
+    assert straight.value < flat.value - 0.05
