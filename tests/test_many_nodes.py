@@ -58,7 +58,7 @@ def test_a_relative_storage_is_refused_with_the_remedy(folder):
 
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("ip") or not shutil.which("unshare"), reason="network namespaces need root, iproute2 and util-linux")
 def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_bucket(folder):
-    command = ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, str(Path(__file__).with_name("namespaces_run.py")), str(folder)]
+    command = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, str(Path(__file__).with_name("namespaces_run.py")), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
