@@ -179,6 +179,22 @@ Word = t.Annotated[str | Any, PlainValidator(_reader(_word, (Any,))), PlainSeria
 
 
 @dataclass(frozen=True)
+class Named:
+    """The words that a hyperparameter may be."""
+
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: t.Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: t.Any) -> t.Any:
+        for word in value.ends if isinstance(value, Space) else (value,):
+            if word not in self.words:
+                raise ValueError(f"{word!r} is not known; {nearest(str(word), self.words)}Known: {', '.join(self.words)}")
+        return value
+
+
+@dataclass(frozen=True)
 class Within:
     """Bounds of a hyperparameter that its library sets; a space must lie within them as a whole. `above`: `low` itself is not allowed."""
 

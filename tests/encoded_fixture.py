@@ -43,7 +43,7 @@ def encoded(rows: int = 3_000, num_blocks: int = 3, seed: int = 0) -> Encoded:
         tables.append(packed.pack({"trees": matrix}, {name: pa.array(values) for name, values in columns.items()}))
         counts.append(tuple(int(c) for c in np.bincount(part, minlength=3)))
     totals = {part: sum(count[i] for count in counts) for i, part in enumerate(PARTS)}
-    return Encoded(tuple(ray.put(table) for table in tables), tuple(counts), totals, sum(t.nbytes for t in tables), encoders(), ())
+    return Encoded(tuple(ray.put(table) for table in tables), tuple(counts), totals, sum(t.nbytes for t in tables), encoders(), (), 0.0)
 
 
 def job(threads: int = 1, **more: Any) -> Job:

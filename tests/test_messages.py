@@ -94,6 +94,16 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "max_bin: {any: []}",
         ["loans.yaml:17: model.xgboost.max_bin: the list is empty · Fix: name at least one value"],
     ),
+    "hyper_word": (
+        "max_depth: 6",
+        "objective: reg:squared",
+        ["loans.yaml:17: model.xgboost.objective: 'reg:squared' is not known; did you mean 'reg:squarederror'?"],
+    ),
+    "hyper_of_another_task": (
+        "max_depth: 6",
+        "objective: reg:tweedie",
+        ["loans.yaml:17: model.xgboost.objective: objective is for a regression, but the task is binary · Fix: remove it, or change the task"],
+    ),
     "space_one": (
         "max_depth: 6",
         "max_depth: {int: [3]}",

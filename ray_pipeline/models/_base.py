@@ -1,5 +1,6 @@
 """What every model family says: its hyperparameters and their spaces, what its encoder must give, how it trains and how it scores."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ class Job:
     device: str = "cpu"
     class_weight: tuple[float, ...] | None = None
     """A factor on each row's weight, by its class."""
+    rows: int = 0
+    """Training rows, of all workers."""
+    least_label: float = -math.inf
+    """The smallest label of any row; of a regression."""
     external: bool = False
     """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
 
@@ -74,6 +79,9 @@ class Model(Choice):
     patience: ClassVar[str]
     """The hyperparameter that says after how many rounds without a better score a trial ends."""
 
+    only_for: ClassVar[Mapping[str, Task]] = {}
+    """The hyperparameters that one task alone has, and which."""
+
     library: ClassVar[str]
     """The package that it trains with, by the name that is imported."""
     extra: ClassVar[str | None] = None
@@ -82,6 +90,10 @@ class Model(Choice):
     """Whether the seed decides anything."""
     collective: ClassVar[str | None] = None
     """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on one worker."""
+
+    def space(self, job: Job) -> dict[str, Any]:
+        """Each hyperparameter's value or space on this data."""
+        return dict(self)
 
     @classmethod
     def warm_up(cls) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
+from operator import eq
 from typing import TYPE_CHECKING
 
 from ray_pipeline.choice import find, menu
@@ -182,6 +184,9 @@ def _task(spec: "Spec") -> Iterator[Finding]:
         (("evaluate", "calibrate"), spec.evaluate.calibrate not in ("none", "auto"), "calibration is of probabilities", lambda task: task != "regression"),
         (("fit", "class_weight"), spec.fit.class_weight is not None, "class weights need classes", lambda task: task != "regression"),
     ]
+    for word, model in spec.model.items():
+        for name, task in getattr(model, "only_for", {}).items():
+            applies.append((("model", word, name), getattr(model, name) is not None, f"{name} is for a {task}", partial(eq, task)))
     for place, given, why, fits in applies:
         if given and not fits(spec.task):
             yield place, f"{why}, but the task is {spec.task}", "remove it, or change the task"

@@ -42,6 +42,8 @@ class Encoded:
     encoders: Mapping[str, Encoder]
     """By the word that a family `needs`."""
     slice_columns: tuple[str, ...]
+    least_label: float
+    """Of any part's rows."""
 
     def fetch(self) -> list[pa.Table]:
         """The blocks, zero-copy."""
@@ -115,18 +117,20 @@ def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec
         )
     names = tuple(dict.fromkeys(table.canonical(c) for s in slices for c in s.columns))
     blocks = tuple(made.to_arrow_refs())
-    return Encoded(blocks, _rows_of(blocks), rows, int(made.size_bytes() or 0), encoders, names)
+    counted, least = zip(*_looked_at(blocks), strict=True)
+    return Encoded(blocks, counted, rows, int(made.size_bytes() or 0), encoders, names, min(least))
 
 
-def _rows_of(blocks: "Sequence[ray.ObjectRef[pa.Table]]") -> tuple[tuple[int, ...], ...]:
-    """Rows of each part in each block, counted where the blocks are."""
+def _looked_at(blocks: "Sequence[ray.ObjectRef[pa.Table]]") -> list[tuple[tuple[int, ...], float]]:
+    """Of each block the rows of each part and the smallest label, found where the blocks are."""
     import ray
 
-    def count(block: pa.Table) -> tuple[int, ...]:
-        return tuple(int(rows) for rows in np.bincount(block[packed.PART].to_numpy(), minlength=len(PARTS)))
+    def look(block: pa.Table) -> tuple[tuple[int, ...], float]:
+        rows = np.bincount(block[packed.PART].to_numpy(), minlength=len(PARTS))
+        return tuple(int(of_part) for of_part in rows), float(block[packed.LABEL].to_numpy().min(initial=np.inf))
 
-    task = ray.remote(count)
-    return tuple(ray.get([task.remote(block) for block in blocks]))
+    task = ray.remote(look)
+    return ray.get([task.remote(block) for block in blocks])  # type: ignore[no-any-return]
 
 
 def slice_edges(slices: Sequence[Slice], table: Table, profile: Profile) -> dict[str, list[float]]:

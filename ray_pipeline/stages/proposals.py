@@ -15,7 +15,7 @@ import numpy as np
 from ray_pipeline.space import Any as OneOf
 from ray_pipeline.space import Float, Int, Log, Space
 
-REDUCTION = 3
+REDUCTION, LOOKS = 3, 3
 LEAST_KNOWN, RECENT = 2, 9
 SAMPLED_ROWS = 500_000
 """A first rung on so many rows ranks trials well enough; from twice as many rows on it is one."""
@@ -163,12 +163,14 @@ class Proposals:
 
 
 def rungs(budget: int, halving: bool, rows: int = 0) -> tuple[Rung, ...]:
-    """The rounds at which a trial is looked at: the last, and before it each a third of the next, down to ten rounds.
+    """The rounds at which a trial is looked at: a ninth of them, a third, and all, where that is ten rounds or more.
+
+    Earlier looks would stop whatever learns slowly: of a booster with a learning rate of 0.02, 14 rounds of 400 show a quarter of the way.
 
     Where there are many rows, the first of several rungs is trained on a share of them, and the trial begins anew on all if it goes on.
     """
     found = [Rung(budget)]
-    while halving and found[0].rounds // REDUCTION >= 10:
+    while halving and len(found) < LOOKS and found[0].rounds // REDUCTION >= 10:
         found.insert(0, Rung(found[0].rounds // REDUCTION))
     every = rows // SAMPLED_ROWS
     return (Rung(found[0].rounds, every), *found[1:]) if len(found) > 1 and every > 1 else tuple(found)

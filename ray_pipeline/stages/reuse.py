@@ -35,7 +35,7 @@ def reuse(folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder], encode
         told = json.loads(shelf.read(f"{key}/{WHOLE}"))
         show.note(f"the rows that {told['run']} encoded are used again: data, selection, split and encoders are the same")
         rows = tuple(tuple(block) for block in told["block_rows"])
-        return Encoded(_fetch(shelf, key, told["blocks"]), rows, told["rows"], told["num_bytes"], encoders, tuple(told["slice_columns"]))
+        return Encoded(_fetch(shelf, key, told["blocks"]), rows, told["rows"], told["num_bytes"], encoders, tuple(told["slice_columns"]), told["least_label"])
     encoded = encode()
     if encoded.num_bytes <= MOST_BYTES:
         try:
@@ -67,7 +67,7 @@ def _keep(shelf: "_Shelf", key: str, encoded: Encoded, run: str) -> None:
 
     task, names = ray.remote(_save), [f"{number:05d}.arrow" for number in range(len(encoded.blocks))]
     ray.get([task.remote(shelf, f"{key}/{name}", block) for name, block in zip(names, encoded.blocks, strict=True)])
-    told = {"blocks": names, "block_rows": encoded.block_rows, "rows": dict(encoded.rows), "num_bytes": encoded.num_bytes, "slice_columns": encoded.slice_columns, "run": run}
+    told = {"blocks": names, "block_rows": encoded.block_rows, "rows": dict(encoded.rows), "num_bytes": encoded.num_bytes, "slice_columns": encoded.slice_columns, "least_label": encoded.least_label, "run": run}
     shelf.write(f"{key}/{WHOLE}", json.dumps(told).encode())
     shelf.forget(KEPT)
 

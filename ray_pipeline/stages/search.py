@@ -78,7 +78,8 @@ def job_of(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan) -> Job:
     columns = max(len(of_each) for of_each in cardinalities.values())
     external = num_bytes_trained(sum(encoded.rows.values()), columns, plan) > plan.memory
     device = "cuda" if plan.gpus else "cpu"
-    return Job(spec.task, len(profile.classes), cardinalities, plan.threads, device, profile.class_weight(spec.fit.class_weight), external)
+    weights = profile.class_weight(spec.fit.class_weight)
+    return Job(spec.task, len(profile.classes), cardinalities, plan.threads, device, weights, encoded.rows["train"], encoded.least_label, external)
 
 
 def num_bytes_trained(rows: int, columns: int, plan: Plan) -> float:
@@ -93,7 +94,7 @@ def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder
         NoTrialFinished: every trial failed; the first cause is told.
         ResourceError: the cluster could not start a slot, or a family cannot train on as many workers.
     """
-    proposals, halving = _contest(spec, warm), spec.search.scheduler == "asha"
+    proposals, halving = _contest(spec, job, warm), spec.search.scheduler == "asha"
     _refuse_workers(spec, plan)
     keeper = Keeper(spec, proposals, lambda budget: rungs(budget, halving, encoded.rows["train"]), folder, tell)
     if keeper.pending():
@@ -118,15 +119,15 @@ def _refuse_workers(spec: Spec, plan: Plan) -> None:
     raise ResourceError(Problem(key="workers_per_trial", stage="search", found=f"{plan.workers} workers per trial, but {found}", fix=fix))
 
 
-def _contest(spec: Spec, warm: WarmStart | None) -> Contest:
+def _contest(spec: Spec, job: Job, warm: WarmStart | None) -> Contest:
     window, metric = min(MOST_WINDOW, max(LEAST_WINDOW, spec.search.trials // 8)), find("metrics", str(spec.search.metric))
     families = []
     for family, model in spec.model.items():
-        chosen = {name: getattr(model, name) for name in type(model).model_fields}
+        kind = find("models", family)
         integers = frozenset(name for name, info in type(model).model_fields.items() if "int" in str(info.annotation).split("|")[0])
         families.append(
             Proposals(
-                family, chosen, find("models", family).start, integers, spec.search.trials, spec.search.seed, metric.better,
+                family, kind.space(model, job), kind.start, integers, spec.search.trials, spec.search.seed, metric.better,
                 spec.search.searcher, spec.search.scheduler == "asha", window=window, warm=warm.params if warm and warm.family == family else None,
             )
         )  # fmt: skip

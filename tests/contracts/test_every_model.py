@@ -1,5 +1,6 @@
 """What every model family must do: learn, repeat byte for byte, weigh rows, and score after loading as it scored in training."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def job_of(task: Task, **more: Any) -> Job:
 
 def begun(family: str, task: Task, *, seed: int = 0, heavy: float = 1.0, judged: Part = "validation", **more: Any) -> tuple[Fitting, list[EncodedBlock]]:
     model, blocks, job = find("models", family), blocks_of(task, heavy=heavy), job_of(task, **more)
-    params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model()}
+    params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model().space(job).items()}
     train, validation = list(packed.views(blocks, model.needs, "train")), list(packed.views(blocks, model.needs, judged))
     return model.begin(params, job, model.hold(params, job, train, validation), seed), validation
 
@@ -126,7 +127,7 @@ def test_a_model_saved_at_an_earlier_round_is_the_one_that_stopped_there(family:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_fit_that_goes_on_from_its_state_in_another_process_ends_as_the_one_that_was_not_interrupted(family: str, task: Task) -> None:
     model, job = find("models", family), job_of(task)
-    params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model()}
+    params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model().space(job).items()}
     through, validation = begun(family, task, seed=3)
     train = list(packed.views(blocks_of(task), model.needs, "train"))
     states = []
@@ -143,6 +144,16 @@ def test_a_fit_that_goes_on_from_its_state_in_another_process_ends_as_the_one_th
         again.advance(12)
         assert again.model(12) == through.model(12)
         np.testing.assert_array_equal(again.scores(), through.scores())
+
+
+def test_trees_settle_their_bins_by_the_rows_and_their_objective_by_the_label() -> None:
+    model = find("models", "xgboost")
+    few, many = (model().space(replace(job_of("regression"), rows=rows, least_label=0.0)) for rows in (100_000, 100_001))
+    assert (few["max_bin"], many["max_bin"]) == (512, 128) and few["objective"].ends == ("reg:squarederror", "reg:tweedie")
+    assert model().space(replace(job_of("regression"), least_label=-1.0))["objective"] == "reg:squarederror"
+    assert model().space(job_of("binary"))["objective"] is None
+    given = model(max_bin=64, objective="count:poisson").space(replace(job_of("regression"), least_label=0.0))
+    assert (given["max_bin"], given["objective"]) == (64, "count:poisson")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -171,7 +182,7 @@ def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, tas
 @pytest.mark.parametrize("family", EVERY)
 def test_a_fit_without_validation_rows_trains_on_all_it_is_given(family: str) -> None:
     model, job = find("models", family), job_of("binary")
-    params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model()}
+    params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model().space(job).items()}
     fitting = model.begin(params, job, model.hold(params, job, list(packed.views(blocks_of("binary"), model.needs, "train", "validation")), []), 0)
     fitting.advance(3)
     assert fitting.rounds == 3
@@ -180,10 +191,11 @@ def test_a_fit_without_validation_rows_trains_on_all_it_is_given(family: str) ->
 @pytest.mark.parametrize("family", EVERY)
 def test_trial_0_lies_in_the_default_spaces_and_what_is_declared_is_a_field(family: str) -> None:
     model = find("models", family)
-    assert all(getattr(model(), name).contains(value) for name, value in model.start.items())
-    assert {name for name, value in model() if isinstance(value, Space)} == set(model.start)
+    space = model().space(job_of("regression", least_label=0.0))
+    assert all(space[name].contains(value) for name, value in model.start.items())
+    assert {name for name, value in space.items() if isinstance(value, Space)} == set(model.start)
     assert {model.budget, model.patience} <= set(model.model_fields) and model.needs in menu("encoders")
-    params = dict(model())
+    params = dict(space)
     assert model.held_by(params) == model.held_by({**params, model.budget: 7})
 
 

@@ -136,9 +136,9 @@ def test_the_search_ends_nearer_to_the_best_than_where_it_started() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "halving", "expected"),
-    [(100, True, (11, 33, 100)), (100, False, (100,)), (400, True, (14, 44, 133, 400)), (29, True, (29,)), (30, True, (10, 30)), (1, True, (1,))],
+    [(100, True, (11, 33, 100)), (100, False, (100,)), (2000, True, (222, 666, 2000)), (29, True, (29,)), (30, True, (10, 30)), (1, True, (1,))],
 )
-def test_rungs_are_thirds_of_the_budget_down_to_ten_rounds(budget: int, halving: bool, expected: tuple[int, ...]) -> None:
+def test_a_trial_is_looked_at_after_a_ninth_a_third_and_all_of_its_rounds(budget: int, halving: bool, expected: tuple[int, ...]) -> None:
     assert all(rung.every == 1 for rung in rungs(budget, halving, rows=900_000))
     assert tuple(rung.rounds for rung in rungs(budget, halving)) == expected
 
