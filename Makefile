@@ -9,10 +9,10 @@ demo: .venv/.installed            ## three Parquet tables become a gated, regist
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
-test: check                       ## everything but the long tests: at most 15 minutes on 2 cores
+test: check .feast/.installed     ## everything but the long tests: at most 15 minutes on 2 cores
 	$(BIN)/pytest -m "not long"
 
-test-all: check                   ## the long ones too: at most 60
+test-all: check .feast/.installed ## the long ones too: at most 60
 	$(BIN)/pytest
 
 check: .venv/.torch               ## lint, types, layers, spelling
@@ -29,7 +29,7 @@ lock: .venv/.installed            ## pins every package anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --extra ui --extra jobs --extra delta --extra iceberg --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --upgrade -o requirements.lock
 
 clean:
-	rm -rf .venv demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .feast demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # pip works on the environment from outside, so that Debian's python3 without ensurepip will do.
 .venv/.installed: requirements.lock pyproject.toml
@@ -43,4 +43,10 @@ clean:
 TORCH ?= torch==2.13.*
 .venv/.torch: .venv/.installed
 	$(PIP) install "$(TORCH)"
+	@touch $@
+
+# Feast needs an older pandas, so it has an environment of its own.
+.feast/.installed:
+	$(PYTHON) -m venv --without-pip .feast
+	$(PYTHON) -m pip --python .feast/bin/python --quiet --quiet --disable-pip-version-check install "feast==0.67.*"
 	@touch $@

@@ -59,8 +59,6 @@ def submit(
         ResourceError: the same run (name, fingerprint, data, storage) is under way, and the message names its job; or the cluster refuses.
     """
     spec = Spec.from_file(spec_file, sets)
-    if later := spec.not_yet():
-        raise SpecError(later)
     data, storage = where.resolve("", spec.folder), where.storage_folder(spec.folder)
     same = {f"ray_pipeline_{key}": value for key, value in {"name": spec.name, "fingerprint": spec.fingerprint, "data": data, "storage": storage}.items()}
     jobs = server.jobs()

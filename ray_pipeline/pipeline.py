@@ -17,6 +17,7 @@ from ray_pipeline.stages.check import check, refuse
 from ray_pipeline.stages.encode import encode, fit_encoders
 from ray_pipeline.stages.evaluate import evaluate
 from ray_pipeline.stages.explain import explain
+from ray_pipeline.stages.feast import resolved
 from ray_pipeline.stages.fingerprint import fingerprint
 from ray_pipeline.stages.fit import fit
 from ray_pipeline.stages.judge import judge
@@ -46,9 +47,9 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         PipelineError: one of its subclasses says whose fault it is; `exit_code` is the contract's.
     """
     where, show = where or Where(), show or Progress()
-    spec = spec.trusting(where.trust)
-    if cannot := (*spec.not_yet(), *spec.not_installed()):
-        raise SpecError(cannot)
+    spec = resolved(spec.trusting(where.trust), where)
+    if absent := spec.not_installed():
+        raise SpecError(absent)
     refuse_impossible(where, spec.search.trials)
     settle(debug)
     registry = Registry(where.registry_uri(Path.cwd()), debug=debug)

@@ -44,14 +44,19 @@ def main() -> None:
                 time.sleep(0.02)
             cluster.remove_node(others[0], allow_graceful=False)
 
+        loser = threading.Thread(target=lose, daemon=True)
         if stage:
-            threading.Thread(target=lose, daemon=True).start()
+            loser.start()
         try:
             answer = pipeline.run(spec, where, folder=run).as_json()
         except PipelineError as error:
             answer = {"exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]}
+        answer["lost"] = bool(stage) and not loser.is_alive()
         ray.init(address=cluster.address, log_to_driver=False)
-        answer["nodes"] = sum(node["Alive"] for node in ray.nodes())
+        deadline = time.monotonic() + 60  # a lost node counts as alive until it has missed its heartbeats
+        while (alive := sum(node["Alive"] for node in ray.nodes())) > 3 - answer["lost"] and time.monotonic() < deadline:
+            time.sleep(0.5)
+        answer["nodes"] = alive
         ray.shutdown()
         cluster.shutdown()
     print(json.dumps(answer), flush=True)

@@ -43,7 +43,7 @@ def test_three_nodes_make_the_bytes_of_one(folder, ray_local):
 @pytest.mark.parametrize("stage", ["read", "encode", "search", "fit", "evaluate"])
 def test_a_node_is_lost_and_the_run_finishes_with_the_same_bytes(stage, folder, ray_local):
     answer = on_three_nodes(folder, str(folder / "runs"), stage)
-    assert (answer["exit"], answer["nodes"], answer["trials"]) == (0, 2, 6)
+    assert (answer["exit"], answer["lost"], answer["nodes"], answer["trials"]) == (0, True, 2, 6)
     told = rerun(str(folder / "runs" / answer["run"]), Where(storage=str(folder / "alone")), verify=True)
     assert told["status"] == "identical"
 

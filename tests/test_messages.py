@@ -345,6 +345,11 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "    path: data/rates\n    kind: parquett",
         ["loans.yaml:12: features.rates.kind: there is no kind 'parquett'; did you mean 'parquet'?"],
     ),
+    "feast_neither": (
+        "    path: data/rates\n    on: [region]\n    time: day\n    columns: [rate]\n",
+        "    path: data/rates\n    kind: feast\n",
+        ["loans.yaml:10: features.rates: a Feast repository takes either `service: NAME` or `views: [NAME, ...]` · Fix: correct the value"],
+    ),
     "env": (
         "path: data/rates",
         "path: ${env:RAY_PIPELINE_NOT_SET}/rates",
@@ -749,18 +754,6 @@ def test_a_bad_override_is_told(sets: list[str], message: str) -> None:
     with pytest.raises(SpecError) as refused:
         Spec.from_text(BASE, sets, file="loans.yaml")
     assert str(refused.value.problems[0]).startswith(message)
-
-
-def test_what_comes_later_parses_and_says_not_yet() -> None:
-    text = (
-        BASE.replace("  xgboost: {max_depth: 6}", "  xgboost: {}\n  mlp: {d_block: 64}\n  my_package.Forest: {depth: 3}")
-        .replace("path: data/rates", "path: data/rates\n    kind: feast")
-        .replace("search:", "encode: {amount: {impute: median}}\nsearch:")
-    )
-    spec = Spec.from_text(text, file="loans.yaml")
-    assert {problem.key for problem in spec.not_yet()} == {"features.rates.kind"}
-    assert all("not built yet" in problem.found and problem.line for problem in spec.not_yet())
-    assert Spec.from_text(BASE).not_yet() == ()
 
 
 def test_a_family_of_ones_own_must_be_trusted_and_be_one() -> None:

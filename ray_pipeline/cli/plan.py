@@ -6,7 +6,6 @@ import typer
 
 from ray_pipeline.cli.output import verb
 from ray_pipeline.cli.spec import On, Sets, SpecFile
-from ray_pipeline.errors import SpecError
 
 
 def add(app: typer.Typer) -> None:
@@ -20,11 +19,11 @@ def add(app: typer.Typer) -> None:
         from ray_pipeline.spec import Spec
         from ray_pipeline.spec.where import Where
         from ray_pipeline.stages.estimate import estimate
+        from ray_pipeline.stages.feast import resolved
 
         known = Spec.from_file(spec, set_ or ())
-        if later := known.not_yet():
-            raise SpecError(later)
         where, trials = Where.find(on, known.folder), known.search.trials
+        known = resolved(known, where)
         if where.address == "local":
             layout = on_this_machine(where, trials)
         else:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.cli.output import Answer, verb
-from ray_pipeline.errors import DataError, Problem, SpecError
+from ray_pipeline.errors import DataError, PipelineError, Problem, SpecError
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 On = Annotated[str | None, typer.Option("--on", help="A cluster file, or the name of one in cluster/ beside the spec.")]
@@ -26,12 +26,14 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.footers import look
     from ray_pipeline.spec.where import Where
+    from ray_pipeline.stages.feast import resolved
 
     textual: list[Problem] = []
-    known = where = None
+    of_data: list[Problem] = []
+    known = where = seen = None
     try:
         known = Spec.from_file(spec, set or ())
-        textual += (*known.not_yet(), *known.not_installed())
+        textual += known.not_installed()
     except SpecError as error:
         textual += error.problems
     try:
@@ -39,8 +41,14 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
         known = known and known.trusting(where.trust)
     except SpecError as error:
         textual += error.problems
-    seen = look(known, where) if known and where else None
-    problems = [*textual, *(seen.problems if seen else ())]
+    if known and where:
+        try:
+            known = resolved(known, where)
+            seen = look(known, where)
+            of_data += seen.problems
+        except PipelineError as error:
+            (textual if isinstance(error, SpecError) else of_data).extend(error.problems)
+    problems = [*textual, *of_data]
     fingerprint = known.fingerprint if known else None
     if problems:
         code = SpecError.exit_code if textual else DataError.exit_code

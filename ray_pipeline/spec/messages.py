@@ -120,7 +120,7 @@ def _best(word: str, known: Sequence[str]) -> str:
 
 def _written(loc: tuple[int | str, ...]) -> Place:
     """The place in the file: feature tables stand beside `labels` there."""
-    return ("features", *loc[2:]) if loc[:2] == ("features", "tables") else loc
+    return ("features", *loc[2:]) if loc[:2] in (("features", "tables"), ("features", "repositories")) else loc
 
 
 def _section(section: Any, loc: tuple[int | str, ...]) -> type[BaseModel] | None:

@@ -23,8 +23,9 @@ def json_schema(spec: type["Spec"]) -> dict[str, Any]:
         parts |= _definitions_of(choice)
         properties[key] = choice
     features = parts["Features"]
-    features["properties"].pop("tables", None)
-    features["additionalProperties"] = {"$ref": "#/$defs/FeatureTable"}
+    for kind in ("tables", "repositories"):
+        features["properties"].pop(kind, None)
+    features["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/FeatureTable"}, {"$ref": "#/$defs/Repository"}]}
     for section in FILLED_IN:
         parts[section].pop("required", None)
     words = {"enum": list(menu("metrics"))}

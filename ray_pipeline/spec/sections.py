@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -14,7 +14,6 @@ from ray_pipeline.spec.messages import Told, refuse
 from ray_pipeline.spec.words import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole, columns
 from ray_pipeline.splitters.time import Moment
 
-SOURCES = ("parquet", "csv", "delta", "iceberg", "feast")
 LEAST_TRIALS, MOST_TRIALS = 1, 100_000
 
 
@@ -50,7 +49,7 @@ def _rare(written: object) -> object:
     return written if written is None else Real(low=0).read(written)
 
 
-Kind = Literal["parquet", "csv", "delta", "iceberg", "feast"]
+Kind = Literal["parquet", "csv", "delta", "iceberg"]
 Seconds = Annotated[
     float,
     BeforeValidator(_seconds),
@@ -85,11 +84,27 @@ class FeatureTable(Section):
     columns: Columns | None = None
 
 
+class Repository(Section):
+    """A Feast repository: each view of a service, or each view that is named, is a feature table."""
+
+    path: Path
+    kind: Literal["feast"]
+    service: Column | None = None
+    views: Annotated[Columns, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.service is None) == (self.views is None):
+            raise ValueError("a Feast repository takes either `service: NAME` or `views: [NAME, ...]`")
+        return self
+
+
 class Features(Section):
-    """The label table and, under any other name, the feature tables, in the order of the file."""
+    """The label table and, under any other name, the feature tables and Feast repositories, in the order of the file."""
 
     labels: Labels
     tables: dict[str, FeatureTable] = Field(default_factory=dict)
+    repositories: dict[str, Repository] = Field(default_factory=dict)
 
     @property
     def all(self) -> dict[str, Labels | FeatureTable]:
@@ -107,12 +122,14 @@ class Features(Section):
                 refuse([((name,), Told(f"unknown key {name!r}; did you mean 'labels'?", "write 'labels'"), written[name])])
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 refuse([((name,), Told(f"a feature table's name has letters, digits and _ only, got {name!r}", "rename it"), written[name])])
-        return {**{key: written[key] for key in written if key == "labels"}, "tables": others}
+        repositories = {name: table for name, table in others.items() if isinstance(table, Mapping) and table.get("kind") == "feast"}
+        tables = {name: table for name, table in others.items() if name not in repositories}
+        return {**{key: written[key] for key in written if key == "labels"}, "tables": tables, "repositories": repositories}
 
     @model_serializer(mode="wrap")
     def _together(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = dump(self)
-        return {"labels": written["labels"], **written["tables"]}
+        return {"labels": written["labels"], **written["tables"], **written["repositories"]}
 
 
 class Select(Section):

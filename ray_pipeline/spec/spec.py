@@ -17,11 +17,10 @@ from ray_pipeline.spec import choices, messages, rules
 from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.gate import Gate
 from ray_pipeline.spec.installed import absent
-from ray_pipeline.spec.later import later
 from ray_pipeline.spec.mend import Mistake, mended, trusted
 from ray_pipeline.spec.overrides import Overrides
 from ray_pipeline.spec.render import render
-from ray_pipeline.spec.sections import Bias, Checks, Encode, Evaluate, Explain, Features, Fit, Register, Search, Select
+from ray_pipeline.spec.sections import Bias, Checks, Encode, Evaluate, Explain, Features, FeatureTable, Fit, Register, Search, Select
 from ray_pipeline.spec.text import Place, Text, dotted, parse_text, read_text
 from ray_pipeline.spec.words import Name, Section, Seed, shown, stray_environment
 from ray_pipeline.values import Task
@@ -152,9 +151,13 @@ class Spec(Section):
         """The encoders that its model families need, each once."""
         return tuple(dict.fromkeys(getattr(model, "needs") for model in self.model.values()))  # noqa: B009
 
-    def not_yet(self) -> tuple[Problem, ...]:
-        """What the spec asks for and this version cannot do yet."""
-        return tuple(_problem(self._text, place, f"{what} is not built yet", fix) for place, what, fix in later(self))
+    def with_tables(self, tables: Mapping[str, FeatureTable]) -> Self:
+        """The spec with these feature tables in place of its repositories. Raises `SpecError` where they do not go with the rest of it."""
+        features = self.features.model_copy(update={"tables": {**self.features.tables, **tables}, "repositories": {}})
+        spec = self.model_copy(update={"features": features})
+        if problems := [_problem(self._text, *finding) for finding in rules.findings(spec)]:
+            raise SpecError(problems)
+        return spec
 
     def trusting(self, packages: Sequence[str]) -> Self:
         """The spec with the families of the user's own imported from those packages. Raises `SpecError` where one is not in them, or badly written."""

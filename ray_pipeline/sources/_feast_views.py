@@ -1,0 +1,58 @@
+"""Run by a Python that has Feast: what the views of a repository say of their tables, as one line of JSON. It must import nothing of ours.
+
+usage: _feast_views.py '{"repository": FOLDER, "service": NAME or null, "views": [NAME, ...]}'
+"""
+
+import json
+import sys
+from typing import Any
+
+
+def main() -> None:
+    """Prints `{"views": [...]}`, or `{"error": ..., "known": [...]}`."""
+    asked = json.loads(sys.argv[1])
+    try:
+        from feast import FeatureStore  # type: ignore[import-not-found]
+
+        store = FeatureStore(repo_path=asked["repository"])
+        told = _views(store, asked["service"], asked["views"])
+    except Exception as error:  # whatever Feast raises is for the user to read
+        told = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", "known": []}
+    print(json.dumps(told), flush=True)
+
+
+def _views(store: Any, service: str | None, names: list[str]) -> dict[str, Any]:
+    views = {view.name: view for view in store.registry.list_all_feature_views(store.project)}
+    if service is not None:
+        known = {one.name: one for one in store.list_feature_services()}
+        if service not in known:
+            return {"error": f"there is no feature service {service!r}", "known": sorted(known)}
+        projections = known[service].feature_view_projections
+    else:
+        absent = [name for name in names if name not in views]
+        if absent:
+            return {"error": f"there is no feature view {absent[0]!r}", "known": sorted(views)}
+        projections = [views[name].projection for name in names]
+    return {"views": [_view(views[projection.name], projection) for projection in projections]}
+
+
+def _view(view: Any, projection: Any) -> dict[str, Any]:
+    source = getattr(view, "batch_source", None)  # a view on demand has none
+    return {
+        "name": projection.name_alias or projection.name,
+        "view": type(view).__name__,
+        "source": type(source).__name__,
+        "path": getattr(source, "path", None),
+        "format": type(getattr(source, "file_format", None)).__name__,
+        "endpoint": getattr(getattr(source, "file_options", None), "s3_endpoint_override", None),
+        "renamed": {**getattr(source, "field_mapping", {}), **projection.join_key_map},
+        "keys": list(getattr(view, "join_keys", [])),
+        "time": getattr(source, "timestamp_field", None),
+        "created": getattr(source, "created_timestamp_column", None),
+        "ttl_s": view.ttl.total_seconds() if getattr(view, "ttl", None) else 0,
+        "features": [feature.name for feature in projection.features],
+    }
+
+
+if __name__ == "__main__":
+    main()
