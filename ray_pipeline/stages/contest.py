@@ -7,6 +7,7 @@ A trial's cost is rounds x the family's unit cost, which is what its default too
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +20,22 @@ class Contest:
 
     families: Sequence[Proposals]
     num_trials: int
-    window: int
+    window: int | None
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     given: list[tuple[str, int]] = field(default_factory=list)
     """For each trial its family and its number within the family."""
 
-    def next(self) -> Proposal | None:
-        """The next trial, or None while it must wait for an earlier one (or there is none left: see `exhausted`)."""
+    def next(self, known: Mapping[str, Any] | None = None) -> Proposal | None:
+        """The next trial, or None while it must wait for an earlier one (or there is none left: see `exhausted`).
+
+        `known` is the trial as a journal has it: without a window its family and hyperparameters are taken from there.
+        """
         trial = len(self.given)
         if self.exhausted or any(i not in self.outcomes for i in range(self._known_by(trial))):
             return None
-        family = self._of[self._chosen(trial)]
-        proposal = family.next()
+        known = known if self.window is None else None
+        family = self._of[known["family"] if known else self._chosen(trial)]
+        proposal = family.next(known and known["params"])
         if proposal is None:
             return None
         self.given.append((family.family, proposal.trial))
@@ -91,7 +96,7 @@ class Contest:
         names = [proposals.family for proposals in self.families]
         if trial < len(names):
             return names[trial]
-        known = {i: self.outcomes[i] for i in range(self._known_by(trial))}
+        known = self.outcomes if self.window is None else {i: self.outcomes[i] for i in range(self._known_by(trial))}
         worth = {name: max((self._worth(o) for o in known.values() if o.family == name and o.status == "completed"), default=-np.inf) for name in names}
         leader = max(names, key=lambda name: (worth[name], -names.index(name)))
         others = [name for name in names if name != leader and np.isfinite(worth[name])]
@@ -104,7 +109,7 @@ class Contest:
 
     def _known_by(self, trial: int) -> int:
         """How many trials must have ended before this one is proposed: those before its window and, for the contest's own, all defaults."""
-        before_window = max(0, trial - self.window + 1)
+        before_window = 0 if self.window is None else max(0, trial - self.window + 1)
         return max(before_window, len(self.families)) if trial >= len(self.families) > 1 else before_window
 
     def _trials(self, family: str) -> int:

@@ -113,10 +113,10 @@ class Keeper:
 
     def _next(self) -> Proposal | None:
         while not self.over:
-            proposal = self.proposals.next()
+            known = self.folder.recorded(f"trial-{len(self.proposals.given):04d}")
+            proposal = self.proposals.next(known)
             if proposal is None:
                 return None
-            known = self.folder.recorded(f"trial-{proposal.trial:04d}")
             if known is None or not self._replay(proposal, known):
                 return proposal
         return None

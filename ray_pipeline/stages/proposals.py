@@ -2,11 +2,12 @@
 
 Trial i is proposed from the results of the trials up to i - window, and judged at a rung against those trials only. They are all
 finished by then, so nothing ever waits within a trial, and one slot and eight take the same decisions in whatever order results arrive.
+Without a window (`search.deterministic: false`) a decision knows all that has ended by then, and what it was is read from the journal alone.
 Optuna (TPE, multivariate) proposes by ask and tell; a stopped trial is told as pruned, with its intermediate values.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -68,21 +69,25 @@ class Proposals:
     better: Literal["higher", "lower"]
     searcher: str = "tpe"
     halving: bool = True
-    window: int = 4
+    window: int | None = 4
+    """How many trials back a decision looks; None: it knows all that has ended."""
     warm: Mapping[str, Any] | None = None
     """Hyperparameters that have won before: those of trial 1, as far as they are searched and within their spaces; for the rest it has the start's."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     _asked: list[Any] = field(default_factory=list)
-    _told: int = 0
+    _told: set[int] = field(default_factory=set)
     _study: Any = None
 
-    def next(self) -> Proposal | None:
-        """The next trial, or None while it must wait for an earlier one (or there is none left: see `exhausted`)."""
+    def next(self, params: Mapping[str, Any] | None = None) -> Proposal | None:
+        """The next trial, with those hyperparameters where given, or None while it must wait for an earlier one (or there is none left: see `exhausted`)."""
         trial = len(self._asked)
-        if self.exhausted or any(i not in self.outcomes for i in range(max(0, trial - self.window + 1))):
+        if self.exhausted or (self.window is not None and any(i not in self.outcomes for i in range(max(0, trial - self.window + 1)))):
             return None
-        self._tell_up_to(trial - self.window)
-        asked = self._optuna().ask(fixed_distributions={name: self._distribution(name, space) for name, space in self._spaces().items()})
+        self._tell([i for i in sorted(self.outcomes) if self._knows(trial, i)])
+        study = self._optuna()
+        if params is not None and not any(other.state.name == "WAITING" for other in study.get_trials(deepcopy=False)):
+            study.enqueue_trial(self._searched(params))
+        asked = study.ask(fixed_distributions={name: self._distribution(name, space) for name, space in self._spaces().items()})
         self._asked.append(asked)
         return Proposal(trial, self.family, {**self.space, **asked.params})
 
@@ -98,7 +103,7 @@ class Proposals:
         """
         if not self.halving or not np.isfinite(value):
             return not self.halving
-        known = [o.rungs[rung][1] for i, o in sorted(self.outcomes.items()) if i <= trial - self.window and len(o.rungs) > rung][-RECENT:]
+        known = [o.rungs[rung][1] for i, o in sorted(self.outcomes.items()) if self._knows(trial, i) and len(o.rungs) > rung][-RECENT:]
         if len(known) < LEAST_KNOWN:
             return True
         best_third = np.sort(np.asarray(known) * self._sign)[::-1][: math.ceil(len(known) / REDUCTION)]
@@ -117,6 +122,10 @@ class Proposals:
     @property
     def _sign(self) -> float:
         return 1.0 if self.better == "higher" else -1.0
+
+    def _knows(self, trial: int, other: int) -> bool:
+        """Whether decisions on a trial may know how another ended."""
+        return self.window is None or other <= trial - self.window
 
     def _spaces(self) -> dict[str, Space]:
         return {name: space for name, space in self.space.items() if isinstance(space, Space)}
@@ -140,16 +149,16 @@ class Proposals:
                     self._study.enqueue_trial(params, skip_if_exists=True)
         return self._study
 
-    def _tell_up_to(self, last: int) -> None:
+    def _tell(self, known: Sequence[int]) -> None:
         import optuna
 
         state = {"completed": optuna.trial.TrialState.COMPLETE, "stopped": optuna.trial.TrialState.PRUNED, "failed": optuna.trial.TrialState.FAIL}
-        for trial in range(self._told, last + 1):
+        for trial in (trial for trial in known if trial not in self._told):
             outcome, asked = self.outcomes[trial], self._asked[trial]
             for rounds, value in outcome.rungs:
                 asked.report(value, rounds)
             self._study.tell(asked, outcome.metric if outcome.status == "completed" else None, state=state[outcome.status])
-            self._told = trial + 1
+            self._told.add(trial)
 
     def _distribution(self, name: str, space: Space) -> Any:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

@@ -120,7 +120,8 @@ def _refuse_workers(spec: Spec, plan: Plan) -> None:
 
 
 def _contest(spec: Spec, job: Job, warm: WarmStart | None) -> Contest:
-    window, metric = min(MOST_WINDOW, max(LEAST_WINDOW, spec.search.trials // 8)), find("metrics", str(spec.search.metric))
+    window = min(MOST_WINDOW, max(LEAST_WINDOW, spec.search.trials // 8)) if spec.search.deterministic else None
+    metric = find("metrics", str(spec.search.metric))
     families = []
     for family, model in spec.model.items():
         kind = find("models", family)

@@ -67,6 +67,20 @@ def test_slots_and_the_order_of_results_change_no_decision(searcher: str, failin
         assert other.best == alone.best
 
 
+def test_without_a_window_a_decision_knows_all_that_has_ended_and_a_journal_is_taken_as_it_is() -> None:
+    free = drive(proposals(window=None), 4, random.Random(1))
+    assert told(free) != told(drive(proposals(window=None), 4, random.Random(2)))
+    again = proposals(window=None)
+    for trial, outcome in sorted(free.outcomes.items()):
+        if trial == 17:  # it was running when the search was interrupted: it is proposed anew, and nothing after it is
+            again.finish(run_trial(again, again.next()))
+            continue
+        proposal = again.next(outcome.params)
+        assert proposal and (proposal.trial, dict(proposal.params)) == (trial, dict(outcome.params))
+        again.finish(outcome)
+    assert again.exhausted and len(again.outcomes) == 24
+
+
 def test_trial_0_is_the_start_as_far_as_it_is_searched() -> None:
     first = proposals().next()
     assert first and first.trial == 0

@@ -64,6 +64,16 @@ def test_one_slot_and_two_give_the_same_trials_and_the_same_bytes(alone: Leaderb
     assert auc_again(both, encoded(ROWS)) == pytest.approx(both.best.metric, abs=1e-9)
 
 
+def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial_again(tmp_path: Path) -> None:
+    spec, ran = spec_of(free="seed: 3 => seed: 3, deterministic: false"), list[int]()
+    first, run = searched(tmp_path, spec, Plan(2, 1, 1, 0.0, 2))
+    lost = next(o.trial for o in first.outcomes if o.trial not in (0, first.best.trial))
+    (run.path / "journal" / f"trial-{lost:04d}.json").unlink()
+    again = search(spec, encoded(ROWS), job(1), Plan(2, 1, 1, 0.0, 2), run, lambda done, *_: ran.append(done))
+    assert len(ran) == 1 and len(again.outcomes) == len(first.outcomes)
+    assert [one for one in decisions(again) if one[0] != lost] == [one for one in decisions(first) if one[0] != lost]
+
+
 def test_a_slot_that_is_killed_costs_its_trial_a_rung_and_changes_no_byte(alone: Leaderboard, tmp_path: Path) -> None:
     killed: list[int] = []
 
@@ -110,7 +120,8 @@ def deadlock_shape(folder: Path) -> Leaderboard:
 
 
 def test_two_trials_of_two_workers_on_two_cpus_do_not_wait_for_each_other(ray_local: None, tmp_path: Path) -> None:
-    deadlock_shape(tmp_path)
+    boards = [deadlock_shape(tmp_path) for _ in range(3)]
+    assert all(decisions(board) == decisions(boards[0]) for board in boards)
     with pytest.raises(ResourceError, match="2 trials at once ask for 2 x 2 = 4 CPUs, but there are 2"):
         arrange(Where.model_validate({"workers_per_trial": 2, "concurrent_trials": 2}), 2, 0, 2)
 
