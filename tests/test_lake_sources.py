@@ -139,9 +139,9 @@ def test_ray_reads_what_each_source_says_projected_and_filtered(ray_local: None,
         (tmp_path / "hive" / f"year={year}").mkdir(parents=True)
         pq.write_table(TABLE.drop_columns("p"), tmp_path / "hive" / f"year={year}" / "0.parquet")
     for kind, path in (("csv", "one.csv"), ("delta", "delta")):
-        read = source(kind, tmp_path / path).rows(["a", "p"], col("a") > lit(1)).to_pandas().sort_values("a")
+        read = source(kind, tmp_path / path).rows(["a", "p"], col("a") > lit(1), 2).to_pandas().sort_values("a")
         assert read.to_dict("list") == {"a": [2, 3, 4], "p": ["u", "v", "v"]}
     hive = source("parquet", tmp_path / "hive")
-    held = pa.concat_tables(hive.rows(["a", "year"], None).iter_batches(batch_size=None, batch_format="pyarrow"))
+    held = pa.concat_tables(hive.rows(["a", "year"], None, 2).iter_batches(batch_size=None, batch_format="pyarrow"))
     assert pa.types.is_integer(held["year"].type) and pa.types.is_integer(hive.footers().schema.field("year").type)
     assert sorted(held["year"].to_pylist()) == [2023] * 4 + [2024] * 4

@@ -49,8 +49,8 @@ class Source(Protocol):
         """Files, schema, rows and bytes; raises `DataError` for whatever cannot be read."""
         ...
 
-    def rows(self, columns: Sequence[str], keep: "Expr | None") -> "ray.data.Dataset":
-        """The rows as a lazy dataset, projection and filter pushed down to the scan."""
+    def rows(self, columns: Sequence[str], keep: "Expr | None", num_blocks: int) -> "ray.data.Dataset":
+        """The rows as a lazy dataset of about so many blocks, projection and filter pushed down to the scan."""
         ...
 
     def table(self, columns: Sequence[str]) -> pa.Table:

@@ -1,6 +1,7 @@
 """CSV, for small things: read whole, its types inferred from all of its rows; an empty cell is null."""
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
@@ -70,12 +71,13 @@ class CSV(Choice):
         held = {name: (table[name].nbytes, table[name].nbytes) for name in table.column_names}
         return Footers(self.path, names, table.schema, table.num_rows, sum(sizes), fingerprint.hexdigest(), held, file_bytes=sizes)
 
-    def rows(self, columns: Sequence[str], keep: "Expr | None") -> "ray.data.Dataset":
-        """The rows as a dataset of blocks of 100,000."""
+    def rows(self, columns: Sequence[str], keep: "Expr | None", num_blocks: int) -> "ray.data.Dataset":
+        """The rows as a dataset of blocks of one length."""
         import ray.data
 
         table = self._read[0]
-        dataset = ray.data.from_arrow([table.slice(start, BLOCK_ROWS) for start in range(0, table.num_rows, BLOCK_ROWS)])
+        length = math.ceil(table.num_rows / num_blocks)
+        dataset = ray.data.from_arrow([table.slice(start, length) for start in range(0, table.num_rows, length)])
         return (dataset if keep is None else dataset.filter(expr=keep)).select_columns(list(columns))
 
     def table(self, columns: Sequence[str]) -> pa.Table:

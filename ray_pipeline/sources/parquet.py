@@ -62,14 +62,14 @@ class Parquet(Choice):
                 schema = schema.append(whole.field(one.name))
         return schema
 
-    def rows(self, columns: Sequence[str], keep: "Expr | None") -> "ray.data.Dataset":
+    def rows(self, columns: Sequence[str], keep: "Expr | None", num_blocks: int) -> "ray.data.Dataset":
         """The rows as a lazy dataset in file order, projection and filter pushed down to the scan."""
         import ray.data
 
         fs, files = self._files()
         types = {one.name: int if pa.types.is_integer(one.type) else str for one in self._dataset(fs, files).schema if f"/{one.name}=" in files[0].path}
         partitioning = ray.data.datasource.partitioning.Partitioning("hive", base_dir=root_of(self.path), field_types=types)
-        dataset = ray.data.read_parquet([f.path for f in files], filesystem=fs, partitioning=partitioning)
+        dataset = ray.data.read_parquet([f.path for f in files], filesystem=fs, partitioning=partitioning, override_num_blocks=num_blocks)
         if keep is not None:
             dataset = dataset.filter(expr=keep)
         return dataset.select_columns(list(columns))

@@ -1,5 +1,6 @@
 """Step 1: features, labels and the range of data, as a lazy table; joined as of the label's time, nothing read yet but footers and small tables."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,10 @@ from ray_pipeline.stages.rows import Join, RowMaker
 
 if TYPE_CHECKING:
     import ray.data
+
+BLOCK_BYTES, LEAST_BYTES = 32 << 20, 4 << 20
+"""A task costs some 20 ms whatever it does; left to itself Ray Data would cut every table into 200."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -50,11 +55,13 @@ class Table:
     """How each feature table is joined, and why."""
     bytes_read: Mapping[str, int]
     """Of each table: bytes on disk of the columns that are read, before whole row groups are skipped by their statistics."""
+    num_bytes: int
+    """Of all label rows with their features, decompressed."""
 
     def blocks(self) -> "ray.data.Dataset":
         """The scan: blocks of the label table in file order, projected and filtered."""
         schema = self.footers["labels"].schema
-        return self.source.rows(self.scanned, self.keep.to_ray(schema, self.maker.resolve) if self.keep else None)
+        return self.source.rows(self.scanned, self.keep.to_ray(schema, self.maker.resolve) if self.keep else None, num_blocks(self.num_bytes))
 
     @contextmanager
     def scanning(self) -> Iterator[None]:
@@ -140,7 +147,16 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         lookups,
         plans,
         {name: footers[name].bytes_of(columns)[0] for name, columns in brought.items()},
+        round(num_rows * sum(footers[name].bytes_of(columns)[1] / footers[name].num_rows for name, columns in brought.items())),
     )
+
+
+def num_blocks(num_bytes: int) -> int:
+    """How many blocks so many bytes of joined rows are worked on in: each is one task's, and none larger than `BLOCK_BYTES`."""
+    import ray
+
+    at_once = 2 * int(ray.cluster_resources().get("CPU", 1))
+    return max(1, math.ceil(num_bytes / BLOCK_BYTES), min(at_once, num_bytes // LEAST_BYTES))
 
 
 def _every(items: Mapping[str, Any], work: Any) -> dict[str, Any]:
