@@ -11,6 +11,7 @@ import pytest
 
 from ray_pipeline.choice import find, menu
 from ray_pipeline.errors import DataError
+from ray_pipeline.runtime.scan import scan
 from ray_pipeline.sources._base import Source
 
 TABLE = pa.table({"a": pa.array([1, 2, 3, 4], pa.int64()), "b": ["x", "y", None, "x"], "p": ["u", "u", "v", "v"]})
@@ -35,14 +36,15 @@ def check(source: Source, table: pa.Table = TABLE) -> None:
     assert set(table.column_names) <= set(footers.schema.names)
     assert rows(source) == expected(table)
     assert source.count(pc.field("a") > 2) == sum(a > 2 for a in table["a"].to_pylist())
-    assert sorted(pa.concat_tables([read() for read in source.pieces(["a"])])["a"].to_pylist()) == sorted(table["a"].to_pylist())
+    pieces = [read() for read in source.pieces(footers, ["b", "p"], 1, pc.field("a") > 1)]
+    assert sorted(map(repr, pa.concat_tables(pieces).to_pylist())) == sorted(repr({"b": row["b"], "p": row["p"]}) for row in table.to_pylist() if row["a"] > 1)
 
 
 def test_the_sources_of_the_folder_are_these() -> None:
     assert set(menu("sources")) >= {"parquet", "csv", "delta", "iceberg"}
 
 
-def test_csv_is_read_with_types_of_all_its_rows_and_empty_cells_as_null(tmp_path: Path) -> None:
+def test_csv_is_read_with_types_of_all_its_rows_and_empty_cells_as_null(ray_local: None, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("a,b,p,t,z\n1,x,u,2024-01-01 10:00:00,007\n2,y,u,2024-01-02 00:00:00,8\n")
     (tmp_path / "two.csv").write_text("a,b,p,t,z\n3,,v,2024-01-03 00:00:00,9\n4,x,v,,10\n")
     found = source("csv", tmp_path)
@@ -128,20 +130,24 @@ def test_parquet_on_an_s3_server_is_found_by_folder_and_glob(s3: str, tmp_path: 
         source("parquet", f"s3://{s3}/rats").footers()
 
 
+def scanned(read: Source, columns: list[str], keep: pc.Expression | None = None) -> pa.Table:
+    return pa.concat_tables(scan(read.pieces(read.footers(), columns, 3, keep), 2).iter_batches(batch_size=None, batch_format="pyarrow"))
+
+
 def test_ray_reads_what_each_source_says_projected_and_filtered(ray_local: None, tmp_path: Path) -> None:
     import pyarrow.csv
-    from ray.data.expressions import col, lit
 
     deltalake = pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
     pyarrow.csv.write_csv(TABLE, tmp_path / "one.csv")
     deltalake.write_deltalake(str(tmp_path / "delta"), TABLE, partition_by=["p"])
     for year in (2023, 2024):
         (tmp_path / "hive" / f"year={year}").mkdir(parents=True)
-        pq.write_table(TABLE.drop_columns("p"), tmp_path / "hive" / f"year={year}" / "0.parquet")
+        pq.write_table(TABLE.drop_columns("p"), tmp_path / "hive" / f"year={year}" / "0.parquet", row_group_size=1)
     for kind, path in (("csv", "one.csv"), ("delta", "delta")):
-        read = source(kind, tmp_path / path).rows(["a", "p"], col("a") > lit(1), 2).to_pandas().sort_values("a")
+        read = scanned(source(kind, tmp_path / path), ["a", "p"], pc.field("a") > 1).to_pandas().sort_values("a")
         assert read.to_dict("list") == {"a": [2, 3, 4], "p": ["u", "v", "v"]}
     hive = source("parquet", tmp_path / "hive")
-    held = pa.concat_tables(hive.rows(["a", "year"], None, 2).iter_batches(batch_size=None, batch_format="pyarrow"))
+    held = scanned(hive, ["a", "year"])
     assert pa.types.is_integer(held["year"].type) and pa.types.is_integer(hive.footers().schema.field("year").type)
-    assert sorted(held["year"].to_pylist()) == [2023] * 4 + [2024] * 4
+    assert (held["year"].to_pylist(), held["a"].to_pylist()) == ([2023] * 4 + [2024] * 4, [1, 2, 3, 4] * 2)
+    assert scan(hive.pieces(hive.footers(), ["a"], 3, pc.field("year") == 2030), 2).count() == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -124,14 +125,14 @@ def test_a_column_that_few_files_have_is_left_out_and_counted(tmp_path: Path) ->
     assert source(tmp_path).table(["a"]).num_rows == 12
 
 
-def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_told_by_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray_pipeline.sources.parquet.PIECE_BYTES", 300)
+def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_told_by_column(tmp_path: Path) -> None:
     for part in range(3):
         pq.write_table(pa.table({"a": range(part * 100, part * 100 + 100), "b": ["x"] * 100}), tmp_path / f"{part}.parquet", row_group_size=30)
-    pieces = source(tmp_path).pieces(["a"])
-    assert len(pieces) > 3
-    assert pa.concat_tables([read() for read in pieces]).to_pydict() == {"a": list(range(300))}
     footers = source(tmp_path).footers()
+    pieces = [read() for read in source(tmp_path).pieces(footers, ["a"], 70)]
+    assert [piece.num_rows for piece in pieces] == [60, 70, 70, 60, 40]  # of row groups of 30, 30, 30 and 10
+    assert pa.concat_tables(pieces).to_pydict() == {"a": list(range(300))}
+    assert [read()["b"].to_pylist() for read in source(tmp_path).pieces(footers, ["b"], 400, pc.field("a") > 297)] == [["x", "x"]]
     packed, plain = footers.bytes_of(["a"])
     assert 0 < footers.bytes_of(["b"])[0] < packed < footers.num_bytes
     assert plain >= 2_400

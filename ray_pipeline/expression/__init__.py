@@ -2,17 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.expression.arrow import Lowering, kind_of
 from ray_pipeline.expression.syntax import TRUTHS, Column, Node, parse
-
-if TYPE_CHECKING:
-    from ray.data.expressions import Expr
 
 __all__ = ["Expression", "kind_of"]
 
@@ -63,17 +59,6 @@ class Expression:
         """The predicate for a pyarrow scan: it keeps exactly the rows where `evaluate` is true."""
         names = dict(resolve or {})
         return _predicate(self, _as_written(schema, names), self.columns, *(pc.field(names.get(name, name)) for name in self.columns))
-
-    def to_ray(self, schema: pa.Schema, resolve: Names | None = None) -> "Expr":
-        """The same predicate for `Dataset.filter(expr=...)`, which pushes it down to the scan."""
-        from ray.data.datatype import DataType
-        from ray.data.expressions import PyArrowComputeUDFExpr, col, pyarrow_udf
-
-        names = dict(resolve or {})
-        kernel = partial(_predicate, self, _as_written(schema, names), self.columns)
-        over_columns = pyarrow_udf(return_dtype=DataType.bool())(kernel)(*(col(names.get(name, name)) for name in self.columns))
-        # One node for the whole predicate: Ray's own operators know neither NaN as null nor float division.
-        return PyArrowComputeUDFExpr(fn=over_columns.fn, args=over_columns.args, kwargs={}, data_type=over_columns.data_type, pc_func=kernel)
 
 
 def _predicate(expression: Expression, schema: pa.Schema, names: tuple[str, ...], *columns: Any) -> Any:

@@ -28,7 +28,6 @@ SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "36000",  # our journal is the truth, not Tune's pickled state
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's new reporter prints its box even when told to be silent
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_DATA_USE_DATASOURCE_V2": "0",  # the newer reader reads footers in 32 actors that nothing restarts: a node lost with one ends the read
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

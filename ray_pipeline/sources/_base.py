@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 
 from ray_pipeline.errors import Problem
-
-if TYPE_CHECKING:
-    import ray.data
-    from ray.data.expressions import Expr
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,8 @@ class Footers:
     """Columns that fewer than half of the files have, and in how many; they are not in the schema."""
     file_bytes: tuple[int, ...] = ()
     file_rows: tuple[int, ...] = ()
+    group_rows: tuple[tuple[int, ...], ...] = ()
+    """Rows of each row group of each file."""
     largest_group: int = 0
     """Bytes of the largest row group, decompressed: what one task must hold."""
 
@@ -49,10 +47,6 @@ class Source(Protocol):
         """Files, schema, rows and bytes; raises `DataError` for whatever cannot be read."""
         ...
 
-    def rows(self, columns: Sequence[str], keep: "Expr | None", num_blocks: int) -> "ray.data.Dataset":
-        """The rows as a lazy dataset of about so many blocks, projection and filter pushed down to the scan."""
-        ...
-
     def table(self, columns: Sequence[str]) -> pa.Table:
         """The rows of a small table, whole, in file order."""
         ...
@@ -65,8 +59,8 @@ class Source(Protocol):
         """Looked at after a scan failed: what in these columns cannot be read, if anything."""
         ...
 
-    def pieces(self, columns: Sequence[str]) -> "Sequence[Callable[[], pa.Table]]":
-        """The rows in pieces of bounded size, in file order, each read by a call on whatever worker."""
+    def pieces(self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None) -> Sequence[Callable[[], pa.Table]]:
+        """The rows for which `keep` is true in file order, in pieces of about so many rows or one row group, each read by a call on whatever worker."""
         ...
 
 

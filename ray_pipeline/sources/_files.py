@@ -18,7 +18,7 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
         DataError: there is no such path, or no file of that kind below it.
         StorageError: the URI or the credentials cannot be used.
     """
-    fs, path = _filesystem(name, path)
+    fs, path = filesystem(name, path)
     root = _folder(path)
     try:
         at = fs.get_file_info(root)
@@ -44,12 +44,13 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
 
 def root_of(path: str) -> str:
     """The folder below which the names of folders may be hive partitions."""
-    fs, path = _filesystem("", path)
+    fs, path = filesystem("", path)
     path = _folder(path)
     return path if fs.get_file_info(path).type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
 
 
-def _filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
+def filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
+    """Where a path of the table `name` lies, and its name there. Raises `StorageError` where the URI or the credentials cannot be used."""
     try:
         return pafs.FileSystem.from_uri(path) if "://" in path else (pafs.LocalFileSystem(), path)
     except (pa.ArrowInvalid, OSError) as error:

@@ -1,11 +1,10 @@
 """CSV, for small things: read whole, its types inferred from all of its rows; an empty cell is null."""
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -17,10 +16,6 @@ from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.sources._base import Footers
 from ray_pipeline.sources._files import files_at
 from ray_pipeline.sources.parquet import even
-
-if TYPE_CHECKING:
-    import ray.data
-    from ray.data.expressions import Expr
 
 MOST_BYTES = 1 << 30
 BLOCK_ROWS = 100_000
@@ -71,15 +66,6 @@ class CSV(Choice):
         held = {name: (table[name].nbytes, table[name].nbytes) for name in table.column_names}
         return Footers(self.path, names, table.schema, table.num_rows, sum(sizes), fingerprint.hexdigest(), held, file_bytes=sizes)
 
-    def rows(self, columns: Sequence[str], keep: "Expr | None", num_blocks: int) -> "ray.data.Dataset":
-        """The rows as a dataset of blocks of one length."""
-        import ray.data
-
-        table = self._read[0]
-        length = math.ceil(table.num_rows / num_blocks)
-        dataset = ray.data.from_arrow([table.slice(start, length) for start in range(0, table.num_rows, length)])
-        return (dataset if keep is None else dataset.filter(expr=keep)).select_columns(list(columns))
-
     def table(self, columns: Sequence[str]) -> pa.Table:
         """The rows, whole."""
         return self._read[0].select(list(columns))
@@ -92,10 +78,16 @@ class CSV(Choice):
         """Nothing: what was read whole can be read."""
         return None
 
-    def pieces(self, columns: Sequence[str]) -> list[Callable[[], pa.Table]]:
-        """All rows in one piece: there are never many."""
-        return [partial(_itself, self.table(columns))]
+    def pieces(self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None) -> list[Callable[[], pa.Table]]:
+        """The rows in pieces of one length, from a copy in the object store."""
+        import ray
+
+        held = ray.put(self.table(columns if keep is None else self._read[0].column_names))
+        return [partial(_piece, held, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
 
 
-def _itself(table: pa.Table) -> pa.Table:
-    return table
+def _piece(held: Any, start: int, rows: int, columns: list[str], keep: pads.Expression | None) -> pa.Table:
+    import ray
+
+    piece = ray.get(held).slice(start, rows)
+    return (piece if keep is None else piece.filter(keep)).select(columns)

@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -17,15 +17,10 @@ import pyarrow.parquet as pq
 from ray_pipeline.choice import Choice
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.sources._base import Footers
-from ray_pipeline.sources._files import files_at, root_of
-
-if TYPE_CHECKING:
-    import ray.data
-    from ray.data.expressions import Expr
+from ray_pipeline.sources._files import files_at, filesystem, root_of
 
 MAGIC = b"PAR1"
 SUFFIXES = (".parquet", ".pq", ".parq")
-PIECE_BYTES = 64 << 20
 
 
 class Parquet(Choice):
@@ -51,6 +46,7 @@ class Parquet(Choice):
         return Footers(
             self.path, tuple(names), self._with_partitions(fs, files, schema), num_rows, sum(sizes), hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest(),
             _column_bytes(metadata), uneven, extra, sizes, tuple(m.num_rows for m in metadata),
+            tuple(tuple(m.row_group(i).num_rows for i in range(m.num_row_groups)) for m in metadata),
             max((m.row_group(i).total_byte_size for m in metadata for i in range(m.num_row_groups)), default=0),
         )  # fmt: skip
 
@@ -61,18 +57,6 @@ class Parquet(Choice):
                 whole = pads.dataset([f.path for f in files], filesystem=fs, format="parquet", partitioning="hive", partition_base_dir=root_of(self.path)).schema
                 schema = schema.append(whole.field(one.name))
         return schema
-
-    def rows(self, columns: Sequence[str], keep: "Expr | None", num_blocks: int) -> "ray.data.Dataset":
-        """The rows as a lazy dataset in file order, projection and filter pushed down to the scan."""
-        import ray.data
-
-        fs, files = self._files()
-        types = {one.name: int if pa.types.is_integer(one.type) else str for one in self._dataset(fs, files).schema if f"/{one.name}=" in files[0].path}
-        partitioning = ray.data.datasource.partitioning.Partitioning("hive", base_dir=root_of(self.path), field_types=types)
-        dataset = ray.data.read_parquet([f.path for f in files], filesystem=fs, partitioning=partitioning, override_num_blocks=num_blocks)
-        if keep is not None:
-            dataset = dataset.filter(expr=keep)
-        return dataset.select_columns(list(columns))
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """The rows of a small table, whole, in file order."""
@@ -97,18 +81,19 @@ class Parquet(Choice):
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
         return self._dataset(*self._files()).count_rows(filter=keep)  # type: ignore[no-any-return]
 
-    def pieces(self, columns: Sequence[str]) -> list[Callable[[], pa.Table]]:
-        """The rows in pieces of whole row groups, about `PIECE_BYTES` each, in file order."""
-        dataset = self._dataset(*self._files())
-        pieces, held, size = list[Callable[[], pa.Table]](), list[pads.Fragment](), 0
-        for fragment in dataset.get_fragments():
-            for group in fragment.split_by_row_group():
-                held.append(group)
-                size += sum(g.total_byte_size for g in group.row_groups)
-                if size >= PIECE_BYTES:
-                    pieces.append(partial(_read, held, dataset.schema, list(columns)))
-                    held, size = [], 0
-        return [*pieces, partial(_read, held, dataset.schema, list(columns))] if held else pieces
+    def pieces(self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None) -> list[Callable[[], pa.Table]]:
+        """The rows in pieces of whole row groups, in file order."""
+        fs, _ = filesystem(self.name, self.path)
+        read = partial(_read, fs, root_of(self.path), footers.schema, list(columns), keep)
+        pieces, held, size = list[Callable[[], pa.Table]](), dict[str, list[int]](), 0
+        for file, groups in zip(footers.files, footers.group_rows, strict=True):
+            for number, length in enumerate(groups):
+                if held and size + length > rows:
+                    pieces.append(partial(read, held))
+                    held, size = {}, 0
+                held.setdefault(file, []).append(number)
+                size += length
+        return [*pieces, partial(read, held)]
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         return files_at(self.name, self.path, SUFFIXES, "Parquet")
@@ -168,8 +153,12 @@ def even(table: str, files: Sequence[str], schemas: Sequence[pa.Schema]) -> tupl
     return pa.schema(fields), uneven, extra
 
 
-def _read(fragments: Sequence[pads.Fragment], schema: pa.Schema, columns: list[str]) -> pa.Table:
-    return pa.concat_tables([fragment.to_table(schema=schema, columns=columns) for fragment in fragments])
+def _read(fs: pafs.FileSystem, root: str, schema: pa.Schema, columns: list[str], keep: pads.Expression | None, groups: Mapping[str, list[int]]) -> pa.Table:
+    """Those row groups of those files; a folder named `year=2024` gives its files a column of the schema's type."""
+    hive = pads.partitioning(pa.schema([one for one in schema if f"/{one.name}=" in next(iter(groups))]), flavor="hive")
+    files = pads.dataset(list(groups), filesystem=fs, format="parquet", schema=schema, partitioning=hive, partition_base_dir=root)
+    fragments = [fragment.subset(row_group_ids=groups[fragment.path]) for fragment in files.get_fragments()]
+    return pa.concat_tables([fragment.to_table(schema=schema, columns=columns, filter=keep) for fragment in fragments])
 
 
 def _column_bytes(metadata: Sequence[pq.FileMetaData]) -> dict[str, tuple[int, int]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import content_hashes
+from ray_pipeline.runtime.scan import Piece
 from ray_pipeline.runtime.session import find_own
 from ray_pipeline.stages.join import FeatureTable, JoinCounts
 from ray_pipeline.stages.join_keys import plain_key
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 BROADCAST_BYTES = 1 << 30
 PART_BYTES = 256 << 20
 Make = Callable[[pa.Table], FeatureTable]
-Piece = Callable[[], pa.Table]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Step 1: features, labels and the range of data, as a lazy table; joined as of the label's time, nothing read yet but footers and small tables."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from ray_pipeline.choice import find
 from ray_pipeline.errors import DataError, PipelineError, Problem
 from ray_pipeline.expression import Expression
+from ray_pipeline.runtime.scan import rows_of_a_block, scan
 from ray_pipeline.sources._base import Footers, Source, kind_at
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -26,8 +26,7 @@ from ray_pipeline.stages.rows import Join, RowMaker
 if TYPE_CHECKING:
     import ray.data
 
-BLOCK_BYTES, LEAST_BYTES = 32 << 20, 4 << 20
-"""A task costs some 20 ms whatever it does; left to itself Ray Data would cut every table into 200."""
+PIECE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,9 @@ class Table:
 
     def blocks(self) -> "ray.data.Dataset":
         """The scan: blocks of the label table in file order, projected and filtered."""
-        schema = self.footers["labels"].schema
-        return self.source.rows(self.scanned, self.keep.to_ray(schema, self.maker.resolve) if self.keep else None, num_blocks(self.num_bytes))
+        footers, rows = self.footers["labels"], rows_of_a_block(self.num_rows, self.num_bytes)
+        keep = self.keep.to_arrow(footers.schema, self.maker.resolve) if self.keep else None
+        return scan(self.source.pieces(footers, self.scanned, rows, keep), rows)
 
     @contextmanager
     def scanning(self) -> Iterator[None]:
@@ -151,14 +151,6 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     )
 
 
-def num_blocks(num_bytes: int) -> int:
-    """How many blocks so many bytes of joined rows are worked on in: each is one task's, and none larger than `BLOCK_BYTES`."""
-    import ray
-
-    at_once = 2 * int(ray.cluster_resources().get("CPU", 1))
-    return max(1, math.ceil(num_bytes / BLOCK_BYTES), min(at_once, num_bytes // LEAST_BYTES))
-
-
 def _every(items: Mapping[str, Any], work: Any) -> dict[str, Any]:
     """The work done for every name; all problems together if any fails."""
     done, problems = {}, list[Problem]()
@@ -224,7 +216,10 @@ def _feature_table(spec: Spec, name: str, source: Source, plan: JoinPlan, footer
         unit = finest_unit(spine, schema.field(table.time).type, *([schema.field(table.known_at).type] if table.known_at else []))
         max_age = None if table.max_age is None else round(table.max_age.total_seconds() * 1e6)
         make = partial(as_of_table, name, on=table.on, columns=columns, time=table.time, known_at=table.known_at, max_age_us=max_age, unit=unit)
-    return make(source.table(read)) if plan.how == "broadcast" else partition(source.pieces(read), table.on, plan.parts, make)
+    if plan.how == "broadcast":
+        return make(source.table(read))
+    rows = max(1, footers[name].num_rows * PIECE_BYTES // max(footers[name].bytes_of(read)[1], 1))
+    return partition(source.pieces(footers[name], read, rows), table.on, plan.parts, make)
 
 
 def _read(spec: Spec, name: str, names: Names) -> list[str]:

@@ -125,7 +125,7 @@ def test_the_plan_follows_from_the_bytes_that_are_read(monkeypatch):
 
 
 @pytest.mark.parametrize("time", ["time", None])
-def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, ray_local, tmp_path, monkeypatch):
+def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, ray_local, tmp_path):
     import ray
 
     rng = np.random.default_rng(0)
@@ -133,10 +133,9 @@ def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, r
     key = np.where(rng.random(rows) < 0.5, 7, rng.integers(0, 40, rows)) if time else np.arange(50)  # half of the rows have one key
     table = pa.table({"k": key, "time": pa.array(rng.integers(0, 900, rows), US), "v": np.arange(rows)})
     pq.write_table(table, tmp_path / "f.parquet", row_group_size=300)
-    monkeypatch.setattr("ray_pipeline.sources.parquet.PIECE_BYTES", 1)
     source = Parquet(name="f", path=str(tmp_path))
     make = partial(as_of_table, "f", on=["k"], columns=["v"], time="time", known_at=None, max_age_us=None, unit="us") if time else partial(lookup_table, "f", on=["k"], columns=["v"])
-    parts = partition(source.pieces(table.column_names), ["k"], 5, make)
+    parts = partition(source.pieces(source.footers(), table.column_names, 1), ["k"], 5, make)
     keys, at_ = pa.chunked_array([rng.integers(-1, 45, 3_000)]), pa.chunked_array([pa.array(rng.integers(0, 1_000, 3_000), US)])
     ours, counts = ray.get(ray.put(parts)).join([keys], at_ if time else None)
     whole, expected = make(table).join([keys], at_ if time else None)
@@ -149,7 +148,7 @@ def test_a_repeated_key_in_a_part_is_told_as_in_a_whole_table(ray_local, tmp_pat
     pq.write_table(pa.table({"k": [1, 2, 1], "v": [1, 2, 3]}), tmp_path / "f.parquet")
     source = Parquet(name="planes", path=str(tmp_path))
     with pytest.raises(DataError, match="planes: 1 rows repeat a key"):
-        partition(source.pieces(["k", "v"]), ["k"], 2, partial(lookup_table, "planes", on=["k"], columns=["v"]))
+        partition(source.pieces(source.footers(), ["k", "v"], 2), ["k"], 2, partial(lookup_table, "planes", on=["k"], columns=["v"]))
 
 
 @settings(max_examples=100, deadline=None)
