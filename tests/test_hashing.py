@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh64_intdigest
 
-from ray_pipeline.hashing import canonical, hash_rows, hash_values, uniform
+from ray_pipeline.hashing import canonical, count_among, distinct, hash_rows, hash_values, uniform
 
 WHOLE = st.lists(st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1)), max_size=30)
 
@@ -20,6 +20,13 @@ def test_the_hash_of_an_integer_is_xxh64_of_its_decimal_text(values: list[int | 
     for type_ in (pa.int32(), pa.int64(), pa.float64(), pa.string(), pa.large_string(), pa.decimal128(19, 0)):
         held = pa.array([None if value is None else str(value) for value in values]) if "string" in str(type_) else pa.array(values, pa.int64())
         assert hash_values(held.cast(type_), seed).tolist() == expected
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5)), st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5)))
+def test_distinct_numbers_and_those_among_others_are_numpy_s(ours: list[int], theirs: list[int]) -> None:
+    numbers, known = (np.array(one, np.uint64) for one in (ours, theirs))
+    assert distinct(numbers).tolist() == np.unique(numbers).tolist()
+    assert count_among(numbers, known) == int(np.isin(numbers, known).sum())
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=8)), max_size=30), st.integers(1, 10))

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
-
 from ray_pipeline.checks._base import Check
+from ray_pipeline.hashing import distinct
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.values import Finding
@@ -22,7 +21,7 @@ class DuplicateRows(Check):
         """At most one finding."""
         prints = seen.prints
         contents = prints.labelled[prints.part == 0]
-        again = round((len(contents) - len(np.unique(contents))) / prints.share) if len(contents) else 0
+        again = round((len(contents) - len(distinct(contents))) / prints.share) if len(contents) else 0
         if again:
             about = "" if prints.share == 1 else "about "
             share = again / seen.parts["train"]

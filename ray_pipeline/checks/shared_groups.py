@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
-
 from ray_pipeline.checks._base import Check
+from ray_pipeline.hashing import count_among, distinct
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.values import PARTS, Finding
@@ -22,8 +21,8 @@ class SharedGroups(Check):
         group = getattr(spec.split, "group", None)
         train = prints.group[prints.group_part == 0]
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):
-            ours = np.unique(prints.group[prints.group_part == code])
-            shared = int(np.isin(ours, train).sum())
+            ours = distinct(prints.group[prints.group_part == code])
+            shared = count_among(ours, train)
             if shared:
                 groups = round(shared / prints.share)
                 about = "" if prints.share == 1 else "about "

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
-
 from ray_pipeline.checks._base import Check
+from ray_pipeline.hashing import count_among, distinct
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.profile import Profile
 from ray_pipeline.values import PARTS, Finding
@@ -28,11 +27,11 @@ class SharedRows(Check):
         """At most one finding a part."""
         prints = seen.prints
         train = prints.part == 0
-        telling = len(np.unique(prints.content[train])) >= TELLING * train.sum()
+        telling = len(distinct(prints.content[train])) >= TELLING * train.sum()
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):
             ours = prints.part == code
-            alike = int(np.isin(prints.content[ours], prints.content[train]).sum())
-            same = int(np.isin(prints.labelled[ours], prints.labelled[train]).sum())
+            alike = count_among(prints.content[ours], prints.content[train])
+            same = count_among(prints.labelled[ours], prints.labelled[train])
             if not same:
                 continue
             rows, share = round(same / prints.share), same / int(ours.sum())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_pipeline.hashing import distinct
 from ray_pipeline.metrics._base import HALF, Metric, Numbers, SumMetric
 from ray_pipeline.metrics._rank import Histogram, Question, RankMetric, ranked
 from ray_pipeline.values import Predictions, Vector
@@ -54,7 +55,7 @@ def replicate(metrics: Sequence[Metric], rows: Predictions, threshold: float | N
 
 def num_clusters(rows: Predictions) -> int:
     """How many clusters the rows fall into: the number of independent observations."""
-    return len(np.unique(rows.cluster))
+    return len(distinct(rows.cluster))
 
 
 def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -169,6 +170,6 @@ class _Axis:
         # Even in the ranks of both classes: with rare positives, bins even in all rows would lump the few at the top together.
         sides = [np.bincount(place[positive == side], minlength=exact.weights.shape[-1]) for side in (False, True)]
         share = np.mean([np.cumsum(side) / side.sum() for side in sides if side.any()], axis=0)  # in (0, 1]
-        distinct, first, bin_of = np.unique(np.ceil(share * bins), return_index=True, return_inverse=True)
+        used, first, bin_of = np.unique(np.ceil(share * bins), return_index=True, return_inverse=True)
         binned = Histogram(np.add.reduceat(exact.weights, first, axis=1), exact.low[first], exact.high[np.append(first[1:], len(share)) - 1])
-        return cls(exact, binned, bin_of[place] + len(distinct) * positive)
+        return cls(exact, binned, bin_of[place] + len(used) * positive)

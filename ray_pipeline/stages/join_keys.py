@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_pipeline.hashing import distinct
+
 Ints = NDArray[np.int64]
 NONE = -1
 
@@ -27,7 +29,7 @@ class JoinKeys:
         mixed = _mixed(columns, keys)
         if len(keys) == 1:
             return cls(columns, None), mixed
-        combined = pa.array(np.unique(mixed[mixed >= 0]))
+        combined = pa.array(distinct(mixed[mixed >= 0]))
         return cls(columns, combined), _codes(pa.array(mixed), combined)
 
     def numbers(self, keys: Sequence[pa.ChunkedArray]) -> Ints:
@@ -50,7 +52,7 @@ class Clock:
         base, last = (int(times.min()), int(times.max())) if len(times) else (0, 0)
         if num_keys * (last - base + 2) < 2**62:
             return cls(base, last - base + 2)
-        instants = np.unique(times)
+        instants = distinct(times)
         return cls(base, len(instants) + 1, instants)
 
     def tick(self, times: Ints) -> Ints:

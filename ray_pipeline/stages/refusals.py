@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.errors import DataError, Problem, listed
+from ray_pipeline.hashing import distinct
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.summary import Summary
@@ -12,7 +13,7 @@ from ray_pipeline.values import PARTS
 
 def refuse_repeated_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
     """Raises `DataError` for repeated keys: two rows of one key would be two answers to one question (64-bit hashes; a false alarm is one in 10^8 at 600,000 rows)."""
-    doubled = len(hashes) - len(np.unique(hashes))
+    doubled = len(hashes) - len(distinct(hashes))
     if doubled:
         file, line = spec.place("features.labels.key")
         key = spec.features.labels.key
