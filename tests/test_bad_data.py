@@ -98,6 +98,8 @@ CASES: dict[str, Bad] = {
     "D10 no rows": Bad(table(TABLE.slice(0, 0)), "labels: 0 rows in 1 files", file="rows", rows=0),
     "D11 missing in some": Bad(two(TABLE, TABLE.drop_columns("a")), "column 'a' is double in 1 files, missing in 1 files", "a", "rows/part-1.parquet"),
     "D13 two types": Bad(two(TABLE, put("a", [str(i) for i in range(ROWS)])), "column 'a' is double in 1 files, string in 1 files", "a", "rows/part-1.parquet"),
+    "D15 beyond 63 bits": Bad(table(put("u", pa.array([2**63, 2**64 - 1, *range(ROWS - 2)], pa.uint64()))), "labels: 'u' is above 9,223,372,036,854,775,807 in 2 rows", "u", "rows", 2),
+    "D17 year 1": Bad(table(put("t", pa.array([-62_135_596_800, 10**11, None, *range(ROWS - 3)], pa.timestamp("s")))), "'t' is outside 1677-09-22 to 2262-04-11 in 2 rows", "t", "rows", 2),
     "D16 with zone and without": Bad(
         two(put("t", pa.array(np.arange(ROWS), pa.timestamp("us", "UTC"))), put("t", pa.array(np.arange(ROWS), pa.timestamp("us")))),
         "column 't' is timestamp[us, tz=UTC] in 1 files, timestamp[us] in 1 files", "t", "rows/part-1.parquet",
@@ -114,6 +116,8 @@ CASES: dict[str, Bad] = {
     "D42 bytes": Bad(table(put("raw", pa.array([b"\0"] * ROWS))), "column 'raw' is binary, which cannot be a feature", "raw"),
     "D49 encrypted": Bad(bytes_of("part-1.parquet", b"PARE" + b"\0" * 20 + b"PARE"), "the file is encrypted", file="rows/part-1.parquet"),
     "D53 negative weight": Bad(table(put("w", np.where(np.arange(ROWS) < 3, -1.0, 1.0))), "w is -1.0 in 3 rows", "w", rows=3, more=", weight: w"),
+    "D53 all weights 0": Bad(table(put("w", np.zeros(ROWS))), "every weight in train, validation, test is 0", "w", rows=ROWS, more=", weight: w"),
+    "D57 few rows": Bad(table(TABLE.slice(0, 38)), "38 rows are left of 38; train, validation and test need 50 together", rows=38),
     "D53 no weight": Bad(table(put("w", np.where(np.arange(ROWS) < 2, np.nan, 1.0))), "w is nan in 2 rows", "w", rows=2, more=", weight: w"),
     "key twice": Bad(table(put("id", np.arange(ROWS) // 2)), "'id' is not unique: 300 rows repeat a key", "id", rows=300),
     "key missing": Bad(table(put("id", pa.array([None, *range(1, ROWS)]))), "'id' is null in 1 rows", "id", rows=1),
@@ -154,6 +158,23 @@ def test_data_that_cannot_be_meant_is_told_with_its_place_and_its_count(name: st
     assert problem.column == case.column
     assert case.rows is None or problem.rows == case.rows
     assert case.file is None or problem.file == str(at / case.file)
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ({"MOST_COLUMNS": 4}, "labels: 5 columns; at most 4 are read"),
+        ({"LEAST_BOMB": 0, "MOST_EXPANSION": 0.5}, "row group 0 of column 'id' expands 1 times to 0 MB"),
+        ({"LEAST_BOMB": 0, "MOST_TEXT": 50}, "row group 0 holds 0.0 GB of text in column 'b'"),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_by_its_footer(limit: dict[str, float], told: str, at: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in limit.items():
+        monkeypatch.setattr(f"ray_pipeline.sources.parquet.{name}", value)
+    with pytest.raises(PipelineError) as raised:
+        profiled(at)
+    (problem,) = raised.value.problems
+    assert told in problem.found and problem.file == str(at / "rows/part-0.parquet") and raised.value.exit_code == 3
 
 
 WARNED: dict[str, tuple[Spoil, str, str | None, str]] = {

@@ -21,6 +21,8 @@ from ray_pipeline.sources._files import files_at, filesystem, root_of
 
 MAGIC = b"PAR1"
 SUFFIXES = (".parquet", ".pq", ".parq")
+MOST_COLUMNS, MOST_EXPANSION = 100_000, 1_000
+LEAST_BOMB, MOST_TEXT = 256 << 20, 2 << 30
 
 
 class Parquet(Choice):
@@ -37,6 +39,8 @@ class Parquet(Choice):
         with ThreadPoolExecutor(16) as pool:
             metadata = list(pool.map(lambda info: self._footer(fs, info), files))
         names, sizes = [f.path for f in files], tuple(int(f.size) for f in files)
+        for file, one in zip(names, metadata, strict=True):
+            self._refuse_bombs(file, one)
         schema, uneven, extra = even(self.name, names, [m.schema.to_arrow_schema() for m in metadata])
         statistics = [_statistics(m) for m in metadata]
         told = [[PurePosixPath(f.path).name, f.size, m.num_rows, found] for f, m, found in zip(files, metadata, statistics, strict=True)]
@@ -49,6 +53,27 @@ class Parquet(Choice):
             tuple(tuple(m.row_group(i).num_rows for i in range(m.num_row_groups)) for m in metadata),
             max((m.row_group(i).total_byte_size for m in metadata for i in range(m.num_row_groups)), default=0),
         )  # fmt: skip
+
+    def _refuse_bombs(self, file: str, metadata: pq.FileMetaData) -> None:
+        """Raises `DataError` for what would fill the memory before it could be looked at."""
+
+        def problem(found: str, fix: str, **more: Any) -> DataError:
+            return DataError(Problem(stage="read", file=file, found=f"{self.name}: {found}", fix=fix, **more))
+
+        if metadata.num_columns > MOST_COLUMNS:
+            raise problem(f"{metadata.num_columns:,} columns; at most {MOST_COLUMNS:,} are read", "write the columns that are needed")
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            if group.total_byte_size < LEAST_BOMB:
+                continue
+            for column in (group.column(place) for place in range(group.num_columns)):
+                packed, plain = column.total_compressed_size, column.total_uncompressed_size
+                if plain >= LEAST_BOMB and plain > MOST_EXPANSION * packed:
+                    found = f"row group {number} of column {column.path_in_schema!r} expands {plain / packed:,.0f} times to {plain / 1e6:,.0f} MB; at most {MOST_EXPANSION:,} times are read"
+                    raise problem(found, "write the file again, with a dictionary", column=column.path_in_schema, rows=group.num_rows)
+                if column.physical_type == "BYTE_ARRAY" and plain > MOST_TEXT:
+                    found = f"row group {number} holds {plain / 1e9:.1f} GB of text in column {column.path_in_schema!r}; at most {MOST_TEXT / 1e9:.1f} are read"
+                    raise problem(found, "write smaller row groups", column=column.path_in_schema, rows=group.num_rows)
 
     def _with_partitions(self, fs: pafs.FileSystem, files: Sequence[pafs.FileInfo], schema: pa.Schema) -> pa.Schema:
         """The schema and the columns that the names of hive folders make."""

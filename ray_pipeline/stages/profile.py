@@ -13,7 +13,7 @@ from ray_pipeline.sources._base import Footers
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.column_profile import ColumnProfile
 from ray_pipeline.stages.read import Table
-from ray_pipeline.stages.refusals import classes_of, refuse_empty_parts, refuse_repeated_keys
+from ray_pipeline.stages.refusals import classes_of, refuse_empty_parts, refuse_repeated_keys, refuse_weightless_parts
 from ray_pipeline.stages.rows import RowCounts
 from ray_pipeline.stages.summary import Look, Prints, Summary, outcome_arrays, read_summary, summarize
 from ray_pipeline.values import PARTS
@@ -94,6 +94,7 @@ def profile(table: Table, spec: Spec) -> Profile:
     if spec.features.labels.key:
         refuse_repeated_keys(np.concatenate([*keys, np.zeros(0, np.uint64)]), spec)
     refuse_empty_parts(state, table, spec)
+    refuse_weightless_parts(state, spec)
     classes = classes_of(state, spec) if look.classify else ()
     return Profile(
         {**table.features},

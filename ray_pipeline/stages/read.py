@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import ray.data
 
 PIECE_BYTES = 64 << 20
+SPAN = (-9_223_286_400, 9_223_286_400)
+"""What 64 bits of nanoseconds hold for certain, in seconds since 1970: whole days."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     source, num_rows = sources["labels"], footers["labels"].num_rows
     if labelled:
         _no_nulls(source, names, [(column, role) for column, role in ((labels.key, "key"), (labels.time, "time")) if column])
+    _representable(sources, {"labels": names.scanned(spec, labelled), **{name: _read(spec, name, names) for name in spec.features.tables}}, footers)
     out_of_range = num_rows - source.count(between.to_arrow(schema, names.resolve)) if labelled and (between := _range(spec)) else 0
     brought = {"labels": list(names.scanned(spec, labelled)), **{name: _read(spec, name, names) for name in spec.features.tables}}
     plans = {name: JoinPlan.of(footers[name].bytes_of(brought[name])[1]) for name in spec.features.tables}
@@ -204,6 +207,25 @@ def _no_nulls(source: Source, names: Names, roles: Iterable[tuple[str, str]]) ->
             )
     if names.problems:
         raise DataError(names.problems)
+
+
+def _representable(sources: Mapping[str, Source], read: Mapping[str, Iterable[str]], footers: Mapping[str, Footers]) -> None:
+    """Raises `DataError` for whole numbers beyond 64 bits with a sign, and for times that nanoseconds cannot hold; footers tell most tables free of both."""
+    problems = list[Problem]()
+    for name, columns in read.items():
+        for column in columns:
+            kind, value = footers[name].schema.field(column).type, pc.field(column)
+            if kind == pa.uint64():
+                beyond, what, fix = value > pa.scalar(2**63 - 1, kind), f"above {2**63 - 1:,}", "write it as int64 or as text"
+            elif pa.types.is_timestamp(kind) and kind.unit != "ns":
+                first, last = (pa.scalar(moment, pa.timestamp("s", kind.tz)) for moment in SPAN)
+                beyond, what, fix = (value < first) | (value > last), "outside 1677-09-22 to 2262-04-11", "write what is no moment as null"
+            else:
+                continue
+            if rows := sources[name].count(beyond):
+                problems.append(Problem(stage="read", file=footers[name].path, column=column, rows=rows, found=f"{name}: {column!r} is {what} in {rows:,} rows", fix=fix))
+    if problems:
+        raise DataError(problems)
 
 
 def _feature_table(spec: Spec, name: str, source: Source, plan: JoinPlan, footers: Mapping[str, Footers], names: Names) -> FeatureTable | PartedTable:

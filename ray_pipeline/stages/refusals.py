@@ -10,6 +10,8 @@ from ray_pipeline.stages.read import Table
 from ray_pipeline.stages.summary import Summary
 from ray_pipeline.values import PARTS
 
+LEAST_ROWS = 50
+
 
 def refuse_repeated_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
     """Raises `DataError` for repeated keys: two rows of one key would be two answers to one question (64-bit hashes; a false alarm is one in 10^8 at 600,000 rows)."""
@@ -32,9 +34,9 @@ def refuse_repeated_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
 
 
 def refuse_empty_parts(state: Summary, table: Table, spec: Spec) -> None:
-    """Raises `DataError` where a part holds no row, with what became of all rows."""
-    empty = [part for part in PARTS if not state.parts.get(part)]
-    if not empty:
+    """Raises `DataError` where a part holds no row, with what became of all rows, or where there are fewer than `LEAST_ROWS` in all."""
+    empty, rows = [part for part in PARTS if not state.parts.get(part)], sum(state.parts.values())
+    if not empty and rows >= LEAST_ROWS:
         return
     counts = state.counts
     file, line = spec.place("split")
@@ -48,6 +50,9 @@ def refuse_empty_parts(state: Summary, table: Table, spec: Spec) -> None:
                 fix="widen `select`",
             )
         )
+    if not empty:
+        found = f"{rows:,} rows are left of {table.num_rows:,}; train, validation and test need {LEAST_ROWS} together"
+        raise DataError(Problem(file=file, line=line, stage="split", rows=rows, found=found, fix="widen `select`, or bring more rows"))
     found = f"{listed(empty)} {'is' if len(empty) == 1 else 'are'} empty: " + ", ".join(f"{part} {state.parts.get(part, 0):,}" for part in PARTS) + " rows"
     times = f"; labels.time goes from {min(s[0] for s in state.spans.values())} to {max(s[1] for s in state.spans.values())}" if state.spans else ""
     raise DataError(
@@ -61,6 +66,20 @@ def refuse_empty_parts(state: Summary, table: Table, spec: Spec) -> None:
             fix="move the cut dates" if spec.split.by == "time" else "ask for larger shares",
         )
     )
+
+
+def refuse_weightless_parts(state: Summary, spec: Spec) -> None:
+    """Raises `DataError` where all rows of a part weigh nothing."""
+    none = [part for part in PARTS if not state.weights.get(part)]
+    if none:
+        file, line = spec.place("features.labels.weight")
+        found = f"every weight in {listed(none)} is 0"
+        raise DataError(
+            Problem(
+                file=file, line=line, key="features.labels.weight", stage="split", column=spec.features.labels.weight,
+                rows=sum(state.parts[part] for part in none), found=found, fix="mend the weights, or leave `weight` out",
+            )
+        )  # fmt: skip
 
 
 def classes_of(state: Summary, spec: Spec) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from ray_pipeline.encodings._base import FOLDS
 from ray_pipeline.hashing import content_hashes, hash_values, mix
 from ray_pipeline.stages.column_profile import ColumnProfile, profile_column, value_counts
 from ray_pipeline.stages.join import JoinCounts
-from ray_pipeline.stages.rows import KEY, LABEL, PART, TIME, RowCounts
+from ray_pipeline.stages.rows import KEY, LABEL, PART, TIME, WEIGHT, RowCounts
 from ray_pipeline.values import PARTS
 
 SAMPLE_SEED, FOLD_SEED = 0xA11CE, 0xF01D  # no split's seeds: neither may depend on which rows went to test
@@ -71,6 +71,8 @@ class Summary:
     sample_rows: int = 0
     outcomes: Mapping[str, Mapping[str, list[float]]] = field(default_factory=dict)
     """Of columns to be encoded by the label, of each value: rows by fold, then sum of labels by fold."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Sum of the rows' weights in each part."""
 
     def __add__(self, other: "Summary") -> "Summary":
         return Summary(
@@ -82,6 +84,7 @@ class Summary:
             lowest([table for table in (self.sample, other.sample) if table is not None], max(self.sample_rows, other.sample_rows)),
             max(self.sample_rows, other.sample_rows),
             {name: _add_lists(self.outcomes.get(name, {}), outcomes) for name, outcomes in other.outcomes.items()} or self.outcomes,
+            {part: self.weights.get(part, 0.0) + other.weights.get(part, 0.0) for part in PARTS},
         )
 
     def sampled(self, part: int) -> pa.Table:
@@ -108,6 +111,7 @@ def summarize(rows: pa.Table, counts: RowCounts, look: Look) -> pa.Table:
         lowest([rows.append_column(HASH, pa.array(hashes))], look.sample_rows),
         look.sample_rows,
         {name: _outcomes(train, name) for name in look.by_label},
+        dict(zip(PARTS, np.bincount(part, rows[WEIGHT].to_numpy(), len(PARTS)).tolist(), strict=True)),
     )
     return _to_row(summary, hashes, _prints(rows, part, look))
 
@@ -119,7 +123,7 @@ def read_summary(row: Mapping[str, Any]) -> tuple[Summary, NDArray[np.uint64], P
     columns = {name: ColumnProfile(**column) for name, column in plain["columns"].items()}
     counts = RowCounts(**{**plain["counts"], "joins": joins})
     sample = pa.ipc.open_stream(row["sample"]).read_all()
-    summary = Summary(counts, plain["parts"], plain["labels"], columns, plain["spans"], sample, plain["sample_rows"], plain["outcomes"])
+    summary = Summary(counts, plain["parts"], plain["labels"], columns, plain["spans"], sample, plain["sample_rows"], plain["outcomes"], plain["weights"])
     prints = Prints(**{name: np.frombuffer(row[name], kind) for name, kind in PRINTED.items()}, share=1.0)
     return summary, np.frombuffer(row["keys"], np.uint64), prints
 
@@ -155,6 +159,7 @@ def _to_row(summary: Summary, hashes: NDArray[np.uint64], prints: Prints) -> pa.
     counts = {**vars(summary.counts), "joins": {name: {**vars(join), "ages": list(join.ages.items())} for name, join in summary.counts.joins.items()}}
     plain = {
         "counts": counts, "parts": summary.parts, "labels": summary.labels, "spans": summary.spans, "sample_rows": summary.sample_rows, "outcomes": summary.outcomes,
+        "weights": summary.weights,
         "columns": {name: vars(column) for name, column in summary.columns.items()},
     }  # fmt: skip
     sink = pa.BufferOutputStream()

@@ -1,0 +1,107 @@
+"""Tables of extreme shape: 10,000 files of 1,000 rows are planned and validated; 5,000 columns x 20,000 rows are profiled, fitted and encoded.
+
+usage: bench_shapes.py files [--files 10000] | wide [--columns 5000] [--rows 20000]   -> one JSON line: seconds, and GiB of the driver (files) or of all processes (wide)
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from peak import Peak
+
+SPEC = """\
+name: shapes
+task: binary
+features: {labels: {path: rows, label: y, key: id}}
+split: {by: random}
+model: xgboost
+"""
+
+
+def files(folder: Path, count: int) -> dict:
+    """`plan` and all that is checked before the first pass, over so many files."""
+    from ray_pipeline.runtime.plan import on_this_machine
+    from ray_pipeline.spec import Spec
+    from ray_pipeline.spec.footers import look
+    from ray_pipeline.spec.where import Where
+    from ray_pipeline.stages.estimate import estimate
+    from ray_pipeline.stages.read import read
+
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        ids = np.arange(1_000) + number * 1_000
+        table = {"id": ids, **{f"x{i}": rng.normal(size=1_000) for i in range(10)}, "text": rng.choice(["a", "b", "c"], 1_000), "y": rng.integers(0, 2, 1_000)}
+        pq.write_table(pa.table(table), folder / f"{number:05}.parquet")
+    spec, where = Spec.from_text(SPEC, folder=folder.parent), Where()
+    begun = time.time()
+    assert not look(spec, where).problems
+    told = estimate(spec, where, on_this_machine(where, 8))
+    planned = time.time()
+    import ray
+
+    ray.init(num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False)
+    up = time.time()
+    table = read(spec, where)
+    assert (table.num_rows, told.tables["labels"].rows) == (count * 1_000, count * 1_000)
+    table.blocks()
+    done = time.time()
+    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"files": count, "seconds": {"check_and_plan": round(planned - begun, 1), "read_footers_and_pieces": round(done - up, 1)}, "driver_gib": round(gib, 2)}
+
+
+def wide(folder: Path, columns: int, rows: int) -> dict:
+    """Both passes over a table of so many numbers."""
+    from ray_pipeline.runtime.session import session, settle
+    from ray_pipeline.spec import Spec
+    from ray_pipeline.spec.where import Where
+    from ray_pipeline.stages.check import check
+    from ray_pipeline.stages.encode import encode, fit_encoders
+    from ray_pipeline.stages.profile import profile
+    from ray_pipeline.stages.read import read
+    from ray_pipeline.stages.split import split
+
+    rng = np.random.default_rng(0)
+    table = {"id": np.arange(rows), "y": rng.integers(0, 2, rows), **{f"x{i}": rng.normal(size=rows) for i in range(columns)}}
+    pq.write_table(pa.table(table), folder / "0.parquet", row_group_size=5_000)
+    settle()
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    with session(Where()), Peak() as peak:
+        begun = time.time()
+        spec = Spec.from_text(SPEC, folder=folder.parent)
+        made = split(read(spec, Where()), spec)
+        profiled = profile(made, spec)
+        seen = time.time()
+        findings = check(profiled, spec)
+        encoders = fit_encoders(profiled, spec.needs)
+        fitted = time.time()
+        encoded = encode(made, encoders, profiled, spec)
+        done = time.time()
+    assert sum(encoded.rows.values()) == rows
+    stages = {"read_and_profile": seen - begun, "check_and_fit": fitted - seen, "encode": done - fitted}
+    return {"columns": columns, "rows": rows, "seconds": round(done - begun, 1), "stages": {name: round(took, 1) for name, took in stages.items()}, "findings": len(findings), "peak_gib": peak.gib}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=("files", "wide"))
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--columns", type=int, default=5_000)
+    parser.add_argument("--rows", type=int, default=20_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "rows"
+        folder.mkdir()
+        told = files(folder, asked.files) if asked.case == "files" else wide(folder, asked.columns, asked.rows)
+    print(json.dumps({"bench": f"shapes {asked.case}", **told}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
