@@ -101,10 +101,11 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
     names = [field.name for field in rows.schema if field.name not in ("late", "flight_id") and not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))]
     matrix = np.column_stack([rows[name].to_numpy().astype(np.float32) for name in names])
     held = blocks.pack({"trees": matrix}, {blocks.LABEL: pa.array(label), blocks.WEIGHT: pa.array(np.ones(len(label))), blocks.PART: pa.array(np.zeros(len(label), np.int8))})
-    params = {**dict(XGBoost()), **XGBoost.start, "num_boost_round": rounds}
-    job = Job("binary", 2, {"trees": (0,) * len(names)}, os.cpu_count() or 1)
+    job = Job("binary", 2, {"trees": (0,) * len(names)}, os.cpu_count() or 1, rows=len(label))
+    searched = {name: value for name, value in XGBoost.start.items() if name != "objective"}
+    params = {**XGBoost().space(job), **searched, "num_boost_round": rounds}
     bare = {name: value for name, value in params.items() if name not in ("num_boost_round", "early_stopping_rounds")}
-    bare |= {"objective": "binary:logistic", "tree_method": "hist", "nthread": job.threads, "seed": 0}
+    bare |= {"tree_method": "hist", "nthread": job.threads, "seed": 0}
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     for _ in range(3):
         begun = time.perf_counter()

@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from peak import Peak
+from bench_profile import ours
 
 SPEC = """\
 name: shapes
@@ -60,33 +59,15 @@ def files(folder: Path, count: int) -> dict:
 def wide(folder: Path, columns: int, rows: int) -> dict:
     """Both passes over a table of so many numbers."""
     from ray_pipeline.runtime.session import session, settle
-    from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.stages.check import check
-    from ray_pipeline.stages.encode import encode, fit_encoders
-    from ray_pipeline.stages.profile import profile
-    from ray_pipeline.stages.read import read
-    from ray_pipeline.stages.split import split
 
     rng = np.random.default_rng(0)
     table = {"id": np.arange(rows), "y": rng.integers(0, 2, rows), **{f"x{i}": rng.normal(size=rows) for i in range(columns)}}
     pq.write_table(pa.table(table), folder / "0.parquet", row_group_size=5_000)
     settle()
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    with session(Where()), Peak() as peak:
-        begun = time.time()
-        spec = Spec.from_text(SPEC, folder=folder.parent)
-        made = split(read(spec, Where()), spec)
-        profiled = profile(made, spec)
-        seen = time.time()
-        findings = check(profiled, spec)
-        encoders = fit_encoders(profiled, spec.needs)
-        fitted = time.time()
-        encoded = encode(made, encoders, profiled, spec)
-        done = time.time()
-    assert sum(encoded.rows.values()) == rows
-    stages = {"read_and_profile": seen - begun, "check_and_fit": fitted - seen, "encode": done - fitted}
-    return {"columns": columns, "rows": rows, "seconds": round(done - begun, 1), "stages": {name: round(took, 1) for name, took in stages.items()}, "findings": len(findings), "peak_gib": peak.gib}
+    with session(Where()):
+        return {"columns": columns, "rows": rows, **ours(SPEC, folder.parent)}
 
 
 def main() -> None:
@@ -104,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

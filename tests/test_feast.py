@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -159,6 +160,9 @@ def test_a_repository_that_is_none_and_a_python_without_feast_are_told(folder: P
         resolved(spec, Where(data=str(tmp_path)))
     monkeypatch.setenv(PYTHON, "/bin/false")
     with pytest.raises(SpecError, match="gives no answer"):
+        resolved(spec, Where())
+    monkeypatch.setenv(PYTHON, sys.executable)
+    with pytest.raises(SpecError, match=r"has no Feast.*set FEAST_PYTHON"):
         resolved(spec, Where())
     monkeypatch.delenv(PYTHON)
     monkeypatch.setenv("PATH", "/nowhere")

@@ -26,7 +26,7 @@ OF_NUMBERS = ("reg:squarederror", "reg:tweedie", "count:poisson", "reg:gamma", "
 SMALL = 2_000
 FEW_ROWS, FINE, COARSE = 100_000, 512, 128
 """Bins: on 13,000 rows 512 are worth 1 % of RMSE over 128 and cost nothing; on 217,000 rows even 256 cost 14 % of the time and gain nothing."""
-NOT_FOR_BOOSTER = ("num_boost_round", "early_stopping_rounds", "objective")
+NOT_FOR_BOOSTER = ("num_boost_round", "early_stopping_rounds")
 
 
 class XGBoost(Model):
@@ -61,7 +61,7 @@ class XGBoost(Model):
     """None: 512 up to 100,000 training rows, and 128 beyond."""
     max_cat_to_onehot: Annotated[Integer, Within(1)] = 4
     objective: Annotated[Word, Named(OF_NUMBERS)] | None = None
-    """Of a regression. None: squared error, and where no label is negative Tweedie's deviance (a log link) beside it."""
+    """Of a regression; a classification has its own. None: squared error, and where no label is negative Tweedie's deviance (a log link) beside it."""
     num_boost_round: Annotated[Integer, Within(1, 100_000)] = 2000
     early_stopping_rounds: Annotated[Integer, Within(1)] = 60
 
@@ -70,8 +70,9 @@ class XGBoost(Model):
         given = super().space(job)
         if given["max_bin"] is None:
             given["max_bin"] = FINE if job.rows <= FEW_ROWS else COARSE
-        if given["objective"] is None and job.task == "regression":
-            given["objective"] = OneOf(values=OF_NUMBERS[:2]) if job.least_label >= 0 else OF_NUMBERS[0]
+        if given["objective"] is None:
+            of_regression = OneOf(values=OF_NUMBERS[:2]) if job.least_label >= 0 else OF_NUMBERS[0]
+            given["objective"] = OBJECTIVE.get(job.task, of_regression)
         return given
 
     @classmethod
@@ -101,7 +102,6 @@ class XGBoost(Model):
         own = {name: value for name, value in params.items() if name not in NOT_FOR_BOOSTER}
         # A seed for each round, and not the generator's hidden state: so a booster that goes on from its file draws as it would have.
         fixed = {
-            "objective": OBJECTIVE.get(job.task, params["objective"]),
             "tree_method": "hist",
             "device": job.device,
             "nthread": job.threads,

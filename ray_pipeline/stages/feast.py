@@ -93,6 +93,8 @@ def _told(spec: Spec, name: str, asked: Repository, folder: str) -> list[dict[st
         raise SpecError(_problem(spec, name, f"{python} gives no answer: {str(error).splitlines()[0][:200]}", f"set {PYTHON} to a Python that has Feast")) from None
     if "error" not in told:
         return told["views"]  # type: ignore[no-any-return]
+    if "No module named 'feast'" in told["error"]:
+        raise SpecError(_problem(spec, name, f"{python} has no Feast", f"set {PYTHON} to a Python that has it"))
     if told["known"] or "there is no" in told["error"]:
         near = nearest(str(asked.service or next(iter(asked.views or ()), "")), told["known"])
         raise DataError(_problem(spec, name, f"{told['error']}; {near}Known: {listed(told['known']) or 'none'}", "correct the name, or run `feast apply`"))
