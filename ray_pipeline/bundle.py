@@ -21,13 +21,12 @@ from ray_pipeline.calibrators._base import load as load_calibrator
 from ray_pipeline.choice import find
 from ray_pipeline.encoders._base import Encoder
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
-from ray_pipeline.models._base import Scorer
+from ray_pipeline.models._base import FILE, Scorer
 from ray_pipeline.values import Matrix, Vector
 
 FORMAT = 1
 SUMS = "SHA256SUMS"
 JSON_FILES = ("calibration.json", "encoder.json", "model.json", "schema.json")
-MODEL_FILES = ("model.safetensors", "model.ubj")
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def write_bundle(
         for name, part in parts.items():
             text = json.dumps(part, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
             (fresh / name).write_text(text + "\n", encoding="utf-8")
-        shutil.copyfile(model_file, fresh / f"model{Path(model_file).suffix}")
+        shutil.copyfile(model_file, fresh / model_file.name)
         (fresh / SUMS).write_text(sums(fresh), encoding="utf-8")
         _replace(folder, fresh)
     except OSError as error:
@@ -187,8 +186,8 @@ def check_files(folder: Path) -> str:
     if not folder.is_dir():
         raise RegistryError(Problem(file=str(folder), found="there is no bundle here", fix="name the folder `model` of a finished run, or a registered model"))
     names = {entry.name for entry in folder.iterdir()}
-    model_files = names & set(MODEL_FILES)
-    expected = {SUMS, *JSON_FILES, *(sorted(model_files)[:1] or ["model.ubj"])}
+    model_files = sorted(filter(FILE.fullmatch, names))
+    expected = {SUMS, *JSON_FILES, *(model_files[:1] or ["model.ubj"])}
     _refuse(folder, sorted(names - expected), "is no part of a bundle", "remove it, if you know where it comes from; a bundle never holds pickle")
     return check_sums(folder, expected - {SUMS})
 

@@ -91,7 +91,7 @@ def build_run(folder: Path, task: str = "binary", *, rows: int = 20_000, passed:
     _json(folder / "evaluation.json", evaluation)
     weak = {"metric": metrics[0], "slice": {"carrier": "UA", "origin": "LGA"}, "value": 0.61, "low": 0.57, "high": 0.65, "rows": 812, "difference": -0.08, "p": 2e-7}
     _json(folder / "weak_slices.json", {"searched": 132, "columns": ["carrier", "origin"], "rows": rows, "false_discoveries": 0.05, "found": [weak]})
-    _json(folder / "explain.json", {"method": "Mean absolute contribution to the log odds", "rows": 1000, "importance": [{"column": name, "value": 0.4 / n} for n, name in enumerate(("hour", "weather.precip", "carrier", "dest"), 1)]})
+    _json(folder / "explain.json", {"method": "Mean absolute contribution to the log odds", "rows": 1000, "importance": [{"column": name, "value": 0.4 / n} for n, name in enumerate(("hour", "weather.precip", "carrier", "dest"), 1)], "slices": [{"slice": {"origin": name}, "rows": 900, "importance": [{"column": "carrier", "value": 0.2, "low": 0.1, "high": 0.3}, {"column": "hour", "value": None}]} for name in ORIGINS]})
     change = {name: {"before": before, "after": after} for name, before, after in (("ece", 0.031, 0.011), ("log_loss", 0.503, 0.496), ("brier", 0.164, 0.162))}
     _json(folder / "calibration.json", {"kind": "sigmoid", "rows": 54603, **change})
     _json(folder / "bias.json", _bias(task, origin, label, decision))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def at(tmp_path_factory, ray_local) -> Where:
 
 @pytest.fixture(scope="module")
 def spec(loans) -> Spec:
-    return Spec.from_file(write_spec(loans))
+    return Spec.from_file(write_spec(loans, explain="register: {alias: challenger} => register: {alias: challenger}\nexplain: {rows: 250, slices: [sex, purpose]}"))
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,22 @@ def test_the_planted_gap_between_the_sexes_is_found(release):
     rows = json.loads((folder_of(release) / "bias.json").read_text())
     rate = {row["group"]["sex"]: row for row in rows if row["measure"] == "selection_rate" and not row.get("reduction")}
     assert set(rate) == {"f", "m"}
+
+
+def test_the_model_is_explained_over_all_and_within_each_slice(release):
+    told = json.loads((folder_of(release) / "explain.json").read_text())
+    groups = [(group["slice"], group["rows"]) for group in told["slices"]]
+    rows = pq.read_table(folder_of(release) / "predictions" / "test.parquet")
+    counts = {(column, name): min(count, 250) for column in ("sex", "purpose") for name, count in Counter(rows[column].to_pylist()).items()}
+    assert groups == [({column: name}, counts[column, name]) for column, names in (("sex", "fm"), ("purpose", ("car", "home", "trip"))) for name in names]
+    for one in [told, *told["slices"]]:
+        by_name = {row["column"]: row for row in one["importance"]}
+        assert {"amount", "income"} <= {row["column"] for row in one["importance"][:4]}
+        assert all(row["low"] <= row["value"] <= row["high"] and row["shap"] >= 0 for row in by_name.values())
+    of_trips = next(group for group in told["slices"] if group["slice"] == {"purpose": "trip"})
+    (purpose,) = (row for row in of_trips["importance"] if row["column"] == "purpose")
+    assert (purpose["value"], purpose["low"], purpose["high"]) == (0, 0, 0)  # all alike there: shuffling changes nothing
+    assert "by purpose" in Path(release.report).read_text()
 
 
 def test_a_second_run_gives_the_same_bytes_and_the_next_version(release, spec, at):

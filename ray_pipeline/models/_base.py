@@ -1,6 +1,7 @@
 """What every model family says: its hyperparameters and their spaces, what its encoder must give, how it trains and how it scores."""
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from ray_pipeline.blocks import EncodedBlock
 from ray_pipeline.choice import Choice
 from ray_pipeline.values import Matrix, Task
 
+FILE = re.compile(r"model\.(?!json$|pkl$|pickle$|joblib$|pt$|pth$)[a-z0-9]+")
+"""The name of a model's file in a bundle: its format is the ending. A pickle is never loaded."""
 Scores = NDArray[np.floating[Any]]
 Scorer = Callable[[Matrix], Scores]
 
@@ -73,7 +76,7 @@ class Model(Choice):
     start: ClassVar[dict[str, Any]]
     """The hyperparameters of trial 0, as far as they are searched."""
     file: ClassVar[str]
-    """The model's file in a bundle."""
+    """The model's file in a bundle: `model.ubj`, or another format that is not a pickle."""
     budget: ClassVar[str]
     """The hyperparameter that says how many rounds or epochs there are."""
     patience: ClassVar[str]

@@ -1,14 +1,15 @@
 """What was looked for beyond the spec's questions: columns that drift, slices where the model is weak, and the columns that it leans on."""
 
 import math
+from collections.abc import Sequence
 
 from ray_pipeline.report.measured import whiskers
-from ray_pipeline.report.run_files import RunFiles, number, rows_of, section
+from ray_pipeline.report.run_files import Row, RunFiles, number, rows_of, section
 from ray_pipeline.report.sections import View
 from ray_pipeline.report.svg import length
-from ray_pipeline.report.wording import brief, count, crossed, figure
+from ray_pipeline.report.wording import brief, count, crossed, figure, interval
 
-MOST_COLUMNS = 40
+MOST_COLUMNS, MOST_SLICED = 40, 12
 MOST_DRIFTS = 20
 FULL = 0.5  # the index whose bar is full: twice what counts as much
 
@@ -43,14 +44,50 @@ def weak(files: RunFiles) -> View:
 
 
 def importance(files: RunFiles) -> View:
-    """The columns by how much the model leans on them, greatest first; `explain.json` tells them."""
-    told = [row for row in rows_of(files.explained.get("importance")) if isinstance(row, dict) and math.isfinite(number(row.get("value")))]
-    ranked = sorted(told, key=lambda row: -number(row.get("value")))
-    longest = max((abs(number(row.get("value"))) for row in ranked), default=0.0) or 1.0
-    lines = [(brief(row.get("column"), 80), figure(number(row.get("value"))), length(number(row.get("value")) / longest)) for row in ranked[:MOST_COLUMNS]]
+    """The columns by how much the model leans on them, greatest first, over all and within slices; `explain.json` tells them."""
+    ranked = sorted(_told(files.explained).items(), key=lambda one: -number(one[1].get("value")))
+    longest = max((abs(number(row.get("value"))) for _, row in ranked), default=0.0) or 1.0
+    lines = [
+        (brief(column, 80), figure(number(row.get("value"))), interval(number(row.get("low")), number(row.get("high"))), figure(number(row.get("shap"))), length(number(row.get("value")) / longest))
+        for column, row in ranked[:MOST_COLUMNS]
+    ]
     return {
         "rows": lines, "left": len(ranked) - len(lines), "method": brief(files.explained.get("method") or "", 200), "rows_used": count(number(files.explained.get("rows"))),
+        "slicings": _by_slicing(files, [column for column, _ in ranked[:MOST_SLICED]]),
+        "shap": any(math.isfinite(number(row.get("shap"))) for _, row in ranked),
     }  # fmt: skip
+
+
+def _by_slicing(files: RunFiles, columns: Sequence[str]) -> list[View]:
+    """For each slicing the columns that matter most over all, a group beside the other; darker where the model leans more on the column."""
+    slicings: dict[tuple[str, ...], list[Row]] = {}
+    for one in rows_of(files.explained.get("slices")):
+        if isinstance(one, dict) and section(one, "slice"):
+            slicings.setdefault(tuple(map(str, section(one, "slice"))), []).append(one)
+    tables = []
+    for by, groups in slicings.items():
+        told = [_told(group) for group in groups]
+        most = max((number(row.get("value")) for rows in told for row in rows.values()), default=0.0) or 1.0
+        cells = [[rows.get(column, {}) for rows in told] for column in columns]
+        lines = [
+            (
+                brief(column, 80),
+                [
+                    (figure(value := number(row.get("value"))), interval(number(row.get("low")), number(row.get("high"))), round(4 * max(value, 0.0) / most) if math.isfinite(value) else 0)
+                    for row in of
+                ],
+            )
+            for column, of in zip(columns, cells, strict=True)
+        ]
+        names = [(crossed(section(group, "slice").values()), count(number(group.get("rows")))) for group in groups]
+        tables.append({"by": crossed(by), "names": names, "rows": lines})
+    return tables
+
+
+def _told(explained: Row) -> dict[str, Row]:
+    """By column what an explanation says of it."""
+    rows = rows_of(explained.get("importance"))
+    return {str(row.get("column")): row for row in rows if isinstance(row, dict) and math.isfinite(number(row.get("value")))}
 
 
 def _whole(files: RunFiles, metric: str) -> float:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, WithJsonSchema
 
 from ray_pipeline.choice import Choice, UnknownChoice, find, menu
-from ray_pipeline.errors import nearest
+from ray_pipeline.errors import listed, nearest
+from ray_pipeline.models._base import FILE, Model
 from ray_pipeline.spec.messages import Told, refuse, told
 from ray_pipeline.splitters._base import Splitter
 
@@ -20,8 +21,21 @@ class Own(Choice):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     def trusted(self, word: str) -> Choice:
-        """The family itself, its hyperparameters checked. Raises `UnknownChoice`, or `ValidationError` for what is written below it."""
-        return find("models", word).model_validate(dict(self.model_extra or {}))  # type: ignore[no-any-return]
+        """The family itself, its hyperparameters checked.
+
+        Raises:
+            UnknownChoice: it may not be imported, or cannot.
+            ValidationError: what is written below it is wrong.
+            ValueError: the class is no whole family.
+        """
+        kind = find("models", word)
+        if not issubclass(kind, Model):
+            raise ValueError(f"{word!r} is no model: it does not derive from ray_pipeline.models._base.Model")
+        if lacking := sorted(name for name in Model.__class_vars__ if not hasattr(kind, name)):
+            raise ValueError(f"{word!r} lacks {listed(lacking)}, which every model says of itself; see ray_pipeline/models/_base.py")
+        if not FILE.fullmatch(kind.file):
+            raise ValueError(f"{word!r} keeps its model in a file {kind.file!r}; it must be named `model.` and the format, which may not be a pickle")
+        return kind.model_validate(dict(self.model_extra or {}))  # type: ignore[no-any-return]
 
 
 def _splitter(written: object) -> object:

@@ -153,6 +153,7 @@ def _used_anywhere(spec: Spec, schemas: Mapping[str, pa.Schema]) -> Iterator[Pro
         used += [(("select", "where"), name) for name in spec.where_expression.columns]
     used += [(("evaluate", "slices", place), name) for place, one in enumerate(spec.evaluate.slices) for name in one.columns]
     used += [(("bias", "groups", place), name) for place, one in enumerate(spec.bias.groups) for name in one.columns]
+    used += [(("explain", "slices", place), name) for place, one in enumerate(spec.explain.slices) for name in one.columns]
     used += [(("evaluate", "cluster"), spec.evaluate.cluster)] if spec.evaluate.cluster else []
     used += [(("encode", name), name) for name in spec.encode]
     for place, name in used:

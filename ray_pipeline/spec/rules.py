@@ -34,8 +34,10 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _encode(spec)
     for place, found in misfits(spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]):
         yield ("gates", place), found, "correct the gate"
-    if why := clash((*spec.evaluate.slices, *spec.bias.groups)):
+    if why := clash(spec.slices):
         yield ("evaluate", "slices"), why, "drop one of them"
+    if spec.explain.slices and not spec.explain.rows:
+        yield ("explain", "slices"), "explain.rows is 0, so nothing is explained, in no slice either", "set explain.rows, to 1000 say"
 
 
 def _metrics(spec: "Spec") -> Iterator[Finding]:

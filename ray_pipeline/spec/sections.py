@@ -258,6 +258,7 @@ class Checks(Section):
 
 
 class Explain(Section):
-    """On how many test rows the model is explained; 0 for none."""
+    """On how many test rows the model is explained, over all and within each slice; 0 for none."""
 
     rows: Annotated[int, Whole(0, 1_000_000)] = 0
+    slices: tuple[Slice, ...] = ()

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, Valid
 from ray_pipeline.choice import UnknownChoice, trust
 from ray_pipeline.errors import Problem, SpecError
 from ray_pipeline.expression import Expression
+from ray_pipeline.slices._base import Slice
 from ray_pipeline.spec import choices, messages, rules
 from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.gate import Gate
@@ -136,6 +137,11 @@ class Spec(Section):
         """Whether the run registers its model, or a gate compares it with the champion."""
         return bool(self.registration) or any(gate.champion for gate in self.gates)
 
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Every slice that is measured, audited or explained."""
+        return (*self.evaluate.slices, *self.bias.groups, *self.explain.slices)
+
     @cached_property
     def label_expression(self) -> Expression:
         """What makes the label of a row."""
@@ -171,6 +177,8 @@ class Spec(Section):
                     problems.append(_problem(self._text, ("model", word), str(error), "trust its package in the cluster file, if you do"))
                 except ValidationError as error:
                     problems += [_problem(self._text, ("model", word, *one["loc"]), str(one["msg"]), "correct it") for one in error.errors()]
+                except ValueError as error:
+                    problems.append(_problem(self._text, ("model", word), str(error), "correct the class"))
         if problems:
             raise SpecError(problems)
         return self.model_copy(update={"model": families})

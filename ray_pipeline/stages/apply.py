@@ -80,11 +80,11 @@ def _scored(bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping
     """The scored rows, the rows dropped by their reason, and how many were in each bin of each column's training shape."""
     table, carried = read(spec, where, rows=path), carry(bundle)
     maker, classes = table.maker, pa.array(bundle.schema["classes"], pa.string())
-    slices, edges, multiclass = [*spec.evaluate.slices, *spec.bias.groups], bundle.schema["edges"], spec.task == "multiclass"
+    edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, counts = maker(block)
-        names = name_slices(slices, rows, edges, table)
+        names = name_slices(spec.slices, rows, edges, table)
         label = pa.compute.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64()) if multiclass else rows[LABEL]
         columns = {f"slice:{name}": pa.array(values, pa.string()) for name, values in names.items()}
         score = list(carried.load().score(rows))

@@ -81,15 +81,14 @@ def _seen(profile: Profile, name: str) -> Seen:
 def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec: Spec) -> Encoded:
     """Every row of every part, encoded: matrix, label, weight, key, part, bootstrap cluster, and what slices and bias need."""
     maker, classes = table.maker, pa.array(profile.classes, pa.string())
-    slices = [*spec.evaluate.slices, *spec.bias.groups]
-    edges = slice_edges(slices, table, profile)
+    edges = slice_edges(spec.slices, table, profile)
     multiclass = spec.task == "multiclass"
 
     def encode_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)
         rows = rows.take(pc.sort_indices(rows[PART]))  # stable: file order within each part
         judged = rows.filter(pc.greater(rows[PART], 0))
-        names = name_slices(slices, judged, edges, table)
+        names = name_slices(spec.slices, judged, edges, table)
         blank = pa.nulls(rows.num_rows - judged.num_rows, pa.string())
         train = rows[PART].to_numpy() == 0
         fold = np.where(train, folds(rows), -1).astype(np.int8) if any(encoder.needs_folds for encoder in encoders.values()) else None
@@ -115,7 +114,7 @@ def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec
                 fix="the files changed during the run; run again",
             )
         )
-    names = tuple(dict.fromkeys(table.canonical(c) for s in slices for c in s.columns))
+    names = tuple(dict.fromkeys(table.canonical(c) for s in spec.slices for c in s.columns))
     blocks = tuple(made.to_arrow_refs())
     counted, least = zip(*_looked_at(blocks), strict=True)
     return Encoded(blocks, counted, rows, int(made.size_bytes() or 0), encoders, names, min(least))

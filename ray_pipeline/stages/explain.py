@@ -1,13 +1,15 @@
-"""Which columns the model lives by: what its score loses on test rows when a column is shuffled among them, and for trees Shapley values.
+"""Which columns the model lives by, over all and within slices: what its score loses on test rows when a column is shuffled among them, and for trees Shapley values.
 
 Permutation importance (Breiman, 2001; Fisher, Rudin & Dominici, 2019): all matrix columns made of one table column are shuffled together. The interval comes
 from the paired bootstrap of the loss. Columns that say the same share their importance: a small value does not mean that a column is useless.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_pipeline import blocks
 from ray_pipeline.bundle import Bundle
@@ -16,11 +18,13 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.stages.bootstrap import num_clusters, replicate
 from ray_pipeline.stages.encode import Encoded
 from ray_pipeline.stages.evaluate import finite
-from ray_pipeline.stages.groups import take
+from ray_pipeline.stages.groups import groups_of, take
 from ray_pipeline.stages.intervals import percentile
 from ray_pipeline.values import Matrix, Predictions
 
 DRAWS = 200
+MOST_GROUPS = 20
+"""Of one slicing; the largest are explained."""
 
 
 @dataclass(frozen=True)
@@ -36,31 +40,50 @@ class Importance:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The columns, the most important first."""
+    """The columns, the most important first, on `rows` rows of the whole part or of one `group` of a slice."""
 
     metric: str
     rows: int
     importance: tuple[Importance, ...]
+    group: Mapping[str, str] = field(default_factory=dict)
+    within: "tuple[Explanation, ...]" = ()
+    """The explanations of the groups."""
 
     def as_json(self) -> dict[str, Any]:
         """The object of explain.json."""
         method = f"What {self.metric} loses when a column's values are shuffled among the rows"
-        rows = [
-            {"column": one.column, "value": finite(one.value), "low": finite(one.low), "high": finite(one.high)} | ({} if one.shap is None else {"shap": one.shap})
+        return {"method": method, **self._told(), "slices": [{"slice": dict(one.group), **one._told()} for one in self.within]}
+
+    def _told(self) -> dict[str, Any]:
+        told = [
+            {"column": one.column, "value": finite(one.value), "low": finite(one.low), "high": finite(one.high)}
+            | ({} if one.shap is None else {"shap": one.shap})
             for one in self.importance
         ]
-        return {"method": method, "rows": self.rows, "importance": rows}
+        return {"rows": self.rows, "importance": told}
 
 
 def explain(bundle: Bundle, encoded: Encoded, test: Predictions, threshold: float | None, spec: Spec) -> Explanation | None:
-    """The explanation on `explain.rows` test rows drawn by the seed; None where the spec asks for none."""
+    """The explanation on `explain.rows` test rows drawn by the seed, and on as many of each group of `explain.slices`; None where the spec asks for none.
+
+    A group must have `evaluate.min_rows` test rows.
+    """
     if not spec.explain.rows:
         return None
     drawn = np.random.default_rng(spec.seed)
-    some = np.sort(drawn.permutation(len(test))[: spec.explain.rows])
     family = find("models", str(bundle.model["family"]))
-    matrix = _rows(encoded, family.needs, some)
-    return importance_of(bundle, matrix, take(test, some), threshold, spec, family.contributions(bundle.folder, matrix), drawn)
+
+    def on(places: NDArray[np.intp]) -> Explanation:
+        some = np.sort(drawn.permutation(places)[: spec.explain.rows])
+        matrix = _rows(encoded, family.needs, some)
+        return importance_of(bundle, matrix, take(test, some), threshold, spec, family.contributions(bundle.folder, matrix), drawn)
+
+    overall, within = on(np.arange(len(test))), []
+    for one in spec.explain.slices:
+        groups = groups_of(test, one.columns)
+        for number in groups.largest(MOST_GROUPS, spec.evaluate.min_rows):
+            within.append(replace(on(np.flatnonzero(groups.of == number)), group=groups.names[number]))
+    return replace(overall, within=tuple(within))
 
 
 def importance_of(
@@ -84,11 +107,11 @@ def importance_of(
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
         shap = None if contributions is None else float(np.abs(contributions[:, its].sum(1)).mean())
         found.append(Importance(encoding.name, interval.value, interval.low, interval.high, shap))
-    found.sort(key=lambda one: (-one.value, one.column))
+    found.sort(key=lambda one: (-np.nan_to_num(one.value, nan=-np.inf), one.column))
     return Explanation(metric.word, len(rows), tuple(found))
 
 
-def _rows(encoded: Encoded, needs: str, places: np.ndarray) -> Matrix:
+def _rows(encoded: Encoded, needs: str, places: NDArray[np.intp]) -> Matrix:
     """Those rows of the test part, by their place in it."""
     found, first = [], 0
     for view in blocks.views(encoded.fetch(), needs, "test"):

@@ -65,10 +65,7 @@ class Names:
         return list(chosen)
 
     def _sliced(self) -> list[str]:
-        wanted = [
-            *(column for slice_ in self.spec.evaluate.slices for column in slice_.columns),
-            *(column for slice_ in self.spec.bias.groups for column in slice_.columns),
-        ]
+        wanted = [column for slice_ in self.spec.slices for column in slice_.columns]
         wanted += [word for word in (self.spec.evaluate.cluster, getattr(self.spec.split, "group", None)) if word]
         return [found for word in dict.fromkeys(wanted) if (found := self._found("evaluate.slices", word))]
 

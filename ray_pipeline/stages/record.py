@@ -167,7 +167,7 @@ def model(
         schema={
             "format": FORMAT, "task": spec.task, "label": spec.features.labels.label, "classes": list(profile.classes), "threshold": threshold, "key": spec.features.labels.key,
             "columns": [{"name": name, "type": str(profile.types[name])} for name in encoder.reads],
-            "features": spec.as_data()["features"], "select": spec.as_data()["select"], "base": base, "edges": slice_edges([*spec.evaluate.slices, *spec.bias.groups], table, profile), "spec": spec.render(),
+            "features": spec.as_data()["features"], "select": spec.as_data()["select"], "base": base, "edges": slice_edges(spec.slices, table, profile), "spec": spec.render(),
         },
     )  # fmt: skip
     folder.share("model")

@@ -49,7 +49,7 @@ def _key(folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder]) -> str:
     """Names all that encoded rows depend on."""
     said = spec.as_data()
     asked = {name: said[name] for name in ("task", "features", "select", "split")}
-    judged = {"slices": said["evaluate"]["slices"], "cluster": said["evaluate"].get("cluster"), "groups": said["bias"]["groups"]}
+    judged = {"slices": said["evaluate"]["slices"], "cluster": said["evaluate"].get("cluster"), "groups": said["bias"]["groups"], "explained": said["explain"]["slices"]}
     return of_json([asked, judged, folder.recorded("data"), {needs: encoder.to_json() for needs, encoder in encoders.items()}, versions()])[:16]
 
 

@@ -50,9 +50,7 @@ def rollback(client: Any, name: str, *, reason: str | None) -> dict[str, Any]:
     """The move back to the champion before. Raises `RegistryError` where the journal knows of none."""
     model = model_of(client, name)
     now = current(model)
-    reign = _reign(journal_of(model))
-    if now in reign:
-        del reign[len(reign) - 1 - reign[::-1].index(now) :]
+    reign = _before(now, _reign(journal_of(model)))
     if not reign:
         raise RegistryError(
             Problem(key="NAME", found=f"model {name!r} has had no champion before {f'version {now}' if now else 'now'}", fix="promote another version instead")
@@ -91,7 +89,7 @@ def _reign(journal: list[dict[str, Any]]) -> list[int]:
     reign: list[int] = []
     for entry in journal:
         if entry["action"] == "rollback":
-            reign = reign[: reign.index(entry["to"])] if entry["to"] in reign else []
+            reign = _before(entry["from"], reign)
         if entry["action"] == "revoke" and reign[-1:] == [entry["from"]]:
             del reign[-1]
             continue
@@ -99,6 +97,11 @@ def _reign(journal: list[dict[str, Any]]) -> list[int]:
             if version is not None and reign[-1:] != [version]:
                 reign.append(version)
     return reign
+
+
+def _before(version: int | None, reign: list[int]) -> list[int]:
+    """The reign without its last entry of this version and what follows it."""
+    return reign[: len(reign) - 1 - reign[::-1].index(version)] if version in reign else reign
 
 
 def _entry(action: str, before: int | None, after: int | None, reason: str | None) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from ray_pipeline.values import Vector
 PACKAGE = Path(__file__).parents[1]
 SEEDS = ("bundle.py", "calibrators/*.py", "encoders/*.py", "encodings/*.py", "models/**/*.py")
 LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "scipy", "xxhash")
-FORMAT_LIBRARIES = {"model.ubj": "xgboost", "model.safetensors": "safetensors"}
 META = "registered_model_meta"
 ROWS = 256
 
@@ -94,9 +93,9 @@ def _imported(file: Path) -> set[Path]:
 
 def requirements(bundle: Bundle) -> list[str]:
     """The pinned packages that scoring imports, as installed here."""
-    (reader,) = (library for file, library in FORMAT_LIBRARIES.items() if (bundle.folder / file).exists())
-    library = find("models", bundle.model["family"]).library
-    return sorted(_pinned(name) for name in {*LIBRARIES, reader, library})
+    family = find("models", bundle.model["family"])
+    readers = {"safetensors"} if family.file.endswith(".safetensors") else set()
+    return sorted(_pinned(name) for name in {*LIBRARIES, *readers, family.library})
 
 
 def _pinned(library: str) -> str:
