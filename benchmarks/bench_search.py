@@ -2,9 +2,14 @@
 
 usage: bench_search.py CASE [FLIGHTS_DIR] [--trials N] [--rounds N]   -> one JSON line; the ratio is the result, not the seconds
 cases: wall     16 trials x 100 rounds against the plain script
+       score    time to the best validation AUC of the plain script's 32 trials x 100 rounds, on its own split
        recipe   8 trials x 50 rounds against Ray's documented recipe, and as tuned by an expert
+       more     one more trial of 50 rounds, against one more trial of both recipes
        times10  the rows ten times, 16 trials, against the plain script: wall time and peak memory of all processes together
        small    100 trials on 5,000 rows: seconds per trial beyond training itself
+       stage    the search of 32 trials with halving, from the first slot ready, against the same boosters trained alone on one thread, by slots
+       lag      the same search where decisions lag (deterministic) and where they do not
+       growth   rows x 1, 2, 4, 8: seconds of the search per row
        fit      one worker's fit through the family's seam against bare `xgboost.train` on the same arrays
 """
 
@@ -26,22 +31,62 @@ import pyarrow.parquet as pq
 from bench_run import HERE, SPEC
 from peak import Peak
 
+STOPWATCH = """
+import json, runpy, sys, time
+begun = time.time()
+import optuna
+optimize = optuna.study.Study.optimize
+def timed(study, objective, trials):
+    optimize(study, objective, trials, callbacks=[lambda _, trial: print(json.dumps([time.time() - begun, trial.value]), file=sys.stderr)])
+optuna.study.Study.optimize = timed
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a script and tells after each of its trials the seconds since its start and the trial's value."""
 
-def ours(table: Path, trials: int, rounds: int) -> dict:
-    """A whole run, from the command line to the registered model."""
+
+def ours(table: Path, trials: int, rounds: int, *sets: str) -> "Ran":
+    """A whole run, from the command line to the registered model; `sets` are `--set` overrides of the spec."""
     (table.parent / "bench.yaml").write_text(SPEC.format(trials=trials, rounds=rounds).replace("joined.parquet", table.name))
     with tempfile.TemporaryDirectory(dir=table.parent) as cold, Peak() as peak:
         begun = time.time()
-        command = [sys.executable, "-m", "ray_pipeline", "run", str(table.parent / "bench.yaml"), "--json", "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "ray_pipeline",
+            "run",
+            str(table.parent / "bench.yaml"),
+            "--json",
+            "--quiet",
+            *(word for one in sets for word in ("--set", one)),
+        ]
         done = subprocess.run(command, cwd=cold, capture_output=True, text=True)
         seconds = time.time() - begun
         if done.returncode:
             raise SystemExit(done.stderr)
         answer = json.loads(done.stdout.splitlines()[-1])
-        lines = [json.loads(line) for line in (Path(cold) / answer["report"]).with_name("trials.jsonl").read_text().splitlines()]
+        run = (Path(cold) / answer["report"]).parent
+        lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+        ended = {int(path.stem.rpartition("-")[2]): path.stat().st_mtime - begun for path in (run / "journal").glob("trial-*.json")}
+        encoder = json.loads((run / "model" / "encoder.json").read_text())
     best = max(line["metric"] for line in lines if line["status"] == "completed")
-    told = {"seconds": round(seconds, 1), "validation": round(best, 4), "stages": answer["seconds"], "training": round(sum(line["seconds"] for line in lines), 1)}
-    return {**told, "peak_gib": peak.gib}
+    told = {
+        "seconds": round(seconds, 1),
+        "validation": round(best, 4),
+        "stages": answer["seconds"],
+        "training": round(sum(line["seconds"] for line in lines), 1),
+    }
+    for line in lines:
+        line["ended"] = ended[line["trial"]]
+    return Ran({**told, "peak_gib": peak.gib}, lines, encoder, answer["rows"])
+
+
+class Ran(dict):
+    """What is told of a run; beside it its trials, each with the seconds from the command to its end, its encoder and its rows by part."""
+
+    def __init__(self, told: dict, trials: list[dict], encoder: dict, rows: dict) -> None:
+        super().__init__(told)
+        self.trials, self.encoder, self.rows = trials, encoder, rows
 
 
 def peer(script: str, table: Path, trials: int, rounds: int, *more: str) -> dict:
@@ -69,15 +114,106 @@ def recipe(table: Path, trials: int, rounds: int) -> dict:
     return {**faster, "ours": mine, "expert": expert, "documented": documented}
 
 
+def score(table: Path, trials: int, rounds: int) -> dict:
+    from sklearn.model_selection import train_test_split
+
+    rows = pq.read_table(table)
+    y = rows["late"].to_numpy()
+    part, places = np.full(len(y), "train", object), np.arange(len(y))
+    rest, test, of_rest, _ = train_test_split(places, y, test_size=0.2, random_state=0, stratify=y)  # as the plain script splits
+    _, validation, _, _ = train_test_split(rest, of_rest, test_size=0.2, random_state=0, stratify=of_rest)
+    part[test], part[validation] = "test", "validation"
+    parted = table.with_name("parted.parquet")
+    pq.write_table(rows.append_column("part", pa.array(part, pa.string())), parted)
+    command = [sys.executable, "-c", STOPWATCH, str(HERE / "peers" / "plain_script.py"), str(table), "late", str(trials), str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seen = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("[")]
+    target = json.loads(done.stdout.splitlines()[-1])["validation"]
+    theirs = next(seconds for seconds, value in seen if value == target)
+    mine = ours(parted, 2 * trials, rounds, "split={by: column, column: part}", f"search.target={target!r}")
+    reached = [trial["ended"] for trial in mine.trials if trial["status"] == "completed" and trial["metric"] >= target]
+    seconds = round(min(reached), 1) if reached else None
+    ratio = round(min(reached) / theirs, 3) if reached else None
+    return {
+        "ratio_seconds": ratio,
+        "validation": round(target, 5),
+        "ours_seconds": seconds,
+        "plain_seconds": round(theirs, 1),
+        "plain_all": round(seen[-1][0], 1),
+        "ours": mine,
+    }
+
+
+def more(table: Path, trials: int, rounds: int) -> dict:
+    def slope(seconds: Callable[[int], float], few: int, many: int) -> float:
+        return (seconds(many) - seconds(few)) / (many - few)
+
+    mine = slope(lambda n: ours(table, n, rounds)["seconds"], 8, 8 + 2 * trials)
+    theirs = {
+        name: slope(lambda n: peer("ray_recipe.py", table, n, rounds, *words)["seconds"], 2, most)
+        for name, words, most in (("expert", ["expert"], 6), ("documented", [], 4))
+    }
+    return {
+        **{f"times_{name}": round(each / mine, 1) for name, each in theirs.items()},
+        "seconds_a_trial": {"ours": round(mine, 2), **{k: round(v, 1) for k, v in theirs.items()}},
+    }
+
+
+def stage(table: Path, trials: int, rounds: int) -> dict:
+    import xgboost
+
+    from ray_pipeline.encoders._base import Encoder
+
+    mine = ours(table, trials, rounds)
+    first = min(mine.trials, key=lambda trial: trial["ended"])
+    spent = max(trial["ended"] for trial in mine.trials) - (first["ended"] - first["seconds"])
+    rows = pq.read_table(table).slice(0, mine.rows["train"])
+    data = xgboost.QuantileDMatrix(Encoder.from_json(mine.encoder).apply(rows), rows["late"].to_numpy().astype(float), max_bin=128, nthread=1)
+    begun = time.perf_counter()
+    for trial in mine.trials:
+        params = {name: value for name, value in trial["params"].items() if name not in ("num_boost_round", "early_stopping_rounds", "max_bin")}
+        xgboost.train({**params, "tree_method": "hist", "max_bin": 128, "nthread": 1}, data, trial["rungs"][-1][0])
+    alone, slots = time.perf_counter() - begun, os.cpu_count() or 1
+    return {"ratio": round(spent / (alone / slots), 3), "search_seconds": round(spent, 1), "alone_seconds": round(alone, 1), "slots": slots, "ours": mine}
+
+
+def lag(table: Path, trials: int, rounds: int) -> dict:
+    runs: dict[str, list[dict]] = {"deterministic": [], "free": []}
+    for _ in range(2):
+        for name, written in (("deterministic", "true"), ("free", "false")):
+            mine = ours(table, trials, rounds, f"search.deterministic={written}")
+            runs[name].append({"search": mine["stages"]["search"], "training": mine["training"], "validation": mine["validation"]})
+    seconds = {name: min(run["search"] for run in of) for name, of in runs.items()}
+    return {"price": round(seconds["deterministic"] / seconds["free"], 3), "runs": runs}
+
+
+def growth(table: Path, trials: int, rounds: int) -> dict:
+    found = {}
+    for copies in (1, 2, 4, 8):
+        mine = ours(copied(table, copies), trials, rounds)
+        found[copies] = {
+            "microseconds_a_row": round(1e6 * mine["stages"]["search"] / mine.rows["train"], 1),
+            "search": mine["stages"]["search"],
+            "training": mine["training"],
+            "peak_gib": mine["peak_gib"],
+        }
+    return {"ratio": round(found[8]["microseconds_a_row"] / found[1]["microseconds_a_row"], 3), "copies": found}
+
+
 def times10(table: Path, trials: int, rounds: int) -> dict:
+    return wall(copied(table, 10), trials, rounds)
+
+
+def copied(table: Path, copies: int) -> Path:
+    """The rows so many times, each copy with keys of its own."""
     rows = pq.read_table(table)
     at = rows.column_names.index("flight_id")
-    tenfold = table.with_name("tenfold.parquet")
-    with pq.ParquetWriter(tenfold, rows.schema) as writer:
-        for copy in range(10):
+    file = table.with_name(f"times{copies}.parquet")
+    with pq.ParquetWriter(file, rows.schema) as writer:
+        for copy in range(copies):
             ids = rows["flight_id"].to_numpy() + copy * 10_000_000
             writer.write_table(rows.set_column(at, rows.schema.field(at), pa.chunked_array([pa.array(ids, rows.schema.field(at).type)])))
-    return wall(tenfold, trials, rounds)
+    return file
 
 
 def small(table: Path, trials: int, rounds: int) -> dict:
@@ -98,9 +234,15 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
 
     rows = pq.read_table(table)
     label = rows["late"].to_numpy().astype(float)
-    names = [field.name for field in rows.schema if field.name not in ("late", "flight_id") and not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))]
+    names = [
+        field.name
+        for field in rows.schema
+        if field.name not in ("late", "flight_id") and not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))
+    ]
     matrix = np.column_stack([rows[name].to_numpy().astype(np.float32) for name in names])
-    held = blocks.pack({"trees": matrix}, {blocks.LABEL: pa.array(label), blocks.WEIGHT: pa.array(np.ones(len(label))), blocks.PART: pa.array(np.zeros(len(label), np.int8))})
+    held = blocks.pack(
+        {"trees": matrix}, {blocks.LABEL: pa.array(label), blocks.WEIGHT: pa.array(np.ones(len(label))), blocks.PART: pa.array(np.zeros(len(label), np.int8))}
+    )
     job = Job("binary", 2, {"trees": (0,) * len(names)}, os.cpu_count() or 1, rows=len(label))
     searched = {name: value for name, value in XGBoost.start.items() if name != "objective"}
     params = {**XGBoost().space(job), **searched, "num_boost_round": rounds}
@@ -120,7 +262,8 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
 
 
 CASES: dict[str, tuple[Callable[[Path, int, int], dict], int, int]] = {
-    "wall": (wall, 16, 100), "recipe": (recipe, 8, 50), "times10": (times10, 16, 100), "small": (small, 100, 50), "fit": (fit, 1, 100),
+    "wall": (wall, 16, 100), "score": (score, 32, 100), "recipe": (recipe, 8, 50), "more": (more, 16, 50), "times10": (times10, 16, 100),
+    "small": (small, 100, 50), "stage": (stage, 32, 100), "lag": (lag, 32, 100), "growth": (growth, 8, 50), "fit": (fit, 1, 100),
 }  # fmt: skip
 
 

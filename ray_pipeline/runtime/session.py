@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ray_pipeline.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
+from ray_pipeline.runtime.watch import watched
 from ray_pipeline.spec.where import Where
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
     started = _start(where, debug, store_bytes)
     told, threading.excepthook = threading.excepthook, threading.excepthook if debug else _own_threads
     try:
-        yield
+        with watched():
+            yield
     finally:
         if started:
             import ray

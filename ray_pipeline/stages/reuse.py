@@ -4,18 +4,16 @@ They lie as Arrow files under `.encoded/<key>` beside the runs, at most three se
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ray_pipeline.encoders._base import Encoder
 from ray_pipeline.errors import StorageError
-from ray_pipeline.runtime.object_store import ObjectStore
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.run_folder import RunFolder
+from ray_pipeline.runtime.shelf import Shelf
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.digests import of_json
 from ray_pipeline.stages.encode import Encoded
@@ -30,7 +28,7 @@ KEPT, MOST_BYTES = 3, 4 << 30
 
 def reuse(folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder], encode: Callable[[], Encoded], show: Progress) -> Encoded:
     """What an earlier run has encoded, if it would come out the same now; else what `encode` makes, kept for runs to come."""
-    shelf, key = _Shelf(folder), _key(folder, spec, encoders)
+    shelf, key = Shelf(f"{folder.storage}/{FOLDER}"), _key(folder, spec, encoders)
     if folder.recorded("expected") is None and shelf.exists(f"{key}/{WHOLE}"):
         told = json.loads(shelf.read(f"{key}/{WHOLE}"))
         show.note(f"the rows that {told['run']} encoded are used again: data, selection, split and encoders are the same")
@@ -49,11 +47,16 @@ def _key(folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder]) -> str:
     """Names all that encoded rows depend on."""
     said = spec.as_data()
     asked = {name: said[name] for name in ("task", "features", "select", "split")}
-    judged = {"slices": said["evaluate"]["slices"], "cluster": said["evaluate"].get("cluster"), "groups": said["bias"]["groups"], "explained": said["explain"]["slices"]}
+    judged = {
+        "slices": said["evaluate"]["slices"],
+        "cluster": said["evaluate"].get("cluster"),
+        "groups": said["bias"]["groups"],
+        "explained": said["explain"]["slices"],
+    }
     return of_json([asked, judged, folder.recorded("data"), {needs: encoder.to_json() for needs, encoder in encoders.items()}, versions()])[:16]
 
 
-def _fetch(shelf: "_Shelf", key: str, names: list[str]) -> "tuple[ray.ObjectRef[pa.Table], ...]":
+def _fetch(shelf: Shelf, key: str, names: list[str]) -> "tuple[ray.ObjectRef[pa.Table], ...]":
     """The blocks in their order, each read by whatever node has time."""
     import ray
 
@@ -61,53 +64,31 @@ def _fetch(shelf: "_Shelf", key: str, names: list[str]) -> "tuple[ray.ObjectRef[
     return tuple(task.remote(shelf, f"{key}/{name}") for name in names)
 
 
-def _keep(shelf: "_Shelf", key: str, encoded: Encoded, run: str) -> None:
+def _keep(shelf: Shelf, key: str, encoded: Encoded, run: str) -> None:
     """Writes each block from the node where it is; the oldest sets give way."""
     import ray
 
     task, names = ray.remote(_save), [f"{number:05d}.arrow" for number in range(len(encoded.blocks))]
     ray.get([task.remote(shelf, f"{key}/{name}", block) for name, block in zip(names, encoded.blocks, strict=True)])
-    told = {"blocks": names, "block_rows": encoded.block_rows, "rows": dict(encoded.rows), "num_bytes": encoded.num_bytes, "slice_columns": encoded.slice_columns, "least_label": encoded.least_label, "run": run}
+    told = {
+        "blocks": names,
+        "block_rows": encoded.block_rows,
+        "rows": dict(encoded.rows),
+        "num_bytes": encoded.num_bytes,
+        "slice_columns": encoded.slice_columns,
+        "least_label": encoded.least_label,
+        "run": run,
+    }
     shelf.write(f"{key}/{WHOLE}", json.dumps(told).encode())
     shelf.forget(KEPT)
 
 
-class _Shelf:
-    """`.encoded` beside the runs, in a folder or in an object store; travels to workers."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self.root = f"{folder.store.uri}/{FOLDER}" if folder.store else str(folder.path.parent / FOLDER)
-
-    def exists(self, name: str) -> bool:
-        return ObjectStore(self.root).exists(name) if "://" in self.root else Path(self.root, name).is_file()
-
-    def read(self, name: str) -> bytes:
-        return ObjectStore(self.root).read(name) if "://" in self.root else Path(self.root, name).read_bytes()
-
-    def write(self, name: str, content: bytes | pa.Buffer) -> None:
-        if "://" in self.root:
-            ObjectStore(self.root).put(name, bytes(content))
-            return
-        path = Path(self.root, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(content)
-        temporary.replace(path)
-
-    def forget(self, kept: int) -> None:
-        """Takes the oldest sets away; a bucket has rules of its own for that."""
-        if "://" not in self.root:
-            sets = sorted(Path(self.root).iterdir(), key=lambda path: path.stat().st_mtime)
-            for old in sets[:-kept]:
-                shutil.rmtree(old, ignore_errors=True)
-
-
-def _save(shelf: _Shelf, name: str, block: pa.Table) -> None:
+def _save(shelf: Shelf, name: str, block: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, block.schema) as file:
         file.write_table(block)
     shelf.write(name, sink.getvalue())
 
 
-def _load(shelf: _Shelf, name: str) -> pa.Table:
+def _load(shelf: Shelf, name: str) -> pa.Table:
     return pa.ipc.open_file(pa.BufferReader(shelf.read(name))).read_all()

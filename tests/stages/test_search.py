@@ -13,6 +13,7 @@ from encoded_fixture import SPEC, encoded, job
 from ray_pipeline.blocks import column, views
 from ray_pipeline.choice import find
 from ray_pipeline.errors import ResourceError
+from ray_pipeline.runtime import watch
 from ray_pipeline.runtime.plan import Plan, arrange
 from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
@@ -74,16 +75,23 @@ def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial
     assert [one for one in decisions(again) if one[0] != lost] == [one for one in decisions(first) if one[0] != lost]
 
 
-def test_a_slot_that_is_killed_costs_its_trial_a_rung_and_changes_no_byte(alone: Leaderboard, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_slot_that_dies_or_stands_still_costs_its_trial_a_rung_and_changes_no_byte(
+    sent: signal.Signals, alone: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "STILL_S", 2.0)
+    monkeypatch.setattr(watch, "LOOK_S", 0.5)
     killed: list[int] = []
 
     def kill(done: int, total: int, best: float | None) -> None:
         if done == 2 and not killed:
             killed.append(slots()[0])
-            os.kill(killed[0], signal.SIGKILL)
+            os.kill(killed[0], sent)
 
-    again, _ = searched(tmp_path, spec_of(), Plan(1, 1, 1, 0.0, 2), tell=kill)
-    assert killed and decisions(again) == decisions(alone) and model_bytes(again) == model_bytes(alone)
+    with watch.watched():
+        again, _ = searched(tmp_path, spec_of(), Plan(1, 1, 1, 0.0, 2), tell=kill)
+    assert killed and not Path(f"/proc/{killed[0]}").exists()
+    assert decisions(again) == decisions(alone) and model_bytes(again) == model_bytes(alone)
 
 
 def slots() -> list[int]:

@@ -1,0 +1,139 @@
+"""What a slot costs, on the joined flights table: two workers against one, and the memory of training beyond the encoded rows.
+
+usage: bench_slots.py CASE [FLIGHTS_DIR] [--copies N] [--rounds N] [--family xgboost]   -> one JSON line
+cases: workers   one trial on 2 workers x 1 thread against 1 worker x 2 threads, started and with their data at hand
+       cells     peak memory of all processes beyond the encoded rows, per cell, while one worker quantises and trains
+       external  the same where the rows are four times the memory that a worker may have: bins are paged from disk
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench_run import HERE
+from peak import Peak
+
+from ray_pipeline.choice import find
+from ray_pipeline.models._base import Job
+from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.session import session
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.stages.encode import Encoded, encode, fit_encoders
+from ray_pipeline.stages.group import Group
+from ray_pipeline.stages.profile import profile
+from ray_pipeline.stages.read import read
+from ray_pipeline.stages.search import job_of
+from ray_pipeline.stages.split import split
+from ray_pipeline.stages.training import Command
+
+ONE, TWO = Plan(slots=1, workers=1, threads=2, gpus=0.0, fit_threads=2), Plan(slots=1, workers=2, threads=1, gpus=0.0, fit_threads=2)
+
+
+ROWS = """\
+name: bench
+task: binary
+features: {{labels: {{path: joined.parquet, label: late, key: flight_id}}}}
+split: {{by: random, test: 0.05, validation: 0.05}}
+model: {family}
+"""
+
+
+@contextmanager
+def encoded_rows(flights: Path, copies: int, family: str) -> Iterator[tuple[Encoded, Job, dict[str, Any]]]:
+    """The rows, encoded; the job; the family's default hyperparameters."""
+    with tempfile.TemporaryDirectory() as made:
+        joined = [sys.executable, str(HERE / "peers" / "flights_joined.py"), str(flights), str(Path(made) / "joined.parquet"), str(copies)]
+        subprocess.run(joined, check=True)
+        spec = Spec.from_text(ROWS.format(family=family), folder=Path(made))
+        with session(Where()):
+            table = split(read(spec, Where()), spec)
+            profiled = profile(table, spec)
+            encoders = fit_encoders(profiled, spec.needs, table.own_encodings(spec))
+            encoded = encode(table, encoders, profiled, spec)
+            job = job_of(spec, profiled, encoded, ONE)
+            kind = find("models", family)
+            yield encoded, job, {name: kind.start.get(name, value) for name, value in spec.model[family].space(job).items()}
+
+
+def trained(encoded: Encoded, job: Job, params: dict[str, Any], plan: Plan, family: str, rounds: int) -> float:
+    """Seconds of a trial on a group that has trained another one before, which paid for start and data."""
+    kind = find("models", family)
+    with tempfile.TemporaryDirectory() as storage:
+        group = Group(encoded, replace(job, threads=plan.threads), "auc", plan, kind.collective, storage)
+        try:
+            group.carry_out(Command(0, family, params, seed=0, rounds=1))
+            begun = time.perf_counter()
+            standing = group.carry_out(Command(1, family, params, seed=1, rounds=rounds))
+            seconds = time.perf_counter() - begun
+        finally:
+            group.close()
+    if standing.failed or standing.rounds != rounds:
+        raise SystemExit(f"{standing.failed or standing.rounds}")
+    return seconds
+
+
+def workers(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
+    with encoded_rows(flights, copies, family) as (encoded, job, params):
+        seconds: dict[str, list[float]] = {"one": [], "two": []}
+        for _ in range(2):
+            for name, plan in (("one", ONE), ("two", TWO)):
+                seconds[name].append(round(trained(encoded, job, params, plan, family, rounds), 2))
+        return {"ratio": round(min(seconds["two"]) / min(seconds["one"]), 3), "seconds": seconds, "rows": dict(encoded.rows)}
+
+
+def cells(flights: Path, copies: int, family: str, rounds: int, *, external: bool = False) -> dict[str, Any]:
+    with encoded_rows(flights, copies, family) as (encoded, job, params):
+        kind = find("models", family)
+        kind.warm_up()
+        columns = len(job.cardinalities[kind.needs])
+        num_cells = columns * (encoded.rows["train"] + encoded.rows["validation"])
+        with tempfile.TemporaryDirectory() as small:  # a trial on a few rows: imports and Ray Train's own memory are no part of the figure
+            few = Command(0, family, params, seed=0, rounds=1, every=1000)
+            group = Group(encoded, replace(job, external=external), "auc", ONE, kind.collective, small)
+            group.carry_out(few)
+            with Peak(every_s=0.2) as peak:
+                begun = time.perf_counter()
+                standing = group.carry_out(Command(1, family, params, seed=1, rounds=rounds))
+                seconds = time.perf_counter() - begun
+            group.close()
+        if standing.failed:
+            raise SystemExit(standing.failed)
+        found = {"bytes_per_cell": round(peak.gib * 2**30 / num_cells, 2), "peak_gib": peak.gib, "cells": num_cells, "seconds": round(seconds, 1)}
+        return found if not external else {"share_of_limit": round(peak.gib * 2**30 / num_cells, 2), "limit_gib": round(num_cells / 2**30, 3), **found}
+
+
+def external(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
+    return cells(flights, copies, family, rounds, external=True)  # floats are 4 bytes a cell: the limit is 1 byte a cell
+
+
+CASES = {"workers": (workers, 10, 20), "cells": (cells, 16, 10), "external": (external, 16, 10)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data")
+    parser.add_argument("--copies", type=int)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--family", default="xgboost")
+    asked = parser.parse_args()
+    measure, copies, rounds = CASES[asked.case]
+    result = measure(asked.flights, asked.copies or copies, asked.family, asked.rounds or rounds)
+    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), **{name: version(name) for name in ("ray", "xgboost")}}
+    print(json.dumps({"benchmark": f"slots {asked.case}", "family": asked.family, "rounds": asked.rounds or rounds, **result, "machine": machine}))
+
+
+if __name__ == "__main__":
+    main()
