@@ -20,8 +20,9 @@ from ray_pipeline.stages.explain import explain
 from ray_pipeline.stages.feast import resolved
 from ray_pipeline.stages.fingerprint import fingerprint
 from ray_pipeline.stages.fit import fit
+from ray_pipeline.stages.footprint import latency_ms, size_mb
 from ray_pipeline.stages.judge import judge
-from ray_pipeline.stages.predict import latency_ms, predict, size_mb
+from ray_pipeline.stages.predict import predict
 from ray_pipeline.stages.profile import profile
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.register import Release, register, release_of

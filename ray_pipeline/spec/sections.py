@@ -171,6 +171,8 @@ class Search(Section):
     metric: str
     seed: Seed
     trial_seconds: Annotated[float, Real(low=0, open=True)] | None = None
+    latency_ms: Annotated[float, Real(low=0, open=True)] | None = None
+    """A trial whose model takes longer to score one row does not compete."""
     scheduler: Literal["asha", "none"] = "asha"
     searcher: Literal["tpe", "random"] = "tpe"
     deterministic: bool

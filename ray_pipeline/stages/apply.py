@@ -20,8 +20,9 @@ from ray_pipeline.stages import drift
 from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.encode import clusters_of, name_slices
 from ray_pipeline.stages.evaluate import evaluate
+from ray_pipeline.stages.footprint import latency_ms, size_mb
 from ray_pipeline.stages.judge import judge
-from ray_pipeline.stages.predict import carry, latency_ms, predict_stream, size_mb
+from ray_pipeline.stages.predict import carry, predict_stream
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.rows import KEY, LABEL, WEIGHT
 from ray_pipeline.tracking.registry import Registry

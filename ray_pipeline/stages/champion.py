@@ -12,8 +12,9 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.stages.footprint import latency_ms, size_mb
 from ray_pipeline.stages.judge import Champion
-from ray_pipeline.stages.predict import carry, latency_ms, size_mb
+from ray_pipeline.stages.predict import carry
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.rows import KEY, PART
 from ray_pipeline.stages.split import split

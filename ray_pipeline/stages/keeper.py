@@ -50,6 +50,7 @@ class Keeper:
             "seed": search.seed * 100_003 + proposal.trial,
             "seconds": self.seconds_left,
             "trial_seconds": math.inf if search.trial_seconds is None else float(search.trial_seconds),
+            "timed": search.latency_ms is not None,
             "rung": 0,
             "before": [],
         }
@@ -79,6 +80,8 @@ class Keeper:
         # A trial that the end of `search.time` cut short has had all the time there was, and competes; one that took longer than `trial_seconds` does not.
         slow = standing.late and standing.seconds >= float(self.spec.search.trial_seconds or math.inf)
         why = "it took longer than search.trial_seconds" if slow else "search.time was up" if standing.late else ""
+        if standing.ended and not slow and standing.row_ms > float(self.spec.search.latency_ms or math.inf):
+            slow, why = True, f"a row takes {standing.row_ms:g} ms, more than search.latency_ms"
         self._finish(trial, "completed" if standing.ended and not slow else "stopped", standing, why)
         return False
 

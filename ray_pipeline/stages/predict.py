@@ -1,7 +1,6 @@
 """Scores: of an encoded part in one go, or of any number of new rows as a stream. Both by the one scoring path of the bundle."""
 
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,19 +118,3 @@ def carry(bundle: Bundle) -> Carried:
     import ray
 
     return Carried(bundle.fingerprint, ray.put({file.name: file.read_bytes() for file in bundle.folder.iterdir()}))
-
-
-def latency_ms(bundle: Bundle) -> float:
-    """Milliseconds to score one row, encoding included: the median of 50, on a row of nulls."""
-    row = pa.table({column: pa.nulls(1) for column in bundle.columns})
-    seconds = []
-    for _ in range(50):
-        begun = time.perf_counter()
-        bundle.score(row)
-        seconds.append(time.perf_counter() - begun)
-    return float(np.median(seconds)) * 1e3
-
-
-def size_mb(bundle: Bundle) -> float:
-    """Megabytes of the bundle's files."""
-    return sum(file.stat().st_size for file in bundle.folder.iterdir()) / 1e6

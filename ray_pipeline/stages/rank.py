@@ -1,23 +1,17 @@
 """The leaderboard of the families: each one's best trial on validation, what it cost, and whether it is behind the winner by more than noise."""
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from ray_pipeline import blocks
 from ray_pipeline.choice import find
-from ray_pipeline.models._base import Scorer
 from ray_pipeline.spec import Spec
 from ray_pipeline.stages.bootstrap import num_clusters, replicate
 from ray_pipeline.stages.encode import Encoded
+from ray_pipeline.stages.footprint import row_ms
 from ray_pipeline.stages.intervals import percentile
 from ray_pipeline.stages.predict import predict
 from ray_pipeline.stages.search import Leaderboard
-from ray_pipeline.values import Matrix
-
-CALLS = 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class Rank:
     """Of training, over all its trials."""
     size_mb: float
     latency_ms: float
-    """To score one encoded row: the median of 20 calls."""
+    """To score one encoded row: the median of 50 calls."""
 
     def as_json(self) -> dict[str, Any]:
         """One object of `families.json`."""
@@ -70,16 +64,7 @@ def rank(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, classes: tuple[
         ranks.append(
             Rank(
                 finalist.family, finalist.trial, metric.word, value, own.low, own.high, behind.value, behind.low, behind.high,
-                len(ranks) > 0 and behind.low > 0, len(trials), round(sum(outcome.seconds for outcome in trials), 2), file.stat().st_size / 1e6, _latency_ms(scorer, one),
+                len(ranks) > 0 and behind.low > 0, len(trials), round(sum(outcome.seconds for outcome in trials), 2), file.stat().st_size / 1e6, row_ms(scorer, one),
             )
         )  # fmt: skip
     return tuple(ranks)
-
-
-def _latency_ms(scorer: Scorer, row: Matrix) -> float:
-    seconds = []
-    for _ in range(CALLS):
-        begun = time.perf_counter()
-        scorer(row)
-        seconds.append(time.perf_counter() - begun)
-    return round(float(np.median(seconds)) * 1e3, 3)

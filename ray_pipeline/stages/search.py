@@ -103,7 +103,7 @@ def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder
     if proposals.best is None:
         failed = [o.why for o in outcomes if o.status == "failed"]
         found = f"0 of {len(outcomes)} trials finished: {len(failed)} failed, {len(outcomes) - len(failed)} were stopped"
-        fix = f"the first failed with: {failed[0]}; run with --debug for more" if failed else "give `search.trial_seconds` and `search.time` more"
+        fix = f"the first failed with: {failed[0]}; run with --debug for more" if failed else next((f"in trial {o.trial} {o.why}; " for o in outcomes if o.why), "") + "give `search.trial_seconds`, `latency_ms` and `time` more"
         raise NoTrialFinished(Problem(stage="search", found=found, fix=fix))
     return Leaderboard(outcomes, proposals.best, folder.path / "trials", tuple(proposals.finalists.values()))
 

@@ -39,7 +39,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         rounds, every = rungs[rung]
         again = rung > 0 and every != rungs[rung - 1][1]  # the rung before was on a share of the rows
         command = Command(
-            self.trial["trial"], self.trial["family"], self.trial["params"], self.trial["seed"], rounds, every, last=rung == len(rungs) - 1,
+            self.trial["trial"], self.trial["family"], self.trial["params"], self.trial["seed"], rounds, every, last=rung == len(rungs) - 1, timed=self.trial["timed"],
             seconds=min(self.until - time.monotonic(), self.trial["trial_seconds"] - self.standing.seconds),
             before=Standing(seconds=self.standing.seconds) if again else self.standing,
         )  # fmt: skip

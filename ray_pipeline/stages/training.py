@@ -10,6 +10,7 @@ import numpy as np
 from ray_pipeline.choice import find
 from ray_pipeline.models._base import Fitting, Job, Model
 from ray_pipeline.stages.encode import Encoded
+from ray_pipeline.stages.footprint import row_ms_of
 from ray_pipeline.stages.share import Share
 
 LOOKS = 4
@@ -36,6 +37,8 @@ class Standing:
     """What another worker needs to go on from here."""
     model: bytes = b""
     """The content of the model's file at the best round, when the trial has ended."""
+    row_ms: float = 0.0
+    """Milliseconds to score one row with that model, where the command asked for it."""
     failed: str = ""
     """Why the trial cannot be trained, where it cannot."""
 
@@ -56,6 +59,8 @@ class Command:
     """Whether this is the trial's last rung."""
     seconds: float = np.inf
     """How long it may still train before it must end at its next look."""
+    timed: bool = False
+    """Whether the trial's model is to be timed on one row."""
     before: Standing = field(default_factory=Standing)
     """Where the trial stands; not begun yet unless said."""
 
@@ -99,11 +104,13 @@ class Training:
         ended = command.last or exhausted or late
         state = b"" if ended else fitting.state()  # by every worker, although one would do: taking it renews what the file cannot hold
         self.fitted = (command.trial, fitting.rounds)
+        model = fitting.model(best_rounds or fitting.rounds) if ended and not self.rank else b""
         return Standing(
             rounds=fitting.rounds, best=best, best_rounds=best_rounds, seconds=before.seconds + time.perf_counter() - begun, ended=ended, late=late,
             rows=self._share("train", command.every, family.needs).num_rows,
             state=b"" if self.rank else state,
-            model=fitting.model(best_rounds or fitting.rounds) if ended and not self.rank else b"",
+            model=model,
+            row_ms=row_ms_of(family, model, self._share("validation", 1, family.needs)[0].matrix[:1]) if model and command.timed else 0.0,
         )  # fmt: skip
 
     def _hold(self, family: type[Model], command: Command) -> Any:
