@@ -77,13 +77,20 @@ class Keeper:
         self.looks.setdefault(trial, []).append((standing.rounds, value))
         if not standing.ended and self.proposals.goes_on(trial, rung, value):
             return True
-        # A trial that the end of `search.time` cut short has had all the time there was, and competes; one that took longer than `trial_seconds` does not.
-        slow = standing.late and standing.seconds >= float(self.spec.search.trial_seconds or math.inf)
-        why = "it took longer than search.trial_seconds" if slow else "search.time was up" if standing.late else ""
-        if standing.ended and not slow and standing.row_ms > float(self.spec.search.latency_ms or math.inf):
-            slow, why = True, f"a row takes {standing.row_ms:g} ms, more than search.latency_ms"
-        self._finish(trial, "completed" if standing.ended and not slow else "stopped", standing, why)
+        too_much = self._too_much(standing)
+        # A trial that the end of `search.time` cut short has had all the time there was, and competes.
+        why = too_much or ("search.time was up" if standing.late else "")
+        self._finish(trial, "completed" if standing.ended and not too_much else "stopped", standing, why)
         return False
+
+    def _too_much(self, standing: Standing) -> str:
+        """Which of the spec's limits on a single trial it has gone beyond, if any."""
+        search = self.spec.search
+        if standing.late and standing.seconds >= float(search.trial_seconds or math.inf):
+            return "it took longer than search.trial_seconds"
+        if standing.row_ms > float(search.latency_ms or math.inf):
+            return f"a row takes {standing.row_ms:g} ms, more than search.latency_ms"
+        return ""
 
     def failed(self, trial: int, why: str) -> None:
         """Takes in that a trial failed, with its cause."""
