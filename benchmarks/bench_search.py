@@ -14,6 +14,7 @@ cases: wall     16 trials x 100 rounds against the plain script
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -156,21 +158,46 @@ def score(table: Path, trials: int, rounds: int) -> dict:
 
 
 def stage(table: Path, trials: int, rounds: int) -> dict:
+    mine = ours(table, trials, rounds)
+    first = min(mine.trials, key=lambda trial: trial["ended"])
+    spent = max(trial["ended"] for trial in mine.trials) - (first["ended"] - first["seconds"])
+    slots, rows = os.cpu_count() or 1, mine.rows["train"]
+    alone = replayed(table, mine, [mine.trials])
+    together = replayed(table, mine, [mine.trials[i::slots] for i in range(slots)])
+    return {
+        "ratio": round(spent / (alone / slots), 3), "ratio_to_bare_processes_at_once": round(spent / together, 3), "search_seconds": round(spent, 1),
+        "alone_seconds": round(alone, 1), "at_once_seconds": round(together, 1), "slots": slots, "rows": rows, "ours": mine,
+    }  # fmt: skip
+
+
+def replayed(table: Path, mine: "Ran", shares: list[list[dict]]) -> float:
+    """Seconds in which as many bare processes as there are shares train these trials' boosters, one thread each, their matrices at hand."""
+    spawn = multiprocessing.get_context("spawn")
+    ready, done = spawn.Barrier(len(shares) + 1), spawn.Barrier(len(shares) + 1)
+    workers = [spawn.Process(target=replay, args=(str(table), mine.rows["train"], mine.encoder, share, ready, done)) for share in shares]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    begun = time.perf_counter()
+    done.wait()
+    seconds = time.perf_counter() - begun
+    for worker in workers:
+        worker.join()
+    return seconds
+
+
+def replay(table: str, num_rows: int, encoder: dict, trials: list[dict], ready: Barrier, done: Barrier) -> None:
     import xgboost
 
     from ray_pipeline.encoders._base import Encoder
 
-    mine = ours(table, trials, rounds)
-    first = min(mine.trials, key=lambda trial: trial["ended"])
-    spent = max(trial["ended"] for trial in mine.trials) - (first["ended"] - first["seconds"])
-    rows = pq.read_table(table).slice(0, mine.rows["train"])
-    data = xgboost.QuantileDMatrix(Encoder.from_json(mine.encoder).apply(rows), rows["late"].to_numpy().astype(float), max_bin=128, nthread=1)
-    begun = time.perf_counter()
-    for trial in mine.trials:
-        params = {name: value for name, value in trial["params"].items() if name not in ("num_boost_round", "early_stopping_rounds", "max_bin")}
-        xgboost.train({**params, "tree_method": "hist", "max_bin": 128, "nthread": 1}, data, trial["rungs"][-1][0])
-    alone, slots = time.perf_counter() - begun, os.cpu_count() or 1
-    return {"ratio": round(spent / (alone / slots), 3), "search_seconds": round(spent, 1), "alone_seconds": round(alone, 1), "slots": slots, "ours": mine}
+    rows, max_bin = pq.read_table(table).slice(0, num_rows), trials[0]["params"]["max_bin"]
+    data = xgboost.QuantileDMatrix(Encoder.from_json(encoder).apply(rows), rows["late"].to_numpy().astype(float), max_bin=max_bin, nthread=1)
+    ready.wait()
+    for trial in trials:
+        params = {name: value for name, value in trial["params"].items() if name not in ("num_boost_round", "early_stopping_rounds")}
+        xgboost.train({**params, "tree_method": "hist", "nthread": 1}, data, trial["rungs"][-1][0])
+    done.wait()
 
 
 def lag(table: Path, trials: int, rounds: int) -> dict:

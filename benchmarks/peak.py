@@ -9,13 +9,17 @@ from pathlib import Path
 
 
 class Peak:
-    """`with Peak() as peak: …; peak.gib`: the peak of this process and its descendants above what they held at the start."""
+    """`with Peak() as peak: …; peak.gib`: the peak of this process and its descendants above what they held at the start.
 
-    def __init__(self, every_s: float = 0.5) -> None:
+    `store=False` leaves out shared memory, in which Ray's object store lies.
+    """
+
+    def __init__(self, every_s: float = 0.5, *, store: bool = True) -> None:
         self.every_s, self.bytes, self.start, self._done = every_s, 0, 0, threading.Event()
+        self.kinds = ("Pss:",) if store else ("Pss_Anon:", "Pss_File:")
 
     def __enter__(self) -> "Peak":
-        self.start = self.bytes = tree_bytes(os.getpid())
+        self.start = self.bytes = tree_bytes(os.getpid(), self.kinds)
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -30,10 +34,10 @@ class Peak:
 
     def _watch(self) -> None:
         while not self._done.wait(self.every_s):
-            self.bytes = max(self.bytes, tree_bytes(os.getpid()))
+            self.bytes = max(self.bytes, tree_bytes(os.getpid(), self.kinds))
 
 
-def tree_bytes(root: int) -> int:
+def tree_bytes(root: int, kinds: tuple[str, ...] = ("Pss:",)) -> int:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -45,7 +49,7 @@ def tree_bytes(root: int) -> int:
         pid = left.pop()
         left += children.get(pid, [])
         try:
-            total += next(int(line.split()[1]) * 1024 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
-        except (OSError, StopIteration):
+            total += sum(int(line.split()[1]) * 1024 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith(kinds))
+        except OSError:
             continue
     return total
