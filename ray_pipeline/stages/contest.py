@@ -1,6 +1,7 @@
 """Which family has the next trial: the budget goes to the one that wins, and the others together may cost at most as much.
 
-Every family begins with its default. From then on trial i goes by the finished trials up to i - window alone, so that one slot and eight decide alike:
+Every family begins with its default. From then on trial i goes by the finished trials up to i - window alone, so that one slot and eight decide alike (where
+the search is not deterministic, by all that have ended):
 to the leader, or to another family where all that was given to others, past their defaults, still costs no more with it than the leader's own trials do.
 A trial's cost is rounds x the family's unit cost, which is what its default took per round: measured once, kept in the journal, and so repeated by a rerun.
 """
@@ -31,7 +32,7 @@ class Contest:
         `known` is the trial as a journal has it: without a window its family and hyperparameters are taken from there.
         """
         trial = len(self.given)
-        if self.exhausted or any(i not in self.outcomes for i in range(self._known_by(trial))):
+        if self.exhausted or self._waits(trial):
             return None
         known = known if self.window is None else None
         family = self._of[known["family"] if known else self._chosen(trial)]
@@ -106,6 +107,12 @@ class Contest:
         challenger = min(others, key=lambda name: (self._trials(name), -worth[name]))
         spent = sum(self._trials(name) * self._price(name) for name in others)
         return challenger if spent + self._price(challenger) <= self._trials(leader) * self._price(leader) else leader
+
+    def _waits(self, trial: int) -> bool:
+        """Whether an earlier trial must end before this one is proposed. Without a window one finished default is enough: a slow family holds nobody up."""
+        if self.window is None and any(o.status == "completed" for o in self.outcomes.values()):
+            return False
+        return any(i not in self.outcomes for i in range(self._known_by(trial)))
 
     def _known_by(self, trial: int) -> int:
         """How many trials must have ended before this one is proposed: those before its window and, for the contest's own, all defaults."""

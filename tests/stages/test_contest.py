@@ -14,10 +14,10 @@ FLOOR = {"trees": 1.0, "net": 1.3, "attention": 2.0}
 SECONDS = {"trees": 1.0, "net": 5.0, "attention": 20.0}
 
 
-def contest(trials: int = 40, names: tuple[str, ...] = ("trees", "net", "attention")) -> Contest:
+def contest(trials: int = 40, names: tuple[str, ...] = ("trees", "net", "attention"), window: int | None = WINDOW) -> Contest:
     space = {"x": Float(low=-2.0, high=2.0)}
-    families = [Proposals(name, space, {"x": 1.0}, frozenset(), trials, 5, "lower", window=WINDOW, halving=False) for name in names]
-    return Contest(families, trials, WINDOW)
+    families = [Proposals(name, space, {"x": 1.0}, frozenset(), trials, 5, "lower", window=window, halving=False) for name in names]
+    return Contest(families, trials, window)
 
 
 def ended(proposal: Proposal, failing: frozenset[str] = frozenset()) -> Outcome:
@@ -55,6 +55,24 @@ def test_every_family_starts_with_its_default_and_the_winner_has_most_of_the_bud
     assert all(search.outcomes[i].params["x"] == 1.0 for i in range(3))
     assert search.best is not None and search.best.family == "trees"
     spent = {name: sum(o.seconds for i, o in search.outcomes.items() if o.family == name and i >= 3) for name in FLOOR}
+    assert 0 < spent["net"] + spent["attention"] <= spent["trees"]
+
+
+def test_a_slow_default_holds_nobody_up_where_the_search_is_free() -> None:
+    search = contest(30, window=None)
+    defaults = [search.next() for _ in range(3)]
+    assert search.next() is None  # nothing has ended: there is no leader yet
+    trees, net, attention = (one for one in defaults if one)
+    search.finish(ended(trees))
+    while (proposal := search.next()) and len(search.given) < 20:
+        assert proposal.family == "trees"
+        search.finish(ended(proposal))
+    search.finish(ended(net))
+    search.finish(ended(attention))
+    while (proposal := search.next()) is not None:
+        search.finish(ended(proposal))
+    assert search.exhausted and search.best is not None and search.best.family == "trees"
+    spent = {name: SECONDS[name] * (sum(family == name for family, _ in search.given) - 1) for name in FLOOR}
     assert 0 < spent["net"] + spent["attention"] <= spent["trees"]
 
 
