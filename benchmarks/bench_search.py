@@ -192,7 +192,10 @@ def replay(table: str, num_rows: int, encoder: dict, trials: list[dict], ready: 
     from ray_pipeline.encoders._base import Encoder
 
     rows, max_bin = pq.read_table(table).slice(0, num_rows), trials[0]["params"]["max_bin"]
-    data = xgboost.QuantileDMatrix(Encoder.from_json(encoder).apply(rows), rows["late"].to_numpy().astype(float), max_bin=max_bin, nthread=1)
+    applied = Encoder.from_json(encoder)
+    matrix, label = applied.apply(rows), rows["late"].to_numpy().astype(float)
+    types = ["c" if codes else "q" for codes in applied.cardinalities]
+    data = xgboost.QuantileDMatrix(matrix, label, max_bin=max_bin, nthread=1, feature_types=types, enable_categorical=True)
     ready.wait()
     for trial in trials:
         params = {name: value for name, value in trial["params"].items() if name not in ("num_boost_round", "early_stopping_rounds")}

@@ -3,6 +3,7 @@
 usage: bench_slots.py CASE [FLIGHTS_DIR] [--copies N] [--rounds N] [--family xgboost]   -> one JSON line
 cases: workers   one trial on 2 workers x 1 thread against 1 worker x 2 threads, started and with their data at hand
        cells     peak memory of all processes beyond the encoded rows, per cell, while one worker quantises and trains
+                 (`bare`: of XGBoost alone on the same blocks, which it also runs, in a process of its own)
        external  the same where the rows are four times the memory that a worker may have: bins are paged from disk
 """
 
@@ -35,6 +36,7 @@ from ray_pipeline.stages.group import Group
 from ray_pipeline.stages.profile import profile
 from ray_pipeline.stages.read import read
 from ray_pipeline.stages.search import job_of
+from ray_pipeline.stages.share import Share
 from ray_pipeline.stages.split import split
 from ray_pipeline.stages.training import Command
 
@@ -114,11 +116,49 @@ def cells(flights: Path, copies: int, family: str, rounds: int, *, external: boo
         return found if not external else {"share_of_limit": round(peak.gib * 2**30 / num_cells, 2), "limit_gib": round(num_cells / 2**30, 3), **found}
 
 
+def cells_and_bare(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "bare", str(flights), "--copies", str(copies), "--rounds", str(rounds)]
+    bare = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    mine = cells(flights, copies, family, rounds)
+    return {"ratio": round(mine["bytes_per_cell"] / bare["bytes_per_cell"], 3), **mine, "bare_bytes_per_cell": bare["bytes_per_cell"]}
+
+
+def bare(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
+    import xgboost
+
+    with encoded_rows(flights, copies, family) as (encoded, job, params):
+        types = ["c" if codes else "q" for codes in job.cardinalities["trees"]]
+        parts = {part: list(Share(encoded, "trees", part)) for part in ("train", "validation")}
+
+        class Blocks(xgboost.DataIter):  # type: ignore[misc]
+            def __init__(self, part: str) -> None:
+                self.left, self.part = iter(parts[part]), part
+                super().__init__()
+
+            def reset(self) -> None:
+                self.left = iter(parts[self.part])
+
+            def next(self, input_data: Any) -> bool:
+                if (block := next(self.left, None)) is None:
+                    return False
+                input_data(data=block.matrix, label=block.label, feature_types=types)
+                return True
+
+        own = {name: value for name, value in params.items() if name not in ("num_boost_round", "early_stopping_rounds", "max_bin")}
+        with Peak(every_s=0.2, store=False) as peak:
+            shape = {"max_bin": params["max_bin"], "enable_categorical": True, "nthread": 2}
+            train = xgboost.QuantileDMatrix(Blocks("train"), **shape)
+            validation = xgboost.QuantileDMatrix(Blocks("validation"), ref=train, **shape)
+            xgboost.train({**own, "tree_method": "hist", "max_bin": params["max_bin"], "nthread": 2}, train, rounds).predict(validation)
+        num_cells = len(types) * (encoded.rows["train"] + encoded.rows["validation"])
+        return {"bytes_per_cell": round(peak.gib * 2**30 / num_cells, 2)}
+
+
 def external(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
     return cells(flights, copies, family, rounds, external=True)  # floats are 4 bytes a cell: the limit is 1 byte a cell
 
 
-CASES = {"workers": (workers, 10, 20), "cells": (cells, 16, 10), "external": (external, 16, 10)}
+CASES = {"workers": (workers, 10, 20), "cells": (cells_and_bare, 16, 10), "bare": (bare, 16, 10), "external": (external, 16, 10)}
 
 
 def main() -> None:
