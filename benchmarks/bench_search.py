@@ -204,13 +204,10 @@ def replay(table: str, num_rows: int, encoder: dict, trials: list[dict], ready: 
 
 
 def lag(table: Path, trials: int, rounds: int) -> dict:
-    runs: dict[str, list[dict]] = {"deterministic": [], "free": []}
-    for _ in range(2):
-        for name, written in (("deterministic", "true"), ("free", "false")):
-            mine = ours(table, trials, rounds, f"search.deterministic={written}")
-            runs[name].append({"search": mine["stages"]["search"], "training": mine["training"], "validation": mine["validation"]})
-    seconds = {name: min(run["search"] for run in of) for name, of in runs.items()}
-    return {"price": round(seconds["deterministic"] / seconds["free"], 3), "runs": runs}
+    runs = {name: ours(table, trials, rounds, f"search.deterministic={written}") for name, written in (("deterministic", "true"), ("free", "false"))}
+    told = {name: {"search": run["stages"]["search"], "training": run["training"], "validation": run["validation"]} for name, run in runs.items()}
+    idle = {name: round(1 - one["training"] / (os.cpu_count() or 1) / one["search"], 3) for name, one in told.items()}
+    return {"price": round(told["deterministic"]["search"] / told["free"]["search"], 3), "idle_share": idle, "runs": told}
 
 
 def growth(table: Path, trials: int, rounds: int) -> dict:
