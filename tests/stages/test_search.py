@@ -65,7 +65,7 @@ def test_one_slot_and_two_give_the_same_trials_and_the_same_bytes(alone: Leaderb
     assert auc_again(both, encoded(ROWS)) == pytest.approx(both.best.metric, abs=1e-9)
 
 
-def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial_again(tmp_path: Path) -> None:
+def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial_again(ray_local: None, tmp_path: Path) -> None:
     spec, ran = spec_of(free="seed: 3 => seed: 3, deterministic: false"), list[int]()
     first, run = searched(tmp_path, spec, Plan(2, 1, 1, 0.0, 2))
     lost = next(o.trial for o in first.outcomes if o.trial not in (0, first.best.trial))
