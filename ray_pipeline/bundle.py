@@ -165,7 +165,7 @@ def write_bundle(
         for name, part in parts.items():
             text = json.dumps(part, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
             (fresh / name).write_text(text + "\n", encoding="utf-8")
-        shutil.copyfile(model_file, fresh / model_file.name)
+        shutil.copyfile(model_file, fresh / f"model{Path(model_file).suffix}")
         (fresh / SUMS).write_text(sums(fresh), encoding="utf-8")
         _replace(folder, fresh)
     except OSError as error:

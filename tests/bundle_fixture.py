@@ -61,11 +61,11 @@ def train(folder: Path, *, task: str = "binary", calibration: dict | None = None
     }[task]
     data = xgboost.DMatrix(matrix, label, feature_types=["c" if codes else "q" for codes in encoder.cardinalities], enable_categorical=True)
     booster = xgboost.train({**objective, "max_depth": 3, "nthread": 1, "seed": seed}, data, 12)
-    booster.save_model(folder / "model.ubj")
+    booster.save_model(folder / "booster.ubj")
     bundle = write_bundle(
         folder / "model",
         encoder=encoder.to_json(),
-        model_file=folder / "model.ubj",
+        model_file=folder / "booster.ubj",
         model={"format": 1, "family": "xgboost", "params": {"max_depth": 3}, "rounds": 12, "metric": "log_loss"},
         calibration=calibration or {"kind": "none"},
         schema={

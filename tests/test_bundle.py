@@ -88,7 +88,7 @@ def test_a_bundle_is_replaced_whole(folder: Path) -> None:
     again = train(folder.parent, seed=1).bundle
     assert again.folder == before.folder
     assert again.fingerprint != before.fingerprint
-    assert sorted(path.name for path in folder.parent.iterdir()) == ["model", "model.ubj"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["booster.ubj", "model"]
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error_and_leaves_nothing(tmp_path: Path, trained: Trained) -> None:

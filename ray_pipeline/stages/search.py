@@ -101,9 +101,11 @@ def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder
         carry(spec, encoded, job, plan, keeper, folder.path / ".tune")
     outcomes = tuple(proposals.outcomes[i] for i in sorted(proposals.outcomes))
     if proposals.best is None:
-        failed = [o.why for o in outcomes if o.status == "failed"]
-        found = f"0 of {len(outcomes)} trials finished: {len(failed)} failed, {len(outcomes) - len(failed)} were stopped"
-        fix = f"the first failed with: {failed[0]}; run with --debug for more" if failed else next((f"in trial {o.trial} {o.why}; " for o in outcomes if o.why), "") + "give `search.trial_seconds`, `latency_ms` and `time` more"
+        failed, stopped = ([o for o in outcomes if o.status == status] for status in ("failed", "stopped"))
+        found = f"0 of {len(outcomes)} trials finished: {len(failed)} failed, {len(stopped)} were stopped"
+        if not failed and (first := next((o for o in stopped if o.why), None)):
+            found += f"; trial {first.trial}: {first.why}"
+        fix = f"the first failed with: {failed[0].why}; run with --debug for more" if failed else "give `search.trial_seconds`, `latency_ms` or `time` more"
         raise NoTrialFinished(Problem(stage="search", found=found, fix=fix))
     return Leaderboard(outcomes, proposals.best, folder.path / "trials", tuple(proposals.finalists.values()))
 
