@@ -53,19 +53,19 @@ def importance(files: RunFiles) -> View:
     ]
     return {
         "rows": lines, "left": len(ranked) - len(lines), "method": brief(files.explained.get("method") or "", 200), "rows_used": count(number(files.explained.get("rows"))),
-        "slicings": _by_slicing(files, [column for column, _ in ranked[:MOST_SLICED]]),
+        "crossings": _by_groups(files, [column for column, _ in ranked[:MOST_SLICED]]),
         "shap": any(math.isfinite(number(row.get("shap"))) for _, row in ranked),
     }  # fmt: skip
 
 
-def _by_slicing(files: RunFiles, columns: Sequence[str]) -> list[View]:
-    """For each slicing the columns that matter most over all, a group beside the other; darker where the model leans more on the column."""
-    slicings: dict[tuple[str, ...], list[Row]] = {}
+def _by_groups(files: RunFiles, columns: Sequence[str]) -> list[View]:
+    """For each way of slicing, the columns that matter most over all, a group beside the other; darker where the model leans more on the column."""
+    crossings: dict[tuple[str, ...], list[Row]] = {}
     for one in rows_of(files.explained.get("slices")):
         if isinstance(one, dict) and section(one, "slice"):
-            slicings.setdefault(tuple(map(str, section(one, "slice"))), []).append(one)
+            crossings.setdefault(tuple(map(str, section(one, "slice"))), []).append(one)
     tables = []
-    for by, groups in slicings.items():
+    for by, groups in crossings.items():
         told = [_told(group) for group in groups]
         most = max((number(row.get("value")) for rows in told for row in rows.values()), default=0.0) or 1.0
         cells = [[rows.get(column, {}) for rows in told] for column in columns]
