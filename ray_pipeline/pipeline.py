@@ -12,6 +12,7 @@ from ray_pipeline.runtime.shared import refuse_private
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages import record, repeat
+from ray_pipeline.stages.baseline import baselines
 from ray_pipeline.stages.champion import champion_of
 from ray_pipeline.stages.check import check, refuse
 from ray_pipeline.stages.encode import encode, fit_encoders
@@ -54,14 +55,20 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
     refuse_impossible(where, spec.search.trials)
     settle(debug)
     registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
+    if spec.needs_registry:
+        registry.check()
     folder = folder or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
     record.begin(folder, spec, where)
 
-    with folder.held(), record.problems(folder, spec, show), meanwhile(warm_up), session(where, debug):
+    with (
+        folder.held(),
+        record.problems(folder, spec, show),
+        meanwhile(registry.prepare if spec.needs_registry else warm_up) as registry_is_ready,
+        meanwhile(warm_up),
+        session(where, debug),
+    ):
         refuse_private(folder, where)
         wait_for_room(where)
-        if spec.needs_registry:
-            registry.check()
         warm = warm_start(spec, registry, folder, show)
         layout = repeat.laid_out(folder, where, spec.search.trials)
         show.stage("read")
@@ -82,14 +89,13 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         job = job_of(spec, profiled, encoded, layout)
 
         show.stage("search")
-        leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)), warm)
-        record.trials(folder, leaderboard)
+        with meanwhile(lambda: baselines(encoded, job, spec, profiled.classes)) as to_beat:
+            leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)), warm)
+            record.trials(folder, leaderboard)
+            beaten = to_beat()
 
         show.stage("fit")
-        with (
-            meanwhile(registry.prepare if spec.needs_registry else warm_up) as registry_is_ready,
-            meanwhile(lambda: validate(leaderboard, encoded, job, profiled, spec)) as validation,
-        ):
+        with meanwhile(lambda: validate(leaderboard, encoded, beaten, profiled, spec)) as validation:
             final = fit(spec, leaderboard, encoded, job, layout, folder)
             validated = validation()
             registry_is_ready()

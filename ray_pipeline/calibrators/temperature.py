@@ -16,15 +16,20 @@ class Temperature(Calibrator):
 
     @classmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
-        """See `Calibrator`; the loss is convex in 1/temperature, whose slope is brought to 0 by bisection."""
-        odds = np.stack([np.zeros_like(score), logit(score)], axis=1) if score.ndim == 1 else np.log(np.clip(score, TINY, 1.0))
-        true = odds[np.arange(len(label)), label.astype(np.intp)]
+        """See `Calibrator`; the loss is convex in 1/temperature, so its slope has one root, found by Brent's method."""
+        from scipy.optimize import brentq
+
+        odds = logit(score) if score.ndim == 1 else np.log(np.clip(score, TINY, 1.0))
+        true = odds * label if score.ndim == 1 else odds[np.arange(len(label)), label.astype(np.intp)]
+
+        def slope(inverse: float) -> float:
+            expected = sigmoid(inverse * odds) * odds if score.ndim == 1 else (softmax(inverse * odds) * odds).sum(axis=1)
+            return float(weight @ (expected - true))
+
         low, high = 1 / 20, 20.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            expected = (softmax(middle * odds) * odds).sum(axis=1)
-            low, high = (middle, high) if weight @ (expected - true) < 0 else (low, middle)
-        return cls(temperature=float(2 / (low + high)))
+        if slope(low) >= 0:
+            return cls(temperature=1 / low)
+        return cls(temperature=1 / (high if slope(high) <= 0 else brentq(slope, low, high, xtol=1e-12)))
 
     def apply(self, score: Scores) -> Scores:
         """See `Calibrator`."""

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from ray_pipeline.calibrators._base import Calibrator
-from ray_pipeline.models._base import Job
 from ray_pipeline.spec import Spec
-from ray_pipeline.stages.baseline import Baseline, baselines
+from ray_pipeline.stages.baseline import Baseline
 from ray_pipeline.stages.calibrate import calibrate, choose_threshold, rates_agree
 from ray_pipeline.stages.encode import Encoded
 from ray_pipeline.stages.predict import predict, rescaled
@@ -27,7 +26,7 @@ class Validated:
     families: tuple[Rank, ...]
 
 
-def validate(leaderboard: Leaderboard, encoded: Encoded, job: Job, profile: Profile, spec: Spec) -> Validated:
+def validate(leaderboard: Leaderboard, encoded: Encoded, baselines: tuple[Baseline, ...], profile: Profile, spec: Spec) -> Validated:
     """The validation part, judged with the winning trial's own model, which has never seen it.
 
     Raises:
@@ -44,6 +43,6 @@ def validate(leaderboard: Leaderboard, encoded: Encoded, job: Job, profile: Prof
         decided,
         calibrator,
         choose_threshold(decided, spec.evaluate.threshold),
-        baselines(encoded, job, spec, profile.classes),
+        baselines,
         rank(leaderboard, encoded, spec, profile.classes),
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -92,6 +93,21 @@ def test_sigmoid_is_logistic_regression_on_platts_targets(seed: int) -> None:
     )
     fitted = find("calibrators", "sigmoid").fit(label, score, weight)
     assert (fitted.slope[0], fitted.offset[0]) == pytest.approx((both.coef_[0, 0], both.intercept_[0]), abs=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), classes=st.sampled_from([2, 3]))
+def test_temperature_has_the_least_log_loss(seed: int, classes: int) -> None:
+    label, score, weight = rows(seed, classes)
+
+    def loss(temperature: float) -> float:
+        kept = find("calibrators", "temperature")(temperature=temperature).apply(score)
+        true = np.where(label == 1, kept, 1 - kept) if classes == 2 else kept[np.arange(len(label)), label.astype(int)]
+        return float(weight @ -np.log(true))
+
+    best = minimize_scalar(lambda inverse: loss(1 / inverse), bounds=(1 / 20, 20), method="bounded", options={"xatol": 1e-6})
+    fitted = find("calibrators", "temperature").fit(label, score, weight).temperature
+    assert loss(fitted) <= best.fun * (1 + 1e-9)
 
 
 def test_temperature_finds_the_one_that_was_planted() -> None:
