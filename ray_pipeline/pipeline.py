@@ -1,5 +1,6 @@
 """The page: a training pipeline as its definition reads, one line a stage, each name on the left a frozen value that the next line reads."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from ray_pipeline.errors import SpecError
@@ -26,7 +27,7 @@ from ray_pipeline.stages.judge import judge
 from ray_pipeline.stages.predict import predict
 from ray_pipeline.stages.profile import profile
 from ray_pipeline.stages.read import read
-from ray_pipeline.stages.register import Release, register, release_of
+from ray_pipeline.stages.register import Release, prove, register, release_of
 from ray_pipeline.stages.reuse import reuse
 from ray_pipeline.stages.search import job_of, search, warm_up
 from ray_pipeline.stages.split import split
@@ -55,17 +56,15 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
     refuse_impossible(where, spec.search.trials)
     settle(debug)
     registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
-    if spec.needs_registry:
-        registry.check()
     folder = folder or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
     record.begin(folder, spec, where)
 
     with (
         folder.held(),
         record.problems(folder, spec, show),
-        meanwhile(registry.prepare if spec.needs_registry else warm_up) as registry_is_ready,
+        registry.preparing() if spec.needs_registry else nullcontext(lambda: None) as registry_is_ready,
         meanwhile(warm_up),
-        session(where, debug),
+        session(where, debug) as end_session,
     ):
         refuse_private(folder, where)
         wait_for_room(where)
@@ -113,8 +112,10 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
         record.explained(folder, explain(model, encoded, test, threshold, spec))
 
         show.stage("register")
-        facts = record.manifest(folder, spec, layout, table, profiled, encoders[needs], leaderboard, show.seconds)
-        version = register(registry, spec, folder, model, profiled, encoded, leaderboard, evaluation, verdict)
+        proof = prove(model, profiled, encoded, needs)
+        with meanwhile(end_session):
+            facts = record.manifest(folder, spec, layout, table, profiled, encoders[needs], leaderboard, show.seconds)
+            version = register(registry, spec, folder, model, proof, leaderboard, evaluation, verdict)
         show.done("register")
         release = release_of(folder, spec, leaderboard, evaluation, verdict, version, facts, show.seconds)
         record.finished(folder, release, facts)

@@ -43,34 +43,40 @@ class Release:
         return self.answer
 
 
+@dataclass(frozen=True)
+class Proof:
+    """Training rows as they were read, and their scores as the training run encoded them: what a version must repeat."""
+
+    sample: pa.Table
+    scores: Vector
+
+
 def register(
     registry: Registry,
     spec: Spec,
     folder: RunFolder,
     bundle: Bundle,
-    profile: Profile,
-    encoded: Encoded,
+    proof: Proof,
     leaderboard: Leaderboard,
     evaluation: Evaluation,
     verdict: Verdict,
 ) -> int | None:
-    """The version's number; None where the spec or the verdict keeps the model out of the registry."""
+    """The version's number, once it has repeated the `proof`; None where the spec or the verdict keeps the model out of the registry."""
     if not spec.registration or not (verdict.passed or spec.registration.when == "always"):
         return None
     tables = folder.recorded("data") or {}
     lineage = {"fingerprint": of_json(tables), "tables": tables, "environment": dict(versions()), "parent": (folder.recorded("warm_start") or {}).get("source")}
-    sample, scores = proved_rows(bundle, profile, encoded, leaderboard.family.needs)
     overall = {row.metric: row.value for row in evaluation.measured if not row.slice}
     return registry.register(
-        spec.name, bundle.folder, run=folder.run, alias=spec.registration.alias, scorecard=verdict.as_json(), sample=sample, scores=scores, spec_text=spec.render(),
+        spec.name, bundle.folder, run=folder.run, alias=spec.registration.alias, scorecard=verdict.as_json(), sample=proof.sample, scores=proof.scores, spec_text=spec.render(),
         tags={"fingerprint": spec.fingerprint, "family": leaderboard.best.family},
         metrics=overall, params=leaderboard.best.params, data=lineage, report=folder.path / "report.html",
         files=[folder.path / name for name in PLAIN_FILES],
     )  # fmt: skip
 
 
-def proved_rows(bundle: Bundle, profile: Profile, encoded: Encoded, needs: str) -> tuple[pa.Table, Vector]:
-    """Some training rows as they were read, and their scores as the training run encoded them; raises if the two paths differ by a bit."""
+def prove(bundle: Bundle, profile: Profile, encoded: Encoded, needs: str) -> Proof:
+    """The proof on 100 training rows; raises if the bundle scores them otherwise, by a bit, than the run does that encoded them."""
     rows = profile.sample.slice(0, SAMPLE_ROWS)
     wanted = {key: i for i, key in enumerate(rows[KEY].to_pylist())}
     scores: list[Any] = [None] * len(wanted)
@@ -89,7 +95,7 @@ def proved_rows(bundle: Bundle, profile: Profile, encoded: Encoded, needs: str) 
                 fix="report this: it is a bug of ray-pipeline",
             )
         )
-    return sample, trained
+    return Proof(sample, trained)
 
 
 def release_of(

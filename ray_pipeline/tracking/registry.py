@@ -1,6 +1,6 @@
 """The registry of models, which is MLflow: sqlite by default, any tracking server or database by its address. Only the driver writes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
+from ray_pipeline.runtime.session import meanwhile
 from ray_pipeline.tracking import champion, lineage, reach, verify, versions
 from ray_pipeline.tracking.address import ModelName, absolute, default_uri, hidden, sqlite_file
 from ray_pipeline.tracking.glance import glance
@@ -45,6 +46,13 @@ class Registry:
             self.prepare()
         else:
             reach.prepare(self.uri, lambda: None)
+
+    @contextmanager
+    def preparing(self) -> Iterator[Callable[[], None]]:
+        """Checks, then prepares in another thread while the block lasts; gives what waits for that."""
+        self.check()
+        with meanwhile(self.prepare) as ready:
+            yield ready
 
     def prepare(self) -> None:
         """Returns once the registry has answered and may be written: within 15 s, or up to 60 s where a sqlite file is locked.
