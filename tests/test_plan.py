@@ -101,9 +101,9 @@ def test_plan_tells_the_arithmetic_from_footers(loans: Path) -> None:
     labels, rates = answer["tables"]["labels"], answer["tables"]["rates"]
     assert answer["rows"] == labels["rows"] == 6_000 and labels["join"] is None and rates["join"]["how"] == "broadcast"
     assert 0 < labels["bytes_read"] <= labels["bytes_on_disk"]
-    assert answer["worker_bytes"] == 6_000 * answer["columns"] * 4 and not answer["external_memory"]
+    assert answer["worker_bytes"] == 6_000 * (answer["columns"] * 2.5 + 52) and not answer["external_memory"]
     assert answer["slots"] * answer["workers"] * answer["threads"] <= available_cpus()
-    assert f"6,000 rows x {answer['columns']} columns x 4 bytes" in told and "trials at once" in told
+    assert f"6,000 rows x {answer['columns']} columns x 2.5 bytes + 52)" in told and "trials at once" in told
 
 
 def test_plan_says_what_is_paged_from_disk_and_refuses_what_fits_nowhere(loans: Path, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_plan_says_what_is_paged_from_disk_and_refuses_what_fits_nowhere(loans: 
     (tmp_path / "small.yaml").write_text("memory: 100KB\n")
     (tmp_path / "wide.yaml").write_text("cpus_per_worker: 4096\n")
     code, answer, told = planned(loans, spec, "--on", str(tmp_path / "small.yaml"))
-    assert code == 0 and answer["external_memory"] and "paged from disk" in told
+    assert code == 0 and answer["external_memory"] and "bins are paged from disk, 312 kB stay" in told
     code, answer, told = planned(loans, spec, "--on", str(tmp_path / "wide.yaml"))
     assert code == answer["exit"] == 4 and "4096" in answer["problems"][0]["found"]
     code, answer, _ = planned(loans, str(tmp_path / "absent.yaml"))

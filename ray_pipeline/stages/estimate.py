@@ -11,7 +11,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.stages.names import Names
 from ray_pipeline.stages.partitions import JoinPlan
-from ray_pipeline.stages.search import num_bytes_trained
+from ray_pipeline.stages.search import CELL_BYTES, ROW_BYTES, num_bytes_trained
 
 FLOAT = 4
 ROLES = 40
@@ -67,8 +67,9 @@ class Estimate:
         rows = self.tables["labels"].rows
         told.append(f"{'encoded':<10} {rows:,} rows x ({self.columns} columns x {FLOAT} bytes + {ROLES}) = {shown(self.encoded_bytes)}, once a node")
         share = f" / {plan.workers} workers" if plan.workers > 1 else ""
-        how = "paged from disk" if self.external else "in memory"
-        told.append(f"{'worker':<10} {rows:,} rows x {self.columns} columns x 4 bytes{share} = {shown(self.worker_bytes)}, may hold {shown(plan.memory)}: {how}")
+        how = f"bins are paged from disk, {shown(ROW_BYTES * rows / plan.workers)} stay" if self.external else "in memory"
+        each = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
+        told.append(f"{'worker':<10} {rows:,} rows x {each}{share} = {shown(self.worker_bytes)}, may hold {shown(plan.memory)}: {how}")
         each = f"{plan.workers} worker{'s' * (plan.workers > 1)} x {plan.threads} CPU{'s' * (plan.threads > 1)}" + (f" and {plan.gpus:g} GPU" if plan.gpus else "")
         rounds = -(-trials // plan.slots)
         told.append(f"{'search':<10} {plan.slots} trials at once, each {each}; {trials} trials in {rounds} turns")

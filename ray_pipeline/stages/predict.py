@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ray_pipeline import blocks
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.calibrators._base import Calibrator
+from ray_pipeline.choice import find
 from ray_pipeline.errors import DataError, Problem, StorageError
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
@@ -109,7 +110,8 @@ class Carried:
             with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
                 for name, content in ray.get(self.files).items():
                     Path(folder, name).write_bytes(content)
-                _LOADED[self.fingerprint] = Bundle.load(Path(folder), self.fingerprint)
+                loaded = _LOADED[self.fingerprint] = Bundle.load(Path(folder), self.fingerprint)
+            find("models", str(loaded.model["family"])).warm_up()
         return _LOADED[self.fingerprint]
 
 

@@ -21,8 +21,9 @@ from ray_pipeline.stages.warm_start import WarmStart
 from ray_pipeline.values import Predictions
 
 LEAST_WINDOW, MOST_WINDOW = 4, 32
-BYTES_PER_CELL = 4
-"""Of a quantised matrix and all that boosting on it takes, at its highest; measured on 112 million cells."""
+CELL_BYTES, ROW_BYTES = 2.5, 52
+"""Of a quantised matrix and all that boosting on it takes, at its highest: bins twice (by rows and by columns); row pointers, positions, gradients, labels
+and predictions, which stay in memory where bins are paged. Measured by `benchmarks/bench_footprint.py`."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def job_of(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan) -> Job:
 
 def num_bytes_trained(rows: int, columns: int, plan: Plan) -> float:
     """What one worker holds of the rows it trains on."""
-    return BYTES_PER_CELL * rows * columns / plan.workers
+    return rows * (CELL_BYTES * columns + ROW_BYTES) / plan.workers
 
 
 def search(spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder, tell: Tell, warm: WarmStart | None = None) -> Leaderboard:

@@ -1,0 +1,79 @@
+"""Memory of XGBoost by the number of columns, beside what the planner reckons: the most that quantising and boosting take, in bytes a row.
+
+usage: bench_footprint.py [--rows 2000000]   -> one JSON line; `row` and `cell` are the straight line through the measurements
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from peak import Peak
+
+from ray_pipeline.models.xgboost import COARSE
+from ray_pipeline.stages.search import CELL_BYTES, ROW_BYTES
+
+WIDTHS, BLOCK_ROWS, ROUNDS = (2, 4, 8, 16, 32, 64), 100_000, 8
+
+
+def taken(columns: int, rows: int) -> float:
+    """Bytes a row, beyond the interpreter and the block that is streamed again and again."""
+    import xgboost
+
+    blocks = rows // BLOCK_ROWS
+    drawn = np.random.default_rng(0)
+    matrix = drawn.normal(size=(BLOCK_ROWS, columns)).astype(np.float32)
+    label = (drawn.random(BLOCK_ROWS) < 0.3).astype(np.float32)
+
+    class Blocks(xgboost.DataIter):  # type: ignore[misc]
+        at = 0
+
+        def reset(self) -> None:
+            self.at = 0
+
+        def next(self, input_data: Any) -> bool:
+            if self.at == blocks:
+                return False
+            input_data(data=matrix, label=label)
+            self.at += 1
+            return True
+
+    with Peak(every_s=0.02, store=False) as peak:
+        data = xgboost.QuantileDMatrix(Blocks(), max_bin=COARSE, nthread=1)
+        params = {"tree_method": "hist", "max_depth": 8, "subsample": 0.8, "objective": "binary:logistic", "max_bin": COARSE, "nthread": 1}
+        booster = xgboost.Booster(params, cache=[data])
+        for i in range(ROUNDS):
+            booster.update(data, i)
+    return peak.gib * 2**30 / (blocks * BLOCK_ROWS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    rows = parser.parse_args().rows
+    found = {}
+    for columns in WIDTHS:
+        with multiprocessing.get_context("spawn").Pool(1) as alone:
+            found[columns] = round(alone.apply(taken, (columns, rows)), 1)
+    cell, row = np.polyfit(list(found), list(found.values()), 1)
+    reckoned = {columns: CELL_BYTES * columns + ROW_BYTES for columns in WIDTHS}
+    print(
+        json.dumps(
+            {
+                "benchmark": "footprint",
+                "bytes_per_row": found,
+                "row": round(row, 1),
+                "cell": round(cell, 2),
+                "reckoned_by_measured": {columns: round(reckoned[columns] / found[columns], 2) for columns in WIDTHS},
+                "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "xgboost": version("xgboost")},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
