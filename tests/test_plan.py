@@ -103,7 +103,7 @@ def test_plan_tells_the_arithmetic_from_footers(loans: Path) -> None:
     assert 0 < labels["bytes_read"] <= labels["bytes_on_disk"]
     assert answer["worker_bytes"] == 6_000 * (answer["columns"] * 2.5 + 52) and not answer["external_memory"]
     assert answer["slots"] * answer["workers"] * answer["threads"] <= available_cpus()
-    assert f"6,000 rows x {answer['columns']} columns x 2.5 bytes + 52)" in told and "trials at once" in told
+    assert f"6,000 rows x ({answer['columns']} columns x 2.5 bytes + 52)" in told and "trials at once" in told
 
 
 def test_plan_says_what_is_paged_from_disk_and_refuses_what_fits_nowhere(loans: Path, tmp_path: Path) -> None:
