@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from ray_pipeline.calibrators._base import load, logit
+from ray_pipeline.calibrators._base import TINY, load, logit
 from ray_pipeline.choice import find, menu
 from ray_pipeline.metrics.log_loss import LogLoss
 
@@ -99,11 +100,11 @@ def test_sigmoid_is_logistic_regression_on_platts_targets(seed: int) -> None:
 @given(seed=st.integers(0, 2**32 - 1), classes=st.sampled_from([2, 3]))
 def test_temperature_has_the_least_log_loss(seed: int, classes: int) -> None:
     label, score, weight = rows(seed, classes)
+    odds = np.stack([np.zeros_like(score), logit(score)], axis=1) if classes == 2 else np.log(np.clip(score, TINY, 1))
+    true = odds[np.arange(len(label)), label.astype(int)]
 
     def loss(temperature: float) -> float:
-        kept = find("calibrators", "temperature")(temperature=temperature).apply(score)
-        true = np.where(label == 1, kept, 1 - kept) if classes == 2 else kept[np.arange(len(label)), label.astype(int)]
-        return float(weight @ -np.log(true))
+        return float(weight @ (logsumexp(odds / temperature, axis=1) - true / temperature))
 
     best = minimize_scalar(lambda inverse: loss(1 / inverse), bounds=(1 / 20, 20), method="bounded", options={"xatol": 1e-6})
     fitted = find("calibrators", "temperature").fit(label, score, weight).temperature
