@@ -33,7 +33,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Threads that wait for one another spin 300,000 times, which beside other busy programs are milliseconds on the very core that the awaited thread needs:
-    # a fit then takes 2 to 4 times as long; alone, sleeping sooner costs 6 % (`benchmarks/bench_contention.py`).
+    # fits take 1.2 to 1.6 times as long as with this; alone, boosting is 5 % faster without (`benchmarks/bench_contention.py`).
     "GOMP_SPINCOUNT": "10000",
 }
 
