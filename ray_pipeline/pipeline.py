@@ -33,7 +33,7 @@ from ray_pipeline.stages.search import job_of, search, warm_up
 from ray_pipeline.stages.split import split
 from ray_pipeline.stages.validate import validate
 from ray_pipeline.stages.warm_start import warm_start
-from ray_pipeline.tracking.registry import Registry
+from ray_pipeline.tracking.registry import CHAMPION, Registry
 
 
 def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None, folder: RunFolder | None = None, debug: bool = False) -> Release:
@@ -68,6 +68,8 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
     ):
         refuse_private(folder, where)
         wait_for_room(where)
+        if spec.search.warm_start == CHAMPION:
+            registry_is_ready()
         warm = warm_start(spec, registry, folder, show)
         layout = repeat.laid_out(folder, where, spec.search.trials)
         show.stage("read")
