@@ -5,6 +5,7 @@ cases: workers   one trial on 2 workers x 1 thread against 1 worker x 2 threads,
        cells     peak memory of all processes beyond the encoded rows, per cell, while one worker quantises and trains
                  (`bare`: of XGBoost alone on the same blocks, which it also runs, in a process of its own)
        external  the same where the rows are four times the memory that a worker may have: bins are paged from disk
+       wide      `external` with half of the rows and every column twice
 """
 
 import argparse
@@ -22,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from bench_run import HERE
 from peak import Peak
 
@@ -53,11 +55,13 @@ model: {family}
 
 
 @contextmanager
-def encoded_rows(flights: Path, copies: int, family: str) -> Iterator[tuple[Encoded, Job, dict[str, Any]]]:
-    """The rows, encoded; the job; the family's default hyperparameters."""
+def encoded_rows(flights: Path, copies: int, family: str, wide: int = 1) -> Iterator[tuple[Encoded, Job, dict[str, Any]]]:
+    """The rows, encoded, every column `wide` times; the job; the family's default hyperparameters."""
     with tempfile.TemporaryDirectory() as made:
         joined = [sys.executable, str(HERE / "peers" / "flights_joined.py"), str(flights), str(Path(made) / "joined.parquet"), str(copies)]
         subprocess.run(joined, check=True)
+        if wide > 1:
+            widen(Path(made) / "joined.parquet", wide)
         spec = Spec.from_text(ROWS.format(family=family), folder=Path(made))
         with session(Where()):
             table = split(read(spec, Where()), spec)
@@ -67,6 +71,15 @@ def encoded_rows(flights: Path, copies: int, family: str) -> Iterator[tuple[Enco
             job = job_of(spec, profiled, encoded, ONE)
             kind = find("models", family)
             yield encoded, job, {name: kind.start.get(name, value) for name, value in spec.model[family].space(job).items()}
+
+
+def widen(file: Path, times: int) -> None:
+    """Repeats every feature of the file."""
+    table = pq.read_table(file)
+    for name in (name for name in table.column_names if name not in ("late", "flight_id")):
+        for turn in range(1, times):
+            table = table.append_column(f"{name}_{turn}", table[name])
+    pq.write_table(table, file, row_group_size=65_536)
 
 
 def trained(encoded: Encoded, job: Job, params: dict[str, Any], plan: Plan, family: str, rounds: int) -> float:
@@ -95,8 +108,8 @@ def workers(flights: Path, copies: int, family: str, rounds: int) -> dict[str, A
         return {"ratio": round(min(seconds["two"]) / min(seconds["one"]), 3), "seconds": seconds, "rows": dict(encoded.rows)}
 
 
-def cells(flights: Path, copies: int, family: str, rounds: int, *, external: bool = False) -> dict[str, Any]:
-    with encoded_rows(flights, copies, family) as (encoded, job, params):
+def cells(flights: Path, copies: int, family: str, rounds: int, *, external: bool = False, wide: int = 1) -> dict[str, Any]:
+    with encoded_rows(flights, copies, family, wide) as (encoded, job, params):
         kind = find("models", family)
         kind.warm_up()
         columns = len(job.cardinalities[kind.needs])
@@ -158,7 +171,11 @@ def external(flights: Path, copies: int, family: str, rounds: int) -> dict[str, 
     return cells(flights, copies, family, rounds, external=True)  # floats are 4 bytes a cell: the limit is 1 byte a cell
 
 
-CASES = {"workers": (workers, 10, 20), "cells": (cells_and_bare, 16, 10), "bare": (bare, 16, 10), "external": (external, 16, 10)}
+def wide(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
+    return cells(flights, copies, family, rounds, external=True, wide=2)
+
+
+CASES = {"workers": (workers, 10, 20), "cells": (cells_and_bare, 16, 10), "bare": (bare, 16, 10), "external": (external, 16, 10), "wide": (wide, 8, 10)}
 
 
 def main() -> None:
