@@ -111,7 +111,7 @@ def test_plan_says_what_is_paged_from_disk_and_refuses_what_fits_nowhere(loans: 
     (tmp_path / "small.yaml").write_text("memory: 100KB\n")
     (tmp_path / "wide.yaml").write_text("cpus_per_worker: 4096\n")
     code, answer, told = planned(loans, spec, "--on", str(tmp_path / "small.yaml"))
-    assert code == 0 and answer["external_memory"] and "bins are paged from disk, 312 kB stay" in told
+    assert code == 0 and answer["external_memory"] and "bins are paged from disk" in told
     code, answer, told = planned(loans, spec, "--on", str(tmp_path / "wide.yaml"))
     assert code == answer["exit"] == 4 and "4096" in answer["problems"][0]["found"]
     code, answer, _ = planned(loans, str(tmp_path / "absent.yaml"))

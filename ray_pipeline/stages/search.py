@@ -23,7 +23,7 @@ from ray_pipeline.values import Predictions
 LEAST_WINDOW, MOST_WINDOW = 4, 32
 CELL_BYTES, ROW_BYTES = 2.5, 52
 """Of a quantised matrix and all that boosting on it takes, at its highest: bins twice (by rows and by columns); row pointers, positions, gradients, labels
-and predictions, which stay in memory where bins are paged. Measured by `benchmarks/bench_footprint.py`."""
+and predictions. Measured by `benchmarks/bench_footprint.py`."""
 
 
 @dataclass(frozen=True)
