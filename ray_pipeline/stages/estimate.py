@@ -68,8 +68,8 @@ class Estimate:
         told.append(f"{'encoded':<10} {rows:,} rows x ({self.columns} columns x {FLOAT} bytes + {ROLES}) = {shown(self.encoded_bytes)}, once a node")
         share = f" / {plan.workers} workers" if plan.workers > 1 else ""
         how = "bins are paged from disk" if self.external else "in memory"
-        each = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
-        told.append(f"{'worker':<10} {rows:,} rows x {each}{share} = {shown(self.worker_bytes)}, may hold {shown(plan.memory)}: {how}")
+        row = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
+        told.append(f"{'worker':<10} {rows:,} rows x {row}{share} = {shown(self.worker_bytes)}, may hold {shown(plan.memory)}: {how}")
         each = f"{plan.workers} worker{'s' * (plan.workers > 1)} x {plan.threads} CPU{'s' * (plan.threads > 1)}" + (f" and {plan.gpus:g} GPU" if plan.gpus else "")
         rounds = -(-trials // plan.slots)
         told.append(f"{'search':<10} {plan.slots} trials at once, each {each}; {trials} trials in {rounds} turns")
