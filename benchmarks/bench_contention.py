@@ -24,7 +24,9 @@ def boosting() -> float:
 
     drawn = np.random.default_rng(0)
     matrix = drawn.normal(size=(200_000, 26)).astype(np.float32)
-    data = xgboost.QuantileDMatrix(matrix, (matrix[:, 0] + drawn.normal(size=len(matrix)) > 0).astype(np.float32), max_bin=128, nthread=2)
+    data = xgboost.QuantileDMatrix(
+        matrix, (matrix[:, 0] + drawn.normal(size=len(matrix)) > 0).astype(np.float32), max_bin=128, nthread=2
+    )
     params = {"tree_method": "hist", "max_depth": 8, "nthread": 2, "objective": "binary:logistic", "max_bin": 128}
     xgboost.train(params, data, 3)
     begun = time.perf_counter()
@@ -57,11 +59,15 @@ FITS = {"boosting": boosting, "net": net}
 
 def measured(fit: str, busy: int, spins: str | None) -> float:
     """Milliseconds a step in a process of its own, beside as many busy ones."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
     try:
         own = {**environment, "GOMP_SPINCOUNT": spins} if spins else environment
-        done = subprocess.run([sys.executable, __file__, "--fit", fit], env=own, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, __file__, "--fit", fit], env=own, capture_output=True, text=True, check=True
+        )
         return float(done.stdout) / STEPS * 1000
     finally:
         for other in others:
@@ -80,10 +86,22 @@ def main() -> None:
     found = {}
     for fit in FITS:
         for busy in asked.busy:
-            turns = [(measured(fit, busy, None), measured(fit, busy, SETTINGS["GOMP_SPINCOUNT"])) for _ in range(asked.repeat)]  # in turn: the machine drifts
+            turns = [
+                (measured(fit, busy, None), measured(fit, busy, SETTINGS["GOMP_SPINCOUNT"]))
+                for _ in range(asked.repeat)
+            ]  # in turn: the machine drifts
             own, ours = (statistics.median(times) for times in zip(*turns, strict=True))
-            found[f"{fit}, {busy} busy"] = {"ratio": round(own / ours, 2), "own_ms": round(own, 1), "ours_ms": round(ours, 1)}
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "xgboost": version("xgboost"), "torch": version("torch")}
+            found[f"{fit}, {busy} busy"] = {
+                "ratio": round(own / ours, 2),
+                "own_ms": round(own, 1),
+                "ours_ms": round(ours, 1),
+            }
+    machine = {
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "xgboost": version("xgboost"),
+        "torch": version("torch"),
+    }
     print(json.dumps({"benchmark": "contention", **found, "machine": machine}))
 
 

@@ -16,9 +16,9 @@ from importlib.metadata import version
 
 import numpy as np
 
+from ray_pipeline.evaluation.evaluate import evaluate
+from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.spec import Spec
-from ray_pipeline.stages.evaluate import evaluate
-from ray_pipeline.stages.judge import judge
 from ray_pipeline.values import Predictions
 
 METRICS = {
@@ -36,7 +36,16 @@ def scored(rows: int, slices: int) -> Predictions:
     share = 1 / (10 + np.arange(slices))
     names = np.array([f"store {i}" for i in range(slices)], dtype=object)
     column = names[rng.choice(slices, rows, p=share / share.sum())]
-    return Predictions("binary", ("0", "1"), np.arange(rows), label, score, np.ones(rows), np.arange(rows, dtype=np.uint64), {"store": column})
+    return Predictions(
+        "binary",
+        ("0", "1"),
+        np.arange(rows),
+        label,
+        score,
+        np.ones(rows),
+        np.arange(rows, dtype=np.uint64),
+        {"store": column},
+    )
 
 
 def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
@@ -57,8 +66,20 @@ def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
     evaluated = time.perf_counter()
     judge(spec.gates, evaluation, test, 0.4, None, None, None, spec)
     judged = time.perf_counter()
-    found = {"rows": rows, "slices": slices, "metrics": len(METRICS[size]), "draws": draws, "measured": len(evaluation.measured)}
-    return {**found, "seconds": round(evaluated - begun, 2), "judge_seconds": round(judged - evaluated, 2), "rows_gib": round(before, 2), "peak_gib": round(_peak_gib(), 2)}
+    found = {
+        "rows": rows,
+        "slices": slices,
+        "metrics": len(METRICS[size]),
+        "draws": draws,
+        "measured": len(evaluation.measured),
+    }
+    return {
+        **found,
+        "seconds": round(evaluated - begun, 2),
+        "judge_seconds": round(judged - evaluated, 2),
+        "rows_gib": round(before, 2),
+        "peak_gib": round(_peak_gib(), 2),
+    }
 
 
 def _peak_gib() -> float:
@@ -73,7 +94,9 @@ def main() -> None:
     asked = parser.parse_args()
     cases = {}
     for size in SIZES if asked.size == "all" else [asked.size]:
-        rows, slices, draws = (given or own for given, own in zip((asked.rows, asked.slices, asked.draws), SIZES[size], strict=True))
+        rows, slices, draws = (
+            given or own for given, own in zip((asked.rows, asked.slices, asked.draws), SIZES[size], strict=True)
+        )
         cases[size] = measure(size, rows, slices, draws)
     machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "numpy": version("numpy")}
     print(json.dumps({"benchmark": "evaluate", "cases": cases, "machine": machine}))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from peak import Peak
 
-from ray_pipeline.models.xgboost import COARSE
-from ray_pipeline.stages.search import CELL_BYTES, ROW_BYTES
+from ray_pipeline.components.models.xgboost import COARSE
+from ray_pipeline.tuning.search import CELL_BYTES, ROW_BYTES
 
 WIDTHS, BLOCK_ROWS, ROUNDS = (2, 4, 8, 16, 32, 64), 100_000, 8
 
@@ -44,7 +44,14 @@ def taken(columns: int, rows: int) -> float:
 
     with Peak(every_s=0.02, store=False) as peak:
         data = xgboost.QuantileDMatrix(Blocks(), max_bin=COARSE, nthread=1)
-        params = {"tree_method": "hist", "max_depth": 8, "subsample": 0.8, "objective": "binary:logistic", "max_bin": COARSE, "nthread": 1}
+        params = {
+            "tree_method": "hist",
+            "max_depth": 8,
+            "subsample": 0.8,
+            "objective": "binary:logistic",
+            "max_bin": COARSE,
+            "nthread": 1,
+        }
         booster = xgboost.Booster(params, cache=[data])
         for i in range(ROUNDS):
             booster.update(data, i)

@@ -47,18 +47,29 @@ def write(folder: Path, rows: int, features: int, keys: int) -> None:
         n = rows // files
         ids = np.arange(part * n, (part + 1) * n)
         at = pa.array(rng.integers(0, year, n), pa.timestamp("us", "UTC"))
-        table = {"id": ids, "id_too": ids, "key": pa.array(rng.integers(0, keys, n), pa.int32()), "at": at, "x": rng.normal(size=n)}
+        table = {
+            "id": ids,
+            "id_too": ids,
+            "key": pa.array(rng.integers(0, keys, n), pa.int32()),
+            "at": at,
+            "x": rng.normal(size=n),
+        }
         pq.write_table(pa.table(table), folder / "labels" / f"{part:03}.parquet")
     time_ = pa.array(rng.integers(0, year, features), pa.timestamp("us", "UTC"))
-    table = {"key": pa.array(rng.integers(0, keys, features), pa.int32()), "time": time_, "v": rng.normal(size=features), "w": rng.normal(size=features)}
+    table = {
+        "key": pa.array(rng.integers(0, keys, features), pa.int32()),
+        "time": time_,
+        "v": rng.normal(size=features),
+        "w": rng.normal(size=features),
+    }
     pq.write_table(pa.table(table), folder / "features.parquet")
 
 
 def ours(folder: Path) -> dict:
+    from ray_pipeline.data.read import read
+    from ray_pipeline.data.rows import KEY
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.stages.read import read
-    from ray_pipeline.stages.rows import KEY
 
     with Peak() as peak:
         begun = time.time()
@@ -70,15 +81,28 @@ def ours(folder: Path) -> dict:
             rows, _ = maker.prepare(block)
             return rows.select([KEY, "f.v", "f.w"]).rename_columns(["id", "v", "w"])
 
-        table.blocks().map_batches(join, batch_format="pyarrow", batch_size=None, zero_copy_batch=True).write_parquet(str(folder / "ours"))
+        table.blocks().map_batches(join, batch_format="pyarrow", batch_size=None, zero_copy_batch=True).write_parquet(
+            str(folder / "ours")
+        )
         seconds = time.time() - begun
     size = sum(path.stat().st_size for path in (folder / "ours").glob("*.parquet"))
-    return {"seconds": seconds, "peak_gib": peak.gib, "output_gib": round(size / 2**30, 3), "plan": table.plans["f"].how}
+    return {
+        "seconds": seconds,
+        "peak_gib": peak.gib,
+        "output_gib": round(size / 2**30, 3),
+        "plan": table.plans["f"].how,
+    }
 
 
 def polars(folder: Path) -> dict:
     env = {**os.environ, "POLARS_MAX_THREADS": str(len(os.sched_getaffinity(0)))}
-    done = subprocess.run([sys.executable, "-c", POLARS, str(folder), str(folder / "polars.parquet")], capture_output=True, text=True, check=True, env=env)
+    done = subprocess.run(
+        [sys.executable, "-c", POLARS, str(folder), str(folder / "polars.parquet")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=env,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -93,12 +117,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--features", type=int, default=1_000_000)
     parser.add_argument("--keys", type=int, default=10_000)
-    parser.add_argument("--partitioned", action="store_true", help="join as if the table were too large to be broadcast")
+    parser.add_argument(
+        "--partitioned", action="store_true", help="join as if the table were too large to be broadcast"
+    )
     parser.add_argument("--growth", action="store_true", help="half of the rows first, to see how time grows")
     asked = parser.parse_args()
+    from ray_pipeline.data import partitioned_join as partitions
     from ray_pipeline.runtime.session import session, settle
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.stages import partitions
 
     settle()
     os.environ["RAY_AUTH_MODE"] = "disabled"

@@ -43,7 +43,9 @@ def write_rows(folder: Path, rows: int) -> None:
     draw = np.random.default_rng(0)
     x, y, kind = draw.normal(size=rows), draw.normal(size=rows), draw.choice(list("abc"), rows)
     late = draw.random(rows) < 1 / (1 + np.exp(-(x + y * (kind == "a"))))
-    pq.write_table(pa.table({"id": np.arange(rows), "x": x, "y": y, "kind": kind, "late": late}), folder / "rows.parquet")
+    pq.write_table(
+        pa.table({"id": np.arange(rows), "x": x, "y": y, "kind": kind, "late": late}), folder / "rows.parquet"
+    )
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -51,7 +53,13 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     with (folder / "stderr.txt").open("a") as err:
         return subprocess.Popen(
-            [sys.executable, "-m", "ray_pipeline", *words, "--json", "--quiet"], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=err, text=True, start_new_session=True
+            [sys.executable, "-m", "ray_pipeline", *words, "--json", "--quiet"],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            start_new_session=True,
         )
 
 
@@ -74,7 +82,9 @@ def below(pid: int) -> dict[int, str]:
     for child in found - {pid}:
         with suppress(OSError):
             lines[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-    return {child: line for child, line in lines.items() if line.startswith("ray::") and "Agent" not in line}  # an agent's end is its node's end
+    return {
+        child: line for child, line in lines.items() if line.startswith("ray::") and "Agent" not in line
+    }  # an agent's end is its node's end
 
 
 def until(step: str, folder: Path, process: subprocess.Popen[str]) -> bool:
@@ -93,17 +103,35 @@ def outcome(folder: Path, run: str) -> dict:
         versions = database.execute("select count(*) from model_versions").fetchone()[0]
         named = database.execute("select alias, version from registered_model_aliases").fetchall()
     at = folder / "runs" / run
-    model = {name: (at / "model" / name).read_bytes() for name in ("model.ubj", "encoder.json", "calibration.json", "model.json")}
+    model = {
+        name: (at / "model" / name).read_bytes()
+        for name in ("model.ubj", "encoder.json", "calibration.json", "model.json")
+    }
     return {"model": model, "metrics": (at / "evaluation.json").read_bytes(), "versions": versions, "named": named}
 
 
 def trials_of(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("runs/*/journal/trial-*.json")}
+    return {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("runs/*/journal/trial-*.json")
+    }
 
 
 def killed(folder: Path, draw: random.Random, trials: int) -> dict:
     """One run with one kill, gone on with to its end."""
-    steps = ["begin", "layout", "data", "profile", "digest-encoder", *(f"trial-{n:04d}" for n in range(trials)), "digest-trials", "fit", "digest-model", "test_part", "manifest", "manifest"]
+    steps = [
+        "begin",
+        "layout",
+        "data",
+        "profile",
+        "digest-encoder",
+        *(f"trial-{n:04d}" for n in range(trials)),
+        "digest-trials",
+        "fit",
+        "digest-model",
+        "test_part",
+        "manifest",
+        "manifest",
+    ]
     whom, step = draw.choice(["driver", "driver", "worker"]), draw.choice(steps)
     process = start(folder, "run", "kill.yaml")
     told = {"whom": whom, "after": step, "hit": until(step, folder, process)}
@@ -121,7 +149,11 @@ def killed(folder: Path, draw: random.Random, trials: int) -> dict:
         (first, *_) = [path.parent.parent.name for path in folder.glob("runs/*/journal/begin.json")] or [None]
         found = answer(start(folder, "resume", first) if first else start(folder, "run", "kill.yaml"))
     told["seconds"] = round(time.monotonic() - begun, 1)
-    told |= {"exit": found["exit"], "run": found.get("run"), "again": sum(trials_of(folder).get(name) != kept for name, kept in before.items())}
+    told |= {
+        "exit": found["exit"],
+        "run": found.get("run"),
+        "again": sum(trials_of(folder).get(name) != kept for name, kept in before.items()),
+    }
     return told
 
 
@@ -149,7 +181,18 @@ def main() -> None:
             same = told["exit"] == 0 and outcome(folder, told["run"]) == alone
             if not same or told["again"]:
                 failed.append({**told, "stderr": (folder / "stderr.txt").read_text()[-1500:]})
-    print(json.dumps({"kills": args.kills, "ok": args.kills - len(failed), **kinds, "median_s_to_the_end": sorted(seconds)[len(seconds) // 2], "cores": os.cpu_count(), "failed": failed}))
+    print(
+        json.dumps(
+            {
+                "kills": args.kills,
+                "ok": args.kills - len(failed),
+                **kinds,
+                "median_s_to_the_end": sorted(seconds)[len(seconds) // 2],
+                "cores": os.cpu_count(),
+                "failed": failed,
+            }
+        )
+    )
     sys.exit(bool(failed))
 
 

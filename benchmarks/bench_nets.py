@@ -11,9 +11,9 @@ import time
 import numpy as np
 import torch
 
-from ray_pipeline.blocks import EncodedBlock
-from ray_pipeline.choice import find
-from ray_pipeline.models._base import Job
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.models._base import Job
+from ray_pipeline.encoded_block import EncodedBlock
 
 
 def bare(net: torch.nn.Module, x: torch.Tensor, label: torch.Tensor, params: dict) -> None:
@@ -39,13 +39,18 @@ def main() -> None:
     matrix = drawn.normal(size=(asked.rows, asked.columns)).astype(np.float32)
     label = (matrix[:, 0] + matrix[:, 1] * matrix[:, 2] > 0).astype(float)
     blocks = [
-        EncodedBlock(part, label[at], np.ones(len(at)), None) for at, part in ((at, matrix[at]) for at in np.array_split(np.arange(asked.rows), asked.blocks))
+        EncodedBlock(part, label[at], np.ones(len(at)), None)
+        for at, part in ((at, matrix[at]) for at in np.array_split(np.arange(asked.rows), asked.blocks))
     ]
     family = find("models", asked.family)
     params = {name: family.start.get(name, value) for name, value in family()}
     job = Job("binary", 2, {family.needs: (0,) * asked.columns}, asked.threads)
     fitting = family.begin(params, job, family.hold(params, job, blocks, []), 0)
-    net, x, y = family.build(params, (0,) * asked.columns, 1), torch.from_numpy(matrix), torch.from_numpy(label.astype(np.float32))
+    net, x, y = (
+        family.build(params, (0,) * asked.columns, 1),
+        torch.from_numpy(matrix),
+        torch.from_numpy(label.astype(np.float32)),
+    )
     fitting.advance(1)
     bare(net, x, y, params)
     ours, theirs = [], []
@@ -57,7 +62,17 @@ def main() -> None:
         ours.append(middle - begun)
         theirs.append(time.perf_counter() - middle)
     mine, plain = statistics.median(ours), statistics.median(theirs)
-    print(json.dumps({"benchmark": "nets", **vars(asked), "ours_s": round(mine, 3), "bare_s": round(plain, 3), "ratio": round(mine / plain, 3)}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "nets",
+                **vars(asked),
+                "ours_s": round(mine, 3),
+                "bare_s": round(plain, 3),
+                "ratio": round(mine / plain, 3),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

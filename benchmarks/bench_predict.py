@@ -39,10 +39,22 @@ register: {{alias: champion}}
 def rows(count: int, seed: int) -> pa.Table:
     """Ten numbers and two texts, with nulls; the label follows three of them."""
     draw = np.random.default_rng(seed)
-    table = {f"x{i}": pa.array(draw.normal(size=count).astype(np.float32), mask=draw.random(count) < 0.05) for i in range(10)}
+    table = {
+        f"x{i}": pa.array(draw.normal(size=count).astype(np.float32), mask=draw.random(count) < 0.05) for i in range(10)
+    }
     kinds = draw.choice(list("abcdefgh"), count)
-    late = draw.random(count) < 1 / (1 + np.exp(-(np.asarray(table["x0"].fill_null(0)) + np.asarray(table["x1"].fill_null(0)) * (kinds < "d"))))
-    return pa.table({"id": np.arange(count) + seed * FILE_ROWS, **table, "kind": kinds, "place": draw.choice([f"p{i}" for i in range(60)], count), "late": late})
+    late = draw.random(count) < 1 / (
+        1 + np.exp(-(np.asarray(table["x0"].fill_null(0)) + np.asarray(table["x1"].fill_null(0)) * (kinds < "d")))
+    )
+    return pa.table(
+        {
+            "id": np.arange(count) + seed * FILE_ROWS,
+            **table,
+            "kind": kinds,
+            "place": draw.choice([f"p{i}" for i in range(60)], count),
+            "late": late,
+        }
+    )
 
 
 def memory(pid: int) -> float:
@@ -63,7 +75,14 @@ def memory(pid: int) -> float:
 def command(folder: Path, *words: str) -> tuple[dict, float, float]:
     """The verb's answer, its seconds, its peak memory."""
     begun, peak = time.monotonic(), 0.0
-    process = subprocess.Popen([sys.executable, "-m", "ray_pipeline", *words, "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "RAY_AUTH_MODE": "disabled"})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ray_pipeline", *words, "--json"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+    )
     texts: list[str] = []
     reader = threading.Thread(target=lambda: texts.extend(process.communicate()))
     reader.start()
@@ -111,11 +130,27 @@ def main() -> None:
             many.mkdir()
             for number in range(max(1, count // FILE_ROWS)):
                 (many / f"{number:04d}.parquet").hardlink_to(folder / "one" / "0000.parquet")
-            answer, seconds, peak = command(folder, "predict", "models:/bench@champion", "--rows", str(many), "--out", str(folder / "out.parquet"))
+            answer, seconds, peak = command(
+                folder, "predict", "models:/bench@champion", "--rows", str(many), "--out", str(folder / "out.parquet")
+            )
             assert answer["rows"] == max(1, count // FILE_ROWS) * FILE_ROWS, answer
-            told[count] = {"rows_per_s": round(answer["rows"] / answer["seconds"]["score"]), "seconds": round(seconds, 1), "peak_gib": round(peak, 2)}
+            told[count] = {
+                "rows_per_s": round(answer["rows"] / answer["seconds"]["score"]),
+                "seconds": round(seconds, 1),
+                "peak_gib": round(peak, 2),
+            }
         ratio = {count: round(found["rows_per_s"] / alone, 2) for count, found in told.items()}
-        print(json.dumps({"bare_rows_per_s": round(alone), "rounds": args.rounds, "predict": told, "ratio": ratio, "cores": os.cpu_count()}))
+        print(
+            json.dumps(
+                {
+                    "bare_rows_per_s": round(alone),
+                    "rounds": args.rounds,
+                    "predict": told,
+                    "ratio": ratio,
+                    "cores": os.cpu_count(),
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ model: xgboost
 
 def ours(text: str, folder: Path) -> dict:
     """Both passes over the table of a spec, and what each stage took."""
+    from ray_pipeline.data.read import read
+    from ray_pipeline.data.split import split
+    from ray_pipeline.preprocessing.encode import encode, fit_encoders
+    from ray_pipeline.profiling.findings import check
+    from ray_pipeline.profiling.profile import profile
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.stages.check import check
-    from ray_pipeline.stages.encode import encode, fit_encoders
-    from ray_pipeline.stages.profile import profile
-    from ray_pipeline.stages.read import read
-    from ray_pipeline.stages.split import split
 
     with Peak() as peak:
         begun = time.time()
@@ -48,7 +48,12 @@ def ours(text: str, folder: Path) -> dict:
         done = time.time()
     assert sum(encoded.rows.values()) == table.num_rows
     seconds = {"read_and_profile": seen - begun, "check_and_fit": fitted - seen, "encode": done - fitted}
-    return {"seconds": round(done - begun, 1), "stages": {name: round(spent, 1) for name, spent in seconds.items()}, "findings": len(findings), "peak_gib": peak.gib}
+    return {
+        "seconds": round(done - begun, 1),
+        "stages": {name: round(spent, 1) for name, spent in seconds.items()},
+        "findings": len(findings),
+        "peak_gib": peak.gib,
+    }
 
 
 def chain(path: Path) -> dict:
@@ -56,7 +61,9 @@ def chain(path: Path) -> dict:
     from ray_pipeline.runtime.session import SETTINGS
 
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    done = subprocess.run([sys.executable, __file__, "--peer", str(path)], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--peer", str(path)], env=environment, capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     return json.loads(done.stdout.splitlines()[-1])
@@ -76,17 +83,28 @@ def chain_here(path: Path) -> dict:
         begun = time.time()
         dataset = ray.data.read_parquet(str(path)).select_columns([*features, "late"])
         # `most_frequent` would be one pass more, but in ray 2.60 it fails on texts with nulls (imputer.py:288, float + None)
-        steps = Chain(SimpleImputer(texts, strategy="constant", fill_value="missing"), OrdinalEncoder(texts), SimpleImputer(numbers, strategy="mean"), StandardScaler(numbers))
+        steps = Chain(
+            SimpleImputer(texts, strategy="constant", fill_value="missing"),
+            OrdinalEncoder(texts),
+            SimpleImputer(numbers, strategy="mean"),
+            StandardScaler(numbers),
+        )
         steps.fit(dataset)
         fitted = time.time()
         steps.transform(dataset).materialize()
         done = time.time()
-    return {"seconds": round(done - begun, 1), "stages": {"fit": round(fitted - begun, 1), "transform": round(done - fitted, 1)}, "peak_gib": peak.gib}
+    return {
+        "seconds": round(done - begun, 1),
+        "stages": {"fit": round(fitted - begun, 1), "transform": round(done - fitted, 1)},
+        "peak_gib": peak.gib,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data")
+    parser.add_argument(
+        "flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data"
+    )
     parser.add_argument("--copies", type=int, default=10)
     parser.add_argument("--growth", action="store_true", help="ours alone at 1, 2, 4 and 8 copies instead")
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
@@ -103,7 +121,10 @@ def main() -> None:
         sizes = [1, 2, 4, 8] if asked.growth else [asked.copies]
         paths = {copies: Path(made) / f"joined{copies}.parquet" for copies in sizes}
         for copies, path in paths.items():
-            subprocess.run([sys.executable, str(HERE / "peers" / "flights_joined.py"), str(asked.flights), str(path), str(copies)], check=True)
+            subprocess.run(
+                [sys.executable, str(HERE / "peers" / "flights_joined.py"), str(asked.flights), str(path), str(copies)],
+                check=True,
+            )
         specs = {copies: SPEC.replace("PATH", path.name) for copies, path in paths.items()}
         ours(specs[sizes[0]], Path(made)) if asked.growth else None  # the workers' imports are not growth
         measured = {copies: ours(spec, Path(made)) for copies, spec in specs.items()}
@@ -115,7 +136,17 @@ def main() -> None:
 
         ray.shutdown()  # the peer has the machine to itself
         peer, mine = chain(paths[asked.copies]), measured[asked.copies]
-        print(json.dumps({"bench": "profile", "rows": rows, "ours": mine, "chain": peer, "times_as_fast": round(peer["seconds"] / mine["seconds"], 2)}))
+        print(
+            json.dumps(
+                {
+                    "bench": "profile",
+                    "rows": rows,
+                    "ours": mine,
+                    "chain": peer,
+                    "times_as_fast": round(peer["seconds"] / mine["seconds"], 2),
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-TASKS = {"adult": ("binary", "auc"), "california_housing": ("regression", "rmse"), "bike_sharing": ("regression", "rmse")}
+TASKS = {
+    "adult": ("binary", "auc"),
+    "california_housing": ("regression", "rmse"),
+    "bike_sharing": ("regression", "rmse"),
+}
 TARGETS = {
     "adult": {"xgboost": 0.928, "mlp": 0.915, "ft_transformer": 0.912},
     "california_housing": {"xgboost": 46_000, "mlp": 50_000, "ft_transformer": 49_000},
@@ -40,14 +44,28 @@ def trained(table: Path, model: str, seed: int, trials: int, minutes: float) -> 
     task, metric = TASKS[table.stem]
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "quality.yaml"
-        spec.write_text(SPEC.format(task=task, metric=metric, path=table.resolve(), model=model, seed=seed, trials=trials, minutes=minutes))
+        spec.write_text(
+            SPEC.format(
+                task=task, metric=metric, path=table.resolve(), model=model, seed=seed, trials=trials, minutes=minutes
+            )
+        )
         begun = time.time()
-        done = subprocess.run([sys.executable, "-m", "ray_pipeline", "run", str(spec), "--json", "--quiet"], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "ray_pipeline", "run", str(spec), "--json", "--quiet"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
         seconds = time.time() - begun
     if done.returncode:
         raise SystemExit(f"{table.stem}, {model}, seed {seed}: {done.stdout.splitlines()[-1:]} {done.stderr[-2000:]}")
     answer = json.loads(done.stdout.splitlines()[-1])
-    return {"value": answer["metrics"][metric]["value"], "family": answer["family"], "trials": answer["trials"], "seconds": round(seconds, 1)}
+    return {
+        "value": answer["metrics"][metric]["value"],
+        "family": answer["family"],
+        "trials": answer["trials"],
+        "seconds": round(seconds, 1),
+    }
 
 
 def main() -> None:
@@ -62,7 +80,10 @@ def main() -> None:
     found: dict[str, dict] = {}
     for name in asked.sets:
         for family in asked.families:
-            runs = [trained(asked.folder / f"{name}.parquet", family, seed, asked.trials, asked.minutes) for seed in asked.seeds]
+            runs = [
+                trained(asked.folder / f"{name}.parquet", family, seed, asked.trials, asked.minutes)
+                for seed in asked.seeds
+            ]
             values = [run["value"] for run in runs]
             row = {
                 "mean": statistics.mean(values),
@@ -73,7 +94,17 @@ def main() -> None:
             }
             found.setdefault(name, {})[family] = row
             print(name, family, row, file=sys.stderr, flush=True)
-    print(json.dumps({"benchmark": "quality", "trials": asked.trials, "minutes": asked.minutes, "seeds": asked.seeds, "sets": found}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "quality",
+                "trials": asked.trials,
+                "minutes": asked.minutes,
+                "seeds": asked.seeds,
+                "sets": found,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

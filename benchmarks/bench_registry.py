@@ -26,7 +26,13 @@ register: {alias: challenger}
 
 def timed(folder: Path, *words: str) -> tuple[float, dict]:
     begun = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "ray_pipeline", *words, "--json"], cwd=folder, capture_output=True, text=True, env={**os.environ, "RAY_AUTH_MODE": "disabled"})
+    done = subprocess.run(
+        [sys.executable, "-m", "ray_pipeline", *words, "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+    )
     seconds = time.monotonic() - begun
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -35,15 +41,27 @@ def timed(folder: Path, *words: str) -> tuple[float, dict]:
 
 def fill(uri: str, models: int, versions: int) -> None:
     """Rows as our registrations leave them; their files are not needed to list them."""
-    from ray_pipeline.tracking.talk import client, talk
+    from ray_pipeline.registry.mlflow_session import client, talk
 
     with talk(uri):
         mlflow = client(uri)
         for model in range(models):
             mlflow.create_registered_model(f"m{model}")
             for number in range(versions // models):
-                tags = {"run": f"m{model}-01234567-{number}", "bundle": "b" * 64, "family": "xgboost", "status": "registered", "scorecard": "passed", "fingerprint": "f" * 64, "sha256": "s" * 64}
-                mlflow.create_model_version(f"m{model}", source=f"file:///none/{number}", tags={f"ray_pipeline.{key}": value for key, value in tags.items()})
+                tags = {
+                    "run": f"m{model}-01234567-{number}",
+                    "bundle": "b" * 64,
+                    "family": "xgboost",
+                    "status": "registered",
+                    "scorecard": "passed",
+                    "fingerprint": "f" * 64,
+                    "sha256": "s" * 64,
+                }
+                mlflow.create_model_version(
+                    f"m{model}",
+                    source=f"file:///none/{number}",
+                    tags={f"ray_pipeline.{key}": value for key, value in tags.items()},
+                )
             mlflow.set_registered_model_alias(f"m{model}", "challenger", str(versions // models))
 
 
@@ -60,7 +78,7 @@ def main() -> None:
         write_rows(folder, 3000)
         (folder / "m0.yaml").write_text(SPEC)
         uri = f"sqlite:///{folder}/runs/mlflow.db"
-        from ray_pipeline.tracking import Registry
+        from ray_pipeline.registry import Registry
 
         Registry(uri).prepare()
         fill(uri, args.models, args.versions)
@@ -69,8 +87,23 @@ def main() -> None:
         promoted, _ = timed(folder, "models", "promote", f"m0/{run['version']}", "--registry", uri)
         verified, _ = timed(folder, "models", "verify", f"m0/{run['version']}", "--registry", uri)
     shown = sum(len(model["versions"]) for model in listed[0][1]["models"])
-    told = {"versions": shown, "list_s": [round(s, 2) for s, _ in listed], "list_median_s": round(statistics.median(s for s, _ in listed), 2)}
-    print(json.dumps({**told, "register_s": run["seconds"]["register"], "run_s": round(run_seconds, 1), "promote_s": round(promoted, 2), "verify_s": round(verified, 2), "cores": os.cpu_count()}))
+    told = {
+        "versions": shown,
+        "list_s": [round(s, 2) for s, _ in listed],
+        "list_median_s": round(statistics.median(s for s, _ in listed), 2),
+    }
+    print(
+        json.dumps(
+            {
+                **told,
+                "register_s": run["seconds"]["register"],
+                "run_s": round(run_seconds, 1),
+                "promote_s": round(promoted, 2),
+                "verify_s": round(verified, 2),
+                "cores": os.cpu_count(),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

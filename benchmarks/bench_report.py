@@ -61,7 +61,13 @@ def opened(page: Path, chromium: str) -> float:
     timed = page.with_name("timed.html")
     timed.write_text(text.replace(digests[0], digests[1]).replace(script, script + TIMED))
     with tempfile.TemporaryDirectory() as profile:
-        ran = subprocess.run([chromium, *FLAGS, f"--user-data-dir={profile}", timed.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+        ran = subprocess.run(
+            [chromium, *FLAGS, f"--user-data-dir={profile}", timed.as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
     title = re.search(r"<title>([\d.]+)</title>", ran.stdout)
     if title is None:
         raise SystemExit("the browser did not tell when the page had loaded")
@@ -83,9 +89,25 @@ def main() -> None:
         seconds = time.perf_counter() - begun
         loads = [opened(page, chromium) for _ in range(asked.opened)]
         megabytes = page.stat().st_size / 1e6
-    found = {"columns": asked.columns, "slices": asked.slices, "rows": asked.rows, "megabytes": round(megabytes, 2), "write_seconds": round(seconds, 2)}
+    found = {
+        "columns": asked.columns,
+        "slices": asked.slices,
+        "rows": asked.rows,
+        "megabytes": round(megabytes, 2),
+        "write_seconds": round(seconds, 2),
+    }
     machine = {"cpus": os.cpu_count(), "python": platform.python_version()}
-    print(json.dumps({"benchmark": "report", **found, "load_ms": round(statistics.median(loads)), "load_ms_max": round(max(loads)), "machine": machine}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "report",
+                **found,
+                "load_ms": round(statistics.median(loads)),
+                "load_ms_max": round(max(loads)),
+                "machine": machine,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -46,19 +46,33 @@ def ours(folder: Path, trials: int, rounds: int) -> dict:
     answer = json.loads(done.stdout.splitlines()[-1])
     if done.returncode:
         raise SystemExit(done.stderr)
-    return {"seconds": round(seconds, 1), "test": answer["metrics"]["auc"]["value"], "stages": answer["seconds"], "status": answer["status"]}
+    return {
+        "seconds": round(seconds, 1),
+        "test": answer["metrics"]["auc"]["value"],
+        "stages": answer["seconds"],
+        "status": answer["status"],
+    }
 
 
 def plain(folder: Path, trials: int, rounds: int) -> dict:
     begun = time.time()
-    command = [sys.executable, str(HERE / "peers" / "plain_script.py"), str(folder / "joined.parquet"), "late", str(trials), str(rounds)]
+    command = [
+        sys.executable,
+        str(HERE / "peers" / "plain_script.py"),
+        str(folder / "joined.parquet"),
+        "late",
+        str(trials),
+        str(rounds),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return {**json.loads(done.stdout.splitlines()[-1]), "seconds": round(time.time() - begun, 1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data")
+    parser.add_argument(
+        "flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data"
+    )
     parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--repeat", type=int, default=1)
@@ -66,7 +80,15 @@ def main() -> None:
     runs = []
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        subprocess.run([sys.executable, str(HERE / "peers" / "flights_joined.py"), str(asked.flights), str(folder / "joined.parquet")], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                str(HERE / "peers" / "flights_joined.py"),
+                str(asked.flights),
+                str(folder / "joined.parquet"),
+            ],
+            check=True,
+        )
         for turn in range(asked.repeat):
             pair = (ours, plain) if turn % 2 == 0 else (plain, ours)
             runs.append({contender.__name__: contender(folder, asked.trials, asked.rounds) for contender in pair})

@@ -49,7 +49,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def ours(table: Path, trials: int, rounds: int, *sets: str) -> "Ran":
     """A whole run, from the command line to the registered model; `sets` are `--set` overrides of the spec."""
-    (table.parent / "bench.yaml").write_text(SPEC.format(trials=trials, rounds=rounds).replace("joined.parquet", table.name))
+    (table.parent / "bench.yaml").write_text(
+        SPEC.format(trials=trials, rounds=rounds).replace("joined.parquet", table.name)
+    )
     with tempfile.TemporaryDirectory(dir=table.parent) as cold, Peak() as peak:
         begun = time.time()
         command = [
@@ -69,7 +71,10 @@ def ours(table: Path, trials: int, rounds: int, *sets: str) -> "Ran":
         answer = json.loads(done.stdout.splitlines()[-1])
         run = (Path(cold) / answer["report"]).parent
         lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
-        ended = {int(path.stem.rpartition("-")[2]): path.stat().st_mtime - begun for path in (run / "journal").glob("trial-*.json")}
+        ended = {
+            int(path.stem.rpartition("-")[2]): path.stat().st_mtime - begun
+            for path in (run / "journal").glob("trial-*.json")
+        }
         encoder = json.loads((run / "model" / "encoder.json").read_text())
     best = max(line["metric"] for line in lines if line["status"] == "completed")
     told = {
@@ -93,7 +98,11 @@ class Ran(dict):
 
 def peer(script: str, table: Path, trials: int, rounds: int, *more: str) -> dict:
     """What a peer says of itself, its wall time and its peak memory."""
-    fast = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"} if "expert" in more else {}
+    fast = (
+        {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+        if "expert" in more
+        else {}
+    )
     with Peak() as peak:
         begun = time.time()
         command = [sys.executable, str(HERE / "peers" / script), str(table), "late", str(trials), str(rounds), *more]
@@ -105,7 +114,10 @@ def peer(script: str, table: Path, trials: int, rounds: int, *more: str) -> dict
 
 def wall(table: Path, trials: int, rounds: int) -> dict:
     mine, plain = ours(table, trials, rounds), peer("plain_script.py", table, trials, rounds)
-    ratios = {"ratio_seconds": round(mine["seconds"] / plain["seconds"], 3), "ratio_peak": round(mine["peak_gib"] / plain["peak_gib"], 3)}
+    ratios = {
+        "ratio_seconds": round(mine["seconds"] / plain["seconds"], 3),
+        "ratio_peak": round(mine["peak_gib"] / plain["peak_gib"], 3),
+    }
     return {**ratios, "ours": mine, "plain": plain}
 
 
@@ -116,9 +128,15 @@ def recipe(table: Path, trials: int, rounds: int) -> dict:
         ("expert", lambda n, rounds: peer("ray_recipe.py", table, n, rounds, "expert")),
         ("documented", lambda n, rounds: peer("ray_recipe.py", table, n, rounds)),
     ):
-        runs[name] = run(trials, rounds), run(few if name != "ours" else 3 * trials, rounds)  # one more of ours takes a second or two: more trials, less noise
+        runs[name] = (
+            run(trials, rounds),
+            run(few if name != "ours" else 3 * trials, rounds),
+        )  # one more of ours takes a second or two: more trials, less noise
     whole = {name: one["seconds"] for name, (one, _) in runs.items()}
-    more = {name: (other["seconds"] - one["seconds"]) / (2 * trials if name == "ours" else few - trials) for name, (one, other) in runs.items()}
+    more = {
+        name: (other["seconds"] - one["seconds"]) / (2 * trials if name == "ours" else few - trials)
+        for name, (one, other) in runs.items()
+    }
     return {
         **{f"times_faster_than_{name}": round(whole[name] / whole["ours"], 2) for name in ("expert", "documented")},
         **{f"one_more_trial_than_{name}": round(more[name] / more["ours"], 1) for name in ("expert", "documented")},
@@ -133,12 +151,23 @@ def score(table: Path, trials: int, rounds: int) -> dict:
     rows = pq.read_table(table)
     y = rows["late"].to_numpy()
     part, places = np.full(len(y), "train", object), np.arange(len(y))
-    rest, test, of_rest, _ = train_test_split(places, y, test_size=0.2, random_state=0, stratify=y)  # as the plain script splits
+    rest, test, of_rest, _ = train_test_split(
+        places, y, test_size=0.2, random_state=0, stratify=y
+    )  # as the plain script splits
     _, validation, _, _ = train_test_split(rest, of_rest, test_size=0.2, random_state=0, stratify=of_rest)
     part[test], part[validation] = "test", "validation"
     parted = table.with_name("parted.parquet")
     pq.write_table(rows.append_column("part", pa.array(part, pa.string())), parted)
-    command = [sys.executable, "-c", STOPWATCH, str(HERE / "peers" / "plain_script.py"), str(table), "late", str(trials), str(rounds)]
+    command = [
+        sys.executable,
+        "-c",
+        STOPWATCH,
+        str(HERE / "peers" / "plain_script.py"),
+        str(table),
+        "late",
+        str(trials),
+        str(rounds),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seen = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("[")]
     target = json.loads(done.stdout.splitlines()[-1])["validation"]
@@ -174,7 +203,10 @@ def replayed(table: Path, mine: "Ran", shares: list[list[dict]]) -> float:
     """Seconds in which as many bare processes as there are shares train these trials' boosters, one thread each, their matrices at hand."""
     spawn = multiprocessing.get_context("spawn")
     ready, done = spawn.Barrier(len(shares) + 1), spawn.Barrier(len(shares) + 1)
-    workers = [spawn.Process(target=replay, args=(str(table), mine.rows["train"], mine.encoder, share, ready, done)) for share in shares]
+    workers = [
+        spawn.Process(target=replay, args=(str(table), mine.rows["train"], mine.encoder, share, ready, done))
+        for share in shares
+    ]
     for worker in workers:
         worker.start()
     ready.wait()
@@ -189,25 +221,41 @@ def replayed(table: Path, mine: "Ran", shares: list[list[dict]]) -> float:
 def replay(table: str, num_rows: int, encoder: dict, trials: list[dict], ready: Barrier, done: Barrier) -> None:
     import xgboost
 
-    from ray_pipeline.encoders._base import Encoder
+    from ray_pipeline.components.encoders._base import Encoder
 
     rows, max_bin = pq.read_table(table).slice(0, num_rows), trials[0]["params"]["max_bin"]
     applied = Encoder.from_json(encoder)
     matrix, label = applied.apply(rows), rows["late"].to_numpy().astype(float)
     types = ["c" if codes else "q" for codes in applied.cardinalities]
-    data = xgboost.QuantileDMatrix(matrix, label, max_bin=max_bin, nthread=1, feature_types=types, enable_categorical=True)
+    data = xgboost.QuantileDMatrix(
+        matrix, label, max_bin=max_bin, nthread=1, feature_types=types, enable_categorical=True
+    )
     ready.wait()
     for trial in trials:
-        params = {name: value for name, value in trial["params"].items() if name not in ("num_boost_round", "early_stopping_rounds")}
+        params = {
+            name: value
+            for name, value in trial["params"].items()
+            if name not in ("num_boost_round", "early_stopping_rounds")
+        }
         xgboost.train({**params, "tree_method": "hist", "nthread": 1}, data, trial["rungs"][-1][0])
     done.wait()
 
 
 def lag(table: Path, trials: int, rounds: int) -> dict:
-    runs = {name: ours(table, trials, rounds, f"search.deterministic={written}") for name, written in (("deterministic", "true"), ("free", "false"))}
-    told = {name: {"search": run["stages"]["search"], "training": run["training"], "validation": run["validation"]} for name, run in runs.items()}
+    runs = {
+        name: ours(table, trials, rounds, f"search.deterministic={written}")
+        for name, written in (("deterministic", "true"), ("free", "false"))
+    }
+    told = {
+        name: {"search": run["stages"]["search"], "training": run["training"], "validation": run["validation"]}
+        for name, run in runs.items()
+    }
     idle = {name: round(1 - one["training"] / (os.cpu_count() or 1) / one["search"], 3) for name, one in told.items()}
-    return {"price": round(told["deterministic"]["search"] / told["free"]["search"], 3), "idle_share": idle, "runs": told}
+    return {
+        "price": round(told["deterministic"]["search"] / told["free"]["search"], 3),
+        "idle_share": idle,
+        "runs": told,
+    }
 
 
 def growth(table: Path, trials: int, rounds: int) -> dict:
@@ -235,7 +283,11 @@ def copied(table: Path, copies: int) -> Path:
     with pq.ParquetWriter(file, rows.schema) as writer:
         for copy in range(copies):
             ids = rows["flight_id"].to_numpy() + copy * 10_000_000
-            writer.write_table(rows.set_column(at, rows.schema.field(at), pa.chunked_array([pa.array(ids, rows.schema.field(at).type)])))
+            writer.write_table(
+                rows.set_column(
+                    at, rows.schema.field(at), pa.chunked_array([pa.array(ids, rows.schema.field(at).type)])
+                )
+            )
     return file
 
 
@@ -245,26 +297,35 @@ def small(table: Path, trials: int, rounds: int) -> dict:
     pq.write_table(rows.take(np.random.default_rng(0).choice(rows.num_rows, 5_000, replace=False)), few)
     mine = ours(few, trials, rounds)
     slots = os.cpu_count() or 1
-    return {"seconds_per_trial_beyond_training": round((mine["stages"]["search"] - mine["training"] / slots) / trials, 3), "ours": mine}
+    return {
+        "seconds_per_trial_beyond_training": round((mine["stages"]["search"] - mine["training"] / slots) / trials, 3),
+        "ours": mine,
+    }
 
 
 def fit(table: Path, trials: int, rounds: int) -> dict:
     import xgboost
 
-    from ray_pipeline import blocks
-    from ray_pipeline.models._base import Job
-    from ray_pipeline.models.xgboost import XGBoost
+    from ray_pipeline import encoded_block as blocks
+    from ray_pipeline.components.models._base import Job
+    from ray_pipeline.components.models.xgboost import XGBoost
 
     rows = pq.read_table(table)
     label = rows["late"].to_numpy().astype(float)
     names = [
         field.name
         for field in rows.schema
-        if field.name not in ("late", "flight_id") and not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))
+        if field.name not in ("late", "flight_id")
+        and not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))
     ]
     matrix = np.column_stack([rows[name].to_numpy().astype(np.float32) for name in names])
     held = blocks.pack(
-        {"trees": matrix}, {blocks.LABEL: pa.array(label), blocks.WEIGHT: pa.array(np.ones(len(label))), blocks.PART: pa.array(np.zeros(len(label), np.int8))}
+        {"trees": matrix},
+        {
+            blocks.LABEL: pa.array(label),
+            blocks.WEIGHT: pa.array(np.ones(len(label))),
+            blocks.PART: pa.array(np.zeros(len(label), np.int8)),
+        },
     )
     job = Job("binary", 2, {"trees": (0,) * len(names)}, os.cpu_count() or 1, rows=len(label))
     searched = {name: value for name, value in XGBoost.start.items() if name != "objective"}
@@ -274,14 +335,21 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     for _ in range(3):
         begun = time.perf_counter()
-        fitting = XGBoost.begin(params, job, XGBoost.hold(params, job, list(blocks.views([held], "trees", "train")), []), 0)
+        fitting = XGBoost.begin(
+            params, job, XGBoost.hold(params, job, list(blocks.views([held], "trees", "train")), []), 0
+        )
         fitting.advance(rounds)
         times["ours"].append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        xgboost.train(bare, xgboost.QuantileDMatrix(matrix, label, max_bin=params["max_bin"], nthread=job.threads), rounds)
+        xgboost.train(
+            bare, xgboost.QuantileDMatrix(matrix, label, max_bin=params["max_bin"], nthread=job.threads), rounds
+        )
         times["bare"].append(time.perf_counter() - begun)
     mine, theirs = (sorted(times[name])[1] for name in ("ours", "bare"))
-    return {"ratio_seconds": round(mine / theirs, 3), "seconds": {name: [round(t, 2) for t in found] for name, found in times.items()}}
+    return {
+        "ratio_seconds": round(mine / theirs, 3),
+        "seconds": {name: [round(t, 2) for t in found] for name, found in times.items()},
+    }
 
 
 CASES: dict[str, tuple[Callable[[Path, int, int], dict], int, int]] = {
@@ -293,7 +361,9 @@ CASES: dict[str, tuple[Callable[[Path, int, int], dict], int, int]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=CASES)
-    parser.add_argument("flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data")
+    parser.add_argument(
+        "flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data"
+    )
     parser.add_argument("--trials", type=int)
     parser.add_argument("--rounds", type=int)
     asked = parser.parse_args()
@@ -301,10 +371,20 @@ def main() -> None:
     trials, rounds = asked.trials or trials, asked.rounds or rounds
     with tempfile.TemporaryDirectory() as made:
         table = Path(made) / "joined.parquet"
-        subprocess.run([sys.executable, str(HERE / "peers" / "flights_joined.py"), str(asked.flights), str(table)], check=True)
+        subprocess.run(
+            [sys.executable, str(HERE / "peers" / "flights_joined.py"), str(asked.flights), str(table)], check=True
+        )
         result = measure(table, trials, rounds)
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), **{name: version(name) for name in ("ray", "xgboost", "optuna")}}
-    print(json.dumps({"benchmark": f"search {asked.case}", "trials": trials, "rounds": rounds, **result, "machine": machine}))
+    machine = {
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("ray", "xgboost", "optuna")},
+    }
+    print(
+        json.dumps(
+            {"benchmark": f"search {asked.case}", "trials": trials, "rounds": rounds, **result, "machine": machine}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -27,17 +27,22 @@ model: xgboost
 
 def files(folder: Path, count: int) -> dict:
     """`plan` and all that is checked before the first pass, over so many files."""
+    from ray_pipeline.data.read import read
     from ray_pipeline.runtime.plan import on_this_machine
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.footers import look
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.stages.estimate import estimate
-    from ray_pipeline.stages.read import read
+    from ray_pipeline.tuning.estimate import estimate
 
     rng = np.random.default_rng(0)
     for number in range(count):
         ids = np.arange(1_000) + number * 1_000
-        table = {"id": ids, **{f"x{i}": rng.normal(size=1_000) for i in range(10)}, "text": rng.choice(["a", "b", "c"], 1_000), "y": rng.integers(0, 2, 1_000)}
+        table = {
+            "id": ids,
+            **{f"x{i}": rng.normal(size=1_000) for i in range(10)},
+            "text": rng.choice(["a", "b", "c"], 1_000),
+            "y": rng.integers(0, 2, 1_000),
+        }
         pq.write_table(pa.table(table), folder / f"{number:05}.parquet")
     spec, where = Spec.from_text(SPEC, folder=folder.parent), Where()
     begun = time.time()
@@ -53,7 +58,11 @@ def files(folder: Path, count: int) -> dict:
     table.blocks()
     done = time.time()
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"files": count, "seconds": {"check_and_plan": round(planned - begun, 1), "read_footers_and_pieces": round(done - up, 1)}, "driver_gib": round(gib, 2)}
+    return {
+        "files": count,
+        "seconds": {"check_and_plan": round(planned - begun, 1), "read_footers_and_pieces": round(done - up, 1)},
+        "driver_gib": round(gib, 2),
+    }
 
 
 def wide(folder: Path, columns: int, rows: int) -> dict:
@@ -62,7 +71,11 @@ def wide(folder: Path, columns: int, rows: int) -> dict:
     from ray_pipeline.spec.where import Where
 
     rng = np.random.default_rng(0)
-    table = {"id": np.arange(rows), "y": rng.integers(0, 2, rows), **{f"x{i}": rng.normal(size=rows) for i in range(columns)}}
+    table = {
+        "id": np.arange(rows),
+        "y": rng.integers(0, 2, rows),
+        **{f"x{i}": rng.normal(size=rows) for i in range(columns)},
+    }
     pq.write_table(pa.table(table), folder / "0.parquet", row_group_size=5_000)
     settle()
     os.environ["RAY_AUTH_MODE"] = "disabled"

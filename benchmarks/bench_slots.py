@@ -27,22 +27,25 @@ import pyarrow.parquet as pq
 from bench_run import HERE
 from peak import Peak
 
-from ray_pipeline.choice import find
-from ray_pipeline.models._base import Job
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.models._base import Job
+from ray_pipeline.data.read import read
+from ray_pipeline.data.split import split
+from ray_pipeline.preprocessing.encode import Encoded, encode, fit_encoders
+from ray_pipeline.preprocessing.shards import Share
+from ray_pipeline.profiling.profile import profile
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.stages.encode import Encoded, encode, fit_encoders
-from ray_pipeline.stages.group import Group
-from ray_pipeline.stages.profile import profile
-from ray_pipeline.stages.read import read
-from ray_pipeline.stages.search import job_of
-from ray_pipeline.stages.share import Share
-from ray_pipeline.stages.split import split
-from ray_pipeline.stages.training import Command
+from ray_pipeline.tuning.search import job_of
+from ray_pipeline.tuning.trial_worker import Command
+from ray_pipeline.tuning.worker_group import Group
 
-ONE, TWO = Plan(slots=1, workers=1, threads=2, gpus=0.0, fit_threads=2), Plan(slots=1, workers=2, threads=1, gpus=0.0, fit_threads=2)
+ONE, TWO = (
+    Plan(slots=1, workers=1, threads=2, gpus=0.0, fit_threads=2),
+    Plan(slots=1, workers=2, threads=1, gpus=0.0, fit_threads=2),
+)
 
 
 ROWS = """\
@@ -55,10 +58,18 @@ model: {family}
 
 
 @contextmanager
-def encoded_rows(flights: Path, copies: int, family: str, wide: int = 1) -> Iterator[tuple[Encoded, Job, dict[str, Any]]]:
+def encoded_rows(
+    flights: Path, copies: int, family: str, wide: int = 1
+) -> Iterator[tuple[Encoded, Job, dict[str, Any]]]:
     """The rows, encoded, every column `wide` times; the job; the family's default hyperparameters."""
     with tempfile.TemporaryDirectory() as made:
-        joined = [sys.executable, str(HERE / "peers" / "flights_joined.py"), str(flights), str(Path(made) / "joined.parquet"), str(copies)]
+        joined = [
+            sys.executable,
+            str(HERE / "peers" / "flights_joined.py"),
+            str(flights),
+            str(Path(made) / "joined.parquet"),
+            str(copies),
+        ]
         subprocess.run(joined, check=True)
         if wide > 1:
             widen(Path(made) / "joined.parquet", wide)
@@ -70,7 +81,11 @@ def encoded_rows(flights: Path, copies: int, family: str, wide: int = 1) -> Iter
             encoded = encode(table, encoders, profiled, spec)
             job = job_of(spec, profiled, encoded, ONE)
             kind = find("models", family)
-            yield encoded, job, {name: kind.start.get(name, value) for name, value in spec.model[family].space(job).items()}
+            yield (
+                encoded,
+                job,
+                {name: kind.start.get(name, value) for name, value in spec.model[family].space(job).items()},
+            )
 
 
 def widen(file: Path, times: int) -> None:
@@ -105,16 +120,24 @@ def workers(flights: Path, copies: int, family: str, rounds: int) -> dict[str, A
         for _ in range(2):
             for name, plan in (("one", ONE), ("two", TWO)):
                 seconds[name].append(round(trained(encoded, job, params, plan, family, rounds), 2))
-        return {"ratio": round(min(seconds["two"]) / min(seconds["one"]), 3), "seconds": seconds, "rows": dict(encoded.rows)}
+        return {
+            "ratio": round(min(seconds["two"]) / min(seconds["one"]), 3),
+            "seconds": seconds,
+            "rows": dict(encoded.rows),
+        }
 
 
-def cells(flights: Path, copies: int, family: str, rounds: int, *, external: bool = False, wide: int = 1) -> dict[str, Any]:
+def cells(
+    flights: Path, copies: int, family: str, rounds: int, *, external: bool = False, wide: int = 1
+) -> dict[str, Any]:
     with encoded_rows(flights, copies, family, wide) as (encoded, job, params):
         kind = find("models", family)
         kind.warm_up()
         columns = len(job.cardinalities[kind.needs])
         num_cells = columns * (encoded.rows["train"] + encoded.rows["validation"])
-        with tempfile.TemporaryDirectory() as small:  # a trial on a few rows: imports and Ray Train's own memory are no part of the figure
+        with (
+            tempfile.TemporaryDirectory() as small
+        ):  # a trial on a few rows: imports and Ray Train's own memory are no part of the figure
             few = Command(0, family, params, seed=0, rounds=1, every=1000)
             group = Group(encoded, replace(job, external=external), "auc", ONE, kind.collective, small)
             group.carry_out(few)
@@ -125,15 +148,32 @@ def cells(flights: Path, copies: int, family: str, rounds: int, *, external: boo
             group.close()
         if standing.failed:
             raise SystemExit(standing.failed)
-        found = {"bytes_per_cell": round(peak.gib * 2**30 / num_cells, 2), "peak_gib": peak.gib, "cells": num_cells, "seconds": round(seconds, 1)}
-        return found if not external else {"share_of_limit": round(peak.gib * 2**30 / num_cells, 2), "limit_gib": round(num_cells / 2**30, 3), **found}
+        found = {
+            "bytes_per_cell": round(peak.gib * 2**30 / num_cells, 2),
+            "peak_gib": peak.gib,
+            "cells": num_cells,
+            "seconds": round(seconds, 1),
+        }
+        return (
+            found
+            if not external
+            else {
+                "share_of_limit": round(peak.gib * 2**30 / num_cells, 2),
+                "limit_gib": round(num_cells / 2**30, 3),
+                **found,
+            }
+        )
 
 
 def cells_and_bare(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "bare", str(flights), "--copies", str(copies), "--rounds", str(rounds)]
     bare = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     mine = cells(flights, copies, family, rounds)
-    return {"ratio": round(mine["bytes_per_cell"] / bare["bytes_per_cell"], 3), **mine, "bare_bytes_per_cell": bare["bytes_per_cell"]}
+    return {
+        "ratio": round(mine["bytes_per_cell"] / bare["bytes_per_cell"], 3),
+        **mine,
+        "bare_bytes_per_cell": bare["bytes_per_cell"],
+    }
 
 
 def bare(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
@@ -157,39 +197,69 @@ def bare(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]
                 input_data(data=block.matrix, label=block.label, feature_types=types)
                 return True
 
-        own = {name: value for name, value in params.items() if name not in ("num_boost_round", "early_stopping_rounds", "max_bin")}
+        own = {
+            name: value
+            for name, value in params.items()
+            if name not in ("num_boost_round", "early_stopping_rounds", "max_bin")
+        }
         with Peak(every_s=0.2, store=False) as peak:
             shape = {"max_bin": params["max_bin"], "enable_categorical": True, "nthread": 2}
             train = xgboost.QuantileDMatrix(Blocks("train"), **shape)
             validation = xgboost.QuantileDMatrix(Blocks("validation"), ref=train, **shape)
-            xgboost.train({**own, "tree_method": "hist", "max_bin": params["max_bin"], "nthread": 2}, train, rounds).predict(validation)
+            xgboost.train(
+                {**own, "tree_method": "hist", "max_bin": params["max_bin"], "nthread": 2}, train, rounds
+            ).predict(validation)
         num_cells = len(types) * (encoded.rows["train"] + encoded.rows["validation"])
         return {"bytes_per_cell": round(peak.gib * 2**30 / num_cells, 2)}
 
 
 def external(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
-    return cells(flights, copies, family, rounds, external=True)  # floats are 4 bytes a cell: the limit is 1 byte a cell
+    return cells(
+        flights, copies, family, rounds, external=True
+    )  # floats are 4 bytes a cell: the limit is 1 byte a cell
 
 
 def wide(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
     return cells(flights, copies, family, rounds, external=True, wide=2)
 
 
-CASES = {"workers": (workers, 10, 20), "cells": (cells_and_bare, 16, 10), "bare": (bare, 16, 10), "external": (external, 16, 10), "wide": (wide, 8, 10)}
+CASES = {
+    "workers": (workers, 10, 20),
+    "cells": (cells_and_bare, 16, 10),
+    "bare": (bare, 16, 10),
+    "external": (external, 16, 10),
+    "wide": (wide, 8, 10),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=CASES)
-    parser.add_argument("flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data")
+    parser.add_argument(
+        "flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data"
+    )
     parser.add_argument("--copies", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--family", default="xgboost")
     asked = parser.parse_args()
     measure, copies, rounds = CASES[asked.case]
     result = measure(asked.flights, asked.copies or copies, asked.family, asked.rounds or rounds)
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version(), **{name: version(name) for name in ("ray", "xgboost")}}
-    print(json.dumps({"benchmark": f"slots {asked.case}", "family": asked.family, "rounds": asked.rounds or rounds, **result, "machine": machine}))
+    machine = {
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("ray", "xgboost")},
+    }
+    print(
+        json.dumps(
+            {
+                "benchmark": f"slots {asked.case}",
+                "family": asked.family,
+                "rounds": asked.rounds or rounds,
+                **result,
+                "machine": machine,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,11 @@ def tree_bytes(root: int, kinds: tuple[str, ...] = ("Pss:",)) -> int:
         pid = left.pop()
         left += children.get(pid, [])
         try:
-            total += sum(int(line.split()[1]) * 1024 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith(kinds))
+            total += sum(
+                int(line.split()[1]) * 1024
+                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                if line.startswith(kinds)
+            )
         except OSError:
             continue
     return total

@@ -18,10 +18,10 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from ray_pipeline.choice import find
-from ray_pipeline.stages.bootstrap import replicate
-from ray_pipeline.stages.groups import measure_groups
-from ray_pipeline.stages.intervals import percentile
+from ray_pipeline.components.choice import find
+from ray_pipeline.evaluation.bootstrap import replicate
+from ray_pipeline.evaluation.groups import measure_groups
+from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.values import Predictions
 
 PHI = NormalDist()
@@ -42,7 +42,9 @@ def part(rng: np.random.Generator, n: int, clustered: bool) -> Predictions:
     label = (normal() < PHI.inv_cdf(RATE)).astype(float)
     score = 1 / (1 + np.exp(-(SHIFT * (normal() + SHIFT * label) - SHIFT**2 / 2 + math.log(RATE / (1 - RATE)))))
     group = np.where(rng.random(cluster[-1] + 1)[cluster] < 0.5, "a", "b").astype(object)
-    return Predictions("binary", ("0", "1"), np.arange(n), label, score, np.ones(n), cluster.astype(np.uint64), {"group": group})
+    return Predictions(
+        "binary", ("0", "1"), np.arange(n), label, score, np.ones(n), cluster.astype(np.uint64), {"group": group}
+    )
 
 
 def errors(rng: np.random.Generator, n: int, clustered: bool) -> Predictions:
@@ -61,7 +63,12 @@ def truths() -> dict[str, float]:
         return math.log1p(math.exp(-z if label else z))
 
     of_class = [quad(lambda x, label=label: PHI.pdf(x) * loss(x + SHIFT * label, label), -9, 9)[0] for label in (0, 1)]
-    return {"auc": PHI.cdf(SHIFT / math.sqrt(2)), "log_loss": (1 - RATE) * of_class[0] + RATE * of_class[1], "rmse": SD, "selection_rate gap": selected(BETTER_OFF) - selected(0.0)}
+    return {
+        "auc": PHI.cdf(SHIFT / math.sqrt(2)),
+        "log_loss": (1 - RATE) * of_class[0] + RATE * of_class[1],
+        "rmse": SD,
+        "selection_rate gap": selected(BETTER_OFF) - selected(0.0),
+    }
 
 
 def selected(more: float) -> float:
@@ -85,13 +92,27 @@ def coverage(simulations: int, rows: int, draws: int, clustered: bool, by_row: b
         binary, regression = part(rng, rows, clustered), errors(rng, rows, clustered)
         clusters = rows // IN_CLUSTER if clustered and not by_row else rows
         if by_row:
-            binary, regression = (Predictions(p.task, p.classes, p.key, p.label, p.score, p.weight, p.key.astype(np.uint64), p.columns) for p in (binary, regression))
+            binary, regression = (
+                Predictions(p.task, p.classes, p.key, p.label, p.score, p.weight, p.key.astype(np.uint64), p.columns)
+                for p in (binary, regression)
+            )
         found = replicate(scored, binary, CUT, draws=draws, seed=seed)
         found |= replicate([find("metrics", "rmse")()], regression, None, draws=draws, seed=seed)
         for word, of in (("auc", binary), ("log_loss", binary), ("rmse", regression)):
-            interval = percentile(find("metrics", word)()(of.label, of.score, of.weight, CUT), found[word], clusters, 0.95)
+            interval = percentile(
+                find("metrics", word)()(of.label, of.score, of.weight, CUT), found[word], clusters, 0.95
+            )
             held[word] += interval.low <= known[word] <= interval.high
-        (rates,) = measure_groups([find("metrics", "selection_rate")()], apart(binary), ["group"], CUT, min_rows=1, draws=draws, seed=seed, confidence=0.95)
+        (rates,) = measure_groups(
+            [find("metrics", "selection_rate")()],
+            apart(binary),
+            ["group"],
+            CUT,
+            min_rows=1,
+            draws=draws,
+            seed=seed,
+            confidence=0.95,
+        )
         gap = rates.reduce("gap", 0.95)
         held["selection_rate gap"] += gap.low <= known["selection_rate gap"] <= gap.high
     return {word: count / simulations for word, count in held.items()}
@@ -106,7 +127,8 @@ def gate(simulations: int, rows: int, draws: int) -> dict[str, float]:
         truth = part(rng, rows, clustered=False)
         odds = np.log(truth.score / (1 - truth.score))
         seen = [
-            Predictions(*_with(truth, 1 / (1 + np.exp(-(odds + more * rng.normal(size=rows)))))) for more in (math.hypot(noise, worse), noise)
+            Predictions(*_with(truth, 1 / (1 + np.exp(-(odds + more * rng.normal(size=rows))))))
+            for more in (math.hypot(noise, worse), noise)
         ]
         values = [auc(one.label, one.score, one.weight) for one in seen]
         return values[0] - values[1], seen
@@ -139,7 +161,12 @@ def main() -> None:
     parser.add_argument("--only", choices=["coverage", "gate"])
     asked = parser.parse_args()
     sizes = asked.simulations, asked.rows, asked.draws
-    told: dict[str, object] = {"benchmark": "verdict", "simulations": asked.simulations, "rows": asked.rows, "draws": asked.draws}
+    told: dict[str, object] = {
+        "benchmark": "verdict",
+        "simulations": asked.simulations,
+        "rows": asked.rows,
+        "draws": asked.draws,
+    }
     if asked.only != "gate":
         told["coverage"] = {
             "rows independent": coverage(*sizes, clustered=False),

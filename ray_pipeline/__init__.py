@@ -11,7 +11,7 @@ _WHERE = {
     "Release": "ray_pipeline.pipeline",
     "run": "ray_pipeline.pipeline",
     "resume": "ray_pipeline.pipeline",
-    "load": "ray_pipeline.tracking",
+    "load": "ray_pipeline.registry",
 }
 __all__ = [*_WHERE, "__version__"]
 

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.calibrators._base import Calibrator
-from ray_pipeline.calibrators._base import load as load_calibrator
-from ray_pipeline.choice import find
-from ray_pipeline.encoders._base import Encoder
+from ray_pipeline.components.calibrators._base import Calibrator
+from ray_pipeline.components.calibrators._base import load as load_calibrator
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
-from ray_pipeline.models._base import FILE, Scorer
 from ray_pipeline.values import Matrix, Vector
 
 FORMAT = 1
@@ -58,7 +58,9 @@ class Bundle:
                     fix="restore the folder, or register the run again",
                 )
             )
-        schema, model, encoder, calibration = (_read(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json"))
+        schema, model, encoder, calibration = (
+            _read(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json")
+        )
         part = "encoder.json"
         try:
             fitted = Encoder.from_json(encoder)
@@ -68,7 +70,11 @@ class Bundle:
             scorer = find("models", model["family"]).load(folder)
         except (KeyError, TypeError, ValueError, ImportError, RuntimeError) as error:
             raise RegistryError(
-                Problem(file=str(folder / part), found=f"cannot be read: {str(error).splitlines()[0]}", fix="use the version of ray-pipeline that wrote it")
+                Problem(
+                    file=str(folder / part),
+                    found=f"cannot be read: {str(error).splitlines()[0]}",
+                    fix="use the version of ray-pipeline that wrote it",
+                )
             ) from error
         return cls(folder, found, schema, model, fitted, scorer, calibrator)
 
@@ -111,7 +117,11 @@ class Bundle:
             table = pa.Table.from_pylist(rows) if isinstance(rows, list) else pa.table(rows)
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise DataError(
-                Problem(stage="predict", found=f"the rows are no table: {error}", fix="give each column one type: numbers, text, booleans or times")
+                Problem(
+                    stage="predict",
+                    found=f"the rows are no table: {error}",
+                    fix="give each column one type: numbers, text, booleans or times",
+                )
             ) from error
         return self.score(table)
 
@@ -121,14 +131,26 @@ class Bundle:
         sources = self._sources(given)
         missing = [name for name in self.columns if name not in sources]
         if missing:
-            found = f"{len(missing)} of {len(self.columns)} columns are missing: {listed(missing)} (found: {listed(given)})"
+            found = (
+                f"{len(missing)} of {len(self.columns)} columns are missing: {listed(missing)} (found: {listed(given)})"
+            )
             raise DataError(
-                Problem(stage="predict", column=missing[0], found=found, fix="bring the columns that the model was trained on; a missing value is null")
+                Problem(
+                    stage="predict",
+                    column=missing[0],
+                    found=found,
+                    fix="bring the columns that the model was trained on; a missing value is null",
+                )
             )
         twice = [name for name in sources.values() if given.count(name) > 1]
         if twice:
             raise DataError(
-                Problem(stage="predict", column=twice[0], found=f"column {twice[0]!r} is there {given.count(twice[0])} times", fix="keep one of them")
+                Problem(
+                    stage="predict",
+                    column=twice[0],
+                    found=f"column {twice[0]!r} is there {given.count(twice[0])} times",
+                    fix="keep one of them",
+                )
             )
         return pa.table({name: table[sources[name]] for name in self.columns})
 
@@ -169,7 +191,13 @@ def write_bundle(
         (fresh / SUMS).write_text(sums(fresh), encoding="utf-8")
         _replace(folder, fresh)
     except OSError as error:
-        raise StorageError(Problem(file=str(folder), found=f"cannot be written: {error}", fix="free space or allow writing, then resume the run")) from error
+        raise StorageError(
+            Problem(
+                file=str(folder),
+                found=f"cannot be written: {error}",
+                fix="free space or allow writing, then resume the run",
+            )
+        ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Bundle.load(folder)
@@ -184,11 +212,22 @@ def sums(folder: Path) -> str:
 def check_files(folder: Path) -> str:
     """The bundle's fingerprint (SHA-256 of `SHA256SUMS`), after every file was hashed; parses nothing else."""
     if not folder.is_dir():
-        raise RegistryError(Problem(file=str(folder), found="there is no bundle here", fix="name the folder `model` of a finished run, or a registered model"))
+        raise RegistryError(
+            Problem(
+                file=str(folder),
+                found="there is no bundle here",
+                fix="name the folder `model` of a finished run, or a registered model",
+            )
+        )
     names = {entry.name for entry in folder.iterdir()}
     model_files = sorted(filter(FILE.fullmatch, names))
     expected = {SUMS, *JSON_FILES, *(model_files[:1] or ["model.ubj"])}
-    _refuse(folder, sorted(names - expected), "is no part of a bundle", "remove it, if you know where it comes from; a bundle never holds pickle")
+    _refuse(
+        folder,
+        sorted(names - expected),
+        "is no part of a bundle",
+        "remove it, if you know where it comes from; a bundle never holds pickle",
+    )
     return check_sums(folder, expected - {SUMS})
 
 
@@ -225,11 +264,17 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
         written = json.loads((folder / name).read_bytes())
     except ValueError as error:
-        raise RegistryError(Problem(file=str(folder / name), found=f"is no JSON: {error}", fix="register the run again")) from error
+        raise RegistryError(
+            Problem(file=str(folder / name), found=f"is no JSON: {error}", fix="register the run again")
+        ) from error
     if not isinstance(written, dict) or written.get("format", FORMAT) != FORMAT:
         known = written.get("format") if isinstance(written, dict) else type(written).__name__
         raise RegistryError(
-            Problem(file=str(folder / name), found=f"has format {known!r}; this version reads {FORMAT}", fix="use the version of ray-pipeline that wrote it")
+            Problem(
+                file=str(folder / name),
+                found=f"has format {known!r}; this version reads {FORMAT}",
+                fix="use the version of ray-pipeline that wrote it",
+            )
         )
     return written
 

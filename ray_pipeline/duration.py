@@ -28,4 +28,9 @@ def write_duration(length: timedelta) -> str:
     return f"{seconds:g}s"
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(write_duration, return_type=str), Field(json_schema_extra={"type": "string"})]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(write_duration, return_type=str),
+    Field(json_schema_extra={"type": "string"}),
+]

@@ -17,20 +17,30 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
         return canonical(values.cast(kind.value_type))
     if pa.types.is_timestamp(kind):
         values = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    elif pa.types.is_floating(kind):  # value by value, never by block: the id 7 read as 7.0 (pandas, with nulls) stays 7
-        return [None if x is None else (str(int(x)) if x.is_integer() else repr(x)).encode() for x in values.to_pylist()]
+    elif pa.types.is_floating(
+        kind
+    ):  # value by value, never by block: the id 7 read as 7.0 (pandas, with nulls) stays 7
+        return [
+            None if x is None else (str(int(x)) if x.is_integer() else repr(x)).encode() for x in values.to_pylist()
+        ]
     return values.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()  # type: ignore[no-any-return]
 
 
 def hash_values(values: pa.Array | pa.ChunkedArray, seed: int = 0) -> NDArray[np.uint64]:
     """xxh64 of each value's canonical UTF-8; shape (n,). A null hashes like the byte 0xff, which no UTF-8 text is."""
-    return np.fromiter((xxh64_intdigest(b"\xff" if value is None else value, seed) for value in canonical(values)), np.uint64, len(values))
+    return np.fromiter(
+        (xxh64_intdigest(b"\xff" if value is None else value, seed) for value in canonical(values)),
+        np.uint64,
+        len(values),
+    )
 
 
 def hash_rows(table: pa.Table, seed: int = 0) -> NDArray[np.uint64]:
     """xxh64 of each row's whole content, columns in the order of their names; shape (n,)."""
     columns = [canonical(table[name]) for name in sorted(table.column_names)]
-    separated = (b"\x1f".join(b"\xff" if value is None else value for value in row) for row in zip(*columns, strict=True))
+    separated = (
+        b"\x1f".join(b"\xff" if value is None else value for value in row) for row in zip(*columns, strict=True)
+    )
     return np.fromiter((xxh64_intdigest(row, seed) for row in separated), np.uint64, table.num_rows)
 
 
@@ -72,9 +82,17 @@ def _content(values: pa.ChunkedArray) -> NDArray[np.uint64]:
         coded = values.cast(pa.large_string()).combine_chunks().dictionary_encode("encode")
         return hash_values(coded.dictionary)[coded.indices.to_numpy()] if len(coded) else np.zeros(0, np.uint64)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        numbers = pc.fill_null(values.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), np.iinfo(np.int64).min).to_numpy()
+        numbers = pc.fill_null(
+            values.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), np.iinfo(np.int64).min
+        ).to_numpy()
         return np.asarray(numbers, np.int64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)):
+    if not (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    ):
         return hash_values(values)
     floats = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy() + 0.0  # -0.0 is 0.0
     bits: NDArray[np.uint64] = np.where(np.isnan(floats), np.nan, floats).view(np.uint64)

@@ -3,40 +3,48 @@
 from contextlib import nullcontext
 from pathlib import Path
 
+from ray_pipeline.data.feast import resolved
+from ray_pipeline.data.fingerprint import fingerprint
+from ray_pipeline.data.read import read
+from ray_pipeline.data.split import split
 from ray_pipeline.errors import SpecError
+from ray_pipeline.evaluation.baselines import baselines
+from ray_pipeline.evaluation.champion import champion_of
+from ray_pipeline.evaluation.evaluate import evaluate
+from ray_pipeline.evaluation.explain import explain
+from ray_pipeline.evaluation.gates import judge
+from ray_pipeline.evaluation.latency import latency_ms, size_mb
+from ray_pipeline.evaluation.predict import predict
+from ray_pipeline.preprocessing.cache import reuse
+from ray_pipeline.preprocessing.encode import encode, fit_encoders
+from ray_pipeline.profiling.findings import check, refuse
+from ray_pipeline.profiling.profile import profile
+from ray_pipeline.registry.register import Release, prove, register, release_of
+from ray_pipeline.registry.registry import CHAMPION, Registry
+from ray_pipeline.runs import artifacts as record
+from ray_pipeline.runs import reproducibility as repeat
+from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.runtime.capacity import wait_for_room
 from ray_pipeline.runtime.plan import refuse_impossible
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.runtime.room import wait_for_room
-from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.runtime.session import meanwhile, session, settle
-from ray_pipeline.runtime.shared import refuse_private
+from ray_pipeline.runtime.shared_storage import refuse_private
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.stages import record, repeat
-from ray_pipeline.stages.baseline import baselines
-from ray_pipeline.stages.champion import champion_of
-from ray_pipeline.stages.check import check, refuse
-from ray_pipeline.stages.encode import encode, fit_encoders
-from ray_pipeline.stages.evaluate import evaluate
-from ray_pipeline.stages.explain import explain
-from ray_pipeline.stages.feast import resolved
-from ray_pipeline.stages.fingerprint import fingerprint
-from ray_pipeline.stages.fit import fit
-from ray_pipeline.stages.footprint import latency_ms, size_mb
-from ray_pipeline.stages.judge import judge
-from ray_pipeline.stages.predict import predict
-from ray_pipeline.stages.profile import profile
-from ray_pipeline.stages.read import read
-from ray_pipeline.stages.register import Release, prove, register, release_of
-from ray_pipeline.stages.reuse import reuse
-from ray_pipeline.stages.search import job_of, search, warm_up
-from ray_pipeline.stages.split import split
-from ray_pipeline.stages.validate import validate
-from ray_pipeline.stages.warm_start import warm_start
-from ray_pipeline.tracking.registry import CHAMPION, Registry
+from ray_pipeline.tuning.refit import fit
+from ray_pipeline.tuning.search import job_of, search, warm_up
+from ray_pipeline.tuning.validate import validate
+from ray_pipeline.tuning.warm_start import warm_start
 
 
-def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None, folder: RunFolder | None = None, debug: bool = False) -> Release:
+def run(
+    spec: Spec,
+    where: Where | None = None,
+    *,
+    show: Progress | None = None,
+    folder: RunFolder | None = None,
+    debug: bool = False,
+) -> Release:
     """A run of the whole pipeline: feature tables in, a gated, registered model out.
 
     Args:
@@ -91,7 +99,15 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
 
         show.stage("search")
         with meanwhile(lambda: baselines(encoded, job, spec, profiled.classes)) as to_beat:
-            leaderboard = search(spec, encoded, job, layout, folder, lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)), warm)
+            leaderboard = search(
+                spec,
+                encoded,
+                job,
+                layout,
+                folder,
+                lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)),
+                warm,
+            )
             record.trials(folder, leaderboard)
             beaten = to_beat()
 
@@ -102,14 +118,26 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
             registry_is_ready()
         record.validated(folder, validated)
         needs, threshold = leaderboard.family.needs, validated.threshold
-        model = record.model(folder, spec, where, table, profiled, encoders[needs], leaderboard, validated.calibrator, threshold, final)
+        model = record.model(
+            folder, spec, where, table, profiled, encoders[needs], leaderboard, validated.calibrator, threshold, final
+        )
 
         show.stage("evaluate")
         test = predict(model.score_matrix, encoded, needs, "test", spec, profiled.classes)
         evaluation = evaluate(test, threshold, spec)
         champion = champion_of(registry, test, spec, where)
         judged = record.times_judged(folder, table, spec)
-        verdict = judge(spec.gates, evaluation, test, threshold, champion, latency_ms(model), size_mb(model), spec, times_judged=judged)
+        verdict = judge(
+            spec.gates,
+            evaluation,
+            test,
+            threshold,
+            champion,
+            latency_ms(model),
+            size_mb(model),
+            spec,
+            times_judged=judged,
+        )
         record.evaluated(folder, test, model, evaluation, verdict)
         record.explained(folder, explain(model, encoded, test, threshold, spec))
 
@@ -124,7 +152,9 @@ def run(spec: Spec, where: Where | None = None, *, show: Progress | None = None,
     return release
 
 
-def resume(run_folder: RunFolder, where: Where | None = None, *, show: Progress | None = None, debug: bool = False) -> Release:
+def resume(
+    run_folder: RunFolder, where: Where | None = None, *, show: Progress | None = None, debug: bool = False
+) -> Release:
     """The run, gone on with after whatever interruption: finished trials and fits are taken from its journal, the rest is done again.
 
     Args:
@@ -140,4 +170,10 @@ def resume(run_folder: RunFolder, where: Where | None = None, *, show: Progress 
     if release := record.answered(run_folder):
         return release
     spec, began = record.begun(run_folder)
-    return run(spec, where.model_copy(update={"storage": run_folder.storage}) if where else began, show=show, folder=run_folder, debug=debug)
+    return run(
+        spec,
+        where.model_copy(update={"storage": run_folder.storage}) if where else began,
+        show=show,
+        folder=run_folder,
+        debug=debug,
+    )

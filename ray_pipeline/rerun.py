@@ -7,16 +7,18 @@ from typing import Any
 
 from ray_pipeline import pipeline
 from ray_pipeline.errors import DataError, Problem, StorageError
+from ray_pipeline.runs import reproducibility as repeat
+from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.stages import repeat
 
 NEEDED = ("run", "fingerprint", "spec", "base", "where", "plan", "data", "digests", "versions", "trials")
 
 
-def rerun(run: str, where: Where | None, *, verify: bool, show: Progress | None = None, debug: bool = False) -> dict[str, Any]:
+def rerun(
+    run: str, where: Where | None, *, verify: bool, show: Progress | None = None, debug: bool = False
+) -> dict[str, Any]:
     """What came of building the run again, in a run of its own that is not registered: `identical`, or `rebuilt` where nothing was to be compared.
 
     Args:
@@ -38,23 +40,52 @@ def rerun(run: str, where: Where | None, *, verify: bool, show: Progress | None 
         release = pipeline.run(spec, where, show=show, folder=folder, debug=debug)
     except DataError as error:
         stage = next((problem.stage for problem in error.problems if problem.stage in repeat.STAGES), None)
-        error.answer = {**answer, "status": "different" if stage else "error", "same": list(repeat.made(folder)), "differs": stage}
+        error.answer = {
+            **answer,
+            "status": "different" if stage else "error",
+            "same": list(repeat.made(folder)),
+            "differs": stage,
+        }
         raise
-    return {**answer, "status": "identical" if verify else "rebuilt", "exit": 0, "same": ["read", *repeat.made(folder)] if verify else [], "differs": None, "metrics": release.metrics, "report": release.report}
+    return {
+        **answer,
+        "status": "identical" if verify else "rebuilt",
+        "exit": 0,
+        "same": ["read", *repeat.made(folder)] if verify else [],
+        "differs": None,
+        "metrics": release.metrics,
+        "report": release.report,
+    }
 
 
 def manifest_of(run: str, where: Where) -> dict[str, Any]:
     """The whole manifest of a complete run."""
-    path = Path(run) if run.endswith(".json") else RunFolder.open(where.storage_folder(Path.cwd()), run).path / "manifest.json"
+    path = (
+        Path(run)
+        if run.endswith(".json")
+        else RunFolder.open(where.storage_folder(Path.cwd()), run).path / "manifest.json"
+    )
     try:
         told = json.loads(path.read_text())
     except OSError:
-        raise StorageError(Problem(file=str(path), found="there is no manifest: the run is not complete", fix="go on with it: ray-pipeline resume")) from None
+        raise StorageError(
+            Problem(
+                file=str(path),
+                found="there is no manifest: the run is not complete",
+                fix="go on with it: ray-pipeline resume",
+            )
+        ) from None
     except ValueError as error:
         raise StorageError(Problem(file=str(path), found=f"is no JSON: {error}", fix="restore the file")) from None
     missing = [name for name in NEEDED if not isinstance(told, Mapping) or name not in told]
     if missing:
-        raise StorageError(Problem(file=str(path), found=f"does not say {', '.join(missing)}", fix="rerun needs a manifest that this version wrote"))
+        raise StorageError(
+            Problem(
+                file=str(path),
+                found=f"does not say {', '.join(missing)}",
+                fix="rerun needs a manifest that this version wrote",
+            )
+        )
     return dict(told)
 
 

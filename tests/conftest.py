@@ -9,7 +9,9 @@ import pytest
 from ray_pipeline.runtime.session import settle
 
 settle()
-os.environ["RAY_AUTH_MODE"] = "disabled"  # set before ray is imported: a test's own cluster is on loopback and lives for minutes
+os.environ["RAY_AUTH_MODE"] = (
+    "disabled"  # set before ray is imported: a test's own cluster is on loopback and lives for minutes
+)
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline import blocks as packed
-from ray_pipeline.choice import find
-from ray_pipeline.encoders._base import Encoder, Seen
-from ray_pipeline.models._base import Job
-from ray_pipeline.stages.encode import Encoded
+from ray_pipeline import encoded_block as packed
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.encoders._base import Encoder, Seen
+from ray_pipeline.components.models._base import Job
+from ray_pipeline.preprocessing.encode import Encoded
 
 PARTS = ("train", "validation", "test")
 SPEC = """\
@@ -39,11 +39,25 @@ def encoded(rows: int = 3_000, num_blocks: int = 3, seed: int = 0) -> Encoded:
         matrix[rng.random(n) < 0.05, 0] = np.nan
         label = (np.nan_to_num(matrix[:, 0]) + 0.5 * matrix[:, 1] ** 2 + rng.normal(0, 0.7, n) > 0.7).astype(float)
         part = np.sort(rng.choice(3, n, p=[0.6, 0.2, 0.2])).astype(np.int8)
-        columns: dict[str, Any] = {packed.LABEL: label, packed.WEIGHT: np.ones(n), packed.PART: part, packed.KEY: np.arange(n), packed.CLUSTER: np.arange(n, dtype=np.uint64)}
+        columns: dict[str, Any] = {
+            packed.LABEL: label,
+            packed.WEIGHT: np.ones(n),
+            packed.PART: part,
+            packed.KEY: np.arange(n),
+            packed.CLUSTER: np.arange(n, dtype=np.uint64),
+        }
         tables.append(packed.pack({"trees": matrix}, {name: pa.array(values) for name, values in columns.items()}))
         counts.append(tuple(int(c) for c in np.bincount(part, minlength=3)))
     totals = {part: sum(count[i] for count in counts) for i, part in enumerate(PARTS)}
-    return Encoded(tuple(ray.put(table) for table in tables), tuple(counts), totals, sum(t.nbytes for t in tables), encoders(), (), 0.0)
+    return Encoded(
+        tuple(ray.put(table) for table in tables),
+        tuple(counts),
+        totals,
+        sum(t.nbytes for t in tables),
+        encoders(),
+        (),
+        0.0,
+    )
 
 
 def job(threads: int = 1, **more: Any) -> Job:

@@ -34,9 +34,27 @@ def head(**environment: str) -> Iterator[Cluster]:
     port, dashboard, agent, client = (free_port() for _ in range(4))
     # Not tmp_path: Ray's sockets lie below, and a socket's path holds 107 bytes.
     with tempfile.TemporaryDirectory(prefix="rp", ignore_cleanup_errors=True) as folder:
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--temp-dir={folder}", "--disable-usage-stats"]
-        command += [f"--port={port}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"]
-        command += ["--min-worker-port=0", "--max-worker-port=0", "--num-cpus=2", "--object-store-memory=300000000", "--include-dashboard=true"]
+        command = [
+            str(Path(sys.executable).with_name("ray")),
+            "start",
+            "--head",
+            "--block",
+            f"--temp-dir={folder}",
+            "--disable-usage-stats",
+        ]
+        command += [
+            f"--port={port}",
+            f"--dashboard-port={dashboard}",
+            f"--dashboard-agent-listen-port={agent}",
+            f"--ray-client-server-port={client}",
+        ]
+        command += [
+            "--min-worker-port=0",
+            "--max-worker-port=0",
+            "--num-cpus=2",
+            "--object-store-memory=300000000",
+            "--include-dashboard=true",
+        ]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         everything = inherited | environment
         with Path(folder, "start.log").open("wb") as log:

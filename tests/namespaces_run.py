@@ -26,7 +26,10 @@ def sh(command: str) -> None:
 def node(number: int, command: str) -> subprocess.Popen[bytes]:
     """A command in a network of its own and with a /tmp/ray of its own."""
     inside = f"mount -t tmpfs tmpfs /tmp/ray && mkdir -p /tmp/ray/own && {command}"
-    return subprocess.Popen(["ip", "netns", "exec", f"n{number}", "unshare", "--mount", "--propagation", "private", "bash", "-c", inside], env={**os.environ, **ENVIRONMENT})
+    return subprocess.Popen(
+        ["ip", "netns", "exec", f"n{number}", "unshare", "--mount", "--propagation", "private", "bash", "-c", inside],
+        env={**os.environ, **ENVIRONMENT},
+    )
 
 
 def set_up() -> None:
@@ -34,14 +37,24 @@ def set_up() -> None:
     sh("mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && ip link set lo up")
     sh(f"ip link add rpbr type bridge && ip addr add {SUBNET}.1/24 dev rpbr && ip link set rpbr up")
     for i in range(NODES):
-        sh(f"ip netns add n{i} && ip link add v{i} type veth peer name e0 netns n{i} && ip link set v{i} master rpbr up")
-        sh(f"ip netns exec n{i} ip link set lo up && ip netns exec n{i} ip addr add {SUBNET}.{10 + i}/24 dev e0 && ip netns exec n{i} ip link set e0 up")
+        sh(
+            f"ip netns add n{i} && ip link add v{i} type veth peer name e0 netns n{i} && ip link set v{i} master rpbr up"
+        )
+        sh(
+            f"ip netns exec n{i} ip link set lo up && ip netns exec n{i} ip addr add {SUBNET}.{10 + i}/24 dev e0 && ip netns exec n{i} ip link set e0 up"
+        )
 
 
 def fill(folder: Path) -> None:
     import boto3
 
-    client = boto3.client("s3", endpoint_url=ENVIRONMENT["AWS_ENDPOINT_URL"], aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1")
+    client = boto3.client(
+        "s3",
+        endpoint_url=ENVIRONMENT["AWS_ENDPOINT_URL"],
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        region_name="us-east-1",
+    )
     for bucket in ("tables", "runs"):
         client.create_bucket(Bucket=bucket)
     for file in (folder / "data").rglob("*.parquet"):
@@ -56,7 +69,12 @@ def main(folder: Path) -> None:
     ray = f"{Path(sys.executable).with_name('ray')} start --num-cpus=1 --object-store-memory=200000000 --disable-usage-stats"
     head = f"{ray} --head --node-ip-address={SUBNET}.10 --port=6379 --include-dashboard=false >/dev/null && exec {sys.executable} {__file__} {folder} drive"
     driver = node(0, head)
-    others = [node(i, f"sleep 8; exec {ray} --address={SUBNET}.10:6379 --node-ip-address={SUBNET}.{10 + i} --block >/dev/null") for i in range(1, NODES)]
+    others = [
+        node(
+            i, f"sleep 8; exec {ray} --address={SUBNET}.10:6379 --node-ip-address={SUBNET}.{10 + i} --block >/dev/null"
+        )
+        for i in range(1, NODES)
+    ]
     code = driver.wait(500)
     for process in (*others, server):
         process.kill()
@@ -68,11 +86,11 @@ def drive(folder: Path) -> None:
     import ray
 
     from ray_pipeline import pipeline
+    from ray_pipeline.registered_model import apply
     from ray_pipeline.rerun import rerun
     from ray_pipeline.runtime.session import settle
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.stages.apply import apply
 
     settle()
     ray.init(address=f"{SUBNET}.10:6379", log_to_driver=False)
@@ -80,15 +98,32 @@ def drive(folder: Path) -> None:
         time.sleep(0.5)
     nodes = {found["NodeManagerAddress"] for found in ray.nodes()}
     ray.shutdown()
-    where = Where(address=f"{SUBNET}.10:6379", data="s3://tables", storage="s3://runs/namespaces", registry="sqlite:////tmp/ray/own/mlflow.db")
+    where = Where(
+        address=f"{SUBNET}.10:6379",
+        data="s3://tables",
+        storage="s3://runs/namespaces",
+        registry="sqlite:////tmp/ray/own/mlflow.db",
+    )
     answer = pipeline.run(Spec.from_file(folder / "loans.yaml", ["register={alias: challenger}"]), where).as_json()
     scored = apply("loans@challenger", "s3://tables/data/loans", Path("/tmp/ray/own/scores.parquet"), where, None)
     manifest = Path("/tmp/ray/own/manifest.json")
-    from ray_pipeline.runtime.object_store import ObjectStore
+    from ray_pipeline.storage.object_store import ObjectStore
 
     manifest.write_bytes(ObjectStore("s3://runs/namespaces").read(f"{answer['run']}/manifest.json"))
     again = rerun(str(manifest), Where(data="s3://tables", storage="/tmp/ray/own/alone"), verify=True)
-    print(json.dumps({"nodes": sorted(nodes), "plan": json.loads(manifest.read_text())["plan"], "again": again["status"], "same": again["same"], "exit": answer["exit"], "scored": scored["rows"]}), flush=True)
+    print(
+        json.dumps(
+            {
+                "nodes": sorted(nodes),
+                "plan": json.loads(manifest.read_text())["plan"],
+                "again": again["status"],
+                "same": again["same"],
+                "exit": answer["exit"],
+                "scored": scored["rows"],
+            }
+        ),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,13 @@ from ray_pipeline.errors import PipelineError
 from ray_pipeline.runtime.session import settle
 
 settle()
-MAKES = {"read": "layout", "encode": "profile", "search": "trial-0001", "fit": "digest-trials", "evaluate": "digest-model"}
+MAKES = {
+    "read": "layout",
+    "encode": "profile",
+    "search": "trial-0001",
+    "fit": "digest-trials",
+    "evaluate": "digest-model",
+}
 """The journal entry after which each stage is in the middle of its work."""
 
 
@@ -26,7 +32,7 @@ def main() -> None:
     from ray.cluster_utils import Cluster
 
     from ray_pipeline import pipeline
-    from ray_pipeline.runtime.run_folder import RunFolder
+    from ray_pipeline.runs.run_folder import RunFolder
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
 
@@ -54,7 +60,9 @@ def main() -> None:
         answer["lost"] = bool(stage) and not loser.is_alive()
         ray.init(address=cluster.address, log_to_driver=False)
         deadline = time.monotonic() + 60  # a lost node counts as alive until it has missed its heartbeats
-        while (alive := sum(node["Alive"] for node in ray.nodes())) > 3 - answer["lost"] and time.monotonic() < deadline:
+        while (alive := sum(node["Alive"] for node in ray.nodes())) > 3 - answer[
+            "lost"
+        ] and time.monotonic() < deadline:
             time.sleep(0.5)
         answer["nodes"] = alive
         ray.shutdown()

@@ -9,7 +9,14 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import Predictions
 
 
-def binary(seed: int = 0, n: int = 2000, *, shift: float = 1.0, clusters: int | None = None, columns: dict[str, Any] | None = None) -> Predictions:
+def binary(
+    seed: int = 0,
+    n: int = 2000,
+    *,
+    shift: float = 1.0,
+    clusters: int | None = None,
+    columns: dict[str, Any] | None = None,
+) -> Predictions:
     """Labels 30 % positive; log odds of N(0, 1), `shift` higher for positives (AUC is Phi(shift / sqrt 2)); scores as calibrated as that makes them."""
     rng = np.random.default_rng(seed)
     label = (rng.random(n) < 0.3).astype(float)
@@ -25,10 +32,24 @@ def regression(seed: int = 0, n: int = 1000, columns: dict[str, Any] | None = No
     rng = np.random.default_rng(seed)
     score = rng.normal(10, 3, n)
     named = {name: np.asarray(values, dtype=object) for name, values in (columns or {}).items()}
-    return Predictions("regression", (), np.arange(n), score + rng.normal(0, 2, n), score, np.ones(n), np.arange(n, dtype=np.uint64), named)
+    return Predictions(
+        "regression",
+        (),
+        np.arange(n),
+        score + rng.normal(0, 2, n),
+        score,
+        np.ones(n),
+        np.arange(n, dtype=np.uint64),
+        named,
+    )
 
 
-def spec_of(task: str = "binary", gates: list[str] | None = None, evaluate: dict[str, Any] | None = None, bias: dict[str, Any] | None = None) -> Spec:
+def spec_of(
+    task: str = "binary",
+    gates: list[str] | None = None,
+    evaluate: dict[str, Any] | None = None,
+    bias: dict[str, Any] | None = None,
+) -> Spec:
     """The smallest spec, with these sections."""
     written = {
         "name": "known",

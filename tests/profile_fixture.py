@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline.sources._base import Footers
+from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.data.as_of_join import JoinCounts
+from ray_pipeline.data.rows import KEY, LABEL, MADE_OF, PART, TIME, WEIGHT, RowCounts
+from ray_pipeline.profiling.block_summary import Look, Prints, Summary, read_summary, summarize
+from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
-from ray_pipeline.stages.join import JoinCounts
-from ray_pipeline.stages.profile import Profile
-from ray_pipeline.stages.rows import KEY, LABEL, MADE_OF, PART, TIME, WEIGHT, RowCounts
-from ray_pipeline.stages.summary import Look, Prints, Summary, read_summary, summarize
 from ray_pipeline.values import PARTS
 
 
@@ -23,7 +23,12 @@ def profile_of(
     """The profile of these rows; all in train unless `part` (0, 1, 2 a row) says otherwise. `extra` columns are no features."""
     rows = len(label)
     made = {name: values if isinstance(values, pa.Array) else pa.array(values) for name, values in columns.items()}
-    roles = {KEY: np.arange(rows), LABEL: label, WEIGHT: np.ones(rows), PART: pa.array(np.zeros(rows) if part is None else part, pa.int8())}
+    roles = {
+        KEY: np.arange(rows),
+        LABEL: label,
+        WEIGHT: np.ones(rows),
+        PART: pa.array(np.zeros(rows) if part is None else part, pa.int8()),
+    }
     roles |= {TIME: time} if time is not None else {}
     table = pa.table({**made, **roles, **{MADE_OF + name: values for name, values in (made_of or {}).items()}})
     features = tuple(name for name in made if name not in extra)
@@ -33,14 +38,20 @@ def profile_of(
         block = summarize(table.slice(start, max(rows // blocks, 1)), RowCounts(), look)
         found, _, printed = read_summary(block.to_pylist()[0])
         state, prints = state + found, [*prints, printed]
-    counts = RowCounts(null_label=null_label, unlabelled=unlabelled or {}, joins={name: JoinCounts(rows, rows) for name in grains or {}})
+    counts = RowCounts(
+        null_label=null_label,
+        unlabelled=unlabelled or {},
+        joins={name: JoinCounts(rows, rows) for name in grains or {}},
+    )
     return Profile(
         {name: made[name].type for name in features}, state.columns, counts, state.parts, state.labels, ("0", "1") if task == "binary" else (), state.sampled(0), state.spans,
         {name: state.sampled(code) for code, name in enumerate(PARTS) if code}, Prints.joined(prints, share), grains or {}, footers or {},
     )  # fmt: skip
 
 
-def spec_of(task: str = "binary", label: str = "y > 0", features: str = "", split: str = "{by: random}", more: str = "") -> Spec:
+def spec_of(
+    task: str = "binary", label: str = "y > 0", features: str = "", split: str = "{by: random}", more: str = ""
+) -> Spec:
     """A spec of that task over one table."""
     text = f"name: seen\ntask: {task}\nfeatures:\n  labels: {{path: rows.parquet, label: '{label}', key: id{features}}}\nsplit: {split}\nmodel: xgboost\n{more}"
     return Spec.from_text(text, file="seen.yaml")

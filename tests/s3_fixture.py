@@ -22,7 +22,14 @@ def s3(log: Path) -> Iterator[dict[str, str]]:
         process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], stdout=out, stderr=out)
     try:
         wait_until(lambda: process.poll() is None and _answers(address), 60, log)
-        yield {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "canary-key-098f6bcd4621", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+        yield {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "canary-key-098f6bcd4621",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
     finally:
         process.kill()
         process.wait(10)

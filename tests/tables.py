@@ -45,7 +45,13 @@ def write_tables(folder: Path, rows: int = ROWS, seed: int = 0) -> None:
     purpose = rng.choice(["car", "home", "trip"], rows, p=[0.4, 0.4, 0.2])
     rate = 3 + 2 * np.sin(np.arange(30 * 24) / 20)
     seen = rate[hours // 60]
-    risk = 1.2 * (np.log(amount) - 8) - 1.5 * (np.log(income) - 10) + 0.8 * (purpose == "trip") + 0.5 * (seen - 3) + 0.4 * (sex == "m")
+    risk = (
+        1.2 * (np.log(amount) - 8)
+        - 1.5 * (np.log(income) - 10)
+        + 0.8 * (purpose == "trip")
+        + 0.5 * (seen - 3)
+        + 0.4 * (sex == "m")
+    )
     loss = np.where(rng.random(rows) < 1 / (1 + np.exp(1.0 - risk)), amount * 0.3, 0.0)
     asked = START + (hours * 60_000_000).astype("timedelta64[us]")
     incomes = [None if rng.random() < 0.05 else float(x) for x in income]
@@ -58,13 +64,27 @@ def write_tables(folder: Path, rows: int = ROWS, seed: int = 0) -> None:
     (folder / "loans").mkdir(parents=True, exist_ok=True)
     for part in range(3):
         third = rows // 3
-        pq.write_table(table.slice(part * third, third if part < 2 else rows), folder / "loans" / f"part-{part}.parquet", row_group_size=1000)
+        pq.write_table(
+            table.slice(part * third, third if part < 2 else rows),
+            folder / "loans" / f"part-{part}.parquet",
+            row_group_size=1000,
+        )
     hour = np.repeat(START + np.arange(30 * 24) * HOUR, 3)
     known = hour + np.repeat(HOUR, len(hour))
-    first = pa.table({"branch": np.tile(list("abc"), 30 * 24), "hour": pa.array(hour, pa.timestamp("us", "UTC")), "known": pa.array(known, pa.timestamp("us", "UTC")), "rate": np.repeat(rate, 3)})
+    first = pa.table(
+        {
+            "branch": np.tile(list("abc"), 30 * 24),
+            "hour": pa.array(hour, pa.timestamp("us", "UTC")),
+            "known": pa.array(known, pa.timestamp("us", "UTC")),
+            "rate": np.repeat(rate, 3),
+        }
+    )
     late = first.slice(0, 600).set_column(2, "known", pa.array(known[:600] + 40 * HOUR, pa.timestamp("us", "UTC")))
     pq.write_table(pa.concat_tables([late, first]), folder / "rates.parquet")
-    pq.write_table(pa.table({"branch": list("abc"), "size": pa.array([3, 1, 2], pa.int16()), "region": ["n", "s", "s"]}), folder / "branches.parquet")
+    pq.write_table(
+        pa.table({"branch": list("abc"), "size": pa.array([3, 1, 2], pa.int16()), "region": ["n", "s", "s"]}),
+        folder / "branches.parquet",
+    )
 
 
 def write_spec(folder: Path, file: str = "loans.yaml", **changes: str) -> Path:

@@ -9,11 +9,21 @@ from pathlib import Path
 import pytest
 
 import ray_pipeline
-from ray_pipeline.choice import Choice, UnknownChoice, find, menu
+from ray_pipeline.components.choice import Choice, UnknownChoice, find, menu
 
 PACKAGE = Path(ray_pipeline.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-FOLDERS = ("sources", "splitters", "encoders", "encodings", "models", "metrics", "slices", "calibrators", "checks")
+FOLDERS = (
+    "sources",
+    "splitters",
+    "encoders",
+    "column_encodings",
+    "models",
+    "metrics",
+    "slices",
+    "calibrators",
+    "checks",
+)
 HEAVY = {"ray", "pandas", "torch", "mlflow", "xgboost", "optuna"}
 MOST_LINES = 330
 
@@ -27,7 +37,11 @@ def test_an_import_loads_nothing_heavy(module: str) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_file_of_a_choice_folder_has_the_one_class_that_find_returns(folder: str) -> None:
-    assert menu(folder) == tuple(sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_"))) != ()
+    assert (
+        menu(folder)
+        == tuple(sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_")))
+        != ()
+    )
     for word in menu(folder):
         written = ast.parse((PACKAGE / folder / f"{word}.py").read_text()).body
         found = find(folder, word)
@@ -38,19 +52,31 @@ def test_every_file_of_a_choice_folder_has_the_one_class_that_find_returns(folde
 
 
 def test_imports_point_down_and_mlflow_and_ray_have_their_doors() -> None:
-    linted = subprocess.run([Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=PACKAGE.parent, capture_output=True, text=True)
+    linted = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=PACKAGE.parent, capture_output=True, text=True
+    )
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
 def test_every_file_is_short_and_says_its_idea_first() -> None:
-    long = {str(path.relative_to(PACKAGE)): n for path in FILES if (n := len(path.read_text().splitlines())) > MOST_LINES}
+    long = {
+        str(path.relative_to(PACKAGE)): n for path in FILES if (n := len(path.read_text().splitlines())) > MOST_LINES
+    }
     assert long == {}
-    silent = [str(path.relative_to(PACKAGE)) for path in FILES if (text := path.read_text()).strip() and not ast.get_docstring(ast.parse(text))]
+    silent = [
+        str(path.relative_to(PACKAGE))
+        for path in FILES
+        if (text := path.read_text()).strip() and not ast.get_docstring(ast.parse(text))
+    ]
     assert silent == []
 
 
 def test_nothing_is_unpickled_and_no_text_is_run_as_code() -> None:
-    modules, calls, methods = {"pickle", "cloudpickle", "marshal", "shelve", "dill", "joblib"}, {"eval", "exec", "__import__"}, {"system", "popen"}
+    modules, calls, methods = (
+        {"pickle", "cloudpickle", "marshal", "shelve", "dill", "joblib"},
+        {"eval", "exec", "__import__"},
+        {"system", "popen"},
+    )
     found = []
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -59,8 +85,15 @@ def test_nothing_is_unpickled_and_no_text_is_run_as_code() -> None:
             wrong = any(name.partition(".")[0] in modules for name in names)
             if isinstance(node, ast.Call):
                 wrong = isinstance(node.func, ast.Name) and node.func.id in calls
-                wrong |= isinstance(node.func, ast.Attribute) and node.func.attr in methods and ast.unparse(node.func.value) == "os"
-                wrong |= any(word.arg == "shell" and not (isinstance(word.value, ast.Constant) and word.value.value is False) for word in node.keywords)
+                wrong |= (
+                    isinstance(node.func, ast.Attribute)
+                    and node.func.attr in methods
+                    and ast.unparse(node.func.value) == "os"
+                )
+                wrong |= any(
+                    word.arg == "shell" and not (isinstance(word.value, ast.Constant) and word.value.value is False)
+                    for word in node.keywords
+                )
             if wrong:
                 found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)[:80]}")  # type: ignore[attr-defined]
     assert found == []

@@ -63,9 +63,13 @@ def test_no_rows_give_no_scores(tmp_path: Path) -> None:
 
 
 def test_decisions_follow_the_threshold_the_likeliest_class_or_the_number(tmp_path: Path) -> None:
-    binary, multiclass, regression = (train(tmp_path / task, task=task) for task in ("binary", "multiclass", "regression"))
+    binary, multiclass, regression = (
+        train(tmp_path / task, task=task) for task in ("binary", "multiclass", "regression")
+    )
     np.testing.assert_array_equal(binary.bundle.decide(np.array([0.39, 0.4, 0.9])), [0, 1, 1])
-    np.testing.assert_array_equal(multiclass.bundle.decide(np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])), ["mid", "high"])
+    np.testing.assert_array_equal(
+        multiclass.bundle.decide(np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])), ["mid", "high"]
+    )
     np.testing.assert_array_equal(regression.bundle.decide(np.array([2.5])), [2.5])
 
 
@@ -73,12 +77,20 @@ def test_the_same_parts_give_the_same_bytes(tmp_path: Path) -> None:
     one, two = train(tmp_path / "a"), train(tmp_path / "b")
     files = sorted(file.name for file in one.bundle.folder.iterdir())
     assert files == ["SHA256SUMS", "calibration.json", "encoder.json", "model.json", "model.ubj", "schema.json"]
-    differing = [file for file in files if (one.bundle.folder / file).read_bytes() != (two.bundle.folder / file).read_bytes()]
+    differing = [
+        file for file in files if (one.bundle.folder / file).read_bytes() != (two.bundle.folder / file).read_bytes()
+    ]
     assert differing == ["SHA256SUMS", "schema.json"]  # the schema holds the folder, `base`
 
 
 def test_sums_are_what_sha256sum_checks(trained: Trained) -> None:
-    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=trained.bundle.folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=trained.bundle.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
     assert done.stdout.count(": OK") == 5
 
@@ -91,10 +103,19 @@ def test_a_bundle_is_replaced_whole(folder: Path) -> None:
     assert sorted(path.name for path in folder.parent.iterdir()) == ["booster.ubj", "model"]
 
 
-def test_a_folder_that_cannot_be_written_is_a_storage_error_and_leaves_nothing(tmp_path: Path, trained: Trained) -> None:
+def test_a_folder_that_cannot_be_written_is_a_storage_error_and_leaves_nothing(
+    tmp_path: Path, trained: Trained
+) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):
-        write_bundle(tmp_path / "file" / "model", encoder={}, model_file=trained.bundle.folder / "model.ubj", model={}, calibration={}, schema={})
+        write_bundle(
+            tmp_path / "file" / "model",
+            encoder={},
+            model_file=trained.bundle.folder / "model.ubj",
+            model={},
+            calibration={},
+            schema={},
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -105,7 +126,13 @@ def test_frames_of_every_kind_score_alike(trained: Trained) -> None:
     expected = trained.bundle.score(trained.rows)
     frame = trained.rows.to_pandas()
     frame.index = frame.index[::-1]
-    for given_rows in (trained.rows, frame, pl.from_arrow(trained.rows), trained.rows.to_pylist(), trained.rows.to_pydict()):
+    for given_rows in (
+        trained.rows,
+        frame,
+        pl.from_arrow(trained.rows),
+        trained.rows.to_pylist(),
+        trained.rows.to_pydict(),
+    ):
         np.testing.assert_array_equal(trained.bundle.predict(given_rows), expected)
 
 
@@ -115,7 +142,9 @@ def test_bare_names_serve_where_one_column_bears_them(trained: Trained) -> None:
 
 
 def test_the_full_name_wins_over_the_bare_one_and_extra_columns_are_ignored(trained: Trained) -> None:
-    extra = trained.rows.append_column("temp", pa.nulls(len(trained.rows), pa.float64())).append_column("tailnum", pa.array(["x"] * len(trained.rows)))
+    extra = trained.rows.append_column("temp", pa.nulls(len(trained.rows), pa.float64())).append_column(
+        "tailnum", pa.array(["x"] * len(trained.rows))
+    )
     np.testing.assert_array_equal(trained.bundle.score(extra), trained.bundle.score(trained.rows))
 
 
@@ -124,7 +153,11 @@ def test_order_of_columns_does_not_matter(trained: Trained) -> None:
     np.testing.assert_array_equal(trained.bundle.score(turned), trained.bundle.score(trained.rows))
 
 
-@given(dropped=st.sets(st.sampled_from(["distance", "carrier", "late", "sched_dep_ts", "weather.temp", "weather.precip"]), min_size=1))
+@given(
+    dropped=st.sets(
+        st.sampled_from(["distance", "carrier", "late", "sched_dep_ts", "weather.temp", "weather.precip"]), min_size=1
+    )
+)
 def test_missing_columns_are_named(trained: Trained, dropped: set[str]) -> None:
     with pytest.raises(DataError) as caught:
         trained.bundle.score(trained.rows.drop_columns(sorted(dropped)))
@@ -139,7 +172,14 @@ def test_a_column_that_is_there_twice_is_refused(trained: Trained) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "values"), [("distance", ["far"]), ("weather.temp", ["1.5"]), ("carrier", [7]), ("sched_dep_ts", ["2013-01-01"]), ("late", ["yes"])]
+    ("column", "values"),
+    [
+        ("distance", ["far"]),
+        ("weather.temp", ["1.5"]),
+        ("carrier", [7]),
+        ("sched_dep_ts", ["2013-01-01"]),
+        ("late", ["yes"]),
+    ],
 )
 def test_another_kind_of_value_is_refused_and_the_column_named(trained: Trained, column: str, values: list) -> None:
     row = {**trained.rows.slice(0, 1).to_pydict(), column: values}
@@ -156,8 +196,17 @@ def test_mixed_values_in_one_column_are_refused(trained: Trained) -> None:
 
 def test_whole_numbers_serve_for_fractions_and_other_widths_for_their_own(trained: Trained) -> None:
     frame = trained.rows.to_pydict()
-    whole = pa.table({**frame, "weather.temp": pa.array([None if value is None else round(value) for value in frame["weather.temp"]], pa.int32())})
-    fractions = whole.set_column(whole.column_names.index("weather.temp"), "weather.temp", whole["weather.temp"].cast(pa.float64()))
+    whole = pa.table(
+        {
+            **frame,
+            "weather.temp": pa.array(
+                [None if value is None else round(value) for value in frame["weather.temp"]], pa.int32()
+            ),
+        }
+    )
+    fractions = whole.set_column(
+        whole.column_names.index("weather.temp"), "weather.temp", whole["weather.temp"].cast(pa.float64())
+    )
     np.testing.assert_array_equal(trained.bundle.score(whole), trained.bundle.score(fractions))
     narrow = trained.rows.set_column(0, "distance", trained.rows["distance"].cast(pa.float32())).set_column(
         1, "carrier", trained.rows["carrier"].dictionary_encode()
@@ -176,7 +225,9 @@ def test_all_null_and_unseen_values_score(trained: Trained) -> None:
 
 
 @given(data=st.data())
-def test_a_changed_bit_anywhere_is_found_and_the_file_named(trained: Trained, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_a_changed_bit_anywhere_is_found_and_the_file_named(
+    trained: Trained, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     source = trained.bundle.folder
     name = data.draw(st.sampled_from(sorted(file.name for file in source.iterdir() if file.name != "SHA256SUMS")))
     copy = tmp_path_factory.mktemp("copy")
@@ -200,7 +251,9 @@ class Tripwire:
         return Path.touch, (self.canary,)
 
 
-@pytest.mark.parametrize("name", ["model.pkl", "encoder.pickle", "model.joblib", ".hidden", "model.safetensors", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["model.pkl", "encoder.pickle", "model.joblib", ".hidden", "model.safetensors", "notes.txt"]
+)
 def test_a_planted_file_is_refused_and_never_opened(folder: Path, tmp_path: Path, name: str) -> None:
     canary = tmp_path / "canary"
     (folder / name).write_bytes(pickle.dumps(Tripwire(canary)))
@@ -210,7 +263,9 @@ def test_a_planted_file_is_refused_and_never_opened(folder: Path, tmp_path: Path
     assert not canary.exists()
 
 
-def test_a_pickle_in_the_place_of_the_model_with_a_right_sum_is_refused_and_not_unpickled(folder: Path, tmp_path: Path) -> None:
+def test_a_pickle_in_the_place_of_the_model_with_a_right_sum_is_refused_and_not_unpickled(
+    folder: Path, tmp_path: Path
+) -> None:
     canary = tmp_path / "canary"
     (folder / "model.ubj").write_bytes(pickle.dumps(Tripwire(canary)))
     lines = [line for line in (folder / "SHA256SUMS").read_text().splitlines() if "model.ubj" not in line]
@@ -268,7 +323,9 @@ def test_a_later_format_is_refused_with_its_number(folder: Path, name: str) -> N
     written = json.loads((folder / name).read_text())
     (folder / name).write_text(json.dumps({**written, "format": 2}))
     lines = [line for line in (folder / "SHA256SUMS").read_text().splitlines() if not line.endswith(f"  {name}")]
-    (folder / "SHA256SUMS").write_text("\n".join([*lines, f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}"]) + "\n")
+    (folder / "SHA256SUMS").write_text(
+        "\n".join([*lines, f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}"]) + "\n"
+    )
     with pytest.raises(RegistryError, match="format 2"):
         Bundle.load(folder)
 
@@ -298,7 +355,12 @@ print(json.dumps([score.hex() for score in bundle.predict(rows.to_pydict())]))
 def test_it_loads_and_scores_where_there_is_no_ray_mlflow_pandas_or_sklearn(trained: Trained, tmp_path: Path) -> None:
     with pa.ipc.new_file(tmp_path / "rows.arrow", trained.rows.schema) as writer:
         writer.write_table(trained.rows)
-    done = subprocess.run([sys.executable, "-c", ALONE, str(trained.bundle.folder), str(tmp_path / "rows.arrow")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(trained.bundle.folder), str(tmp_path / "rows.arrow")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     expected = [score.hex() for score in trained.bundle.score(trained.rows).tolist()]
     assert [json.loads(line) for line in done.stdout.splitlines()] == [expected, expected]

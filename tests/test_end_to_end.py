@@ -13,15 +13,26 @@ from tables import write_spec
 
 from ray_pipeline import pipeline
 from ray_pipeline.errors import DataError, Interrupted, RegistryError
+from ray_pipeline.registered_model import apply, reevaluate
+from ray_pipeline.registry.registry import Registry
+from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.runtime.run_folder import RunFolder
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.stages.apply import apply, reevaluate
-from ray_pipeline.tracking.registry import Registry
 
 pytestmark = pytest.mark.ray
-FILES = ("spec.yaml", "manifest.json", "checks.json", "joins.json", "trials.jsonl", "evaluation.json", "bias.json", "scorecard.json", "report.html", "predictions/test.parquet")
+FILES = (
+    "spec.yaml",
+    "manifest.json",
+    "checks.json",
+    "joins.json",
+    "trials.jsonl",
+    "evaluation.json",
+    "bias.json",
+    "scorecard.json",
+    "report.html",
+    "predictions/test.parquet",
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +43,12 @@ def at(tmp_path_factory, ray_local) -> Where:
 
 @pytest.fixture(scope="module")
 def spec(loans) -> Spec:
-    return Spec.from_file(write_spec(loans, explain="register: {alias: challenger} => register: {alias: challenger}\nexplain: {rows: 250, slices: [sex, purpose]}"))
+    return Spec.from_file(
+        write_spec(
+            loans,
+            explain="register: {alias: challenger} => register: {alias: challenger}\nexplain: {rows: 250, slices: [sex, purpose]}",
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +62,21 @@ def folder_of(release) -> Path:
 
 def test_the_run_is_registered_and_answers_as_the_contract_says(release, spec):
     answer = release.as_json()
-    assert (answer["status"], answer["exit"], answer["version"], answer["model"]) == ("registered", 0, 1, "models:/loans/1")
+    assert (answer["status"], answer["exit"], answer["version"], answer["model"]) == (
+        "registered",
+        0,
+        1,
+        "models:/loans/1",
+    )
     assert answer["run"] == f"loans-{spec.fingerprint[:8]}-1"
     assert set(answer["metrics"]) == {"auc", "log_loss", "accuracy"}
-    assert 0.7 < answer["metrics"]["auc"]["low"] < answer["metrics"]["auc"]["value"] < answer["metrics"]["auc"]["high"] < 0.95
+    assert (
+        0.7
+        < answer["metrics"]["auc"]["low"]
+        < answer["metrics"]["auc"]["value"]
+        < answer["metrics"]["auc"]["high"]
+        < 0.95
+    )
     assert [gate["passed"] for gate in answer["gates"]] == [True, True, True]
     assert answer["trials"] == 6
     assert {"read", "profile", "encode", "search", "fit", "evaluate", "register"} <= set(answer["seconds"])
@@ -65,8 +92,17 @@ def test_every_row_is_in_one_part_or_counted_as_dropped(release):
 def test_the_run_folder_holds_every_file_of_the_contract(release):
     folder = folder_of(release)
     assert all((folder / name).is_file() for name in FILES)
-    assert {path.name for path in (folder / "model").iterdir()} == {"encoder.json", "model.ubj", "model.json", "calibration.json", "schema.json", "SHA256SUMS"}
-    assert not [path for path in folder.rglob("*") if path.suffix == ".tmp" or "pickle" in path.name or path.suffix == ".pkl"]
+    assert {path.name for path in (folder / "model").iterdir()} == {
+        "encoder.json",
+        "model.ubj",
+        "model.json",
+        "calibration.json",
+        "schema.json",
+        "SHA256SUMS",
+    }
+    assert not [
+        path for path in folder.rglob("*") if path.suffix == ".tmp" or "pickle" in path.name or path.suffix == ".pkl"
+    ]
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert [trial["trial"] for trial in trials] == list(range(6))
     assert {"family", "params", "rungs", "metric", "seconds", "status"} <= set(trials[0])
@@ -75,7 +111,10 @@ def test_the_run_folder_holds_every_file_of_the_contract(release):
 def test_joins_are_counted_and_no_rate_is_used_before_it_was_known(release):
     joins = json.loads((folder_of(release) / "joins.json").read_text())
     rates, branches = joins["rates"], joins["branches"]
-    assert rates["matched"] + rates["too_old"] + rates["not_yet_known"] + rates["never_seen"] + rates["null_key"] == rates["rows"]
+    assert (
+        rates["matched"] + rates["too_old"] + rates["not_yet_known"] + rates["never_seen"] + rates["null_key"]
+        == rates["rows"]
+    )
     assert rates["never_seen"] == branches["never_seen"] > 100  # branch z
     assert rates["age_p50_s"] >= 3600  # a rate is known an hour after its hour
 
@@ -90,15 +129,27 @@ def test_the_model_is_explained_over_all_and_within_each_slice(release):
     told = json.loads((folder_of(release) / "explain.json").read_text())
     groups = [(group["slice"], group["rows"]) for group in told["slices"]]
     rows = pq.read_table(folder_of(release) / "predictions" / "test.parquet")
-    counts = {(column, name): min(count, 250) for column in ("sex", "purpose") for name, count in Counter(rows[column].to_pylist()).items()}
-    assert groups == [({column: name}, counts[column, name]) for column, names in (("sex", "fm"), ("purpose", ("car", "home", "trip"))) for name in names]
+    counts = {
+        (column, name): min(count, 250)
+        for column in ("sex", "purpose")
+        for name, count in Counter(rows[column].to_pylist()).items()
+    }
+    assert groups == [
+        ({column: name}, counts[column, name])
+        for column, names in (("sex", "fm"), ("purpose", ("car", "home", "trip")))
+        for name in names
+    ]
     for one in [told, *told["slices"]]:
         by_name = {row["column"]: row for row in one["importance"]}
         assert {"amount", "income"} <= {row["column"] for row in one["importance"][:4]}
         assert all(row["low"] <= row["value"] <= row["high"] and row["shap"] >= 0 for row in by_name.values())
     of_trips = next(group for group in told["slices"] if group["slice"] == {"purpose": "trip"})
     (purpose,) = (row for row in of_trips["importance"] if row["column"] == "purpose")
-    assert (purpose["value"], purpose["low"], purpose["high"]) == (0, 0, 0)  # all alike there: shuffling changes nothing
+    assert (purpose["value"], purpose["low"], purpose["high"]) == (
+        0,
+        0,
+        0,
+    )  # all alike there: shuffling changes nothing
     assert "by purpose" in Path(release.report).read_text()
 
 
@@ -106,38 +157,67 @@ def test_a_second_run_gives_the_same_bytes_and_the_next_version(release, spec, a
     show, notes = Progress(), list[str]()
     show.note = notes.append
     again = pipeline.run(spec, at, show=show)
-    assert notes == [f"the rows that {release.run} encoded are used again: data, selection, split and encoders are the same"]
+    assert notes == [
+        f"the rows that {release.run} encoded are used again: data, selection, split and encoders are the same"
+    ]
     first, second = folder_of(release), folder_of(again)
     assert again.run == f"loans-{spec.fingerprint[:8]}-2"
     assert again.version == 2
-    for name in ("model/encoder.json", "model/model.ubj", "model/SHA256SUMS", "evaluation.json", "bias.json", "joins.json"):
+    for name in (
+        "model/encoder.json",
+        "model/model.ubj",
+        "model/SHA256SUMS",
+        "evaluation.json",
+        "bias.json",
+        "joins.json",
+    ):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     assert pq.read_table(first / "predictions/test.parquet").equals(pq.read_table(second / "predictions/test.parquet"))
-    without_seconds = [[{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (f / "trials.jsonl").read_text().splitlines()] for f in (first, second)]
+    without_seconds = [
+        [
+            {k: v for k, v in json.loads(line).items() if k != "seconds"}
+            for line in (f / "trials.jsonl").read_text().splitlines()
+        ]
+        for f in (first, second)
+    ]
     assert without_seconds[0] == without_seconds[1]
     assert json.loads((second / "scorecard.json").read_text())["times_judged"] == 2
 
 
 def test_one_slot_and_two_decide_alike(release, spec, at, tmp_path):
     alone = pipeline.run(spec, at.model_copy(update={"concurrent_trials": 1, "storage": str(tmp_path / "runs")}))
-    assert (folder_of(alone) / "model/SHA256SUMS").read_bytes() == (folder_of(release) / "model/SHA256SUMS").read_bytes()
+    assert (folder_of(alone) / "model/SHA256SUMS").read_bytes() == (
+        folder_of(release) / "model/SHA256SUMS"
+    ).read_bytes()
 
 
 def test_a_refused_model_is_not_registered(loans, at, tmp_path):
-    strict = Spec.from_file(write_spec(loans, "strict.yaml", gate="auc >= 0.6, => auc >= 0.99,", name="name: loans => name: strict"))
+    strict = Spec.from_file(
+        write_spec(loans, "strict.yaml", gate="auc >= 0.6, => auc >= 0.99,", name="name: loans => name: strict")
+    )
     refused = pipeline.run(strict, at)
     assert (refused.status, refused.exit, refused.version) == ("refused", 7, None)
     assert not any(model["name"] == "strict" for model in Registry(at.registry_uri(tmp_path)).list())
-    always = Spec.from_file(write_spec(loans, "always.yaml", gate="auc >= 0.6, => auc >= 0.99,", name="name: loans => name: strict", when="{alias: challenger} => {alias: challenger, when: always}"))
+    always = Spec.from_file(
+        write_spec(
+            loans,
+            "always.yaml",
+            gate="auc >= 0.6, => auc >= 0.99,",
+            name="name: loans => name: strict",
+            when="{alias: challenger} => {alias: challenger, when: always}",
+        )
+    )
     kept = pipeline.run(always, at)
     assert (kept.status, kept.exit, kept.version) == ("refused", 7, 1)
     (model,) = [model for model in Registry(at.registry_uri(tmp_path)).list() if model["name"] == "strict"]
     assert not model["aliases"]
 
 
-def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial_again(release, spec, at, tmp_path, monkeypatch):
+def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial_again(
+    release, spec, at, tmp_path, monkeypatch
+):
     elsewhere = at.model_copy(update={"storage": str(tmp_path / "runs")})
-    from ray_pipeline.stages.keeper import Keeper
+    from ray_pipeline.tuning.trial_store import Keeper
 
     finish = Keeper._finish
 
@@ -180,8 +260,12 @@ def test_rows_that_lack_a_column_are_refused_by_its_name_and_nothing_is_written(
         apply("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)
     assert (told.value.exit_code, told.value.problems[0].column) == (3, "amount")
     assert not list(tmp_path.glob("*scores*"))
-    pq.write_table(rows.drop_columns(["loss", "sex"]), tmp_path / "rows.parquet")  # neither the label nor what was only sliced is needed
-    assert apply("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)["rows"] == 2_000
+    pq.write_table(
+        rows.drop_columns(["loss", "sex"]), tmp_path / "rows.parquet"
+    )  # neither the label nor what was only sliced is needed
+    assert (
+        apply("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)["rows"] == 2_000
+    )
 
 
 def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_path):
@@ -198,13 +282,26 @@ def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at
 
     import pyarrow as pa
 
-    poor = Spec.from_file(write_spec(loans, "poor.yaml", gate="auc >= 0.6, => auc >= 0.65,", name="name: loans => name: poor", alias="{alias: challenger} => {alias: champion}"))
+    poor = Spec.from_file(
+        write_spec(
+            loans,
+            "poor.yaml",
+            gate="auc >= 0.6, => auc >= 0.65,",
+            name="name: loans => name: poor",
+            alias="{alias: challenger} => {alias: champion}",
+        )
+    )
     assert pipeline.run(poor, at).version == 1
     shutil.copytree(loans / "data/loans", tmp_path / "loans")
     for file in (tmp_path / "loans").iterdir():
         rows = pq.read_table(file)
-        moved = rows.set_column(rows.column_names.index("amount"), "amount", pa.array(rows["amount"].to_numpy()[::-1] * 50))
-        pq.write_table(moved.set_column(rows.column_names.index("income"), "income", pa.array(rows["income"].to_pylist()[::-1])), file)
+        moved = rows.set_column(
+            rows.column_names.index("amount"), "amount", pa.array(rows["amount"].to_numpy()[::-1] * 50)
+        )
+        pq.write_table(
+            moved.set_column(rows.column_names.index("income"), "income", pa.array(rows["income"].to_pylist()[::-1])),
+            file,
+        )
     told = reevaluate("poor@champion", str(tmp_path / "loans"), at, None, revoke=True)
     assert (told["exit"], told["status"]) == (7, "refused")
     assert (told["drift"][0]["column"], told["drift"][0]["severity"]) == ("amount", "medium")
@@ -224,7 +321,17 @@ def test_a_loaded_model_scores_a_pandas_frame_with_bare_names(release, at, tmp_p
     from ray_pipeline.bundle import Bundle
 
     bundle = Bundle.load(folder_of(release) / "model")
-    frame = pd.DataFrame({"amount": [3000.0, None], "income": [20000.0, 9000.0], "purpose": ["trip", "moon"], "married": [True, False], "rate": [3.0, 4.0], "size": [1, 2], "region": ["n", None]})
+    frame = pd.DataFrame(
+        {
+            "amount": [3000.0, None],
+            "income": [20000.0, 9000.0],
+            "purpose": ["trip", "moon"],
+            "married": [True, False],
+            "rate": [3.0, 4.0],
+            "size": [1, 2],
+            "region": ["n", None],
+        }
+    )
     scores = bundle.predict(frame)
     assert scores.shape == (2,)
     assert np.isfinite(scores).all()

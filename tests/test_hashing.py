@@ -18,7 +18,11 @@ WHOLE = st.lists(st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1)), max_siz
 def test_the_hash_of_an_integer_is_xxh64_of_its_decimal_text(values: list[int | None], seed: int) -> None:
     expected = [xxh64_intdigest(b"\xff" if value is None else str(value).encode(), seed) for value in values]
     for type_ in (pa.int32(), pa.int64(), pa.float64(), pa.string(), pa.large_string(), pa.decimal128(19, 0)):
-        held = pa.array([None if value is None else str(value) for value in values]) if "string" in str(type_) else pa.array(values, pa.int64())
+        held = (
+            pa.array([None if value is None else str(value) for value in values])
+            if "string" in str(type_)
+            else pa.array(values, pa.int64())
+        )
         assert hash_values(held.cast(type_), seed).tolist() == expected
 
 
@@ -33,7 +37,9 @@ def test_distinct_numbers_and_those_among_others_are_numpy_s(ours: list[int], th
 def test_chunks_and_dictionaries_hash_like_plain_strings(values: list[str | None], size: int) -> None:
     plain = pa.array(values, pa.string())
     chunked = pa.chunked_array([plain.slice(at, size) for at in range(0, len(values), size)], pa.string())
-    assert hash_values(chunked).tolist() == hash_values(plain).tolist() == hash_values(plain.dictionary_encode()).tolist()
+    assert (
+        hash_values(chunked).tolist() == hash_values(plain).tolist() == hash_values(plain.dictionary_encode()).tolist()
+    )
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False)), max_size=20))

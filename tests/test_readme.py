@@ -27,7 +27,7 @@ def wape(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The README's metric, from a file of its own outside the package."""
     file = tmp_path_factory.mktemp("metrics") / "wape.py"
     file.write_text(section("Add a metric", "python"))
-    spec = importlib.util.spec_from_file_location("ray_pipeline.metrics.wape", file)
+    spec = importlib.util.spec_from_file_location("ray_pipeline.components.metrics.wape", file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -62,7 +62,9 @@ def tree() -> list[str]:
             inside = names[0] if len(line.split()) == 1 else ""
             paths.append(names[0])
             continue
-        paths += [inside + name for name in names if name.endswith("/")] if names[0].endswith("/") else [inside + names[0]]
+        paths += (
+            [inside + name for name in names if name.endswith("/")] if names[0].endswith("/") else [inside + names[0]]
+        )
         if names[0] == "stages/":
             paths += [f"{inside}stages/{verb}.py" for verb in line.partition(": ")[2].split()]
     return paths

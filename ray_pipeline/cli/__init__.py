@@ -10,7 +10,9 @@ from ray_pipeline.cli import diff, jobs, models, plan, report, run, score, spec,
 from ray_pipeline.cli.output import failure, to_json
 from ray_pipeline.errors import Problem, SpecError
 
-CommandError: Any = typer.BadParameter.__mro__[2]  # ClickException: click's own, or that of the copy of click that typer brings
+CommandError: Any = typer.BadParameter.__mro__[
+    2
+]  # ClickException: click's own, or that of the copy of click that typer brings
 EPILOG = "Exit codes: 0 done · 2 spec · 3 data · 4 resources · 5 registry · 6 storage · 7 gates refused · 8 no trial finished · 130 interrupted"
 
 
@@ -37,7 +39,11 @@ def main() -> None:
         raise SystemExit(ended.exit_code) from None
     except CommandError as error:
         usage = ctx.get_usage() if (ctx := getattr(error, "ctx", None)) else ""
-        problem = Problem(key="command line", found=error.format_message(), fix=usage.replace("Usage:", "use").strip() or "see `ray-pipeline --help`")
+        problem = Problem(
+            key="command line",
+            found=error.format_message(),
+            fix=usage.replace("Usage:", "use").strip() or "see `ray-pipeline --help`",
+        )
         typer.echo(str(problem), err=True)
         if "--json" in sys.argv:
             print(to_json(failure(SpecError(problem))), flush=True)

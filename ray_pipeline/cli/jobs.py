@@ -12,7 +12,9 @@ from ray_pipeline.errors import Interrupted, Problem
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, as for `run`.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, which is the run's.")]
 Cluster = Annotated[str, typer.Option("--on", metavar="C", help="Cluster file: a path, or NAME for cluster/NAME.yaml.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one key of the spec; may be repeated.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one key of the spec; may be repeated.")
+]
 Again = Annotated[bool, typer.Option("--again", help="Start it although the same run is under way.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Come back as soon as the job is accepted.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Stay until the job is over.")]
@@ -24,12 +26,14 @@ def add(app: typer.Typer) -> None:
         verb(app, function.__name__)(function)
 
 
-def submit(spec: SpecFile, on: Cluster, sets: Sets = None, again: Again = False, detach: Detach = False, quiet: bool = False) -> dict[str, Any]:
+def submit(
+    spec: SpecFile, on: Cluster, sets: Sets = None, again: Again = False, detach: Detach = False, quiet: bool = False
+) -> dict[str, Any]:
     """Run a spec as a Ray job on a cluster: stream its log, return its answer and its exit code.
 
     Ctrl-C detaches; the job goes on.
     """
-    from ray_pipeline import jobs
+    from ray_pipeline.runtime import jobs
     from ray_pipeline.spec.where import Where
 
     where = Where.find(on, spec.parent)
@@ -77,7 +81,7 @@ def stop(job: JobId, on: Cluster) -> dict[str, Any]:
 
 
 def _server(on: str) -> Any:
-    from ray_pipeline import jobs
+    from ray_pipeline.runtime import jobs
     from ray_pipeline.spec.where import Where
 
     return jobs.job_server(Where.find(on, Path.cwd()))
@@ -105,7 +109,9 @@ def _said(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _detached(job_id: str, on: str) -> Interrupted:
-    fix = f"follow it again: ray-pipeline logs {job_id} --on {on} --follow; stop it: ray-pipeline stop {job_id} --on {on}"
+    fix = (
+        f"follow it again: ray-pipeline logs {job_id} --on {on} --follow; stop it: ray-pipeline stop {job_id} --on {on}"
+    )
     error = Interrupted(Problem(found=f"detached; the job {job_id} goes on", fix=fix))
     error.answer = {"job": job_id}
     return error

@@ -34,18 +34,35 @@ def add(app: typer.Typer) -> None:
         found: dict[str, Any] = _registry(on, registry, debug).show(model)
         for key in ("model", "status", "scorecard", "aliases", "family", "run", "created", "artifacts"):
             value = found[key]
-            typer.echo(f"{key:<12}{', '.join(value) if isinstance(value, list) else value if value is not None else '-'}")
+            typer.echo(
+                f"{key:<12}{', '.join(value) if isinstance(value, list) else value if value is not None else '-'}"
+            )
         for title in ("metrics", "params", "tags"):
             typer.echo(f"\n{title}")
-            _table(("  NAME", "VALUE"), [(f"  {key}", value if isinstance(value, str) else f"{value:.6g}") for key, value in found[title].items()])
+            _table(
+                ("  NAME", "VALUE"),
+                [
+                    (f"  {key}", value if isinstance(value, str) else f"{value:.6g}")
+                    for key, value in found[title].items()
+                ],
+            )
         typer.echo("\nlineage")
         _table(("  WHAT", "WHICH"), _lineage(found))
         typer.echo("\ngates")
-        _table(("  GATE", "PASSED", "VALUE"), [(f"  {gate['gate']}", "yes" if gate["passed"] else "no", _number(gate.get("value"))) for gate in found["gates"]])
+        _table(
+            ("  GATE", "PASSED", "VALUE"),
+            [
+                (f"  {gate['gate']}", "yes" if gate["passed"] else "no", _number(gate.get("value")))
+                for gate in found["gates"]
+            ],
+        )
         typer.echo("\nchampion")
         _table(
             ("  WHEN", "WHO", "ACTION", "FROM", "TO", "WHY"),
-            [(f"  {move['when']}", move["who"], move["action"], move["from"], move["to"], move["why"]) for move in found["journal"]],
+            [
+                (f"  {move['when']}", move["who"], move["action"], move["from"], move["to"], move["why"])
+                for move in found["journal"]
+            ],
         )
         return found
 
@@ -53,7 +70,9 @@ def add(app: typer.Typer) -> None:
     def verify(model: Model, on: On = None, registry: Uri = None, debug: bool = False) -> dict[str, Any]:
         """Hashes every file again and scores the stored rows again, bit for bit, in a fresh process."""
         proof = _registry(on, registry, debug).verify(model)
-        typer.echo(f"{proof['model']}: {proof['files']} files as stored, {proof['rows']} rows scored the same bit for bit")
+        typer.echo(
+            f"{proof['model']}: {proof['files']} files as stored, {proof['rows']} rows scored the same bit for bit"
+        )
         return {"status": "verified", **proof}
 
     @verb(models, "promote")
@@ -70,14 +89,18 @@ def add(app: typer.Typer) -> None:
 
     @verb(models, "rollback")
     def rollback(
-        name: Annotated[str, typer.Argument(metavar="NAME")], on: On = None, registry: Uri = None, reason: Reason = None, debug: bool = False
+        name: Annotated[str, typer.Argument(metavar="NAME")],
+        on: On = None,
+        registry: Uri = None,
+        reason: Reason = None,
+        debug: bool = False,
     ) -> dict[str, Any]:
         """Makes the champion before the present one champion again."""
         return _moved(name, _registry(on, registry, debug).rollback(name, reason=reason))
 
 
 def _registry(on: str | None, uri: str | None, debug: bool) -> Any:
-    from ray_pipeline.tracking import Registry
+    from ray_pipeline.registry import Registry
 
     if uri:
         return Registry(uri, debug=debug)
@@ -95,7 +118,14 @@ def _moved(model: str, move: dict[str, Any]) -> dict[str, Any]:
         if move["action"] == "none"
         else f"{model}: champion is now version {move['to']} (before: {before})"
     )
-    return {"status": "unchanged" if move["action"] == "none" else "promoted" if move["action"] != "rollback" else "rolled back", **move}
+    return {
+        "status": "unchanged"
+        if move["action"] == "none"
+        else "promoted"
+        if move["action"] != "rollback"
+        else "rolled back",
+        **move,
+    }
 
 
 def _row(name: str, version: dict[str, Any]) -> tuple[Any, ...]:
@@ -115,11 +145,20 @@ def _lineage(found: dict[str, Any]) -> list[tuple[str, Any]]:
     """Where the version came from, in lines: spec, each table, code and libraries, the run that it began from."""
     data = found["data"] or {}
     tables = [
-        (f"  data {name}", f"{told['fingerprint'][:12]}: {len(told.get('file_sha256', ()))} files, {len(told.get('column_sha256', ()))} columns")
+        (
+            f"  data {name}",
+            f"{told['fingerprint'][:12]}: {len(told.get('file_sha256', ()))} files, {len(told.get('column_sha256', ()))} columns",
+        )
         for name, told in data.get("tables", {}).items()
     ]
     environment = ", ".join(f"{name} {version}" for name, version in data.get("environment", {}).items())
-    return [("  run", found["run"]), ("  spec", found["tags"].get("fingerprint", "")[:12]), *tables, ("  environment", environment), ("  parent", data.get("parent"))]
+    return [
+        ("  run", found["run"]),
+        ("  spec", found["tags"].get("fingerprint", "")[:12]),
+        *tables,
+        ("  environment", environment),
+        ("  parent", data.get("parent")),
+    ]
 
 
 def _number(value: Any) -> str:

@@ -28,7 +28,9 @@ class Answer(Exception):
         super().__init__(answer.get("status"))
 
 
-def verb(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., dict[str, Any] | None]], Callable[..., None]]:
+def verb(
+    app: typer.Typer, name: str | None = None
+) -> Callable[[Callable[..., dict[str, Any] | None]], Callable[..., None]]:
     """Makes a command of a function that returns its JSON answer (and prints for people itself, on `typer.echo`).
 
     The function may take `quiet` and `debug`; `--json`, `--quiet` and `--debug` are added to every command. With `--json`
@@ -37,7 +39,10 @@ def verb(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., d
 
     def decorate(function: Callable[..., dict[str, Any] | None]) -> Callable[..., None]:
         own = inspect.signature(function).parameters
-        extra = [inspect.Parameter(mode, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind) for mode, kind in MODES.items()]
+        extra = [
+            inspect.Parameter(mode, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+            for mode, kind in MODES.items()
+        ]
 
         @functools.wraps(function)
         def command(**given: Any) -> None:
@@ -53,7 +58,9 @@ def verb(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., d
     return decorate
 
 
-def finish(work: Callable[[], dict[str, Any] | None], *, json: bool = False, quiet: bool = False, debug: bool = False) -> int:
+def finish(
+    work: Callable[[], dict[str, Any] | None], *, json: bool = False, quiet: bool = False, debug: bool = False
+) -> int:
     """Runs a verb to its end, prints what the contract asks for and returns the exit code."""
     out = sys.stdout
     previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -64,7 +71,9 @@ def finish(work: Callable[[], dict[str, Any] | None], *, json: bool = False, qui
     except Answer as refused:
         answer = refused.answer
     except (KeyboardInterrupt, typer.Abort):
-        answer = failure(Interrupted(Problem(found="interrupted", fix="nothing is half-written; start again, or resume the run")))
+        answer = failure(
+            Interrupted(Problem(found="interrupted", fix="nothing is half-written; start again, or resume the run"))
+        )
     except PipelineError as error:
         answer = {**failure(error), **getattr(error, "answer", {})}
         if debug:
@@ -73,7 +82,12 @@ def finish(work: Callable[[], dict[str, Any] | None], *, json: bool = False, qui
         if debug:
             traceback.print_exc()
         answer = failure(
-            PipelineError(Problem(found=f"a bug of ray-pipeline: {type(error).__name__}: {error}", fix="run again with --debug and report the traceback"))
+            PipelineError(
+                Problem(
+                    found=f"a bug of ray-pipeline: {type(error).__name__}: {error}",
+                    fix="run again with --debug and report the traceback",
+                )
+            )
         )
     finally:
         sys.stdout = out

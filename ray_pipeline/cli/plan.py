@@ -14,12 +14,12 @@ def add(app: typer.Typer) -> None:
     @verb(app, "plan")
     def plan(spec: SpecFile, on: On = None, set_: Sets = None, *, debug: bool = False) -> dict[str, Any]:
         """Say what a run will take, from Parquet footers alone: rows, bytes, memory, how many trials at once; exit 4 if nothing fits."""
+        from ray_pipeline.data.feast import resolved
         from ray_pipeline.runtime.plan import lay_out, on_this_machine
         from ray_pipeline.runtime.session import session
         from ray_pipeline.spec import Spec
         from ray_pipeline.spec.where import Where
-        from ray_pipeline.stages.estimate import estimate
-        from ray_pipeline.stages.feast import resolved
+        from ray_pipeline.tuning.estimate import estimate
 
         known = Spec.from_file(spec, set_ or ())
         where, trials = Where.find(on, known.folder), known.search.trials

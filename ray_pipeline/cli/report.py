@@ -7,7 +7,7 @@ import typer
 
 from ray_pipeline.cli.output import verb
 from ray_pipeline.errors import Problem, StorageError
-from ray_pipeline.runtime.run_folder import RunFolder
+from ray_pipeline.runs.run_folder import RunFolder
 
 
 def add(app: typer.Typer) -> None:
@@ -17,7 +17,10 @@ def add(app: typer.Typer) -> None:
     def report(
         run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the path or URI of its folder.")],
         on: Annotated[str | None, typer.Option(help="The cluster file that says where runs are kept.")] = None,
-        storage: Annotated[str | None, typer.Option(help="The folder or URI of the runs; default: that of the cluster file, else ./runs.")] = None,
+        storage: Annotated[
+            str | None,
+            typer.Option(help="The folder or URI of the runs; default: that of the cluster file, else ./runs."),
+        ] = None,
     ) -> dict[str, Any]:
         """Write a run's report.html anew and print its path."""
         from ray_pipeline.report import write_report
@@ -27,7 +30,13 @@ def add(app: typer.Typer) -> None:
             path = write_report(folder.path)
         except OSError as error:
             found = f"cannot write the report: {error.strerror or error}"
-            raise StorageError(Problem(file=str(folder.path), found=found, fix="make the folder writable, or copy the run and name its path")) from None
+            raise StorageError(
+                Problem(
+                    file=str(folder.path),
+                    found=found,
+                    fix="make the folder writable, or copy the run and name its path",
+                )
+            ) from None
         folder.share(path.name)
         address = f"{folder.address}/{path.name}"
         typer.echo(address)

@@ -11,9 +11,20 @@ from ray_pipeline.cli.output import verb
 from ray_pipeline.errors import Problem, SpecError, StorageError, nearest
 
 SpecPath = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
-On = Annotated[str | None, typer.Option("--on", help="A cluster file, or its name in cluster/ beside the spec.", show_default=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Change one value of the spec: a.b=c; may be repeated.", show_default=False)]
-FailOn = Annotated[str | None, typer.Option("--fail-on", help="End the run at findings of this severity: low, medium, high or never.", show_default=False)]
+On = Annotated[
+    str | None,
+    typer.Option("--on", help="A cluster file, or its name in cluster/ beside the spec.", show_default=False),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one value of the spec: a.b=c; may be repeated.", show_default=False),
+]
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-on", help="End the run at findings of this severity: low, medium, high or never.", show_default=False
+    ),
+]
 EXAMPLES = ("flights", "adult")
 
 
@@ -24,26 +35,48 @@ def add(app: typer.Typer) -> None:
     @verb(app, "init")
     def init(
         name: Annotated[str, typer.Argument(help="flights (three tables) or adult (one table).")],
-        folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where to; a folder of the example's name unless given.")] = None,
+        folder: Annotated[
+            Path | None, typer.Argument(metavar="DIR", help="Where to; a folder of the example's name unless given.")
+        ] = None,
     ) -> dict[str, Any]:
         """Write a working example with real data."""
         if name not in EXAMPLES:
-            raise SpecError(Problem(key="NAME", found=f"there is no example {name!r}", fix=f"{nearest(name, EXAMPLES)}Known: {', '.join(EXAMPLES)}"))
+            raise SpecError(
+                Problem(
+                    key="NAME",
+                    found=f"there is no example {name!r}",
+                    fix=f"{nearest(name, EXAMPLES)}Known: {', '.join(EXAMPLES)}",
+                )
+            )
         target = folder or Path(name)
         spec = target / f"{name}.yaml"
         if spec.exists():
-            raise StorageError(Problem(file=str(spec), found="is there already", fix="name another folder, or remove it"))
+            raise StorageError(
+                Problem(file=str(spec), found="is there already", fix="name another folder, or remove it")
+            )
         try:
             with as_file(files("ray_pipeline") / "examples" / name) as example:
                 shutil.copytree(example, target, dirs_exist_ok=True)
         except OSError as error:
-            raise StorageError(Problem(file=str(target), found=f"cannot write: {error.strerror or error}", fix="name a folder that you may write to")) from None
+            raise StorageError(
+                Problem(
+                    file=str(target),
+                    found=f"cannot write: {error.strerror or error}",
+                    fix="name a folder that you may write to",
+                )
+            ) from None
         typer.echo(f"{spec} and its tables are written. Now: ray-pipeline run {spec}")
         return {"spec": str(spec)}
 
     @verb(app, "run")
     def run(
-        spec: SpecPath, on: On = None, set_: Set = None, fail_on: FailOn = None, *, quiet: bool = False, debug: bool = False
+        spec: SpecPath,
+        on: On = None,
+        set_: Set = None,
+        fail_on: FailOn = None,
+        *,
+        quiet: bool = False,
+        debug: bool = False,
     ) -> dict[str, Any]:
         """Run the whole pipeline: feature tables in, a gated, registered model out."""
         from ray_pipeline.spec import Spec
@@ -57,11 +90,15 @@ def add(app: typer.Typer) -> None:
 
     @verb(app, "resume")
     def resume(
-        run: Annotated[str, typer.Argument(help="The run's id, or its folder.")], on: On = None, *, quiet: bool = False, debug: bool = False
+        run: Annotated[str, typer.Argument(help="The run's id, or its folder.")],
+        on: On = None,
+        *,
+        quiet: bool = False,
+        debug: bool = False,
     ) -> dict[str, Any]:
         """Go on with an interrupted run; a finished trial is never run again."""
         from ray_pipeline import pipeline
-        from ray_pipeline.runtime.run_folder import RunFolder
+        from ray_pipeline.runs.run_folder import RunFolder
         from ray_pipeline.spec.where import Where
 
         where = Where.find(on, Path())
@@ -70,9 +107,13 @@ def add(app: typer.Typer) -> None:
 
 
 def _rerun(
-    run: Annotated[str, typer.Argument(help="The run's id, its folder, or the path of its manifest.json.", show_default=False)],
+    run: Annotated[
+        str, typer.Argument(help="The run's id, its folder, or the path of its manifest.json.", show_default=False)
+    ],
     on: On = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare every stage byte for byte with what the manifest says.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every stage byte for byte with what the manifest says.")
+    ] = False,
     *,
     quiet: bool = False,
     debug: bool = False,
@@ -84,7 +125,11 @@ def _rerun(
 
     with progress(quiet) as show:
         told = rerun(run, Where.find(on, Path()) if on else None, verify=verify, show=show, debug=debug)
-    typer.echo(f"{told['run']}: {told['status']}" + (f", byte for byte: {', '.join(told['same'])}" if verify else "") + f" (as {told['rerun']})")
+    typer.echo(
+        f"{told['run']}: {told['status']}"
+        + (f", byte for byte: {', '.join(told['same'])}" if verify else "")
+        + f" (as {told['rerun']})"
+    )
     return told
 
 

@@ -10,7 +10,10 @@ from ray_pipeline.cli.run import On
 
 Model = Annotated[str, typer.Argument(help="name@alias, name/version or models:/...", show_default=False)]
 Rows = Annotated[str, typer.Option("--rows", help="Parquet: label rows, joined as training was.", show_default=False)]
-RegistryUri = Annotated[str | None, typer.Option("--registry", help="The registry's URI, where it is not the cluster file's.", show_default=False)]
+RegistryUri = Annotated[
+    str | None,
+    typer.Option("--registry", help="The registry's URI, where it is not the cluster file's.", show_default=False),
+]
 
 
 def add(app: typer.Typer) -> None:
@@ -27,7 +30,7 @@ def add(app: typer.Typer) -> None:
         debug: bool = False,
     ) -> dict[str, Any]:
         """Score rows in a stream: key, score, decision. Never drops or reorders a row; needs no label."""
-        from ray_pipeline.stages.apply import apply
+        from ray_pipeline.registered_model import apply
 
         told = apply(model, rows, out, _where(on), registry, debug=debug)
         typer.echo(f"{told['rows']:,} rows scored by {told['model']} into {told['out']}")
@@ -39,19 +42,24 @@ def add(app: typer.Typer) -> None:
         rows: Rows,
         on: On = None,
         registry: RegistryUri = None,
-        revoke: Annotated[bool, typer.Option("--revoke", help="Where a gate fails, take the alias by which MODEL is named away from it.")] = False,
+        revoke: Annotated[
+            bool,
+            typer.Option("--revoke", help="Where a gate fails, take the alias by which MODEL is named away from it."),
+        ] = False,
         *,
         debug: bool = False,
     ) -> dict[str, Any]:
         """Score a registered model on new labelled rows; slices, bias and gates; the scorecard goes to the version."""
         from ray_pipeline.cli.summary import figures
-        from ray_pipeline.stages.apply import reevaluate
+        from ray_pipeline.registered_model import reevaluate
 
         told = reevaluate(model, rows, _where(on), registry, revoke=revoke, debug=debug)
         figures(told)
         for row in told["drift"]:
             if row["severity"]:
-                typer.echo(f"  {row['column']} has moved from the training rows: population stability index {row['index']:.2f}")
+                typer.echo(
+                    f"  {row['column']} has moved from the training rows: population stability index {row['index']:.2f}"
+                )
         if told["revoked"]:
             typer.echo(f"  {told['revoked']['alias']} was taken away from version {told['revoked']['from']}")
         if told["exit"]:

@@ -11,7 +11,9 @@ from ray_pipeline.errors import DataError, PipelineError, Problem, SpecError
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
 On = Annotated[str | None, typer.Option("--on", help="A cluster file, or the name of one in cluster/ beside the spec.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a key of the spec; may be given again.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a key of the spec; may be given again.")
+]
 
 
 def add(app: typer.Typer) -> None:
@@ -23,10 +25,10 @@ def add(app: typer.Typer) -> None:
 
 def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     """Everything that can be known of SPEC without Ray and without reading rows: every problem, not the first."""
+    from ray_pipeline.data.feast import resolved
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.footers import look
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.stages.feast import resolved
 
     textual: list[Problem] = []
     of_data: list[Problem] = []
@@ -52,7 +54,14 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     fingerprint = known.fingerprint if known else None
     if problems:
         code = SpecError.exit_code if textual else DataError.exit_code
-        raise Answer({"status": "error", "exit": code, "fingerprint": fingerprint, "problems": [problem.as_json() for problem in problems]})
+        raise Answer(
+            {
+                "status": "error",
+                "exit": code,
+                "fingerprint": fingerprint,
+                "problems": [problem.as_json() for problem in problems],
+            }
+        )
     if known and seen:
         for line in _summary(known, {name: len(schema.names) for name, schema in seen.schemas.items()}):
             typer.echo(line)
@@ -85,6 +94,9 @@ def _summary(spec: Any, widths: dict[str, int]) -> list[str]:
         how = "" if name == "labels" else f", as of {spec.features.labels.time}" if table.time else ", looked up"
         lines.append(f"  {name:<10} {table.path}: {columns}{has}{how}")
     split = ", ".join(f"{key} {value}" for key, value in spec.as_data()["split"].items() if value not in (None, False))
-    lines += [f"  {'split':<10} {split}", f"  {'model':<10} {', '.join(spec.model)}, {spec.search.trials} trials by {spec.search.metric}"]
+    lines += [
+        f"  {'split':<10} {split}",
+        f"  {'model':<10} {', '.join(spec.model)}, {spec.search.trials} trials by {spec.search.metric}",
+    ]
     lines += [f"  {'gates':<10} {gate.text}" for gate in spec.gates] or [f"  {'gates':<10} none: any model passes"]
     return [*lines, f"no problem found ({spec.fingerprint[:8]})"]

@@ -14,7 +14,9 @@ def summarize(answer: dict[str, Any]) -> None:
         + ", ".join(f"{rows[part]:,} {part}" for part in ("train", "validation", "test"))
         + (f"; dropped {', '.join(f'{n:,} {why}' for why, n in dropped.items() if n)}" if any(dropped.values()) else "")
     )
-    typer.echo(f"model    {answer['family']}, the best of {answer['trials']} trials, {sum(answer['seconds'].values()):.0f} s in all")
+    typer.echo(
+        f"model    {answer['family']}, the best of {answer['trials']} trials, {sum(answer['seconds'].values()):.0f} s in all"
+    )
     figures(answer)
     typer.echo(f"report   {answer['report']}")
 

@@ -28,7 +28,20 @@ def add(app: typer.Typer) -> None:
         _check(uri)
         url = f"http://127.0.0.1:{port}"
         typer.echo(f"{url} shows {uri}; Ctrl-C ends it")
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            uri,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ]
         server = subprocess.Popen(command, stdout=sys.stderr)
         try:
             code = server.wait()
@@ -36,22 +49,34 @@ def add(app: typer.Typer) -> None:
             server.terminate()
             server.wait()
             return {"url": url}
-        raise RegistryError(Problem(key="--port", found=f"MLflow's server ended with code {code}", fix="read its message above; a port in use wants another `--port`"))
+        raise RegistryError(
+            Problem(
+                key="--port",
+                found=f"MLflow's server ended with code {code}",
+                fix="read its message above; a port in use wants another `--port`",
+            )
+        )
 
 
 def _address(on: str | None, registry: str | None) -> str:
+    from ray_pipeline.registry.address import absolute, default_uri
     from ray_pipeline.spec.where import Where
-    from ray_pipeline.tracking.address import absolute, default_uri
 
     return absolute(registry or (Where.find(on, Path.cwd()).registry_uri(Path.cwd()) if on else default_uri()))
 
 
 def _check(uri: str) -> None:
-    from ray_pipeline.tracking.address import hidden, sqlite_file
+    from ray_pipeline.registry.address import hidden, sqlite_file
 
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
-        raise RegistryError(Problem(file=str(file), found="there is no registry here yet", fix="run a spec first, or name another with --registry"))
+        raise RegistryError(
+            Problem(
+                file=str(file),
+                found="there is no registry here yet",
+                fix="run a spec first, or name another with --registry",
+            )
+        )
     try:
         version("mlflow")
     except PackageNotFoundError:

@@ -20,7 +20,10 @@ def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
     `slices` are those of at least `evaluate.min_rows` rows in both, furthest apart first; `same_rows` says whether both were judged on the same test rows: only then is a difference of metrics one of the models.
     """
     both = (first, second)
-    least = max((least for files in both if math.isfinite(least := number(section(files.spec, "evaluate").get("min_rows")))), default=0.0)
+    least = max(
+        (least for files in both if math.isfinite(least := number(section(files.spec, "evaluate").get("min_rows")))),
+        default=0.0,
+    )
     return {
         "first": first.run, "second": second.run, "same_rows": _rows(first) is not None and _rows(first) == _rows(second),
         "spec": _differing(*({key: value for key, value in _flat(files.spec) if key.split(".")[0] not in NOT_ASKED} for files in both)),
@@ -38,17 +41,28 @@ def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
 
 def _measured(first: Iterable[Row], second: Iterable[Row], wanted: Callable[[Row], bool]) -> Pairs:
     """Each measured value of either run with its interval, and the difference (second less first)."""
-    found: list[dict[tuple[str, str], Row]] = [{_name(row): row for row in rows if wanted(row)} for rows in (first, second)]
+    found: list[dict[tuple[str, str], Row]] = [
+        {_name(row): row for row in rows if wanted(row)} for rows in (first, second)
+    ]
     pairs = []
     for metric, where in dict.fromkeys((*found[0], *found[1])):
         sides = {name: _interval(rows.get((metric, where))) for name, rows in zip(SIDES, found, strict=True)}
         change = number(section(sides, "second").get("value")) - number(section(sides, "first").get("value"))
-        pairs.append({"metric": metric, "slice": json.loads(where), **sides, "difference": change if math.isfinite(change) else None})
+        pairs.append(
+            {
+                "metric": metric,
+                "slice": json.loads(where),
+                **sides,
+                "difference": change if math.isfinite(change) else None,
+            }
+        )
     return pairs
 
 
 def _name(row: Row) -> tuple[str, str]:
-    reduced = bool(row.get("reduction"))  # the two groups furthest apart may be others in the other run: only their columns name a gap
+    reduced = bool(
+        row.get("reduction")
+    )  # the two groups furthest apart may be others in the other run: only their columns name a gap
     where = dict.fromkeys(section(row, "group"), "") if reduced else section(row, "slice")
     return str(row.get("metric") or row.get("measure")), json.dumps(where, ensure_ascii=False, default=str)
 
@@ -66,16 +80,29 @@ def _furthest(pairs: Pairs) -> Pairs:
 
 
 def _gates(first: RunFiles, second: RunFiles) -> Pairs:
-    found = [{str(row.get("gate")): row for row in rows_of(files.scorecard.get("gates")) if isinstance(row, Mapping)} for files in (first, second)]
+    found = [
+        {str(row.get("gate")): row for row in rows_of(files.scorecard.get("gates")) if isinstance(row, Mapping)}
+        for files in (first, second)
+    ]
     return [
-        {"gate": gate, **{name: None if (row := rows.get(gate)) is None else {"passed": row.get("passed") is True, **(_interval(row) or {})} for name, rows in zip(SIDES, found, strict=True)}}
+        {
+            "gate": gate,
+            **{
+                name: None
+                if (row := rows.get(gate)) is None
+                else {"passed": row.get("passed") is True, **(_interval(row) or {})}
+                for name, rows in zip(SIDES, found, strict=True)
+            },
+        }
         for gate in dict.fromkeys((*found[0], *found[1]))
     ]
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Pairs:
     return [
-        {"key": key, "first": first.get(key), "second": second.get(key)} for key in dict.fromkeys((*first, *second)) if first.get(key) != second.get(key)
+        {"key": key, "first": first.get(key), "second": second.get(key)}
+        for key in dict.fromkeys((*first, *second))
+        if first.get(key) != second.get(key)
     ]
 
 
@@ -96,7 +123,12 @@ def _rows(files: RunFiles) -> str | None:
         digest = hashlib.sha256()
         for path in sorted((files.folder / "predictions").glob("*.parquet")):
             for batch in pq.ParquetFile(path).iter_batches(columns=["key", "label"]):
-                digest.update("\n".join(f"{key}\t{label}" for key, label in zip(*(column.to_pylist() for column in batch.columns), strict=True)).encode())
+                digest.update(
+                    "\n".join(
+                        f"{key}\t{label}"
+                        for key, label in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+                    ).encode()
+                )
     except (OSError, pa.ArrowException, KeyError):
         return None
     return digest.hexdigest()

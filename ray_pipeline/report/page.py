@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from ray_pipeline.report.wording import visible
+from ray_pipeline.report.format import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def fill(template: str, /, **values: Any) -> str:
     """The page as text: every value is escaped, what cannot be seen is written out, passwords are blotted."""
     style, script = (_text(part) for part in ("page.css", "sort.js"))
-    return _template(template).render(style=Markup(style), style_hash=_digest(style), script=Markup(script), script_hash=_digest(script), **values)
+    return _template(template).render(
+        style=Markup(style), style_hash=_digest(style), script=Markup(script), script_hash=_digest(script), **values
+    )
 
 
 def write(text: str, target: Path) -> Path:
@@ -40,7 +42,9 @@ def write(text: str, target: Path) -> Path:
 def _template(name: str) -> "Template":
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(_text(name))
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from markupsafe import Markup
 
 from ray_pipeline.report import curves
+from ray_pipeline.report.format import brief, count, figure, share
+from ray_pipeline.report.predictions import Scored
 from ray_pipeline.report.run_files import Row, number, rows_of
-from ray_pipeline.report.scored import Scored
 from ray_pipeline.report.svg import Plot, Range, padded
-from ray_pipeline.report.wording import brief, count, figure, share
 
 UNIT: Range = (-0.02, 1.02)
 DENSITIES = 5
@@ -32,16 +32,29 @@ def trials(rows: Sequence[Row], metric: str, better: str, families: Sequence[str
     plot = Plot((first - 1, last + 1), span, across="trial", up=f"{metric} on validation", legend=legend)
     best, path = math.nan, []
     for row, value in zip(rows, values, strict=True):
-        if row.get("status") == "completed" and math.isfinite(value) and not (value <= best if better == "higher" else value >= best):
+        if (
+            row.get("status") == "completed"
+            and math.isfinite(value)
+            and not (value <= best if better == "higher" else value >= best)
+        ):
             best = value
         path.append((number(row.get("trial")), best))
-    steps = [point for (x, y), (after, _) in zip(path, [*path[1:], (last, 0)], strict=True) for point in ((x, y), (after, y))]
+    steps = [
+        point for (x, y), (after, _) in zip(path, [*path[1:], (last, 0)], strict=True) for point in ((x, y), (after, y))
+    ]
     plot.line([x for x, _ in steps], [min(max(y, span[0]), span[1]) for _, y in steps], "best")
     for row, value in zip(rows, values, strict=True):
-        kind = f"family{families.index(str(row.get('family'))) % 4}" if str(row.get("family")) in families else "family0"
+        kind = (
+            f"family{families.index(str(row.get('family'))) % 4}" if str(row.get("family")) in families else "family0"
+        )
         title = f"trial {row.get('trial')}: {figure(value)}, {brief(row.get('status'), 20)}"
         if math.isfinite(value):
-            plot.dot(number(row.get("trial")), min(max(value, span[0]), span[1]), kind if row.get("status") == "completed" else f"{kind} stopped", title)
+            plot.dot(
+                number(row.get("trial")),
+                min(max(value, span[0]), span[1]),
+                kind if row.get("status") == "completed" else f"{kind} stopped",
+                title,
+            )
         else:
             plot.words(number(row.get("trial")), span[0], "×", "failed", "middle")
     return plot.svg(f"{len(rows)} trials, best {metric} {figure(best)}")
@@ -49,12 +62,28 @@ def trials(rows: Sequence[Row], metric: str, better: str, families: Sequence[str
 
 def rungs(rows: Sequence[Row], metric: str, winner: object) -> Markup | None:
     """The metric of each trial as it trained, rung by rung; the winner stands out."""
-    paths = [(row, [(number(rung[0]), number(rung[1])) for rung in rows_of(row.get("rungs")) if isinstance(rung, list) and len(rung) >= 2]) for row in rows]
+    paths = [
+        (
+            row,
+            [
+                (number(rung[0]), number(rung[1]))
+                for rung in rows_of(row.get("rungs"))
+                if isinstance(rung, list) and len(rung) >= 2
+            ],
+        )
+        for row in rows
+    ]
     points = [point for _, path in paths for point in path if math.isfinite(point[1])]
     if len({round_ for round_, _ in points}) < 2:
         return None
-    low, high = np.quantile([value for _, value in points], [0.02, 1.0]) if len(points) > 20 else (min(v for _, v in points), max(v for _, v in points))
-    plot = Plot((0, max(r for r, _ in points) * 1.03), padded([low, high]), across="rounds", up=f"{metric} on validation")
+    low, high = (
+        np.quantile([value for _, value in points], [0.02, 1.0])
+        if len(points) > 20
+        else (min(v for _, v in points), max(v for _, v in points))
+    )
+    plot = Plot(
+        (0, max(r for r, _ in points) * 1.03), padded([low, high]), across="rounds", up=f"{metric} on validation"
+    )
     for row, path in sorted(paths, key=lambda pair: pair[0].get("trial") == winner):
         won = row.get("trial") == winner
         inside = [(r, v if low <= v <= high else math.nan) for r, v in path]
@@ -136,7 +165,11 @@ def predicted(scored: Scored) -> Markup | None:
     plot = Plot((low, high), (low, high), across="predicted", up="actual")
     depth = np.ceil(DENSITIES * np.sqrt(grid / grid.max())).astype(int)
     for level in range(1, DENSITIES + 1):
-        plot.cells([(low + i * size, low + j * size) for i, j in zip(*np.nonzero(depth == level), strict=True)], (size, size), f"density{level}")
+        plot.cells(
+            [(low + i * size, low + j * size) for i, j in zip(*np.nonzero(depth == level), strict=True)],
+            (size, size),
+            f"density{level}",
+        )
     plot.line([low, high], [low, high], "chance")
     return plot.svg("actual values against predictions")
 
@@ -152,7 +185,12 @@ def residuals(scored: Scored) -> Markup | None:
     plot = Plot(padded([low, high], 0.02), (0, float(heights.max()) * 1.06), across="actual less predicted", up="rows")
     for height, left, right in zip(heights, edges, edges[1:], strict=False):
         if height:
-            plot.bar((left, right), (0, float(height)), "histogram strong", f"{figure(left)} to {figure(right)}: {count(height)} rows")
+            plot.bar(
+                (left, right),
+                (0, float(height)),
+                "histogram strong",
+                f"{figure(left)} to {figure(right)}: {count(height)} rows",
+            )
     plot.line([0, 0], [0, float(heights.max())], "chance")
     return plot.svg("distribution of the residuals")
 
@@ -165,6 +203,10 @@ def parts(rows: Sequence[tuple[str, float]]) -> Markup:
         label = f"{name} {share(n, total)}"
         fits = next((words for words in (label, name) if wide > 7.5 * len(words)), "")
         text = f'<text class="inbar" x="{left + wide / 2:.1f}" y="18" text-anchor="middle">{fits}</text>'
-        marks.append(f'<path class="part {name}" d="M{left:.1f} 0h{max(wide - 2, 0.5):.1f}v28h-{max(wide - 2, 0.5):.1f}z"><title>{label}</title></path>{text}')
+        marks.append(
+            f'<path class="part {name}" d="M{left:.1f} 0h{max(wide - 2, 0.5):.1f}v28h-{max(wide - 2, 0.5):.1f}z"><title>{label}</title></path>{text}'
+        )
         left += wide
-    return Markup(f'<svg class="parts" viewBox="0 0 {width:.0f} 28" role="img" aria-label="rows of each part">{"".join(marks)}</svg>')
+    return Markup(
+        f'<svg class="parts" viewBox="0 0 {width:.0f} 28" role="img" aria-label="rows of each part">{"".join(marks)}</svg>'
+    )

@@ -101,7 +101,11 @@ def rows_of(value: object) -> Sequence[Any]:
 
 def number(value: object) -> float:
     """A JSON number as a float; null, anything else and what no picture can hold (beyond 1e100) is NaN."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100 else float("nan")
+    return (
+        float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100
+        else float("nan")
+    )
 
 
 def _yaml(text: str) -> Row:

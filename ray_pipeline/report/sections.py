@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ray_pipeline.report import pictures
+from ray_pipeline.report.format import brief, clock, count, figure, interval, share, size
 from ray_pipeline.report.run_files import Row, RunFiles, number, rows_of, section
 from ray_pipeline.report.svg import length, padded, whisker
-from ray_pipeline.report.wording import brief, clock, count, figure, interval, share, size
 
 View = dict[str, Any]
 MOST_TRIALS = 20
 MOST_FINDINGS = 200
 MOST_FACTS = 120
-BOUND = re.compile(r"(?P<op>>=|<=|>|<)\s*(?:(?P<number>[-+0-9.eE]+)|champion\s*(?:(?P<sign>[-+*])\s*(?P<margin>[0-9.eE+-]+))?)\s*$")
+BOUND = re.compile(
+    r"(?P<op>>=|<=|>|<)\s*(?:(?P<number>[-+0-9.eE]+)|champion\s*(?:(?P<sign>[-+*])\s*(?P<margin>[0-9.eE+-]+))?)\s*$"
+)
 SEVERITIES = ("high", "medium", "low")
 
 
@@ -27,28 +29,60 @@ def verdict(files: RunFiles) -> View:
         state, words = "open", files.missing.get("scorecard.json", "there is no verdict")
     elif refused or files.scorecard.get("passed") is False:
         state, words = "refused", f"{len(refused)} of {len(gates)} gates not passed"
-        words += f"; kept as version {version}, marked refused" if version is not None else "; the model is not registered"
+        words += (
+            f"; kept as version {version}, marked refused" if version is not None else "; the model is not registered"
+        )
     else:
-        state, words = "passed", f"all {len(gates)} gates passed" if len(gates) > 1 else "the gate passed" if gates else "the spec sets no gates"
+        state, words = (
+            "passed",
+            f"all {len(gates)} gates passed"
+            if len(gates) > 1
+            else "the gate passed"
+            if gates
+            else "the spec sets no gates",
+        )
         if version is not None:
             words += f"; registered as {brief(files.spec.get('name'))} version {version}"
-            words += f", alias {brief(register['alias'])}" if isinstance(register, Mapping) and register.get("alias") else ""
+            words += (
+                f", alias {brief(register['alias'])}" if isinstance(register, Mapping) and register.get("alias") else ""
+            )
         elif register is False:
             words += "; the spec asks for no registration"
-    title = {"open": "No verdict", "refused": "Refused", "passed": "Registered" if version is not None else "Passed"}[state]
+    title = {"open": "No verdict", "refused": "Refused", "passed": "Registered" if version is not None else "Passed"}[
+        state
+    ]
     told = {"champion": facts(section(files.scorecard, "champion")), "judged": files.scorecard.get("times_judged")}
-    return {"state": state, "title": title, "words": words, "gates": gates, **told, "notes": [str(note) for note in rows_of(files.scorecard.get("notes"))]}
+    return {
+        "state": state,
+        "title": title,
+        "words": words,
+        "gates": gates,
+        **told,
+        "notes": [str(note) for note in rows_of(files.scorecard.get("notes"))],
+    }
 
 
 def _gate(row: Row) -> View:
-    text, value, low, high = str(row.get("gate", "")), number(row.get("value")), number(row.get("low")), number(row.get("high"))
+    text, value, low, high = (
+        str(row.get("gate", "")),
+        number(row.get("value")),
+        number(row.get("low")),
+        number(row.get("high")),
+    )
     bound, upward = _bound(text, row)
     within = padded([value, low, high, bound], 0.25)
     passing = (bound, within[1] if upward else within[0]) if math.isfinite(bound) else None
     passed = row.get("passed") is True
     picture = whisker(value, low, high, within, mark=bound, kind="good" if passed else "bad", passing=passing)
     shown = interval(low, high) if low < high else "–"
-    return {"text": text, "passed": passed, "value": figure(value), "interval": shown, "picture": picture, "note": row.get("why") or ""}
+    return {
+        "text": text,
+        "passed": passed,
+        "value": figure(value),
+        "interval": shown,
+        "picture": picture,
+        "note": row.get("why") or "",
+    }
 
 
 def _bound(text: str, row: Row) -> tuple[float, bool]:
@@ -71,16 +105,24 @@ def _bound(text: str, row: Row) -> tuple[float, bool]:
 def read(files: RunFiles) -> View:
     """Rows per part, rows dropped and why, joins."""
     rows = section(files.manifest, "rows")
-    sizes = [(part, number(rows.get(part))) for part in ("train", "validation", "test") if math.isfinite(number(rows.get(part)))]
+    sizes = [
+        (part, number(rows.get(part)))
+        for part in ("train", "validation", "test")
+        if math.isfinite(number(rows.get(part)))
+    ]
     kept = sum(n for _, n in sizes)
-    dropped = [(str(reason).replace("_", " "), number(n)) for reason, n in section(rows, "dropped").items() if number(n) > 0]
+    dropped = [
+        (str(reason).replace("_", " "), number(n)) for reason, n in section(rows, "dropped").items() if number(n) > 0
+    ]
     select, split = section(files.spec, "select"), section(files.spec, "split")
     labels = section(files.spec, "features", "labels")
     tables = []
     for name, found in section(files.manifest, "data").items():
         if isinstance(found, Mapping) and math.isfinite(number(found.get("rows"))):
             num_files = f"{count(number(found.get('files')))} file{'' if found.get('files') == 1 else 's'}"
-            tables.append((str(name), f"{count(number(found.get('rows')))} rows, {num_files}, {size(number(found.get('bytes')))}"))
+            tables.append(
+                (str(name), f"{count(number(found.get('rows')))} rows, {num_files}, {size(number(found.get('bytes')))}")
+            )
     asked = [
         *tables,
         ("label", labels.get("label")),
@@ -94,25 +136,31 @@ def read(files: RunFiles) -> View:
         if isinstance(found, Mapping):
             whole = number(found.get("rows"))
             ages = [clock(number(found.get(key))) for key in ("age_p50_s", "age_p99_s")]
-            lost = [(reason, number(found.get(reason))) for reason in ("too_old", "not_yet_known", "never_seen", "null_key")]
+            lost = [
+                (reason, number(found.get(reason))) for reason in ("too_old", "not_yet_known", "never_seen", "null_key")
+            ]
             joins.append(
                 {
                     "table": name,
                     "matched": f"{count(number(found.get('matched')))} of {count(whole)}",
                     "share": share(number(found.get("matched")), whole),
-                    "lost": ", ".join(f"{count(n)} {reason.replace('_', ' ')}" for reason, n in lost if n > 0) or "none",
+                    "lost": ", ".join(f"{count(n)} {reason.replace('_', ' ')}" for reason, n in lost if n > 0)
+                    or "none",
                     "age": "–" if "–" in ages else " / ".join(ages),
                     "plan": found.get("plan") or "–",
                 }
             )
     return {
-        "parts": [(part, count(n), share(n, kept), _span(section(files.manifest, "times").get(part))) for part, n in sizes],
+        "parts": [
+            (part, count(n), share(n, kept), _span(section(files.manifest, "times").get(part))) for part, n in sizes
+        ],
         "picture": pictures.parts(sizes) if kept else None,
         "dropped": [(reason, count(n)) for reason, n in dropped],
         "dropped_total": count(sum(n for _, n in dropped)),
         "asked": [(key, value) for key, value in asked if value not in (None, "")],
         "joins": joins,
-        "missing": _absent(files, "joins.json") + ([] if sizes else ["how many rows each part has is told by manifest.json, which this run does not have"]),
+        "missing": _absent(files, "joins.json")
+        + ([] if sizes else ["how many rows each part has is told by manifest.json, which this run does not have"]),
     }
 
 
@@ -129,7 +177,12 @@ def findings(files: RunFiles) -> View:
         }
         for row in rows[:MOST_FINDINGS]
     ]
-    return {"rows": shown, "counts": [(severity, n) for severity, n in counts if n], "left": len(rows) - len(shown), "missing": _absent(files, "checks.json")}
+    return {
+        "rows": shown,
+        "counts": [(severity, n) for severity, n in counts if n],
+        "left": len(rows) - len(shown),
+        "missing": _absent(files, "checks.json"),
+    }
 
 
 def search(files: RunFiles, metric: str, better: str) -> View:
@@ -138,7 +191,9 @@ def search(files: RunFiles, metric: str, better: str) -> View:
 
     def rank(row: Row) -> tuple[bool, float]:
         value = number(row.get("metric"))
-        return row.get("status") != "completed" or not math.isfinite(value), sign * value if math.isfinite(value) else math.inf
+        return row.get("status") != "completed" or not math.isfinite(value), sign * value if math.isfinite(
+            value
+        ) else math.inf
 
     ranked = sorted(files.trials, key=rank)
     families = sorted({str(row.get("family")) for row in ranked})
@@ -152,28 +207,44 @@ def search(files: RunFiles, metric: str, better: str) -> View:
             "seconds": clock(number(row.get("seconds"))),
             "status": row.get("status", "–"),
             "why": row.get("why") or "",
-            "params": [(key, _written(value)) for key, value in section(row, "params").items() if (str(row.get("family")), key) in varied],
+            "params": [
+                (key, _written(value))
+                for key, value in section(row, "params").items()
+                if (str(row.get("family")), key) in varied
+            ],
         }
         for row in ranked[:MOST_TRIALS]
     ]
     first = ranked[0] if ranked else {}
-    fixed = [(key, _written(value)) for key, value in section(first, "params").items() if (str(first.get("family")), key) not in varied]
+    fixed = [
+        (key, _written(value))
+        for key, value in section(first, "params").items()
+        if (str(first.get("family")), key) not in varied
+    ]
     winner = ranked[0].get("trial") if ranked and not rank(ranked[0])[0] else None
     states = {state: sum(row.get("status") == state for row in ranked) for state in ("completed", "stopped", "failed")}
     in_order = sorted(ranked, key=lambda row: number(row.get("trial")))
     drawn = [
-        (pictures.trials(in_order, metric, better, families), "Each trial in turn; the line is the best finished so far, hollow dots were stopped early."),
+        (
+            pictures.trials(in_order, metric, better, families),
+            "Each trial in turn; the line is the best finished so far, hollow dots were stopped early.",
+        ),
         (pictures.rungs(in_order, metric, winner), "Each trial as it trained; the winner stands out."),
     ]
     return {
         "metric": metric,
         "contest": _contest(files),
         "board": board,
-        "baselines": [(str(row.get("name", "–")), str(row.get("about", "")), figure(number(row.get("value")))) for row in files.baselines],
+        "baselines": [
+            (str(row.get("name", "–")), str(row.get("about", "")), figure(number(row.get("value"))))
+            for row in files.baselines
+        ],
         "fixed": fixed,
         "total": len(ranked),
         "states": [(state, n) for state, n in states.items() if n],
-        "seconds": clock(sum(number(row.get("seconds")) for row in ranked if math.isfinite(number(row.get("seconds"))))),
+        "seconds": clock(
+            sum(number(row.get("seconds")) for row in ranked if math.isfinite(number(row.get("seconds"))))
+        ),
         "pictures": [(picture, words) for picture, words in drawn if picture],
         "missing": _absent(files, "trials.jsonl"),
     }
@@ -204,10 +275,20 @@ def _contest(files: RunFiles) -> list[View]:
 
 def reproducibility(files: RunFiles) -> View:
     """Fingerprints, versions, seeds, timings and the text of the spec."""
-    timings = [(stage, number(seconds)) for stage, seconds in section(files.manifest, "seconds").items() if math.isfinite(number(seconds))]
+    timings = [
+        (stage, number(seconds))
+        for stage, seconds in section(files.manifest, "seconds").items()
+        if math.isfinite(number(seconds))
+    ]
     longest = max((seconds for _, seconds in timings), default=0.0) or 1.0
-    told = {key: value for key, value in files.manifest.items() if key not in ("rows", "seconds", "times", "spec", "trials", "data")}
-    told["data"] = {name: section(files.manifest, "data", name).get("fingerprint") for name in section(files.manifest, "data")}
+    told = {
+        key: value
+        for key, value in files.manifest.items()
+        if key not in ("rows", "seconds", "times", "spec", "trials", "data")
+    }
+    told["data"] = {
+        name: section(files.manifest, "data", name).get("fingerprint") for name in section(files.manifest, "data")
+    }
     if files.model_fingerprint:
         told["model bundle"] = files.model_fingerprint
     model = [(key, _written(value)) for key, value in files.model.items() if not isinstance(value, Mapping | list)]
@@ -215,7 +296,12 @@ def reproducibility(files: RunFiles) -> View:
         "timings": [(stage, clock(seconds), length(seconds / longest)) for stage, seconds in timings],
         "total": clock(sum(seconds for _, seconds in timings)),
         "facts": facts(told),
-        "model": model + [(f"calibration: {key}", _written(value)) for key, value in files.calibration.items() if not isinstance(value, Mapping | list)],
+        "model": model
+        + [
+            (f"calibration: {key}", _written(value))
+            for key, value in files.calibration.items()
+            if not isinstance(value, Mapping | list)
+        ],
         "params": facts(section(files.model, "params")),
         "spec": files.spec_text,
         "missing": _absent(files, "manifest.json", "spec.yaml", "model/model.json"),
@@ -241,7 +327,12 @@ def _written(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ", ".join(_written(item) for item in value[:20]) + (f" and {len(value) - 20} more" if len(value) > 20 else "") if value else "–"
+        return (
+            ", ".join(_written(item) for item in value[:20])
+            + (f" and {len(value) - 20} more" if len(value) > 20 else "")
+            if value
+            else "–"
+        )
     return "–" if value is None or value == {} else brief(value, 400)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-from ray_pipeline.report.wording import visible
+from ray_pipeline.report.format import visible
 
 Range = tuple[float, float]
 
@@ -52,14 +52,26 @@ def tick_label(value: float) -> str:
 class Plot:
     """A picture with two linear axes; drawing calls add marks in data units, `svg` returns the whole."""
 
-    def __init__(self, x: Range, y: Range, *, across: str, up: str, width: int = 400, height: int = 270, legend: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        x: Range,
+        y: Range,
+        *,
+        across: str,
+        up: str,
+        width: int = 400,
+        height: int = 270,
+        legend: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.x, self.y, self.width, self.height = opened(x), opened(y), width, height
         self.left, self.right, self.top, self.bottom = 52, width - 10, 24 if legend else 10, height - 40
         self.marks: list[str] = []
         self._axes(across, up)
         place = self.left + 2
         for kind, words in legend:
-            self.marks.append(f'<circle class="{kind}" cx="{place + 4}" cy="10" r="3.5"/>{_text(place + 12, 14, words, "start")}')
+            self.marks.append(
+                f'<circle class="{kind}" cx="{place + 4}" cy="10" r="3.5"/>{_text(place + 12, 14, words, "start")}'
+            )
             place += 24 + round(6.4 * len(words))
 
     def at(self, x: float, y: float) -> tuple[float, float]:
@@ -86,12 +98,20 @@ class Plot:
         """A filled rectangle between two corners."""
         (left, bottom), (right, top) = self.at(x[0], y[0]), self.at(x[1], y[1])
         told = f"<title>{_shown(title)}</title>" if title else ""
-        self.marks.append(f'<path class="{kind}" d="M{_px(left)} {_px(bottom)}H{_px(right)}V{_px(top)}H{_px(left)}Z">{told}</path>')
+        self.marks.append(
+            f'<path class="{kind}" d="M{_px(left)} {_px(bottom)}H{_px(right)}V{_px(top)}H{_px(left)}Z">{told}</path>'
+        )
 
     def cells(self, corners: Iterable[tuple[float, float]], size: tuple[float, float], kind: str) -> None:
         """Many equal rectangles of one kind as one path; corners are their lower left ones."""
-        wide, tall = self.at(self.x[0] + size[0], self.y[0])[0] - self.left, self.bottom - self.at(self.x[0], self.y[0] + size[1])[1]
-        path = "".join(f"M{_px(x)} {_px(y)}h{_px(wide)}v{_px(-tall)}h{_px(-wide)}z" for x, y in (self.at(*corner) for corner in corners))
+        wide, tall = (
+            self.at(self.x[0] + size[0], self.y[0])[0] - self.left,
+            self.bottom - self.at(self.x[0], self.y[0] + size[1])[1],
+        )
+        path = "".join(
+            f"M{_px(x)} {_px(y)}h{_px(wide)}v{_px(-tall)}h{_px(-wide)}z"
+            for x, y in (self.at(*corner) for corner in corners)
+        )
         if path:
             self.marks.append(f'<path class="{kind}" d="{path}"/>')
 
@@ -109,16 +129,31 @@ class Plot:
     def _axes(self, across: str, up: str) -> None:
         for value in ticks(*self.x):
             place = self.at(value, self.y[0])[0]
-            self.marks.append(f'<path class="grid" d="M{_px(place)} {self.top}V{self.bottom}"/>{_text(place, self.bottom + 15, tick_label(value), "middle")}')
+            self.marks.append(
+                f'<path class="grid" d="M{_px(place)} {self.top}V{self.bottom}"/>{_text(place, self.bottom + 15, tick_label(value), "middle")}'
+            )
         for value in ticks(*self.y, about=4):
             place = self.at(self.x[0], value)[1]
-            self.marks.append(f'<path class="grid" d="M{self.left} {_px(place)}H{self.right}"/>{_text(self.left - 6, place + 4, tick_label(value), "end")}')
+            self.marks.append(
+                f'<path class="grid" d="M{self.left} {_px(place)}H{self.right}"/>{_text(self.left - 6, place + 4, tick_label(value), "end")}'
+            )
         self.marks.append(_text((self.left + self.right) / 2, self.height - 7, across, "middle", "axis"))
         middle = (self.top + self.bottom) / 2
-        self.marks.append(f'<text class="axis" text-anchor="middle" transform="translate(12 {_px(middle)}) rotate(-90)">{_shown(up)}</text>')
+        self.marks.append(
+            f'<text class="axis" text-anchor="middle" transform="translate(12 {_px(middle)}) rotate(-90)">{_shown(up)}</text>'
+        )
 
 
-def whisker(value: float, low: float, high: float, within: Range, *, mark: float = math.nan, kind: str = "", passing: Range | None = None) -> Markup:
+def whisker(
+    value: float,
+    low: float,
+    high: float,
+    within: Range,
+    *,
+    mark: float = math.nan,
+    kind: str = "",
+    passing: Range | None = None,
+) -> Markup:
     """An interval as a line with a dot, on its own little axis; `mark` is a value to compare with, `passing` a range to shade."""
     width, height, edge = 160, 18, 5
 
@@ -128,7 +163,9 @@ def whisker(value: float, low: float, high: float, within: Range, *, mark: float
 
     marks = []
     if passing is not None:
-        marks.append(f'<path class="zone" d="M{place(passing[0])} 3H{place(passing[1])}V{height - 3}H{place(passing[0])}Z"/>')
+        marks.append(
+            f'<path class="zone" d="M{place(passing[0])} 3H{place(passing[1])}V{height - 3}H{place(passing[0])}Z"/>'
+        )
     marks.append(f'<path class="track" d="M{edge} 9H{width - edge}"/>')
     if math.isfinite(mark):
         marks.append(f'<path class="mark" d="M{place(mark)} 2V{height - 2}"/>')

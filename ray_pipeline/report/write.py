@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from ray_pipeline.report import looked_for, measured, page, sections
+from ray_pipeline.report import diagnostics as looked_for
+from ray_pipeline.report import page, sections
+from ray_pipeline.report import test_metrics as measured
+from ray_pipeline.report.format import brief, clock, count, figure, interval
 from ray_pipeline.report.run_files import RunFiles, number, section
-from ray_pipeline.report.wording import brief, clock, count, figure, interval
 
 
 def write_report(run_folder: Path) -> Path:

@@ -95,11 +95,24 @@ class JobServer:
         deadline = time.monotonic() + READ_S
         with self._explained():
             # A cluster a few seconds old does not know its own hosts yet.
-            while not (hosts := self._client._do_request("GET", "/nodes?view=hostNameList").json()["data"]["hostNameList"]) and time.monotonic() < deadline:
+            while (
+                not (
+                    hosts := self._client._do_request("GET", "/nodes?view=hostNameList").json()["data"]["hostNameList"]
+                )
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.2)
         return bool(hosts == [socket.gethostname()])
 
-    def start(self, job_id: str, entrypoint: str, *, files: Mapping[str, bytes], environment: Mapping[str, str], metadata: Mapping[str, str]) -> Job:
+    def start(
+        self,
+        job_id: str,
+        entrypoint: str,
+        *,
+        files: Mapping[str, bytes],
+        environment: Mapping[str, str],
+        metadata: Mapping[str, str],
+    ) -> Job:
         """Starts a shell command on the head node, in a folder that holds `files` and nothing else.
 
         Raises:
@@ -138,7 +151,9 @@ class JobServer:
             except ResourceError as lost:
                 if time.monotonic() - answered > LOST_S:
                     fix = f"the job may go on without us; ask `ray-pipeline status {job_id}` once the cluster answers again"
-                    raise ResourceError(Problem(found=f"the job server at {self.address} has not answered for {LOST_S} s", fix=fix)) from lost
+                    raise ResourceError(
+                        Problem(found=f"the job server at {self.address} has not answered for {LOST_S} s", fix=fix)
+                    ) from lost
             else:
                 if job.over:
                     if not whole:
@@ -185,17 +200,29 @@ class JobServer:
         text = str(error).strip()
         if type(error).__name__ == "AuthenticationError":
             fix = "set RAY_AUTH_MODE=token and the cluster's own token in RAY_AUTH_TOKEN, or the path of its file in RAY_AUTH_TOKEN_PATH"
-            return ResourceError(Problem(found=f"the job server at {self.address} does not let us in: {text.splitlines()[0].partition('. ')[0]}", fix=fix))
+            return ResourceError(
+                Problem(
+                    found=f"the job server at {self.address} does not let us in: {text.splitlines()[0].partition('. ')[0]}",
+                    fix=fix,
+                )
+            )
         if "status code 404" in text and job_id:
             known = [job.id for job in self.jobs()]
             fix = f"{nearest(job_id, known)}It knows {len(known)} jobs"
             return StorageError(Problem(found=f"the cluster at {self.address} knows no job {job_id!r}", fix=fix))
         if "already exists" in text and job_id:
-            return JobExists(Problem(found=f"there is a job {job_id!r} already", fix=f"look at it: ray-pipeline status {job_id}"))
+            return JobExists(
+                Problem(found=f"there is a job {job_id!r} already", fix=f"look at it: ray-pipeline status {job_id}")
+            )
         if isinstance(error, OSError):  # requests' and aiohttp's own errors among them
             fix = "start the cluster (`ray start --head`), open the tunnel to it, or mend `jobs:` in the cluster file"
             return ResourceError(Problem(found=f"no job server answers at {self.address}: {_last_line(text)}", fix=fix))
-        return ResourceError(Problem(found=f"the job server at {self.address} refuses: {_last_line(text)}", fix="look into the dashboard at that address"))
+        return ResourceError(
+            Problem(
+                found=f"the job server at {self.address} refuses: {_last_line(text)}",
+                fix="look into the dashboard at that address",
+            )
+        )
 
 
 class _Log:
@@ -228,13 +255,17 @@ def _client(address: str) -> "JobSubmissionClient":
         import aiohttp  # noqa: F401  what ray[default] adds to ray
         from ray.job_submission import JobSubmissionClient
     except ImportError as error:
-        raise ResourceError(Problem(found=f"Ray's job client is not installed: {error}", fix="pip install 'ray-pipeline[jobs]'")) from error
+        raise ResourceError(
+            Problem(found=f"Ray's job client is not installed: {error}", fix="pip install 'ray-pipeline[jobs]'")
+        ) from error
 
     class Client(JobSubmissionClient):  # type: ignore[misc]  # ray is untyped
         """Ray's own waits for ever on a host that swallows packets."""
 
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            return super()._do_request(method, endpoint, timeout=(CONNECT_S, READ_S if method == "GET" else START_S), **options)
+            return super()._do_request(
+                method, endpoint, timeout=(CONNECT_S, READ_S if method == "GET" else START_S), **options
+            )
 
     for chatter in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
         logging.getLogger(f"ray.{chatter}").setLevel(logging.WARNING)

@@ -32,7 +32,9 @@ class Plan:
 
     def slot_resources(self) -> dict[str, float]:
         """What Tune reserves for one slot: all of it where it trains itself, and next to nothing where its workers reserve for themselves."""
-        return self.worker_resources() if self.workers == 1 else {"memory": 1}  # Tune refuses an actor that needs nothing
+        return (
+            self.worker_resources() if self.workers == 1 else {"memory": 1}
+        )  # Tune refuses an actor that needs nothing
 
 
 def refuse_impossible(where: Where, trials: int) -> None:
@@ -59,7 +61,9 @@ def lay_out(where: Where, trials: int) -> Plan:
     return arrange(where, cpus, gpus, trials, largest.get("CPU", 0.0), memory=largest.get("memory", math.inf))
 
 
-def arrange(where: Where, cpus: float, gpus: float, trials: int, largest_node: float | None = None, *, memory: float = math.inf) -> Plan:
+def arrange(
+    where: Where, cpus: float, gpus: float, trials: int, largest_node: float | None = None, *, memory: float = math.inf
+) -> Plan:
     """How the search is laid out; `memory` are the bytes of a node. Raises `ResourceError` (exit 4) if not even one trial fits."""
     threads = 1 if where.cpus_per_worker == "auto" else int(where.cpus_per_worker)
     workers = 1 if where.workers_per_trial == "auto" else int(where.workers_per_trial)
@@ -110,7 +114,9 @@ def arrange(where: Where, cpus: float, gpus: float, trials: int, largest_node: f
                 fix=f"ask for at most {shown(memory / on_a_node)}, or for fewer trials at once",
             )
         )
-    return Plan(slots=slots, workers=workers, threads=threads, gpus=per_worker_gpus, fit_threads=node, memory=asked_memory)
+    return Plan(
+        slots=slots, workers=workers, threads=threads, gpus=per_worker_gpus, fit_threads=node, memory=asked_memory
+    )
 
 
 def shown(num_bytes: float) -> str:

@@ -93,7 +93,13 @@ class Progress:
         self._count(line)
 
     def trial(
-        self, done: int, total: int | None, best: float | None, metric: str, left_s: float | None = None, running: int | None = None
+        self,
+        done: int,
+        total: int | None,
+        best: float | None,
+        metric: str,
+        left_s: float | None = None,
+        running: int | None = None,
     ) -> None:
         """Where the search stands; `left_s`, the seconds still to go, is estimated from the trials so far where it is not given."""
         with self._lock:
@@ -106,7 +112,9 @@ class Progress:
             parts = [f"{done}{f'/{total}' if total is not None else ''} trials"]
             parts += [f"best {metric} {best:.4f}"] if best is not None else []
             line.counted = ", ".join(parts)
-            line.left = (f", {running} running" if running else "") + (f", {_clock(left_s)} left" if left_s is not None and done != total else "")
+            line.left = (f", {running} running" if running else "") + (
+                f", {_clock(left_s)} left" if left_s is not None and done != total else ""
+            )
         self._count(line)
 
     def note(self, text: str) -> None:
@@ -139,7 +147,9 @@ class Progress:
             return
         with contextlib.suppress(OSError, ValueError):  # a reader that went away must not end a run
             if self._live is None:
-                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {_plain(name):<8} {_plain(text)}", file=sys.stderr, flush=True)
+                print(
+                    f"{datetime.now():%Y-%m-%d %H:%M:%S} {_plain(name):<8} {_plain(text)}", file=sys.stderr, flush=True
+                )
             elif above:
                 from rich.text import Text
 

@@ -28,7 +28,9 @@ def scan(pieces: Sequence[Piece], block_rows: int) -> "ray.data.Dataset":
     class Scan(Datasource):  # type: ignore[misc]
         """What Ray Data asks of a source."""
 
-        def get_read_tasks(self, parallelism: int, per_task_row_limit: int | None = None, data_context: object = None) -> list[ReadTask]:
+        def get_read_tasks(
+            self, parallelism: int, per_task_row_limit: int | None = None, data_context: object = None
+        ) -> list[ReadTask]:
             unknown = BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None, input_files=None)
             return [ReadTask(partial(_blocks, piece, block_rows), unknown) for piece in pieces]
 

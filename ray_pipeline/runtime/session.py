@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
-from ray_pipeline.choice import TRUST, trust
+from ray_pipeline.components.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
-from ray_pipeline.runtime.watch import watched
+from ray_pipeline.runtime.watchdog import watched
 from ray_pipeline.spec.where import Where
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ def _shutdown() -> None:
 
 def _own_threads(args: threading.ExceptHookArgs) -> None:
     """Tells of a thread that died, but not of Ray Data's signaler of a scan's end, which stumbles harmlessly when the scan's reader has left first."""
-    if not (args.exc_type is InterruptedError and args.thread is not None and args.thread.name.endswith("completion-signaler")):
+    if not (
+        args.exc_type is InterruptedError
+        and args.thread is not None
+        and args.thread.name.endswith("completion-signaler")
+    ):
         threading.__excepthook__(args)
 
 
@@ -104,13 +108,31 @@ def _start(where: Where, debug: bool, store_bytes: int | None) -> bool:
     level = logging.INFO if debug else logging.ERROR
     on_sigterm = signal.getsignal(signal.SIGTERM)
     # `auto` is the Ray of this machine, or of the job that we are; a RAY_ADDRESS left over in the shell would silently name another.
-    hidden = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {name: os.environ.pop(name) for name in ("RAY_ADDRESS",) if name in os.environ}
+    hidden = (
+        {}
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+        else {name: os.environ.pop(name) for name in ("RAY_ADDRESS",) if name in os.environ}
+    )
     try:
         if where.address == "local":
-            ray.init(address="local", num_cpus=available_cpus(), object_store_memory=store_bytes, include_dashboard=False, log_to_driver=debug, logging_level=level, configure_logging=debug)
+            ray.init(
+                address="local",
+                num_cpus=available_cpus(),
+                object_store_memory=store_bytes,
+                include_dashboard=False,
+                log_to_driver=debug,
+                logging_level=level,
+                configure_logging=debug,
+            )
         else:
             told = {"env_vars": {TRUST: os.environ[TRUST]}} if where.trust else None
-            ray.init(address=where.address, runtime_env=told, log_to_driver=debug, logging_level=level, configure_logging=debug)
+            ray.init(
+                address=where.address,
+                runtime_env=told,
+                log_to_driver=debug,
+                logging_level=level,
+                configure_logging=debug,
+            )
     except SystemExit:  # what Ray makes of a SIGTERM
         raise KeyboardInterrupt from None
     except (ConnectionError, RuntimeError, TimeoutError, OSError) as error:
@@ -162,7 +184,9 @@ def find_own(error: BaseException | None) -> PipelineError | None:
     """The `PipelineError` at the root of a chain of wrapped errors, if there is one."""
     seen = set[int]()
     while error is not None and id(error) not in seen:
-        cause = getattr(error, "cause", None)  # first: Ray's error is an instance of its cause's class too, with a traceback as its text
+        cause = getattr(
+            error, "cause", None
+        )  # first: Ray's error is an instance of its cause's class too, with a traceback as its text
         if isinstance(error, PipelineError) and cause is None:
             return error
         seen.add(id(error))
@@ -184,10 +208,14 @@ def _quiet(debug: bool) -> None:
     context.execution_options.preserve_order = True  # bytes must repeat from run to run
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    context.raise_original_map_exception = True  # Ray's wrapper around it would lose what it wraps on the way from the worker
+    context.raise_original_map_exception = (
+        True  # Ray's wrapper around it would lose what it wraps on the way from the worker
+    )
     if not debug:
         import warnings
 
         for name in ("ray", "ray.data", "ray.train", "ray.tune", "ray.air"):
-            logging.getLogger(name).setLevel(logging.CRITICAL if name in ("ray.data", "ray.tune") else logging.ERROR)  # failed tasks and trials are told by us
+            logging.getLogger(name).setLevel(
+                logging.CRITICAL if name in ("ray.data", "ray.tune") else logging.ERROR
+            )  # failed tasks and trials are told by us
         warnings.filterwarnings("ignore", module=r"ray\.")

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, WithJsonSchema
 
-from ray_pipeline.choice import Choice, UnknownChoice, find, menu
+from ray_pipeline.components.choice import Choice, UnknownChoice, find, menu
+from ray_pipeline.components.models._base import FILE, Model
+from ray_pipeline.components.splitters._base import Splitter
 from ray_pipeline.errors import listed, nearest
-from ray_pipeline.models._base import FILE, Model
 from ray_pipeline.spec.messages import Told, refuse, told
-from ray_pipeline.splitters._base import Splitter
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -30,11 +30,17 @@ class Own(Choice):
         """
         kind = find("models", word)
         if not issubclass(kind, Model):
-            raise ValueError(f"{word!r} is no model: it does not derive from ray_pipeline.models._base.Model")
+            raise ValueError(
+                f"{word!r} is no model: it does not derive from ray_pipeline.components.models._base.Model"
+            )
         if lacking := sorted(name for name in Model.__class_vars__ if not hasattr(kind, name)):
-            raise ValueError(f"{word!r} lacks {listed(lacking)}, which every model says of itself; see ray_pipeline/models/_base.py")
+            raise ValueError(
+                f"{word!r} lacks {listed(lacking)}, which every model says of itself; see ray_pipeline/models/_base.py"
+            )
         if not FILE.fullmatch(kind.file):
-            raise ValueError(f"{word!r} keeps its model in a file {kind.file!r}; it must be named `model.` and the format, which may not be a pickle")
+            raise ValueError(
+                f"{word!r} keeps its model in a file {kind.file!r}; it must be named `model.` and the format, which may not be a pickle"
+            )
         return kind.model_validate(dict(self.model_extra or {}))  # type: ignore[no-any-return]
 
 
@@ -44,7 +50,10 @@ def _splitter(written: object) -> object:
     word = written.get("by")
     if not isinstance(word, str):
         problem = Told(
-            f"write which splitter: `by:` one of {', '.join(menu('splitters'))}" if word is None else f"expected a word, got {word!r}", "add `by: random`"
+            f"write which splitter: `by:` one of {', '.join(menu('splitters'))}"
+            if word is None
+            else f"expected a word, got {word!r}",
+            "add `by: random`",
         )
         refuse([(("by",) if "by" in written else (), problem, written)])
     try:
@@ -98,7 +107,9 @@ def _model(word: str, values: object) -> Choice:
     if _DOTTED.fullmatch(word):
         return Own.model_validate(values)
     if word not in menu("models"):
-        raise UnknownChoice(f"there is no model {word!r}; {nearest(word, menu('models'))}Known: {', '.join(menu('models'))}")
+        raise UnknownChoice(
+            f"there is no model {word!r}; {nearest(word, menu('models'))}Known: {', '.join(menu('models'))}"
+        )
     return find("models", word).model_validate(values)  # type: ignore[no-any-return]
 
 

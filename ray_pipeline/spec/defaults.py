@@ -3,9 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ray_pipeline.metrics import BIAS_DEFAULTS, DEFAULTS
+from ray_pipeline.components.metrics import BIAS_DEFAULTS, DEFAULTS
 
-NULL_IS_ABSENT = ("name", "task", "features", "select", "split", "encode", "model", "fit", "gates", "checks", "explain", "seed")
+NULL_IS_ABSENT = (
+    "name",
+    "task",
+    "features",
+    "select",
+    "split",
+    "encode",
+    "model",
+    "fit",
+    "gates",
+    "checks",
+    "explain",
+    "seed",
+)
 TRIALS, TRIALS_WHERE_TIME_ENDS = 32, 1000
 
 
@@ -20,7 +33,14 @@ def filled(written: Mapping[str, Any]) -> dict[str, Any]:
     search: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     ended = search.get("time") is not None or search.get("target") is not None
     trials = TRIALS_WHERE_TIME_ENDS if ended else TRIALS
-    _fill(data, "search", trials=trials, metric=(metrics or ("auc",))[0], seed=data["seed"], deterministic=search.get("time") is None)
+    _fill(
+        data,
+        "search",
+        trials=trials,
+        metric=(metrics or ("auc",))[0],
+        seed=data["seed"],
+        deterministic=search.get("time") is None,
+    )
     _fill(data, "evaluate", metrics=metrics or ("auc",), threshold=0.5 if task == "binary" else None)
     _fill(data, "bias", measures=biases or ("accuracy",))
     return data

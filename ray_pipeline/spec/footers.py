@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_pipeline.errors import Problem, listed, nearest
+from ray_pipeline.spec.source_map import Place, dotted
 from ray_pipeline.spec.spec import Spec
-from ray_pipeline.spec.text import Place, dotted
 from ray_pipeline.spec.where import Where
 
 MAGIC = b"PAR1"
@@ -51,13 +51,20 @@ def _schema(path: str) -> pa.Schema | tuple[str, str]:
     try:
         first, others = _first_file(path)
         if first is None and not others and not has_magic(path) and not Path(path).exists():
-            near = nearest(Path(path).name, [one.name for one in Path(path).parent.iterdir()]) if Path(path).parent.is_dir() else ""
+            near = (
+                nearest(Path(path).name, [one.name for one in Path(path).parent.iterdir()])
+                if Path(path).parent.is_dir()
+                else ""
+            )
             return (
                 f"there is no such file or folder: {path}{f'; {near.strip()}' if near else ''}",
                 "correct the path; it is relative to the spec's folder, or to `data:` of the cluster file",
             )
         if first is None:
-            return f"no Parquet file at {path} ({others} other files)", "name a folder with *.parquet files, a file or a glob"
+            return (
+                f"no Parquet file at {path} ({others} other files)",
+                "name a folder with *.parquet files, a file or a glob",
+            )
         size = first.stat().st_size
         with first.open("rb") as opened:
             head = opened.read(12)
@@ -89,7 +96,11 @@ def _first_file(path: str) -> tuple[Path | None, int]:
     at = Path(path)
     if not at.is_dir():
         return (at if at.exists() else None), 0
-    seen = sorted(one for one in at.rglob("*") if one.is_file() and not any(part.startswith((".", "_")) for part in one.relative_to(at).parts))
+    seen = sorted(
+        one
+        for one in at.rglob("*")
+        if one.is_file() and not any(part.startswith((".", "_")) for part in one.relative_to(at).parts)
+    )
     parquet = [one for one in seen if one.suffix in SUFFIXES]
     return (parquet[0] if parquet else None), len(seen) - len(parquet)
 
@@ -100,7 +111,9 @@ def _columns(spec: Spec, schemas: Mapping[str, pa.Schema]) -> Iterator[Problem]:
     labels = spec.features.labels
 
     def absent(place: Place, name: str, known: Sequence[str], of: str) -> Problem:
-        return _problem(spec, place, name, f"{of} has no column {name!r}; {nearest(name, known)}Known: {listed(known, 30)}")
+        return _problem(
+            spec, place, name, f"{of} has no column {name!r}; {nearest(name, known)}Known: {listed(known, 30)}"
+        )
 
     def of_list(table: str, key: str, names: Sequence[str]) -> Iterator[Problem]:
         known = schemas[table].names
@@ -151,9 +164,13 @@ def _used_anywhere(spec: Spec, schemas: Mapping[str, pa.Schema]) -> Iterator[Pro
     used: list[tuple[Place, str]] = []
     if spec.where_expression:
         used += [(("select", "where"), name) for name in spec.where_expression.columns]
-    used += [(("evaluate", "slices", place), name) for place, one in enumerate(spec.evaluate.slices) for name in one.columns]
+    used += [
+        (("evaluate", "slices", place), name) for place, one in enumerate(spec.evaluate.slices) for name in one.columns
+    ]
     used += [(("bias", "groups", place), name) for place, one in enumerate(spec.bias.groups) for name in one.columns]
-    used += [(("explain", "slices", place), name) for place, one in enumerate(spec.explain.slices) for name in one.columns]
+    used += [
+        (("explain", "slices", place), name) for place, one in enumerate(spec.explain.slices) for name in one.columns
+    ]
     used += [(("evaluate", "cluster"), spec.evaluate.cluster)] if spec.evaluate.cluster else []
     used += [(("encode", name), name) for name in spec.encode]
     for place, name in used:
@@ -163,7 +180,9 @@ def _used_anywhere(spec: Spec, schemas: Mapping[str, pa.Schema]) -> Iterator[Pro
         elif owners:
             yield _problem(spec, place, name, f"{name!r} may be {' or '.join(owners)}")
         else:
-            yield _problem(spec, place, name, f"no table has a column {name!r}; {nearest(name, known)}Known: {listed(known, 30)}")
+            yield _problem(
+                spec, place, name, f"no table has a column {name!r}; {nearest(name, known)}Known: {listed(known, 30)}"
+            )
 
 
 def _problem(spec: Spec, place: Place, column: str | None, found: str) -> Problem:

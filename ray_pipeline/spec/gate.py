@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from ray_pipeline.choice import find, menu
+from ray_pipeline.components.choice import find, menu
 from ray_pipeline.errors import listed, nearest
 
 Reduction = Literal["gap", "ratio", "worst"]
@@ -60,15 +60,28 @@ class Gate:
         if metric not in known:
             raise ValueError(f"there is no metric {metric!r}; {nearest(metric, known)}Known: {', '.join(known)}")
         if reduction not in (None, "gap", "ratio", "worst"):
-            raise ValueError(f"{reduction!r} in {text!r} is not a reduction; {nearest(str(reduction), ('gap', 'ratio', 'worst'))}Known: gap, ratio, worst")
+            raise ValueError(
+                f"{reduction!r} in {text!r} is not a reduction; {nearest(str(reduction), ('gap', 'ratio', 'worst'))}Known: gap, ratio, worst"
+            )
         if reduction and not by:
             raise ValueError(f"{text!r} does not say over which groups; write `{metric} {reduction} by COLUMN {op} …`")
         if by and not reduction:
-            raise ValueError(f"{text!r} does not say what of the groups; write `{metric} worst by {by} {op} …` (or gap, or ratio)")
+            raise ValueError(
+                f"{text!r} does not say what of the groups; write `{metric} worst by {by} {op} …` (or gap, or ratio)"
+            )
         if metric in COSTS and reduction:
             raise ValueError(f"{metric} belongs to the model, not to its rows; `{reduction} by` cannot apply")
         number, champion = _right(text, right)
-        return cls(text, match["point"] is not None, metric, cast(Reduction | None, reduction), _columns(text, by or ""), op, number, champion)
+        return cls(
+            text,
+            match["point"] is not None,
+            metric,
+            cast(Reduction | None, reduction),
+            _columns(text, by or ""),
+            op,
+            number,
+            champion,
+        )
 
     @property
     def lower(self) -> bool:
@@ -95,7 +108,12 @@ def misfits(gates: Sequence[Gate], task: str, partitions: Iterable[Sequence[str]
             written = ", ".join(gate.by)
             names = [", ".join(columns) for columns in known.values()]
             offer = f"{nearest(written, names)}Known: {listed(names)}" if names else "there are none"
-            found.append((place, f"{written!r} in {gate.text!r} is neither a slice nor a bias group; add it to evaluate.slices or bias.groups; {offer}"))
+            found.append(
+                (
+                    place,
+                    f"{written!r} in {gate.text!r} is neither a slice nor a bias group; add it to evaluate.slices or bias.groups; {offer}",
+                )
+            )
         if gate.metric in COSTS:
             continue
         metric = find("metrics", gate.metric)
@@ -106,7 +124,14 @@ def misfits(gates: Sequence[Gate], task: str, partitions: Iterable[Sequence[str]
             found.append((place, f"{gate.metric!r} has no better or worse; gate its gap or its ratio"))
         elif not _possible(gate, metric.range):
             low, high = _range(gate, metric.range)
-            found.append((place, f"{gate.text!r} can never hold: {gate.metric} {gate.reduction or ''} lies in [{low:g}, {high:g}]".replace("  ", " ")))
+            found.append(
+                (
+                    place,
+                    f"{gate.text!r} can never hold: {gate.metric} {gate.reduction or ''} lies in [{low:g}, {high:g}]".replace(
+                        "  ", " "
+                    ),
+                )
+            )
     return found + _contradictions(gates)
 
 
@@ -114,7 +139,11 @@ def _contradictions(gates: Sequence[Gate]) -> list[tuple[int, str]]:
     found = []
     for place, gate in enumerate(gates):
         for other in gates[:place]:
-            same = (gate.metric, gate.reduction, frozenset(gate.by)) == (other.metric, other.reduction, frozenset(other.by))
+            same = (gate.metric, gate.reduction, frozenset(gate.by)) == (
+                other.metric,
+                other.reduction,
+                frozenset(other.by),
+            )
             if not same or gate.number is None or other.number is None or gate.lower == other.lower:
                 continue
             floor, ceiling = (gate, other) if gate.lower else (other, gate)
@@ -161,7 +190,9 @@ def _number(text: str, written: str) -> float:
         number = float(written)
     except ValueError:
         hint = "did you mean 'champion'? " if nearest(written.split(" ")[0], ["champion"]) else ""
-        raise ValueError(f"{written!r} in {text!r} is not a number; {hint}the right side is NUMBER or champion [+|-|* NUMBER]") from None
+        raise ValueError(
+            f"{written!r} in {text!r} is not a number; {hint}the right side is NUMBER or champion [+|-|* NUMBER]"
+        ) from None
     if not math.isfinite(number):
         raise ValueError(f"{written!r} in {text!r} is not finite")
     return number
@@ -172,7 +203,9 @@ def _columns(text: str, written: str) -> tuple[str, ...]:
     while written and place <= len(written):
         match = _COLUMN.match(written, place)
         if match is None or written[match.end() : match.end() + 1] not in ("", ","):
-            raise ValueError(f"{written!r} in {text!r} is not a list of columns; separate them with commas, odd names in backticks")
+            raise ValueError(
+                f"{written!r} in {text!r} is not a list of columns; separate them with commas, odd names in backticks"
+            )
         names.append(match[1] or match[2])
         place = match.end() + 1
     if len(set(names)) < len(names):

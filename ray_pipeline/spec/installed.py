@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from ray_pipeline.spec.text import Place
+from ray_pipeline.spec.source_map import Place
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from ray_pipeline.errors import Problem, nearest
-from ray_pipeline.spec.text import Place, Text, dotted
-from ray_pipeline.spec.words import looks_secret, shown
+from ray_pipeline.spec.field_types import looks_secret, shown
+from ray_pipeline.spec.source_map import Place, Text, dotted
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -28,7 +28,12 @@ _EXPECTED = {
     "is_instance_of": "a mapping of keys to values",
     "finite_number": "a finite number",
 }
-_BOUNDS = {"greater_than": ("gt", "above"), "greater_than_equal": ("ge", "of at least"), "less_than": ("lt", "below"), "less_than_equal": ("le", "of at most")}
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "of at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "of at most"),
+}
 _NOUNS = ("task", "kind")
 _HINT = re.compile(r"(.*); ((?:write|name|remove|compare|add|take|slice|separate|gate|correct)\b[^;]*)", re.DOTALL)
 
@@ -48,7 +53,12 @@ def problems(error: ValidationError, section: type[BaseModel], text: Text) -> li
         place = _written(one["loc"])
         parent = _section(section, one["loc"][:-1])
         words = told(one, parent)
-        found.setdefault((place, words.found), Problem(file=text.file, line=text.line(place) or 1, key=dotted(place) or None, found=words.found, fix=words.fix))
+        found.setdefault(
+            (place, words.found),
+            Problem(
+                file=text.file, line=text.line(place) or 1, key=dotted(place) or None, found=words.found, fix=words.fix
+            ),
+        )
     return sorted(found.values(), key=lambda problem: problem.line or 0)
 
 
@@ -74,9 +84,14 @@ def told(one: ErrorDetails, parent: type[BaseModel] | None) -> Told:
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
         if isinstance(given, str) and key in _NOUNS:
-            return Told(f"there is no {key} {given!r}; {nearest(given, words)}Known: {', '.join(words)}", f"write {_best(given, words)}")
+            return Told(
+                f"there is no {key} {given!r}; {nearest(given, words)}Known: {', '.join(words)}",
+                f"write {_best(given, words)}",
+            )
         near = f"; {nearest(given, words)}".rstrip() if isinstance(given, str) and nearest(given, words) else ""
-        return Told(f"expected one of {', '.join(words)}, got {shown(given)}{near}", f"write {_best(str(given), words)}")
+        return Told(
+            f"expected one of {', '.join(words)}, got {shown(given)}{near}", f"write {_best(str(given), words)}"
+        )
     if kind in _BOUNDS:
         bound, word = _BOUNDS[kind]
         return Told(f"expected a number {word} {context[bound]:g}, got {shown(given)}", "correct the number")
@@ -96,7 +111,9 @@ def told(one: ErrorDetails, parent: type[BaseModel] | None) -> Told:
 def refuse(wrongs: Sequence[tuple[Place, Told, object]]) -> NoReturn:
     """Raises what pydantic adds to its other findings: place within the section, what to say, and what was given."""
     details = [
-        InitErrorDetails(type=PydanticCustomError("told", "{found}", {"found": one.found, "fix": one.fix}), loc=place, input=given)
+        InitErrorDetails(
+            type=PydanticCustomError("told", "{found}", {"found": one.found, "fix": one.fix}), loc=place, input=given
+        )
         for place, one, given in wrongs
     ]
     raise ValidationError.from_exception_data("choice", details)
@@ -105,8 +122,13 @@ def refuse(wrongs: Sequence[tuple[Place, Told, object]]) -> NoReturn:
 def unknown_key(key: str, known: Sequence[str]) -> Told:
     """What to say of a key that no section has."""
     if looks_secret(key) and not nearest(key, known):
-        return Told(f"unknown key {key!r}, which looks like a secret", "remove it; credentials come from the environment")
-    return Told(f"unknown key {key!r}; {nearest(key, known)}Known: {', '.join(known)}", f"write {_best(key, known)}" if nearest(key, known) else "remove it")
+        return Told(
+            f"unknown key {key!r}, which looks like a secret", "remove it; credentials come from the environment"
+        )
+    return Told(
+        f"unknown key {key!r}; {nearest(key, known)}Known: {', '.join(known)}",
+        f"write {_best(key, known)}" if nearest(key, known) else "remove it",
+    )
 
 
 def keys(section: type[BaseModel]) -> tuple[str, ...]:
@@ -127,9 +149,15 @@ def _section(section: Any, loc: tuple[int | str, ...]) -> type[BaseModel] | None
     """The class that describes the section at the place, if there is one."""
     for step in loc:
         if isinstance(section, type) and issubclass(section, BaseModel):
-            section = {field.alias or name: field.annotation for name, field in section.model_fields.items()}.get(str(step))
+            section = {field.alias or name: field.annotation for name, field in section.model_fields.items()}.get(
+                str(step)
+            )
         elif typing.get_origin(section) is dict:
             section = typing.get_args(section)[1]
-        options = typing.get_args(section) if isinstance(section, types.UnionType) or typing.get_origin(section) is typing.Union else (section,)
+        options = (
+            typing.get_args(section)
+            if isinstance(section, types.UnionType) or typing.get_origin(section) is typing.Union
+            else (section,)
+        )
         section = next((one for one in options if isinstance(one, type) and issubclass(one, BaseModel)), section)
     return section if isinstance(section, type) and issubclass(section, BaseModel) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ray_pipeline.errors import Problem
-from ray_pipeline.spec.text import Place, Text, parse_value
+from ray_pipeline.spec.source_map import Place, Text, parse_value
 
 _STEP = re.compile(r"`([^`]+)`|([^.`\[\]]+)|\[(\d+)\]")
 SOURCE = "--set"
@@ -27,12 +27,20 @@ class Overrides:
             key, equals, value = written.partition("=")
             place = _place(key.strip())
             if not equals or place is None:
-                problems.append(Problem(key=SOURCE, found=f"{written!r} is not key=value", fix="write for example --set search.trials=8"))
+                problems.append(
+                    Problem(
+                        key=SOURCE, found=f"{written!r} is not key=value", fix="write for example --set search.trials=8"
+                    )
+                )
                 continue
             try:
                 values.append((place, parse_value(value)))
             except ValueError as error:
-                problems.append(Problem(key=key.strip(), found=f"in {SOURCE} {written!r}: {error}", fix="write the value as in the file"))
+                problems.append(
+                    Problem(
+                        key=key.strip(), found=f"in {SOURCE} {written!r}: {error}", fix="write the value as in the file"
+                    )
+                )
         return cls(tuple(values), tuple(problems))
 
     def applied(self, text: Text) -> Text:

@@ -16,7 +16,12 @@ def render(data: Mapping[str, Any]) -> str:
     class Careful(SafeRepresenter):  # type: ignore[misc]
         """The emitter leaves `?0` in a list without quotes, and then reads a mapping."""
 
-    Careful.add_representer(str, lambda this, text: this.represent_scalar("tag:yaml.org,2002:str", text, style=None if _PLAIN.fullmatch(text) else "'"))
+    Careful.add_representer(
+        str,
+        lambda this, text: this.represent_scalar(
+            "tag:yaml.org,2002:str", text, style=None if _PLAIN.fullmatch(text) else "'"
+        ),
+    )
     yaml, out = YAML(typ="safe", pure=True), StringIO()
     yaml.Representer = Careful
     yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = None, 120, False

@@ -7,14 +7,14 @@ from functools import partial
 from operator import eq
 from typing import TYPE_CHECKING
 
-from ray_pipeline.choice import find, menu
+from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.slices._base import clash
+from ray_pipeline.components.splitters.time import Time
 from ray_pipeline.duration import write_duration
 from ray_pipeline.errors import nearest
-from ray_pipeline.slices._base import clash
 from ray_pipeline.spec.gate import misfits
 from ray_pipeline.spec.sections import Maximize
-from ray_pipeline.spec.text import Place
-from ray_pipeline.splitters.time import Time
+from ray_pipeline.spec.source_map import Place
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec
@@ -32,12 +32,18 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _task(spec)
     yield from _ignored(spec)
     yield from _encode(spec)
-    for place, found in misfits(spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]):
+    for place, found in misfits(
+        spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]
+    ):
         yield ("gates", place), found, "correct the gate"
     if why := clash(spec.slices):
         yield ("evaluate", "slices"), why, "drop one of them"
     if spec.explain.slices and not spec.explain.rows:
-        yield ("explain", "slices"), "explain.rows is 0, so nothing is explained, in no slice either", "set explain.rows, to 1000 say"
+        yield (
+            ("explain", "slices"),
+            "explain.rows is 0, so nothing is explained, in no slice either",
+            "set explain.rows, to 1000 say",
+        )
 
 
 def _metrics(spec: "Spec") -> Iterator[Finding]:
@@ -56,8 +62,16 @@ def _metrics(spec: "Spec") -> Iterator[Finding]:
         if spec.task not in metric.tasks:
             yield place, f"{word!r} is not a {spec.task} metric; one of {fitting}", "take one of these"
         elif place[-1] == "maximize" and not (metric.decides and metric.objective):
-            deciding = ", ".join(other for other in menu("metrics") if find("metrics", other).decides and find("metrics", other).objective)
-            yield place, f"{word!r} does not depend on the threshold or has no best; one of {deciding}", "take one of these"
+            deciding = ", ".join(
+                other
+                for other in menu("metrics")
+                if find("metrics", other).decides and find("metrics", other).objective
+            )
+            yield (
+                place,
+                f"{word!r} does not depend on the threshold or has no best; one of {deciding}",
+                "take one of these",
+            )
         elif place == ("search", "metric") and not metric.objective:
             yield place, f"{word!r} has no better or worse, so nothing can be searched by it", "take another metric"
 
@@ -79,20 +93,36 @@ def _roles(spec: "Spec") -> Iterator[Finding]:
         if served is None:
             continue
         if served in taken:
-            yield ("features", "labels", role), f"{served!r} is both features.labels.{role} and {taken[served]}", "give each role a column of its own"
+            yield (
+                ("features", "labels", role),
+                f"{served!r} is both features.labels.{role} and {taken[served]}",
+                "give each role a column of its own",
+            )
         taken.setdefault(served, f"features.labels.{role}")
     column = getattr(spec.split, "column", None)
     if column and column in taken:
-        yield ("split", "column"), f"{column!r} is both split.column and {taken[column]}", "give each role a column of its own"
+        yield (
+            ("split", "column"),
+            f"{column!r} is both split.column and {taken[column]}",
+            "give each role a column of its own",
+        )
     elif column:
         taken[column] = "split.column"
     for place, name in enumerate(labels.slice_only):
         if name in label.columns:
-            yield ("features", "labels", "slice_only", place), f"{name!r} is both slice_only and the label", "a slice by the label says nothing; remove it"
+            yield (
+                ("features", "labels", "slice_only", place),
+                f"{name!r} is both slice_only and the label",
+                "a slice by the label says nothing; remove it",
+            )
         taken.setdefault(name, "slice_only")
     for place, name in enumerate(labels.columns or ()):
         if name in taken:
-            yield ("features", "labels", "columns", place), f"{name!r} is both a feature (columns[{place}]) and {taken[name]}", "remove it from one of them"
+            yield (
+                ("features", "labels", "columns", place),
+                f"{name!r} is both a feature (columns[{place}]) and {taken[name]}",
+                "remove it from one of them",
+            )
     for word, table in tables.items():
         for role, moment in (("time", table.time), ("known_at", table.known_at)):
             if moment and moment in (table.columns or ()):
@@ -105,7 +135,11 @@ def _roles(spec: "Spec") -> Iterator[Finding]:
     for name in spec.encode:
         listed = labels.columns if "." not in name else None
         if listed is not None and not tables and not any(fnmatchcase(name, one) for one in listed):
-            yield ("encode", name), f"{name!r} is no feature; {nearest(name, listed)}Known: {', '.join(listed)}", "name a column of features.labels.columns"
+            yield (
+                ("encode", name),
+                f"{name!r} is no feature; {nearest(name, listed)}Known: {', '.join(listed)}",
+                "name a column of features.labels.columns",
+            )
 
 
 def _times(spec: "Spec") -> Iterator[Finding]:
@@ -116,14 +150,26 @@ def _times(spec: "Spec") -> Iterator[Finding]:
             yield ("features", name, "time"), f"{name} is joined as of features.labels.time, which is not given", give
         for role in ("known_at", "max_age"):
             if getattr(table, role) is not None and not table.time:
-                yield ("features", name, role), f"{role} needs features.{name}.time, which is not given", f"add `time:` to {name}, or remove {role}"
+                yield (
+                    ("features", name, role),
+                    f"{role} needs features.{name}.time, which is not given",
+                    f"add `time:` to {name}, or remove {role}",
+                )
         if table.known_at and table.known_at == table.time:
-            yield ("features", name, "known_at"), f"{table.known_at!r} is both time and known_at", "leave known_at out where a row is known at its time"
+            yield (
+                ("features", name, "known_at"),
+                f"{table.known_at!r} is both time and known_at",
+                "leave known_at out where a row is known at its time",
+            )
     for key, moment in (("from", select.from_), ("to", select.to)):
         if moment is not None and not labels.time:
             yield ("select", key), f"select.{key} is on features.labels.time, which is not given", give
     if select.from_ and select.to and select.from_ >= select.to:
-        yield ("select", "to"), f"to ({_day(select.to)}) must be after from ({_day(select.from_)})", "correct one of them"
+        yield (
+            ("select", "to"),
+            f"to ({_day(select.to)}) must be after from ({_day(select.from_)})",
+            "correct one of them",
+        )
     if isinstance(spec.split, Time) and not labels.time:
         yield ("split", "by"), "a time split needs features.labels.time, which is not given", give
 
@@ -154,7 +200,11 @@ def _split(spec: "Spec") -> Iterator[Finding]:
     elif split.by == "random":
         shares = float(getattr(split, "validation", 0)) + float(getattr(split, "test", 0))
         if shares >= 1:
-            yield ("split", "validation"), f"validation and test sum to {shares:g}, which leaves nothing to train on", "make them sum to less than 1"
+            yield (
+                ("split", "validation"),
+                f"validation and test sum to {shares:g}, which leaves nothing to train on",
+                "make them sum to less than 1",
+            )
         if getattr(split, "stratify", False) and spec.task == "regression":
             yield ("split", "stratify"), "stratify needs classes, but the task is regression", "remove it"
 
@@ -162,14 +212,26 @@ def _split(spec: "Spec") -> Iterator[Finding]:
 def _encode(spec: "Spec") -> Iterator[Finding]:
     for name, chosen in spec.encode.items():
         if not chosen.given:
-            yield ("encode", name), "nothing is said of how to encode it", "write for example `{impute: median}`, or remove it"
+            yield (
+                ("encode", name),
+                "nothing is said of how to encode it",
+                "write for example `{impute: median}`, or remove it",
+            )
         if chosen.as_ == "target" and spec.task == "multiclass":
-            yield ("encode", name, "as"), "a mean of classes says nothing; target encoding needs a number or two classes", "use `as: frequency` or `as: one_hot`"
+            yield (
+                ("encode", name, "as"),
+                "a mean of classes says nothing; target encoding needs a number or two classes",
+                "use `as: frequency` or `as: one_hot`",
+            )
         of_category, of_time = (chosen.as_, chosen.rare), (chosen.parts, chosen.cycles)
         of_number = (chosen.scale, chosen.flag)
         if sum(any(value is not None for value in values) for values in (of_category, of_time, of_number)) > 1:
             said = ", ".join("as" if word == "encode" else word for word in chosen.given)
-            yield ("encode", name), f"{said} do not go together", "`as` and `rare` are of texts, `scale` and `flag` of numbers, `parts` and `cycles` of times"
+            yield (
+                ("encode", name),
+                f"{said} do not go together",
+                "`as` and `rare` are of texts, `scale` and `flag` of numbers, `parts` and `cycles` of times",
+            )
 
 
 def _ignored(spec: "Spec") -> Iterator[Finding]:
@@ -182,13 +244,30 @@ def _ignored(spec: "Spec") -> Iterator[Finding]:
 
 def _task(spec: "Spec") -> Iterator[Finding]:
     applies: list[tuple[Place, bool, str, Callable[[str], bool]]] = [
-        (("evaluate", "threshold"), spec.evaluate.threshold is not None, "a threshold decides between two classes", lambda task: task == "binary"),
-        (("evaluate", "calibrate"), spec.evaluate.calibrate not in ("none", "auto"), "calibration is of probabilities", lambda task: task != "regression"),
-        (("fit", "class_weight"), spec.fit.class_weight is not None, "class weights need classes", lambda task: task != "regression"),
+        (
+            ("evaluate", "threshold"),
+            spec.evaluate.threshold is not None,
+            "a threshold decides between two classes",
+            lambda task: task == "binary",
+        ),
+        (
+            ("evaluate", "calibrate"),
+            spec.evaluate.calibrate not in ("none", "auto"),
+            "calibration is of probabilities",
+            lambda task: task != "regression",
+        ),
+        (
+            ("fit", "class_weight"),
+            spec.fit.class_weight is not None,
+            "class weights need classes",
+            lambda task: task != "regression",
+        ),
     ]
     for word, model in spec.model.items():
         for name, task in getattr(model, "only_for", {}).items():
-            applies.append((("model", word, name), getattr(model, name) is not None, f"{name} is for a {task}", partial(eq, task)))
+            applies.append(
+                (("model", word, name), getattr(model, name) is not None, f"{name} is for a {task}", partial(eq, task))
+            )
     for place, given, why, fits in applies:
         if given and not fits(spec.task):
             yield place, f"{why}, but the task is {spec.task}", "remove it, or change the task"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ray_pipeline.choice import menu
+from ray_pipeline.components.choice import menu
 from ray_pipeline.spec.choices import model_schema, split_schema
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def json_schema(spec: type["Spec"]) -> dict[str, Any]:
 def _definitions_of(choice: dict[str, Any]) -> dict[str, Any]:
     """Takes the definitions out of the schemas within, since they belong at the root."""
     found: dict[str, Any] = {}
-    for one in [*choice.get("oneOf", []), *(family for option in choice.get("anyOf", []) for family in option.get("properties", {}).values())]:
+    for one in [
+        *choice.get("oneOf", []),
+        *(family for option in choice.get("anyOf", []) for family in option.get("properties", {}).values()),
+    ]:
         found |= one.pop("$defs", {})
     return found

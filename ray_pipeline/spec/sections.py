@@ -5,14 +5,22 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from ray_pipeline.components.slices._base import Slice
+from ray_pipeline.components.splitters.time import Moment
 from ray_pipeline.duration import Duration, parse_duration, write_duration
 from ray_pipeline.errors import nearest
-from ray_pipeline.slices._base import Slice
+from ray_pipeline.spec.field_types import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole, columns
 from ray_pipeline.spec.messages import Told, refuse
-from ray_pipeline.spec.words import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole, columns
-from ray_pipeline.splitters.time import Moment
 
 LEAST_TRIALS, MOST_TRIALS = 1, 100_000
 
@@ -35,7 +43,9 @@ def _positive(length: timedelta) -> timedelta:
 
 def _alias(written: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", written) or re.fullmatch(r"(?i)v\d+|latest", written):
-        raise ValueError(f"an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got {written!r}")
+        raise ValueError(
+            f"an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got {written!r}"
+        )
     return written
 
 
@@ -119,12 +129,28 @@ class Features(Section):
         others = {name: table for name, table in written.items() if name != "labels"}
         for name in others:
             if "labels" not in written and nearest(name, ["labels"]):
-                refuse([((name,), Told(f"unknown key {name!r}; did you mean 'labels'?", "write 'labels'"), written[name])])
+                refuse(
+                    [((name,), Told(f"unknown key {name!r}; did you mean 'labels'?", "write 'labels'"), written[name])]
+                )
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                refuse([((name,), Told(f"a feature table's name has letters, digits and _ only, got {name!r}", "rename it"), written[name])])
-        repositories = {name: table for name, table in others.items() if isinstance(table, Mapping) and table.get("kind") == "feast"}
+                refuse(
+                    [
+                        (
+                            (name,),
+                            Told(f"a feature table's name has letters, digits and _ only, got {name!r}", "rename it"),
+                            written[name],
+                        )
+                    ]
+                )
+        repositories = {
+            name: table for name, table in others.items() if isinstance(table, Mapping) and table.get("kind") == "feast"
+        }
         tables = {name: table for name, table in others.items() if name not in repositories}
-        return {**{key: written[key] for key in written if key == "labels"}, "tables": tables, "repositories": repositories}
+        return {
+            **{key: written[key] for key in written if key == "labels"},
+            "tables": tables,
+            "repositories": repositories,
+        }
 
     @model_serializer(mode="wrap")
     def _together(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -148,7 +174,10 @@ class Encode(Section):
     scale: Literal["none", "standard", "robust", "quantile", "log"] | None = None
     as_: Literal["ordinal", "one_hot", "frequency", "target"] | None = Field(default=None, alias="as")
     rare: Annotated[float | None, BeforeValidator(_rare)] = None
-    parts: Annotated[tuple[Literal["year", "month", "day", "weekday", "hour", "minute", "yearday"], ...] | None, BeforeValidator(columns)] = None
+    parts: Annotated[
+        tuple[Literal["year", "month", "day", "weekday", "hour", "minute", "yearday"], ...] | None,
+        BeforeValidator(columns),
+    ] = None
     cycles: bool | None = None
 
     @property

@@ -10,20 +10,32 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, ValidationError, WithJsonSchema
 
-from ray_pipeline.choice import UnknownChoice, trust
+from ray_pipeline.components.choice import UnknownChoice, trust
+from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.errors import Problem, SpecError
-from ray_pipeline.expression import Expression
-from ray_pipeline.slices._base import Slice
 from ray_pipeline.spec import choices, messages, rules
 from ray_pipeline.spec.defaults import filled
+from ray_pipeline.spec.expression import Expression
+from ray_pipeline.spec.field_types import Name, Section, Seed, shown, stray_environment
 from ray_pipeline.spec.gate import Gate
 from ray_pipeline.spec.installed import absent
-from ray_pipeline.spec.mend import Mistake, mended, trusted
 from ray_pipeline.spec.overrides import Overrides
 from ray_pipeline.spec.render import render
-from ray_pipeline.spec.sections import Bias, Checks, Encode, Evaluate, Explain, Features, FeatureTable, Fit, Register, Search, Select
-from ray_pipeline.spec.text import Place, Text, dotted, parse_text, read_text
-from ray_pipeline.spec.words import Name, Section, Seed, shown, stray_environment
+from ray_pipeline.spec.repair import Mistake, mended, trusted
+from ray_pipeline.spec.sections import (
+    Bias,
+    Checks,
+    Encode,
+    Evaluate,
+    Explain,
+    Features,
+    FeatureTable,
+    Fit,
+    Register,
+    Search,
+    Select,
+)
+from ray_pipeline.spec.source_map import Place, Text, dotted, parse_text, read_text
 from ray_pipeline.values import Task
 
 EXPECTED = "name, task, features, split, model"
@@ -45,7 +57,12 @@ def _register(written: object) -> object:
     return written
 
 
-GateText = Annotated[Gate, BeforeValidator(_gate), PlainSerializer(lambda gate: gate.text, return_type=str), WithJsonSchema({"type": "string"})]
+GateText = Annotated[
+    Gate,
+    BeforeValidator(_gate),
+    PlainSerializer(lambda gate: gate.text, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
 
 
 class Spec(Section):
@@ -64,7 +81,9 @@ class Spec(Section):
     bias: Bias
     gates: tuple[GateText, ...] = ()
     # Under another name than its key, since every class has a method `register` (of ABCMeta) that a field would hide.
-    registration: Annotated[Register | Literal[False], BeforeValidator(_register)] = Field(default=Register(), alias="register")
+    registration: Annotated[Register | Literal[False], BeforeValidator(_register)] = Field(
+        default=Register(), alias="register"
+    )
     checks: Checks = Checks()
     explain: Explain = Explain()
     seed: Seed
@@ -82,7 +101,9 @@ class Spec(Section):
         return cls._checked(read_text(Path(path), EXPECTED), sets, Path(path).resolve().parent)
 
     @classmethod
-    def from_text(cls, text: str, sets: Sequence[str] = (), file: str = "spec.yaml", folder: Path | None = None) -> Self:
+    def from_text(
+        cls, text: str, sets: Sequence[str] = (), file: str = "spec.yaml", folder: Path | None = None
+    ) -> Self:
         """The spec of a text at hand; its paths are relative to `folder` (default: here)."""
         return cls._checked(parse_text(text, file, EXPECTED), sets, folder or Path.cwd())
 
@@ -97,11 +118,19 @@ class Spec(Section):
                 spec = cls.model_validate(filled(content))
             except ValidationError as error:
                 told = {problem.key for problem in problems} if mistakes else set()
-                problems += [one for one in messages.problems(error, cls, text) if one.key not in told and trusted(re.split(r"[.\[]", one.key or "")[0], mistakes)]
+                problems += [
+                    one
+                    for one in messages.problems(error, cls, text)
+                    if one.key not in told and trusted(re.split(r"[.\[]", one.key or "")[0], mistakes)
+                ]
                 mistakes += messages.mistakes(error, cls)
                 content = mended(content, mistakes)
             else:
-                problems += [_problem(text, *finding) for finding in rules.findings(spec) if trusted(str(finding[0][0]), mistakes)]
+                problems += [
+                    _problem(text, *finding)
+                    for finding in rules.findings(spec)
+                    if trusted(str(finding[0][0]), mistakes)
+                ]
                 break
         if problems:
             raise SpecError(sorted(problems, key=lambda problem: problem.line or 0))
@@ -123,7 +152,13 @@ class Spec(Section):
     def place(self, key: str) -> tuple[str, int | None]:
         """File and line of a dotted key, or of the nearest key around it, for problems that only the data shows."""
         step = max(
-            (place for place in self._text.lines if f"{key}.".startswith(f"{dotted(place)}.") or f"{key}[".startswith(f"{dotted(place)}[")), key=len, default=()
+            (
+                place
+                for place in self._text.lines
+                if f"{key}.".startswith(f"{dotted(place)}.") or f"{key}[".startswith(f"{dotted(place)}[")
+            ),
+            key=len,
+            default=(),
         )
         return self._text.file, self._text.line(step)
 
@@ -174,9 +209,16 @@ class Spec(Section):
                 try:
                     families[word] = family.trusted(word)
                 except UnknownChoice as error:
-                    problems.append(_problem(self._text, ("model", word), str(error), "trust its package in the cluster file, if you do"))
+                    problems.append(
+                        _problem(
+                            self._text, ("model", word), str(error), "trust its package in the cluster file, if you do"
+                        )
+                    )
                 except ValidationError as error:
-                    problems += [_problem(self._text, ("model", word, *one["loc"]), str(one["msg"]), "correct it") for one in error.errors()]
+                    problems += [
+                        _problem(self._text, ("model", word, *one["loc"]), str(one["msg"]), "correct it")
+                        for one in error.errors()
+                    ]
                 except ValueError as error:
                     problems.append(_problem(self._text, ("model", word), str(error), "correct the class"))
         if problems:
@@ -199,7 +241,9 @@ class Spec(Section):
     def fingerprint(self) -> str:
         """SHA-256 of the rendered spec as canonical JSON, without `name` and `register`: the experiment's identity."""
         identity = {key: value for key, value in self.as_data().items() if key not in NOT_IDENTITY}
-        return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        ).hexdigest()
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -217,7 +261,11 @@ def _environment(text: Text) -> list[Problem]:
             return [problem for key, item in value.items() for problem in strays(item, (*place, key))]
         if isinstance(value, tuple):
             return [problem for number, item in enumerate(value) for problem in strays(item, (*place, number))]
-        found = stray_environment(value) if isinstance(value, str) and not (len(place) == 3 and place[0] == "features" and place[2] == "path") else None
+        found = (
+            stray_environment(value)
+            if isinstance(value, str) and not (len(place) == 3 and place[0] == "features" and place[2] == "path")
+            else None
+        )
         return [_problem(text, place, found, "write the value itself")] if found else []
 
     return strays(text.data, ())

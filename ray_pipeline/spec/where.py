@@ -9,13 +9,24 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError
 
 from ray_pipeline.errors import Problem, SpecError, listed, nearest
+from ray_pipeline.spec.field_types import Columns, Real, Section, Whole, expand, path, without_userinfo
 from ray_pipeline.spec.messages import problems
-from ray_pipeline.spec.text import read_text
-from ray_pipeline.spec.words import Columns, Real, Section, Whole, expand, path, without_userinfo
+from ray_pipeline.spec.source_map import read_text
 
 KEYS = "address, storage, registry"
 REGISTRIES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
-_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZES = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
 
 
 def _address(written: str) -> str:
@@ -42,9 +53,13 @@ def _registry(written: str) -> str:
     without_userinfo(written, expanded)
     scheme = urlsplit(expanded).scheme.partition("+")[0]
     if scheme in ("", "file"):
-        raise ValueError(f"{written!r} is a folder, and MLflow no longer keeps a registry in plain files; write sqlite:///path/mlflow.db")
+        raise ValueError(
+            f"{written!r} is a folder, and MLflow no longer keeps a registry in plain files; write sqlite:///path/mlflow.db"
+        )
     if scheme not in REGISTRIES:
-        raise ValueError(f"there is no scheme {scheme!r} for a registry; {nearest(scheme, REGISTRIES)}Known: {', '.join(REGISTRIES)}")
+        raise ValueError(
+            f"there is no scheme {scheme!r} for a registry; {nearest(scheme, REGISTRIES)}Known: {', '.join(REGISTRIES)}"
+        )
     return expanded
 
 
@@ -120,7 +135,11 @@ class Where(Section):
             return cls()
         known = ["local", *sorted(one.stem for one in (beside / "cluster").glob("*.yaml") if one.stem != "local")]
         raise SpecError(
-            Problem(key="--on", found=f"there is no cluster file {on!r}; {nearest(on, known)}Known: {listed(known)}", fix=f"write a path, or make {named}")
+            Problem(
+                key="--on",
+                found=f"there is no cluster file {on!r}; {nearest(on, known)}Known: {listed(known)}",
+                fix=f"write a path, or make {named}",
+            )
         )
 
     @classmethod
@@ -167,7 +186,11 @@ class Where(Section):
         if self.registry is None:
             return f"sqlite:///{self.storage_folder(base)}/mlflow.db"
         scheme, separator, file = self.registry.partition(":///")
-        return f"{scheme}{separator}{_absolute(file, base)}" if scheme.startswith("sqlite") and separator else self.registry
+        return (
+            f"{scheme}{separator}{_absolute(file, base)}"
+            if scheme.startswith("sqlite") and separator
+            else self.registry
+        )
 
     def resolve(self, path: str, base: Path) -> str:
         """A data path of the spec, absolute: relative ones start at `data` if it is given, else at `base`, the spec's folder.

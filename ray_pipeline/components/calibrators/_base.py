@@ -1,0 +1,58 @@
+"""A calibrator is a frozen function of the score, fitted on validation, plain JSON in the bundle; numpy is all it needs."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline.components.choice import Choice, find
+
+Scores = NDArray[np.float64]
+TINY = 1e-12
+
+
+class Calibrator(Choice):
+    """Base of every kind; scores are (n,) for binary and (n, classes), rows summing to 1, for multiclass."""
+
+    kind: str
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
+        """The calibrator of the least log loss on the given rows.
+
+        Args:
+            label: 0/1 or class index, shape (n,).
+            score: raw probabilities, shape (n,) or (n, classes).
+            weight: at least 0, shape (n,).
+        """
+
+    @abstractmethod
+    def apply(self, score: Scores) -> Scores:
+        """Calibrated probabilities, in the shape of the raw ones."""
+
+
+def load(written: Mapping[str, Any]) -> Calibrator:
+    """The calibrator that `model_dump(mode="json")` wrote; `kind` says which."""
+    found: Calibrator = find("calibrators", written["kind"]).model_validate_json(json.dumps(written))
+    return found
+
+
+def logit(score: Scores) -> Scores:
+    """Log odds, of probabilities kept 1e-12 away from 0 and 1."""
+    kept = np.clip(score, TINY, 1 - TINY)
+    return np.asarray(np.log(kept) - np.log1p(-kept))
+
+
+def sigmoid(odds: Scores) -> Scores:
+    """The probability of log odds, without overflow."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -odds)))
+
+
+def softmax(odds: Scores) -> Scores:
+    """Probabilities of log odds, along the last axis."""
+    raised = np.exp(odds - odds.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))

@@ -1,0 +1,26 @@
+"""Columns with one value in every training row."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import LEAVE_OUT, Check
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+
+class Constant(Check):
+    """One value throughout, none missing; the encoder leaves the column out."""
+
+    fix: ClassVar = LEAVE_OUT
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """One finding a column."""
+        for name, column in seen.columns.items():
+            if column.is_constant and column.nulls < column.rows:
+                yield self.finding(
+                    "medium",
+                    name,
+                    column.rows,
+                    f"{name} has one value in all {column.rows:,} training rows; it was left out",
+                )

@@ -1,0 +1,23 @@
+"""Feature tables whose rows may be summaries of a time that was not over yet."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+
+class EarlyJoin(Check):
+    """Every time stands at the start of a day or an hour and no `known_at` is given: a summary of that day is joined to rows of its morning."""
+
+    fix: ClassVar = "name the column that says when a row became known: `known_at`"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """One finding a feature table."""
+        for table, grain in seen.grains.items():
+            time = spec.features.tables[table].time
+            matched = seen.counts.joins[table].matched
+            found = f"{table}.{time} always stands at the start of {'a day' if grain == 'day' else 'an hour'}, and its rows are used from that moment on; a summary is known only when its {grain} is over"
+            yield self.finding("medium", f"{table}.{time}", matched, found)

@@ -1,0 +1,33 @@
+"""A class so rare that it can hardly be learnt."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+LEAST_ROWS, LEAST_SHARE = 50, 0.001
+
+
+class Imbalance(Check):
+    """Fewer than 50 training rows, or less than one in a thousand."""
+
+    fix: ClassVar = "bring more such rows; judge by average_precision and not by accuracy"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """One finding a class."""
+        for value, rows in seen.labels.get("train", {}).items():
+            if rows < LEAST_ROWS or rows < LEAST_SHARE * seen.parts["train"]:
+                word = (
+                    {"0": "negatives", "1": "positives"}.get(value, f"class {value!r}")
+                    if spec.task == "binary"
+                    else f"class {value!r}"
+                )
+                yield self.finding(
+                    "medium",
+                    spec.features.labels.label,
+                    rows,
+                    f"{word}: {rows:,} of {seen.parts['train']:,} training rows",
+                )

@@ -1,0 +1,23 @@
+"""Infinite values."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+
+class Infinite(Check):
+    """Infinite in some training rows, which the encoder takes for missing."""
+
+    fix: ClassVar = "mend the values where they are made"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """One finding a column."""
+        for name in varying(seen):
+            if rows := seen.columns[name].infinite:
+                yield self.finding(
+                    "medium", name, rows, f"{name} is infinite in {rows:,} training rows; they count as missing"
+                )

@@ -1,0 +1,86 @@
+"""Columns that add up to the label."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._numbers import LEAST_ROWS, numbers
+from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.data.rows import LABEL, MADE_OF, TIME
+from ray_pipeline.errors import listed
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding, Vector
+
+MOST_ROWS, MOST_COLUMNS, MOST_PARTS = 2_000, 300, 6
+EXACT = 1e-6
+
+
+class LabelSum(Check):
+    """A weighted sum of up to six columns is the label, or the number that the label was made of: such columns are parts of the outcome.
+
+    Found by orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad, 1993) on the sample: the column that explains most of what is left,
+    one after another, until nothing is left.
+    """
+
+    fix: ClassVar = "leave all of them out: they are parts of the outcome"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """At most one finding a column that belongs to a sum."""
+        outcomes = {name.removeprefix(MADE_OF): name for name in seen.sample.column_names if name.startswith(MADE_OF)}
+        if spec.task == "regression":
+            outcomes = {spec.features.labels.label: LABEL, **outcomes}
+        names = [name for name in varying(seen) if kind_of(seen.types[name]) in ("number", "time")][:MOST_COLUMNS]
+        sample = seen.sample.slice(0, MOST_ROWS)
+        if not names or sample.num_rows < LEAST_ROWS:
+            return
+        columns = np.stack([numbers(sample[name]) for name in names], axis=1)
+        if TIME in sample.column_names:  # how long something took is its end less the moment of prediction
+            columns, names = np.column_stack([columns, numbers(sample[TIME])]), [*names, str(spec.features.labels.time)]
+        told: set[str] = set()
+        for written, column in outcomes.items():
+            if kind_of(sample.schema.field(column).type) != "number":
+                continue
+            parts = _sum(columns, numbers(sample[column]))
+            shown = " + ".join(
+                f"{'' if round(weight, 6) == 1 else f'{weight:.6g} x '}{names[index]}" for index, weight in parts
+            )
+            for index, _ in parts:
+                if names[index] not in told and names[index] in seen.columns:
+                    told.add(names[index])
+                    yield self.finding(
+                        "high",
+                        names[index],
+                        sample.num_rows,
+                        f"{written} = {shown} in all {sample.num_rows:,} sampled rows; parts: {listed(names[i] for i, _ in parts)}",
+                    )
+
+
+def _sum(columns: Vector, outcome: Vector) -> list[tuple[int, float]]:
+    """Two to six columns and their weights whose sum (plus a constant) is the outcome in every complete row, or none."""
+    usable = np.flatnonzero(np.isfinite(columns).mean(0) > 0.5)
+    complete = np.isfinite(columns[:, usable]).all(1) & np.isfinite(outcome)
+    if not len(usable) or complete.sum() < LEAST_ROWS:
+        return []
+    values, target = columns[np.ix_(complete, usable)], outcome[complete] - outcome[complete].mean()
+    values = values - values.mean(0)
+    scale = np.linalg.norm(values, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = np.where(scale > 0, values / scale, 0)
+    left, chosen = target, list[int]()
+    for _ in range(MOST_PARTS):
+        fit = np.abs(left @ unit)
+        fit[chosen] = 0
+        chosen.append(int(fit.argmax()))
+        weights = np.linalg.lstsq(values[:, chosen], target, rcond=None)[0]
+        left = target - values[:, chosen] @ weights
+        if np.abs(left).max() <= EXACT * max(np.abs(target).max(), 1e-300):
+            parts = [
+                (int(usable[index]), float(weight))
+                for index, weight in zip(chosen, weights, strict=True)
+                if abs(weight) > 1e-9
+            ]
+            return sorted(parts) if len(parts) > 1 else []
+    return []

@@ -1,0 +1,35 @@
+"""Text columns that are numbers but for a few words."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.errors import listed
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+LEAST_SHARE, LEAST_DISTINCT = 0.8, 10
+
+
+class NumbersAsText(Check):
+    """Most rows read as numbers, so that their order is lost to the model; codes with leading zeros are no numbers."""
+
+    fix: ClassVar = "write the column as numbers, and the words as null"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """At most one finding a column."""
+        for name in varying(seen):
+            values = seen.columns[name].values
+            read = {value: rows for value, rows in values.items() if _is_number(value)}
+            if len(read) >= LEAST_DISTINCT and sum(read.values()) >= LEAST_SHARE * sum(values.values()):
+                words = listed((repr(value) for value in values if value not in read), 3)
+                found = f"{name} is text, but {sum(read.values()):,} of {sum(values.values()):,} rows are numbers{f'; the others say {words}' if words else ''}"
+                yield self.finding("low", name, sum(read.values()), found)
+
+
+def _is_number(text: str) -> bool:
+    bare = text.strip().lstrip("-")
+    if len(bare) > 1 and bare[0] == "0" and bare[1] != ".":
+        return False
+    return bare.replace(".", "", 1).isdecimal()

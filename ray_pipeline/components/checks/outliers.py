@@ -1,0 +1,47 @@
+"""Numbers, the label among them, that reach absurdly far beyond nearly all others."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._numbers import LEAST_ROWS, numbers
+from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.data.rows import LABEL
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+FAR = 100
+
+
+class Outliers(Check):
+    """The farthest value is more than a hundred times as far from the median as all but one in a hundred are."""
+
+    fix: ClassVar = "mend or leave out such rows, or take the logarithm"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """At most one finding a column."""
+        names = {name: name for name in varying(seen) if kind_of(seen.types[name]) == "number"}
+        if spec.task == "regression":
+            names[spec.features.labels.label] = LABEL
+        for name, held in names.items():
+            values = numbers(seen.sample[held])
+            values = values[np.isfinite(values)]
+            if len(values) < LEAST_ROWS:
+                continue
+            middle = np.median(values)
+            usual = float(np.quantile(np.abs(values - middle), 0.99))
+            column = seen.columns.get(held)
+            low, high = (column.low, column.high) if column else (values.min(), values.max())
+            reach = max(abs((low or 0.0) - middle), abs((high or 0.0) - middle))
+            if usual > 0 and reach > FAR * usual:
+                rows = max(int((np.abs(values - middle) > FAR * usual).sum()), 1)
+                farthest = high if abs((high or 0.0) - middle) == reach else low
+                yield self.finding(
+                    "low",
+                    name,
+                    rows,
+                    f"{name} reaches {farthest:g}, while 99 % of its values lie within {usual:g} of {middle:g}",
+                )

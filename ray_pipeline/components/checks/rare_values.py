@@ -1,0 +1,31 @@
+"""Values of small vocabularies that hardly occur."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.errors import listed
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+MOST_DISTINCT, LEAST_ROWS, MOST_SHARE = 50, 30, 0.001
+
+
+class RareValues(Check):
+    """Fewer than 30 training rows and one in a thousand: nothing can be learnt or measured about them."""
+
+    fix: ClassVar = "group rare values where they are made, or write `encode: {COLUMN: {rare: 30}}`"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """At most one finding a column."""
+        for name in varying(seen):
+            column = seen.columns[name]
+            rare = {
+                value: rows
+                for value, rows in column.values.items()
+                if rows < LEAST_ROWS and rows < MOST_SHARE * column.rows
+            }
+            if rare and len(column.values) <= MOST_DISTINCT:
+                found = f"{name} has {len(rare)} rare values: {listed(f'{value!r} ({rows} rows)' for value, rows in sorted(rare.items(), key=lambda item: item[1]))}"
+                yield self.finding("low", name, sum(rare.values()), found)

@@ -1,0 +1,29 @@
+"""Columns whose name says that they weigh rows."""
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+NAMED = re.compile(
+    r"(?i)(^|_)(fnlwgt|[a-z]*wgt|(sample|survey|sampling|case|row|inverse_prob\w*|final)_?weights?)(_|$)"
+)
+
+
+class SampleWeight(Check):
+    """A survey's or sampling weight says how a row came into the table, and nothing about what the row is of."""
+
+    fix: ClassVar = "name it as features.labels.weight, or leave it out"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """One finding a column."""
+        for name in varying(seen):
+            if kind_of(seen.types[name]) == "number" and NAMED.search(name.partition(".")[2] or name):
+                yield self.finding(
+                    "medium", name, seen.columns[name].rows, f"{name} is named like a sample weight, and is a feature"
+                )

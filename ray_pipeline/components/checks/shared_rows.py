@@ -1,0 +1,41 @@
+"""Rows of validation or test that occur in train."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check
+from ray_pipeline.hashing import count_among, distinct
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import PARTS, Finding
+
+LEAST_ROWS, LEAST_SHARE = 10, 0.005
+ALIKE, TELLING = 0.99, 0.2
+
+
+class SharedRows(Check):
+    """Copies of training rows in a judged part, which flatter the score.
+
+    Rows of few, coarse columns are equal by chance: then train itself repeats itself all over, or the labels of equal rows differ now and then. Copies
+    agree in the label, too. So it is high where at least 1 in 200 rows are found in train, 99 in 100 of those whose features are found agree in the
+    label, and at least a fifth of the training rows differ from each other; medium where they merely occur.
+    """
+
+    fix: ClassVar = "remove the copies where the rows are made, or split by a `group` that keeps them together"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """At most one finding a part."""
+        prints = seen.prints
+        train = prints.part == 0
+        telling = len(distinct(prints.content[train])) >= TELLING * train.sum()
+        for code, part in ((2, PARTS[2]), (1, PARTS[1])):
+            ours = prints.part == code
+            alike = count_among(prints.content[ours], prints.content[train])
+            same = count_among(prints.labelled[ours], prints.labelled[train])
+            if not same:
+                continue
+            rows, share = round(same / prints.share), same / int(ours.sum())
+            copied = telling and same >= LEAST_ROWS and share >= LEAST_SHARE and same >= ALIKE * alike
+            about = "" if prints.share == 1 else "about "
+            found = f"{about}{rows:,} {part} rows ({share:.1%}) occur in train with all features and the label; of {part} rows whose features occur in train, {same / alike:.1%} agree in the label"
+            yield self.finding("high" if copied else "medium" if share >= LEAST_SHARE else "low", None, rows, found)

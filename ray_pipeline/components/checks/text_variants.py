@@ -1,0 +1,31 @@
+"""Texts that differ by case or spaces alone."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.errors import listed
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+
+class TextVariants(Check):
+    """`NY`, `ny` and `NY ` are three values to a model."""
+
+    fix: ClassVar = "write each value in one way"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """At most one finding a column."""
+        for name in varying(seen):
+            alike = defaultdict[str, dict[str, int]](dict)
+            for value, rows in seen.columns[name].values.items():
+                alike[" ".join(value.casefold().split())][value] = rows
+            groups = sorted(
+                (group for group in alike.values() if len(group) > 1), key=lambda group: -sum(group.values())
+            )
+            if groups:
+                shown = listed("/".join(map(repr, sorted(group, key=lambda v, g=group: -g[v]))) for group in groups)  # type: ignore[misc]
+                found = f"{name} has {len(groups):,} values in several spellings: {shown}; each spelling is kept apart"
+                yield self.finding("low", name, sum(sum(group.values()) for group in groups), found)

@@ -1,0 +1,29 @@
+"""Finite numbers that float32 cannot hold."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+MOST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+class TooLarge(Check):
+    """Beyond float32, in which every model of ours computes."""
+
+    fix: ClassVar = "scale it, or take its logarithm"
+
+    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+        """One finding a column."""
+        for name in varying(seen):
+            column = seen.columns[name]
+            if column.low is None or column.high is None or kind_of(seen.types[name]) != "number":
+                continue
+            if (reach := max(-column.low, column.high)) > MOST_FLOAT32:
+                yield self.finding("high", name, column.rows, f"{name} reaches {reach:.3g}, which float32 cannot hold")

@@ -1,0 +1,113 @@
+"""What every encoding says: how one column of the table becomes one or more columns of the matrix. The file's name is the word in `encoder.json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import model_serializer
+
+from ray_pipeline.components.choice import Choice
+from ray_pipeline.components.column_encodings._columns import Kind, refuse_other_kind
+from ray_pipeline.values import Matrix, Vector
+
+FOLDS = 5
+Fold = NDArray[np.int8]
+"""Of each row the fold, 0 to 4, whose outcomes must not be used to encode it; -1 for rows that no outcome was learnt from; shape (n,)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the training rows say of one column: all that an encoding may know of it."""
+
+    kind: Kind
+    missing: int
+    """Rows whose value is null or not finite."""
+    counts: Mapping[str, int]
+    """Rows of each value, for a category."""
+    sample: Vector
+    """Finite values of a number or time (in days) in a sample of the rows, (n,) float64, unsorted."""
+    mean: float = 0.0
+    deviation: float = 0.0
+    """Mean and standard deviation (of the population) of all finite values of a number or time (in days)."""
+    outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Of each value of a category that is to be encoded by the label: rows and sum of labels by fold, shape (2, FOLDS)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a column is to be encoded: a family's own way, with what the user wrote for the column in its place."""
+
+    impute: str | float = "none"
+    """What a missing value becomes: `mean`, `median`, `most_frequent`, a value, or `none` (NaN, where the family takes it)."""
+    flag: bool | None = None
+    """Whether one more column says what is missing; None: where some training row is."""
+    scale: str = "none"
+    """`none`, `standard`, `robust`, `quantile` (to normal) or `log`."""
+    encode: str = "ordinal"
+    """Of a category: `ordinal`, `one_hot`, `frequency` or `target`."""
+    rare: float = 0
+    """Of a category: fewer rows than this (or, below 1, a smaller share) make a value one of the rare, encoded like an unseen one."""
+    parts: tuple[str, ...] = ()
+    """Of a time: these parts of it instead of its days."""
+    cycles: bool | None = None
+    """Whether parts that come round become points on a circle; None: where the family cannot take NaN."""
+    finite: bool = False
+    """Whether the family cannot take NaN."""
+    most_native: int | None = None
+    """A category with more values than this is a rank to the family, and no set of codes; None for no such bound."""
+
+
+class Encoding(Choice):
+    """How one column is encoded: fitted and frozen."""
+
+    name: str
+    kind: Kind
+
+    @classmethod
+    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+        """The encoding of that column, by arithmetic on what was seen of it."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns in the matrix."""
+        return (self.name,)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """For each of them: how many codes it has, or 0 where it is a quantity."""
+        return (0,) * len(self.columns)
+
+    @property
+    def needs_folds(self) -> bool:
+        """Whether training rows are encoded by the outcomes of other folds."""
+        return False
+
+    def apply(self, values: pa.ChunkedArray, fold: Fold | None = None) -> Matrix:
+        """Its columns of the matrix, shape (rows, columns). Raises `DataError` where the column is of another kind than in training."""
+        refuse_other_kind(self.name, self.kind, values)
+        return self.encode(values, fold)
+
+    def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
+        """The same for values of the right kind, float32 or float64."""
+        raise NotImplementedError
+
+    @model_serializer(mode="wrap")
+    def _with_word(self, dump: Any) -> dict[str, Any]:
+        """The fields that differ from their defaults, under the word of the encoding: 5,000 columns are told in one file."""
+        written = dump(self)
+        told = {
+            name: written[name]
+            for name, known in type(self).model_fields.items()
+            if known.is_required() or getattr(self, name) != known.default
+        }
+        return {"encoding": type(self).__module__.rpartition(".")[2], **told}
+
+
+def by_frequency(counts: Mapping[str, int], rare: float = 0) -> tuple[str, ...]:
+    """The values in the order of falling frequency, ties by text, without those with fewer rows than `rare` (or, below 1, with a smaller share)."""
+    least = rare * sum(counts.values()) if 0 < rare < 1 else rare
+    return tuple(value for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if rows >= least)

@@ -1,0 +1,43 @@
+"""A category as the share of training rows that have it."""
+
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
+from ray_pipeline.components.column_encodings._columns import MISSING, UNSEEN, codes
+from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
+from ray_pipeline.values import Matrix
+
+
+class Frequency(Encoding):
+    """The share of rows with a value; all rare and unseen values share the share of the rare, a missing one has that of the missing."""
+
+    categories: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    other: float = 0.0
+    absent: float = 0.0
+    missing: str | None = None
+
+    @classmethod
+    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+        """Counted over all training rows."""
+        categories, rows = by_frequency(seen.counts, options.rare), max(sum(seen.counts.values()) + seen.missing, 1)
+        shares = tuple(seen.counts[value] / rows for value in categories)
+        other = (sum(seen.counts.values()) - sum(seen.counts[value] for value in categories)) / rows
+        return cls(
+            name=name,
+            kind=seen.kind,
+            categories=categories,
+            shares=shares,
+            other=other,
+            absent=seen.missing / rows,
+            missing=stands_for(options, categories),
+        )
+
+    def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
+        """One column."""
+        found = codes(filled(values, self.missing), self.categories)
+        shares = np.array([*self.shares, self.other, self.absent], np.float32)  # UNSEEN and MISSING count from the end
+        return shares[np.where(found == MISSING, -1, np.where(found == UNSEEN, -2, found))][:, None]

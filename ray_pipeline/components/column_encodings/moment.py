@@ -1,0 +1,66 @@
+"""A time as its parts: year, and month, day, weekday and hour as points on their cycles."""
+
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.values import Matrix
+
+CYCLES = {"month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60), "yearday": (1, 366)}
+"""Of each part that comes round: its first value and its length."""
+PARTS = ("year", *CYCLES)
+
+
+class Moment(Encoding):
+    """Each part (of UTC, where the time has a zone) as a number; with `cycles`, as sine and cosine instead, so that 23 h is near 0 h."""
+
+    parts: tuple[str, ...]
+    cycles: bool = False
+    finite: bool = False
+
+    @classmethod
+    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+        """Nothing is learnt. Where NaN cannot be taken a missing time is 0, the middle of a cycle."""
+        return cls(
+            name=name,
+            kind=seen.kind,
+            parts=options.parts,
+            cycles=options.finite if options.cycles is None else options.cycles,
+            finite=options.finite,
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """`name.part`, or `name.part.sin` and `name.part.cos`."""
+        return tuple(
+            f"{self.name}.{word}"
+            for part in self.parts
+            for word in ((f"{part}.sin", f"{part}.cos") if self.cycles and part in CYCLES else (part,))
+        )
+
+    def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
+        """A column or two for each part."""
+        moment = values.cast(pa.timestamp("us"), safe=False)
+        columns = []
+        for part in self.parts:
+            number = pc.fill_null(_part(moment, part).cast(pa.float64()), np.nan).to_numpy()
+            if self.cycles and part in CYCLES:
+                first, length = CYCLES[part]
+                turn = 2 * np.pi * (number - first) / length
+                columns += [np.sin(turn), np.cos(turn)]
+            else:
+                first, length = CYCLES.get(part, (2000, 10))
+                columns.append(
+                    (number - first) / length if self.finite else number
+                )  # of about unit scale; years as decades since 2000
+        matrix = np.stack(columns, axis=1).astype(np.float32)
+        return np.nan_to_num(matrix, nan=0.0) if self.finite else matrix
+
+
+def _part(moment: pa.ChunkedArray, part: str) -> pa.ChunkedArray:
+    if part == "weekday":
+        return pc.day_of_week(moment)
+    return pc.day_of_year(moment) if part == "yearday" else getattr(pc, part)(moment)

@@ -1,0 +1,114 @@
+"""A number, or a time as days since 1970: filled where it is missing, scaled, flagged."""
+
+from statistics import NormalDist
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.components.column_encodings._columns import numbers
+from ray_pipeline.values import Matrix, Vector
+
+MOST_KNOTS = 256
+
+
+class Number(Encoding):
+    """The number itself, (number - centre) / width, or the normal quantile of its rank; the logarithm is signed: sign(x) log(1 + |x|)."""
+
+    log: bool = False
+    centre: float = 0.0
+    width: float = 1.0
+    knots: tuple[float, ...] = ()
+    """Rising values, and for each the normal quantile that it becomes; interpolated between, and constant beyond."""
+    quantiles: tuple[float, ...] = ()
+    missing: float | None = None
+    """What a missing value becomes, as it stands in the matrix; None for NaN."""
+    flagged: bool = False
+    """Whether a second column says 1 where the number is missing."""
+
+    @classmethod
+    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+        """Mean and deviation are of all training rows; quantiles, medians and modes of the sample (all rows, up to 10,000)."""
+        plain = cls(
+            name=name,
+            kind=seen.kind,
+            flagged=(options.finite and seen.missing > 0) if options.flag is None else options.flag,
+        )
+        scaled = plain.model_copy(update=_scale(options.scale, seen))
+        if options.impute == "none" and not options.finite:
+            return scaled
+        if options.scale == "quantile" and options.impute in ("none", "median"):
+            return scaled.model_copy(update={"missing": 0.0})
+        filled = scaled.transformed(np.array([_fill(options.impute, seen)]))[0]
+        return scaled.model_copy(update={"missing": float(filled)})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column's own name; a flag stands after its number."""
+        return (self.name, f"{self.name} is missing") if self.flagged else (self.name,)
+
+    def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
+        """One column, or two."""
+        number = numbers(values)
+        absent = np.isnan(number)
+        with np.errstate(over="ignore"):
+            single = self.transformed(number).astype(np.float32)
+        single[np.isinf(single)] = np.nan  # beyond float32, which a finding counts
+        if self.missing is not None:
+            single[np.isnan(single)] = self.missing
+        return np.stack([single, absent.astype(np.float32)], axis=1) if self.flagged else single[:, None]
+
+    def transformed(self, number: Vector) -> Vector:
+        """The scaled number, (n,); NaN stays NaN."""
+        if self.log:
+            return np.copysign(np.log1p(np.abs(number)), number)
+        if self.knots:
+            return np.where(np.isnan(number), np.nan, np.interp(number, self.knots, self.quantiles))
+        return number if (self.centre, self.width) == (0.0, 1.0) else (number - self.centre) / self.width
+
+
+def _scale(how: str, seen: Seen) -> dict[str, object]:
+    match how:
+        case "standard":
+            return {"centre": seen.mean, "width": seen.deviation or 1.0}
+        case "robust":
+            low, middle, high = (
+                np.quantile(seen.sample, [0.25, 0.5, 0.75]).tolist() if len(seen.sample) else (0.0, 0.0, 0.0)
+            )
+            return {"centre": middle, "width": (high - low) or 1.0}
+        case "quantile":
+            knots, quantiles = normal_quantiles(seen.sample)
+            return {"knots": tuple(knots.tolist()), "quantiles": tuple(quantiles.tolist())}
+        case "log":
+            return {"log": True}
+    return {}
+
+
+def _fill(impute: str | float, seen: Seen) -> float:
+    """The value that stands for a missing one, before it is scaled."""
+    if isinstance(impute, int | float):
+        return float(impute)
+    if not len(seen.sample):
+        return 0.0
+    if impute == "mean":
+        return seen.mean
+    if impute == "most_frequent":
+        values, counts = np.unique(seen.sample, return_counts=True)
+        return float(values[counts.argmax()])
+    return float(np.median(seen.sample))
+
+
+def normal_quantiles(sample: Vector) -> tuple[Vector, Vector]:
+    """Rising knots, at most `MOST_KNOTS`, and the normal quantile of each one's mid-rank in the sample; one knot at 0 where the sample is empty.
+
+    Equal values share the middle of their ranks, so that 0 and 1 of a flag stay two points and a frequent value stays near its neighbours.
+    """
+    if not len(sample):
+        return np.zeros(1), np.zeros(1)
+    values, counts = np.unique(sample, return_counts=True)
+    rank = (np.cumsum(counts) - counts / 2) / len(sample)
+    if len(values) > MOST_KNOTS:
+        kept = np.unique(np.searchsorted(rank, np.linspace(rank[0], rank[-1], MOST_KNOTS)))
+        values, rank = values[kept], rank[kept]
+    return values, np.array([NormalDist().inv_cdf(share) for share in rank])

@@ -1,0 +1,62 @@
+"""A category as one column for each value, 1 where the row has it."""
+
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
+from ray_pipeline.components.column_encodings._columns import UNSEEN, codes
+from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
+from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.values import Matrix
+
+MOST = 1_000
+
+
+class OneHot(Encoding):
+    """A column a category, and one for all others where some are rare; a missing value is 0 in all of them."""
+
+    categories: tuple[str, ...] = ()
+    other: bool = False
+    missing: str | None = None
+
+    @classmethod
+    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+        """Raises `DataError` for more than 1,000 categories."""
+        categories = by_frequency(seen.counts, options.rare)
+        if len(categories) > MOST:
+            found = f"{name} has {len(categories):,} values, too many for as many columns (at most {MOST:,})"
+            raise DataError(
+                Problem(
+                    stage="encode",
+                    key=f"encode.{name}",
+                    column=name,
+                    found=found,
+                    fix="add `rare: 100`, or use `as: frequency`",
+                )
+            )
+        return cls(
+            name=name,
+            kind=seen.kind,
+            categories=categories,
+            other=len(categories) < len(seen.counts),
+            missing=stands_for(options, categories),
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """`name = value` for each category, `name = other` last."""
+        return tuple(f"{self.name} = {value}" for value in self.categories) + (
+            (f"{self.name} is other",) if self.other else ()
+        )
+
+    def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
+        """At most one 1 a row; a value that training never saw is like a rare one."""
+        found = codes(filled(values, self.missing), self.categories)
+        if self.other:
+            found = np.where(found == UNSEEN, len(self.categories), found)
+        matrix = np.zeros((len(found), len(self.columns)), np.float32)
+        hit = np.flatnonzero(found >= 0)
+        matrix[hit, found[hit]] = 1
+        return matrix

@@ -1,0 +1,94 @@
+"""What every encoder says: a list of column encodings that makes a matrix of a table, as plain JSON; `apply` is the only transform there is."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BeforeValidator, SerializeAsAny
+
+from ray_pipeline.components.choice import Choice, find
+from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.components.column_encodings._columns import refuse_missing
+from ray_pipeline.values import Matrix
+
+FORMAT = 1
+
+
+def _of_its_word(written: object) -> object:
+    """The encoding that a mapping with the key `encoding` means."""
+    if not isinstance(written, Mapping):
+        return written
+    fields = dict(written)
+    return find("column_encodings", fields.pop("encoding")).model_validate(fields, strict=False)
+
+
+class Encoder(Choice):
+    """A fitted, frozen encoder: the statistics of training rows, and nothing else, decide what `apply` does. A family's own way is its `options`."""
+
+    options: ClassVar[Options]
+    encoded: tuple[Annotated[SerializeAsAny[Encoding], BeforeValidator(_of_its_word)], ...]
+
+    @classmethod
+    def fit(cls, columns: Mapping[str, Seen], chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
+        """The encoder for those columns, by arithmetic on what was seen of them; `chosen` are a column's own options."""
+        encoded = []
+        for name, seen in columns.items():
+            options = replace(cls.options, **(chosen or {}).get(name, {}))
+            word = (
+                options.encode
+                if seen.kind == "category"
+                else "moment"
+                if options.parts and seen.kind == "time"
+                else "number"
+            )
+            encoded.append(find("column_encodings", word).fit(name, seen, options))
+        return cls(encoded=tuple(encoded))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the table's columns that `apply` needs."""
+        return tuple(encoding.name for encoding in self.encoded)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the matrix's columns, in order."""
+        return tuple(name for encoding in self.encoded for name in encoding.columns)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """For each column of the matrix: how many codes it has (0, 1, …), or 0 where it is a quantity."""
+        return tuple(codes for encoding in self.encoded for codes in encoding.cardinalities)
+
+    @property
+    def needs_folds(self) -> bool:
+        """Whether training rows must come with their folds."""
+        return any(encoding.needs_folds for encoding in self.encoded)
+
+    def apply(self, table: pa.Table, fold: Fold | None = None) -> Matrix:
+        """float32 in C order, shape (rows, columns). Raises `DataError` where a column is missing or of another kind.
+
+        Args:
+            table: rows with the columns that it `reads`, and any others.
+            fold: of training rows, where it `needs_folds`; nothing for new ones.
+        """
+        refuse_missing(self.reads, table)
+        matrix, at = np.empty((table.num_rows, len(self.columns)), np.float32), 0
+        for encoding in self.encoded:
+            made = encoding.apply(table[encoding.name], fold)
+            matrix[:, at : at + made.shape[1]] = made
+            at += made.shape[1]
+        return matrix
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON that `load` reads back; equal encoders give equal text."""
+        return {"format": FORMAT, "kind": type(self).__module__.rpartition(".")[2], **self.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> Self:
+        """The encoder of that JSON, of whatever kind it says."""
+        fields = dict(written)
+        if fields.pop("format", None) != FORMAT:
+            raise ValueError(f"encoder.json has format {written.get('format')!r}; this version reads {FORMAT}")
+        return find("encoders", fields.pop("kind")).model_validate(fields, strict=False)  # type: ignore[no-any-return]

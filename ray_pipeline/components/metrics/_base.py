@@ -1,0 +1,107 @@
+"""A metric is a vector of sums over rows and a formula, so that blocks, slices and bootstrap draws merge by adding.
+
+SumMetric    the sums are totals of a few per-row terms (log loss, errors); ShareMetric: of rows, so in [0, 1] (rates)
+RankMetric   the sums are histograms along an axis, of positives and of negatives (`_rank.py`: AUC, quantiles of the error)
+Both say how much each row moves the value (`influence`), which gives the variance of a slice without any resampling.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline.components.choice import Choice
+from ray_pipeline.values import Task, Vector
+
+Numbers = NDArray[np.float64]
+HALF = 0.5
+
+
+class Metric(Choice, ABC):
+    """What a file in this folder declares; undefined values are NaN, never a made-up number."""
+
+    tasks: ClassVar[tuple[Task, ...]]
+    better: ClassVar[Literal["lower", "higher"]]
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    decides: ClassVar[bool] = False  # True: of decisions, so that a threshold can be chosen by it
+    objective: ClassVar[bool] = True  # False: neither more nor less of it is good, only gaps mean something
+
+    @property
+    def word(self) -> str:
+        """What a user writes for it: the name of its file."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @abstractmethod
+    def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
+        """The value on the given rows, exact; NaN where undefined.
+
+        Args:
+            label: 0/1, class index or number; shape (n,).
+            score: probability of the positive class, number, or probabilities of all classes; shape (n,) or (n, classes).
+            weight: at least 0; shape (n,).
+            threshold: binary decisions are `score >= threshold`; other metrics do not look at it.
+        """
+
+    @abstractmethod
+    def influence(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Vector:
+        """How much each row moves the value, shape (n,): the sum of its squares over independent rows is the value's variance."""
+
+
+class SumMetric(Metric):
+    """A metric whose sums are totals of per-row terms; the file gives `terms` and `value`."""
+
+    @property
+    def same_terms(self) -> object:
+        """Metrics that answer alike have the same terms, which need be made only once."""
+        return type(self)
+
+    @abstractmethod
+    def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
+        """What each row of weight 1 adds to the sums; shape (n, k)."""
+
+    @abstractmethod
+    def value(self, sums: Numbers) -> Numbers:
+        """The formula: values from sums, vectorised over leading axes."""
+
+    def sums(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Numbers:
+        """The sums of the given rows, shape (k,); those of a union of rows are their sum."""
+        return np.asarray(weight @ self.terms(label, score, threshold))
+
+    def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
+        """See `Metric`."""
+        return float(self.value(self.sums(label, score, weight, threshold)))
+
+    def gradient(self, sums: Numbers) -> Numbers:
+        """The derivative of `value` by each sum, shape (..., k), by central differences (relative error about 1e-8)."""
+        scale = np.where(sums == 0, np.abs(sums).max(axis=-1, keepdims=True), np.abs(sums))
+        step = 1e-6 * np.where(scale == 0, 1.0, scale)
+        columns = []
+        for j in range(sums.shape[-1]):
+            one = np.zeros_like(sums)
+            one[..., j] = step[..., j]
+            columns.append((self.value(sums + one) - self.value(sums - one)) / (2 * step[..., j]))
+        return np.stack(columns, axis=-1)
+
+    def influence(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Vector:
+        """See `Metric`; every formula here is homogeneous of degree 0, so that influences sum to 0 (Euler)."""
+        terms = self.terms(label, score, threshold)
+        return np.asarray(weight * (terms @ self.gradient(weight @ terms)))
+
+
+class ShareMetric(SumMetric):
+    """A share of some of the rows; the file gives `terms` and `fraction`."""
+
+    @abstractmethod
+    def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
+        """The part and the whole, both linear in the sums."""
+
+    def value(self, sums: Numbers) -> Numbers:
+        """Part by whole."""
+        return divide(*self.fraction(sums))
+
+
+def divide(numerator: Any, denominator: Any) -> Numbers:
+    """Elementwise quotient, NaN where the denominator is 0."""
+    top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
+    return np.asarray(np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0))

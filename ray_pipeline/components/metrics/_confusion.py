@@ -1,0 +1,33 @@
+"""The four cells that every metric of a decision is made of: true positives, false positives, false negatives, true negatives."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from ray_pipeline.components.metrics._base import HALF, Numbers, ShareMetric, SumMetric
+from ray_pipeline.values import Task, Vector
+
+
+class _Decided(SumMetric):
+    tasks: ClassVar[tuple[Task, ...]] = ("binary",)
+    decides: ClassVar[bool] = True
+
+    @property
+    def same_terms(self) -> object:
+        """All of decisions."""
+        return _Decided
+
+    def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
+        """One-hot cell of each row, shape (n, 4)."""
+        positive, selected = label == 1, score >= threshold
+        return np.stack(
+            [positive & selected, ~positive & selected, positive & ~selected, ~positive & ~selected], axis=1
+        ).astype(np.float64)
+
+
+class Confusion(_Decided):
+    """A binary metric of the decisions `score >= threshold`; the file gives `value` of (..., 4): tp, fp, fn, tn."""
+
+
+class Rate(_Decided, ShareMetric):
+    """A share of rows by decision and label; the file gives `fraction` of (..., 4): tp, fp, fn, tn."""

@@ -1,0 +1,11 @@
+"""Lift at 10 %."""
+
+from typing import ClassVar
+
+from ray_pipeline.components.metrics._lift import Lift
+
+
+class LiftAt10(Lift):
+    """How many times more positives are among the 10 % of the rows that score highest than among all."""
+
+    share: ClassVar[float] = 0.1

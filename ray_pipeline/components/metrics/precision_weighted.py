@@ -1,0 +1,13 @@
+"""Precision, weighted."""
+
+from typing import ClassVar, Literal
+
+from ray_pipeline.components.metrics._averaged import Averaged
+
+
+class PrecisionWeighted(Averaged):
+    """Mean precision of the classes, classes weighted by their rows."""
+
+    per_row: ClassVar[float] = 0.0
+    per_decision: ClassVar[float] = 1.0
+    average: ClassVar[Literal["macro", "micro", "weighted"]] = "weighted"

@@ -1,0 +1,98 @@
+"""What the families of nets have in common: they eat the same rows, train by the same loop, and lie in the same kind of file. Each says only what it builds."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline.components.models._base import Fitting, Job, Model, Scorer, Scores
+from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.values import Matrix
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Net(Model):
+    """A family of nets; `build` is all that is its own."""
+
+    needs: ClassVar[str] = "nets"
+    library: ClassVar[str] = "torch"
+    extra: ClassVar[str | None] = "nn"
+    file: ClassVar[str] = "model.safetensors"
+    budget: ClassVar[str] = "n_epochs"
+    patience: ClassVar[str] = "early_stopping_epochs"
+    collective: ClassVar[str | None] = "torch"
+
+    @classmethod
+    def build(cls, params: dict[str, Any], cardinalities: Sequence[int], num_outputs: int) -> "nn.Module":
+        """The untrained net: (rows, columns) float32 -> (rows, nets, outputs)."""
+        raise NotImplementedError
+
+    @classmethod
+    def warm_up(cls) -> None:
+        """Imports torch."""
+        importlib.import_module("torch")
+
+    @classmethod
+    def held_by(cls, params: dict[str, Any]) -> Any:
+        """Nothing: the rows stay as they are."""
+        return None
+
+    @classmethod
+    def hold(
+        cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]
+    ) -> Any:
+        """Both parts under one numbering each; no copies."""
+        from ray_pipeline.components.models._torch.rows import Rows
+
+        return Rows(train, job), Rows(validation, job)
+
+    @classmethod
+    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int, state: bytes | None = None) -> Fitting:
+        """A net with seeded weights, or as it stood."""
+        from ray_pipeline.components.models._torch.heads import Head
+        from ray_pipeline.components.models._torch.loop import Epochs
+
+        head, cardinalities = Head(job.task, job.num_classes), job.cardinalities[cls.needs]
+        about = {"params": params, "cardinalities": cardinalities, "task": job.task, "num_classes": job.num_classes}
+        return Epochs(
+            lambda: cls.build(params, cardinalities, head.num_outputs), about, head, data, params, job, seed, state
+        )
+
+    @classmethod
+    def refit_rounds(cls, rounds: int, gained: float) -> int:
+        """As many: with more rows, an epoch has more steps."""
+        return rounds
+
+    @classmethod
+    def gather(cls, share: Scores, start: int, total: int) -> Scores:
+        """Every worker's scores, by a sum of arrays that are zero outside a worker's own rows."""
+        from ray_pipeline.components.models._torch.workers import gather
+
+        return gather(share, start, total)
+
+    @classmethod
+    def load(cls, folder: Path) -> Scorer:
+        """Scores by the net in the folder, on the CPU: (rows,) or (rows, classes) float64."""
+        import safetensors
+
+        from ray_pipeline.components.models._torch.heads import Head
+        from ray_pipeline.components.models._torch.scoring import score
+
+        with safetensors.safe_open(folder / cls.file, "pt") as opened:
+            about = json.loads(opened.metadata()["net"])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        center, scale = (float(tensors.pop(f"label.{name}")) for name in ("center", "scale"))
+        head = Head(about["task"], about["num_classes"])
+        net = cls.build(about["params"], about["cardinalities"], head.num_outputs).eval()
+        net.load_state_dict(tensors)
+
+        def scores(matrix: Matrix) -> NDArray[np.floating[Any]]:
+            return score(net, head, matrix) * scale + center
+
+        return scores

@@ -1,0 +1,42 @@
+"""Training rows where they lie: any rows, in any order, gathered straight from the blocks that all slots share.
+
+Shapes: B rows asked for, C matrix columns.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ray_pipeline.components.models._base import Job
+from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.values import Matrix, Vector
+
+Places = NDArray[np.int64]
+
+
+class Rows:
+    """The rows of many blocks under one numbering, 0 to n - 1; the matrices are never copied as a whole."""
+
+    def __init__(self, blocks: Sequence[EncodedBlock], job: Job) -> None:
+        self.matrices = [block.matrix for block in blocks]
+        self.first = np.cumsum([0, *(len(matrix) for matrix in self.matrices[:-1])])
+        self.label: Vector = np.concatenate([block.label for block in blocks]) if blocks else np.empty(0)
+        weight = np.concatenate([block.weight for block in blocks]) if blocks else np.empty(0)
+        self.weight: Vector = (
+            weight if job.class_weight is None else weight * np.asarray(job.class_weight)[self.label.astype(int)]
+        )
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, places: Places) -> Tensor:
+        """x_BC, a copy of those rows in that order."""
+        taken: Matrix = np.empty((len(places), self.matrices[0].shape[1]), np.float32)
+        block = np.searchsorted(self.first, places, side="right") - 1
+        for number in np.unique(block):
+            here = block == number
+            taken[here] = self.matrices[number][places[here] - self.first[number]]
+        return torch.from_numpy(taken)

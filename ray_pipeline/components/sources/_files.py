@@ -1,0 +1,98 @@
+"""Which files a path means: a file, a folder with all below it, or a glob; on a local disk or an object store."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from glob import has_magic
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from ray_pipeline.errors import DataError, Problem, StorageError
+
+
+def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
+    """The files of the table `name`, sorted by path; hidden ones (`.x`, `_x`) are left out.
+
+    Raises:
+        DataError: there is no such path, or no file of that kind below it.
+        StorageError: the URI or the credentials cannot be used.
+    """
+    fs, path = filesystem(name, path)
+    root = _folder(path)
+    try:
+        at = fs.get_file_info(root)
+        if at.type == pafs.FileType.NotFound:
+            raise DataError(
+                Problem(
+                    stage="read", file=path, found=f"{name}: there is no such file or folder",
+                    fix="correct the path; it is relative to the spec's folder, or to `data:` of the cluster file",
+                )
+            )  # fmt: skip
+        if at.type == pafs.FileType.File:
+            return fs, [at]
+        found = [
+            f
+            for f in fs.get_file_info(pafs.FileSelector(root, recursive=True))
+            if f.type == pafs.FileType.File and not _hidden(f.path, root)
+        ]
+    except OSError as error:
+        raise _unreachable(name, path, error) from None
+    glob = path.split("/") if has_magic(path) else None
+    files = sorted(
+        (f for f in found if (_matches(f.path.split("/"), glob, suffixes) if glob else f.path.endswith(suffixes))),
+        key=lambda f: f.path,
+    )
+    if not files:
+        fix = f"name a folder with *{suffixes[0]} files, a file or a glob"
+        raise DataError(
+            Problem(stage="read", file=path, found=f"{name}: no {what} file here ({len(found)} other files)", fix=fix)
+        )
+    return fs, files
+
+
+def root_of(path: str) -> str:
+    """The folder below which the names of folders may be hive partitions."""
+    fs, path = filesystem("", path)
+    path = _folder(path)
+    return path if fs.get_file_info(path).type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
+
+
+def filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
+    """Where a path of the table `name` lies, and its name there. Raises `StorageError` where the URI or the credentials cannot be used."""
+    try:
+        return pafs.FileSystem.from_uri(path) if "://" in path else (pafs.LocalFileSystem(), path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _unreachable(name, path, error) from None
+
+
+def _unreachable(name: str, path: str, error: Exception) -> StorageError:
+    reason = str(error).splitlines()[0]
+    return StorageError(
+        Problem(
+            stage="read",
+            file=path,
+            found=f"{name}: {reason}",
+            fix="check the URI and the credentials in the environment",
+        )
+    )
+
+
+def _folder(path: str) -> str:
+    while has_magic(path):
+        path = str(PurePosixPath(path).parent)
+    return path
+
+
+def _matches(path: Sequence[str], glob: Sequence[str], suffixes: tuple[str, ...]) -> bool:
+    """Whether the glob names the file, `**` any number of folders, or else a folder of the file."""
+    if not glob:
+        return not path or path[-1].endswith(suffixes)
+    if glob[0] == "**" and _matches(path, glob[1:], suffixes):
+        return True
+    rest = glob if glob[0] == "**" else glob[1:]
+    return bool(path) and (glob[0] == "**" or fnmatchcase(path[0], glob[0])) and _matches(path[1:], rest, suffixes)
+
+
+def _hidden(path: str, root: str) -> bool:
+    return any(part.startswith((".", "_")) for part in PurePosixPath(path).relative_to(root).parts)

@@ -1,0 +1,124 @@
+"""CSV, for small things: read whole, its types inferred from all of its rows; an empty cell is null."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+
+from ray_pipeline.components.choice import Choice
+from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.components.sources._files import files_at
+from ray_pipeline.components.sources.parquet import even
+from ray_pipeline.errors import DataError, Problem
+
+MOST_BYTES = 1 << 30
+BLOCK_ROWS = 100_000
+
+
+class CSV(Choice):
+    """A table in one CSV file or several, each with the same header."""
+
+    name: str
+    path: str
+
+    @cached_property
+    def _read(self) -> tuple[pa.Table, list[pafs.FileInfo]]:
+        fs, files = files_at(self.name, self.path, (".csv",), "CSV")
+        size = sum(f.size for f in files)
+        if size > MOST_BYTES:
+            found = f"{self.name}: {size:,} bytes of CSV; at most {MOST_BYTES:,} are read"
+            raise DataError(Problem(stage="read", file=self.path, found=found, fix="write the table as Parquet"))
+        tables = [self._table(fs, one) for one in files]
+        schema, uneven, extra = even(self.name, [one.path for one in files], [table.schema for table in tables])
+        if uneven or extra:
+            raise DataError(
+                next(
+                    iter(uneven.values()),
+                    Problem(
+                        stage="read",
+                        file=self.path,
+                        found=f"{self.name}: the files have other headers",
+                        fix="write one header in all",
+                    ),
+                )
+            )
+        return pa.concat_tables([table.select(schema.names) for table in tables]), files
+
+    def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pa.Table:
+        try:
+            with fs.open_input_stream(info.path) as stream:
+                return pyarrow.csv.read_csv(
+                    stream,
+                    read_options=pyarrow.csv.ReadOptions(
+                        block_size=max(info.size + 1, 1 << 20)
+                    ),  # types of a column from all of it
+                    convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=[""]),
+                )
+        except (pa.ArrowInvalid, OSError) as error:
+            problem = Problem(
+                stage="read",
+                file=info.path,
+                found=f"{self.name}: {str(error).splitlines()[0]}",
+                fix="mend the file, or write the table as Parquet",
+            )
+            raise DataError(problem) from None
+
+    def footers(self) -> Footers:
+        """The inferred schema, rows and bytes. Raises `DataError` where the file cannot be read, or is empty."""
+        table, files = self._read
+        if not table.num_rows:
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=self.path,
+                    rows=0,
+                    found=f"{self.name}: 0 rows in {len(files)} files",
+                    fix="name files that hold rows",
+                )
+            )
+        fingerprint = hashlib.sha256()
+        for batch in table.to_batches(BLOCK_ROWS):
+            for column in batch.columns:
+                fingerprint.update(b"".join(bytes(part) for part in column.slice().buffers() if part is not None))
+        names, sizes = tuple(one.path for one in files), tuple(int(one.size) for one in files)
+        fingerprint.update(
+            repr([(PurePosixPath(name).name, size) for name, size in zip(names, sizes, strict=True)]).encode()
+        )
+        held = {name: (table[name].nbytes, table[name].nbytes) for name in table.column_names}
+        return Footers(
+            self.path, names, table.schema, table.num_rows, sum(sizes), fingerprint.hexdigest(), held, file_bytes=sizes
+        )
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """The rows, whole."""
+        return self._read[0].select(list(columns))
+
+    def count(self, keep: pads.Expression) -> int:
+        """Rows for which `keep` is true."""
+        return int(pads.dataset(self._read[0]).count_rows(filter=keep))
+
+    def unreadable(self, columns: Sequence[str]) -> Problem | None:
+        """Nothing: what was read whole can be read."""
+        return None
+
+    def pieces(
+        self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
+    ) -> list[Callable[[], pa.Table]]:
+        """The rows in pieces of one length, from a copy in the object store."""
+        import ray
+
+        held = ray.put(self.table(columns if keep is None else self._read[0].column_names))
+        return [partial(_piece, held, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
+
+
+def _piece(held: Any, start: int, rows: int, columns: list[str], keep: pads.Expression | None) -> pa.Table:
+    import ray
+
+    piece = ray.get(held).slice(start, rows)
+    return (piece if keep is None else piece.filter(keep)).select(columns)

@@ -1,0 +1,127 @@
+"""What a model must beat: the same answer for every row, and a linear model on a sample of the rows."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.column_encodings.number import normal_quantiles
+from ray_pipeline.components.models._base import Job, Scorer
+from ray_pipeline.components.models.linear import Linear
+from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.evaluation.predict import predict
+from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.preprocessing.shards import Share
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Matrix, Vector
+
+SAMPLE_ROWS = 30_000
+STEPS = 50
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What it scores on validation by the search's metric."""
+
+    name: str
+    metric: str
+    value: float
+    about: str
+
+    def as_json(self) -> dict[str, Any]:
+        """One object of `baselines.json`."""
+        return asdict(self)
+
+
+def baselines(encoded: Encoded, job: Job, spec: Spec, classes: tuple[str, ...]) -> tuple[Baseline, ...]:
+    """The constant and the linear model, scored on validation as a trial is; from the matrix that is there for the first family."""
+    needs, metric = next(iter(encoded.encoders)), find("metrics", str(spec.search.metric))()
+    every = max(1, encoded.rows["train"] // SAMPLE_ROWS)
+    sample = list(Share(encoded, needs, "train", every=every))
+    found = []
+    for name, scorer, about in (
+        ("constant", constant(Share(encoded, needs, "train"), job), "what train says on average, for every row"),
+        (
+            "linear",
+            linear(sample, replace(job, threads=1), needs),
+            f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train",
+        ),
+    ):
+        rows = predict(scorer, encoded, needs, "validation", spec, classes)
+        found.append(Baseline(name, metric.word, float(metric(rows.label, rows.score, rows.weight)), about))
+    return tuple(found)
+
+
+def constant(train: Sequence[EncodedBlock], job: Job) -> Scorer:
+    """The weighted mean label, or the classes' shares, for every row: (n,) or (n, classes)."""
+    multiclass = job.task == "multiclass"
+    sums, total = np.zeros(job.num_classes if multiclass else 1), 0.0
+    for block in train:
+        sums += (
+            np.bincount(block.label.astype(int), block.weight, job.num_classes)
+            if multiclass
+            else block.weight @ block.label
+        )
+        total += float(block.weight.sum())
+    answer: Vector = sums / total
+
+    def score(matrix: Matrix) -> NDArray[np.floating[Any]]:
+        repeated = np.repeat(answer[None], len(matrix), 0)
+        return repeated if multiclass else repeated[:, 0]
+
+    return score
+
+
+def linear(train: Sequence[EncodedBlock], job: Job, needs: str) -> Scorer:
+    """The linear family with its default penalty: (n,) or (n, classes)."""
+    columns = _Columns(np.concatenate([block.matrix for block in train]), job.cardinalities[needs])
+    held = [replace(block, matrix=columns.apply(block.matrix)) for block in train]
+    params = {**dict(Linear()), **Linear.start, Linear.budget: STEPS}
+    own = replace(job, cardinalities={Linear.needs: columns.cardinalities}, class_weight=None)
+    fitting = Linear.begin(params, own, Linear.hold(params, own, held, []), 0)
+    fitting.advance(STEPS)
+    with TemporaryDirectory() as made:
+        (Path(made) / Linear.file).write_bytes(fitting.model(STEPS))
+        scorer = Linear.load(Path(made))
+    return lambda matrix: scorer(columns.apply(matrix))
+
+
+class _Columns:
+    """Any family's matrix as the linear model wants it: numbers as normal quantiles, missing ones 0 with a flag, an id of its own for a missing category."""
+
+    def __init__(self, matrix: Matrix, cardinalities: Sequence[int]) -> None:
+        self.codes = cardinalities
+        self.knots: list[tuple[Vector, Vector]] = []
+        self.flagged: list[bool] = []
+        for at, codes in enumerate(cardinalities):
+            column = matrix[:, at].astype(np.float64)
+            self.flagged.append(not codes and bool(np.isnan(column).any()))
+            self.knots.append(normal_quantiles(column[~np.isnan(column)]) if not codes else (np.empty(0), np.empty(0)))
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Ids of each column that `apply` makes, 0 for numbers and flags."""
+        return tuple(
+            n
+            for codes, flagged in zip(self.codes, self.flagged, strict=True)
+            for n in ((codes + 1,) if codes else (0,) * (1 + flagged))
+        )
+
+    def apply(self, matrix: Matrix) -> Matrix:
+        """The matrix (n, d) as (n, the columns of `cardinalities`)."""
+        made = []
+        for at, codes in enumerate(self.codes):
+            column = matrix[:, at]
+            missing = np.isnan(column)
+            if codes:
+                made.append(np.where(missing, codes, column))
+                continue
+            made.append(np.where(missing, 0.0, np.interp(column, *self.knots[at])))
+            if self.flagged[at]:
+                made.append(missing.astype(np.float64))
+        return np.column_stack(made).astype(np.float32)

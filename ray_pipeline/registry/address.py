@@ -1,0 +1,88 @@
+"""Where a registry is and which model is meant: the two texts that a user writes, read once and strictly."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+from ray_pipeline.errors import Problem, RegistryError
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SERVERS = ("http", "https")
+NAME = r"[A-Za-z0-9_.\-]{1,100}"
+MODEL = re.compile(rf"(?:models:/{{1,2}})?(?P<name>{NAME})(?:@(?P<alias>{NAME})|/(?P<version>[1-9][0-9]{{0,8}}))")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """One registered version, by alias or by number."""
+
+    name: str
+    alias: str | None = None
+    version: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What `name@alias`, `name/version` or `models:/...` means. Raises `RegistryError` for anything else."""
+        match = MODEL.fullmatch(text)
+        if match is None:
+            bare = re.fullmatch(rf"(?:models:/)?({NAME})/?", text)
+            offer = (
+                f"did you mean '{bare[1]}@champion' or '{bare[1]}/1'?"
+                if bare
+                else "write name@alias, name/version or models:/name/version"
+            )
+            raise RegistryError(Problem(key="MODEL", found=f"{text!r} names no version of a model", fix=offer))
+        version = match["version"]
+        return cls(match["name"], match["alias"], int(version) if version else None)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.alias}" if self.alias else f"{self.name}/{self.version}"
+
+
+def default_uri() -> str:
+    """The registry where none is named: RAY_PIPELINE_REGISTRY, MLFLOW_TRACKING_URI, else `./runs/mlflow.db`."""
+    return (
+        os.environ.get("RAY_PIPELINE_REGISTRY") or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///./runs/mlflow.db"
+    )
+
+
+def absolute(uri: str) -> str:
+    """The registry's address, as MLflow takes it; a sqlite path is made absolute, since Ray's workers change directory.
+
+    Raises:
+        RegistryError: it is a plain folder (MLflow's file store, which MLflow itself has given up) or no address.
+    """
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme == "sqlite":
+        return f"sqlite:///{sqlite_file(uri)}"
+    if scheme not in (*DATABASES, *SERVERS):
+        found = (
+            f"{hidden(uri)!r} is a folder; MLflow no longer keeps a registry in plain files"
+            if scheme in ("", "file")
+            else f"{hidden(uri)!r} is no registry"
+        )
+        fix = "write sqlite:///path/mlflow.db, http(s)://host:port or postgresql://…; `mlflow migrate-filestore` moves an old folder"
+        raise RegistryError(Problem(key="registry", found=found, fix=fix))
+    return uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a sqlite address; None for every other address."""
+    scheme, _, rest = uri.partition(":")
+    if scheme.partition("+")[0] != "sqlite":
+        return None
+    path = rest.removeprefix("///").partition("?")[0]
+    if not rest.startswith("///") or path in ("", ":memory:"):
+        raise RegistryError(
+            Problem(key="registry", found=f"{uri!r} names no file", fix="write sqlite:///path/mlflow.db")
+        )
+    return Path(path).expanduser().absolute()
+
+
+def hidden(uri: str) -> str:
+    """The address without its login, for messages."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else uri

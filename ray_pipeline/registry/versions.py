@@ -1,0 +1,160 @@
+"""What the registry knows: models, aliases, versions and their files, found by the name a user writes. Reads only."""
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ray_pipeline.bundle import check_files
+from ray_pipeline.errors import Problem, RegistryError, listed, nearest
+from ray_pipeline.registry.address import ModelName
+
+TAG = "ray_pipeline."
+FOLDER = "model"
+PAGE = 1000
+
+
+def all_versions(client: Any, query: str = "") -> list[Any]:
+    """Every version that answers the query, newest first within a model."""
+    return _pages(lambda token: client.search_model_versions(query, max_results=PAGE, page_token=token))
+
+
+def all_models(client: Any) -> list[Any]:
+    """Every registered model, by name."""
+    return sorted(
+        _pages(lambda token: client.search_registered_models(max_results=PAGE, page_token=token)),
+        key=lambda model: model.name,
+    )
+
+
+def model_of(client: Any, name: str) -> Any:
+    """The registered model of that name. Raises `RegistryError` with the nearest names."""
+    models = all_models(client)
+    for model in models:
+        if model.name == name:
+            return model
+    names = [model.name for model in models]
+    known = (
+        f"Known: {listed(names)}" if names else "the registry holds no model yet: `ray-pipeline run SPEC` registers one"
+    )
+    raise RegistryError(
+        Problem(key="MODEL", found=f"there is no model {name!r} in the registry", fix=f"{nearest(name, names)}{known}")
+    )
+
+
+def resolve(client: Any, wanted: ModelName) -> Any:
+    """The one version that is meant. Raises `RegistryError` with the aliases or versions there are."""
+    from mlflow.exceptions import MlflowException
+
+    model = model_of(client, wanted.name)
+    number = wanted.version
+    if wanted.alias:
+        number = next((int(version) for alias, version in model.aliases.items() if alias == wanted.alias), None)
+        if number is None:
+            aliases = [f"{wanted.name}@{alias}" for alias in sorted(model.aliases)]
+            fix = (
+                f"{nearest(str(wanted), aliases)}Known: {listed(aliases)}"
+                if aliases
+                else f"no alias is set; name a version, as in {wanted.name}/1"
+            )
+            raise RegistryError(
+                Problem(key="MODEL", found=f"model {wanted.name!r} has no alias {wanted.alias!r}", fix=fix)
+            )
+    try:
+        return client.get_model_version(wanted.name, str(number))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    numbers = sorted(
+        (int(version.version) for version in all_versions(client, f"name = '{wanted.name}'")), reverse=True
+    )
+    raise RegistryError(
+        Problem(
+            key="MODEL",
+            found=f"model {wanted.name!r} has no version {number}",
+            fix=f"Known: {listed(numbers)}" if numbers else "it has no version yet",
+        )
+    )
+
+
+def of_run(client: Any, name: str, run: str) -> Any | None:
+    """The version that this run registered, if it did."""
+    return next(iter(all_versions(client, f"name = '{name}' and tags.`{TAG}run` = '{run}'")), None)
+
+
+def status_of(version: Any) -> str:
+    """`registered`, `refused`, `incomplete`, or `foreign` where another program registered it."""
+    return str(version.tags.get(f"{TAG}status", "foreign"))
+
+
+def files_of(client: Any, version: Any) -> Path:
+    """The version's folder on this machine: where it lies, or a download that goes with this process.
+
+    Raises:
+        RegistryError: another program registered it, its source is not its own run's folder, or it is incomplete.
+    """
+    label = f"{version.name}/{version.version}"
+    status = status_of(version)
+    if status == "foreign":
+        raise RegistryError(
+            Problem(key="MODEL", found=f"{label} was not registered by ray-pipeline", fix="load it with MLflow")
+        )
+    if status == "incomplete":
+        raise RegistryError(
+            Problem(
+                key="MODEL",
+                found=f"{label} is incomplete: its registration was cut off or its verification failed",
+                fix=f"resume run {version.tags.get(f'{TAG}run')}",
+            )
+        )
+    root = client.get_run(version.run_id).info.artifact_uri
+    if version.source != f"{root}/{FOLDER}":
+        raise RegistryError(
+            Problem(
+                key="MODEL",
+                found=f"{label} points outside its run's artifacts",
+                fix="someone changed the registry; register the run again",
+            )
+        )
+    local = local_path(root)
+    return local / FOLDER if local else downloaded(client, version.run_id)
+
+
+def bundle_of(client: Any, version: Any) -> Path:
+    """The version's bundle on this machine, every file hashed and the whole the one that was registered."""
+    folder = files_of(client, version) / "artifacts" / "bundle"
+    if check_files(folder) != version.tags.get(f"{TAG}bundle"):
+        raise RegistryError(
+            Problem(
+                file=str(folder),
+                found=f"is not the bundle that was registered as {version.name}/{version.version}",
+                fix="restore the registry's artifacts, or register the run again",
+            )
+        )
+    return folder
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a `file:` address or a plain path; None for every other address."""
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def downloaded(client: Any, run_id: str) -> Path:
+    """The version's folder, fetched from the registry; it goes with this process."""
+    folder = tempfile.mkdtemp(prefix="ray_pipeline-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(client.download_artifacts(run_id, FOLDER, folder))
+
+
+def _pages(page: Any) -> list[Any]:
+    found: list[Any] = []
+    token = None
+    while True:
+        part = page(token)
+        found += part
+        token = part.token
+        if not token:
+            return found

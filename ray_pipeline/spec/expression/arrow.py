@@ -1,0 +1,282 @@
+"""An expression's meaning: its tree becomes pyarrow.compute calls, which take arrays and scan expressions alike.
+
+Three-valued (Kleene); NaN is null; literals are cast to the column's type once, so that rows and scans agree to the bit.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_pipeline.errors import DataError, Problem, listed, nearest
+from ray_pipeline.spec.expression.syntax import (
+    Arithmetic,
+    Both,
+    Column,
+    Compare,
+    In,
+    IsNull,
+    Literally,
+    Node,
+    Not,
+    Scalar,
+)
+
+Kind = Literal["number", "string", "boolean", "time", "other"]
+KERNELS = {
+    "+": pc.add, "-": pc.subtract, "*": pc.multiply, "/": pc.divide, "==": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal,
+    "and": pc.and_kleene, "or": pc.or_kleene,
+}  # fmt: skip
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+EPOCH = datetime(1970, 1, 1)
+FLOAT, INTEGER = pa.float64(), pa.int64()
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """Part of an expression as arrays, scalars or scan expressions, with the arrow type of its values."""
+
+    values: Any
+    type: pa.DataType
+    plain: Scalar | None = None
+    column: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What may be done with the values."""
+        return kind_of(self.type)
+
+    def cast(self, to: pa.DataType) -> "Lowered":
+        """The same values in another type; integers beyond 2^53 round to the nearest float instead of failing."""
+        return self if self.type == to else Lowered(self.values.cast(to, safe=False), to, self.plain, self.column)
+
+
+def kind_of(type: pa.DataType) -> Kind:
+    """What an expression may do with a column of the type."""
+    types = pa.types
+    if types.is_dictionary(type):
+        return kind_of(type.value_type)
+    if types.is_integer(type) or types.is_floating(type) or types.is_decimal(type) or types.is_null(type):
+        return "number"
+    if types.is_string(type) or types.is_large_string(type) or types.is_string_view(type):
+        return "string"
+    if types.is_boolean(type):
+        return "boolean"
+    return "time" if types.is_timestamp(type) or types.is_date(type) else "other"
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """Turns a tree into calls; `load` brings a column by its name as written, `schema` has its type under the same name.
+
+    With `exact` false only rows where the result is true matter, as in a filter: guards that merely tell null from false
+    are left out where they can be, and a scan may then skip row groups by their statistics.
+    """
+
+    text: str
+    schema: pa.Schema
+    load: Callable[[str], Any]
+
+    def lower(self, node: Node, exact: bool = True) -> Lowered:
+        """The tree's values."""
+        match node:
+            case Column(name):
+                return self._column(name)
+            case Literally(value):
+                type = (
+                    pa.bool_()
+                    if isinstance(value, bool)
+                    else pa.string()
+                    if isinstance(value, str)
+                    else INTEGER
+                    if isinstance(value, int)
+                    else FLOAT
+                )
+                return Lowered(pa.scalar(value, type), type, value)
+            case Arithmetic(op, left, right):
+                return self._arithmetic(op, self._number(left), self._number(right))
+            case Compare(op, left, right):
+                unguarded = not exact and op != "!="
+                pair = self._alike(self._operand(left, unguarded), self._operand(right, unguarded))
+                return _truth(_call(op, *pair))
+            case In(operand, values):
+                return self._among(self._operand(operand, guarded=False), values, exact)
+            case IsNull(operand):
+                found = self._operand(operand, guarded=False, any_kind=True)
+                return _truth(pc.is_null(found.values, nan_is_null=pa.types.is_floating(found.type)))
+            case Both(op, left, right):
+                return _truth(_call(op, self.truth(left, exact), self.truth(right, exact)))
+            case Not(operand):
+                return _truth(pc.invert(self.truth(operand).values))
+
+    def truth(self, node: Node, exact: bool = True) -> Lowered:
+        """The tree's values, which must be boolean."""
+        found = self.lower(node, exact)
+        if found.kind != "boolean":
+            self._fail(f"column {found.column!r} is {found.type}, not boolean", "compare it with a value", found.column)
+        return found
+
+    def _column(self, name: str) -> Lowered:
+        if name not in self.schema.names:
+            self._fail(
+                f"there is no column {name!r}",
+                f"{nearest(name, self.schema.names)}known: {listed(self.schema.names, 20)}",
+                name,
+            )
+        type = self.schema.field(name).type
+        found = Lowered(self.load(name), type, column=name)
+        if pa.types.is_dictionary(type):
+            found = found.cast(type.value_type)
+        if pa.types.is_float16(found.type):
+            found = found.cast(pa.float32())
+        return _without_nan(found)
+
+    def _operand(self, node: Node, unguarded: bool = False, *, guarded: bool = True, any_kind: bool = False) -> Lowered:
+        """A side of a comparison; `unguarded` leaves NaN in a bare column, which no comparison but != takes for true."""
+        found = self.lower(node)
+        if found.column and (unguarded or not guarded):
+            bare = Lowered(self.load(found.column), self.schema.field(found.column).type, column=found.column)
+            found = bare.cast(found.type)
+        if found.kind == "other" and not any_kind:
+            self._fail(
+                f"column {found.column!r} is {found.type}",
+                "only numbers, strings, booleans and dates can be compared",
+                found.column,
+            )
+        return found
+
+    def _number(self, node: Node) -> Lowered:
+        found = self.lower(node)
+        if found.kind != "number":
+            self._fail(f"column {found.column!r} is {found.type}", "+ - * / need numbers", found.column)
+        return found.cast(FLOAT)
+
+    def _arithmetic(self, op: str, left: Lowered, right: Lowered) -> Lowered:
+        if op == "/":
+            null = pa.scalar(None, FLOAT)
+            divisor = pc.if_else(pc.equal(right.values, pa.scalar(0.0)), null, right.values)
+            right = Lowered(divisor, FLOAT)
+        return _without_nan(Lowered(_call(op, left, right), FLOAT))
+
+    def _alike(self, left: Lowered, right: Lowered) -> tuple[Lowered, Lowered]:
+        """Both sides in one type, in which they compare as a person means it."""
+        if pa.types.is_null(left.type) or pa.types.is_null(right.type):
+            known = right.type if pa.types.is_null(left.type) else left.type
+            return left.cast(known), right.cast(known)
+        kinds = {left.kind, right.kind}
+        if left.plain is not None and right.plain is None:
+            right, left = self._alike(right, left)
+            return left, right
+        if kinds == {"time", "string"} and isinstance(right.plain, str):
+            return self._moment(left, right.plain)
+        if kinds == {"time"}:
+            return left.cast(pa.timestamp("us")), right.cast(pa.timestamp("us"))
+        if kinds == {"string"}:
+            common = left.type if right.plain is not None else pa.large_string()
+            return left.cast(common), right.cast(common)
+        if kinds == {"boolean"}:
+            return left, right
+        if not kinds <= {"boolean", "number"}:
+            fix = "compare values of one kind; strings stand in quotes, numbers do not"
+            self._fail(f"it compares {_described(left)} with {_described(right)}", fix, left.column or right.column)
+        return _as_numbers(left, right)
+
+    def _moment(self, column: Lowered, text: str) -> tuple[Lowered, Lowered]:
+        """A date column and a quoted date in its type: UTC where the column has a zone, clipped to what the type can hold."""
+        try:
+            moment = datetime.fromisoformat(text.strip())
+        except ValueError:
+            self._fail(f"{text!r} is not a date", "write '2013-01-31' or '2013-01-31 18:30:00'", column.column)
+        since = (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment) - EPOCH
+        microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        type = column.type
+        if pa.types.is_date(type) and not since.seconds and not since.microseconds:
+            return column.cast(pa.date32()), Lowered(pa.scalar(since.days, pa.int32()).cast(pa.date32()), pa.date32())
+        if pa.types.is_date(type) or microseconds % (1_000_000 // min(PER_SECOND[type.unit], 1_000_000)):
+            type = pa.timestamp("us", getattr(type, "tz", None))
+        ticks = microseconds * PER_SECOND[type.unit] // 1_000_000
+        return column.cast(type), Lowered(pa.scalar(max(-(2**63) + 1, min(2**63 - 1, ticks)), INTEGER).cast(type), type)
+
+    def _among(self, operand: Lowered, values: tuple[Scalar, ...], exact: bool) -> Lowered:
+        if operand.kind == "time":
+            pairs = [self._alike(operand, Lowered(pa.scalar(value), pa.scalar(value).type, value)) for value in values]
+            found = [_call("==", column, moment) for column, moment in pairs]
+            among = found[0]
+            for one in found[1:]:
+                among = pc.or_kleene(among, one)
+            return _truth(among)
+        for value in values:
+            self._alike(operand, Lowered(pa.scalar(value), pa.scalar(value).type, value))
+        if operand.kind == "boolean":
+            operand = operand.cast(INTEGER)
+        if operand.kind == "number" and not pa.types.is_integer(operand.type):
+            operand = operand.cast(FLOAT)
+        among = pc.is_in(operand.values, value_set=_value_set(values, operand.type))
+        if not exact:
+            return _truth(among)
+        missing = pc.is_null(operand.values, nan_is_null=pa.types.is_floating(operand.type))
+        return _truth(pc.if_else(missing, pa.scalar(None, pa.bool_()), among))
+
+    def _fail(self, found: str, fix: str, column: str | None) -> NoReturn:
+        raise DataError(Problem(found=f"in {self.text!r}: {found}", fix=fix, column=column))
+
+
+def _call(op: str, left: Lowered, right: Lowered) -> Any:
+    """A kernel of two arguments; beside a scan expression a scalar must be one, too."""
+    both = (left.values, right.values)
+    if any(isinstance(side, pc.Expression) for side in both):
+        both = tuple(pc.scalar(side) if isinstance(side, pa.Scalar) else side for side in both)
+    return KERNELS[op](*both)
+
+
+def _truth(values: Any) -> Lowered:
+    return Lowered(values, pa.bool_())
+
+
+def _without_nan(found: Lowered) -> Lowered:
+    if not pa.types.is_floating(found.type):
+        return found
+    null = pa.scalar(None, found.type)
+    return Lowered(pc.if_else(pc.is_nan(found.values), null, found.values), found.type, found.plain, found.column)
+
+
+def _as_numbers(left: Lowered, right: Lowered) -> tuple[Lowered, Lowered]:
+    """Integers compare as integers wherever both fit, everything else as float64."""
+    left, right = (side.cast(INTEGER) if side.kind == "boolean" else side for side in (left, right))
+    plain = right.plain
+    if isinstance(plain, float) and plain.is_integer() and abs(plain) <= 2**53 and pa.types.is_integer(left.type):
+        right = Lowered(pa.scalar(int(plain), INTEGER), INTEGER, int(plain))
+    if isinstance(right.plain, int) and right.type == INTEGER and left.type == pa.uint64() and right.plain >= 0:
+        right = Lowered(pa.scalar(right.plain, pa.uint64()), pa.uint64(), right.plain)
+    both_integers = pa.types.is_integer(left.type) and pa.types.is_integer(right.type)
+    if both_integers and (left.type == pa.uint64()) == (right.type == pa.uint64()):
+        return left, right
+    return left.cast(FLOAT), right.cast(FLOAT)
+
+
+def _value_set(values: Iterable[Scalar], type: pa.DataType) -> pa.Array:
+    """The listed values that the type can hold; the others can equal nothing in the column."""
+    held = []
+    for value in values:
+        if pa.types.is_integer(type) and isinstance(value, float | bool):
+            if value != int(value):
+                continue
+            value = int(value)
+        try:
+            held.append(pa.scalar(value, type))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            continue
+    return pa.array([scalar.as_py() for scalar in held], type)
+
+
+def _described(side: Lowered) -> str:
+    return (
+        f"column {side.column!r} ({side.type})"
+        if side.column
+        else repr(side.plain)
+        if side.plain is not None
+        else f"a {side.kind}"
+    )

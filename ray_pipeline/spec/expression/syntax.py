@@ -1,0 +1,340 @@
+"""The expression language as text: a tokenizer and a recursive-descent parser to small frozen nodes. Nothing is ever run as Python.
+
+or < and < not < (== != < <= > >= in, is null) < + - < * / < sign < value. Every error is a `ValueError` with a hint.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+MOST_CHARACTERS = 10_000
+MOST_NESTED = 50
+MOST_OPERATORS = 200
+
+Scalar = bool | int | float | str
+Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column by its name as written, backticks removed."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Literally:
+    """A number, a string, true or false."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Two numbers make a number (float64)."""
+
+    op: Literal["+", "-", "*", "/"]
+    left: "Node"
+    right: "Node"
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Two values make a truth."""
+
+    op: Comparison
+    left: "Node"
+    right: "Node"
+
+
+@dataclass(frozen=True)
+class In:
+    """A value among listed ones."""
+
+    operand: "Node"
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True)
+class IsNull:
+    """Whether a value is missing; never itself null."""
+
+    operand: "Node"
+
+
+@dataclass(frozen=True)
+class Both:
+    """Three-valued `and` / `or`."""
+
+    op: Literal["and", "or"]
+    left: "Node"
+    right: "Node"
+
+
+@dataclass(frozen=True)
+class Not:
+    """Three-valued `not`."""
+
+    operand: "Node"
+
+
+Node = Column | Literally | Arithmetic | Compare | In | IsNull | Both | Not
+TRUTHS = (Compare, In, IsNull, Both, Not)
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w))"
+    r"|(?P<string>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")"
+    r"|(?P<name>(?:[^\W\d]\w*|`[^`]+`)(?:\.(?:[^\W\d]\w*|`[^`]+`))*)"
+    r"|(?P<sign>==|!=|<=|>=|[-+*/<>()\[\],]))"
+)
+_PART = re.compile(r"`([^`]+)`|([^.`]+)")
+_WORDS = ("and", "or", "not", "in", "is", "null", "true", "false")
+_HINTS = {
+    "**": "there are no powers",
+    "&&": "write `and`",
+    "&": "write `and`",
+    "||": "write `or`",
+    "|": "write `or`",
+    "<>": "write `!=`",
+    "=": "write `==` to compare",
+    "!": "write `not`",
+    "~": "write `not`",
+    "%": "the operators are + - * /",
+    "'": "the string is not closed",
+    '"': "the string is not closed",
+    "`": "the backtick is not closed",
+}
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: Literal["number", "string", "name", "word", "sign", "end"]
+    text: str
+    at: int
+
+
+def parse(text: str) -> Node:
+    """The expression's tree; raises `ValueError` where the text means none."""
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"the expression has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read")
+    return _Parser(text).whole()
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    at = 0
+    while text[at:].strip():
+        match = _TOKEN.match(text, at)
+        start = at + len(text[at:]) - len(text[at:].lstrip())
+        hint = next((hint for sign, hint in _HINTS.items() if text.startswith(sign, start)), None)
+        if match is None or (hint and match["sign"] and not text.startswith(("==", "!="), start)):
+            _fail(text, start, hint or "no such character here; odd column names stand in backticks")
+        kind = str(match.lastgroup)
+        word = match[kind]
+        if word in _WORDS:
+            kind = "word"
+        elif kind == "name" and word.lower() in (*_WORDS, "none"):
+            _fail(
+                text,
+                start,
+                f"keywords are lower-case: write `{'null' if word.lower() == 'none' else word.lower()}` (a column of that name stands in backticks)",
+            )
+        yield _Token(kind, word, start)  # type: ignore[arg-type]
+        at = match.end()
+    yield _Token("end", "", len(text))
+
+
+def _fail(text: str, at: int, hint: str) -> NoReturn:
+    found = text[at : at + 20]
+    raise ValueError(f"{text!r}, at character {at + 1}{f' ({found!r})' if found else ' (the end)'}: {hint}")
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = list(_tokens(text))
+        self.place = 0
+        self.depth = 0
+        signs = sum(
+            token.kind != "end" and token.text in ("and", "or", "not", "+", "-", "*", "/") for token in self.tokens
+        )
+        if signs > MOST_OPERATORS:
+            raise ValueError(
+                f"the expression has {signs} operators; at most {MOST_OPERATORS} are read (is it a list? write `in [...]`)"
+            )
+
+    @property
+    def next(self) -> _Token:
+        return self.tokens[self.place]
+
+    def took(self, *texts: str) -> str | None:
+        """Steps over one of these words or signs, if it stands here."""
+        if self.next.kind in ("word", "sign") and self.next.text in texts:
+            self.place += 1
+            return self.tokens[self.place - 1].text
+        return None
+
+    def fail(self, hint: str, at: int | None = None) -> NoReturn:
+        _fail(self.text, self.next.at if at is None else at, hint)
+
+    def whole(self) -> Node:
+        if len(self.tokens) == 1:
+            raise ValueError("the expression is empty; write a column or a comparison such as `arr_delay > 15`")
+        node = self.either()
+        if self.next.text == ")":
+            self.fail("there is no '(' for this ')'")
+        if self.next.text == "(":
+            self.fail("there are no functions; write + - * / and comparisons")
+        if self.next.kind != "end":
+            self.fail("an operator is missing before this")
+        return node
+
+    def truth(self, node: Node, at: int) -> Node:
+        if isinstance(node, Arithmetic) or (isinstance(node, Literally) and not isinstance(node.value, bool)):
+            self.fail("this is a value, where a comparison or a boolean column must stand", at)
+        return node
+
+    def value(self, node: Node, at: int) -> Node:
+        if isinstance(node, TRUTHS):
+            self.fail("this is true or false, where a value must stand", at)
+        return node
+
+    def number(self, node: Node, at: int) -> Node:
+        if isinstance(node, Literally) and (isinstance(node.value, str | bool)):
+            self.fail("+ - * / need numbers", at)
+        return self.value(node, at)
+
+    def either(self) -> Node:
+        self.depth += 1
+        if self.depth > MOST_NESTED:
+            self.fail(f"more than {MOST_NESTED} levels of nesting")
+        at = self.next.at
+        node = self.both()
+        while self.took("or"):
+            right = self.next.at
+            node = Both("or", self.truth(node, at), self.truth(self.both(), right))
+        self.depth -= 1
+        return node
+
+    def both(self) -> Node:
+        at = self.next.at
+        node = self.negated()
+        while self.took("and"):
+            right = self.next.at
+            node = Both("and", self.truth(node, at), self.truth(self.negated(), right))
+        return node
+
+    def negated(self) -> Node:
+        negations = 0
+        while self.took("not"):
+            negations += 1
+        at = self.next.at
+        node = self.comparison()
+        if negations:
+            self.truth(node, at)
+        return Not(node) if negations % 2 else Not(Not(node)) if negations else node
+
+    def comparison(self) -> Node:
+        at = self.next.at
+        left = self.sum()
+        if self.took("is"):
+            absent = self.took("not")
+            if not self.took("null"):
+                self.fail("after `is` comes `null` or `not null`; compare values with ==")
+            node: Node = IsNull(self.value(left, at))
+            node = Not(node) if absent else node
+        elif self.next.text in ("in", "not") and self.next.kind == "word":
+            absent = self.took("not")
+            if not self.took("in"):
+                self.fail("after `not` here comes `in [...]`")
+            node = In(self.value(left, at), self.listed())
+            node = Not(node) if absent else node
+        elif op := self.took("==", "!=", "<", "<=", ">", ">="):
+            right_at = self.next.at
+            right = self.value(self.sum(), right_at)
+            if isinstance(left, Literally) and isinstance(right, Literally):
+                self.fail("this compares two constants; name a column", at)
+            node = Compare(op, self.value(left, at), right)  # type: ignore[arg-type]
+        else:
+            return left
+        if self.next.text in ("==", "!=", "<", "<=", ">", ">=", "is", "in") and self.next.kind in ("word", "sign"):
+            self.fail("comparisons do not chain; write `a < b and b < c`")
+        return node
+
+    def listed(self) -> tuple[Scalar, ...]:
+        if not self.took("["):
+            self.fail("after `in` comes a list: `in ['a', 'b']`")
+        values: list[Scalar] = []
+        while not self.took("]"):
+            at = self.next.at
+            value = self.sign()
+            if not isinstance(value, Literally):
+                self.fail("a list holds numbers or strings only (strings in quotes)", at)
+            if values and isinstance(value.value, str) != isinstance(values[0], str):
+                self.fail("a list holds either numbers or strings, not both", at)
+            values.append(value.value)
+            if self.next.text != "]" and not self.took(","):
+                self.fail("values of a list are separated by ',' and it ends with ']'")
+        if not values:
+            self.fail("the list is empty, nothing can be in it", self.tokens[self.place - 1].at)
+        return tuple(values)
+
+    def sum(self) -> Node:
+        at = self.next.at
+        node = self.product()
+        while op := self.took("+", "-"):
+            right = self.next.at
+            node = Arithmetic(op, self.number(node, at), self.number(self.product(), right))  # type: ignore[arg-type]
+        return node
+
+    def product(self) -> Node:
+        at = self.next.at
+        node = self.sign()
+        while op := self.took("*", "/"):
+            right = self.next.at
+            node = Arithmetic(op, self.number(node, at), self.number(self.sign(), right))  # type: ignore[arg-type]
+        return node
+
+    def sign(self) -> Node:
+        at, negative = self.next.at, False
+        while op := self.took("-", "+"):
+            negative ^= op == "-"
+        signed = self.tokens[self.place].at != at
+        node = self.atom()
+        if signed:
+            self.number(node, at)
+        if not negative:
+            return node
+        return (
+            Literally(-node.value)
+            if isinstance(node, Literally) and not isinstance(node.value, str)
+            else Arithmetic("*", Literally(-1), node)
+        )
+
+    def atom(self) -> Node:
+        token = self.next
+        if self.took("("):
+            node = self.either()
+            if not self.took(")"):
+                self.fail("a ')' is missing")
+            return node
+        self.place += token.kind != "end"
+        if token.kind == "number":
+            return Literally(
+                float(token.text)
+                if re.search("[.eE]", token.text) or abs(int(token.text)) >= 2**63
+                else int(token.text)
+            )
+        if token.kind == "string":
+            return Literally(token.text[1:-1].replace(token.text[0] * 2, token.text[0]))
+        if token.kind == "name":
+            return Column(".".join(quoted or plain for quoted, plain in _PART.findall(token.text)))
+        if token.text not in ("true", "false"):
+            null = token.text == "null"
+            self.fail(
+                "nothing equals null; write `is null` or `is not null`"
+                if null
+                else "a column, a number or a 'string' must stand here",
+                token.at,
+            )
+        return Literally(token.text == "true")

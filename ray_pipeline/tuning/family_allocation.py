@@ -1,0 +1,137 @@
+"""Which family has the next trial: the budget goes to the one that wins, and the others together may cost at most as much.
+
+Every family begins with its default. From then on trial i goes by the finished trials up to i - window alone, so that one slot and eight decide alike (where
+the search is not deterministic, by all that have ended):
+to the leader, or to another family where all that was given to others, past their defaults, still costs no more with it than the leader's own trials do.
+A trial's cost is rounds x the family's unit cost, which is what its default took per round: measured once, kept in the journal, and so repeated by a rerun.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ray_pipeline.tuning.sampler import Outcome, Proposal, Proposals
+
+
+@dataclass
+class Contest:
+    """Asks and judges for one family or several; `families` in the order in which the spec names them. It remembers, as `Proposals` does."""
+
+    families: Sequence[Proposals]
+    num_trials: int
+    window: int | None
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    given: list[tuple[str, int]] = field(default_factory=list)
+    """For each trial its family and its number within the family."""
+
+    def next(self, known: Mapping[str, Any] | None = None) -> Proposal | None:
+        """The next trial, or None while it must wait for an earlier one (or there is none left: see `exhausted`).
+
+        `known` is the trial as a journal has it: without a window its family and hyperparameters are taken from there.
+        """
+        trial = len(self.given)
+        if self.exhausted or self._waits(trial):
+            return None
+        known = known if self.window is None else None
+        family = self._of[known["family"] if known else self._chosen(trial)]
+        proposal = family.next(known and known["params"])
+        if proposal is None:
+            return None
+        self.given.append((family.family, proposal.trial))
+        return replace(proposal, trial=trial)
+
+    @property
+    def exhausted(self) -> bool:
+        """Every trial has been proposed."""
+        return len(self.given) >= self.num_trials
+
+    def goes_on(self, trial: int, rung: int, value: float) -> bool:
+        """Whether a trial is worth another rung, among the trials of its own family."""
+        family, number = self.given[trial]
+        return self._of[family].goes_on(number, rung, value)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Takes in how a trial ended."""
+        self.outcomes[outcome.trial] = outcome
+        family, number = self.given[outcome.trial]
+        self._of[family].finish(replace(outcome, trial=number))
+
+    def forget(self, trial: int) -> None:
+        """The trial is to be run again."""
+        family, number = self.given[trial]
+        del self.outcomes[trial], self._of[family].outcomes[number]
+
+    @property
+    def best(self) -> Outcome | None:
+        """The finished trial with the best score of all, the earlier of equals."""
+        return self._best(self.outcomes)
+
+    @property
+    def finalists(self) -> Mapping[str, Outcome]:
+        """The best finished trial of each family that has one, best first."""
+        found = {
+            p.family: self._best({i: o for i, o in self.outcomes.items() if o.family == p.family})
+            for p in self.families
+        }
+        ranked = sorted((o for o in found.values() if o), key=lambda o: (-self._worth(o), o.trial))
+        return {outcome.family: outcome for outcome in ranked}
+
+    @property
+    def better(self) -> str:
+        """Whether `higher` or `lower` scores win."""
+        return self.families[0].better
+
+    @property
+    def _of(self) -> Mapping[str, Proposals]:
+        return {proposals.family: proposals for proposals in self.families}
+
+    def _best(self, outcomes: Mapping[int, Outcome]) -> Outcome | None:
+        finished = [o for o in outcomes.values() if o.status == "completed" and o.metric is not None]
+        return max(finished, key=lambda o: (self._worth(o), -o.trial), default=None)
+
+    def _worth(self, outcome: Outcome) -> float:
+        value = -np.inf if outcome.metric is None else outcome.metric
+        return value if self.better == "higher" else -value
+
+    def _chosen(self, trial: int) -> str:
+        """The family of this trial, by what is known when it is proposed."""
+        names = [proposals.family for proposals in self.families]
+        if trial < len(names):
+            return names[trial]
+        known = self.outcomes if self.window is None else {i: self.outcomes[i] for i in range(self._known_by(trial))}
+        worth = {
+            name: max(
+                (self._worth(o) for o in known.values() if o.family == name and o.status == "completed"),
+                default=-np.inf,
+            )
+            for name in names
+        }
+        leader = max(names, key=lambda name: (worth[name], -names.index(name)))
+        others = [name for name in names if name != leader and np.isfinite(worth[name])]
+        if not others:
+            return leader
+        # The one that had the least of others' trials; of equals the better one.
+        challenger = min(others, key=lambda name: (self._trials(name), -worth[name]))
+        spent = sum(self._trials(name) * self._price(name) for name in others)
+        return challenger if spent + self._price(challenger) <= self._trials(leader) * self._price(leader) else leader
+
+    def _waits(self, trial: int) -> bool:
+        """Whether an earlier trial must end before this one is proposed. Without a window one finished default is enough: a slow family holds nobody up."""
+        if self.window is None and any(o.status == "completed" for o in self.outcomes.values()):
+            return False
+        return any(i not in self.outcomes for i in range(self._known_by(trial)))
+
+    def _known_by(self, trial: int) -> int:
+        """How many trials must have ended before this one is proposed: those before its window and, for the contest's own, all defaults."""
+        before_window = 0 if self.window is None else max(0, trial - self.window + 1)
+        return max(before_window, len(self.families)) if trial >= len(self.families) > 1 else before_window
+
+    def _trials(self, family: str) -> int:
+        """Trials given to the family past its default."""
+        return sum(name == family for name, _ in self.given) - 1
+
+    def _price(self, family: str) -> float:
+        """Seconds that a whole trial of the family is reckoned at: what its default took, which is its rounds x its unit cost."""
+        return max(self.outcomes[[name for name, _ in self.given].index(family)].seconds, 1e-3)

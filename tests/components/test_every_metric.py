@@ -1,0 +1,273 @@
+"""What every metric must do: agree with scikit-learn, add up over any partition, say when it is undefined, know each row's influence."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.metrics as oracle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.utils.stats import _weighted_percentile
+
+from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.metrics import BIAS_DEFAULTS, DEFAULTS
+from ray_pipeline.components.metrics._base import SumMetric
+
+THRESHOLD = 0.4
+EVERY = menu("metrics")
+Rows = tuple[Any, Any, Any]
+
+
+def decided(metric: Callable[..., float], **options: Any) -> Callable[..., float]:
+    return lambda y, s, w: float(metric(y, s >= THRESHOLD, sample_weight=w, **options))
+
+
+def of_cells(formula: Callable[..., float]) -> Callable[..., float]:
+    def value(y: Any, s: Any, w: Any) -> float:
+        tn, fp, fn, tp = oracle.confusion_matrix(y, s >= THRESHOLD, sample_weight=w, labels=[0, 1]).ravel()
+        return formula(tn, fp, fn, tp)
+
+    return value
+
+
+def ece(y: Any, s: Any, w: Any) -> float:
+    """Row by row, as the paper writes it."""
+    bins: dict[int, list[int]] = {}
+    for i, p in enumerate(s):
+        bins.setdefault(min(int(p * 15), 14), []).append(i)
+    return float(sum(abs(sum(w[i] * y[i] for i in b) - sum(w[i] * s[i] for i in b)) for b in bins.values()) / w.sum())
+
+
+def ks(y: Any, s: Any, w: Any) -> float:
+    fpr, tpr, _ = oracle.roc_curve(y, s, sample_weight=w, drop_intermediate=False)
+    return float(np.abs(tpr - fpr).max())
+
+
+def lift(share: float) -> Callable[..., float]:
+    """Score by score from the top, a tie at the cut taken in part."""
+
+    def value(y: Any, s: Any, w: Any) -> float:
+        left, caught = share * w.sum(), 0.0
+        for score in sorted(set(s), reverse=True):
+            tied = s == score
+            part = min(left / w[tied].sum(), 1.0)
+            caught += part * (w * y)[tied].sum()
+            left -= part * w[tied].sum()
+            if part < 1:
+                break
+        return float(caught / (w * y).sum() / share)
+
+    return value
+
+
+def averaged(metric: Callable[..., float], average: str) -> Callable[..., float]:
+    return lambda y, s, w: float(metric(y, s.argmax(axis=1), average=average, sample_weight=w))
+
+
+def _sk(metric: Callable[..., float]) -> Callable[..., float]:
+    return lambda y, s, w: metric(y, s, sample_weight=w)
+
+
+BINARY: dict[str, Callable[..., float]] = {
+    "auc": _sk(oracle.roc_auc_score),
+    "average_precision": _sk(oracle.average_precision_score),
+    "log_loss": lambda y, s, w: oracle.log_loss(y, s, sample_weight=w, labels=[0, 1]),
+    "brier": _sk(oracle.brier_score_loss),
+    "accuracy": decided(oracle.accuracy_score),
+    "balanced_accuracy": decided(oracle.balanced_accuracy_score),
+    "precision": decided(oracle.precision_score, zero_division=np.nan),
+    "recall": decided(oracle.recall_score, zero_division=np.nan),
+    "true_positive_rate": decided(oracle.recall_score, zero_division=np.nan),
+    "true_negative_rate": decided(oracle.recall_score, pos_label=0, zero_division=np.nan),
+    "f1": decided(oracle.f1_score, zero_division=np.nan),
+    "mcc": decided(oracle.matthews_corrcoef),
+    "false_positive_rate": of_cells(lambda tn, fp, fn, tp: fp / (fp + tn)),
+    "false_negative_rate": of_cells(lambda tn, fp, fn, tp: fn / (fn + tp)),
+    "selection_rate": of_cells(lambda tn, fp, fn, tp: (tp + fp) / (tn + fp + fn + tp)),
+    "mean_score": lambda y, s, w: np.average(s, weights=w),
+    "ece": ece,
+    "ks": ks,
+    "label_rate": lambda y, s, w: np.average(y, weights=w),
+    "mean_residual": lambda y, s, w: np.average(y - s, weights=w),
+    **{f"score_p{q}": lambda y, s, w, q=q: _weighted_percentile(s, w, q, average=True) for q in (10, 50, 90)},
+    "lift_at_1": lift(0.01),
+    "lift_at_5": lift(0.05),
+    "lift_at_10": lift(0.1),
+    "f2": decided(oracle.fbeta_score, beta=2, zero_division=np.nan),
+    "f0_5": decided(oracle.fbeta_score, beta=0.5, zero_division=np.nan),
+    "negative_predictive_value": decided(
+        lambda y, s, **options: oracle.precision_score(y, s, pos_label=0, **options), zero_division=np.nan
+    ),
+}
+MULTICLASS: dict[str, Callable[..., float]] = {
+    "log_loss": lambda y, s, w: oracle.log_loss(y, s, sample_weight=w, labels=list(range(s.shape[1]))),
+    "accuracy": lambda y, s, w: oracle.accuracy_score(y, s.argmax(axis=1), sample_weight=w),
+    "balanced_accuracy": lambda y, s, w: oracle.balanced_accuracy_score(y, s.argmax(axis=1), sample_weight=w),
+    "brier": lambda y, s, w: oracle.brier_score_loss(
+        y, s, sample_weight=w, labels=list(range(s.shape[1])), scale_by_half=False
+    ),
+    "ece": lambda y, s, w: ece(s.argmax(axis=1) == y, s.max(axis=1), w),
+    "auc": lambda y, s, w: oracle.roc_auc_score(y, s, multi_class="ovr", average="macro", sample_weight=w),
+    "auc_weighted": lambda y, s, w: oracle.roc_auc_score(y, s, multi_class="ovr", average="weighted", sample_weight=w),
+    "average_precision": lambda y, s, w: oracle.average_precision_score(
+        np.eye(3)[y.astype(int)], s, average="macro", sample_weight=w
+    ),
+    **{
+        f"{kind}_{average}": averaged(getattr(oracle, f"{kind}_score"), average)
+        for kind in ("precision", "recall", "f1")
+        for average in ("macro", "micro", "weighted")
+    },
+}
+REGRESSION: dict[str, Callable[..., float]] = {
+    "rmse": _sk(oracle.root_mean_squared_error),
+    "mae": _sk(oracle.mean_absolute_error),
+    "r2": _sk(oracle.r2_score),
+    "mean_residual": lambda y, s, w: np.average(y - s, weights=w),
+    "mape": lambda y, s, w: oracle.mean_absolute_percentage_error(y[y != 0], s[y != 0], sample_weight=w[y != 0]),
+    "rmsle": lambda y, s, w: (
+        oracle.root_mean_squared_log_error(y, s, sample_weight=w) if min(y.min(), s.min()) > -1 else np.nan
+    ),
+    "median_absolute_error": _sk(oracle.median_absolute_error),
+    "absolute_error_p90": lambda y, s, w: _weighted_percentile(np.abs(y - s), w, 90, average=True),
+    "absolute_error_p99": lambda y, s, w: _weighted_percentile(np.abs(y - s), w, 99, average=True),
+    **{
+        f"pinball_{q}": lambda y, s, w, q=q: oracle.mean_pinball_loss(y, s, alpha=q / 100, sample_weight=w)
+        for q in (10, 50, 90)
+    },
+}
+ORACLES = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
+SMOOTHED = (
+    "lift_at_1",
+    "lift_at_5",
+    "lift_at_10",
+    "median_absolute_error",
+    "absolute_error_p90",
+    "absolute_error_p99",
+    "score_p10",
+    "score_p50",
+    "score_p90",
+)  # below: against the bootstrap
+CASES = [(word, task) for word in EVERY for task in find("metrics", word).tasks]
+
+
+@st.composite
+def rows(draw: st.DrawFn, task: str) -> Rows:
+    """Labels, scores with ties, and weights, none of a task's classes absent."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(4, 60))
+    weight = rng.uniform(0.1, 3, n) if draw(st.booleans()) else np.ones(n)
+    if task == "regression":
+        label = rng.normal(draw(st.sampled_from([0.0, 10.0])), draw(st.sampled_from([0.1, 10.0])), n)
+        return label, label + rng.normal(0, 2, n), weight
+    if task == "multiclass":
+        score = rng.dirichlet(np.ones(3), n)
+        return np.concatenate([np.arange(3), rng.integers(0, 3, n - 3)]).astype(float), score, weight
+    score = rng.random(n).round(draw(st.sampled_from([1, 2, 12])))
+    score[:2], label = (0.0, 1.0), np.concatenate([[0, 1], rng.integers(0, 2, n - 2)]).astype(float)
+    return label, np.roll(score, draw(st.integers(0, 3))), weight
+
+
+def test_every_metric_has_an_oracle() -> None:
+    assert sorted(CASES) == sorted((word, task) for task, oracles in ORACLES.items() for word in oracles)
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_it_agrees_with_scikit_learn(word: str, task: str, data: st.DataObject) -> None:
+    label, score, weight = data.draw(rows(task))
+    value = find("metrics", word)()(label, score, weight, THRESHOLD)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = ORACLES[task][word](label, score, weight)
+    if math.isnan(value) and word == "mcc":
+        expected = (
+            math.nan if len({*(score >= THRESHOLD)}) == 1 else expected
+        )  # scikit-learn says 0 where it is undefined
+    assert value == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_a_weight_counts_as_that_many_rows(word: str, task: str, data: st.DataObject) -> None:
+    label, score, _ = data.draw(rows(task))
+    times = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(label), max_size=len(label))))
+    times[:3] = 1
+    metric = find("metrics", word)()
+    repeated = metric(np.repeat(label, times), np.repeat(score, times, axis=0), np.ones(times.sum()), THRESHOLD)
+    assert metric(label, score, times.astype(float), THRESHOLD) == pytest.approx(
+        repeated, rel=1e-9, abs=1e-9, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(("word", "task"), [case for case in CASES if issubclass(find("metrics", case[0]), SumMetric)])
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_sums_add_up_over_any_partition(word: str, task: str, data: st.DataObject) -> None:
+    label, score, weight = data.draw(rows(task))
+    part = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(label), max_size=len(label))))
+    metric = find("metrics", word)()
+    parts = [metric.sums(label[part == k], score[part == k], weight[part == k], THRESHOLD) for k in range(4)]
+    assert sum(parts) == pytest.approx(metric.sums(label, score, weight, THRESHOLD), rel=1e-12, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_influence_is_the_derivative_by_each_rows_weight(word: str, task: str, data: st.DataObject) -> None:
+    label, score, weight = data.draw(rows(task))
+    metric = find("metrics", word)()
+    value = metric(label, score, weight, THRESHOLD)
+    if not math.isfinite(value):
+        return
+    if word in SMOOTHED:
+        return
+    influence, i = metric.influence(label, score, weight, THRESHOLD), data.draw(st.integers(0, len(label) - 1))
+    moved = []
+    for sign in (1, -1):
+        changed = weight.copy()
+        changed[i] += sign * 1e-5
+        moved.append(metric(label, score, changed, THRESHOLD))
+    # Where the largest of several moves from one to another (KS) the two sides differ, and the influence is one of those between.
+    sides = sorted(weight[i] * difference / 1e-5 for difference in (moved[0] - value, value - moved[1]))
+    near = 1e-3 * abs(influence[i]) + 1e-5
+    assert sides[0] - near <= influence[i] <= sides[1] + near
+    assert influence.sum() == pytest.approx(0, abs=1e-6 * (1 + np.abs(influence).sum()))
+
+
+@pytest.mark.parametrize(
+    "word", ["auc", "average_precision", "recall", "balanced_accuracy", "mcc", "false_negative_rate"]
+)
+def test_it_is_undefined_without_a_positive(word: str) -> None:
+    assert math.isnan(find("metrics", word)()(np.zeros(3), np.array([0.1, 0.2, 0.9]), np.ones(3)))
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+def test_it_is_undefined_without_rows(word: str, task: str) -> None:
+    score = np.empty((0, 3)) if task == "multiclass" else np.empty(0)
+    assert math.isnan(find("metrics", word)()(np.empty(0), score, np.empty(0)))
+
+
+def test_r2_is_undefined_where_all_labels_are_equal() -> None:
+    assert math.isnan(find("metrics", "r2")()(np.full(5, 1e3 / 3), np.arange(5.0), np.ones(5)))
+
+
+@pytest.mark.parametrize("word", EVERY)
+def test_it_declares_what_the_spec_needs(word: str) -> None:
+    metric = find("metrics", word)
+    assert (
+        metric.tasks
+        and metric.better in ("lower", "higher")
+        and metric.range[0] < metric.range[1]
+        and metric().word == word
+    )
+
+
+def test_defaults_fit_their_task() -> None:
+    for defaults in (DEFAULTS, BIAS_DEFAULTS):
+        for task, words in defaults.items():
+            assert all(task in find("metrics", word).tasks for word in words)

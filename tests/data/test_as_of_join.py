@@ -1,0 +1,238 @@
+"""The as-of join against a brute-force oracle, on random tables, whatever the blocks."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ray_pipeline.components.sources.parquet import Parquet
+from ray_pipeline.data.as_of_join import FeatureTable, JoinCounts, as_of_table, lookup_table
+from ray_pipeline.data.join_keys import finest_unit
+from ray_pipeline.data.partitioned_join import JoinPlan, PartedTable, cut, part_of, partition
+from ray_pipeline.errors import DataError
+from ray_pipeline.hashing import hash_rows
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+US = pa.timestamp("us", "UTC")
+hours = st.integers(0, 6)
+maybe = st.one_of(st.none(), hours)
+key = st.one_of(st.none(), st.sampled_from("abc"))
+feature_row = st.fixed_dictionaries(
+    {"k": key, "j": st.one_of(st.none(), st.integers(0, 1)), "time": maybe, "known": maybe, "value": st.integers(0, 3)}
+)
+label_row = st.fixed_dictionaries({"k": key, "j": st.one_of(st.none(), st.integers(0, 1)), "time": hours})
+
+
+def at(hour: int | None) -> datetime | None:
+    return None if hour is None else START + hour * HOUR
+
+
+def features(rows: list[dict]) -> pa.Table:
+    columns = {"k": pa.string(), "j": pa.int32(), "time": US, "known": US, "value": pa.int64()}
+    plain = [{**row, "time": at(row["time"]), "known": at(row["known"])} for row in rows]
+    return pa.Table.from_pylist(plain, schema=pa.schema(columns))
+
+
+def labels(rows: list[dict]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [{**row, "time": at(row["time"])} for row in rows],
+        schema=pa.schema({"k": pa.string(), "j": pa.int64(), "time": US}),
+    )
+
+
+def oracle(
+    row: dict, rows: list[dict], content: list[int], on: tuple[str, ...], bitemporal: bool, max_age: int | None
+) -> tuple[int | None, str]:
+    """The contract's sentence, word by word, one label row at a time."""
+    if any(row[k] is None for k in on):
+        return None, "null_key"
+    usable = [
+        (r["time"], r["known"] if bitemporal else r["time"], content[i], r["value"])
+        for i, r in enumerate(rows)
+        if r["time"] is not None and (r["known"] is not None or not bitemporal) and all(r[k] == row[k] for k in on)
+    ]
+    seen = any(all(r[k] == row[k] for k in on) for r in rows)
+    known = [r for r in usable if r[0] <= row["time"] and r[1] <= row["time"]]
+    if not known:
+        return None, "not_yet_known" if seen else "never_seen"
+    time, _, _, value = max(known)
+    return (None, "too_old") if max_age is not None and row["time"] - time > max_age else (value, "matched")
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(feature_row, max_size=14),
+    st.lists(label_row, max_size=10),
+    st.sampled_from([("k",), ("k", "j")]),
+    st.booleans(),
+    st.one_of(st.none(), st.integers(0, 4)),
+    st.integers(1, 4),
+    st.integers(1, 4),
+)
+def test_join_equals_the_oracle_whatever_the_blocks_and_the_plan(rows, asked, on, bitemporal, max_age, block, parts):
+    table = features(rows)
+    content = hash_rows(table).tolist()
+    make = partial(
+        as_of_table,
+        "f",
+        on=on,
+        columns=["value"],
+        time="time",
+        known_at="known" if bitemporal else None,
+        max_age_us=None if max_age is None else max_age * 3_600_000_000,
+        unit="us",
+    )
+    made = make(table) if parts == 1 else parted([make(part) for part in cut(table, on, parts)])
+    expected = [oracle(row, rows, content, on, bitemporal, max_age) for row in asked]
+    spine, values, counts = labels(asked), [], JoinCounts()
+    for start in range(0, max(len(asked), 1), block):
+        part = spine.slice(start, block)
+        found, fared = made.join([part[k] for k in on], part["time"])
+        values += found["f.value"].to_pylist()
+        counts = counts + fared
+    assert values == [value for value, _ in expected]
+    for why in ("matched", "too_old", "not_yet_known", "never_seen", "null_key"):
+        assert getattr(counts, why) == sum(told == why for _, told in expected), why
+    assert counts.rows == len(asked)
+
+
+def parted(parts: list[FeatureTable]) -> PartedTable:
+    """The parts as one table, held by a stand-in for Ray's object store."""
+    return PartedTable(tuple(parts), 0, 0, None)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def parts_are_at_hand(monkeypatch, request):
+    """Without a cluster a part is its own reference."""
+    if "ray_local" not in request.fixturenames:
+        monkeypatch.setattr("ray.get", lambda part: part)
+
+
+def test_keys_of_any_width_belong_to_one_part_and_rows_keep_their_order():
+    for values in ([1, 2, None, 900], ["a", "b", None, "ü"], [START, START + HOUR, None, START]):
+        plain = pa.array(values)
+        wider = plain.cast(pa.int32()) if isinstance(values[0], int) else plain.dictionary_encode()
+        assert part_of([pa.chunked_array([plain])], 7).tolist() == part_of([pa.chunked_array([wider])], 7).tolist()
+    table = pa.table({"k": [3, 1, 3, 2, 1], "v": range(5)})
+    assert [part["v"].to_pylist() for part in cut(table, ["k"], 3)] == [
+        [v for v, k in enumerate([3, 1, 3, 2, 1]) if part_of([pa.chunked_array([[k]])], 3)[0] == p] for p in range(3)
+    ]
+
+
+def test_the_plan_follows_from_the_bytes_that_are_read(monkeypatch):
+    monkeypatch.setattr("ray_pipeline.data.partitioned_join.BROADCAST_BYTES", 1_000)
+    monkeypatch.setattr("ray_pipeline.data.partitioned_join.PART_BYTES", 400)
+    assert (JoinPlan.of(1_000).how, JoinPlan.of(1_001).how) == ("broadcast", "partitioned")
+    assert (JoinPlan.of(1_001).parts, JoinPlan.of(400_000).parts) == (3, 1_000)
+    assert "3 parts by key hash" in JoinPlan.of(1_001).why
+
+
+@pytest.mark.parametrize("time", ["time", None])
+def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, ray_local, tmp_path):
+    import ray
+
+    rng = np.random.default_rng(0)
+    rows = 4_000 if time else 50
+    key = (
+        np.where(rng.random(rows) < 0.5, 7, rng.integers(0, 40, rows)) if time else np.arange(50)
+    )  # half of the rows have one key
+    table = pa.table({"k": key, "time": pa.array(rng.integers(0, 900, rows), US), "v": np.arange(rows)})
+    pq.write_table(table, tmp_path / "f.parquet", row_group_size=300)
+    source = Parquet(name="f", path=str(tmp_path))
+    make = (
+        partial(as_of_table, "f", on=["k"], columns=["v"], time="time", known_at=None, max_age_us=None, unit="us")
+        if time
+        else partial(lookup_table, "f", on=["k"], columns=["v"])
+    )
+    parts = partition(source.pieces(source.footers(), table.column_names, 1), ["k"], 5, make)
+    keys, at_ = (
+        pa.chunked_array([rng.integers(-1, 45, 3_000)]),
+        pa.chunked_array([pa.array(rng.integers(0, 1_000, 3_000), US)]),
+    )
+    ours, counts = ray.get(ray.put(parts)).join([keys], at_ if time else None)
+    whole, expected = make(table).join([keys], at_ if time else None)
+    assert ours.to_pydict() == whole.to_pydict()
+    assert counts == expected
+    assert (parts.duplicates, parts.grain) == (make(table).duplicates, None)
+
+
+def test_a_repeated_key_in_a_part_is_told_as_in_a_whole_table(ray_local, tmp_path):
+    pq.write_table(pa.table({"k": [1, 2, 1], "v": [1, 2, 3]}), tmp_path / "f.parquet")
+    source = Parquet(name="planes", path=str(tmp_path))
+    with pytest.raises(DataError, match="planes: 1 rows repeat a key"):
+        partition(
+            source.pieces(source.footers(), ["k", "v"], 2),
+            ["k"],
+            2,
+            partial(lookup_table, "planes", on=["k"], columns=["v"]),
+        )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), st.integers(), max_size=9),
+    st.lists(st.tuples(key, st.one_of(st.none(), st.integers(0, 3))), max_size=10),
+)
+def test_lookup_equals_a_dict(known, asked):
+    table = pa.table(
+        {
+            "k": pa.array([k for k, _ in known], pa.string()),
+            "j": pa.array([j for _, j in known], pa.int32()),
+            "v": pa.array([hash(v) % 1000 for v in known.values()], pa.int64()),
+        }
+    )
+    made = lookup_table("f", table, ["k", "j"], ["v"])
+    found, _ = made.join(
+        [
+            pa.chunked_array([pa.array([k for k, _ in asked], pa.string())]),
+            pa.chunked_array([pa.array([j for _, j in asked], pa.int64())]),
+        ],
+        None,
+    )
+    assert found["f.v"].to_pylist() == [hash(known[row]) % 1000 if row in known else None for row in asked]
+
+
+def test_lookup_with_a_repeated_key_is_refused_with_the_key_and_its_count():
+    table = pa.table({"k": ["a", "b", "a"], "v": [1, 2, 3]})
+    with pytest.raises(DataError) as raised:
+        lookup_table("planes", table, ["k"], ["v"])
+    (problem,) = raised.value.problems
+    assert problem.rows == 1
+    assert "planes: 1 rows repeat a key (['a'])" in problem.found
+
+
+def test_ties_are_counted_and_do_not_depend_on_the_order_of_rows():
+    rows = [{"k": "a", "j": 0, "time": 1, "known": 1, "value": value} for value in (3, 1, 2)]
+    found = set()
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        made: FeatureTable = as_of_table(
+            "f",
+            features([rows[i] for i in order]),
+            ["k"],
+            ["value"],
+            time="time",
+            known_at=None,
+            max_age_us=None,
+            unit="us",
+        )
+        values, _ = made.join([pa.chunked_array([["a"]])], pa.chunked_array([pa.array([START + 2 * HOUR], US)]))
+        found.add(values["f.value"][0].as_py())
+        assert made.duplicates == 2
+    assert len(found) == 1
+
+
+def test_units_are_compared_exactly():
+    assert finest_unit(pa.timestamp("us", "UTC"), pa.timestamp("ns", "UTC")) == "ns"
+    table = pa.table({"k": ["a"], "time": pa.array([1_000_000_001], pa.timestamp("ns", "UTC")), "v": [7]})
+    made = as_of_table("f", table, ["k"], ["v"], time="time", known_at=None, max_age_us=None, unit="ns")
+    for moment, expected in ((1_000_000, None), (1_000_001, 7)):
+        values, _ = made.join(
+            [pa.chunked_array([["a"]])], pa.chunked_array([pa.array([moment], pa.timestamp("us", "UTC"))])
+        )
+        assert values["f.v"].to_pylist() == [expected]

@@ -1,0 +1,216 @@
+"""Feature tables out of a Feast repository that the real Feast made: the same tables as written out, the same values as Feast's own join."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tables import write_spec
+
+from ray_pipeline.data.as_of_join import as_of_table
+from ray_pipeline.data.feast import PYTHON, resolved
+from ray_pipeline.errors import DataError, SpecError
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+
+FEAST = Path(os.environ.get(PYTHON) or Path(__file__).parents[2] / ".feast/bin/python")
+pytestmark = pytest.mark.skipif(
+    not FEAST.exists(), reason="Feast needs an environment of its own: `make .feast/.installed` makes it"
+)
+STORE = """\
+project: loans
+provider: local
+registry: data/registry.db
+offline_store: {type: file}
+online_store: {type: sqlite, path: data/online.db}
+entity_key_serialization_version: 3
+"""
+VIEWS = """\
+from datetime import timedelta
+
+import pandas as pd
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64
+from feast.value_type import ValueType
+
+branch = Entity(name="branch", join_keys=["branch"], value_type=ValueType.STRING)
+
+
+def view(name, **more):
+    source = FileSource(name=name, path="../data/rates.parquet", timestamp_field="hour", **more)
+    return FeatureView(name=name, entities=[branch], ttl=timedelta(hours=6), schema=[Field(name="rate", dtype=Float64)], source=source)
+
+
+rates = view("rates", created_timestamp_column="known")
+once = view("once")
+mapped = view("mapped", field_mapping={"hour": "moment"})
+
+
+@on_demand_feature_view(sources=[once], schema=[Field(name="double", dtype=Float64)])
+def doubled(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"double": rows["rate"] * 2})
+
+
+known = FeatureService(name="known", features=[rates])
+twice = FeatureService(name="twice", features=[once, doubled])
+"""
+JOINED = """\
+import pandas as pd
+from feast import FeatureStore
+
+asked = pd.read_parquet("../asked.parquet")
+store = FeatureStore(repo_path=".")
+for view in ("rates", "once"):
+    store.get_historical_features(entity_df=asked, features=[view + ":rate"]).to_df().to_parquet("../" + view + ".parquet")
+"""
+
+
+def feast(folder: Path, *words: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [str(FEAST), *words],
+        cwd=folder,
+        env={**environment, "FEAST_USAGE": "False"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def folder(loans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The loans' tables, and a repository whose registry Feast has written."""
+    folder = tmp_path_factory.mktemp("feast")
+    (folder / "data").symlink_to(loans / "data")
+    repository = folder / "store"
+    repository.mkdir()
+    (repository / "feature_store.yaml").write_text(STORE)
+    (repository / "views.py").write_text(VIEWS)
+    feast(repository, "-m", "feast.cli.cli", "apply")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON, str(FEAST))
+
+
+def asked(folder: Path, what: str) -> Spec:
+    rates = "{path: data/rates.parquet, on: [branch], time: hour, known_at: known, max_age: 6h, columns: [rate]}"
+    return Spec.from_file(write_spec(folder, rates=f"rates: {rates} => store: {{path: store, kind: feast, {what}}}"))
+
+
+@pytest.mark.parametrize("what", ["views: [rates]", "service: known"])
+def test_a_view_is_the_table_that_one_would_have_written(what: str, folder: Path) -> None:
+    spec = asked(folder, what)
+    assert (
+        spec.as_data()["features"]["store"]["kind"] == "feast" and Spec.from_text(spec.render(), folder=folder) == spec
+    )
+    found = resolved(spec, Where())
+    written = Spec.from_file(write_spec(folder, "written.yaml"))
+    tables = found.as_data()["features"]
+    assert Path(tables["rates"].pop("path")).samefile(folder / written.as_data()["features"]["rates"].pop("path"))
+    expected = written.as_data()["features"]["rates"]
+    expected.pop("path")
+    assert tables["rates"] == expected and "store" not in tables
+    assert resolved(found, Where()) is found
+
+
+def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder: Path) -> None:
+    loans = pq.read_table(folder / "data/loans", columns=["loan_id", "branch", "asked"])
+    pq.write_table(loans.rename_columns(["loan_id", "branch", "event_timestamp"]), folder / "asked.parquet")
+    feast(folder / "store", "-c", JOINED)
+    rows = pq.read_table(folder / "data/rates.parquet")
+
+    def ours(known_at: str | None) -> dict[int, float | None]:
+        made = as_of_table(
+            "rates",
+            rows,
+            on=("branch",),
+            columns=["rate"],
+            time="hour",
+            known_at=known_at,
+            max_age_us=round(timedelta(hours=6) / timedelta(microseconds=1)),
+            unit="us",
+        )
+        found, _ = made.join([loans["branch"]], loans["asked"])
+        return dict(zip(loans["loan_id"].to_pylist(), found["rates.rate"].to_pylist(), strict=True))
+
+    def theirs(view: str) -> dict[int, float | None]:
+        found = pq.read_table(folder / f"{view}.parquet", columns=["loan_id", "rate"])
+        return dict(zip(found["loan_id"].to_pylist(), found["rate"].to_pylist(), strict=True))
+
+    once, late = theirs("once"), ours("known")
+    # Of several loans of one branch and minute, Feast 0.67 returns one: 136 of these 6,000 rows are lost.
+    assert len(once) > 5_500 and {loan: value for loan, value in ours(None).items() if loan in once} == once
+    assert (
+        len(late) == loans.num_rows and sum(late[loan] != value for loan, value in theirs("rates").items()) > 100
+    )  # Feast shows a row before it was known
+
+
+@pytest.mark.parametrize(
+    ("what", "found", "fix"),
+    [
+        (
+            "views: [rate]",
+            "there is no feature view 'rate'; did you mean 'rates'? Known: doubled, mapped, once, rates",
+            "feast apply",
+        ),
+        ("service: now", "there is no feature service 'now'; did you mean 'known'? Known: known, twice", "feast apply"),
+        ("views: [mapped]", "feature view 'mapped' renames 'hour' to 'moment'", "the same names"),
+        (
+            "service: twice",
+            "feature view 'doubled' is computed on demand (OnDemandFeatureView)",
+            "write what it computes to a table",
+        ),
+        ("views: [branches, rates]", "there is no feature view 'branches'", "feast apply"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_place(what: str, found: str, fix: str, folder: Path) -> None:
+    with pytest.raises(DataError) as told:
+        resolved(asked(folder, what), Where())
+    (problem,) = told.value.problems
+    assert problem.found.startswith(found) and fix in problem.fix
+    assert (problem.key, problem.line) == ("features.store", 11)
+
+
+def test_a_repository_that_is_none_and_a_python_without_feast_are_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = asked(folder, "views: [rates]")
+    with pytest.raises(DataError, match=r"is no feature repository: it has no feature_store\.yaml"):
+        resolved(spec, Where(data=str(tmp_path)))
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/feature_store.yaml").write_text("project: [")
+    with pytest.raises(DataError, match="Feast cannot read the registry"):
+        resolved(spec, Where(data=str(tmp_path)))
+    monkeypatch.setenv(PYTHON, "/bin/false")
+    with pytest.raises(SpecError, match="gives no answer"):
+        resolved(spec, Where())
+    monkeypatch.setenv(PYTHON, sys.executable)
+    with pytest.raises(SpecError, match=r"has no Feast.*set FEAST_PYTHON"):
+        resolved(spec, Where())
+    monkeypatch.delenv(PYTHON)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SpecError, match=r"needs an environment of its own.*pip install feast"):
+        resolved(spec, Where())
+
+
+def test_plan_and_check_look_at_the_tables_behind_the_repository(folder: Path) -> None:
+    from typer.testing import CliRunner
+
+    from ray_pipeline.cli import build
+
+    app = build()
+    asked(folder, "service: known")
+    plan = CliRunner().invoke(app, ["plan", str(folder / "loans.yaml"), "--json"])
+    told = json.loads(plan.stdout.splitlines()[-1])
+    assert (plan.exit_code, told["status"]) == (0, "ok") and told["tables"]["rates"]["join"]["how"] == "broadcast"
+    check = CliRunner().invoke(app, ["check", str(folder / "loans.yaml"), "--json"])
+    assert (check.exit_code, json.loads(check.stdout.splitlines()[-1])["problems"]) == (0, [])

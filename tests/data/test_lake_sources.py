@@ -1,0 +1,173 @@
+"""CSV, Delta Lake, Iceberg and an S3 server: each read with the real library's own files, or refused with its remedy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+
+from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.sources._base import Source
+from ray_pipeline.errors import DataError
+from ray_pipeline.runtime.scan import scan
+
+TABLE = pa.table({"a": pa.array([1, 2, 3, 4], pa.int64()), "b": ["x", "y", None, "x"], "p": ["u", "u", "v", "v"]})
+
+
+def source(kind: str, path: object) -> Source:
+    return find("sources", kind)(name="rates", path=str(path))  # type: ignore[no-any-return]
+
+
+def rows(source: Source) -> list[tuple[int, str | None, str]]:
+    return sorted((row["a"], row["b"], row["p"]) for row in source.table(["a", "b", "p"]).to_pylist())
+
+
+def expected(table: pa.Table = TABLE) -> list[tuple[int, str | None, str]]:
+    return sorted((row["a"], row["b"], row["p"]) for row in table.to_pylist())
+
+
+def check(source: Source, table: pa.Table = TABLE) -> None:
+    """All that a reading needs, against the rows at hand."""
+    footers = source.footers()
+    assert footers.num_rows == table.num_rows
+    assert set(table.column_names) <= set(footers.schema.names)
+    assert rows(source) == expected(table)
+    assert source.count(pc.field("a") > 2) == sum(a > 2 for a in table["a"].to_pylist())
+    pieces = [read() for read in source.pieces(footers, ["b", "p"], 1, pc.field("a") > 1)]
+    assert sorted(map(repr, pa.concat_tables(pieces).to_pylist())) == sorted(
+        repr({"b": row["b"], "p": row["p"]}) for row in table.to_pylist() if row["a"] > 1
+    )
+
+
+def test_the_sources_of_the_folder_are_these() -> None:
+    assert set(menu("sources")) >= {"parquet", "csv", "delta", "iceberg"}
+
+
+def test_csv_is_read_with_types_of_all_its_rows_and_empty_cells_as_null(ray_local: None, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("a,b,p,t,z\n1,x,u,2024-01-01 10:00:00,007\n2,y,u,2024-01-02 00:00:00,8\n")
+    (tmp_path / "two.csv").write_text("a,b,p,t,z\n3,,v,2024-01-03 00:00:00,9\n4,x,v,,10\n")
+    found = source("csv", tmp_path)
+    check(found)
+    assert found.footers().schema.field("a").type == pa.int64()
+    assert pa.types.is_timestamp(found.footers().schema.field("t").type)
+    assert found.table(["t"])["t"].null_count == 1
+    assert found.footers().fingerprint == source("csv", tmp_path).footers().fingerprint
+    (tmp_path / "two.csv").write_text("a,b,p,t,z\n3,,v,2024-01-03 00:00:00,9\n4,x,v,,11\n")
+    assert found.footers().fingerprint != source("csv", tmp_path).footers().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b\n1,2,3\n", "Expected 2 columns, got 3"),
+        ("a,b\n", "0 rows in 1 files"),
+        ("", "Empty CSV file"),
+        ("a,a\n1,2\n", "'a' appears twice"),
+    ],
+)
+def test_a_bad_csv_file_is_told(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "one.csv").write_text(text)
+    with pytest.raises(DataError) as raised:
+        source("csv", tmp_path / "one.csv").footers()
+    assert told in raised.value.problems[0].found
+
+
+def test_delta_is_read_as_its_log_says(tmp_path: Path) -> None:
+    deltalake = pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
+    deltalake.write_deltalake(str(tmp_path / "t"), TABLE.slice(0, 2), partition_by=["p"])
+    deltalake.write_deltalake(str(tmp_path / "t"), TABLE.slice(2), mode="append")
+    check(source("delta", tmp_path / "t"))
+    before = source("delta", tmp_path / "t").footers().fingerprint
+    deltalake.DeltaTable(str(tmp_path / "t")).delete("a = 1")
+    gone = source("delta", tmp_path / "t")
+    assert rows(gone) == expected(TABLE.slice(1))  # the old file is still in the folder
+    assert gone.footers().fingerprint != before
+    with pytest.raises(DataError, match="there is no Delta table"):
+        source("delta", tmp_path).footers()
+
+
+def test_iceberg_is_read_as_its_newest_snapshot_says_and_refused_where_files_do_not_say_all(tmp_path: Path) -> None:
+    pytest.importorskip("pyiceberg", reason="the extra `iceberg` is not installed")
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    catalog = SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}")
+    catalog.create_namespace("n")
+    table = catalog.create_table("n.t", schema=TABLE.schema)
+    folder = tmp_path / "n" / "t" if (tmp_path / "n" / "t").exists() else tmp_path / "n.db" / "t"
+    table.append(TABLE.slice(0, 2))
+    table.append(TABLE.slice(2))
+    check(source("iceberg", folder))
+    table.overwrite(TABLE.slice(1))
+    assert rows(source("iceberg", folder)) == expected(TABLE.slice(1))
+    with table.update_schema() as update:
+        update.rename_column("b", "c")
+    with pytest.raises(DataError, match="column 'c' was 'b' when"):
+        source("iceberg", folder).footers()
+    with pytest.raises(DataError, match="there is no Iceberg table"):
+        source("iceberg", tmp_path / "nowhere").footers()
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket on a real S3 server of this machine; its address, as the environment names it."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    fs = pafs.S3FileSystem(
+        endpoint_override=f"http://{host}:{port}",
+        access_key="test",
+        secret_key="test",
+        region="us-east-1",
+        allow_bucket_creation=True,
+    )
+    fs.create_dir("tables")
+    yield "tables"
+    server.stop()
+
+
+def test_parquet_on_an_s3_server_is_found_by_folder_and_glob(s3: str, tmp_path: Path) -> None:
+    fs, _ = pafs.FileSystem.from_uri(f"s3://{s3}/x")
+    for part in range(2):
+        with fs.open_output_stream(f"{s3}/rates/p={'uv'[part]}/{part}.parquet") as stream:
+            pq.write_table(TABLE.slice(part * 2, 2).drop_columns("p"), stream)
+    for path in ("rates", "rates/p=*/*.parquet"):
+        check(source("parquet", f"s3://{s3}/{path}"))
+    with pytest.raises(DataError, match="there is no such file or folder"):
+        source("parquet", f"s3://{s3}/rats").footers()
+
+
+def scanned(read: Source, columns: list[str], keep: pc.Expression | None = None) -> pa.Table:
+    return pa.concat_tables(
+        scan(read.pieces(read.footers(), columns, 3, keep), 2).iter_batches(batch_size=None, batch_format="pyarrow")
+    )
+
+
+def test_ray_reads_what_each_source_says_projected_and_filtered(ray_local: None, tmp_path: Path) -> None:
+    import pyarrow.csv
+
+    deltalake = pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
+    pyarrow.csv.write_csv(TABLE, tmp_path / "one.csv")
+    deltalake.write_deltalake(str(tmp_path / "delta"), TABLE, partition_by=["p"])
+    for year in (2023, 2024):
+        (tmp_path / "hive" / f"year={year}").mkdir(parents=True)
+        pq.write_table(TABLE.drop_columns("p"), tmp_path / "hive" / f"year={year}" / "0.parquet", row_group_size=1)
+    for kind, path in (("csv", "one.csv"), ("delta", "delta")):
+        read = scanned(source(kind, tmp_path / path), ["a", "p"], pc.field("a") > 1).to_pandas().sort_values("a")
+        assert read.to_dict("list") == {"a": [2, 3, 4], "p": ["u", "v", "v"]}
+    hive = source("parquet", tmp_path / "hive")
+    held = scanned(hive, ["a", "year"])
+    assert pa.types.is_integer(held["year"].type) and pa.types.is_integer(hive.footers().schema.field("year").type)
+    assert (held["year"].to_pylist(), held["a"].to_pylist()) == ([2023] * 4 + [2024] * 4, [1, 2, 3, 4] * 2)
+    assert scan(hive.pieces(hive.footers(), ["a"], 3, pc.field("year") == 2030), 2).count() == 0

@@ -1,0 +1,76 @@
+"""Linearised intervals of many groups: each as if its rows were alone, whatever the chunks, the order of rows and the clusters."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from part_fixture import binary, regression
+
+from ray_pipeline.components.choice import find, menu
+from ray_pipeline.evaluation import linearized_variance as module
+from ray_pipeline.evaluation.groups import take
+from ray_pipeline.evaluation.linearized_variance import linearise
+
+BINARY = [find("metrics", word)() for word in menu("metrics") if "binary" in find("metrics", word).tasks]
+REGRESSION = [find("metrics", word)() for word in menu("metrics") if "regression" in find("metrics", word).tasks]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    at_once=st.sampled_from([1, 7, 50, 10_000]),
+    clusters=st.sampled_from([None, 3, 40]),
+    regress=st.booleans(),
+)
+def test_groups_are_measured_as_if_alone(seed: int, at_once: int, clusters: int | None, regress: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows, metrics = (regression(seed, 120), REGRESSION) if regress else (binary(seed, 120, clusters=clusters), BINARY)
+    group = np.concatenate([np.arange(5), rng.integers(0, 5, 115)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ROWS_AT_ONCE", at_once)
+        found = linearise(metrics, rows, group, 0.4, 0.95)
+    for number in range(5):
+        some = take(rows, group == number)
+        alone = linearise(metrics, some, np.zeros(len(some), np.intp), 0.4, 0.95)
+        for metric in metrics:
+            ours, theirs = (
+                (bounds.value[i], bounds.low[i], bounds.high[i])
+                for bounds, i in ((found[metric.word], number), (alone[metric.word], 0))
+            )
+            assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9, nan_ok=True), metric.word
+            assert ours[0] == pytest.approx(
+                metric(some.label, some.score, some.weight, 0.4), rel=1e-9, abs=1e-12, nan_ok=True
+            ), metric.word
+
+
+@pytest.mark.parametrize("metric", BINARY, ids=lambda metric: metric.word)
+def test_a_value_s_error_is_that_of_its_influences(metric: object) -> None:
+    rows = binary(5, 800, clusters=90)
+    found = linearise([metric], rows, np.zeros(800, np.intp), 0.4, 0.95)[metric.word]  # type: ignore[attr-defined, list-item]
+    moved = np.bincount(rows.cluster.astype(int), metric.influence(rows.label, rows.score, rows.weight, 0.4), 90)  # type: ignore[attr-defined]
+    assert found.error[0] == pytest.approx(np.sqrt(moved @ moved), rel=0.05)
+    order = np.random.default_rng(0).permutation(800)
+    mixed = linearise([metric], take(rows, order), np.zeros(800, np.intp), 0.4, 0.95)[metric.word]  # type: ignore[attr-defined, list-item]
+    assert (mixed.low[0], mixed.high[0]) == pytest.approx((found.low[0], found.high[0]), rel=1e-6)
+
+
+def test_many_classes_are_measured_by_group() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.dirichlet(np.ones(3), 300)
+    rows = type(binary())(
+        "multiclass",
+        ("a", "b", "c"),
+        np.arange(300),
+        rng.integers(0, 3, 300).astype(float),
+        score,
+        np.ones(300),
+        np.arange(300, dtype=np.uint64),
+        {},
+    )
+    metrics = [find("metrics", word)() for word in menu("metrics") if "multiclass" in find("metrics", word).tasks]
+    found = linearise(metrics, rows, np.arange(300) % 2, None, 0.95)
+    for metric in metrics:
+        assert found[metric.word].value[1] == pytest.approx(
+            metric(rows.label[1::2], score[1::2], np.ones(150)), rel=1e-9
+        )
+        assert (found[metric.word].low < found[metric.word].high).all()

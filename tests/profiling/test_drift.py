@@ -1,0 +1,64 @@
+"""Drift against the training profile: none where there is none, named where it was planted, and shares instead of rows in the registry."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ray_pipeline.profiling.drift import MUCH, SOME, drift, from_json, shapes, stability, to_json
+
+
+def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
+    draw = np.random.default_rng(seed)
+    number = pa.array(draw.normal(size=rows) + shift, mask=draw.random(rows) < 0.1)
+    when = pa.array((draw.random(rows) * 1e15).astype("int64"), pa.timestamp("us"))
+    return pa.table(
+        {
+            "number": number,
+            "text": draw.choice(list("abcd"), rows, p=[0.5, 0.3, 0.1, 0.1]),
+            "flag": draw.random(rows) < 0.2,
+            "when": when,
+            "none": pa.nulls(rows, pa.float64()),
+        }
+    )
+
+
+def judged(train: pa.Table, new: pa.Table) -> dict[str, dict]:
+    known = from_json(json.loads(json.dumps(to_json(shapes(train, train.column_names)))))
+    return {row["column"]: row for row in drift(known, {name: shape.count(new[name]) for name, shape in known.items()})}
+
+
+@pytest.mark.parametrize("rows", [200, 5_000])
+def test_rows_of_the_same_kind_have_not_drifted(rows: int) -> None:
+    assert not [row for row in judged(table(5_000, 0), table(rows, 1)).values() if row["severity"]]
+
+
+def test_what_moved_is_told_furthest_first() -> None:
+    new = table(4_000, 2, shift=1.0)
+    new = new.set_column(1, "text", pa.array(["z"] * 1_000 + new["text"].to_pylist()[1_000:]))
+    found = judged(table(5_000, 0), new)
+    assert set(list(found)[:2]) == {"number", "text"}
+    assert (found["number"]["severity"], found["text"]["severity"]) == ("medium", "medium")
+    assert not found["when"]["severity"] and not found["none"]["severity"]
+
+
+def test_values_gone_missing_are_a_drift_of_their_own() -> None:
+    new = table(4_000, 3)
+    assert judged(table(5_000, 0), new.set_column(0, "number", pa.nulls(4_000, pa.float64())))["number"]["index"] > MUCH
+
+
+def test_the_profile_holds_no_row() -> None:
+    told = to_json(shapes(table(5_000, 0), ["number", "text"]))["columns"]
+    assert len(told["number"]["counts"]) <= 11 and len(told["text"]["counts"]) == 6
+    assert sum(told["number"]["counts"]) == 5_000
+
+
+@given(st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(lambda counts: sum(counts) > 0))
+def test_the_index_is_nothing_between_equal_shares_and_never_below_nothing(counts: list[int]) -> None:
+    array = np.asarray(counts)
+    assert stability(array, array) == 0.0
+    assert stability(array, array[::-1]) >= 0.0
+    assert SOME < MUCH

@@ -1,0 +1,126 @@
+"""Planted faults are found with their severity; columns without one are left in peace."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ray_pipeline.data.rows import LABEL, RowCounts
+from ray_pipeline.errors import DataError
+from ray_pipeline.profiling.column_statistics import profile_column
+from ray_pipeline.profiling.findings import check, refuse
+from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Finding
+
+ROWS = 2_000
+SPEC = """\
+name: checked
+task: {task}
+features: {{labels: {{path: rows.parquet, label: y{when}, key: id}}}}
+split: {{by: random}}
+model: xgboost
+checks: {{fail_on: {fail_on}, ignore: [{ignore}]}}
+"""
+
+
+def spec_of(task: str = "binary", fail_on: str = "high", ignore: str = "") -> Spec:
+    return Spec.from_text(
+        SPEC.format(task=task, when=" > 0" if task == "binary" else "", fail_on=fail_on, ignore=ignore),
+        file="checked.yaml",
+    )
+
+
+def profile_of(columns: Mapping[str, Any], label: Any, null_label: int = 0) -> Profile:
+    made = {name: pa.chunked_array([values]) for name, values in columns.items()}
+    sample = pa.table({**made, LABEL: np.asarray(label, float)})
+    types, seen = (
+        {name: values.type for name, values in made.items()},
+        {name: profile_column(values) for name, values in made.items()},
+    )
+    return Profile(types, seen, RowCounts(null_label=null_label), {"train": len(label)}, {}, ("0", "1"), sample, {})
+
+
+def planted(task: str = "binary") -> tuple[dict[str, Any], Any]:
+    """Columns by the fault that was planted in them, and the label."""
+    rng = np.random.default_rng(0)
+    number = rng.normal(size=ROWS)
+    label = (number > 0.5).astype(float) if task == "binary" else number
+    noise = rng.normal(size=ROWS)
+    word = rng.choice(["a", "b", "c", "d"], ROWS)
+    return {
+        "clean": noise, "weak": label + 2 * noise, "clean_word": word, "some_missing": pa.array(noise, mask=rng.random(ROWS) < 0.3),
+        "copy": label * 3 + 1, "reversed": -label, "copied_word": np.where(label > 0, "yes", "no"),
+        "near": np.where(rng.random(ROWS) < 0.01, 1 - label, label), "filled_after": pa.array(noise, mask=label > 0),
+        "constant": np.full(ROWS, 4.0), "constant_word": ["x"] * ROWS, "empty": pa.nulls(ROWS, pa.float64()), "infinite": np.where(np.arange(ROWS) < 7, np.inf, noise),
+        "huge": noise * 1e39, "id": [f"id-{i}" for i in range(ROWS)],
+    }, label  # fmt: skip
+
+
+def test_each_planted_fault_is_found_with_its_severity_and_clean_columns_with_none() -> None:
+    columns, label = planted()
+    found = {(f.column, f.check, f.severity) for f in check(profile_of(columns, label), spec_of())}
+    assert found == {
+        ("copy", "leakage", "high"), ("reversed", "leakage", "high"), ("copied_word", "leakage", "high"), ("near", "leakage", "medium"),
+        ("filled_after", "leakage", "high"), ("constant", "constant", "medium"), ("constant_word", "constant", "medium"), ("empty", "all_null", "medium"),
+        ("infinite", "infinite", "medium"), ("huge", "too_large", "high"), ("id", "id_like", "medium"),
+        ("filled_after", "after_the_fact", "medium"), ("reversed", "derived", "low"), ("copied_word", "derived", "low"),
+    }  # fmt: skip
+
+
+def test_a_regression_s_label_in_disguise_is_found_by_rank() -> None:
+    _, label = planted("regression")
+    noise = np.random.default_rng(1).normal(size=ROWS)
+    columns = {"cubed": label**3, "related": label + noise, "clean": np.random.default_rng(2).normal(size=ROWS)}
+    assert [(f.column, f.check, f.severity) for f in check(profile_of(columns, label), spec_of("regression"))] == [
+        ("cubed", "leakage", "high")
+    ]
+
+
+def test_a_finding_counts_its_rows_and_the_gravest_come_first() -> None:
+    columns, label = planted()
+    found = check(profile_of(columns, label, null_label=12), spec_of())
+    grades = [f.severity for f in found]
+    assert grades == sorted(grades, key=["high", "medium", "low"].index)
+    by = {f.column: f for f in reversed(found)}
+    assert by["infinite"].rows == 7 and "7 training rows" in by["infinite"].found
+    assert (
+        by["constant"].rows == ROWS
+        and by["filled_after"].rows == int(label.sum())
+        and "missing" in by["filled_after"].found
+    )
+    assert found[-1].check == "null_label" and found[-1].rows == 12
+    assert f"{ROWS:,} distinct values in {ROWS:,} rows" in by["id"].found
+
+
+def test_rare_values_of_a_category_do_not_predict_themselves() -> None:
+    rng = np.random.default_rng(2)
+    columns = {"rare": [f"v{i}" for i in rng.integers(0, 900, ROWS)]}
+    assert check(profile_of(columns, rng.integers(0, 2, ROWS)), spec_of()) == ()
+
+
+@pytest.mark.parametrize("ignore", ["leakage", "'leakage:copy'"])
+def test_what_is_ignored_by_check_or_by_column_is_not_told(ignore: str) -> None:
+    columns, label = planted()
+    assert check(profile_of({"copy": columns["copy"]}, label), spec_of(ignore=ignore)) == ()
+    assert bool(check(profile_of({"near": columns["near"]}, label), spec_of(ignore=ignore))) == (ignore != "leakage")
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "refused"), [("high", {"b"}), ("medium", {"a", "b"}), ("low", {"a", "b", "c"}), ("never", set())]
+)
+def test_findings_at_or_above_fail_on_refuse_the_run(fail_on: str, refused: set[str]) -> None:
+    findings = (
+        Finding("leakage", "high", "b", 9, "x", "y"),
+        Finding("id_like", "medium", "a", 9, "x", "y"),
+        Finding("null_label", "low", "c", 9, "x", "y"),
+    )
+    if not refused:
+        refuse(findings, spec_of(fail_on=fail_on))
+        return
+    with pytest.raises(DataError) as told:
+        refuse(findings, spec_of(fail_on=fail_on))
+    assert told.value.exit_code == 3 and {p.column for p in told.value.problems} == refused
+    assert "add 'leakage:b' to checks.ignore" in str(told.value)

@@ -1,0 +1,825 @@
+"""The registry, on real sqlite files and a real MLflow server: what is registered, proved, refused, moved and found again."""
+
+import json
+import os
+import pickle
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import typer
+from bundle_fixture import Trained, train
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from ray_pipeline.bundle import Bundle
+from ray_pipeline.cli import models as models_cli
+from ray_pipeline.components.choice import find
+from ray_pipeline.errors import RegistryError
+from ray_pipeline.registry import Registry, load, package
+from ray_pipeline.registry import champion_history as champion
+from ray_pipeline.registry import preflight as reach
+from ray_pipeline.registry import publish as register
+from ray_pipeline.registry.address import ModelName, absolute
+
+NAME = "flight_delay"
+PASSED = {"passed": True, "gates": [{"gate": "auc >= 0.6", "passed": True, "value": 0.71, "low": 0.7, "high": 0.72}]}
+REFUSED = {"passed": False, "gates": [{"gate": "auc >= 0.9", "passed": False, "value": 0.71, "low": 0.7, "high": 0.72}]}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One binary bundle."""
+    return train(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty registry, made once: MLflow's migrations take seconds."""
+    file = tmp_path_factory.mktemp("schema") / "mlflow.db"
+    Registry(f"sqlite:///{file}").prepare()
+    return file
+
+
+@pytest.fixture
+def registry(schema: Path, tmp_path: Path) -> Registry:
+    """An empty registry of the test's own."""
+    shutil.copyfile(schema, tmp_path / "mlflow.db")
+    return Registry(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def three(schema: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry with three versions of one model, for tests that change at most its champion."""
+    folder = tmp_path_factory.mktemp("three")
+    shutil.copyfile(schema, folder / "mlflow.db")
+    made = Registry(f"sqlite:///{folder}/mlflow.db")
+    for run, scorecard in (("run-1", PASSED), ("run-2", PASSED), ("run-3", REFUSED)):
+        add(made, trained, run, scorecard=scorecard)
+    return made
+
+
+def add(registry: Registry, trained: Trained, run: str, **changes: Any) -> int:
+    """Registers a bundle as a run would."""
+    given: dict[str, Any] = {
+        "alias": "challenger",
+        "scorecard": PASSED,
+        "sample": trained.rows,
+        "scores": trained.bundle.score(trained.rows),
+        "spec_text": "name: flight_delay\n",
+        "tags": {"fingerprint": "a" * 64, "data": "d" * 64},
+        "metrics": {"auc": 0.71, "brier": 0.2, "undefined": float("nan")},
+        "params": {"max_depth": 3},
+        "data": {"fingerprint": "d" * 64, "files": {"data/flights/0.parquet": "e" * 64}},
+        "report": None,
+    }
+    return registry.register(NAME, trained.bundle.folder, run=run, **{**given, **changes})
+
+
+def model_folder(registry: Registry, model: str) -> Path:
+    """Where a version's files lie."""
+    return registry.fetch(model).parents[1]
+
+
+# Registering
+
+
+def test_a_registered_version_scores_as_the_training_run_did(three: Registry, trained: Trained) -> None:
+    for model in (f"{NAME}@challenger", f"{NAME}/1", f"models:/{NAME}@challenger", f"models:/{NAME}/2"):
+        loaded = load(model, three.uri)
+        np.testing.assert_array_equal(loaded.predict(trained.rows.to_pandas()), trained.bundle.score(trained.rows))
+
+
+def test_everything_told_is_shown(three: Registry, trained: Trained) -> None:
+    shown = three.show(f"{NAME}/2")
+    assert (shown["status"], shown["scorecard"], shown["family"], shown["run"]) == (
+        "registered",
+        "passed",
+        "xgboost",
+        "run-2",
+    )
+    assert "challenger" in shown["aliases"]
+    assert shown["metrics"] == {"auc": 0.71, "brier": 0.2}
+    assert shown["params"] == {"max_depth": "3"}
+    assert shown["gates"] == PASSED["gates"]
+    assert shown["data"]["files"] == {"data/flights/0.parquet": "e" * 64}
+    assert shown["tags"]["fingerprint"] == "a" * 64
+    assert shown["tags"]["bundle"] == trained.bundle.fingerprint
+
+
+def test_a_refused_version_is_marked_and_gets_no_alias(three: Registry) -> None:
+    assert three.show(f"{NAME}/3")["status"] == "refused"
+    (model,) = three.list()
+    assert model["aliases"]["challenger"] == 2
+    assert [version["version"] for version in model["versions"]] == [3, 2, 1]
+
+
+def test_a_list_read_from_the_tables_is_what_mlflow_says(
+    three: Registry, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray_pipeline.registry import registry as door
+
+    seen = three.list()
+    assert len(seen[0]["versions"]) == 3 and seen[0]["aliases"]
+    monkeypatch.setattr(door, "glance", lambda _: None)
+    assert three.list() == seen
+    assert registry.list() == []
+
+
+def test_the_files_lie_beside_the_sqlite_file(three: Registry) -> None:
+    folder = model_folder(three, f"{NAME}/1")
+    database = Path(three.uri.removeprefix("sqlite:///"))
+    assert folder.is_relative_to(database.parent / "mlartifacts" / NAME)
+    assert (folder.parent / "spec.yaml").read_text() == "name: flight_delay\n"
+    assert json.loads((folder.parent / "scorecard.json").read_text()) == PASSED
+
+
+def test_the_report_and_plain_files_go_along(registry: Registry, trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<p>report</p>")
+    (tmp_path / "evaluation.json").write_text("[]")
+    add(
+        registry,
+        trained,
+        "run-1",
+        report=tmp_path / "report.html",
+        files=[tmp_path / "evaluation.json", tmp_path / "absent.json"],
+    )
+    stored = model_folder(registry, f"{NAME}/1").parent
+    assert {"report.html", "evaluation.json", "spec.yaml", "data.json"} <= {file.name for file in stored.iterdir()}
+
+
+def test_the_same_run_registers_once(registry: Registry, trained: Trained) -> None:
+    assert [add(registry, trained, run) for run in ("run-1", "run-1", "run-2", "run-1")] == [1, 1, 2, 1]
+    (model,) = registry.list()
+    assert model["aliases"] == {"challenger": 2}
+
+
+def test_the_same_run_with_another_model_is_refused(registry: Registry, trained: Trained, tmp_path: Path) -> None:
+    add(registry, trained, "run-1")
+    with pytest.raises(RegistryError, match="with another model"):
+        add(registry, train(tmp_path / "other", seed=5), "run-1")
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_other_tasks_register_too(registry: Registry, tmp_path: Path, task: str) -> None:
+    made = train(tmp_path / "run", task=task)
+    assert add(registry, made, "run-1") == 1
+    np.testing.assert_array_equal(
+        Bundle.load(registry.fetch(f"{NAME}/1")).score(made.rows), made.bundle.score(made.rows)
+    )
+
+
+def test_a_score_that_differs_in_its_last_bit_stops_the_registration_and_the_right_one_ends_it(
+    registry: Registry, trained: Trained
+) -> None:
+    scores = trained.bundle.score(trained.rows)
+    scores[17] = np.nextafter(scores[17], 1)
+    with pytest.raises(RegistryError, match="1 of 256 stored rows differently; row 17"):
+        add(registry, trained, "run-1", scores=scores)
+    (model,) = registry.list()
+    assert model["aliases"] == {}
+    assert [version["status"] for version in model["versions"]] == ["incomplete"]
+    for refuse in (registry.fetch, registry.verify, registry.promote):
+        with pytest.raises(RegistryError, match="incomplete"):
+            refuse(f"{NAME}/1")
+    assert add(registry, trained, "run-1") == 1
+    assert registry.show(f"{NAME}@challenger")["status"] == "registered"
+
+
+@pytest.mark.parametrize(
+    ("step", "before"),
+    [
+        ("_open_run", False),
+        ("_log_files", False),
+        ("_new_version", False),
+        ("verify.verify", True),
+        ("_finish", True),
+        ("crown", True),
+        ("crown", False),
+    ],
+)
+def test_cut_off_anywhere_the_same_call_ends_with_one_version_and_its_alias(
+    registry: Registry, trained: Trained, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
+) -> None:
+    target, name = (register.verify, "verify") if step == "verify.verify" else (register, step)
+    real = getattr(target, name)
+
+    def cut(*args: Any, **kwargs: Any) -> Any:
+        if not before:
+            real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, name, cut)
+        with pytest.raises(KeyboardInterrupt):
+            add(registry, trained, "run-1", alias="champion")
+    for model in registry.list():
+        assert all(version["status"] != "incomplete" for version in model["versions"] if version["aliases"])
+    assert add(registry, trained, "run-1", alias="champion") == 1
+    (model,) = registry.list()
+    assert [(version["version"], version["status"], version["aliases"]) for version in model["versions"]] == [
+        (1, "registered", ["champion"])
+    ]
+    assert [(move["action"], move["from"], move["to"]) for move in registry.show(f"{NAME}/1")["journal"]] == [
+        ("register", None, 1)
+    ]
+
+
+def test_mlflow_is_silent_and_leaves_no_setting_behind(
+    registry: Registry, trained: Trained, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW", "DO_NOT_TRACK"))}
+    add(registry, trained, "run-1")
+    registry.verify(f"{NAME}/1")
+    assert capfd.readouterr() == ("", "")
+    assert {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW", "DO_NOT_TRACK"))} == before
+
+
+@pytest.mark.parametrize("name", ["a/b", "x' or '1'='1", "", "a b", "../up"])
+def test_names_that_could_mean_something_else_are_refused(registry: Registry, trained: Trained, name: str) -> None:
+    with pytest.raises(RegistryError, match="no name for the registry"):
+        add(registry, trained, name)
+
+
+AT_ONCE = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+import pyarrow.parquet as pq
+from ray_pipeline.bundle import Bundle
+from ray_pipeline.registry import Registry
+folder, run = Path(sys.argv[1]), sys.argv[2]
+registry = Registry(f"sqlite:///{folder}/new/mlflow.db")
+registry.prepare()
+rows = pq.read_table(folder / "rows.parquet")
+bundle = Bundle.load(folder / "model")
+for again in range(2):
+    version = registry.register("flight_delay", bundle.folder, run=run, alias="challenger", scorecard={"passed": True, "gates": []}, sample=rows,
+                                scores=bundle.score(rows), spec_text="", tags={}, metrics={"auc": 0.7}, params={}, data={}, report=None)
+print(version)
+"""
+
+
+# What a version consists of
+
+
+def test_the_shipped_code_is_what_scoring_needs_and_no_more(three: Registry) -> None:
+    code = model_folder(three, f"{NAME}/1") / "code" / "ray_pipeline"
+    shipped = {file.relative_to(code).as_posix() for file in code.rglob("*.py")}
+    assert {
+        "bundle.py",
+        "errors.py",
+        "values.py",
+        "choice.py",
+        "models/xgboost.py",
+        "encoders/trees.py",
+        "calibrators/none.py",
+    } <= shipped
+    assert not [
+        file
+        for file in shipped
+        if file.split("/")[0]
+        in (
+            "stages",
+            "tracking",
+            "cli",
+            "report",
+            "runtime",
+            "spec",
+            "pipeline.py",
+            "metrics",
+            "slices",
+            "sources",
+            "splitters",
+        )
+    ]
+
+
+SERVED = """
+import sys, json
+class Forbid:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("ray", "sklearn", "optuna"):
+            raise ModuleNotFoundError(f"forbidden: {name}", name=name)
+sys.meta_path.insert(0, Forbid())
+sys.path[:] = [path for path in sys.path if not (__import__("pathlib").Path(path) / "ray_pipeline").exists()]
+import mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+import ray_pipeline.bundle
+print(json.dumps([ray_pipeline.bundle.__file__, [score.hex() for score in model.predict(pandas.read_parquet(sys.argv[2])).tolist()]]))
+"""
+
+
+def test_mlflow_loads_it_where_neither_ray_nor_this_package_is_installed(
+    three: Registry, trained: Trained, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(trained.rows, tmp_path / "rows.parquet")
+    shutil.copytree(model_folder(three, f"{NAME}/1"), tmp_path / "version")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", SERVED, str(tmp_path / "version"), str(tmp_path / "rows.parquet")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    file, scores = json.loads(done.stdout.splitlines()[-1])
+    assert Path(file).is_relative_to(tmp_path / "version" / "code")
+    assert scores == [score.hex() for score in trained.bundle.score(trained.rows).tolist()]
+
+
+@pytest.fixture(scope="module")
+def served(three: Registry) -> Any:
+    """The version as MLflow's own server sees it."""
+    import mlflow
+
+    return mlflow.pyfunc.load_model(str(model_folder(three, f"{NAME}/1")))
+
+
+def test_mlflow_scores_frames_with_nulls_whole_numbers_and_unseen_values_alike(served: Any, trained: Trained) -> None:
+    frame = trained.rows.to_pandas()
+    np.testing.assert_array_equal(served.predict(frame), trained.bundle.score(trained.rows))
+    strange = pd.DataFrame(
+        {
+            "distance": [300, 500],
+            "carrier": ["ZZ", None],
+            "late": [True, None],
+            "sched_dep_ts": pd.to_datetime(["2013-05-01", None]),
+            "weather.temp": [30, 40],
+            "weather.precip": [None, None],
+        }
+    )
+    np.testing.assert_array_equal(served.predict(strange), trained.bundle.predict(strange))
+    np.testing.assert_array_equal(served.predict(strange.assign(unheard_of=1)), trained.bundle.predict(strange))
+
+
+def test_mlflow_scores_json_rows_as_we_do(served: Any, trained: Trained) -> None:
+    from mlflow.pyfunc.scoring_server import invocations
+
+    rows = [
+        {
+            "distance": 300,
+            "carrier": "UA",
+            "late": None,
+            "sched_dep_ts": "2013-05-01T10:00:00",
+            "weather.temp": 30,
+            "weather.precip": None,
+        },
+        {
+            "distance": None,
+            "carrier": "ZZ",
+            "late": True,
+            "sched_dep_ts": None,
+            "weather.temp": 41.5,
+            "weather.precip": None,
+        },
+    ]
+    answer = invocations(
+        json.dumps({"dataframe_records": rows}), "application/json", served, served.metadata.get_input_schema()
+    )
+    assert answer.status == 200, answer.response
+    typed = pa.Table.from_pylist(rows).set_column(
+        3, "sched_dep_ts", pa.array([1_367_402_400_000_000, None], pa.timestamp("us"))
+    )
+    np.testing.assert_array_equal(json.loads(answer.response)["predictions"], trained.bundle.score(typed))
+
+
+def test_mlflow_names_a_missing_column(served: Any, trained: Trained) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match=r"1 of 6 columns are missing: weather\.temp") as caught:
+        served.predict(trained.rows.drop_columns("weather.temp").to_pandas())
+    assert caught.value.get_http_status_code() == 400
+
+
+# Verifying
+
+
+def test_verify_hashes_every_file_and_scores_the_stored_rows(three: Registry) -> None:
+    proof = three.verify(f"{NAME}/1")
+    assert proof["rows"] == package.ROWS
+    assert proof["files"] == len([file for file in model_folder(three, f"{NAME}/1").rglob("*") if file.is_file()])
+
+
+@pytest.fixture
+def one(registry: Registry, trained: Trained) -> Registry:
+    """A registry with one version that a test may damage."""
+    add(registry, trained, "run-1")
+    return registry
+
+
+@pytest.fixture
+def damaged(three: Registry, tmp_path: Path) -> Iterator[Registry]:
+    """The registry with three versions; what a test does to the files of the first is undone."""
+    folder = model_folder(three, f"{NAME}/1")
+    shutil.copytree(folder, tmp_path / "whole")
+    yield three
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(tmp_path / "whole", folder)
+
+
+def test_one_changed_byte_in_any_file_is_found_and_the_file_named(damaged: Registry) -> None:
+    folder = model_folder(damaged, f"{NAME}/1")
+    for file in [path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS"]:
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if content else b"x")
+        with pytest.raises(RegistryError, match="was changed") as caught:
+            damaged.verify(f"{NAME}/1")
+        assert caught.value.problems[0].file == str(file)
+        file.write_bytes(content)
+    damaged.verify(f"{NAME}/1")
+
+
+def test_a_change_that_mends_its_sums_is_found_by_the_registry(damaged: Registry) -> None:
+    folder = model_folder(damaged, f"{NAME}/1")
+    (folder / "code" / "ray_pipeline" / "values.py").write_text("raise SystemExit('planted')\n")
+    (folder / "SHA256SUMS").write_text(package.sums(folder))
+    with pytest.raises(RegistryError, match="not the one in the registry"):
+        damaged.verify(f"{NAME}/1")
+
+
+def test_another_bundle_in_its_place_is_never_loaded(damaged: Registry, tmp_path: Path) -> None:
+    bundle = damaged.fetch(f"{NAME}/1")
+    other = train(tmp_path / "other", seed=9).bundle.folder
+    shutil.rmtree(bundle)
+    shutil.copytree(other, bundle)
+    for use in (damaged.fetch, damaged.promote, lambda model: load(model, damaged.uri)):
+        with pytest.raises(RegistryError, match="not the bundle that was registered"):
+            use(f"{NAME}/1")
+
+
+class Tripwire:
+    """Unpickling it leaves a file behind."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.canary,)
+
+
+@pytest.mark.parametrize(
+    "place", ["artifacts/bundle/model.pkl", "python_model.pkl", "verification/rows.pkl", "code/planted.py"]
+)
+def test_a_planted_file_is_found_and_never_opened(damaged: Registry, tmp_path: Path, place: str) -> None:
+    canary = tmp_path / "canary"
+    planted = model_folder(damaged, f"{NAME}/1") / place
+    planted.write_bytes(pickle.dumps(Tripwire(canary)))
+    with pytest.raises(RegistryError) as caught:
+        damaged.verify(f"{NAME}/1")
+    assert caught.value.problems[0].file == str(planted)
+    if "bundle" in place:
+        with pytest.raises(RegistryError, match="no part of a bundle"):
+            damaged.fetch(f"{NAME}/1")
+    assert not canary.exists()
+
+
+def test_files_that_are_gone_are_an_error_of_the_registry(damaged: Registry) -> None:
+    shutil.rmtree(model_folder(damaged, f"{NAME}/1"))
+    with pytest.raises(RegistryError, match="gone"):
+        damaged.verify(f"{NAME}/1")
+    with pytest.raises(RegistryError, match="no bundle here"):
+        damaged.fetch(f"{NAME}/1")
+
+
+def test_a_source_outside_the_runs_artifacts_is_refused(one: Registry, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("update model_versions set source = ?", ("file:///etc",))
+    for use in (one.fetch, one.verify):
+        with pytest.raises(RegistryError, match="outside its run's artifacts"):
+            use(f"{NAME}/1")
+
+
+# Finding
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("a@b", ModelName("a", "b")),
+        ("flight_delay/3", ModelName("flight_delay", None, 3)),
+        ("models:/x.y-z@champion", ModelName("x.y-z", "champion")),
+        ("models:/x/12", ModelName("x", None, 12)),
+    ],
+)
+def test_models_are_named_in_four_ways(text: str, meant: ModelName) -> None:
+    assert ModelName.parse(text) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "flight_delay",
+        "a/b/c",
+        "a@",
+        "@b",
+        "a/0",
+        "a/-1",
+        "a/latest",
+        "models:/a",
+        "a@b/3",
+        "",
+        "a/1\n",
+        "../a/1",
+        "a b@c",
+        "models:/a/1#x",
+        "a/1?x",
+        "a/٣",
+    ],
+)
+def test_anything_else_names_no_version(text: str) -> None:
+    with pytest.raises(RegistryError, match="names no version"):
+        ModelName.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("model", "found", "fix"),
+    [
+        ("flight_dleay@challenger", "no model 'flight_dleay'", "did you mean 'flight_delay'"),
+        ("flight_delay@chalenger", "no alias 'chalenger'", "did you mean 'flight_delay@challenger'"),
+        ("flight_delay/99", "no version 99", "Known: 3, 2, 1"),
+        ("flight_delay", "names no version", "flight_delay@champion"),
+    ],
+)
+def test_an_unknown_model_offers_the_nearest(three: Registry, model: str, found: str, fix: str) -> None:
+    for use in (three.fetch, three.show, three.verify, three.promote):
+        with pytest.raises(RegistryError) as caught:
+            use(model)
+        assert caught.value.exit_code == 5
+        assert found in caught.value.problems[0].found
+        assert fix in caught.value.problems[0].fix
+
+
+def test_no_champion_yet_is_no_error(three: Registry, registry: Registry, tmp_path: Path) -> None:
+    assert registry.champion(NAME) is None
+    assert three.champion("another") is None
+    nowhere = Registry(f"sqlite:///{tmp_path}/nowhere/mlflow.db")
+    assert nowhere.champion(NAME) is None
+    assert nowhere.list() == []
+    with pytest.raises(RegistryError, match="there is no registry"):
+        nowhere.fetch(f"{NAME}/1")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_version_that_another_program_registered_is_shown_and_not_loaded(registry: Registry) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(registry.uri, registry.uri)
+    client.create_registered_model("theirs")
+    client.create_model_version("theirs", source="s3://bucket/model")
+    assert registry.list()[0]["versions"][0]["status"] == "foreign"
+    assert registry.show("theirs/1")["metrics"] == {}
+    with pytest.raises(RegistryError, match="not registered by ray-pipeline"):
+        registry.fetch("theirs/1")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["./mlruns", "/srv/mlruns", "file:///srv/mlruns", "mlruns", "s3://bucket/x", "sqlite://", "sqlite:///:memory:"],
+)
+def test_a_folder_or_no_address_is_refused_with_the_remedy(uri: str) -> None:
+    with pytest.raises(RegistryError) as caught:
+        Registry(uri)
+    assert "sqlite:///" in caught.value.problems[0].fix
+
+
+def test_a_sqlite_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("sqlite:///runs/mlflow.db") == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert Registry.default().uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
+    assert Registry.default().uri == "http://tracking:5000"
+    monkeypatch.setenv("RAY_PIPELINE_REGISTRY", "sqlite:////srv/mlflow.db")
+    assert Registry.default().uri == "sqlite:////srv/mlflow.db"
+
+
+# Champion
+
+
+def test_promotion_asks_for_a_passed_scorecard_or_a_reason(three: Registry) -> None:
+    for asked in ({}, {"force": True}, {"reason": "because"}):
+        with pytest.raises(RegistryError, match="says 'refused'"):
+            three.promote(f"{NAME}/3", **asked)
+    moved = three.promote(f"{NAME}/3", force=True, reason="the old one is worse")
+    assert (moved["action"], moved["to"], moved["why"]) == ("force", 3, "the old one is worse")
+    assert moved["who"].count("@") == 1
+    assert moved["when"].endswith("+00:00")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(moves=[2, 1, 2, 1, "back", "back"])  # the first of two reigns of a version was taken for the second
+@given(moves=st.lists(st.sampled_from([1, 2, 3, "back"]), max_size=8))
+def test_promote_and_rollback_are_a_stack(three: Registry, moves: list[int | str]) -> None:
+    """The oracle is a plain list; where it runs empty, so does the journal."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(three.uri, three.uri)
+    client.delete_registered_model_tag(NAME, champion.JOURNAL)
+    client.delete_registered_model_alias(NAME, "champion")
+    reign: list[int] = []
+    for move in moves:
+        if move == "back" and len(reign) < 2:
+            with pytest.raises(RegistryError, match="has had no champion before"):
+                three.rollback(NAME)
+        elif move == "back":
+            reign.pop()
+            assert three.rollback(NAME)["to"] == reign[-1]
+        elif reign[-1:] != [move]:
+            reign.append(int(move))
+            three.promote(f"{NAME}/{move}", force=True, reason="test")
+        else:
+            assert three.promote(f"{NAME}/{move}", force=True, reason="test")["action"] == "none"
+        found = three.champion(NAME)
+        assert (found[0] if found else None) == (reign[-1] if reign else None)
+
+
+def test_a_later_scorecard_decides_about_promotion(one: Registry) -> None:
+    one.attach(f"{NAME}/1", "scorecard.json", REFUSED)
+    assert one.show(f"{NAME}/1")["gates"] == REFUSED["gates"]
+    with pytest.raises(RegistryError, match="says 'refused'"):
+        one.promote(f"{NAME}/1")
+    one.attach(f"{NAME}/1", "scorecard.json", PASSED)
+    assert one.promote(f"{NAME}/1")["to"] == 1
+    one.verify(f"{NAME}/1")
+
+
+# Is it there?
+
+
+def test_a_registry_that_refuses_or_hangs_is_told_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        address = f"http://user:secret@127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(RegistryError) as refused:
+            Registry(address).prepare()
+        listening.listen()  # accepts, and never answers
+        monkeypatch.setattr(reach, "DEADLINE_S", 1)
+        with pytest.raises(RegistryError, match="did not answer within 1 s") as hung:
+            Registry(address).prepare()
+    for caught in (refused, hung):
+        assert "127.0.0.1" in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["torn", "no database"])
+def test_a_damaged_sqlite_is_refused_and_left_alone(registry: Registry, tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "mlflow.db"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] if damage == "torn" else b"not a database" * 1000)
+    before = file.read_bytes()
+    with pytest.raises(RegistryError, match=r"is damaged|cannot be used"):
+        registry.prepare()
+    assert file.read_bytes() == before
+
+
+def test_a_read_only_sqlite_is_refused(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").chmod(0o444)
+    with pytest.raises(RegistryError, match="read-only"):
+        registry.prepare()
+
+
+def test_a_locked_sqlite_is_waited_for_and_then_named(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "LOCK_S", 0.5)
+    holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(RegistryError, match="locked by another process"):
+        registry.prepare()
+    holder.execute("ROLLBACK")
+    registry.prepare()
+    holder.close()
+
+
+# Through the command line
+
+
+@pytest.fixture
+def command() -> typer.Typer:
+    """The `models` commands alone."""
+    app = typer.Typer()
+    models_cli.add(app)
+    return app
+
+
+def answer(command: typer.Typer, *words: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and JSON of one call."""
+    done = CliRunner().invoke(command, ["models", *words, "--json"])
+    return done.exit_code, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_verbs_answer_in_json(command: typer.Typer, one: Registry, trained: Trained) -> None:
+    add(one, trained, "run-2", scorecard=REFUSED)
+    at = ("--registry", one.uri)
+    code, listed = answer(command, "list", *at)
+    assert (code, listed["status"], listed["exit"]) == (0, "done", 0)
+    assert listed["models"] == one.list()
+    assert answer(command, "show", f"{NAME}/1", *at)[1]["metrics"]["auc"] == 0.71
+    assert answer(command, "verify", f"{NAME}@challenger", *at)[1]["status"] == "verified"
+    assert answer(command, "promote", f"{NAME}/1", *at)[1]["to"] == 1
+    code, refused = answer(command, "promote", f"{NAME}/2", *at)
+    assert (code, refused["status"], refused["exit"]) == (5, "error", 5)
+    assert "--force --reason" in refused["problems"][0]["fix"]
+    assert answer(command, "promote", f"{NAME}/2", "--force", "--reason", "trial", *at)[1]["from"] == 1
+    assert answer(command, "rollback", NAME, *at)[1]["to"] == 1
+    code, unknown = answer(command, "show", "flight_dely/1", *at)
+    assert (code, unknown["exit"]) == (5, 5)
+    assert "did you mean 'flight_delay'" in unknown["problems"][0]["fix"]
+
+
+def test_the_verbs_speak_to_people(command: typer.Typer, one: Registry) -> None:
+    at = ("--registry", one.uri)
+    one.promote(f"{NAME}/1", reason="first")
+    listed = CliRunner().invoke(command, ["models", "list", *at])
+    assert listed.exit_code == 0
+    heads, row = (line.split() for line in listed.stdout.splitlines())
+    assert heads[:3] == ["MODEL", "VERSION", "STATUS"]
+    assert row[:4] == [NAME, "1", "registered", "passed"]
+    shown = CliRunner().invoke(command, ["models", "show", f"{NAME}@champion", *at]).stdout
+    assert "auc >= 0.6" in shown
+    assert "first" in shown
+
+
+# A tracking server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real `mlflow server` on loopback, with sqlite, serving artifacts by proxy."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/server.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    with (folder / "log").open("w") as log:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
+        )
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                assert child.poll() is None, (folder / "log").read_text()
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(child.pid, 15)
+        child.wait(20)
+
+
+@pytest.mark.long
+def test_a_tracking_server_serves_the_whole_life_of_a_model(server: str, trained: Trained) -> None:
+    registry = Registry(server)
+    registry.prepare()
+    assert registry.champion(NAME) is None
+    assert [add(registry, trained, run) for run in ("run-1", "run-2", "run-1")] == [1, 2, 1]
+    assert registry.verify(f"{NAME}@challenger")["rows"] == package.ROWS
+    assert registry.promote(f"{NAME}/1")["to"] == 1
+    assert registry.promote(f"{NAME}/2")["from"] == 1
+    assert registry.rollback(NAME)["to"] == 1
+    version, folder = registry.champion(NAME) or (0, Path())
+    assert version == 1
+    np.testing.assert_array_equal(Bundle.load(folder).score(trained.rows), trained.bundle.score(trained.rows))
+    assert registry.show(f"{NAME}/2")["gates"] == PASSED["gates"]
+    with pytest.raises(RegistryError, match="did you mean 'flight_delay'"):
+        registry.fetch("flight_dela/1")
+
+
+@pytest.mark.parametrize(
+    ("family", "wanted", "unwanted"), [("linear", "safetensors", "torch"), ("xgboost", "xgboost", "safetensors")]
+)
+def test_a_version_asks_for_what_its_family_scores_with_and_no_more(
+    family: str, wanted: str, unwanted: str, tmp_path: Path
+) -> None:
+    (tmp_path / find("models", family).file).touch()
+    bundle: Any = SimpleNamespace(folder=tmp_path, model={"family": family})
+    names = [one.partition("==")[0] for one in package.requirements(bundle)]
+    assert wanted in names and unwanted not in names

@@ -1,0 +1,296 @@
+"""Registries that many share: an MLflow server over PostgreSQL, that database itself, twenty runs that end together on one sqlite file."""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from bundle_fixture import Trained, train
+from job_fixture import free_port, wait_until
+from test_tracking import AT_ONCE, NAME, add
+
+from ray_pipeline.bundle import Bundle
+from ray_pipeline.registry import Registry, package
+
+pytestmark = pytest.mark.long
+POSTGRES = Path("/usr/lib/postgresql")
+WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+"""Before a server's command: it ends when this process does, however that is."""
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """Ends a server and all that it started."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, sent)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(15)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The URI of a PostgreSQL of our own on loopback, as Debian packages it."""
+    programs = sorted(POSTGRES.glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    port, programs_folder = free_port(), programs[-1].parent
+    user = "postgres" if any(entry.pw_name == "postgres" for entry in pwd.getpwall()) else "nobody"
+    as_user = {"user": user, "cwd": "/"} if os.getuid() == 0 else {}  # it refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="rppg"))  # not tmp_path: that may not be entered by another user
+    if as_user:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    server = None
+    try:
+        subprocess.run(
+            [programs_folder / "initdb", "-D", folder / "data", "-U", "tracker", "--auth=trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+            **as_user,
+        )
+        command = [
+            *WITH_US,
+            programs_folder / "postgres",
+            "-D",
+            folder / "data",
+            "-p",
+            str(port),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            f"unix_socket_directories={folder}",
+            "-c",
+            "fsync=off",
+        ]
+        server = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **as_user
+        )
+        wait_until(
+            lambda: (
+                subprocess.run(
+                    [programs_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True
+                ).returncode
+                == 0
+            ),
+            60,
+        )
+        subprocess.run(
+            [programs_folder / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "tracker", "mlflow"],
+            check=True,
+            capture_output=True,
+        )
+        yield f"postgresql+psycopg2://tracker@127.0.0.1:{port}/mlflow"
+    finally:
+        if server:
+            end(server)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def mlflow_server(folder: Path, store: str) -> Iterator[str]:
+    port = free_port()
+    command = [
+        *WITH_US,
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        store,
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    with (folder / "log").open("w") as log:
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
+        )
+
+    def up() -> bool:
+        assert child.poll() is None, (folder / "log").read_text()
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    try:
+        wait_until(up, 240, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        end(child)
+
+
+def live_through(registry: Registry, trained: Trained) -> None:
+    """Register, verify, promote, roll back, list, load."""
+    registry.prepare()
+    assert [add(registry, trained, run) for run in ("run-1", "run-2", "run-1")] == [1, 2, 1]
+    assert registry.verify(f"{NAME}@challenger")["rows"] == package.ROWS
+    assert [
+        registry.promote(f"{NAME}/1")["to"],
+        registry.promote(f"{NAME}/2")["from"],
+        registry.rollback(NAME)["to"],
+    ] == [1, 1, 1]
+    (model,) = registry.list()
+    assert [version["version"] for version in model["versions"]] == [2, 1]
+    _, folder = registry.champion(NAME) or (0, Path())
+    np.testing.assert_array_equal(Bundle.load(folder).score(trained.rows), trained.bundle.score(trained.rows))
+
+
+def test_a_server_over_postgresql_serves_the_whole_life_of_a_model(
+    postgres: str, trained: Trained, tmp_path: Path
+) -> None:
+    with mlflow_server(tmp_path, postgres) as uri:
+        live_through(Registry(uri), trained)
+        registry = Registry(uri)
+        with ThreadPoolExecutor(4) as pool:  # processes of their own, as runs are
+            children = list(pool.map(lambda i: _register(uri, trained, tmp_path, f"many-{i}"), range(4)))
+        assert sorted(children) == [3, 4, 5, 6]
+        assert len(registry.list()[0]["versions"]) == 6
+
+
+def _register(uri: str, trained: Trained, folder: Path, run: str) -> int:
+    place = folder / run
+    place.mkdir()
+    shutil.copytree(trained.bundle.folder, place / "model")
+    pq.write_table(trained.rows.slice(0, 20), place / "rows.parquet")
+    code = AT_ONCE.replace('f"sqlite:///{folder}/new/mlflow.db"', repr(uri))
+    return int(
+        subprocess.run(
+            [sys.executable, "-c", code, str(place), run, *sys.path], capture_output=True, text=True, check=True
+        ).stdout
+    )
+
+
+def test_twenty_runs_that_end_together_on_one_sqlite_file_get_twenty_versions(trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.bundle.folder, tmp_path / "model")
+    pq.write_table(trained.rows.slice(0, 20), tmp_path / "rows.parquet")
+    command = [sys.executable, "-c", AT_ONCE, str(tmp_path)]
+    children = [
+        subprocess.Popen([*command, f"run-{i}", *sys.path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for i in range(20)
+    ]
+    ended = [(*child.communicate(timeout=500), child.returncode) for child in children]
+    assert [code for *_, code in ended] == [0] * 20, [err[-500:] for _, err, code in ended if code]
+    assert not [err for _, err, _ in ended if "locked" in err]
+    assert sorted(int(out) for out, *_ in ended) == list(range(1, 21))
+    (model,) = Registry(f"sqlite:///{tmp_path}/new/mlflow.db").list()
+    assert sorted(version["run"] for version in model["versions"]) == sorted(f"run-{i}" for i in range(20))
+    assert {version["status"] for version in model["versions"]} == {"registered"}
+
+
+def test_a_server_that_goes_away_before_the_end_leaves_a_run_that_registers_later(
+    trained: Trained, tmp_path: Path
+) -> None:
+    from ray_pipeline.errors import RegistryError
+
+    store = f"sqlite:///{tmp_path}/server.db"
+    with mlflow_server(tmp_path, store) as uri:
+        Registry(uri).prepare()
+    begun = time.monotonic()
+    with pytest.raises(RegistryError, match="answered"):
+        add(Registry(uri), trained, "run-1")
+    assert time.monotonic() - begun < 60
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(uri.rpartition(":")[2]))) != 0
+    with mlflow_server(tmp_path, store) as later:
+        assert add(Registry(later), trained, "run-1") == 1
+
+
+def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    registry = Registry(uri)
+    add(registry, trained, "run-1", alias="champion")
+    port = free_port()
+    command = [
+        *WITH_US,
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        f"models:/{NAME}@champion",
+        "--env-manager",
+        "local",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    with (tmp_path / "log").open("w") as log:
+        child = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=environment, start_new_session=True)
+    try:
+        wait_until(lambda: _answered(port, "/ping", None)[0] == 200, 120, tmp_path / "log")
+        rows = trained.rows.slice(0, 30).to_pandas()
+        status, told = _answered(
+            port,
+            "/invocations",
+            '{"dataframe_split": ' + rows.to_json(orient="split", date_format="iso", index=False) + "}",
+        )
+        assert status == 200, told
+        np.testing.assert_array_equal(told["predictions"], trained.bundle.score(trained.rows.slice(0, 30)))
+        row = {
+            "distance": None,
+            "carrier": "never seen",
+            "late": None,
+            "sched_dep_ts": None,
+            "weather.temp": 51,
+            "weather.precip": 0.1,
+            "extra": "ignored",
+        }
+        status, told = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
+        assert status == 200 and 0 < told["predictions"][0] < 1, told
+        del row["carrier"]
+        status, told = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
+        assert status == 400 and "1 of 6 columns are missing: carrier" in told["message"], told
+    finally:
+        end(child)
+
+
+def _answered(port: int, path: str, content: str | None) -> tuple[int, dict]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", content.encode() if content else None, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.loads(answer.read().strip() or b"{}")
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+    except OSError:
+        return 0, {}

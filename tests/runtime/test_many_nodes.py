@@ -1,0 +1,91 @@
+"""Three nodes of a real cluster on loopback: the run is the single-node run, a node may be lost, and storage that nodes do not share is refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tables import write_spec
+
+from ray_pipeline.rerun import rerun
+from ray_pipeline.spec.where import Where
+
+pytestmark = [pytest.mark.ray, pytest.mark.long]
+STAGES = ["read", "split", "encoder", "trials", "model", "predictions", "metrics"]
+
+
+def on_three_nodes(folder: Path, storage: str, lose: str | None = None) -> dict:
+    command = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "nodes_run.py"),
+        str(folder / "loans.yaml"),
+        storage,
+        *([lose] if lose else []),
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def folder(loans, tmp_path) -> Path:
+    (tmp_path / "data").symlink_to(loans / "data")
+    write_spec(
+        tmp_path, register="register: {alias: challenger} => register: false", gate="auc >= champion - 0.2,  => "
+    )
+    return tmp_path
+
+
+def test_three_nodes_make_the_bytes_of_one(folder, ray_local):
+    answer = on_three_nodes(folder, str(folder / "runs"))
+    assert (answer["exit"], answer["nodes"], answer["trials"]) == (0, 3, 6)
+    layout = json.loads((folder / "runs" / answer["run"] / "manifest.json").read_text())["plan"]
+    assert layout["slots"] > 1
+    told = rerun(str(folder / "runs" / answer["run"]), Where(storage=str(folder / "alone")), verify=True)
+    assert (told["status"], told["same"]) == ("identical", STAGES)
+
+
+@pytest.mark.parametrize("stage", ["read", "encode", "search", "fit", "evaluate"])
+def test_a_node_is_lost_and_the_run_finishes_with_the_same_bytes(stage, folder, ray_local):
+    answer = on_three_nodes(folder, str(folder / "runs"), stage)
+    assert (answer["exit"], answer["lost"], answer["nodes"], answer["trials"]) == (0, True, 2, 6)
+    told = rerun(str(folder / "runs" / answer["run"]), Where(storage=str(folder / "alone")), verify=True)
+    assert told["status"] == "identical"
+
+
+def test_a_relative_storage_is_refused_with_the_remedy(folder):
+    answer = on_three_nodes(folder, "./runs")
+    (problem,) = answer["problems"]
+    assert (answer["exit"], problem["key"]) == (6, "storage")
+    assert problem["found"] == "storage './runs' is not shared by the 3 nodes of the cluster"
+    assert "s3://bucket/runs" in problem["fix"]
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or not shutil.which("ip") or not shutil.which("unshare"),
+    reason="network namespaces need root, iproute2 and util-linux",
+)
+def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_bucket(folder):
+    command = [
+        "unshare",
+        "--net",
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        sys.executable,
+        str(Path(__file__).parents[1] / "namespaces_run.py"),
+        str(folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=550)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["nodes"] == ["10.231.7.10", "10.231.7.11", "10.231.7.12"]
+    assert told["plan"]["slots"] > 1
+    assert (told["exit"], told["again"], told["same"], told["scored"]) == (0, "identical", STAGES, 6_000)

@@ -1,0 +1,181 @@
+"""The live view on a real terminal (a pty), dated lines without one, and that nothing ends a run or spoils a terminal."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ray_pipeline.runtime.progress import Progress, progress
+
+DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ +\S")
+SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
+
+
+def on_a_terminal(script: str, term: str = "xterm-256color") -> tuple[str, int]:
+    """Runs Python code with standard error on a pseudo-terminal of 100 columns; what the terminal got, and the exit code."""
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": term, "COLUMNS": "100", "LINES": "40"}
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=slave, env=environment)
+    os.close(slave)
+    seen = b""
+    while select.select([master], [], [], 30)[0]:
+        try:
+            chunk = os.read(master, 65536)
+        except OSError:  # Linux's end of a pty
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(master)
+    return seen.decode(), child.wait(30)
+
+
+def written(seen: str) -> str:
+    """What the terminal got, without colours and cursor moves."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+
+
+def test_without_a_terminal_every_line_is_dated_and_says_what_the_search_found(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with progress(stages=("read", "search")) as show:
+        show.stage("read")
+        show.rows(327_346)
+        show.stage("search")
+        show.trial(12, 32, 0.70123, "auc", left_s=41)
+    out, err = capfd.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert all(DATED.match(line) for line in lines)
+    assert [line[20:].rstrip() for line in lines if "started" in line] == ["read     started", "search   started"]
+    assert any(line.endswith("search   12/32 trials, best auc 0.7012, 41 s left") for line in lines)
+    assert re.search(r"read     327,346 rows, [\d,]+ rows/s; done in \d\.\d s$", err, re.MULTILINE)
+    assert list(show.seconds) == ["read", "search"]
+    assert all(seconds >= 0 for seconds in show.seconds.values())
+
+
+def test_counters_are_thinned_and_the_last_count_is_never_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress(stages=("read",)) as show:
+        show.stage("read")
+        for done in range(1, 10_001):
+            show.rows(done, total=10_000)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) < 6
+    assert "10,000/10,000 rows" in lines[-1]
+
+
+def test_time_left_is_estimated_from_the_trials_so_far_and_gone_when_all_are_done() -> None:
+    show = Progress(quiet=True)
+    show.stage("search")
+    assert show._current is not None
+    show._current.started -= 10  # ten seconds ago
+    show.trial(5, 20, 0.7, "auc", running=2)
+    assert show._current.counted == "5/20 trials, best auc 0.7000"
+    assert show._current.left == ", 2 running, 30 s left"
+    show.trial(20, 20, 0.7, "auc")
+    assert show._current.left == ""
+
+
+def test_quiet_prints_nothing_and_still_measures(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress(quiet=True) as show:
+        show.stage("read")
+        show.rows(5)
+        show.note("one thing")
+        show.done("read", "5 rows")
+    assert capfd.readouterr() == ("", "")
+    assert list(show.seconds) == ["read"]
+
+
+def test_a_stage_entered_twice_adds_its_seconds_and_an_unknown_one_is_welcome() -> None:
+    with progress(quiet=True, stages=("read",)) as show:
+        for name in ("read", "surprise", "read"):
+            show.stage(name)
+            time.sleep(0.02)
+    assert list(show.seconds) == ["read", "surprise"]
+    assert show.seconds["read"] > show.seconds["surprise"] > 0
+
+
+@pytest.mark.parametrize("ends", [ValueError, KeyboardInterrupt])
+def test_what_ends_a_run_passes_through_and_marks_the_stage(
+    ends: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ends), progress(stages=("read",)) as show:
+        show.stage("read")
+        raise ends
+    assert re.search(r"read     stopped after \d\.\d s$", capfd.readouterr().err, re.MULTILINE)
+
+
+def test_names_from_data_cannot_drive_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress() as show:
+        show.stage("read")
+        show.note("column \x1b[2J\x07\u202eevil\nnext")
+    err = capfd.readouterr().err
+    assert "column ·[2J··evil·next" in err
+    assert not set(err) & {"\x1b", "\x07", "\u202e"}
+
+
+def test_a_closed_standard_error_does_not_end_the_run() -> None:
+    script = "import os, sys\nfrom ray_pipeline.runtime.progress import progress\nsys.stderr.close()\nwith progress() as show:\n    show.stage('read'); show.rows(3)\nprint('went on')"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "went on\n")
+
+
+def test_many_threads_may_count_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress(stages=("search",)) as show:
+        show.stage("search")
+        threads = [
+            threading.Thread(target=lambda: [show.trial(i, 400, 0.5, "auc") for i in range(400)]) for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        show.trial(400, 400, 0.5, "auc")
+    lines = capfd.readouterr().err.splitlines()
+    assert all(DATED.match(line) for line in lines)
+    assert "400/400 trials" in lines[-1]
+
+
+def test_a_terminal_shows_one_live_view_and_gets_its_cursor_back() -> None:
+    seen, code = on_a_terminal(
+        "from ray_pipeline.runtime.progress import progress\n"
+        "import time\n"
+        "with progress(stages=('read', 'search', 'fit')) as show:\n"
+        "    show.stage('read'); show.rows(327346, 327346)\n"
+        "    show.stage('search'); show.trial(12, 32, 0.7012, 'auc', left_s=41, running=2); time.sleep(0.6)\n"
+        "    show.note('trial 3 failed and was started again'); time.sleep(0.3)\n"
+    )
+    assert code == 0
+    assert "12/32 trials, best auc 0.7012, 2 running, 41 s left" in seen
+    assert "trial 3 failed and was started again" in seen
+    assert seen.index(HIDE_CURSOR) < seen.rindex(SHOW_CURSOR)
+    final = written(seen)[-700:]
+    assert re.search(r"✓ read +327,346/327,346 rows, [\d,]+ rows/s", final)
+    assert re.search(r"✓ search +12/32 trials", final)
+    assert re.search(r"· fit", final)
+    assert not re.search(r"\d{4}-\d\d-\d\d \d\d:", seen), "dated lines belong to logs, not to the live view"
+
+
+@pytest.mark.parametrize(("ends", "exit_code"), [("raise KeyboardInterrupt", -2), ("raise ValueError('x')", 1)])
+def test_an_interrupted_view_marks_the_stage_and_restores_the_terminal(ends: str, exit_code: int) -> None:
+    script = f"from ray_pipeline.runtime.progress import progress\nwith progress(stages=('read',)) as show:\n    show.stage('read')\n    {ends}\n"
+    seen, code = on_a_terminal(script)
+    assert code in (exit_code, 128 - exit_code)
+    assert seen.index(HIDE_CURSOR) < seen.rindex(SHOW_CURSOR)
+    assert "✗" in seen
+
+
+def test_a_dumb_terminal_gets_lines() -> None:
+    seen, code = on_a_terminal(
+        "from ray_pipeline.runtime.progress import progress\nwith progress(stages=('read',)) as show:\n    show.stage('read')\n",
+        term="dumb",
+    )
+    assert code == 0
+    assert "\x1b" not in seen
+    assert all(DATED.match(line) for line in seen.splitlines())
