@@ -1,6 +1,8 @@
-"""Two threads of one fit beside other busy programs: what waiting costs with OpenMP's own patience and with ours, for boosting and for a net.
+"""Two threads of one fit beside other busy programs: what waiting costs with OpenMP's own patience and with ours, for
+boosting and for a net.
 
-usage: bench_contention.py [--busy 0 1 2] [--repeat 3]   -> one JSON line; `ratio` is OpenMP's own milliseconds a step by ours
+usage: bench_contention.py [--busy 0 1 2] [--repeat 3]   -> one JSON line; `ratio` is OpenMP's own milliseconds a step
+by ours
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""Evaluation alone, after the predictions exist: seconds and peak memory of `evaluate` and of the gates, at the sizes that others take minutes for.
+"""Evaluation alone, after the predictions exist: seconds and peak memory of `evaluate` and of the gates, at the sizes
+that others take minutes for.
 
 usage: bench_evaluate.py [small | large | all] [--rows N] [--slices N] [--draws N]   -> one JSON line
 

@@ -1,6 +1,8 @@
-"""Memory of XGBoost by the number of columns, beside what the planner reckons: the most that quantising and boosting take, in bytes a row.
+"""Memory of XGBoost by the number of columns, beside what the planner reckons: the most that quantising and boosting
+take, in bytes a row.
 
-usage: bench_footprint.py [--rows 2000000]   -> one JSON line; `row` and `cell` are the straight line through the measurements
+usage: bench_footprint.py [--rows 2000000]   -> one JSON line; `row` and `cell` are the straight line through the
+measurements
 """
 
 import argparse
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 from peak import Peak
 
-from ray_pipeline.components.models.xgboost import COARSE
+from ray_pipeline.components.models.xgboost import LARGE_TABLE_BINS
 from ray_pipeline.tuning.search import CELL_BYTES, ROW_BYTES
 
 WIDTHS, BLOCK_ROWS, ROUNDS = (2, 4, 8, 16, 32, 64), 100_000, 8
@@ -43,13 +45,13 @@ def taken(columns: int, rows: int) -> float:
             return True
 
     with Peak(every_s=0.02, store=False) as peak:
-        data = xgboost.QuantileDMatrix(Blocks(), max_bin=COARSE, nthread=1)
+        data = xgboost.QuantileDMatrix(Blocks(), max_bin=LARGE_TABLE_BINS, nthread=1)
         params = {
             "tree_method": "hist",
             "max_depth": 8,
             "subsample": 0.8,
             "objective": "binary:logistic",
-            "max_bin": COARSE,
+            "max_bin": LARGE_TABLE_BINS,
             "nthread": 1,
         }
         booster = xgboost.Booster(params, cache=[data])

@@ -1,6 +1,8 @@
-"""The as-of join, Parquet to Parquet, Ray already up, beside polars `join_asof` in one process on the same cores; and its growth with the rows.
+"""The as-of join, Parquet to Parquet, Ray already up, beside polars `join_asof` in one process on the same cores; and
+its growth with the rows.
 
-usage: bench_join.py [--rows 10000000] [--features 1000000] [--keys 10000] [--partitioned] [--growth]   -> one JSON line; the ratios are the result
+usage: bench_join.py [--rows 10000000] [--features 1000000] [--keys 10000] [--partitioned] [--growth]   -> one JSON
+line; the ratios are the result
 """
 
 import argparse
@@ -107,7 +109,8 @@ def polars(folder: Path) -> dict:
 
 
 def same(folder: Path) -> bool:
-    """Whether both wrote the same answer for every row (of two feature rows with one key and time either is right to polars; none are drawn)."""
+    """Whether both wrote the same answer for every row (of two feature rows with one key and time either is right to
+    polars; none are drawn)."""
     mine, theirs = (pads.dataset(folder / name).to_table().sort_by("id") for name in ("ours", "polars.parquet"))
     return mine.select(["id", "v", "w"]).equals(theirs.select(["id", "v", "w"]))
 
@@ -123,10 +126,10 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="half of the rows first, to see how time grows")
     asked = parser.parse_args()
     from ray_pipeline.data import partitioned_join as partitions
-    from ray_pipeline.runtime.session import session, settle
+    from ray_pipeline.runtime.session import session, set_environment
     from ray_pipeline.spec.where import Where
 
-    settle()
+    set_environment()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     if asked.partitioned:
         partitions.BROADCAST_BYTES, partitions.PART_BYTES = 0, 8 << 20

@@ -1,9 +1,13 @@
-"""Random SIGKILLs of the driver or of a worker, at any stage: every run must end with the model of the run that nobody killed, and with one version.
+"""Random SIGKILLs of the driver or of a worker, at any stage: every run must end with the model of the run that nobody
+killed, and with one version.
 
-usage: bench_kill.py [--kills 200] [--seed 0] [--rows 3000] [--trials 8]   -> one JSON line; `ok` of `kills` is the result
+usage: bench_kill.py [--kills 200] [--seed 0] [--rows 3000] [--trials 8]   -> one JSON line; `ok` of `kills` is the
+result
 
-A kill waits for a journal entry chosen at random (so that short stages are hit as often as long ones) and some random seconds. A killed driver is resumed;
-a run whose worker was killed must end by itself. No finished trial may be run again: its journal entry keeps its bytes and its time.
+A kill waits for a journal entry chosen at random (so that short stages are hit as often as long ones) and some random
+seconds. A killed driver is resumed;
+a run whose worker was killed must end by itself. No finished trial may be run again: its journal entry keeps its bytes
+and its time.
 """
 
 import argparse

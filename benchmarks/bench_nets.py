@@ -1,6 +1,8 @@
-"""An epoch of our training loop beside a bare PyTorch loop over in-memory tensors: the same net, batches, optimiser and number of threads, in turns.
+"""An epoch of our training loop beside a bare PyTorch loop over in-memory tensors: the same net, batches, optimiser and
+number of threads, in turns.
 
-usage: bench_nets.py [--rows 50000] [--columns 20] [--family mlp] [--epochs 3] [--threads 2] [--blocks 12]   -> one JSON line; the ratio is the result
+usage: bench_nets.py [--rows 50000] [--columns 20] [--family mlp] [--epochs 3] [--threads 2] [--blocks 12]   -> one JSON
+line; the ratio is the result
 """
 
 import argparse
@@ -12,7 +14,7 @@ import numpy as np
 import torch
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.encoded_block import EncodedBlock
 
 
@@ -44,19 +46,19 @@ def main() -> None:
     ]
     family = find("models", asked.family)
     params = {name: family.start.get(name, value) for name, value in family()}
-    job = Job("binary", 2, {family.needs: (0,) * asked.columns}, asked.threads)
-    fitting = family.begin(params, job, family.hold(params, job, blocks, []), 0)
+    context = TrainingContext("binary", 2, {family.encoder: (0,) * asked.columns}, asked.threads)
+    training = family.start_training(params, context, family.prepare_data(params, context, blocks, []), 0)
     net, x, y = (
         family.build(params, (0,) * asked.columns, 1),
         torch.from_numpy(matrix),
         torch.from_numpy(label.astype(np.float32)),
     )
-    fitting.advance(1)
+    training.advance(1)
     bare(net, x, y, params)
     ours, theirs = [], []
     for _ in range(asked.epochs):
         begun = time.perf_counter()
-        fitting.advance(fitting.rounds + 1)
+        training.advance(training.rounds + 1)
         middle = time.perf_counter()
         bare(net, x, y, params)
         ours.append(middle - begun)

@@ -1,9 +1,13 @@
-"""`predict` beside bare XGBoost: rows per second in one run, and whether peak memory stays flat from a million rows to thirty million.
+"""`predict` beside bare XGBoost: rows per second in one run, and whether peak memory stays flat from a million rows to
+thirty million.
 
-usage: bench_predict.py [--rows 1000000 30000000] [--rounds 300] [--depth 6]   -> one JSON line; `ratio` and `peak_gib` are the results
+usage: bench_predict.py [--rows 1000000 30000000] [--rounds 300] [--depth 6]   -> one JSON line; `ratio` and `peak_gib`
+are the results
 
-The peer is `Booster.inplace_predict` with all cores on an encoded float32 matrix that is in memory already: no reading, no encoding, no writing.
-Ours reads Parquet, encodes, scores, decides and writes Parquet; Ray's start (seconds, once) is left out of the rate and told apart.
+The peer is `Booster.inplace_predict` with all cores on an encoded float32 matrix that is in memory already: no reading,
+no encoding, no writing.
+Ours reads Parquet, encodes, scores, decides and writes Parquet; Ray's start (seconds, once) is left out of the rate and
+told apart.
 Memory is the sum of the proportional set sizes of the command and of everything below it.
 """
 

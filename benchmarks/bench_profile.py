@@ -1,4 +1,5 @@
-"""Profile, fit and encode (two passes over the source) beside the fit and transform of Ray's own `Chain` (impute, ordinal, impute, scale), on the flights rows times ten.
+"""Profile, fit and encode (two passes over the source) beside the fit and transform of Ray's own `Chain` (impute,
+ordinal, impute, scale), on the flights rows times ten.
 
 usage: bench_profile.py [FLIGHTS_DIR] [--copies 10] [--growth]   -> one JSON line; the ratio is the result
 """
@@ -57,7 +58,8 @@ def ours(text: str, folder: Path) -> dict:
 
 
 def chain(path: Path) -> dict:
-    """In a process and on a Ray of its own, with Ray's defaults and none of our settings; Ray is up before the clock runs."""
+    """In a process and on a Ray of its own, with Ray's defaults and none of our settings; Ray is up before the clock
+    runs."""
     from ray_pipeline.runtime.session import SETTINGS
 
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
@@ -82,7 +84,8 @@ def chain_here(path: Path) -> dict:
     with Peak() as peak:
         begun = time.time()
         dataset = ray.data.read_parquet(str(path)).select_columns([*features, "late"])
-        # `most_frequent` would be one pass more, but in ray 2.60 it fails on texts with nulls (imputer.py:288, float + None)
+        # `most_frequent` would be one pass more, but in ray 2.60 it fails on texts with nulls (imputer.py:288, float +
+        # None)
         steps = Chain(
             SimpleImputer(texts, strategy="constant", fill_value="missing"),
             OrdinalEncoder(texts),
@@ -112,10 +115,10 @@ def main() -> None:
     if asked.peer:
         print(json.dumps(chain_here(asked.peer)))
         return
-    from ray_pipeline.runtime.session import session, settle
+    from ray_pipeline.runtime.session import session, set_environment
     from ray_pipeline.spec.where import Where
 
-    settle()
+    set_environment()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     with tempfile.TemporaryDirectory() as made, session(Where()):
         sizes = [1, 2, 4, 8] if asked.growth else [asked.copies]

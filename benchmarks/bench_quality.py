@@ -1,9 +1,12 @@
-"""How good the families are on three public tables with frozen parts: each family searched alone, the mean over seeds, the time it took.
+"""How good the families are on three public tables with frozen parts: each family searched alone, the mean over seeds,
+the time it took.
 
-The tables are Parquet files with columns `row_id`, `label`, `part` (train, validation, test) and features: adult (binary), california_housing and bike_sharing
+The tables are Parquet files with columns `row_id`, `label`, `part` (train, validation, test) and features: adult
+(binary), california_housing and bike_sharing
 (regression). What a seed changes: the search, the initialisation and the order of rows.
 
-usage: bench_quality.py FOLDER [--sets adult ...] [--families xgboost ...] [--seeds 0 1 2] [--trials 32] [--minutes 10]   -> one JSON line
+usage: bench_quality.py FOLDER [--sets adult ...] [--families xgboost ...] [--seeds 0 1 2] [--trials 32] [--minutes 10]
+-> one JSON line
 """
 
 import argparse

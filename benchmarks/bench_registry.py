@@ -41,9 +41,9 @@ def timed(folder: Path, *words: str) -> tuple[float, dict]:
 
 def fill(uri: str, models: int, versions: int) -> None:
     """Rows as our registrations leave them; their files are not needed to list them."""
-    from ray_pipeline.registry.mlflow_session import client, talk
+    from ray_pipeline.registry.mlflow_session import client, mlflow_session
 
-    with talk(uri):
+    with mlflow_session(uri):
         mlflow = client(uri)
         for model in range(models):
             mlflow.create_registered_model(f"m{model}")

@@ -1,9 +1,12 @@
-"""The report page: its size, the seconds to write it, and the milliseconds that headless Chromium takes to the end of the load event.
+"""The report page: its size, the seconds to write it, and the milliseconds that headless Chromium takes to the end of
+the load event.
 
 usage: bench_report.py [--columns N] [--slices N] [--rows N] [--opened N]   -> one JSON line
 
-The run folder is made up as a run leaves it, with a finding and an importance for each column, and slices of five columns; the page is opened by fresh browsers,
-from disk, and the median and the slowest are told (PerformanceNavigationTiming.loadEventEnd: the browser's own start does not count).
+The run folder is made up as a run leaves it, with a finding and an importance for each column, and slices of five
+columns; the page is opened by fresh browsers,
+from disk, and the median and the slowest are told (PerformanceNavigationTiming.loadEventEnd: the browser's own start
+does not count).
 """
 
 import argparse

@@ -1,6 +1,8 @@
-"""The whole run beside the plain script, on the joined flights table: the same rows, trials and rounds, cold, everything included.
+"""The whole run beside the plain script, on the joined flights table: the same rows, trials and rounds, cold,
+everything included.
 
-usage: bench_run.py [FLIGHTS_DIR] [--trials 32] [--rounds 100] [--repeat 1]   -> one JSON line; the ratio is the result, not the seconds
+usage: bench_run.py [FLIGHTS_DIR] [--trials 32] [--rounds 100] [--repeat 1]   -> one JSON line; the ratio is the result,
+not the seconds
 """
 
 import argparse

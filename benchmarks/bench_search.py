@@ -1,12 +1,17 @@
-"""The search beside what a user would run instead, on the joined flights table; cold, everything included, peers in the same run.
+"""The search beside what a user would run instead, on the joined flights table; cold, everything included, peers in the
+same run.
 
-usage: bench_search.py CASE [FLIGHTS_DIR] [--trials N] [--rounds N]   -> one JSON line; the ratio is the result, not the seconds
+usage: bench_search.py CASE [FLIGHTS_DIR] [--trials N] [--rounds N]   -> one JSON line; the ratio is the result, not the
+seconds
 cases: wall     16 trials x 100 rounds against the plain script
        score    time to the best validation AUC of the plain script's 32 trials x 100 rounds, on its own split
-       recipe   8 trials x 50 rounds, and one more trial, against Ray's documented recipe and the same as tuned by an expert
-       times10  the rows ten times, 16 trials, against the plain script: wall time and peak memory of all processes together
+       recipe   8 trials x 50 rounds, and one more trial, against Ray's documented recipe and the same as tuned by an
+       expert
+       times10  the rows ten times, 16 trials, against the plain script: wall time and peak memory of all processes
+       together
        small    100 trials on 5,000 rows: seconds per trial beyond training itself
-       stage    the search of 32 trials with halving, from the first slot ready, against the same boosters trained alone on one thread, by slots
+       stage    the search of 32 trials with halving, from the first slot ready, against the same boosters trained alone
+       on one thread, by slots
        lag      the same search where decisions lag (deterministic) and where they do not
        growth   rows x 1, 2, 4, 8: seconds of the search per row
        fit      one worker's fit through the family's seam against bare `xgboost.train` on the same arrays
@@ -89,7 +94,8 @@ def ours(table: Path, trials: int, rounds: int, *sets: str) -> "Ran":
 
 
 class Ran(dict):
-    """What is told of a run; beside it its trials, each with the seconds from the command to its end, its encoder and its rows by part."""
+    """What is told of a run; beside it its trials, each with the seconds from the command to its end, its encoder and
+    its rows by part."""
 
     def __init__(self, told: dict, trials: list[dict], encoder: dict, rows: dict) -> None:
         super().__init__(told)
@@ -200,7 +206,8 @@ def stage(table: Path, trials: int, rounds: int) -> dict:
 
 
 def replayed(table: Path, mine: "Ran", shares: list[list[dict]]) -> float:
-    """Seconds in which as many bare processes as there are shares train these trials' boosters, one thread each, their matrices at hand."""
+    """Seconds in which as many bare processes as there are shares train these trials' boosters, one thread each, their
+    matrices at hand."""
     spawn = multiprocessing.get_context("spawn")
     ready, done = spawn.Barrier(len(shares) + 1), spawn.Barrier(len(shares) + 1)
     workers = [
@@ -307,7 +314,7 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
     import xgboost
 
     from ray_pipeline import encoded_block as blocks
-    from ray_pipeline.components.models._base import Job
+    from ray_pipeline.components.models._base import TrainingContext
     from ray_pipeline.components.models.xgboost import XGBoost
 
     rows = pq.read_table(table)
@@ -327,22 +334,22 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
             blocks.PART: pa.array(np.zeros(len(label), np.int8)),
         },
     )
-    job = Job("binary", 2, {"trees": (0,) * len(names)}, os.cpu_count() or 1, rows=len(label))
+    context = TrainingContext("binary", 2, {"trees": (0,) * len(names)}, os.cpu_count() or 1, rows=len(label))
     searched = {name: value for name, value in XGBoost.start.items() if name != "objective"}
-    params = {**XGBoost().space(job), **searched, "num_boost_round": rounds}
+    params = {**XGBoost().space(context), **searched, "num_boost_round": rounds}
     bare = {name: value for name, value in params.items() if name not in ("num_boost_round", "early_stopping_rounds")}
-    bare |= {"tree_method": "hist", "nthread": job.threads, "seed": 0}
+    bare |= {"tree_method": "hist", "nthread": context.threads, "seed": 0}
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     for _ in range(3):
         begun = time.perf_counter()
-        fitting = XGBoost.begin(
-            params, job, XGBoost.hold(params, job, list(blocks.views([held], "trees", "train")), []), 0
+        training = XGBoost.start_training(
+            params, context, XGBoost.prepare_data(params, context, list(blocks.views([held], "trees", "train")), []), 0
         )
-        fitting.advance(rounds)
+        training.advance(rounds)
         times["ours"].append(time.perf_counter() - begun)
         begun = time.perf_counter()
         xgboost.train(
-            bare, xgboost.QuantileDMatrix(matrix, label, max_bin=params["max_bin"], nthread=job.threads), rounds
+            bare, xgboost.QuantileDMatrix(matrix, label, max_bin=params["max_bin"], nthread=context.threads), rounds
         )
         times["bare"].append(time.perf_counter() - begun)
     mine, theirs = (sorted(times[name])[1] for name in ("ours", "bare"))

@@ -1,6 +1,8 @@
-"""Tables of extreme shape: 10,000 files of 1,000 rows are planned and validated; 5,000 columns x 20,000 rows are profiled, fitted and encoded.
+"""Tables of extreme shape: 10,000 files of 1,000 rows are planned and validated; 5,000 columns x 20,000 rows are
+profiled, fitted and encoded.
 
-usage: bench_shapes.py files [--files 10000] | wide [--columns 5000] [--rows 20000]   -> one JSON line: seconds, and GiB of the driver (files) or of all processes (wide)
+usage: bench_shapes.py files [--files 10000] | wide [--columns 5000] [--rows 20000]   -> one JSON line: seconds, and GiB
+of the driver (files) or of all processes (wide)
 """
 
 import argparse
@@ -67,7 +69,7 @@ def files(folder: Path, count: int) -> dict:
 
 def wide(folder: Path, columns: int, rows: int) -> dict:
     """Both passes over a table of so many numbers."""
-    from ray_pipeline.runtime.session import session, settle
+    from ray_pipeline.runtime.session import session, set_environment
     from ray_pipeline.spec.where import Where
 
     rng = np.random.default_rng(0)
@@ -77,7 +79,7 @@ def wide(folder: Path, columns: int, rows: int) -> dict:
         **{f"x{i}": rng.normal(size=rows) for i in range(columns)},
     }
     pq.write_table(pa.table(table), folder / "0.parquet", row_group_size=5_000)
-    settle()
+    set_environment()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     with session(Where()):
         return {"columns": columns, "rows": rows, **ours(SPEC, folder.parent)}

@@ -1,4 +1,5 @@
-"""What a slot costs, on the joined flights table: two workers against one, and the memory of training beyond the encoded rows.
+"""What a slot costs, on the joined flights table: two workers against one, and the memory of training beyond the
+encoded rows.
 
 usage: bench_slots.py CASE [FLIGHTS_DIR] [--copies N] [--rounds N] [--family xgboost]   -> one JSON line
 cases: workers   one trial on 2 workers x 1 thread against 1 worker x 2 threads, started and with their data at hand
@@ -28,18 +29,18 @@ from bench_run import HERE
 from peak import Peak
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
 from ray_pipeline.preprocessing.encode import Encoded, encode, fit_encoders
-from ray_pipeline.preprocessing.shards import Share
+from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.profiling.profile import profile
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.tuning.search import job_of
-from ray_pipeline.tuning.trial_worker import Command
+from ray_pipeline.tuning.search import training_context
+from ray_pipeline.tuning.trial_worker import TrialStep
 from ray_pipeline.tuning.worker_group import Group
 
 ONE, TWO = (
@@ -60,7 +61,7 @@ model: {family}
 @contextmanager
 def encoded_rows(
     flights: Path, copies: int, family: str, wide: int = 1
-) -> Iterator[tuple[Encoded, Job, dict[str, Any]]]:
+) -> Iterator[tuple[Encoded, TrainingContext, dict[str, Any]]]:
     """The rows, encoded, every column `wide` times; the job; the family's default hyperparameters."""
     with tempfile.TemporaryDirectory() as made:
         joined = [
@@ -77,14 +78,14 @@ def encoded_rows(
         with session(Where()):
             table = split(read(spec, Where()), spec)
             profiled = profile(table, spec)
-            encoders = fit_encoders(profiled, spec.needs, table.own_encodings(spec))
+            encoders = fit_encoders(profiled, spec.encoder, table.own_encodings(spec))
             encoded = encode(table, encoders, profiled, spec)
-            job = job_of(spec, profiled, encoded, ONE)
+            context = training_context(spec, profiled, encoded, ONE)
             kind = find("models", family)
             yield (
                 encoded,
-                job,
-                {name: kind.start.get(name, value) for name, value in spec.model[family].space(job).items()},
+                context,
+                {name: kind.start.get(name, value) for name, value in spec.model[family].space(context).items()},
             )
 
 
@@ -97,15 +98,17 @@ def widen(file: Path, times: int) -> None:
     pq.write_table(table, file, row_group_size=65_536)
 
 
-def trained(encoded: Encoded, job: Job, params: dict[str, Any], plan: Plan, family: str, rounds: int) -> float:
+def trained(
+    encoded: Encoded, context: TrainingContext, params: dict[str, Any], plan: Plan, family: str, rounds: int
+) -> float:
     """Seconds of a trial on a group that has trained another one before, which paid for start and data."""
     kind = find("models", family)
     with tempfile.TemporaryDirectory() as storage:
-        group = Group(encoded, replace(job, threads=plan.threads), "auc", plan, kind.collective, storage)
+        group = Group(encoded, replace(context, threads=plan.threads), "auc", plan, kind.collective, storage)
         try:
-            group.carry_out(Command(0, family, params, seed=0, rounds=1))
+            group.run_step(TrialStep(0, family, params, seed=0, rounds=1))
             begun = time.perf_counter()
-            standing = group.carry_out(Command(1, family, params, seed=1, rounds=rounds))
+            standing = group.run_step(TrialStep(1, family, params, seed=1, rounds=rounds))
             seconds = time.perf_counter() - begun
         finally:
             group.close()
@@ -115,11 +118,11 @@ def trained(encoded: Encoded, job: Job, params: dict[str, Any], plan: Plan, fami
 
 
 def workers(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
-    with encoded_rows(flights, copies, family) as (encoded, job, params):
+    with encoded_rows(flights, copies, family) as (encoded, context, params):
         seconds: dict[str, list[float]] = {"one": [], "two": []}
         for _ in range(2):
             for name, plan in (("one", ONE), ("two", TWO)):
-                seconds[name].append(round(trained(encoded, job, params, plan, family, rounds), 2))
+                seconds[name].append(round(trained(encoded, context, params, plan, family, rounds), 2))
         return {
             "ratio": round(min(seconds["two"]) / min(seconds["one"]), 3),
             "seconds": seconds,
@@ -130,20 +133,20 @@ def workers(flights: Path, copies: int, family: str, rounds: int) -> dict[str, A
 def cells(
     flights: Path, copies: int, family: str, rounds: int, *, external: bool = False, wide: int = 1
 ) -> dict[str, Any]:
-    with encoded_rows(flights, copies, family, wide) as (encoded, job, params):
+    with encoded_rows(flights, copies, family, wide) as (encoded, context, params):
         kind = find("models", family)
         kind.warm_up()
-        columns = len(job.cardinalities[kind.needs])
+        columns = len(context.cardinalities[kind.encoder])
         num_cells = columns * (encoded.rows["train"] + encoded.rows["validation"])
         with (
             tempfile.TemporaryDirectory() as small
         ):  # a trial on a few rows: imports and Ray Train's own memory are no part of the figure
-            few = Command(0, family, params, seed=0, rounds=1, every=1000)
-            group = Group(encoded, replace(job, external=external), "auc", ONE, kind.collective, small)
-            group.carry_out(few)
+            few = TrialStep(0, family, params, seed=0, rounds=1, every=1000)
+            group = Group(encoded, replace(context, external=external), "auc", ONE, kind.collective, small)
+            group.run_step(few)
             with Peak(every_s=0.2, store=False) as peak:
                 begun = time.perf_counter()
-                standing = group.carry_out(Command(1, family, params, seed=1, rounds=rounds))
+                standing = group.run_step(TrialStep(1, family, params, seed=1, rounds=rounds))
                 seconds = time.perf_counter() - begun
             group.close()
         if standing.failed:
@@ -179,9 +182,9 @@ def cells_and_bare(flights: Path, copies: int, family: str, rounds: int) -> dict
 def bare(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
     import xgboost
 
-    with encoded_rows(flights, copies, family) as (encoded, job, params):
-        types = ["c" if codes else "q" for codes in job.cardinalities["trees"]]
-        parts = {part: list(Share(encoded, "trees", part)) for part in ("train", "validation")}
+    with encoded_rows(flights, copies, family) as (encoded, context, params):
+        types = ["c" if codes else "q" for codes in context.cardinalities["trees"]]
+        parts = {part: list(Shard(encoded, "trees", part)) for part in ("train", "validation")}
 
         class Blocks(xgboost.DataIter):  # type: ignore[misc]
             def __init__(self, part: str) -> None:

@@ -1,6 +1,7 @@
 """Peak memory of a process and all that it started: proportional set size, sampled, so that shared pages count once.
 
-Half a second between two looks: the kernel walks every page table of every process for one, and ten a second took 42 % of a core from what was measured.
+Half a second between two looks: the kernel walks every page table of every process for one, and ten a second took 42 %
+of a core from what was measured.
 """
 
 import os
@@ -9,7 +10,8 @@ from pathlib import Path
 
 
 class Peak:
-    """`with Peak() as peak: …; peak.gib`: the peak of this process and its descendants above what they held at the start.
+    """`with Peak() as peak: …; peak.gib`: the peak of this process and its descendants above what they held at the
+    start.
 
     `store=False` leaves out shared memory, in which Ray's object store lies.
     """

@@ -1,10 +1,13 @@
-"""How often intervals hold the truth and gates decide wrongly, on simulated test parts whose truth is known in closed form.
+"""How often intervals hold the truth and gates decide wrongly, on simulated test parts whose truth is known in closed
+form.
 
 usage: simulate_verdict.py [--simulations 2000] [--rows 3000] [--draws 400] [--only coverage|gate]   -> one JSON line
 
-coverage  of nominal 95 % intervals of AUC, log loss, RMSE and a gap of selection rates between two groups (asked: 93.5 to 96.5 %):
+coverage  of nominal 95 % intervals of AUC, log loss, RMSE and a gap of selection rates between two groups (asked: 93.5
+to 96.5 %):
           rows independent, and rows in 60 clusters of 50 that share an effect, where intervals of rows must fail
-gate      `auc >= champion - m` with m 4.2 standard errors of the paired difference: a challenger of no true difference is refused
+gate      `auc >= champion - m` with m 4.2 standard errors of the paired difference: a challenger of no true difference
+is refused
           (asked: at most 2 %), one that is worse by m passes (asked: at most 4 %)
 """
 
@@ -32,7 +35,8 @@ ERRORS = 4.2
 
 
 def part(rng: np.random.Generator, n: int, clustered: bool) -> Predictions:
-    """Log odds of N(0, 1), SHIFT higher for positives; with clusters half of the variance, of odds and of what makes a label, is the cluster's, and so is the group."""
+    """Log odds of N(0, 1), SHIFT higher for positives; with clusters half of the variance, of odds and of what makes a
+    label, is the cluster's, and so is the group."""
     cluster = np.arange(n) // (IN_CLUSTER if clustered else 1)
 
     def normal() -> np.ndarray:
@@ -119,7 +123,8 @@ def coverage(simulations: int, rows: int, draws: int, clustered: bool, by_row: b
 
 
 def gate(simulations: int, rows: int, draws: int) -> dict[str, float]:
-    """Errors of `auc >= champion - m`, judged as `stages/judge.py` judges it: on the lower bound of the paired difference."""
+    """Errors of `auc >= champion - m`, judged as `stages/judge.py` judges it: on the lower bound of the paired
+    difference."""
     auc, noise = find("metrics", "auc")(), 0.3
 
     def pair(seed: int, worse: float) -> tuple[float, list[Predictions]]:

@@ -46,7 +46,8 @@ class Bundle:
         """The bundle in that folder, its files proved to be those that were written.
 
         Raises:
-            RegistryError: a file is missing, extra, a link or changed, or (where `fingerprint` is given) the whole is another bundle.
+            RegistryError: a file is missing, extra, a link or changed, or (where `fingerprint` is given) the whole is
+                another bundle.
         """
         folder = Path(folder).resolve()
         found = check_files(folder)
@@ -86,7 +87,8 @@ class Bundle:
     def score(self, table: pa.Table) -> Vector:
         """float64 scores, (rows,) or (rows, classes): probability of the positive class, of each class, or the number.
 
-        A column is found by its full name, or by its bare name where only one column bears it; extra columns are ignored.
+        A column is found by its full name, or by its bare name where only one column bears it; extra columns are
+        ignored.
 
         Raises:
             DataError: a column is missing, twice there, or of another kind than in training.
@@ -100,7 +102,8 @@ class Bundle:
         return np.asarray(self.calibrator.apply(np.asarray(self.scorer(matrix), np.float64)), np.float64)
 
     def decide(self, score: Vector) -> NDArray[Any]:
-        """What the scores mean, (rows,): 0 or 1 at the bundle's threshold (0.5 where it has none), the likeliest class, or the number itself."""
+        """What the scores mean, (rows,): 0 or 1 at the bundle's threshold (0.5 where it has none), the likeliest class,
+        or the number itself."""
         if self.schema["task"] == "binary":
             threshold = self.schema["threshold"]
             return (score >= (0.5 if threshold is None else threshold)).astype(np.int8)
@@ -204,7 +207,8 @@ def write_bundle(
 
 
 def sums(folder: Path) -> str:
-    """The text of `SHA256SUMS` (as `sha256sum` writes it) for every file under the folder, sorted by path, itself left out."""
+    """The text of `SHA256SUMS` (as `sha256sum` writes it) for every file under the folder, sorted by path, itself left
+    out."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / SUMS)
     return "".join(f"{_sha256(file)}  {file.relative_to(folder).as_posix()}\n" for file in files)
 

@@ -15,7 +15,8 @@ MATRIX, LABEL, WEIGHT, KEY, PART, CLUSTER, SLICE = "matrix:", "label", "weight",
 
 @dataclass(frozen=True)
 class EncodedBlock:
-    """Rows of one part out of one block: `matrix` (n, columns) float32 and `label`, `weight` (n,), all views of the block."""
+    """Rows of one part out of one block: `matrix` (n, columns) float32 and `label`, `weight` (n,), all views of the
+    block."""
 
     matrix: Matrix
     label: Vector

@@ -1,4 +1,5 @@
-"""One hash for every decision about a row: xxh64 of the canonical UTF-8 of a value, so that int32 and int64, files and blocks agree."""
+"""One hash for every decision about a row: xxh64 of the canonical UTF-8 of a value, so that int32 and int64, files and
+blocks agree."""
 
 from functools import reduce
 from typing import Any
@@ -11,7 +12,8 @@ from xxhash import xxh64_intdigest
 
 
 def canonical(values: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
-    """The canonical UTF-8 of each value: decimal integers, ISO times in UTC microseconds, strings as they are; null is None."""
+    """The canonical UTF-8 of each value: decimal integers, ISO times in UTC microseconds, strings as they are; null is
+    None."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         return canonical(values.cast(kind.value_type))
@@ -45,7 +47,8 @@ def hash_rows(table: pa.Table, seed: int = 0) -> NDArray[np.uint64]:
 
 
 def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
-    """The distinct numbers, ascending. `np.unique` does it by hashing since numpy 2.3: at two million 64-bit numbers that takes 40 times as long."""
+    """The distinct numbers, ascending. `np.unique` does it by hashing since numpy 2.3: at two million 64-bit numbers
+    that takes 40 times as long."""
     ordered = np.sort(numbers)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
@@ -63,7 +66,8 @@ def uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 
 def content_hashes(table: pa.Table) -> NDArray[np.uint64]:
-    """A 64-bit hash of each row's content, columns in their order; shape (n,). Vectorised: for finding equal rows, never for deciding where a row goes."""
+    """A 64-bit hash of each row's content, columns in their order; shape (n,). Vectorised: for finding equal rows,
+    never for deciding where a row goes."""
     start = np.full(table.num_rows, 0x9E3779B97F4A7C15, np.uint64)
     return reduce(lambda mixed, name: mix(mixed ^ _content(table[name])), table.column_names, start)
 
@@ -76,7 +80,8 @@ def mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _content(values: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Each value as 64 bits, equal for equal values of any width; shape (n,). Text is hashed once for each distinct value."""
+    """Each value as 64 bits, equal for equal values of any width; shape (n,). Text is hashed once for each distinct
+    value."""
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         coded = values.cast(pa.large_string()).combine_chunks().dictionary_encode("encode")

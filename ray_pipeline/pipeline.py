@@ -1,4 +1,5 @@
-"""The page: a training pipeline as its definition reads, one line a stage, each name on the left a frozen value that the next line reads."""
+"""The page: a training pipeline as its definition reads, one line a stage, each name on the left a frozen value that
+the next line reads."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,15 +25,15 @@ from ray_pipeline.registry.registry import CHAMPION, Registry
 from ray_pipeline.runs import artifacts as record
 from ray_pipeline.runs import reproducibility as repeat
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.capacity import wait_for_room
+from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.plan import refuse_impossible
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.runtime.session import meanwhile, session, settle
-from ray_pipeline.runtime.shared_storage import refuse_private
+from ray_pipeline.runtime.session import in_background, session, set_environment
+from ray_pipeline.runtime.shared_storage import check_shared_storage
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.refit import fit
-from ray_pipeline.tuning.search import job_of, search, warm_up
+from ray_pipeline.tuning.search import search, training_context, warm_up
 from ray_pipeline.tuning.validate import validate
 from ray_pipeline.tuning.warm_start import warm_start
 
@@ -62,7 +63,7 @@ def run(
     if absent := spec.not_installed():
         raise SpecError(absent)
     refuse_impossible(where, spec.search.trials)
-    settle(debug)
+    set_environment(debug)
     registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
     folder = folder or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
     record.begin(folder, spec, where)
@@ -71,38 +72,38 @@ def run(
         folder.held(),
         record.problems(folder, spec, show),
         registry.preparing() if spec.needs_registry else nullcontext(lambda: None) as registry_is_ready,
-        meanwhile(warm_up),
+        in_background(warm_up),
         session(where, debug) as end_session,
     ):
-        refuse_private(folder, where)
-        wait_for_room(where)
+        check_shared_storage(folder, where)
+        wait_for_capacity(where)
         if spec.search.warm_start == CHAMPION:
             registry_is_ready()
         warm = warm_start(spec, registry, folder, show)
-        layout = repeat.laid_out(folder, where, spec.search.trials)
+        layout = repeat.plan_layout(folder, where, spec.search.trials)
         show.stage("read")
         table = split(read(spec, where), spec)
 
         show.stage("profile")
-        with meanwhile(lambda: fingerprint(table, spec)) as data:
+        with in_background(lambda: fingerprint(table, spec)) as data:
             profiled = profile(table, spec)
-            repeat.same_data(folder, data())
+            repeat.assert_same_data(folder, data())
         findings = check(profiled, spec)
         record.profiled(folder, table, profiled, findings)
         refuse(findings, spec)
-        encoders = fit_encoders(profiled, spec.needs, table.own_encodings(spec))
+        encoders = fit_encoders(profiled, spec.encoders, table.own_encodings(spec))
 
         show.stage("encode")
         encoded = reuse(folder, spec, encoders, lambda: encode(table, encoders, profiled, spec), show)
         record.encoded(folder, encoded)
-        job = job_of(spec, profiled, encoded, layout)
+        context = training_context(spec, profiled, encoded, layout)
 
         show.stage("search")
-        with meanwhile(lambda: baselines(encoded, job, spec, profiled.classes)) as to_beat:
+        with in_background(lambda: baselines(encoded, context, spec, profiled.classes)) as to_beat:
             leaderboard = search(
                 spec,
                 encoded,
-                job,
+                context,
                 layout,
                 folder,
                 lambda done, total, best: show.trial(done, total, best, str(spec.search.metric)),
@@ -112,12 +113,12 @@ def run(
             beaten = to_beat()
 
         show.stage("fit")
-        with meanwhile(lambda: validate(leaderboard, encoded, beaten, profiled, spec)) as validation:
-            final = fit(spec, leaderboard, encoded, job, layout, folder)
+        with in_background(lambda: validate(leaderboard, encoded, beaten, profiled, spec)) as validation:
+            final = fit(spec, leaderboard, encoded, context, layout, folder)
             validated = validation()
             registry_is_ready()
         record.validated(folder, validated)
-        needs, threshold = leaderboard.family.needs, validated.threshold
+        needs, threshold = leaderboard.family.encoder, validated.threshold
         model = record.model(
             folder, spec, where, table, profiled, encoders[needs], leaderboard, validated.calibrator, threshold, final
         )
@@ -143,7 +144,7 @@ def run(
 
         show.stage("register")
         proof = prove(model, profiled, encoded, needs)
-        with meanwhile(end_session):
+        with in_background(end_session):
             facts = record.manifest(folder, spec, layout, table, profiled, encoders[needs], leaderboard, show.seconds)
             version = register(registry, spec, folder, model, proof, leaderboard, evaluation, verdict)
         show.done("register")
@@ -155,7 +156,8 @@ def run(
 def resume(
     run_folder: RunFolder, where: Where | None = None, *, show: Progress | None = None, debug: bool = False
 ) -> Release:
-    """The run, gone on with after whatever interruption: finished trials and fits are taken from its journal, the rest is done again.
+    """The run, gone on with after whatever interruption: finished trials and fits are taken from its journal, the rest
+    is done again.
 
     Args:
         run_folder: of the run.

@@ -18,7 +18,7 @@ from ray_pipeline.evaluation.champion import champion_of
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import latency_ms, size_mb
-from ray_pipeline.evaluation.predict import carry, predict_stream
+from ray_pipeline.evaluation.predict import predict_stream, put_bundle
 from ray_pipeline.preprocessing.encode import clusters_of, name_slices
 from ray_pipeline.profiling import drift
 from ray_pipeline.registry.registry import Registry
@@ -54,7 +54,8 @@ def apply(
 def reevaluate(
     model: str, rows: str, where: Where, registry: str | None, *, revoke: bool = False, debug: bool = False
 ) -> dict[str, Any]:
-    """The scorecard of a registered model on new labelled rows, written to its version as well; exit 7 where a gate fails.
+    """The scorecard of a registered model on new labelled rows, written to its version as well; exit 7 where a gate
+    fails.
 
     Args:
         revoke: where a gate fails, take the alias by which the model was named away from it.
@@ -96,8 +97,9 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
 def _scored(
     bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Shape]
 ) -> tuple[Predictions, dict[str, int], dict[str, Any]]:
-    """The scored rows, the rows dropped by their reason, and how many were in each bin of each column's training shape."""
-    table, carried = read(spec, where, rows=path), carry(bundle)
+    """The scored rows, the rows dropped by their reason, and how many were in each bin of each column's training
+    shape."""
+    table, carried = read(spec, where, rows=path), put_bundle(bundle)
     maker, classes = table.maker, pa.array(bundle.schema["classes"], pa.string())
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 

@@ -1,4 +1,5 @@
-"""A run built again from its manifest alone, each stage compared byte for byte with what it made then; the first that differs ends it."""
+"""A run built again from its manifest alone, each stage compared byte for byte with what it made then; the first that
+differs ends it."""
 
 import json
 from collections.abc import Mapping
@@ -19,11 +20,13 @@ NEEDED = ("run", "fingerprint", "spec", "base", "where", "plan", "data", "digest
 def rerun(
     run: str, where: Where | None, *, verify: bool, show: Progress | None = None, debug: bool = False
 ) -> dict[str, Any]:
-    """What came of building the run again, in a run of its own that is not registered: `identical`, or `rebuilt` where nothing was to be compared.
+    """What came of building the run again, in a run of its own that is not registered: `identical`, or `rebuilt` where
+    nothing was to be compared.
 
     Args:
         run: the run's id under the storage folder, its folder, or the path of its manifest.
-        where: on what; unless said, as the run was. Workers and threads are the run's own in either case: the bytes depend on them.
+        where: on what; unless said, as the run was. Workers and threads are the run's own in either case: the bytes
+            depend on them.
         verify: compare every stage with the manifest.
 
     Raises:
@@ -90,7 +93,8 @@ def manifest_of(run: str, where: Where) -> dict[str, Any]:
 
 
 def _spec(told: Mapping[str, Any]) -> Spec:
-    """The run's spec, to be built without registering; a search that a clock or a target ended is given the number of trials it came to."""
+    """The run's spec, to be built without registering; a search that a clock or a target ended is given the number of
+    trials it came to."""
     spec = Spec.from_text(told["spec"], file=f"{told['run']}/spec.yaml", folder=Path(told["base"]))
     sets = ["register=false"]
     if spec.search.time is not None or spec.search.target is not None:

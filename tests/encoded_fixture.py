@@ -8,7 +8,7 @@ import pyarrow as pa
 from ray_pipeline import encoded_block as packed
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder, Seen
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.preprocessing.encode import Encoded
 
 PARTS = ("train", "validation", "test")
@@ -29,7 +29,8 @@ def encoders() -> dict[str, Encoder]:
 
 
 def encoded(rows: int = 3_000, num_blocks: int = 3, seed: int = 0) -> Encoded:
-    """Blocks in the object store: three numbers, one in twenty missing, and a label that two of them decide with noise."""
+    """Blocks in the object store: three numbers, one in twenty missing, and a label that two of them decide with
+    noise."""
     import ray
 
     rng = np.random.default_rng(seed)
@@ -60,6 +61,8 @@ def encoded(rows: int = 3_000, num_blocks: int = 3, seed: int = 0) -> Encoded:
     )
 
 
-def job(threads: int = 1, **more: Any) -> Job:
+def context(threads: int = 1, **more: Any) -> TrainingContext:
     """What every fit on those rows has in common."""
-    return Job("binary", 2, {word: encoder.cardinalities for word, encoder in encoders().items()}, threads, **more)
+    return TrainingContext(
+        "binary", 2, {word: encoder.cardinalities for word, encoder in encoders().items()}, threads, **more
+    )

@@ -1,4 +1,5 @@
-"""Three nodes with an address and a /tmp/ray of their own each, tables and runs on an S3 server: run by `test_many_nodes.py` as root.
+"""Three nodes with an address and a /tmp/ray of their own each, tables and runs on an S3 server: run by
+`test_many_nodes.py` as root.
 
 usage: unshare --net --mount --propagation private python namespaces_run.py FOLDER   -> one JSON line
 FOLDER holds loans.yaml and data/. Nothing is set up outside of this process's own namespaces; they go with it.
@@ -88,11 +89,11 @@ def drive(folder: Path) -> None:
     from ray_pipeline import pipeline
     from ray_pipeline.registered_model import apply
     from ray_pipeline.rerun import rerun
-    from ray_pipeline.runtime.session import settle
+    from ray_pipeline.runtime.session import set_environment
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
 
-    settle()
+    set_environment()
     ray.init(address=f"{SUBNET}.10:6379", log_to_driver=False)
     while sum(found["Alive"] for found in ray.nodes()) < NODES:
         time.sleep(0.5)

@@ -1,6 +1,8 @@
-"""Run by `test_many_nodes.py` in a process of its own: a run on a cluster of three nodes on loopback, one of which may be lost at a stage.
+"""Run by `test_many_nodes.py` in a process of its own: a run on a cluster of three nodes on loopback, one of which may
+be lost at a stage.
 
-usage: nodes_run.py SPEC STORAGE [STAGE]   -> one JSON line: the run's answer, or its problem, and how many nodes were left
+usage: nodes_run.py SPEC STORAGE [STAGE]   -> one JSON line: the run's answer, or its problem, and how many nodes were
+left
 """
 
 import json
@@ -14,9 +16,9 @@ from pathlib import Path
 os.environ["RAY_AUTH_MODE"] = "disabled"
 
 from ray_pipeline.errors import PipelineError
-from ray_pipeline.runtime.session import settle
+from ray_pipeline.runtime.session import set_environment
 
-settle()
+set_environment()
 MAKES = {
     "read": "layout",
     "encode": "profile",

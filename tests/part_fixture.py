@@ -17,7 +17,8 @@ def binary(
     clusters: int | None = None,
     columns: dict[str, Any] | None = None,
 ) -> Predictions:
-    """Labels 30 % positive; log odds of N(0, 1), `shift` higher for positives (AUC is Phi(shift / sqrt 2)); scores as calibrated as that makes them."""
+    """Labels 30 % positive; log odds of N(0, 1), `shift` higher for positives (AUC is Phi(shift / sqrt 2)); scores as
+    calibrated as that makes them."""
     rng = np.random.default_rng(seed)
     label = (rng.random(n) < 0.3).astype(float)
     odds = rng.normal(size=n) + shift * label

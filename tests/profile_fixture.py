@@ -8,19 +8,20 @@ import pyarrow as pa
 
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.as_of_join import JoinCounts
-from ray_pipeline.data.rows import KEY, LABEL, MADE_OF, PART, TIME, WEIGHT, RowCounts
-from ray_pipeline.profiling.block_summary import Look, Prints, Summary, read_summary, summarize
+from ray_pipeline.data.rows import KEY, LABEL, LABEL_INPUT, PART, TIME, WEIGHT, RowCounts
+from ray_pipeline.profiling.block_summary import BlockSummary, RowHashes, SummaryOptions, read_summary, summarize
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
 
 def profile_of(
-    columns: Mapping[str, Any], label: Any, part: Any = None, *, task: str = "binary", time: Any = None, group: str | None = None, made_of: Mapping[str, Any] | None = None,
-    unlabelled: Mapping[str, int] | None = None, null_label: int = 0, grains: Mapping[str, str] | None = None, blocks: int = 3, extra: Sequence[str] = (), share: float = 1.0,
+    columns: Mapping[str, Any], label: Any, part: Any = None, *, task: str = "binary", time: Any = None, group: str | None = None, label_inputs: Mapping[str, Any] | None = None,
+    unlabelled: Mapping[str, int] | None = None, null_label: int = 0, time_granularity: Mapping[str, str] | None = None, blocks: int = 3, extra: Sequence[str] = (), share: float = 1.0,
     footers: Mapping[str, Footers] | None = None,
 ) -> Profile:  # fmt: skip
-    """The profile of these rows; all in train unless `part` (0, 1, 2 a row) says otherwise. `extra` columns are no features."""
+    """The profile of these rows; all in train unless `part` (0, 1, 2 a row) says otherwise. `extra` columns are no
+    features."""
     rows = len(label)
     made = {name: values if isinstance(values, pa.Array) else pa.array(values) for name, values in columns.items()}
     roles = {
@@ -30,22 +31,22 @@ def profile_of(
         PART: pa.array(np.zeros(rows) if part is None else part, pa.int8()),
     }
     roles |= {TIME: time} if time is not None else {}
-    table = pa.table({**made, **roles, **{MADE_OF + name: values for name, values in (made_of or {}).items()}})
+    table = pa.table({**made, **roles, **{LABEL_INPUT + name: values for name, values in (label_inputs or {}).items()}})
     features = tuple(name for name in made if name not in extra)
-    look = Look(features, group, task != "regression", 10_000, share)
-    state, prints = Summary(), []
+    look = SummaryOptions(features, group, task != "regression", 10_000, share)
+    state, row_hashes = BlockSummary(), []
     for start in range(0, rows, max(rows // blocks, 1)):
         block = summarize(table.slice(start, max(rows // blocks, 1)), RowCounts(), look)
         found, _, printed = read_summary(block.to_pylist()[0])
-        state, prints = state + found, [*prints, printed]
+        state, row_hashes = state + found, [*row_hashes, printed]
     counts = RowCounts(
         null_label=null_label,
         unlabelled=unlabelled or {},
-        joins={name: JoinCounts(rows, rows) for name in grains or {}},
+        joins={name: JoinCounts(rows, rows) for name in time_granularity or {}},
     )
     return Profile(
         {name: made[name].type for name in features}, state.columns, counts, state.parts, state.labels, ("0", "1") if task == "binary" else (), state.sampled(0), state.spans,
-        {name: state.sampled(code) for code, name in enumerate(PARTS) if code}, Prints.joined(prints, share), grains or {}, footers or {},
+        {name: state.sampled(code) for code, name in enumerate(PARTS) if code}, RowHashes.joined(row_hashes, share), time_granularity or {}, footers or {},
     )  # fmt: skip
 
 

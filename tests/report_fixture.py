@@ -1,4 +1,5 @@
-"""Run folders as the contract lays them out, from random but plausible numbers with fixed seeds: what the report's tests read."""
+"""Run folders as the contract lays them out, from random but plausible numbers with fixed seeds: what the report's
+tests read."""
 
 import hashlib
 import json

@@ -1,4 +1,5 @@
-"""Three small feature tables with a planted signal, a planted gap between groups, late corrections and missing keys; and their spec."""
+"""Three small feature tables with a planted signal, a planted gap between groups, late corrections and missing keys;
+and their spec."""
 
 from pathlib import Path
 
@@ -37,7 +38,8 @@ register: {alias: challenger}
 
 
 def write_tables(folder: Path, rows: int = ROWS, seed: int = 0) -> None:
-    """Writes the tables: `loans` in three files, `rates` with corrections known late, `branches` as a lookup without branch z."""
+    """Writes the tables: `loans` in three files, `rates` with corrections known late, `branches` as a lookup without
+    branch z."""
     rng = np.random.default_rng(seed)
     hours = np.sort(rng.integers(0, 30 * 24 * 60, rows))  # minutes of January
     branch = rng.choice(list("abcz"), rows, p=[0.5, 0.3, 0.15, 0.05])

@@ -1,4 +1,5 @@
-"""Feature tables to a registered model, on the shared local Ray with a real sqlite MLflow; then everything a user does with it."""
+"""Feature tables to a registered model, on the shared local Ray with a real sqlite MLflow; then everything a user does
+with it."""
 
 import json
 import subprocess
@@ -217,19 +218,19 @@ def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial
     release, spec, at, tmp_path, monkeypatch
 ):
     elsewhere = at.model_copy(update={"storage": str(tmp_path / "runs")})
-    from ray_pipeline.tuning.trial_store import Keeper
+    from ray_pipeline.tuning.trial_store import TrialStore
 
-    finish = Keeper._finish
+    finish = TrialStore._finish
 
     def stop_after_three(self, *args, **kwargs):
         finish(self, *args, **kwargs)
         if len(self.proposals.outcomes) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Keeper, "_finish", stop_after_three)
+    monkeypatch.setattr(TrialStore, "_finish", stop_after_three)
     with pytest.raises(Interrupted) as stopped:
         pipeline.run(spec, elsewhere)
-    monkeypatch.setattr(Keeper, "_finish", finish)
+    monkeypatch.setattr(TrialStore, "_finish", finish)
     run = RunFolder.open(tmp_path / "runs", stopped.value.answer["run"])
     before = {path.name: path.read_bytes() for path in (run.path / "journal").glob("trial-*.json")}
     assert len(before) == 3

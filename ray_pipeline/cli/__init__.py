@@ -49,4 +49,5 @@ def main() -> None:
             print(to_json(failure(SpecError(problem))), flush=True)
         raise SystemExit(2) from None
     finally:
-        gc.freeze()  # else the interpreter's end looks through all that Ray, pandas and MLflow imported once more: 1.2 s of 1.4
+        # else the interpreter's end looks through all that Ray, pandas and MLflow imported once more: 1.2 s of 1.4
+        gc.freeze()

@@ -1,4 +1,5 @@
-"""How every verb speaks: progress and problems on standard error, one JSON object as the last line of standard output, an exit code."""
+"""How every verb speaks: progress and problems on standard error, one JSON object as the last line of standard output,
+an exit code."""
 
 import functools
 import inspect
@@ -33,7 +34,8 @@ def verb(
 ) -> Callable[[Callable[..., dict[str, Any] | None]], Callable[..., None]]:
     """Makes a command of a function that returns its JSON answer (and prints for people itself, on `typer.echo`).
 
-    The function may take `quiet` and `debug`; `--json`, `--quiet` and `--debug` are added to every command. With `--json`
+    The function may take `quiet` and `debug`; `--json`, `--quiet` and `--debug` are added to every command. With
+    `--json`
     whatever the function prints to standard output goes to standard error, so that the answer stands alone.
     """
 

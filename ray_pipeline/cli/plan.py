@@ -13,7 +13,8 @@ def add(app: typer.Typer) -> None:
 
     @verb(app, "plan")
     def plan(spec: SpecFile, on: On = None, set_: Sets = None, *, debug: bool = False) -> dict[str, Any]:
-        """Say what a run will take, from Parquet footers alone: rows, bytes, memory, how many trials at once; exit 4 if nothing fits."""
+        """Say what a run will take, from Parquet footers alone: rows, bytes, memory, how many trials at once; exit 4 if
+        nothing fits."""
         from ray_pipeline.data.feast import resolved
         from ray_pipeline.runtime.plan import lay_out, on_this_machine
         from ray_pipeline.runtime.session import session

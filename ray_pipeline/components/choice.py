@@ -1,6 +1,8 @@
-"""A choice is a frozen pydantic class, at once the config and the behaviour; its file's name is the word the user writes.
+"""A choice is a frozen pydantic class, at once the config and the behaviour; its file's name is the word the user
+writes.
 
-There is no list of choices: `menu` looks at the folder, `find` imports one file and takes the one class in it. A dotted name is a class of the user's own;
+There is no list of choices: `menu` looks at the folder, `find` imports one file and takes the one class in it. A dotted
+name is a class of the user's own;
 it is imported only from packages that the cluster file trusts, which worker processes learn by an environment variable.
 """
 
@@ -64,12 +66,14 @@ def find(folder: str, word: str) -> Any:
 
 
 def trust(packages: Iterable[str]) -> None:
-    """From now on, own choices of these packages may be imported, here and in processes that start from here; of no others."""
+    """From now on, own choices of these packages may be imported, here and in processes that start from here; of no
+    others."""
     os.environ[TRUST] = ",".join(packages)
 
 
 def _own(word: str) -> Any:
-    """The user's class of that dotted name; raises `UnknownChoice` where it is not trusted, cannot be imported, or is none."""
+    """The user's class of that dotted name; raises `UnknownChoice` where it is not trusted, cannot be imported, or is
+    none."""
     package, _, name = word.rpartition(".")
     trusted = [one for one in os.environ.get(TRUST, "").split(",") if one]
     if not any(f"{word}.".startswith(f"{one}.") for one in trusted):

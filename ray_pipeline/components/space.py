@@ -1,6 +1,8 @@
-"""What a hyperparameter may be: one value, or a space to search, written `{int: [3, 10]}`, `{float: [0.5, 1]}`, `{log: [0.01, 0.3]}` or `{any: [a, b]}`.
+"""What a hyperparameter may be: one value, or a space to search, written `{int: [3, 10]}`, `{float: [0.5, 1]}`, `{log:
+[0.01, 0.3]}` or `{any: [a, b]}`.
 
-A model annotates its fields with `Integer`, `Number` or `Word`; where the library has bounds of its own, with `Annotated[Number, Within(0, 1)]`.
+A model annotates its fields with `Integer`, `Number` or `Word`; where the library has bounds of its own, with
+`Annotated[Number, Within(0, 1)]`.
 """
 
 import math
@@ -23,7 +25,7 @@ from pydantic_core import CoreSchema, core_schema
 from ray_pipeline.errors import nearest
 
 Scalar = bool | int | float | str | None
-MOST_INTEGER = 2**53
+MAX_INTEGER = 2**53
 
 
 class Space(BaseModel):
@@ -82,7 +84,8 @@ class Float(_Range):
 
 
 class Log(_Range):
-    """Numbers from `low` > 0 to `high`, all orders of magnitude equally likely; integers where the hyperparameter is one."""
+    """Numbers from `low` > 0 to `high`, all orders of magnitude equally likely; integers where the hyperparameter is
+    one."""
 
     @model_validator(mode="after")
     def _positive(self) -> t.Self:
@@ -118,7 +121,7 @@ SPACES: dict[str, type[Space]] = {"int": Int, "float": Float, "log": Log, "any":
 
 
 def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MOST_INTEGER:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_INTEGER:
         raise ValueError(f"expected a whole number, got {value!r}")
     return value
 
@@ -225,7 +228,8 @@ class Named:
 
 @dataclass(frozen=True)
 class Within:
-    """Bounds of a hyperparameter that its library sets; a space must lie within them as a whole. `above`: `low` itself is not allowed."""
+    """Bounds of a hyperparameter that its library sets; a space must lie within them as a whole. `above`: `low` itself
+    is not allowed."""
 
     low: float = -math.inf
     high: float = math.inf

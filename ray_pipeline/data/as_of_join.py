@@ -1,7 +1,9 @@
 """Exact joins of feature tables to the label rows: as of the moment of prediction, or a plain lookup.
 
-For each label row: the latest feature row with `time <= label.time`, `known_at <= label.time`, `label.time - time <= max_age`;
-ties go to the latest `known_at`, then to the row with the largest content hash. Each label row stays, once, where it is.
+For each label row: the latest feature row with `time <= label.time`, `known_at <= label.time`, `label.time - time <=
+max_age`;
+ties go to the latest `known_at`, then to the row with the largest content hash. Each label row stays, once, where it
+is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,11 +66,12 @@ class FeatureTable:
     max_age: int | None = None
     clock: Clock | None = None
     available: Ints | None = None
-    """(key, time at which a row became available) as one ascending number: key x width of the clock + tick of the time."""
+    """(key, time at which a row became available) as one ascending number: key x width of the clock + tick of the
+    time."""
     times: Ints | None = None
     duplicates: int = 0
     """Rows that lost a tie for the same key, time and known_at."""
-    grain: str | None = None
+    granularity: str | None = None
     """`day` or `hour` where every time stands at the start of one and nothing says when a row became known."""
     without_time: int = 0
     """Rows that can never match: no event time, no known_at, or a part of the key missing."""
@@ -151,8 +154,10 @@ def as_of_table(
 ) -> FeatureTable:
     """The table sorted for as-of joins: of each key, only the rows that are the latest known at some moment.
 
-    As-of on `time` alone or on `known_at` alone picks wrong rows once corrections arrive late. Exact in O(n log n): per key, in the order of
-    available = max(time, known_at), keep the rows that raise the running maximum of (time, known_at); then as-of on available is the answer.
+    As-of on `time` alone or on `known_at` alone picks wrong rows once corrections arrive late. Exact in O(n log n): per
+    key, in the order of
+    available = max(time, known_at), keep the rows that raise the running maximum of (time, known_at); then as-of on
+    available is the answer.
     """
     known = table[known_at] if known_at else table[time]
     keys, number = JoinKeys.of([table[column] for column in on])
@@ -176,7 +181,7 @@ def as_of_table(
         name, keys, _renamed(name, table, columns).take(pa.array(usable[kept])), unit,
         max_age=None if max_age_us is None else max_age_us * {"us": 1, "ns": 1000}[unit],
         clock=clock, available=available[kept], times=times[kept], duplicates=duplicates,
-        grain=None if known_at else _grain(times, unit), without_time=table.num_rows - len(usable),
+        granularity=None if known_at else _grain(times, unit), without_time=table.num_rows - len(usable),
     )  # fmt: skip
 
 
@@ -187,7 +192,8 @@ def _grain(times: Ints, unit: str) -> str | None:
 
 
 def _raises_maximum(number: Ints, *ranks: Ints) -> NDArray[np.intp]:
-    """Positions of the rows that stand above all earlier rows of their key by `ranks`; rows come ordered by (key, available, ranks)."""
+    """Positions of the rows that stand above all earlier rows of their key by `ranks`; rows come ordered by (key,
+    available, ranks)."""
     if not len(number):
         return np.zeros(0, np.intp)
     dense = np.empty(len(number), np.int64)
@@ -204,7 +210,8 @@ def _raises_maximum(number: Ints, *ranks: Ints) -> NDArray[np.intp]:
 def _content_rank(
     table: pa.Table, usable: NDArray[np.intp], available: Ints, times: Ints, knowns: Ints
 ) -> tuple[Ints, int]:
-    """Rank by content hash among rows of equal (key, time, known_at), 0 elsewhere; and how many rows lose such a tie."""
+    """Rank by content hash among rows of equal (key, time, known_at), 0 elsewhere; and how many rows lose such a
+    tie."""
     order = np.argsort(available) if knowns is times else np.lexsort((knowns, times, available))
     same = np.zeros(len(order), bool)
     same[1:] = (np.diff(available[order]) == 0) & (np.diff(times[order]) == 0) & (np.diff(knowns[order]) == 0)
@@ -221,7 +228,8 @@ def _renamed(name: str, table: pa.Table, columns: Sequence[str]) -> pa.Table:
 
 
 def _ages(age: Ints, unit: str) -> dict[float, int]:
-    """Rows by age in seconds to three digits; counted by the leading 12 bits of the mantissa first, which needs no sorting."""
+    """Rows by age in seconds to three digits; counted by the leading 12 bits of the mantissa first, which needs no
+    sorting."""
     bits = (age / {"us": 1e6, "ns": 1e9}[unit]).view(np.int64) >> 40
     if not len(bits):
         return {}

@@ -1,4 +1,5 @@
-"""Columns: from the names that a user wrote to those of the tables, from globs to features; and every absent or unfit one, told at once."""
+"""Columns: from the names that a user wrote to those of the tables, from globs to features; and every absent or unfit
+one, told at once."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -235,7 +236,8 @@ class Names:
         return tuple(name for name in dict.fromkeys(wanted) if name and name in ours)
 
     def columns_of(self, table: str) -> list[str]:
-        """The columns that a feature table must bring besides its keys and times: features, slice columns, and what `where` asks for."""
+        """The columns that a feature table must bring besides its keys and times: features, slice columns, and what
+        `where` asks for."""
         later = self.spec.where_expression.columns if self.spec.where_expression and self.labelled else ()
         wanted = [*self.features, *self.extra, *(self.resolve[word] for word in later)]
         return [name.partition(".")[2] for name in dict.fromkeys(wanted) if name.startswith(f"{table}.")]

@@ -1,7 +1,10 @@
-"""Feast as a catalogue: its registry says where feature tables lie, what joins them and how old a row may be; reading and joining are ours.
+"""Feast as a catalogue: its registry says where feature tables lie, what joins them and how old a row may be; reading
+and joining are ours.
 
-Feast needs an older pandas than we do, so its own Python reads the registry: that of FEAST_PYTHON, else the one beside the command `feast`.
-A row counts from its created timestamp on (`known_at`). Feast itself takes that column to break ties only, and so lets a row be seen before it was there.
+Feast needs an older pandas than we do, so its own Python reads the registry: that of FEAST_PYTHON, else the one beside
+the command `feast`.
+A row counts from its created timestamp on (`known_at`). Feast itself takes that column to break ties only, and so lets
+a row be seen before it was there.
 """
 
 import json
@@ -25,11 +28,13 @@ KINDS = {"ParquetFormat": "parquet", "NoneType": "parquet", "DeltaFormat": "delt
 
 
 def resolved(spec: Spec, where: Where) -> Spec:
-    """The spec in which the feature tables of each Feast repository stand as if they had been written out: path, `on`, `time`, `known_at`, `max_age`, `columns`.
+    """The spec in which the feature tables of each Feast repository stand as if they had been written out: path, `on`,
+    `time`, `known_at`, `max_age`, `columns`.
 
     Raises:
         SpecError: no Python with Feast is at hand, or the tables do not go with the rest of the spec.
-        DataError: the repository, its registry, the service or a view is not there, or a view is made of what cannot be read.
+        DataError: the repository, its registry, the service or a view is not there, or a view is made of what cannot be
+            read.
     """
     tables, problems = dict[str, FeatureTable](), list[Problem]()
     for name, asked in spec.features.repositories.items():

@@ -1,4 +1,5 @@
-"""What the data was: SHA-256 of every file and of every column that the run reads, over the very bytes that stand in the files."""
+"""What the data was: SHA-256 of every file and of every column that the run reads, over the very bytes that stand in
+the files."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ Chunks = dict[str, str]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Of one table. Both views are over the same column chunks, so that a change is told by its files and by its columns."""
+    """Of one table. Both views are over the same column chunks, so that a change is told by its files and by its
+    columns."""
 
     files: Mapping[str, str]
     """By the path under the table's root."""
@@ -101,7 +103,8 @@ def _hash_files(files: Sequence[tuple[str, str, Sequence[str]]]) -> list[Chunks]
 
 
 def hash_columns(path: str, file: str, columns: Sequence[str]) -> Chunks:
-    """SHA-256 of each column's chunks in one Parquet file, as they stand there, encoded and compressed; a partition's column is in no file.
+    """SHA-256 of each column's chunks in one Parquet file, as they stand there, encoded and compressed; a partition's
+    column is in no file.
 
     Another kind of file (CSV) is hashed whole, as the column `*`.
     """

@@ -1,4 +1,5 @@
-"""Keys and times of joins as whole numbers: what is found by search must be ordered, and what is compared must be of one type."""
+"""Keys and times of joins as whole numbers: what is found by search must be ordered, and what is compared must be of
+one type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class JoinKeys:
 
 @dataclass(frozen=True)
 class Clock:
-    """Times as small whole numbers in their order: the distance to the earliest one, or, where keys and times would not fit 63 bits, their rank."""
+    """Times as small whole numbers in their order: the distance to the earliest one, or, where keys and times would not
+    fit 63 bits, their rank."""
 
     base: int
     width: int
@@ -73,7 +75,8 @@ def plain_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def in_unit(times: pa.ChunkedArray | pa.Array, unit: str) -> Ints:
-    """Times as whole numbers since 1970 (UTC where aware, as written where naive) in that unit; shape (n,). No value may be null."""
+    """Times as whole numbers since 1970 (UTC where aware, as written where naive) in that unit; shape (n,). No value
+    may be null."""
     if pa.types.is_date(times.type):
         times = times.cast(pa.timestamp("us"))
     zone = times.type.tz

@@ -1,7 +1,10 @@
-"""Feature tables too large to be held whole: in parts by key hash, each made ready by itself; and the choice between both ways.
+"""Feature tables too large to be held whole: in parts by key hash, each made ready by itself; and the choice between
+both ways.
 
-The label rows are not moved. A block looks up each of its rows in the part that the row's key belongs to, so that every block keeps its order, a key
-that half of the label rows have is joined in all blocks at once, and no worker holds more than one part. Ray holds the parts, and spills to disk
+The label rows are not moved. A block looks up each of its rows in the part that the row's key belongs to, so that every
+block keeps its order, a key
+that half of the label rows have is joined in all blocks at once, and no worker holds more than one part. Ray holds the
+parts, and spills to disk
 what its object store cannot keep.
 """
 
@@ -58,7 +61,7 @@ class PartedTable:
     parts: "tuple[ray.ObjectRef[FeatureTable], ...]"
     duplicates: int
     without_time: int
-    grain: str | None
+    granularity: str | None
 
     def join(self, keys: Sequence[pa.ChunkedArray], at: pa.ChunkedArray | None) -> tuple[pa.Table, JoinCounts]:
         """The feature columns for each label row, in its order, and the counts; holds one part at a time."""
@@ -93,7 +96,8 @@ def cut(rows: pa.Table, on: Sequence[str], parts: int) -> list[pa.Table]:
 
 
 def partition(pieces: Sequence[Piece], on: Sequence[str], parts: int, make: Make) -> PartedTable:
-    """The table whose rows the pieces bring, in two parts or more: every piece is cut by key hash by a task, and every part made ready by another.
+    """The table whose rows the pieces bring, in two parts or more: every piece is cut by key hash by a task, and every
+    part made ready by another.
 
     Raises:
         DataError: whatever `make` found wrong in a part.
@@ -102,7 +106,7 @@ def partition(pieces: Sequence[Piece], on: Sequence[str], parts: int, make: Make
 
     def ready(*cuts: pa.Table) -> tuple[FeatureTable, tuple[int, int, str | None]]:
         table = make(pa.concat_tables(cuts))
-        return table, (table.duplicates, table.without_time, table.grain)
+        return table, (table.duplicates, table.without_time, table.granularity)
 
     cutting = ray.remote(lambda piece: cut(piece(), on, parts)).options(num_returns=parts)
     readying = ray.remote(ready).options(num_returns=2)
@@ -115,10 +119,12 @@ def partition(pieces: Sequence[Piece], on: Sequence[str], parts: int, make: Make
         if isinstance(own, DataError):
             raise own from None
         raise
-    grains = {grain for _, _, grain in facts}
-    grain = None if None in grains else "hour" if "hour" in grains else next(iter(grains))
+    time_granularity = {granularity for _, _, granularity in facts}
+    granularity = (
+        None if None in time_granularity else "hour" if "hour" in time_granularity else next(iter(time_granularity))
+    )
     return PartedTable(
-        tuple(table for table, _ in made), sum(one for one, _, _ in facts), sum(one for _, one, _ in facts), grain
+        tuple(table for table, _ in made), sum(one for one, _, _ in facts), sum(one for _, one, _ in facts), granularity
     )
 
 

@@ -1,4 +1,5 @@
-"""Step 1: features, labels and the range of data, as a lazy table; joined as of the label's time, nothing read yet but footers and small tables."""
+"""Step 1: features, labels and the range of data, as a lazy table; joined as of the label's time, nothing read yet but
+footers and small tables."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,14 +49,15 @@ class Table:
     num_rows: int
     """Rows of the label table before any selection."""
     out_of_range: int
-    grains: Mapping[str, str]
+    time_granularity: Mapping[str, str]
     """Feature tables without `known_at` whose times all stand at the start of a `day` or an `hour`."""
     lookups: Mapping[str, Mapping[str, int]]
     """Of each feature table: rows, and rows that can never match or lost a tie."""
     plans: Mapping[str, JoinPlan]
     """How each feature table is joined, and why."""
     bytes_read: Mapping[str, int]
-    """Of each table: bytes on disk of the columns that are read, before whole row groups are skipped by their statistics."""
+    """Of each table: bytes on disk of the columns that are read, before whole row groups are skipped by their
+    statistics."""
     num_bytes: int
     """Of all label rows with their features, decompressed."""
 
@@ -153,7 +155,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         columns=tuple(dict.fromkeys([*names.features, *names.extra])),
         resolve=names.resolve,
         where=later,
-        made_of=tuple(names.resolve[name] for name in spec.label_expression.columns)
+        label_inputs=tuple(names.resolve[name] for name in spec.label_expression.columns)
         if labelled and not spec.label_expression.is_column
         else (),
     )
@@ -171,7 +173,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         footers,
         num_rows,
         out_of_range,
-        {name: table.grain for name, table in tables.items() if table.grain},
+        {name: table.granularity for name, table in tables.items() if table.granularity},
         lookups,
         plans,
         {name: footers[name].bytes_of(columns)[0] for name, columns in brought.items()},
@@ -246,7 +248,8 @@ def _no_nulls(source: Source, names: Names, roles: Iterable[tuple[str, str]]) ->
 def _representable(
     sources: Mapping[str, Source], read: Mapping[str, Iterable[str]], footers: Mapping[str, Footers]
 ) -> None:
-    """Raises `DataError` for whole numbers beyond 64 bits with a sign, and for times that nanoseconds cannot hold; footers tell most tables free of both."""
+    """Raises `DataError` for whole numbers beyond 64 bits with a sign, and for times that nanoseconds cannot hold;
+    footers tell most tables free of both."""
     problems = list[Problem]()
     for name, columns in read.items():
         for column in columns:

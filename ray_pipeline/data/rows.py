@@ -1,4 +1,5 @@
-"""From a block of the label table to rows ready for every later stage: label, joins, part. A pure function of the block."""
+"""From a block of the label table to rows ready for every later stage: label, joins, part. A pure function of the
+block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import ray
 
 KEY, LABEL, WEIGHT, TIME, PART = "__key", "__label", "__weight", "__time", "__part"
-MADE_OF = "__label:"
+LABEL_INPUT = "__label:"
 """Before the name of each column that the label was made of: no feature, but the checks hold features against it."""
 ROLES = (KEY, LABEL, WEIGHT, TIME, PART)
 
@@ -63,7 +64,8 @@ class Join:
 
 @dataclass(frozen=True)
 class RowMaker:
-    """Turns blocks of the label table into rows; holds nothing but the spec's decisions and references to feature tables."""
+    """Turns blocks of the label table into rows; holds nothing but the spec's decisions and references to feature
+    tables."""
 
     task: Task
     label: Expression | None
@@ -78,7 +80,7 @@ class RowMaker:
     where: Expression | None = None
     """The part of `where` that needs a joined column; the rest went to the scan."""
     splitter: Splitter | None = None
-    made_of: tuple[str, ...] = ()
+    label_inputs: tuple[str, ...] = ()
     """Columns that the label's expression reads, where it is more than one column's name."""
 
     def with_splitter(self, splitter: Splitter) -> "RowMaker":
@@ -86,14 +88,15 @@ class RowMaker:
         return replace(self, splitter=splitter)
 
     def __call__(self, block: pa.Table) -> tuple[pa.Table, RowCounts]:
-        """Rows with the role columns `__key`, `__label`, … and all feature and slice columns, in the block's order; and the counts."""
+        """Rows with the role columns `__key`, `__label`, … and all feature and slice columns, in the block's order; and
+        the counts."""
         kept, counts = self.prepare(block)
         rows = kept.select([KEY, *([LABEL] if self.label else []), *self.columns])
         rows = rows.append_column(
             WEIGHT, self._weight(kept[self.weight]) if self.weight else pa.array(np.ones(len(rows)))
         )
-        for name in self.made_of:
-            rows = rows.append_column(MADE_OF + name, kept[name])
+        for name in self.label_inputs:
+            rows = rows.append_column(LABEL_INPUT + name, kept[name])
         if self.time:
             rows = rows.append_column(TIME, kept[self.time])
         if self.splitter is None:
@@ -103,7 +106,8 @@ class RowMaker:
         return parted, replace(counts, gap=rows.num_rows - parted.num_rows)
 
     def prepare(self, block: pa.Table) -> tuple[pa.Table, RowCounts]:
-        """The block with key, label and joined columns, without the rows that null labels and `where` drop; and the counts."""
+        """The block with key, label and joined columns, without the rows that null labels and `where` drop; and the
+        counts."""
         scanned = block.num_rows
         block = block.append_column(KEY, block[self.key] if self.key else pa.array(hash_rows(block)))
         label, unlabelled = self._label(block), dict[str, int]()
@@ -119,7 +123,8 @@ class RowMaker:
         )
 
     def split_input(self, kept: pa.Table, splitter: Splitter) -> pa.Table:
-        """What a splitter sees: the roles `key`, `time`, `label`, and its own columns, under the names that it knows."""
+        """What a splitter sees: the roles `key`, `time`, `label`, and its own columns, under the names that it
+        knows."""
         roles = {"key": KEY, "time": self.time, "label": LABEL}
         table = {role: kept[name] for role, name in roles.items() if name and name in kept.column_names}
         return pa.table({**table, **{name: kept[self.resolve[name]] for name in splitter.columns()}})
@@ -220,5 +225,6 @@ class RowMaker:
 
 
 def keep(rows: pa.Table, wanted: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """The rows for which `wanted` is true; the very table where all are, since copying 327,000 rows of 24 columns takes half a second."""
+    """The rows for which `wanted` is true; the very table where all are, since copying 327,000 rows of 24 columns takes
+    half a second."""
     return rows if pc.all(pc.fill_null(wanted, False), min_count=0).as_py() else rows.filter(wanted)

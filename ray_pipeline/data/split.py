@@ -8,9 +8,10 @@ from ray_pipeline.spec import Spec
 
 
 def split(table: Table, spec: Spec) -> Table:
-    """The table whose rows know their part; one extra pass only where the splitter must first look at a column of every row."""
+    """The table whose rows know their part; one extra pass only where the splitter must first look at a column of every
+    row."""
     splitter, maker = spec.split, table.maker
-    looked = splitter.looks_at()
+    looked = splitter.fit_columns()
     if not looked:
         return table.with_splitter(splitter)
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.column_encodings.number import normal_quantiles
-from ray_pipeline.components.models._base import Job, Scorer
+from ray_pipeline.components.models._base import Scorer, TrainingContext
 from ray_pipeline.components.models.linear import Linear
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.evaluation.predict import predict
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.preprocessing.shards import Share
+from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Matrix, Vector
 
@@ -38,17 +38,18 @@ class Baseline:
         return asdict(self)
 
 
-def baselines(encoded: Encoded, job: Job, spec: Spec, classes: tuple[str, ...]) -> tuple[Baseline, ...]:
-    """The constant and the linear model, scored on validation as a trial is; from the matrix that is there for the first family."""
+def baselines(encoded: Encoded, context: TrainingContext, spec: Spec, classes: tuple[str, ...]) -> tuple[Baseline, ...]:
+    """The constant and the linear model, scored on validation as a trial is; from the matrix that is there for the
+    first family."""
     needs, metric = next(iter(encoded.encoders)), find("metrics", str(spec.search.metric))()
     every = max(1, encoded.rows["train"] // SAMPLE_ROWS)
-    sample = list(Share(encoded, needs, "train", every=every))
+    sample = list(Shard(encoded, needs, "train", every=every))
     found = []
     for name, scorer, about in (
-        ("constant", constant(Share(encoded, needs, "train"), job), "what train says on average, for every row"),
+        ("constant", constant(Shard(encoded, needs, "train"), context), "what train says on average, for every row"),
         (
             "linear",
-            linear(sample, replace(job, threads=1), needs),
+            linear(sample, replace(context, threads=1), needs),
             f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train",
         ),
     ):
@@ -57,13 +58,13 @@ def baselines(encoded: Encoded, job: Job, spec: Spec, classes: tuple[str, ...]) 
     return tuple(found)
 
 
-def constant(train: Sequence[EncodedBlock], job: Job) -> Scorer:
+def constant(train: Sequence[EncodedBlock], context: TrainingContext) -> Scorer:
     """The weighted mean label, or the classes' shares, for every row: (n,) or (n, classes)."""
-    multiclass = job.task == "multiclass"
-    sums, total = np.zeros(job.num_classes if multiclass else 1), 0.0
+    multiclass = context.task == "multiclass"
+    sums, total = np.zeros(context.num_classes if multiclass else 1), 0.0
     for block in train:
         sums += (
-            np.bincount(block.label.astype(int), block.weight, job.num_classes)
+            np.bincount(block.label.astype(int), block.weight, context.num_classes)
             if multiclass
             else block.weight @ block.label
         )
@@ -77,22 +78,23 @@ def constant(train: Sequence[EncodedBlock], job: Job) -> Scorer:
     return score
 
 
-def linear(train: Sequence[EncodedBlock], job: Job, needs: str) -> Scorer:
+def linear(train: Sequence[EncodedBlock], context: TrainingContext, needs: str) -> Scorer:
     """The linear family with its default penalty: (n,) or (n, classes)."""
-    columns = _Columns(np.concatenate([block.matrix for block in train]), job.cardinalities[needs])
+    columns = _Columns(np.concatenate([block.matrix for block in train]), context.cardinalities[needs])
     held = [replace(block, matrix=columns.apply(block.matrix)) for block in train]
     params = {**dict(Linear()), **Linear.start, Linear.budget: STEPS}
-    own = replace(job, cardinalities={Linear.needs: columns.cardinalities}, class_weight=None)
-    fitting = Linear.begin(params, own, Linear.hold(params, own, held, []), 0)
-    fitting.advance(STEPS)
+    own = replace(context, cardinalities={Linear.encoder: columns.cardinalities}, class_weight=None)
+    training = Linear.start_training(params, own, Linear.prepare_data(params, own, held, []), 0)
+    training.advance(STEPS)
     with TemporaryDirectory() as made:
-        (Path(made) / Linear.file).write_bytes(fitting.model(STEPS))
+        (Path(made) / Linear.file).write_bytes(training.model(STEPS))
         scorer = Linear.load(Path(made))
     return lambda matrix: scorer(columns.apply(matrix))
 
 
 class _Columns:
-    """Any family's matrix as the linear model wants it: numbers as normal quantiles, missing ones 0 with a flag, an id of its own for a missing category."""
+    """Any family's matrix as the linear model wants it: numbers as normal quantiles, missing ones 0 with a flag, an id
+    of its own for a missing category."""
 
     def __init__(self, matrix: Matrix, cardinalities: Sequence[int]) -> None:
         self.codes = cardinalities

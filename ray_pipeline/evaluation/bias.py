@@ -1,6 +1,8 @@
-"""Bias: what each group of people gets, side by side, and how far apart the groups are. Groups under `min_rows` are shown, not judged.
+"""Bias: what each group of people gets, side by side, and how far apart the groups are. Groups under `min_rows` are
+shown, not judged.
 
-Nothing is mended here: one threshold serves all groups. The four-fifths rule (EEOC, Uniform Guidelines 1978, § 1607.4 D) is held against the
+Nothing is mended here: one threshold serves all groups. The four-fifths rule (EEOC, Uniform Guidelines 1978, § 1607.4
+D) is held against the
 ratio of selection rates, on its interval: a rate under four fifths of the greatest is evidence of adverse impact.
 """
 
@@ -37,14 +39,16 @@ class Bias:
 
     @property
     def four_fifths(self) -> str | None:
-        """Whether the rule is `kept`, `broken`, or `open` since the interval holds 0.8; None of all but the ratio of selection rates."""
+        """Whether the rule is `kept`, `broken`, or `open` since the interval holds 0.8; None of all but the ratio of
+        selection rates."""
         if self.measure != "selection_rate ratio" or not math.isfinite(self.value):
             return None
         return "broken" if self.high < FOUR_FIFTHS else "kept" if self.low >= FOUR_FIFTHS else "open"
 
 
 def audit(test: Predictions, threshold: float | None, spec: Spec) -> tuple[Bias, ...]:
-    """Every measure of the spec in every group, then its gap and its ratio; intervals of those hold for all pairs of groups at once."""
+    """Every measure of the spec in every group, then its gap and its ratio; intervals of those hold for all pairs of
+    groups at once."""
     asked, confidence = spec.bias, spec.evaluate.confidence
     measures: list[Metric] = [find("metrics", word)() for word in asked.measures]
     found = []

@@ -1,6 +1,8 @@
-"""Poisson bootstrap whose weights are a hash of (cluster, draw, seed): it repeats byte for byte, and two models' draws are paired.
+"""Poisson bootstrap whose weights are a hash of (cluster, draw, seed): it repeats byte for byte, and two models' draws
+are paired.
 
-Rows of one cluster (a day, a patient) are drawn together. A draw gives every cluster a weight from Poisson(1) and every metric a value.
+Rows of one cluster (a day, a patient) are drawn together. A draw gives every cluster a weight from Poisson(1) and every
+metric a value.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,15 +14,17 @@ from numpy.typing import NDArray
 from ray_pipeline.components.metrics._base import HALF, Metric, Numbers, SumMetric
 from ray_pipeline.components.metrics._rank import Histogram, Question, RankMetric, ranked
 from ray_pipeline.hashing import distinct
-from ray_pipeline.runtime.session import meanwhile
+from ray_pipeline.runtime.session import in_background
 from ray_pipeline.values import Predictions, Vector
 
-# For metrics of the order: a tenth of the rows within these, more distinct scores share bins. Measured error of a draw at 60,000 rows: AUC 2e-6,
+# For metrics of the order: a tenth of the rows within these, more distinct scores share bins. Measured error of a draw
+# at 60,000 rows: AUC 2e-6,
 # average precision 7e-5; at 5,000: 4e-5 and 2e-4; all under 0.03 standard errors.
-LEAST_BINS, MOST_BINS = 512, 2048
+MIN_BINS, MAX_BINS = 512, 2048
 CLUSTERS_AT_ONCE = 4096
 CLUSTERS_IN_CACHE = 256
-MOST_CELLS = 64_000_000  # histogram cells x draws held at once, 8 bytes each: questions beyond that (many classes) are drawn in turns
+# histogram cells x draws held at once, 8 bytes each: questions beyond that (many classes) are drawn in turns
+MAX_CELLS = 64_000_000
 # The least 16-bit number whose Poisson(1) variate is above k, for k = 0 ... 7: 65536 times the distribution function.
 _STEPS = np.round(65536 * np.cumsum([np.exp(-1.0) / f for f in (1, 1, 2, 6, 24, 120, 720, 5040)])).astype(np.uint16)
 # The variate of every 16-bit number.
@@ -28,7 +32,8 @@ _VARIATE = np.searchsorted(_STEPS, np.arange(65536, dtype=np.uint32), side="righ
 
 
 def weights(cluster: NDArray[np.uint64], draws: int, seed: int) -> NDArray[np.uint8]:
-    """The Poisson(1) weight of each cluster in each draw, shape (clusters, draws); a pure function of id, draw and seed."""
+    """The Poisson(1) weight of each cluster in each draw, shape (clusters, draws); a pure function of id, draw and
+    seed."""
     start = mix(cluster ^ mix(np.array([seed], np.uint64) + np.uint64(0x9E3779B97F4A7C15)))
     steps = np.arange(1, -(-draws // 4) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     drawn = np.empty((len(cluster), draws), np.uint8)
@@ -44,7 +49,8 @@ def weights(cluster: NDArray[np.uint64], draws: int, seed: int) -> NDArray[np.ui
 def replicate(
     metrics: Sequence[Metric], rows: Predictions, threshold: float | None, *, draws: int, seed: int
 ) -> dict[str, Vector]:
-    """The value of each metric in each draw, by the metric's word; shape (draws,), NaN in a draw where it is undefined."""
+    """The value of each metric in each draw, by the metric's word; shape (draws,), NaN in a draw where it is
+    undefined."""
     cut = HALF if threshold is None else threshold
     drawn = _Drawn.of(rows, draws, seed)
     sums = [metric for metric in metrics if isinstance(metric, SumMetric)]
@@ -52,7 +58,7 @@ def replicate(
     for metric in metrics:
         if isinstance(metric, RankMetric):
             by_axis.setdefault(type(metric).questions, []).append(metric)
-    with meanwhile(lambda: drawn.totals(sums, cut)) as totals:
+    with in_background(lambda: drawn.totals(sums, cut)) as totals:
         found = {word: values for ranks in by_axis.values() for word, values in drawn.values(ranks).items()}
         found |= {metric.word: metric.value(total) for metric, total in zip(sums, totals(), strict=True)}
     return {metric.word: found[metric.word] for metric in metrics}
@@ -75,7 +81,8 @@ def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The rows in the order of their clusters: `order` (n,), `cluster` (clusters,) the ids, `first` (clusters + 1,) where each begins."""
+    """The rows in the order of their clusters: `order` (n,), `cluster` (clusters,) the ids, `first` (clusters + 1,)
+    where each begins."""
 
     rows: Predictions
     order: NDArray[np.intp]
@@ -96,7 +103,8 @@ class _Drawn:
         return cls(rows, order, ordered[first], np.append(first, len(order)), draws, seed)
 
     def chunks(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Numbers]]:
-        """Some clusters at a time: the positions of their rows, where each cluster begins among them (with the end), and weights (clusters, draws)."""
+        """Some clusters at a time: the positions of their rows, where each cluster begins among them (with the end),
+        and weights (clusters, draws)."""
         for low in range(0, len(self.cluster), CLUSTERS_AT_ONCE):
             first = self.first[low : low + CLUSTERS_AT_ONCE + 1]
             drawn = weights(self.cluster[low : low + CLUSTERS_AT_ONCE], self.draws, self.seed).astype(np.float64)
@@ -122,10 +130,10 @@ class _Drawn:
         axes = [
             _Axis.of(question, self.rows.weight) for question in metrics[0].questions(self.rows.label, self.rows.score)
         ]
-        turns, held = list[list[_Axis]](), MOST_CELLS
+        turns, held = list[list[_Axis]](), MAX_CELLS
         for axis in axes:
             held += 2 * axis.bins * self.draws
-            if held > MOST_CELLS:
+            if held > MAX_CELLS:
                 turns.append([])
                 held = 2 * axis.bins * self.draws
             turns[-1].append(axis)
@@ -189,10 +197,11 @@ class _Axis:
     def of(cls, question: Question, weight: Vector) -> "_Axis":
         exact, place = ranked(question, weight)
         positive = question.positive == 1
-        bins = min(max(len(place) // 10, LEAST_BINS), MOST_BINS)
+        bins = min(max(len(place) // 10, MIN_BINS), MAX_BINS)
         if exact.weights.shape[-1] <= bins:
             return cls(exact, exact, place + exact.weights.shape[-1] * positive)
-        # Even in the ranks of both classes: with rare positives, bins even in all rows would lump the few at the top together.
+        # Even in the ranks of both classes: with rare positives, bins even in all rows would lump the few at the top
+        # together.
         sides = [np.bincount(place[positive == side], minlength=exact.weights.shape[-1]) for side in (False, True)]
         share = np.mean([np.cumsum(side) / side.sum() for side in sides if side.any()], axis=0)  # in (0, 1]
         used, first, bin_of = np.unique(np.ceil(share * bins), return_index=True, return_inverse=True)

@@ -1,4 +1,5 @@
-"""What validation decides after the search: how raw scores become probabilities, and from which score on a row is selected."""
+"""What validation decides after the search: how raw scores become probabilities, and from which score on a row is
+selected."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,14 +17,16 @@ from ray_pipeline.values import Predictions, Vector
 
 CANDIDATES = ("sigmoid", "temperature", "isotonic")
 FOLDS = 5
-FAR = 2.576  # standard errors: label rates further apart than this differ beyond noise (two-sided 99 %)
+Z_99 = 2.576  # standard errors: label rates further apart than this differ beyond noise (two-sided 99 %)
 
 
 def calibrate(validation: Predictions, how: str, *, same_rates: bool) -> Calibrator:
     """The calibrator fitted on the validation part.
 
-    `auto` takes the kind of the least cross-validated log loss, if it beats the raw scores by more than a standard error, else none;
-    and none where the label rates of the parts differ (`same_rates` false), since the scores of such a part mean something else.
+    `auto` takes the kind of the least cross-validated log loss, if it beats the raw scores by more than a standard
+    error, else none;
+    and none where the label rates of the parts differ (`same_rates` false), since the scores of such a part mean
+    something else.
     """
     none: Calibrator = find("calibrators", "none")()
     if validation.task == "regression" or how == "none" or (how == "auto" and not same_rates):
@@ -48,7 +51,7 @@ def rates_agree(a_rate: ArrayLike, a_rows: float, b_rate: ArrayLike, b_rows: flo
     a, b = np.atleast_1d(np.asarray(a_rate, np.float64)), np.atleast_1d(np.asarray(b_rate, np.float64))
     pooled = (a * a_rows + b * b_rows) / (a_rows + b_rows)
     error = np.sqrt(pooled * (1 - pooled) * (1 / a_rows + 1 / b_rows))
-    return bool((np.abs(a - b) <= FAR * error).all())
+    return bool((np.abs(a - b) <= Z_99 * error).all())
 
 
 def choose_threshold(validation: Predictions, rule: Any) -> float | None:
@@ -56,7 +59,8 @@ def choose_threshold(validation: Predictions, rule: Any) -> float | None:
 
     Args:
         validation: calibrated scores of the validation part.
-        rule: None (0.5), a number, {"maximize": METRIC}, {"minimize": METRIC} or {"cost": {"false_positive": …, "false_negative": …}};
+        rule: None (0.5), a number, {"maximize": METRIC}, {"minimize": METRIC} or {"cost": {"false_positive": …,
+            "false_negative": …}};
             the metric is one of decisions. Of equal thresholds the one nearest 0.5 is taken.
 
     Raises:
@@ -115,7 +119,8 @@ def _losses(label: Vector, score: Numbers) -> Vector:
 
 
 def _held_out_losses(rows: Predictions, kind: str) -> Vector:
-    """The log loss of each row, calibrated without its fold (NaN where that has too few classes); a cluster lies in one fold."""
+    """The log loss of each row, calibrated without its fold (NaN where that has too few classes); a cluster lies in one
+    fold."""
     fold = mix(rows.cluster) % np.uint64(FOLDS)
     losses = np.full(len(rows), np.nan)
     for held_out in range(FOLDS):

@@ -1,4 +1,5 @@
-"""The champion, scored today on the same test rows: joined by its own spec, without the rows that its own split trained on."""
+"""The champion, scored today on the same test rows: joined by its own spec, without the rows that its own split trained
+on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from ray_pipeline.data.rows import KEY, PART
 from ray_pipeline.data.split import split
 from ray_pipeline.evaluation.gates import Champion
 from ray_pipeline.evaluation.latency import latency_ms, size_mb
-from ray_pipeline.evaluation.predict import carry
+from ray_pipeline.evaluation.predict import put_bundle
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
@@ -38,7 +39,8 @@ class Rescored:
 def champion_of(
     registry: Registry, test: Predictions, spec: Spec, where: Where, *, rows: str | None = None
 ) -> Champion | None:
-    """The model that bears the alias `champion` under the spec's name, scored on the test rows; None if no gate asks or there is none."""
+    """The model that bears the alias `champion` under the spec's name, scored on the test rows; None if no gate asks or
+    there is none."""
     if not any(gate.champion for gate in spec.gates):
         return None
     found = registry.champion(spec.name)
@@ -67,7 +69,7 @@ def rescore(bundle: Bundle, test: Predictions, where: Where, rows: str) -> Resco
     """The champion's predictions on the challenger's test rows, which lie at the path `rows`, paired by key."""
     own = Spec.from_text(bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]))
     table = split(read(own, where, rows=rows), own)
-    wanted, maker, carried = pa.array(test.key), table.maker, carry(bundle)
+    wanted, maker, carried = pa.array(test.key), table.maker, put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)

@@ -1,6 +1,7 @@
 """What the model does on the test part: every metric overall and by slice, and by bias group, each with its interval.
 
-Overall values by the bootstrap, slices by linearised variance, weak slices searched for; `stages/judge.py` decides on them.
+Overall values by the bootstrap, slices by linearised variance, weak slices searched for; `stages/judge.py` decides on
+them.
 """
 
 import math
@@ -23,15 +24,16 @@ from ray_pipeline.evaluation.weak_slices import FALSE, WeakSlices, search_weak_s
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Measured, Predictions
 
-MOST_SLICES = 1000  # of one slicing: the largest are measured
-FEW_CLUSTERS = 20
+MAX_SLICES = 1000  # of one slicing: the largest are measured
+MIN_CLUSTERS = 20
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Everything measured on one part.
 
-    `measured` has the overall rows first, then slices; `resolution` is, for each metric, the half-width of its interval: a smaller
+    `measured` has the overall rows first, then slices; `resolution` is, for each metric, the half-width of its
+    interval: a smaller
     difference cannot be told from noise here; `notes` say so in words, and what else a reader must know.
     """
 
@@ -112,7 +114,7 @@ def evaluate(test: Predictions, threshold: float | None, spec: Spec) -> Evaluati
         measured += sliced
         if left_out:
             notes.append(
-                f"{Slice.parse(one).name} has {left_out + MOST_SLICES:,} values; the largest {MOST_SLICES:,} are measured"
+                f"{Slice.parse(one).name} has {left_out + MAX_SLICES:,} values; the largest {MAX_SLICES:,} are measured"
             )
     headline: Metric = find("metrics", spec.search.metric)()
     weak = search_weak_slices(headline, test, threshold, min_rows=asked.min_rows, confidence=asked.confidence)
@@ -139,7 +141,7 @@ def _by_slice(
     metrics: Sequence[Metric], test: Predictions, threshold: float | None, one: Slice, confidence: float
 ) -> tuple[list[Measured], int]:
     groups = groups_of(test, one.columns)
-    kept = groups.largest(MOST_SLICES)
+    kept = groups.largest(MAX_SLICES)
     if len(kept) < len(groups.names):
         inside = np.isin(groups.of, kept)
         test, of = take(test, inside), np.searchsorted(kept, groups.of[inside])
@@ -169,7 +171,7 @@ def _notes(measured: Sequence[Measured], clusters: int, confidence: float) -> li
         if math.isfinite(m.high - m.low)
     ]
     notes += [f"{m.metric} is undefined on this part" for m in measured if not math.isfinite(m.value)]
-    if clusters < FEW_CLUSTERS:
+    if clusters < MIN_CLUSTERS:
         notes.append(f"only {clusters} independent clusters: intervals are rough")
     return notes
 

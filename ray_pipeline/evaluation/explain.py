@@ -1,7 +1,10 @@
-"""Which columns the model lives by, over all and within slices: what its score loses on test rows when a column is shuffled among them, and for trees Shapley values.
+"""Which columns the model lives by, over all and within slices: what its score loses on test rows when a column is
+shuffled among them, and for trees Shapley values.
 
-Permutation importance (Breiman, 2001; Fisher, Rudin & Dominici, 2019): all matrix columns made of one table column are shuffled together. The interval comes
-from the paired bootstrap of the loss. Columns that say the same share their importance: a small value does not mean that a column is useless.
+Permutation importance (Breiman, 2001; Fisher, Rudin & Dominici, 2019): all matrix columns made of one table column are
+shuffled together. The interval comes
+from the paired bootstrap of the loss. Columns that say the same share their importance: a small value does not mean
+that a column is useless.
 """
 
 from collections.abc import Mapping
@@ -23,13 +26,14 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import Matrix, Predictions
 
 DRAWS = 200
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 """Of one slicing; the largest are explained."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """By how much the search metric worsens without the column, with its interval; `shap` is the mean absolute Shapley value, where the family has any."""
+    """By how much the search metric worsens without the column, with its interval; `shap` is the mean absolute Shapley
+    value, where the family has any."""
 
     column: str
     value: float
@@ -70,7 +74,8 @@ class Explanation:
 def explain(
     bundle: Bundle, encoded: Encoded, test: Predictions, threshold: float | None, spec: Spec
 ) -> Explanation | None:
-    """The explanation on `explain.rows` test rows drawn by the seed, and on as many of each group of `explain.slices`; None where the spec asks for none.
+    """The explanation on `explain.rows` test rows drawn by the seed, and on as many of each group of `explain.slices`;
+    None where the spec asks for none.
 
     A group must have `evaluate.min_rows` test rows.
     """
@@ -81,7 +86,7 @@ def explain(
 
     def on(places: NDArray[np.intp]) -> Explanation:
         some = np.sort(drawn.permutation(places)[: spec.explain.rows])
-        matrix = _rows(encoded, family.needs, some)
+        matrix = _rows(encoded, family.encoder, some)
         return importance_of(
             bundle, matrix, take(test, some), threshold, spec, family.contributions(bundle.folder, matrix), drawn
         )
@@ -89,7 +94,7 @@ def explain(
     overall, within = on(np.arange(len(test))), []
     for one in spec.explain.slices:
         groups = groups_of(test, one.columns)
-        for number in groups.largest(MOST_GROUPS, spec.evaluate.min_rows):
+        for number in groups.largest(MAX_GROUPS, spec.evaluate.min_rows):
             within.append(replace(on(np.flatnonzero(groups.of == number)), group=groups.names[number]))
     return replace(overall, within=tuple(within))
 
@@ -103,7 +108,8 @@ def importance_of(
     contributions: Matrix | None,
     drawn: np.random.Generator,
 ) -> Explanation:
-    """The importance of each table column on these rows, whose encoded form is `matrix` (n, columns); `contributions` (n, columns) are Shapley values."""
+    """The importance of each table column on these rows, whose encoded form is `matrix` (n, columns); `contributions`
+    (n, columns) are Shapley values."""
     metric = find("metrics", spec.search.metric)()
     sign = 1.0 if metric.better == "higher" else -1.0
     cut, clusters, draws = 0.5 if threshold is None else threshold, num_clusters(rows), min(DRAWS, spec.evaluate.draws)

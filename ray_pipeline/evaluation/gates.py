@@ -26,7 +26,8 @@ from ray_pipeline.values import Predictions, Vector
 class Champion:
     """The model that stands now, scored today on the test rows.
 
-    `predictions` are paired by position with the test rows, or, where the champion was trained on some of those, with the rows of the
+    `predictions` are paired by position with the test rows, or, where the champion was trained on some of those, with
+    the rows of the
     mask `judged` (n,). `latency_ms` and `size_mb` are None where they were not measured.
     """
 
@@ -40,7 +41,8 @@ class Champion:
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate, judged. For a gate against the champion `value`, `low` and `high` are the paired difference (challenger minus champion)."""
+    """One gate, judged. For a gate against the champion `value`, `low` and `high` are the paired difference (challenger
+    minus champion)."""
 
     gate: Gate
     passed: bool
@@ -65,7 +67,8 @@ class GateResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All gates and what a reader must know beside them: the champion, how often this test part was judged, what it can resolve."""
+    """All gates and what a reader must know beside them: the champion, how often this test part was judged, what it can
+    resolve."""
 
     gates: tuple[GateResult, ...]
     champion: Mapping[str, Any] | None
@@ -106,7 +109,8 @@ def judge(
     *,
     times_judged: int = 1,
 ) -> Verdict:
-    """Every gate judged: `>=` on the lower bound, `<=` on the upper, against the champion on the paired difference, `point` on the value."""
+    """Every gate judged: `>=` on the lower bound, `<=` on the upper, against the champion on the paired difference,
+    `point` on the value."""
     bench = _Bench(evaluation, test, threshold, champion, {"latency_ms": latency_ms, "size_mb": size_mb}, spec)
     rows = len(test) if champion is None or champion.judged is None else int(champion.judged.sum())
     told = None if champion is None else {"version": champion.version, "rows": rows, "rows_excluded": len(test) - rows}

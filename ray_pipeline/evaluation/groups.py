@@ -1,4 +1,5 @@
-"""The rows by group: which belong together, what each metric is in each group, and the one number that a gap, a ratio or the worst makes of them."""
+"""The rows by group: which belong together, what each metric is in each group, and the one number that a gap, a ratio
+or the worst makes of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Grouped:
     clusters: int
 
     def reduce(self, reduction: Reduction, confidence: float) -> Interval:
-        """Largest gap, ratio of least to greatest, or worst value, with an interval that allows for having looked at every group."""
+        """Largest gap, ratio of least to greatest, or worst value, with an interval that allows for having looked at
+        every group."""
         if (
             not len(self.values)
             or not np.isfinite(self.values).all()
@@ -57,7 +59,8 @@ class Grouped:
         return np.asarray(self.draws.min(axis=1) if self.metric.better == "higher" else self.draws.max(axis=1))
 
     def extremes(self) -> dict[str, str]:
-        """The groups with the least and the greatest value, as `A to B` for each column; empty where there are not two."""
+        """The groups with the least and the greatest value, as `A to B` for each column; empty where there are not
+        two."""
         if len(self.values) < 2 or not np.isfinite(self.values).all():
             return {}
         least, greatest = self.names[int(self.values.argmin())], self.names[int(self.values.argmax())]

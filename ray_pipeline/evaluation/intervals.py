@@ -1,4 +1,5 @@
-"""From draws to intervals: percentiles, simultaneous for many groups, Wilson for shares; `stages/linearise.py` needs no draws.
+"""From draws to intervals: percentiles, simultaneous for many groups, Wilson for shares; `stages/linearise.py` needs no
+draws.
 
 Every interval allows for the number of clusters by Student's t: with few of them, quantiles of the normal are too near.
 """
@@ -13,7 +14,7 @@ from ray_pipeline.components.metrics._base import Numbers
 from ray_pipeline.values import Vector
 
 NAN = float("nan")
-LEAST_DEFINED = 0.9  # a draw in which a metric is undefined is left out, but not more than a tenth of them
+MIN_DEFINED = 0.9  # a draw in which a metric is undefined is left out, but not more than a tenth of them
 PAIRS_AT_ONCE = 4_000_000
 
 
@@ -27,7 +28,8 @@ class Interval:
 
 
 def reach(clusters: ArrayLike, confidence: float) -> Vector:
-    """How many standard errors the bounds lie from the value: Student's t, the variance's bias included; NaN below 2 clusters."""
+    """How many standard errors the bounds lie from the value: Student's t, the variance's bias included; NaN below 2
+    clusters."""
     from scipy.special import stdtrit
 
     free = np.asarray(clusters, np.float64) - 1
@@ -36,12 +38,14 @@ def reach(clusters: ArrayLike, confidence: float) -> Vector:
 
 
 def percentile(value: float, draws: Vector, clusters: int, confidence: float) -> Interval:
-    """The interval between two quantiles of the draws, moved outwards as `reach` asks (expanded percentile; Hesterberg, 2015)."""
+    """The interval between two quantiles of the draws, moved outwards as `reach` asks (expanded percentile; Hesterberg,
+    2015)."""
     defined = draws[np.isfinite(draws)]
-    if clusters < 2 or not np.isfinite(value) or len(defined) < LEAST_DEFINED * len(draws):
+    if clusters < 2 or not np.isfinite(value) or len(defined) < MIN_DEFINED * len(draws):
         return Interval(value, NAN, NAN)
     tail = NormalDist().cdf(-float(reach(clusters, confidence)))
-    # Order statistic k of B lies at k / (B + 1) on average; numpy's default takes more off both tails (0.6 % at 300 draws).
+    # Order statistic k of B lies at k / (B + 1) on average; numpy's default takes more off both tails (0.6 % at 300
+    # draws).
     low, high = np.quantile(defined, [tail, 1 - tail], method="weibull")
     return Interval(value, float(low), float(high))
 
@@ -63,7 +67,8 @@ def simultaneous(values: Vector, draws: Numbers, floor: Vector, clusters: int, c
 
 
 def largest_gap(values: Vector, draws: Numbers, floor: Vector, clusters: int, confidence: float) -> Interval:
-    """The largest difference between two groups, with an interval that holds for all pairs at once; arguments as `simultaneous`."""
+    """The largest difference between two groups, with an interval that holds for all pairs at once; arguments as
+    `simultaneous`."""
     if len(values) < 2 or clusters < 2 or not np.isfinite(values).all():
         return Interval(NAN, NAN, NAN)
     moved = draws - values
@@ -82,7 +87,7 @@ def largest_gap(values: Vector, draws: Numbers, floor: Vector, clusters: int, co
 
 def _largest(largest: Vector, clusters: int, confidence: float) -> float:
     defined = largest[np.isfinite(largest)]
-    if len(defined) < LEAST_DEFINED * len(largest):
+    if len(defined) < MIN_DEFINED * len(largest):
         return NAN
     return (
         float(np.quantile(defined, confidence, method="weibull"))

@@ -1,6 +1,8 @@
-"""Each metric in every group of the rows, with its interval: in one go, by sums over rows that are sorted by group and cluster.
+"""Each metric in every group of the rows, with its interval: in one go, by sums over rows that are sorted by group and
+cluster.
 
-A value's variance is the sum over clusters of the square of what the cluster moves it by (linearised variance); nothing is resampled.
+A value's variance is the sum over clusters of the square of what the cluster moves it by (linearised variance); nothing
+is resampled.
 Memory beyond the sorted rows is that of one chunk, whatever the number of rows, groups and clusters.
 """
 
@@ -23,7 +25,8 @@ ROWS_AT_ONCE = 131_072
 class Bounds:
     """One metric in G groups, each (G,): values, their two-sided bounds and standard errors; NaN where undefined.
 
-    `variance` is the linearised one, `clusters` how many there are, `shared` the covariance with another value of the same rows.
+    `variance` is the linearised one, `clusters` how many there are, `shared` the covariance with another value of the
+    same rows.
     """
 
     value: Vector
@@ -70,7 +73,8 @@ def linearise(
 
 @dataclass(frozen=True)
 class _Ordered:
-    """Rows in the order of (group, cluster). `cell`: where each (group, cluster) begins; `first`: the first cell of each group; both with their end."""
+    """Rows in the order of (group, cluster). `cell`: where each (group, cluster) begins; `first`: the first cell of
+    each group; both with their end."""
 
     label: Vector
     score: Numbers
@@ -92,7 +96,8 @@ class _Ordered:
     def chunks(
         self, metric: SumMetric, cut: float
     ) -> Iterator[tuple[Numbers, Vector, NDArray[np.intp], NDArray[np.intp]]]:
-        """Weighted sums of some cells, (cells, k), what stands beside them, where each group begins among them, and the number of each such group."""
+        """Weighted sums of some cells, (cells, k), what stands beside them, where each group begins among them, and the
+        number of each such group."""
         begin, last = 0, len(self.cell) - 1
         while begin < last:
             end = max(int(np.searchsorted(self.cell, self.cell[begin] + ROWS_AT_ONCE, side="right")) - 1, begin + 1)
@@ -192,7 +197,8 @@ def _of_any(
 def _of_share(
     value: Vector, variance: Vector, shared: Vector, clusters: Vector, whole: Vector, confidence: float
 ) -> Bounds:
-    """By Wilson's interval, which stays inside [0, 1]; `whole`: how many independent observations its denominator is worth."""
+    """By Wilson's interval, which stays inside [0, 1]; `whole`: how many independent observations its denominator is
+    worth."""
     # A share of 0 or 1 shows no variance: it is then judged by the number of independent observations.
     none, far = (value == 0) | (value == 1) | (variance == 0), reach(clusters, confidence)
     low, high = wilson(value, np.where(none, whole, divide(value * (1 - value), variance)), far)

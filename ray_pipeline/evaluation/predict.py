@@ -1,4 +1,5 @@
-"""Scores: of an encoded part in one go, or of any number of new rows as a stream. Both by the one scoring path of the bundle."""
+"""Scores: of an encoded part in one go, or of any number of new rows as a stream. Both by the one scoring path of the
+bundle."""
 
 import tempfile
 from collections.abc import Callable
@@ -76,11 +77,12 @@ def prediction_table(rows: Predictions, decision: NDArray[np.generic]) -> pa.Tab
 
 
 def predict_stream(bundle: Bundle, table: Table, key: str | None, out: Path) -> int:
-    """Scores every row of the table into one Parquet file that appears whole; the number of rows, none dropped, in file order.
+    """Scores every row of the table into one Parquet file that appears whole; the number of rows, none dropped, in file
+    order.
 
     Out: the key (where there is one), `score` (`score_<class>` for multiclass), `decision`.
     """
-    maker, classes, carried = table.maker, bundle.schema["classes"], carry(bundle)
+    maker, classes, carried = table.maker, bundle.schema["classes"], put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)
@@ -120,7 +122,7 @@ _LOADED: dict[str, Bundle] = {}
 
 
 @dataclass(frozen=True)
-class Carried:
+class BundleRef:
     """A bundle on its way to workers, which need not see the folder that it lies in."""
 
     fingerprint: str
@@ -139,8 +141,8 @@ class Carried:
         return _LOADED[self.fingerprint]
 
 
-def carry(bundle: Bundle) -> Carried:
+def put_bundle(bundle: Bundle) -> BundleRef:
     """The bundle's files, in the object store."""
     import ray
 
-    return Carried(bundle.fingerprint, ray.put({file.name: file.read_bytes() for file in bundle.folder.iterdir()}))
+    return BundleRef(bundle.fingerprint, ray.put({file.name: file.read_bytes() for file in bundle.folder.iterdir()}))

@@ -1,8 +1,12 @@
-"""Weak slices: where, among all values of one and of two columns, the model is worse than on the whole part, beyond what so much looking finds by luck.
+"""Weak slices: where, among all values of one and of two columns, the model is worse than on the whole part, beyond
+what so much looking finds by luck.
 
-Every slice of enough rows is held against the whole by the linearised variance of their difference (a slice is part of the whole, so the two
-move together); of the p-values Benjamini & Hochberg's procedure (1995) keeps those of which at most `FALSE` in all are expected to be luck.
-Like SliceFinder (Chung, 2019), but on the metric itself instead of each row's loss, so that rows that are hard for everybody do not count.
+Every slice of enough rows is held against the whole by the linearised variance of their difference (a slice is part of
+the whole, so the two
+move together); of the p-values Benjamini & Hochberg's procedure (1995) keeps those of which at most `FALSE` in all are
+expected to be luck.
+Like SliceFinder (Chung, 2019), but on the metric itself instead of each row's loss, so that rows that are hard for
+everybody do not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +22,18 @@ from ray_pipeline.evaluation.linearized_variance import linearise
 from ray_pipeline.values import Predictions, Vector
 
 FALSE = 0.05
-MOST_ROWS = (
+MAX_ROWS = (
     500_000  # of more, every second, third ... is looked at: the search reads the rows once for every pair of columns
 )
-MOST_COLUMNS = 20
-MOST_SHOWN = 20
-LEAST_OF_CLASS = 20  # rows of either class: below, the variance of a rate says too little for p-values this small
+MAX_COLUMNS = 20
+MAX_SHOWN = 20
+MIN_OF_CLASS = 20  # rows of either class: below, the variance of a rate says too little for p-values this small
 
 
 @dataclass(frozen=True)
 class WeakSlice:
-    """A slice that is worse than the whole part: its value with an interval, how much worse (`difference`, as value less whole), and the p-value of that."""
+    """A slice that is worse than the whole part: its value with an interval, how much worse (`difference`, as value
+    less whole), and the p-value of that."""
 
     metric: str
     slice: Mapping[str, str]
@@ -54,10 +59,10 @@ def search_weak_slices(
     metric: Metric, rows: Predictions, threshold: float | None, *, min_rows: int, confidence: float
 ) -> WeakSlices:
     """Every slice of at least `min_rows` rows over one and two of the rows' columns, tested."""
-    if len(rows) > MOST_ROWS:
-        rows = take(rows, np.arange(0, len(rows), -(-len(rows) // MOST_ROWS)))
+    if len(rows) > MAX_ROWS:
+        rows = take(rows, np.arange(0, len(rows), -(-len(rows) // MAX_ROWS)))
     columns = tuple(column for column in rows.columns if (groups_of(rows, [column]).sizes >= min_rows).any())[
-        :MOST_COLUMNS
+        :MAX_COLUMNS
     ]
     tested: list[WeakSlice] = []
     if columns and metric.objective and len(rows) > min_rows:
@@ -66,7 +71,7 @@ def search_weak_slices(
             tested += _tested(whole, rows, by, threshold, min_rows, confidence)
     kept = [one for one in tested if one.p <= _bar(np.array([one.p for one in tested]))]
     return WeakSlices(
-        tuple(_explained(metric, rows, kept, threshold, min_rows, confidence)[:MOST_SHOWN]),
+        tuple(_explained(metric, rows, kept, threshold, min_rows, confidence)[:MAX_SHOWN]),
         len(tested),
         columns,
         len(rows),
@@ -123,7 +128,7 @@ def _of_every_class(rows: Predictions, of: NDArray[np.intp], groups: int) -> NDA
     if rows.task != "binary":
         return np.ones(groups, bool)
     positives = np.bincount(of, rows.label, groups)
-    return np.asarray(np.minimum(positives, np.bincount(of, minlength=groups) - positives) >= LEAST_OF_CLASS)
+    return np.asarray(np.minimum(positives, np.bincount(of, minlength=groups) - positives) >= MIN_OF_CLASS)
 
 
 def _bar(p: Vector) -> float:
@@ -141,7 +146,8 @@ def _explained(
     min_rows: int,
     confidence: float,
 ) -> list[WeakSlice]:
-    """Without those that only share the rows of a surer one: a slice stays if it is still worse on the rows that no surer one has."""
+    """Without those that only share the rows of a surer one: a slice stays if it is still worse on the rows that no
+    surer one has."""
     taken = np.zeros(len(rows), bool)
     kept = []
     for one in sorted(weak, key=lambda found: (found.p, len(found.slice), tuple(found.slice.values()))):

@@ -1,6 +1,8 @@
-"""Encoded rows of an earlier run of the same storage, where all that they depend on is the same: data, selection, split, encoders, slices, code.
+"""Encoded rows of an earlier run of the same storage, where all that they depend on is the same: data, selection,
+split, encoders, slices, code.
 
-They lie as Arrow files under `.encoded/<key>` beside the runs, at most three sets of at most 4 GiB; `whole.json` is written last. A rerun never reuses.
+They lie as Arrow files under `.encoded/<key>` beside the runs, at most three sets of at most 4 GiB; `whole.json` is
+written last. A rerun never reuses.
 """
 
 import json
@@ -17,28 +19,29 @@ from ray_pipeline.runs.reproducibility import versions
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
-from ray_pipeline.storage.blob_store import Shelf
+from ray_pipeline.storage.blob_store import BlobStore
 
 if TYPE_CHECKING:
     import ray
 
 FOLDER, WHOLE = ".encoded", "whole.json"
-KEPT, MOST_BYTES = 3, 4 << 30
+KEPT, MAX_BYTES = 3, 4 << 30
 
 
 def reuse(
     folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder], encode: Callable[[], Encoded], show: Progress
 ) -> Encoded:
-    """What an earlier run has encoded, if it would come out the same now; else what `encode` makes, kept for runs to come."""
-    shelf, key = Shelf(f"{folder.storage}/{FOLDER}"), _key(folder, spec, encoders)
-    if folder.recorded("expected") is None and shelf.exists(f"{key}/{WHOLE}"):
-        told = json.loads(shelf.read(f"{key}/{WHOLE}"))
+    """What an earlier run has encoded, if it would come out the same now; else what `encode` makes, kept for runs to
+    come."""
+    store, key = BlobStore(f"{folder.storage}/{FOLDER}"), _key(folder, spec, encoders)
+    if folder.recorded("expected") is None and store.exists(f"{key}/{WHOLE}"):
+        told = json.loads(store.read(f"{key}/{WHOLE}"))
         show.note(
             f"the rows that {told['run']} encoded are used again: data, selection, split and encoders are the same"
         )
         rows = tuple(tuple(block) for block in told["block_rows"])
         return Encoded(
-            _fetch(shelf, key, told["blocks"]),
+            _fetch(store, key, told["blocks"]),
             rows,
             told["rows"],
             told["num_bytes"],
@@ -47,9 +50,9 @@ def reuse(
             told["least_label"],
         )
     encoded = encode()
-    if encoded.num_bytes <= MOST_BYTES:
+    if encoded.num_bytes <= MAX_BYTES:
         try:
-            _keep(shelf, key, encoded, folder.run)
+            _keep(store, key, encoded, folder.run)
         except (OSError, StorageError) as error:  # the run itself needs none of it
             show.note(f"the encoded rows are not kept for other runs: {str(error).splitlines()[0]}")
     return encoded
@@ -76,39 +79,39 @@ def _key(folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder]) -> str:
     )[:16]
 
 
-def _fetch(shelf: Shelf, key: str, names: list[str]) -> "tuple[ray.ObjectRef[pa.Table], ...]":
+def _fetch(store: BlobStore, key: str, names: list[str]) -> "tuple[ray.ObjectRef[pa.Table], ...]":
     """The blocks in their order, each read by whatever node has time."""
     import ray
 
     task = ray.remote(_load)
-    return tuple(task.remote(shelf, f"{key}/{name}") for name in names)
+    return tuple(task.remote(store, f"{key}/{name}") for name in names)
 
 
-def _keep(shelf: Shelf, key: str, encoded: Encoded, run: str) -> None:
+def _keep(store: BlobStore, key: str, encoded: Encoded, run: str) -> None:
     """Writes each block from the node where it is; the oldest sets give way."""
     import ray
 
     task, names = ray.remote(_save), [f"{number:05d}.arrow" for number in range(len(encoded.blocks))]
-    ray.get([task.remote(shelf, f"{key}/{name}", block) for name, block in zip(names, encoded.blocks, strict=True)])
+    ray.get([task.remote(store, f"{key}/{name}", block) for name, block in zip(names, encoded.blocks, strict=True)])
     told = {
         "blocks": names,
         "block_rows": encoded.block_rows,
         "rows": dict(encoded.rows),
         "num_bytes": encoded.num_bytes,
         "slice_columns": encoded.slice_columns,
-        "least_label": encoded.least_label,
+        "least_label": encoded.min_label,
         "run": run,
     }
-    shelf.write(f"{key}/{WHOLE}", json.dumps(told).encode())
-    shelf.forget(KEPT)
+    store.write(f"{key}/{WHOLE}", json.dumps(told).encode())
+    store.forget(KEPT)
 
 
-def _save(shelf: Shelf, name: str, block: pa.Table) -> None:
+def _save(store: BlobStore, name: str, block: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, block.schema) as file:
         file.write_table(block)
-    shelf.write(name, sink.getvalue())
+    store.write(name, sink.getvalue())
 
 
-def _load(shelf: Shelf, name: str) -> pa.Table:
-    return pa.ipc.open_file(pa.BufferReader(shelf.read(name))).read_all()
+def _load(store: BlobStore, name: str) -> pa.Table:
+    return pa.ipc.open_file(pa.BufferReader(store.read(name))).read_all()

@@ -42,7 +42,7 @@ class Encoded:
     encoders: Mapping[str, Encoder]
     """By the word that a family `needs`."""
     slice_columns: tuple[str, ...]
-    least_label: float
+    min_label: float
     """Of any part's rows."""
 
     def fetch(self) -> list[pa.Table]:
@@ -55,7 +55,8 @@ class Encoded:
 def fit_encoders(
     profile: Profile, needs: Iterable[str], chosen: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, Encoder]:
-    """An encoder for each word that some family needs: of all columns but those that say nothing (all null, or one value in every training row).
+    """An encoder for each word that some family needs: of all columns but those that say nothing (all null, or one
+    value in every training row).
 
     `chosen` are the options that a column has of its own, by its canonical name.
     """
@@ -99,7 +100,8 @@ def _seen(profile: Profile, name: str) -> Seen:
 
 
 def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec: Spec) -> Encoded:
-    """Every row of every part, encoded: matrix, label, weight, key, part, bootstrap cluster, and what slices and bias need."""
+    """Every row of every part, encoded: matrix, label, weight, key, part, bootstrap cluster, and what slices and bias
+    need."""
     maker, classes = table.maker, pa.array(profile.classes, pa.string())
     edges = slice_edges(spec.slices, table, profile)
     multiclass = spec.task == "multiclass"
@@ -184,7 +186,8 @@ def name_slices(
 
 
 def clusters_of(rows: pa.Table, spec: Spec, table: Table) -> NDArray[np.uint64]:
-    """What each row is drawn together with in the bootstrap, (n,): `evaluate.cluster`, the split's group, the UTC day under a time split, else itself."""
+    """What each row is drawn together with in the bootstrap, (n,): `evaluate.cluster`, the split's group, the UTC day
+    under a time split, else itself."""
     chosen = spec.evaluate.cluster or getattr(spec.split, "group", None)
     if chosen and table.canonical(chosen) in rows.column_names:
         return hash_values(rows[table.canonical(chosen)])

@@ -1,4 +1,5 @@
-"""A worker's share of the rows of some parts: blocks that are fetched when they are looked at, and let go of afterwards."""
+"""A worker's share of the rows of some parts: blocks that are fetched when they are looked at, and let go of
+afterwards."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,18 +25,21 @@ class Piece:
     stop: int
 
 
-class Share(Sequence[EncodedBlock]):
-    """The rows from `rank / world` to `(rank + 1) / world` of the parts, in order: every row is in exactly one worker's share.
+class Shard(Sequence[EncodedBlock]):
+    """The rows from `rank / world` to `(rank + 1) / world` of the parts, in order: every row is in exactly one worker's
+    share.
 
-    Each look at a block fetches it (without a copy, where it is on this node), so that nothing pins the blocks between two passes,
+    Each look at a block fetches it (without a copy, where it is on this node), so that nothing pins the blocks between
+    two passes,
     and those that do not fit into the object store can be spilled.
     """
 
     def __init__(
         self, encoded: Encoded, needs: str, *parts: Part, rank: int = 0, world: int = 1, every: int = 1
     ) -> None:
-        """The share of worker `rank` of `world`; of each block only every `every`-th row (in `matrix`, `label` and `weight`)."""
-        self.needs, self.every = needs, every
+        """The share of worker `rank` of `world`; of each block only every `every`-th row (in `matrix`, `label` and
+        `weight`)."""
+        self.encoder, self.every = needs, every
         places = [
             (block, part, rows[PARTS.index(part)])
             for block, rows in zip(encoded.blocks, encoded.block_rows, strict=True)
@@ -68,7 +72,7 @@ class Share(Sequence[EncodedBlock]):
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
         piece = self.pieces[at]
-        (block,) = views([ray.get(piece.block)], self.needs, piece.part)
+        (block,) = views([ray.get(piece.block)], self.encoder, piece.part)
         seen = slice(piece.start, piece.stop, self.every)
         return EncodedBlock(
             block.matrix[seen],

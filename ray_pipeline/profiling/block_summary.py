@@ -1,4 +1,5 @@
-"""What one block of rows says, as one row that travels to the driver: plain JSON, Arrow and bytes, nothing pickled. Summaries add up in order."""
+"""What one block of rows says, as one row that travels to the driver: plain JSON, Arrow and bytes, nothing pickled.
+Summaries add up in order."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ PRINTED: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Look:
+class SummaryOptions:
     """What to make of each block."""
 
     features: tuple[str, ...]
@@ -38,15 +39,16 @@ class Look:
     classify: bool
     sample_rows: int
     """Rows of each part to sample: those with the smallest key hashes."""
-    print_share: float
+    hash_share: float
     """Share of all contents (by hash) whose fingerprints are kept."""
     by_label: tuple[str, ...] = ()
     """Categories to be encoded by the label."""
 
 
 @dataclass(frozen=True)
-class Prints:
-    """Fingerprints of rows, to tell equal ones: 64-bit hashes of the features, of features and label, and the part of each row; shapes (n,)."""
+class RowHashes:
+    """Fingerprints of rows, to tell equal ones: 64-bit hashes of the features, of features and label, and the part of
+    each row; shapes (n,)."""
 
     content: NDArray[np.uint64]
     labelled: NDArray[np.uint64]
@@ -58,11 +60,11 @@ class Prints:
     """Of all contents (or groups) this share was kept, by hash: an unbiased sample of contents, not of rows."""
 
     @classmethod
-    def joined(cls, prints: list["Prints"], share: float) -> "Prints":
+    def joined(cls, row_hashes: list["RowHashes"], share: float) -> "RowHashes":
         """The fingerprints of all blocks."""
         return cls(
             **{
-                name: np.concatenate([np.zeros(0, kind), *(getattr(one, name) for one in prints)])
+                name: np.concatenate([np.zeros(0, kind), *(getattr(one, name) for one in row_hashes)])
                 for name, kind in PRINTED.items()
             },
             share=share,
@@ -70,7 +72,7 @@ class Prints:
 
 
 @dataclass(frozen=True)
-class Summary:
+class BlockSummary:
     """What blocks say; adds in the order of blocks, so that the bytes of every statistic repeat."""
 
     counts: RowCounts = field(default_factory=RowCounts)
@@ -86,8 +88,8 @@ class Summary:
     weights: Mapping[str, float] = field(default_factory=dict)
     """Sum of the rows' weights in each part."""
 
-    def __add__(self, other: "Summary") -> "Summary":
-        return Summary(
+    def __add__(self, other: "BlockSummary") -> "BlockSummary":
+        return BlockSummary(
             self.counts + other.counts,
             {part: self.parts.get(part, 0) + other.parts.get(part, 0) for part in PARTS},
             {part: _add(self.labels.get(part, {}), other.labels.get(part, {})) for part in PARTS},
@@ -110,7 +112,7 @@ class Summary:
         return self.sample.filter(pc.equal(self.sample[PART], part))
 
 
-def summarize(rows: pa.Table, counts: RowCounts, look: Look) -> pa.Table:
+def summarize(rows: pa.Table, counts: RowCounts, look: SummaryOptions) -> pa.Table:
     """What the rows of one block say, as a table of one row; `read_summary` is its inverse."""
     hashes, part = hash_values(rows[KEY], SAMPLE_SEED), rows[PART].to_numpy()
     train = rows.filter(pc.equal(rows[PART], 0))
@@ -119,7 +121,7 @@ def summarize(rows: pa.Table, counts: RowCounts, look: Look) -> pa.Table:
         if TIME in rows.column_names and (part == code).any():
             span = pc.min_max(rows[TIME].filter(pa.array(part == code))).as_py()
             spans[name] = [str(span["min"]), str(span["max"])]
-    summary = Summary(
+    summary = BlockSummary(
         counts,
         {name: int((part == code).sum()) for code, name in enumerate(PARTS)},
         {name: value_counts(rows[LABEL].filter(pa.array(part == code))) for code, name in enumerate(PARTS)}
@@ -135,7 +137,7 @@ def summarize(rows: pa.Table, counts: RowCounts, look: Look) -> pa.Table:
     return _to_row(summary, hashes, _prints(rows, part, look))
 
 
-def read_summary(row: Mapping[str, Any]) -> tuple[Summary, NDArray[np.uint64], Prints]:
+def read_summary(row: Mapping[str, Any]) -> tuple[BlockSummary, NDArray[np.uint64], RowHashes]:
     """The summary, the hash of every key, and the fingerprints of rows."""
     plain = json.loads(row["summary"])
     joins = {
@@ -144,7 +146,7 @@ def read_summary(row: Mapping[str, Any]) -> tuple[Summary, NDArray[np.uint64], P
     columns = {name: ColumnProfile(**column) for name, column in plain["columns"].items()}
     counts = RowCounts(**{**plain["counts"], "joins": joins})
     sample = pa.ipc.open_stream(row["sample"]).read_all()
-    summary = Summary(
+    summary = BlockSummary(
         counts,
         plain["parts"],
         plain["labels"],
@@ -155,8 +157,8 @@ def read_summary(row: Mapping[str, Any]) -> tuple[Summary, NDArray[np.uint64], P
         plain["outcomes"],
         plain["weights"],
     )
-    prints = Prints(**{name: np.frombuffer(row[name], kind) for name, kind in PRINTED.items()}, share=1.0)
-    return summary, np.frombuffer(row["keys"], np.uint64), prints
+    row_hashes = RowHashes(**{name: np.frombuffer(row[name], kind) for name, kind in PRINTED.items()}, share=1.0)
+    return summary, np.frombuffer(row["keys"], np.uint64), row_hashes
 
 
 def lowest(tables: list[pa.Table], most: int) -> pa.Table | None:
@@ -172,8 +174,8 @@ def lowest(tables: list[pa.Table], most: int) -> pa.Table | None:
     return both.take(pa.array(np.sort(order[rank < most])))
 
 
-def _prints(rows: pa.Table, part: NDArray[np.int8], look: Look) -> Prints:
-    below = np.uint64(min(look.print_share, 1.0) * (2**64 - 1025))
+def _prints(rows: pa.Table, part: NDArray[np.int8], look: SummaryOptions) -> RowHashes:
+    below = np.uint64(min(look.hash_share, 1.0) * (2**64 - 1025))
     content = content_hashes(rows.select(list(look.features)))
     kept = content <= below
     labelled = mix(content[kept] ^ content_hashes(rows.select([LABEL]))[kept])
@@ -183,10 +185,10 @@ def _prints(rows: pa.Table, part: NDArray[np.int8], look: Look) -> Prints:
         groups = mix(content_hashes(rows.select([look.group])))
         known = (groups <= below) & pc.is_valid(rows[look.group]).to_numpy()
         pairs = np.unique(np.stack([groups[known], part[known].astype(np.uint64)]), axis=1)
-    return Prints(content[kept], labelled, part[kept].astype(np.int8), pairs[0], pairs[1].astype(np.int8))
+    return RowHashes(content[kept], labelled, part[kept].astype(np.int8), pairs[0], pairs[1].astype(np.int8))
 
 
-def _to_row(summary: Summary, hashes: NDArray[np.uint64], prints: Prints) -> pa.Table:
+def _to_row(summary: BlockSummary, hashes: NDArray[np.uint64], row_hashes: RowHashes) -> pa.Table:
     counts = {
         **vars(summary.counts),
         "joins": {name: {**vars(join), "ages": list(join.ages.items())} for name, join in summary.counts.joins.items()},
@@ -203,7 +205,7 @@ def _to_row(summary: Summary, hashes: NDArray[np.uint64], prints: Prints) -> pa.
     held = {
         "sample": sink.getvalue().to_pybytes(),
         "keys": hashes.tobytes(),
-        **{name: getattr(prints, name).tobytes() for name in PRINTED},
+        **{name: getattr(row_hashes, name).tobytes() for name in PRINTED},
     }
     return pa.table(
         {

@@ -12,7 +12,8 @@ from ray_pipeline.components.column_encodings._columns import kind_of
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """Statistics of one column over the training rows; adds over blocks with `+` (means by Chan, Golub & LeVeque, 1979)."""
+    """Statistics of one column over the training rows; adds over blocks with `+` (means by Chan, Golub & LeVeque,
+    1979)."""
 
     rows: int = 0
     nulls: int = 0

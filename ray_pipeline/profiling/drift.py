@@ -1,6 +1,8 @@
-"""How far new rows have moved from the training rows: the population stability index of each column, from a profile that goes into the registry.
+"""How far new rows have moved from the training rows: the population stability index of each column, from a profile
+that goes into the registry.
 
-The profile holds shares, not rows: ten equally filled bins of a number, the twenty commonest values of a text, and what is missing.
+The profile holds shares, not rows: ten equally filled bins of a number, the twenty commonest values of a text, and what
+is missing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from ray_pipeline.components.column_encodings._columns import kind_of
 
 BINS, TOP = 10, 20
-SOME, MUCH = 0.1, 0.25
+LOW, MEDIUM = 0.1, 0.25
 Counts = NDArray[np.int64]
 
 
@@ -63,7 +65,8 @@ def shapes(sample: pa.Table, columns: Iterable[str]) -> dict[str, Shape]:
 
 
 def drift(known: Mapping[str, Shape], counts: Mapping[str, Counts]) -> list[dict[str, Any]]:
-    """Of every column, furthest first: `index`, less what samples of these sizes have by chance, and `severity` (low above 0.1, medium above 0.25)."""
+    """Of every column, furthest first: `index`, less what samples of these sizes have by chance, and `severity` (low
+    above 0.1, medium above 0.25)."""
     told = []
     for name, shape in known.items():
         index = stability(np.asarray(shape.counts), counts[name])
@@ -71,7 +74,7 @@ def drift(known: Mapping[str, Shape], counts: Mapping[str, Counts]) -> list[dict
             {
                 "column": name,
                 "index": round(index, 4),
-                "severity": "medium" if index > MUCH else "low" if index > SOME else None,
+                "severity": "medium" if index > MEDIUM else "low" if index > LOW else None,
             }
         )
     return sorted(told, key=lambda row: (-row["index"], row["column"]))
@@ -87,7 +90,8 @@ def drift_by_part(known: Mapping[str, Shape], judged: Mapping[str, pa.Table]) ->
 
 
 def stability(train: Counts, new: Counts) -> float:
-    """The population stability index, sum of (q - p) log(q / p), less its mean for independent samples, (bins - 1) x (1/n + 1/m); not below 0 (Siddiqi, 2006)."""
+    """The population stability index, sum of (q - p) log(q / p), less its mean for independent samples, (bins - 1) x
+    (1/n + 1/m); not below 0 (Siddiqi, 2006)."""
     used = train + new > 0
     ours, theirs = (np.maximum(counts[used], 0.5) for counts in (train, new))
     expected, found = ours / ours.sum(), theirs / theirs.sum()

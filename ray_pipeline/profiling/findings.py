@@ -1,4 +1,5 @@
-"""Findings from the profile: what a careful person would notice in the rows before trusting a model on them. The checks themselves are `checks/`."""
+"""Findings from the profile: what a careful person would notice in the rows before trusting a model on them. The checks
+themselves are `checks/`."""
 
 from ray_pipeline.components.choice import find, menu
 from ray_pipeline.errors import DataError, Problem

@@ -1,4 +1,5 @@
-"""One pass over the joined rows: counts, statistics of each column, a sample by key hash. Everything later is arithmetic on this."""
+"""One pass over the joined rows: counts, statistics of each column, a sample by key hash. Everything later is
+arithmetic on this."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.read import Table
 from ray_pipeline.data.rows import RowCounts
-from ray_pipeline.profiling.block_summary import Look, Prints, Summary, outcome_arrays, read_summary, summarize
+from ray_pipeline.profiling.block_summary import (
+    BlockSummary,
+    RowHashes,
+    SummaryOptions,
+    outcome_arrays,
+    read_summary,
+    summarize,
+)
 from ray_pipeline.profiling.column_statistics import ColumnProfile
 from ray_pipeline.profiling.requirements import (
     classes_of,
@@ -39,17 +47,20 @@ class Profile:
     """Rows by part and label value (classification), or nothing (regression)."""
     classes: tuple[str, ...]
     sample: pa.Table
-    """Training rows with the smallest key hashes, at most `SAMPLE_ROWS`: role columns, features, slice columns, what the label was made of."""
+    """Training rows with the smallest key hashes, at most `SAMPLE_ROWS`: role columns, features, slice columns, what
+    the label was made of."""
     last_time: Mapping[str, Any]
     """Of each part: from when to when, where labels have a time."""
     judged: Mapping[str, pa.Table] = field(default_factory=dict)
     """The like sample of validation and of test."""
-    prints: Prints = field(default_factory=lambda: Prints.joined([], 1.0))
-    grains: Mapping[str, str] = field(default_factory=dict)
-    """Feature tables whose times all stand at the start of a `day` or an `hour`, though nothing says when their rows became known."""
+    row_hashes: RowHashes = field(default_factory=lambda: RowHashes.joined([], 1.0))
+    time_granularity: Mapping[str, str] = field(default_factory=dict)
+    """Feature tables whose times all stand at the start of a `day` or an `hour`, though nothing says when their rows
+    became known."""
     footers: Mapping[str, Footers] = field(default_factory=dict)
     outcomes: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
-    """Of columns that are encoded by the label: rows and sum of labels of each value by fold, each of shape (2, FOLDS)."""
+    """Of columns that are encoded by the label: rows and sum of labels of each value by fold, each of shape (2,
+    FOLDS)."""
 
     def label_rates(self, part: str) -> tuple[list[float], int]:
         """The share of each class in a part, and the part's rows; no shares for regression."""
@@ -57,7 +68,8 @@ class Profile:
         return [counts.get(name, 0) / max(self.parts[part], 1) for name in self.classes], self.parts[part]
 
     def class_weight(self, how: Any) -> tuple[float, ...] | None:
-        """A factor for each class: `balanced` makes every class weigh the same (n / (classes x rows of the class)); or as written; or None."""
+        """A factor for each class: `balanced` makes every class weigh the same (n / (classes x rows of the class)); or
+        as written; or None."""
         if how is None or not self.classes:
             return None
         counts = self.labels["train"]
@@ -74,30 +86,31 @@ class Profile:
 
 
 def profile(table: Table, spec: Spec) -> Profile:
-    """Statistics of the joined, parted rows. Raises `DataError` for an empty part, a label with one class, a repeated key."""
+    """Statistics of the joined, parted rows. Raises `DataError` for an empty part, a label with one class, a repeated
+    key."""
     maker = table.maker
     group = getattr(spec.split, "group", None) or spec.evaluate.cluster
-    look = Look(
+    look = SummaryOptions(
         features=tuple(table.features),
         group=table.canonical(group) if group else None,
         classify=spec.task != "regression",
         sample_rows=min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(table.features), 1)),
-        print_share=min(1.0, PRINTS / table.num_rows),
+        hash_share=min(1.0, PRINTS / table.num_rows),
         by_label=tuple(table.canonical(name) for name, chosen in spec.encode.items() if chosen.as_ == "target"),
     )
 
     def summarized(block: pa.Table) -> pa.Table:
         return summarize(*maker(block), look)
 
-    state = Summary()
+    state = BlockSummary()
     keys: list[NDArray[np.uint64]] = []
-    prints: list[Prints] = []
+    row_hashes: list[RowHashes] = []
     with table.scanning():
         for row in (row for block in arrow_blocks(table.blocks(), summarized) for row in block.to_pylist()):
             found, hashes, printed = read_summary(row)
             state = state + found
             keys.append(hashes)
-            prints.append(printed)
+            row_hashes.append(printed)
     if spec.features.labels.key:
         refuse_repeated_keys(np.concatenate([*keys, np.zeros(0, np.uint64)]), spec)
     refuse_empty_parts(state, table, spec)
@@ -113,8 +126,8 @@ def profile(table: Table, spec: Spec) -> Profile:
         state.sampled(0),
         state.spans,
         {part: state.sampled(PARTS.index(part)) for part in PARTS[1:]},
-        Prints.joined(prints, look.print_share),
-        table.grains,
+        RowHashes.joined(row_hashes, look.hash_share),
+        table.time_granularity,
         table.footers,
         outcome_arrays(state.outcomes),
     )

@@ -6,15 +6,16 @@ from numpy.typing import NDArray
 from ray_pipeline.data.read import Table
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.hashing import distinct
-from ray_pipeline.profiling.block_summary import Summary
+from ray_pipeline.profiling.block_summary import BlockSummary
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
-LEAST_ROWS = 50
+MIN_ROWS = 50
 
 
 def refuse_repeated_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
-    """Raises `DataError` for repeated keys: two rows of one key would be two answers to one question (64-bit hashes; a false alarm is one in 10^8 at 600,000 rows)."""
+    """Raises `DataError` for repeated keys: two rows of one key would be two answers to one question (64-bit hashes; a
+    false alarm is one in 10^8 at 600,000 rows)."""
     doubled = len(hashes) - len(distinct(hashes))
     if doubled:
         file, line = spec.place("features.labels.key")
@@ -33,10 +34,11 @@ def refuse_repeated_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
         )
 
 
-def refuse_empty_parts(state: Summary, table: Table, spec: Spec) -> None:
-    """Raises `DataError` where a part holds no row, with what became of all rows, or where there are fewer than `LEAST_ROWS` in all."""
+def refuse_empty_parts(state: BlockSummary, table: Table, spec: Spec) -> None:
+    """Raises `DataError` where a part holds no row, with what became of all rows, or where there are fewer than
+    `LEAST_ROWS` in all."""
     empty, rows = [part for part in PARTS if not state.parts.get(part)], sum(state.parts.values())
-    if not empty and rows >= LEAST_ROWS:
+    if not empty and rows >= MIN_ROWS:
         return
     counts = state.counts
     file, line = spec.place("split")
@@ -51,7 +53,7 @@ def refuse_empty_parts(state: Summary, table: Table, spec: Spec) -> None:
             )
         )
     if not empty:
-        found = f"{rows:,} rows are left of {table.num_rows:,}; train, validation and test need {LEAST_ROWS} together"
+        found = f"{rows:,} rows are left of {table.num_rows:,}; train, validation and test need {MIN_ROWS} together"
         raise DataError(
             Problem(
                 file=file, line=line, stage="split", rows=rows, found=found, fix="widen `select`, or bring more rows"
@@ -80,7 +82,7 @@ def refuse_empty_parts(state: Summary, table: Table, spec: Spec) -> None:
     )
 
 
-def refuse_weightless_parts(state: Summary, spec: Spec) -> None:
+def refuse_weightless_parts(state: BlockSummary, spec: Spec) -> None:
     """Raises `DataError` where all rows of a part weigh nothing."""
     none = [part for part in PARTS if not state.weights.get(part)]
     if none:
@@ -94,7 +96,7 @@ def refuse_weightless_parts(state: Summary, spec: Spec) -> None:
         )  # fmt: skip
 
 
-def classes_of(state: Summary, spec: Spec) -> tuple[str, ...]:
+def classes_of(state: BlockSummary, spec: Spec) -> tuple[str, ...]:
     """The label's classes, sorted. Raises `DataError` where there is one only, or where train lacks one."""
     file, line = spec.place("features.labels.label")
     text = spec.features.labels.label

@@ -11,6 +11,7 @@ def load(model: str, registry: str | None = None) -> Bundle:
 
     Args:
         model: `name@alias`, `name/version` or `models:/...`.
-        registry: its MLflow address; default RAY_PIPELINE_REGISTRY, MLFLOW_TRACKING_URI, else `sqlite:///./runs/mlflow.db`.
+        registry: its MLflow address; default RAY_PIPELINE_REGISTRY, MLFLOW_TRACKING_URI, else
+            `sqlite:///./runs/mlflow.db`.
     """
     return Bundle.load((Registry(registry) if registry else Registry.default()).fetch(model))

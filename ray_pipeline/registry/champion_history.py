@@ -1,4 +1,5 @@
-"""Who is champion, since when and why: the alias `champion` and a journal of its every move, kept as a tag of the registered model."""
+"""Who is champion, since when and why: the alias `champion` and a journal of its every move, kept as a tag of the
+registered model."""
 
 import getpass
 import json
@@ -60,8 +61,8 @@ def rollback(client: Any, name: str, *, reason: str | None) -> dict[str, Any]:
     """The move back to the champion before. Raises `RegistryError` where the journal knows of none."""
     model = model_of(client, name)
     now = current(model)
-    reign = _before(now, _reign(journal_of(model)))
-    if not reign:
+    history = _before(now, _champion_history(journal_of(model)))
+    if not history:
         raise RegistryError(
             Problem(
                 key="NAME",
@@ -69,7 +70,7 @@ def rollback(client: Any, name: str, *, reason: str | None) -> dict[str, Any]:
                 fix="promote another version instead",
             )
         )
-    return move(client, model, _entry("rollback", now, reign[-1], reason))
+    return move(client, model, _entry("rollback", now, history[-1], reason))
 
 
 def revoke(client: Any, version: Any, alias: str, *, reason: str) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def move(client: Any, model: Any, entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def crown(client: Any, name: str, version: int, alias: str) -> None:
+def set_champion(client: Any, name: str, version: int, alias: str) -> None:
     """Gives a version just registered its alias; `champion` with an entry in the journal."""
     model = model_of(client, name)
     if alias != CHAMPION:
@@ -98,24 +99,24 @@ def crown(client: Any, name: str, version: int, alias: str) -> None:
         move(client, model, _entry("register", current(model), version, None))
 
 
-def _reign(journal: list[dict[str, Any]]) -> list[int]:
+def _champion_history(journal: list[dict[str, Any]]) -> list[int]:
     """The champions that no rollback has undone, oldest first."""
-    reign: list[int] = []
+    history: list[int] = []
     for entry in journal:
         if entry["action"] == "rollback":
-            reign = _before(entry["from"], reign)
-        if entry["action"] == "revoke" and reign[-1:] == [entry["from"]]:
-            del reign[-1]
+            history = _before(entry["from"], history)
+        if entry["action"] == "revoke" and history[-1:] == [entry["from"]]:
+            del history[-1]
             continue
         for version in (entry["from"], entry["to"]) if entry["action"] != "rollback" else (entry["to"],):
-            if version is not None and reign[-1:] != [version]:
-                reign.append(version)
-    return reign
+            if version is not None and history[-1:] != [version]:
+                history.append(version)
+    return history
 
 
-def _before(version: int | None, reign: list[int]) -> list[int]:
+def _before(version: int | None, history: list[int]) -> list[int]:
     """The reign without its last entry of this version and what follows it."""
-    return reign[: len(reign) - 1 - reign[::-1].index(version)] if version in reign else reign
+    return history[: len(history) - 1 - history[::-1].index(version)] if version in history else history
 
 
 def _entry(action: str, before: int | None, after: int | None, reason: str | None) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def overview(all_models: Iterable[Any], all_versions: Iterable[Any]) -> list[dic
 
 
 def detail(client: Any, version: Any) -> dict[str, Any]:
-    """One version: what `overview` says of it, and metrics, hyperparameters, gates, data, every tag, and the champion's journal."""
+    """One version: what `overview` says of it, and metrics, hyperparameters, gates, data, every tag, and the champion's
+    journal."""
     model = model_of(client, version.name)
     run = client.get_run(version.run_id) if version.run_id else None
     return {
@@ -49,7 +50,8 @@ def detail(client: Any, version: Any) -> dict[str, Any]:
 
 
 def attach(client: Any, version: Any, file: str, content: Mapping[str, Any]) -> None:
-    """Stores a JSON file with the version's run, under the time it was made; a scorecard also becomes the version's verdict."""
+    """Stores a JSON file with the version's run, under the time it was made; a scorecard also becomes the version's
+    verdict."""
     now = datetime.now(UTC)
     path = f"evaluations/{now:%Y%m%dT%H%M%S.%fZ}/{file}"
     client.log_dict(version.run_id, dict(content), path)

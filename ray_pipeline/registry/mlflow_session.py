@@ -21,8 +21,9 @@ CHATTER = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 
 
 @contextmanager
-def talk(uri: str, *, retries: int = 3, timeout_s: int = 30, debug: bool = False) -> Iterator[None]:
-    """While it lasts, MLflow is silent (unless `debug`) and gives up after `retries` times `timeout_s`, not after 7 times 120 s.
+def mlflow_session(uri: str, *, retries: int = 3, timeout_s: int = 30, debug: bool = False) -> Iterator[None]:
+    """While it lasts, MLflow is silent (unless `debug`) and gives up after `retries` times `timeout_s`, not after 7
+    times 120 s.
 
     Raises:
         RegistryError: in place of whatever MLflow, SQLAlchemy or requests raised.

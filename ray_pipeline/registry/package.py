@@ -1,4 +1,5 @@
-"""What a registered version consists of: an MLflow model folder with the bundle, the code that scores it, and rows to prove it by.
+"""What a registered version consists of: an MLflow model folder with the bundle, the code that scores it, and rows to
+prove it by.
 
 model/
   MLmodel, python_env.yaml, requirements.txt    MLflow's own
@@ -36,7 +37,8 @@ ROWS = 256
 
 
 def pack(bundle: Bundle, sample: pa.Table, scores: Vector, folder: Path) -> Path:
-    """The folder `model` under `folder`, ready to be stored; `scores` are those of the training run for the rows of `sample`, of which 256 are kept."""
+    """The folder `model` under `folder`, ready to be stored; `scores` are those of the training run for the rows of
+    `sample`, of which 256 are kept."""
     import mlflow.pyfunc
     import pyarrow.parquet as pq
 
@@ -113,7 +115,8 @@ def requirements(bundle: Bundle) -> list[str]:
 
 
 def _pinned(library: str) -> str:
-    """The installed package of that name, or else the one that brings the module of that name (whose search takes seconds)."""
+    """The installed package of that name, or else the one that brings the module of that name (whose search takes
+    seconds)."""
     try:
         return f"{library}=={importlib.metadata.version(library)}"
     except importlib.metadata.PackageNotFoundError:
@@ -124,7 +127,8 @@ def _pinned(library: str) -> str:
 def signature(bundle: Bundle) -> Any:
     """MLflow's signature: every column may be null or absent there, so that our own message names what is missing.
 
-    Numbers and booleans are `any`: MLflow would refuse integers for doubles and nulls among integers, and turn a null boolean to false.
+    Numbers and booleans are `any`: MLflow would refuse integers for doubles and nulls among integers, and turn a null
+    boolean to false.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec

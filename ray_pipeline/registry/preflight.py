@@ -1,4 +1,5 @@
-"""Is the registry there and may we write? Asked once, before any training; and one writer at a time on a sqlite file."""
+"""Is the registry there and may we write? Asked once, before any training; and one writer at a time on a sqlite
+file."""
 
 import fcntl
 import sqlite3
@@ -16,7 +17,8 @@ LOCK_S = 60
 
 
 def prepare(uri: str, connect: Callable[[], object]) -> None:
-    """Returns once the registry has answered; a sqlite file is made, with what `connect` gives it, by the first of many processes.
+    """Returns once the registry has answered; a sqlite file is made, with what `connect` gives it, by the first of many
+    processes.
 
     Raises:
         RegistryError: no answer within 15 s; or the sqlite file is damaged, read-only, or locked for more than 60 s.
@@ -42,7 +44,8 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
 
 @contextmanager
 def writing(uri: str) -> Iterator[None]:
-    """While it lasts, no other process of ours writes to that sqlite file, and no stranger held it at the start; nothing for servers.
+    """While it lasts, no other process of ours writes to that sqlite file, and no stranger held it at the start;
+    nothing for servers.
 
     MLflow itself waits 20 s for a lock and does not retry; twenty runs that end together need more.
     """

@@ -1,4 +1,5 @@
-"""How a version comes to be: stored whole, proved in a fresh process, then named. Cut off anywhere, the same call goes on.
+"""How a version comes to be: stored whole, proved in a fresh process, then named. Cut off anywhere, the same call goes
+on.
 
 incomplete   the version exists, its files may not be proved; no alias, nothing loads it
 verified     proved; its alias is being set
@@ -19,7 +20,7 @@ import pyarrow as pa
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry import package, verify
-from ray_pipeline.registry.champion_history import crown
+from ray_pipeline.registry.champion_history import set_champion
 from ray_pipeline.registry.preflight import writing
 from ray_pipeline.registry.versions import FOLDER, TAG, downloaded, local_path, of_run, status_of
 from ray_pipeline.values import Vector
@@ -178,7 +179,7 @@ def _finish(client: Any, version: Any, record: Record, sha256: str) -> int:
     for key, value in tags.items():
         client.set_model_version_tag(record.name, str(number), f"{TAG}{key}", value)
     if record.alias and record.verdict != "refused":
-        crown(client, record.name, number, record.alias)
+        set_champion(client, record.name, number, record.alias)
     client.set_model_version_tag(
         record.name, str(number), f"{TAG}status", "refused" if record.verdict == "refused" else "registered"
     )

@@ -1,4 +1,5 @@
-"""What MLflow runs to serve a bundle: a model from code, so that nothing is pickled. Shipped with each version, run by MLflow alone."""
+"""What MLflow runs to serve a bundle: a model from code, so that nothing is pickled. Shipped with each version, run by
+MLflow alone."""
 
 from typing import Any
 
@@ -21,7 +22,8 @@ class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.bundle = Bundle.load(Path(context.artifacts["bundle"]))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow makes rules of type hints
-        """float64 scores, (rows,) or (rows, classes). A row that does not fit is the caller's error (HTTP 400), in our words."""
+        """float64 scores, (rows,) or (rows, classes). A row that does not fit is the caller's error (HTTP 400), in our
+        words."""
         from ray_pipeline.errors import DataError
 
         try:

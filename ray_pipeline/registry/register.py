@@ -54,7 +54,8 @@ class Release:
 
 @dataclass(frozen=True)
 class Proof:
-    """Training rows as they were read, and their scores as the training run encoded them: what a version must repeat."""
+    """Training rows as they were read, and their scores as the training run encoded them: what a version must
+    repeat."""
 
     sample: pa.Table
     scores: Vector
@@ -70,7 +71,8 @@ def register(
     evaluation: Evaluation,
     verdict: Verdict,
 ) -> int | None:
-    """The version's number, once it has repeated the `proof`; None where the spec or the verdict keeps the model out of the registry."""
+    """The version's number, once it has repeated the `proof`; None where the spec or the verdict keeps the model out of
+    the registry."""
     if not spec.registration or not (verdict.passed or spec.registration.when == "always"):
         return None
     tables = folder.recorded("data") or {}
@@ -90,7 +92,8 @@ def register(
 
 
 def prove(bundle: Bundle, profile: Profile, encoded: Encoded, needs: str) -> Proof:
-    """The proof on 100 training rows; raises if the bundle scores them otherwise, by a bit, than the run does that encoded them."""
+    """The proof on 100 training rows; raises if the bundle scores them otherwise, by a bit, than the run does that
+    encoded them."""
     rows = profile.sample.slice(0, SAMPLE_ROWS)
     wanted = {key: i for i, key in enumerate(rows[KEY].to_pylist())}
     scores: list[Any] = [None] * len(wanted)
@@ -134,7 +137,7 @@ def release_of(
     answer = {
         "run": folder.run, "status": status, "exit": 0 if verdict.passed else 7,
         "model": f"models:/{spec.name}/{version}" if version else None, "version": version, "family": leaderboard.best.family,
-        "metrics": overall, "gates": [gate.as_json() for gate in verdict.gates], "trials": len(leaderboard.outcomes), "rows": facts["rows"],
+        "metrics": overall, "gates": [gate.as_json() for gate in verdict.gates], "trials": len(leaderboard.results), "rows": facts["rows"],
         "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()}, "report": f"{folder.address}/report.html", "problems": [],
     }  # fmt: skip
     return Release(plain(answer))  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
-"""The registry of models, which is MLflow: sqlite by default, any tracking server or database by its address. Only the driver writes."""
+"""The registry of models, which is MLflow: sqlite by default, any tracking server or database by its address. Only the
+driver writes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ from ray_pipeline.registry import champion_history as champion
 from ray_pipeline.registry import lineage, verify, versions
 from ray_pipeline.registry import preflight as reach
 from ray_pipeline.registry.address import ModelName, absolute, default_uri, hidden, sqlite_file
-from ray_pipeline.registry.mlflow_session import client, talk
+from ray_pipeline.registry.mlflow_session import client, mlflow_session
 from ray_pipeline.registry.publish import Record, register
-from ray_pipeline.registry.sqlite_listing import glance
-from ray_pipeline.runtime.session import meanwhile
+from ray_pipeline.registry.sqlite_listing import list_sqlite
+from ray_pipeline.runtime.session import in_background
 from ray_pipeline.values import Vector
 
 CHAMPION = champion.CHAMPION
@@ -25,7 +26,8 @@ CHAMPION = champion.CHAMPION
 
 @dataclass(frozen=True)
 class Registry:
-    """One registry by its address; `artifacts` is where a sqlite registry keeps its files (default: `mlartifacts` beside it).
+    """One registry by its address; `artifacts` is where a sqlite registry keeps its files (default: `mlartifacts`
+    beside it).
 
     Every method raises `RegistryError` (exit 5) where the registry does not answer, or lacks what was asked for.
     """
@@ -43,7 +45,8 @@ class Registry:
         return cls(default_uri(), debug=debug)
 
     def check(self) -> None:
-        """Returns once it is sure that the registry may be written: a server within 15 s, a sqlite file in milliseconds, without MLflow."""
+        """Returns once it is sure that the registry may be written: a server within 15 s, a sqlite file in
+        milliseconds, without MLflow."""
         if sqlite_file(self.uri) is None:
             self.prepare()
         else:
@@ -53,15 +56,16 @@ class Registry:
     def preparing(self) -> Iterator[Callable[[], None]]:
         """Checks, then prepares in another thread while the block lasts; gives what waits for that."""
         self.check()
-        with meanwhile(self.prepare) as ready:
+        with in_background(self.prepare) as ready:
             yield ready
 
     def prepare(self) -> None:
-        """Returns once the registry has answered and may be written: within 15 s, or up to 60 s where a sqlite file is locked.
+        """Returns once the registry has answered and may be written: within 15 s, or up to 60 s where a sqlite file is
+        locked.
 
         Creates the sqlite file with MLflow's schema; any number of processes may ask at once.
         """
-        with talk(self.uri, retries=1, timeout_s=5, debug=self.debug):
+        with mlflow_session(self.uri, retries=1, timeout_s=5, debug=self.debug):
             reach.prepare(self.uri, lambda: client(self.uri).search_registered_models(max_results=1))
 
     def register(
@@ -84,7 +88,8 @@ class Registry:
     ) -> int:
         """The version of this run: written whole, proved in a fresh process, and only then given its alias.
 
-        The same run registers once, however often it is asked. Without a passed `scorecard` the version is marked refused and
+        The same run registers once, however often it is asked. Without a passed `scorecard` the version is marked
+        refused and
         gets no alias.
 
         Args:
@@ -104,7 +109,8 @@ class Registry:
             files: more of the run's plain files, stored beside it.
 
         Raises:
-            RegistryError: also where a stored row scores differently, or the run is registered already with another model.
+            RegistryError: also where a stored row scores differently, or the run is registered already with another
+                model.
         """
         bundle = Bundle.load(bundle_folder)
         if not self._exists():
@@ -131,11 +137,12 @@ class Registry:
             return versions.bundle_of(mlflow, versions.resolve(mlflow, wanted))
 
     def list(self) -> list[dict[str, Any]]:
-        """Every model: `name`, `aliases` {alias: version} and `versions`, newest first, each with its status and lineage in short."""
+        """Every model: `name`, `aliases` {alias: version} and `versions`, newest first, each with its status and
+        lineage in short."""
         if not self._exists():
             return []
         file = sqlite_file(self.uri)
-        if file and (found := glance(file)):
+        if file and (found := list_sqlite(file)):
             return lineage.overview(*found)
         with self._client() as mlflow:
             return lineage.overview(versions.all_models(mlflow), versions.all_versions(mlflow))
@@ -147,7 +154,8 @@ class Registry:
             return lineage.detail(mlflow, versions.resolve(mlflow, wanted))
 
     def verify(self, model: str) -> dict[str, Any]:
-        """The proof, anew: `files` re-hashed, `rows` re-scored bit for bit in a fresh process. Raises naming the first difference."""
+        """The proof, anew: `files` re-hashed, `rows` re-scored bit for bit in a fresh process. Raises naming the first
+        difference."""
         wanted = ModelName.parse(model)
         with self._client() as mlflow:
             version = versions.resolve(mlflow, wanted)
@@ -157,7 +165,8 @@ class Registry:
             return {"model": f"models:/{version.name}/{version.version}", "version": int(version.version), **proof}
 
     def promote(self, model: str, *, force: bool = False, reason: str | None = None) -> dict[str, Any]:
-        """The move of `champion` to this version: `action`, `from`, `to`, `who`, `when`, `why`. Its bundle is checked first."""
+        """The move of `champion` to this version: `action`, `from`, `to`, `who`, `when`, `why`. Its bundle is checked
+        first."""
         wanted = ModelName.parse(model)
         with self._client() as mlflow, reach.writing(self.uri):
             version = versions.resolve(mlflow, wanted)
@@ -171,7 +180,8 @@ class Registry:
             return champion.rollback(mlflow, name, reason=reason)
 
     def attach(self, model: str, file: str, content: Mapping[str, Any]) -> None:
-        """Stores a later judgement with the version, dated; from `scorecard.json` on, `promote` goes by the new verdict."""
+        """Stores a later judgement with the version, dated; from `scorecard.json` on, `promote` goes by the new
+        verdict."""
         wanted = ModelName.parse(model)
         with self._client() as mlflow, reach.writing(self.uri):
             lineage.attach(mlflow, versions.resolve(mlflow, wanted), file, content)
@@ -183,7 +193,8 @@ class Registry:
             return lineage.file_of(mlflow, versions.resolve(mlflow, wanted).run_id, name)
 
     def revoke(self, model: str, *, reason: str) -> dict[str, Any]:
-        """Takes the alias by which the model is named away from its version; the move, journalled where it was `champion`."""
+        """Takes the alias by which the model is named away from its version; the move, journalled where it was
+        `champion`."""
         wanted = ModelName.parse(model)
         if wanted.alias is None:
             raise RegistryError(
@@ -207,7 +218,7 @@ class Registry:
                     fix="name it with --registry, or run a pipeline: the first run makes it",
                 )
             )
-        with talk(self.uri, debug=self.debug):
+        with mlflow_session(self.uri, debug=self.debug):
             yield client(self.uri)
 
     def _exists(self) -> bool:

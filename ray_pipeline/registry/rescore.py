@@ -1,6 +1,8 @@
-"""Run in a process of its own, by path: scores a version's stored rows, as a batch and one by one, and compares bit for bit.
+"""Run in a process of its own, by path: scores a version's stored rows, as a batch and one by one, and compares bit for
+bit.
 
-Arguments: the folder with the package to score by, the version's folder, and where Python finds libraries. Answers one line of JSON.
+Arguments: the folder with the package to score by, the version's folder, and where Python finds libraries. Answers one
+line of JSON.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""The versions in a sqlite registry, read from its tables: `models list` in half a second, where importing MLflow alone takes two."""
+"""The versions in a sqlite registry, read from its tables: `models list` in half a second, where importing MLflow alone
+takes two."""
 
 import sqlite3
 from collections import defaultdict
@@ -32,7 +33,7 @@ class Model:
     aliases: dict[str, int]
 
 
-def glance(file: Path) -> tuple[list[Model], list[Version]] | None:
+def list_sqlite(file: Path) -> tuple[list[Model], list[Version]] | None:
     """Every model and version; None where the tables are not those that we know (an MLflow to come)."""
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=20)) as database:

@@ -1,4 +1,5 @@
-"""The proof of a version: its files are those that were stored, and a fresh process without Ray gives its stored rows their stored scores."""
+"""The proof of a version: its files are those that were stored, and a fresh process without Ray gives its stored rows
+their stored scores."""
 
 import json
 import os

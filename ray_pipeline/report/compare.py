@@ -10,14 +10,15 @@ from ray_pipeline.report.run_files import Row, RunFiles, number, rows_of, sectio
 
 Pairs = list[dict[str, Any]]
 NOT_ASKED = ("name", "register")
-MOST_SLICES = 20
+MAX_SLICES = 20
 SIDES = ("first", "second")
 
 
 def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
     """All that differs, as plain values; numbers that are not there are None.
 
-    `slices` are those of at least `evaluate.min_rows` rows in both, furthest apart first; `same_rows` says whether both were judged on the same test rows: only then is a difference of metrics one of the models.
+    `slices` are those of at least `evaluate.min_rows` rows in both, furthest apart first; `same_rows` says whether both
+    were judged on the same test rows: only then is a difference of metrics one of the models.
     """
     both = (first, second)
     least = max(
@@ -76,7 +77,7 @@ def _interval(row: Row | None) -> dict[str, float | None] | None:
 
 def _furthest(pairs: Pairs) -> Pairs:
     known = [pair for pair in pairs if pair["difference"] is not None]
-    return sorted(known, key=lambda pair: -abs(pair["difference"]))[:MOST_SLICES]
+    return sorted(known, key=lambda pair: -abs(pair["difference"]))[:MAX_SLICES]
 
 
 def _gates(first: RunFiles, second: RunFiles) -> Pairs:

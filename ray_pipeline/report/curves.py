@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
-MOST_POINTS = 240
+MAX_POINTS = 240
 
 
 def roc(label: Points, score: Points, weight: Points) -> tuple[Points, Points]:
-    """False and true positive rates from (0, 0) to (1, 1), one pair for each distinct score, thinned; empty with one class only."""
+    """False and true positive rates from (0, 0) to (1, 1), one pair for each distinct score, thinned; empty with one
+    class only."""
     positives, negatives = _cumulated(label, score, weight)
     if not len(positives) or positives[-1] <= 0 or negatives[-1] <= 0:
         return np.array([]), np.array([])
@@ -78,10 +79,10 @@ def _cumulated(label: Points, score: Points, weight: Points) -> tuple[Points, Po
 
 def _thinned(x: Points, y: Points) -> tuple[Points, Points]:
     """At most MOST_POINTS points, even along the length of the curve, ends kept."""
-    if len(x) <= MOST_POINTS:
+    if len(x) <= MAX_POINTS:
         return x, y
     along = np.r_[0, np.cumsum(np.hypot(np.diff(x), np.diff(y)))]
-    kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], MOST_POINTS)).clip(0, len(x) - 1))
+    kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], MAX_POINTS)).clip(0, len(x) - 1))
     kept = np.unique(np.r_[0, kept, len(x) - 1])
     return x[kept], y[kept]
 

@@ -1,4 +1,5 @@
-"""What was looked for beyond the spec's questions: columns that drift, slices where the model is weak, and the columns that it leans on."""
+"""What was looked for beyond the spec's questions: columns that drift, slices where the model is weak, and the columns
+that it leans on."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +10,14 @@ from ray_pipeline.report.sections import View
 from ray_pipeline.report.svg import length
 from ray_pipeline.report.test_metrics import whiskers
 
-MOST_COLUMNS, MOST_SLICED = 40, 12
-MOST_DRIFTS = 20
+MAX_COLUMNS, MAX_SLICED = 40, 12
+MAX_DRIFTS = 20
 FULL = 0.5  # the index whose bar is full: twice what counts as much
 
 
 def drift(files: RunFiles) -> View:
-    """The columns furthest from the training rows in validation or test, the furthest first; `drift.json` tells them."""
+    """The columns furthest from the training rows in validation or test, the furthest first; `drift.json` tells
+    them."""
     parts = [part for part in ("validation", "test") if part in files.drift]
     index: dict[str, dict[str, float]] = {}
     for part in parts:
@@ -28,7 +30,7 @@ def drift(files: RunFiles) -> View:
             brief(name, 80),
             [(figure(of.get(part, math.nan)), length(min(of.get(part, 0.0) / FULL, 1.0))) for part in parts],
         )
-        for name, of in ranked[:MOST_DRIFTS]
+        for name, of in ranked[:MAX_DRIFTS]
     ]
     return {
         "parts": parts,
@@ -70,7 +72,8 @@ def weak(files: RunFiles) -> View:
 
 
 def importance(files: RunFiles) -> View:
-    """The columns by how much the model leans on them, greatest first, over all and within slices; `explain.json` tells them."""
+    """The columns by how much the model leans on them, greatest first, over all and within slices; `explain.json` tells
+    them."""
     ranked = sorted(_told(files.explained).items(), key=lambda one: -number(one[1].get("value")))
     longest = max((abs(number(row.get("value"))) for _, row in ranked), default=0.0) or 1.0
     lines = [
@@ -81,17 +84,18 @@ def importance(files: RunFiles) -> View:
             figure(number(row.get("shap"))),
             length(number(row.get("value")) / longest),
         )
-        for column, row in ranked[:MOST_COLUMNS]
+        for column, row in ranked[:MAX_COLUMNS]
     ]
     return {
         "rows": lines, "left": len(ranked) - len(lines), "method": brief(files.explained.get("method") or "", 200), "rows_used": count(number(files.explained.get("rows"))),
-        "crossings": _by_groups(files, [column for column, _ in ranked[:MOST_SLICED]]),
+        "crossings": _by_groups(files, [column for column, _ in ranked[:MAX_SLICED]]),
         "shap": any(math.isfinite(number(row.get("shap"))) for _, row in ranked),
     }  # fmt: skip
 
 
 def _by_groups(files: RunFiles, columns: Sequence[str]) -> list[View]:
-    """For each way of slicing, the columns that matter most over all, a group beside the other; darker where the model leans more on the column."""
+    """For each way of slicing, the columns that matter most over all, a group beside the other; darker where the model
+    leans more on the column."""
     crossings: dict[tuple[str, ...], list[Row]] = {}
     for one in rows_of(files.explained.get("slices")):
         if isinstance(one, dict) and section(one, "slice"):

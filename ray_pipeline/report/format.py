@@ -1,4 +1,5 @@
-"""How numbers and foreign text look on the page. Text from data is shown, never obeyed: escaping is the template's, the rest is here."""
+"""How numbers and foreign text look on the page. Text from data is shown, never obeyed: escaping is the template's, the
+rest is here."""
 
 import math
 import re
@@ -66,7 +67,8 @@ def size(num_bytes: float) -> str:
 
 
 def visible(value: object) -> object:
-    """Foreign text with what cannot be seen written out (`⟨U+202E⟩`) and passwords in URIs blotted; other values as they are."""
+    """Foreign text with what cannot be seen written out (`⟨U+202E⟩`) and passwords in URIs blotted; other values as
+    they are."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     text = PASSWORD.sub(r"\1•••", value)

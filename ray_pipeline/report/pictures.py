@@ -22,7 +22,8 @@ def trials(rows: Sequence[Row], metric: str, better: str, families: Sequence[str
     finite = sorted(value for value in values if math.isfinite(value))
     if not finite:
         return None
-    # A trial or two that went astray must not flatten all the others: what lies far outside the middle is drawn at the edge.
+    # A trial or two that went astray must not flatten all the others: what lies far outside the middle is drawn at the
+    # edge.
     low, high = np.quantile(finite, [0.25, 0.75])
     reach = 6 * (high - low) or (finite[-1] - finite[0]) or 1.0
     span = padded([value for value in finite if low - reach <= value <= high + reach])

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Scored:
     """Label, score, decision and weight of n rows that have both a label and a score.
 
-    `label`: 0/1, class index or number; `score`: (n,), probability or number ((n, classes) is left on disk: no picture needs it);
+    `label`: 0/1, class index or number; `score`: (n,), probability or number ((n, classes) is left on disk: no picture
+    needs it);
     `decision`: (n,) 0/1 or class index, absent for regression; `weight`: ones where the run has none.
     """
 

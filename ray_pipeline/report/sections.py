@@ -1,4 +1,5 @@
-"""What each section says, as plain values for the template: the verdict, what was read, findings, search, reproducibility."""
+"""What each section says, as plain values for the template: the verdict, what was read, findings, search,
+reproducibility."""
 
 import math
 import re
@@ -11,9 +12,9 @@ from ray_pipeline.report.run_files import Row, RunFiles, number, rows_of, sectio
 from ray_pipeline.report.svg import length, padded, whisker
 
 View = dict[str, Any]
-MOST_TRIALS = 20
-MOST_FINDINGS = 200
-MOST_FACTS = 120
+MAX_TRIALS = 20
+MAX_FINDINGS = 200
+MAX_FACTS = 120
 BOUND = re.compile(
     r"(?P<op>>=|<=|>|<)\s*(?:(?P<number>[-+0-9.eE]+)|champion\s*(?:(?P<sign>[-+*])\s*(?P<margin>[0-9.eE+-]+))?)\s*$"
 )
@@ -86,9 +87,11 @@ def _gate(row: Row) -> View:
 
 
 def _bound(text: str, row: Row) -> tuple[float, bool]:
-    """What the measured value is held against and whether more is better; NaN where a champion is named but there is none yet.
+    """What the measured value is held against and whether more is better; NaN where a champion is named but there is
+    none yet.
 
-    Against a champion the value is the difference to it (to its multiple under `*`), so that the bound is the margin alone.
+    Against a champion the value is the difference to it (to its multiple under `*`), so that the bound is the margin
+    alone.
     """
     match = BOUND.search(text)
     if match is None:
@@ -175,7 +178,7 @@ def findings(files: RunFiles) -> View:
             **{key: row.get(key) or "" for key in ("check", "column", "found", "fix")},
             "rows": count(number(row.get("rows"))),
         }
-        for row in rows[:MOST_FINDINGS]
+        for row in rows[:MAX_FINDINGS]
     ]
     return {
         "rows": shown,
@@ -213,7 +216,7 @@ def search(files: RunFiles, metric: str, better: str) -> View:
                 if (str(row.get("family")), key) in varied
             ],
         }
-        for row in ranked[:MOST_TRIALS]
+        for row in ranked[:MAX_TRIALS]
     ]
     first = ranked[0] if ranked else {}
     fixed = [
@@ -308,7 +311,7 @@ def reproducibility(files: RunFiles) -> View:
     }
 
 
-def facts(value: Row, most: int = MOST_FACTS) -> list[tuple[str, str]]:
+def facts(value: Row, most: int = MAX_FACTS) -> list[tuple[str, str]]:
     """Nested JSON as (dotted name, text) lines, cut at `most` with a count of the rest."""
     lines = list(_flat(value))
     return lines if len(lines) <= most else [*lines[:most], ("…", f"{len(lines) - most} more in manifest.json")]

@@ -1,7 +1,9 @@
 """Small hand-written SVG: a plot with axes, and an interval on a line.
 
-Written by hand because the page's own style then colours it, light and dark, on screen and on paper; because it is a tenth of the
-size of a library's; and because the same numbers give the same bytes. Only classes, never inline styles: the page's policy forbids those.
+Written by hand because the page's own style then colours it, light and dark, on screen and on paper; because it is a
+tenth of the
+size of a library's; and because the same numbers give the same bytes. Only classes, never inline styles: the page's
+policy forbids those.
 """
 
 import math
@@ -154,7 +156,8 @@ def whisker(
     kind: str = "",
     passing: Range | None = None,
 ) -> Markup:
-    """An interval as a line with a dot, on its own little axis; `mark` is a value to compare with, `passing` a range to shade."""
+    """An interval as a line with a dot, on its own little axis; `mark` is a value to compare with, `passing` a range to
+    shade."""
     width, height, edge = 160, 18, 5
 
     def place(x: float) -> str:

@@ -13,8 +13,8 @@ from ray_pipeline.report.run_files import Row, RunFiles, number, section
 from ray_pipeline.report.sections import View
 from ray_pipeline.report.svg import Range, padded, tick_label, whisker
 
-MOST_SLICES = 30  # of one slicing; the worst come first, so the best are left out
-MOST_CLASSES = 12
+MAX_SLICES = 30  # of one slicing; the worst come first, so the best are left out
+MAX_CLASSES = 12
 
 
 def better(metric: str) -> str:
@@ -140,9 +140,9 @@ def _confusion(scored: Scored, files: RunFiles) -> View | None:
         return None
     names = scored.classes if scored.task == "multiclass" or len(scored.classes) == 2 else ("negative", "positive")
     cells = curves.confusion(scored.label.astype(np.int64), scored.decision, scored.weight, len(names))
-    left = max(len(names) - MOST_CLASSES, 0)
+    left = max(len(names) - MAX_CLASSES, 0)
     if left:
-        largest = np.sort(np.argsort(-cells.sum(axis=1), kind="stable")[:MOST_CLASSES])
+        largest = np.sort(np.argsort(-cells.sum(axis=1), kind="stable")[:MAX_CLASSES])
         names, cells = tuple(names[i] for i in largest), cells[np.ix_(largest, largest)]
     rows = []
     for i, (name, line) in enumerate(zip(names, cells, strict=True)):
@@ -204,7 +204,7 @@ def _sliced(
         value = number(item[1].get(first, {}).get("value"))
         return small(item[1]), sign * value if math.isfinite(value) else math.inf, item[0]
 
-    ranked = sorted(values.items(), key=rank)[:MOST_SLICES]
+    ranked = sorted(values.items(), key=rank)[:MAX_SLICES]
     # A slice of a few rows has an interval as wide as the axis: only those that are judged set it.
     within = _range(
         [found.get(first, {}) for _, found in ranked if not small(found)]
@@ -236,7 +236,8 @@ def _sliced(
 def whiskers(
     rows: Sequence[tuple[str, Row, bool]], mark: float, others: Sequence[Sequence[str]]
 ) -> tuple[list[View], tuple[str, str]]:
-    """Lines of one table on one axis, and the axis; each row as (name, measured, whether it is too small to be judged)."""
+    """Lines of one table on one axis, and the axis; each row as (name, measured, whether it is too small to be
+    judged)."""
     within = _range([row for _, row, _ in rows], mark)
     return [
         _line(name, row, within, mark, small, more) for (name, row, small), more in zip(rows, others, strict=True)
@@ -263,7 +264,7 @@ def bias(files: RunFiles) -> View:
                 _line(
                     crossed(section(row, "group").values()), row, within, math.nan, number(row.get("rows")) < least, []
                 )
-                for row in rows[:MOST_SLICES]
+                for row in rows[:MAX_SLICES]
             ]
             cards.append({"measure": measure, "rows": lines, "axis": _axis(within), "left": len(rows) - len(lines)})
         tables.append(

@@ -1,4 +1,5 @@
-"""Puts the sections into the page and the page into the run folder. The page loads nothing, runs only its own sorting of tables and shows foreign text as text."""
+"""Puts the sections into the page and the page into the run folder. The page loads nothing, runs only its own sorting
+of tables and shows foreign text as text."""
 
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from ray_pipeline.report.run_files import RunFiles, number, section
 def write_report(run_folder: Path) -> Path:
     """The path of `report.html`, written anew from the run folder's plain files; the same files give the same bytes.
 
-    Files that are absent or broken (a run that is still going on, or was stopped) are said to be missing, section by section.
+    Files that are absent or broken (a run that is still going on, or was stopped) are said to be missing, section by
+    section.
 
     Raises:
         OSError: the folder cannot be written.

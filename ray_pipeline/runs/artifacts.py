@@ -50,7 +50,7 @@ def begin(folder: RunFolder, spec: Spec, where: Where) -> None:
             {
                 "fingerprint": spec.fingerprint,
                 "base": str(spec.folder),
-                "where": where.settled(spec.folder, Path.cwd()).model_dump(mode="json"),
+                "where": where.with_absolute_paths(spec.folder, Path.cwd()).model_dump(mode="json"),
                 "versions": versions(),
             },
         )
@@ -70,7 +70,8 @@ def begun(folder: RunFolder) -> tuple[Spec, Where]:
 
 @contextmanager
 def problems(folder: RunFolder, spec: Spec, show: Progress) -> Iterator[None]:
-    """Whatever ends the run early comes out as a `PipelineError` with the run's id and the spec's lines, and is written into its journal."""
+    """Whatever ends the run early comes out as a `PipelineError` with the run's id and the spec's lines, and is written
+    into its journal."""
     try:
         yield
     except KeyboardInterrupt:
@@ -168,7 +169,8 @@ def dropped(table: Table, profile: Profile) -> dict[str, int]:
 
 
 def validated(folder: RunFolder, found: Validated) -> None:
-    """Writes baselines.json; families.json, the winner first, where several competed; calibration.json, what calibration changed, but for regression."""
+    """Writes baselines.json; families.json, the winner first, where several competed; calibration.json, what
+    calibration changed, but for regression."""
     folder.write_json("baselines.json", [one.as_json() for one in found.baselines])
     if found.families:
         folder.write_json("families.json", [one.as_json() for one in found.families])
@@ -212,7 +214,8 @@ def model(
 
 
 def test_part(spec: Spec, table: Table) -> str:
-    """What names the test part: the data, the label, the selection and the split; two runs with it judge on the same rows."""
+    """What names the test part: the data, the label, the selection and the split; two runs with it judge on the same
+    rows."""
     dumped = spec.as_data()
     named = [
         table.footers["labels"].fingerprint,
@@ -253,9 +256,9 @@ def trials(folder: RunFolder, leaderboard: Leaderboard) -> None:
     """Writes trials.jsonl, in the order of the trials' numbers."""
     folder.write(
         "trials.jsonl",
-        "".join(json.dumps(plain(asdict(outcome)), ensure_ascii=False) + "\n" for outcome in leaderboard.outcomes),
+        "".join(json.dumps(plain(asdict(result)), ensure_ascii=False) + "\n" for result in leaderboard.results),
     )
-    same(folder, "trials", digests.of_trials(leaderboard.outcomes))
+    same(folder, "trials", digests.of_trials(leaderboard.results))
 
 
 def manifest(
@@ -268,14 +271,15 @@ def manifest(
     leaderboard: Leaderboard,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """All that a rerun needs, as `manifest.json` will say it; in the journal until the run is complete. Writes the report with it."""
+    """All that a rerun needs, as `manifest.json` will say it; in the journal until the run is complete. Writes the
+    report with it."""
     begun_with, data = folder.recorded("begin") or {}, folder.recorded("data") or {}
     told = {
         "format": FORMAT, "run": folder.run, "spec": spec.render(), "base": begun_with.get("base"), "where": begun_with.get("where"), "fingerprint": spec.fingerprint,
         "data": {name: {**data[name], "files": len(f.files), "rows": f.num_rows, "bytes": f.num_bytes, "bytes_read": table.bytes_read[name]} for name, f in table.footers.items()},
         "versions": versions(), "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
         "plan": asdict(layout), "warm_start": folder.recorded("warm_start"), "rows": {**profile.parts, "dropped": dropped(table, profile)}, "times": dict(profile.last_time),
-        "digests": made(folder), "trials": [plain(asdict(outcome)) for outcome in leaderboard.outcomes],
+        "digests": made(folder), "trials": [plain(asdict(result)) for result in leaderboard.results],
         "winner": {"trial": leaderboard.best.trial, "family": leaderboard.best.family, "rounds": leaderboard.best.rounds},
         "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()},
     }  # fmt: skip

@@ -14,7 +14,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runs.run_folder import plain
-from ray_pipeline.tuning.sampler import Outcome
+from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.values import PARTS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _part_hashes(block: pa.Table) -> "list[NDArray[np.uint64]]":
     return [hashes[part == code] for code in range(len(PARTS))]
 
 
-def of_trials(outcomes: Iterable[Outcome]) -> str:
+def of_trials(outcomes: Iterable[TrialResult]) -> str:
     """Of every trial's hyperparameters, rungs and score."""
     return of_json(
         [{key: value for key, value in asdict(outcome).items() if key not in NOT_REPEATED} for outcome in outcomes]

@@ -1,6 +1,8 @@
-"""What makes a run repeatable: its layout, its data and what each stage made are recorded once, and compared ever after.
+"""What makes a run repeatable: its layout, its data and what each stage made are recorded once, and compared ever
+after.
 
-A resumed run is compared with its own journal; a rerun with the manifest of the run that it repeats, which `expect` puts there.
+A resumed run is compared with its own journal; a rerun with the manifest of the run that it repeats, which `expect`
+puts there.
 """
 
 import hashlib
@@ -38,7 +40,8 @@ def versions() -> Mapping[str, str]:
 
 
 def expect(folder: RunFolder, manifest: Mapping[str, Any], *, verify: bool) -> None:
-    """Makes a fresh run the repetition of another: its layout and where its search began are taken over, and (to verify it) every stage must make what the manifest says."""
+    """Makes a fresh run the repetition of another: its layout and where its search began are taken over, and (to verify
+    it) every stage must make what the manifest says."""
     folder.record("layout", manifest["plan"])
     if manifest.get("warm_start"):
         folder.record("warm_start", manifest["warm_start"])
@@ -46,8 +49,9 @@ def expect(folder: RunFolder, manifest: Mapping[str, Any], *, verify: bool) -> N
         folder.record("expected", {key: manifest[key] for key in ("run", "data", "digests", "versions")})
 
 
-def laid_out(folder: RunFolder, where: Where, trials: int) -> Plan:
-    """The layout: workers and threads as the run began, since the model's bytes depend on them; slots as many as there is room for now.
+def plan_layout(folder: RunFolder, where: Where, trials: int) -> Plan:
+    """The layout: workers and threads as the run began, since the model's bytes depend on them; slots as many as there
+    is room for now.
 
     Raises:
         ResourceError: this cluster has no node for the threads that the run began with.
@@ -79,7 +83,7 @@ def laid_out(folder: RunFolder, where: Where, trials: int) -> Plan:
     return replace(plan, fit_threads=before["fit_threads"])
 
 
-def same_data(folder: RunFolder, found: Mapping[str, Fingerprint]) -> None:
+def assert_same_data(folder: RunFolder, found: Mapping[str, Fingerprint]) -> None:
     """Records the data's fingerprint. Raises `DataError` naming files and columns where the run began on other data."""
     before, now = (
         folder.recorded("data") or _expected(folder).get("data"),
@@ -102,7 +106,8 @@ def same_data(folder: RunFolder, found: Mapping[str, Fingerprint]) -> None:
 
 
 def same(folder: RunFolder, stage: str, digest: str) -> None:
-    """Records what a stage made. Raises `DataError` where it made something else before, with the versions that changed since."""
+    """Records what a stage made. Raises `DataError` where it made something else before, with the versions that changed
+    since."""
     before = folder.recorded(f"digest-{stage}") or {}
     expected = before.get("sha256") or _expected(folder).get("digests", {}).get(stage)
     if expected not in (None, digest):

@@ -1,6 +1,7 @@
 """The run folder: plain files that appear by rename, a journal of completed steps, and a manifest written last.
 
-Kept in an object store, the run is worked on in a folder of this machine, and every file is put there as soon as it is whole; what is there is the truth.
+Kept in an object store, the run is worked on in a folder of this machine, and every file is put there as soon as it is
+whole; what is there is the truth.
 """
 
 import atexit
@@ -51,7 +52,8 @@ class RunFolder:
 
     @classmethod
     def create(cls, storage: Path | str, name: str, fingerprint: str) -> "RunFolder":
-        """A new folder `<name>-<first 8 of the fingerprint>-<n>` with the first free n. Raises `StorageError` if it cannot be made."""
+        """A new folder `<name>-<first 8 of the fingerprint>-<n>` with the first free n. Raises `StorageError` if it
+        cannot be made."""
         stem = f"{name}-{fingerprint[:8]}"
         if "://" in str(storage):
             return cls._created(ObjectStore(str(storage)), stem)
@@ -93,7 +95,8 @@ class RunFolder:
         ]
         for n in range(max(taken, default=0) + 1, max(taken, default=0) + 1000):
             run = asked or f"{stem}-{n}"
-            # There is no exclusive creation: who sees another claim after writing his own gives way. Both may; never do both stay.
+            # There is no exclusive creation: who sees another claim after writing his own gives way. Both may; never do
+            # both stay.
             store.put(f"{run}/journal/claim-{claim}", b"")
             if asked or store.files(run) == [f"{run}/journal/claim-{claim}"]:
                 return cls(_working_folder(run), store)
@@ -158,7 +161,8 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While it lasts, no other process goes on with this run; the system lets go of it when the process dies, however it dies.
+        """While it lasts, no other process goes on with this run; the system lets go of it when the process dies,
+        however it dies.
 
         Raises:
             ResourceError: another process works on it right now.
@@ -226,7 +230,8 @@ class RunFolder:
         self.write(f"journal/{step}.json", json.dumps(entry, ensure_ascii=False) + "\n")
 
     def recorded(self, step: str) -> dict[str, Any] | None:
-        """What the journal says of a step; None where it is absent or its hash does not agree (then the step is done again)."""
+        """What the journal says of a step; None where it is absent or its hash does not agree (then the step is done
+        again)."""
         path = self.path / "journal" / f"{step}.json"
         return _found(path.read_bytes()) if path.is_file() else None
 

@@ -7,7 +7,7 @@ WAIT_S = 60
 """Long enough for an autoscaler to say that it brings a node, too short to be taken for a hang."""
 
 
-def wait_for_room(where: Where) -> None:
+def wait_for_capacity(where: Where) -> None:
     """Returns once a task of one CPU has run on the cluster; at once on a Ray of our own.
 
     Raises:

@@ -1,4 +1,5 @@
-"""Ray's job server over HTTP: every request has a deadline, every refusal its reason. The one module that imports ray.job_submission."""
+"""Ray's job server over HTTP: every request has a deadline, every refusal its reason. The one module that imports
+ray.job_submission."""
 
 import asyncio
 import logging
@@ -28,7 +29,8 @@ ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 @dataclass(frozen=True)
 class Job:
-    """What the cluster knows about one job; `status` is Ray's word, `exit_code` the process's own where it ended by itself."""
+    """What the cluster knows about one job; `status` is Ray's word, `exit_code` the process's own where it ended by
+    itself."""
 
     id: str
     status: str
@@ -51,7 +53,8 @@ class JobServer:
         """Connects, with the environment's token where it says `RAY_AUTH_MODE=token`.
 
         Raises:
-            ResourceError: nobody answers within seconds, the token is missing or wrong, or ray[default] is not installed.
+            ResourceError: nobody answers within seconds, the token is missing or wrong, or ray[default] is not
+                installed.
         """
         self.address = address.rstrip("/")
         with self._explained():
@@ -165,7 +168,8 @@ class JobServer:
             await asyncio.sleep(1)
 
     async def _tail(self, job_id: str) -> AsyncIterator[str]:
-        """The log from its beginning; ends with the connection, or when the job is over though the connection still stands."""
+        """The log from its beginning; ends with the connection, or when the job is over though the connection still
+        stands."""
         import aiohttp
 
         stream = self._client.tail_job_logs(job_id)

@@ -1,4 +1,5 @@
-"""The same run as a Ray job: the spec and the cluster file travel, the data does not, and the driver is the very command that a user types.
+"""The same run as a Ray job: the spec and the cluster file travel, the data does not, and the driver is the very
+command that a user types.
 
 The job's id is the run's id. Whoever attends a job reads its log and ends with the run's own answer and exit code.
 """
@@ -58,7 +59,8 @@ def submit(
 
     Raises:
         SpecError: the spec is wrong, or asks for what does not exist yet.
-        ResourceError: the same run (name, fingerprint, data, storage) is under way, and the message names its job; or the cluster refuses.
+        ResourceError: the same run (name, fingerprint, data, storage) is under way, and the message names its job; or
+            the cluster refuses.
     """
     spec = Spec.from_file(spec_file, sets)
     data, storage = where.resolve("", spec.folder), where.storage_folder(spec.folder)
@@ -104,7 +106,8 @@ def submit(
 def attend(server: JobServer, job_id: str, show: Callable[[str], object]) -> dict[str, Any]:
     """Shows the job's log until it is over and returns the run's own answer, with `job` and `exit` those of the job.
 
-    A job that leaves no answer gets one: 130 where it was stopped, 4 where it was killed or never started, else its own exit code.
+    A job that leaves no answer gets one: 130 where it was stopped, 4 where it was killed or never started, else its own
+    exit code.
     """
     answer: dict[str, Any] = {}
     last: list[str] = []
@@ -125,11 +128,11 @@ def attend(server: JobServer, job_id: str, show: Callable[[str], object]) -> dic
 
 def _travelling(where: Where, base: Path) -> str:
     """The cluster file as seen from the job: its own cluster, and no path that is relative to a folder left behind."""
-    settled = where.settled(base, base)
+    with_absolute_paths = where.with_absolute_paths(base, base)
     told = {
         "address": "auto",
-        "data": settled.data or where.resolve("", base),
-        **settled.model_dump(mode="json", exclude_defaults=True, exclude={"address", "jobs", "data"}),
+        "data": with_absolute_paths.data or where.resolve("", base),
+        **with_absolute_paths.model_dump(mode="json", exclude_defaults=True, exclude={"address", "jobs", "data"}),
     }
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in told.items())
 
@@ -187,7 +190,8 @@ def _refusal(job: Job) -> ResourceError:
 
 
 def _next_id(stem: str, storage: str, server: JobServer, job_ids: Sequence[str], *, here: bool) -> str:
-    """`stem-<n>` with the next number that neither a job nor a run folder has; where the runs cannot be seen from here, a hash in its place.
+    """`stem-<n>` with the next number that neither a job nor a run folder has; where the runs cannot be seen from here,
+    a hash in its place.
 
     Never random: two submits at one instant choose one id, and Ray gives it to the first only.
     """

@@ -1,4 +1,5 @@
-"""From cores, GPUs and what the cluster file asks for: how many slots, workers and threads. Refuses what cannot be, with the arithmetic."""
+"""From cores, GPUs and what the cluster file asks for: how many slots, workers and threads. Refuses what cannot be,
+with the arithmetic."""
 
 import math
 import os
@@ -10,12 +11,14 @@ from ray_pipeline.runtime.session import available_cpus
 from ray_pipeline.spec.where import Where
 
 SHARE = 0.5
-"""Of a node's memory that the workers on it may fill with rows, unless said: the rest is for the object store and the processes."""
+"""Of a node's memory that the workers on it may fill with rows, unless said: the rest is for the object store and the
+processes."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Slots x workers x threads; the manifest records it, because models repeat byte for byte for equal workers x threads only."""
+    """Slots x workers x threads; the manifest records it, because models repeat byte for byte for equal workers x
+    threads only."""
 
     slots: int
     workers: int
@@ -31,7 +34,8 @@ class Plan:
         return {"CPU": self.threads, **({"GPU": self.gpus} if self.gpus else {})}
 
     def slot_resources(self) -> dict[str, float]:
-        """What Tune reserves for one slot: all of it where it trains itself, and next to nothing where its workers reserve for themselves."""
+        """What Tune reserves for one slot: all of it where it trains itself, and next to nothing where its workers
+        reserve for themselves."""
         return (
             self.worker_resources() if self.workers == 1 else {"memory": 1}
         )  # Tune refuses an actor that needs nothing
@@ -64,7 +68,8 @@ def lay_out(where: Where, trials: int) -> Plan:
 def arrange(
     where: Where, cpus: float, gpus: float, trials: int, largest_node: float | None = None, *, memory: float = math.inf
 ) -> Plan:
-    """How the search is laid out; `memory` are the bytes of a node. Raises `ResourceError` (exit 4) if not even one trial fits."""
+    """How the search is laid out; `memory` are the bytes of a node. Raises `ResourceError` (exit 4) if not even one
+    trial fits."""
     threads = 1 if where.cpus_per_worker == "auto" else int(where.cpus_per_worker)
     workers = 1 if where.workers_per_trial == "auto" else int(where.workers_per_trial)
     per_worker_gpus = 0.0 if where.gpus_per_worker == "auto" else float(where.gpus_per_worker)

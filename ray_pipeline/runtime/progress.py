@@ -1,6 +1,7 @@
 """What a person sees while a run works: one live view on a terminal, dated lines elsewhere, nothing when quiet.
 
-Everything goes to standard error. Counters may come from any thread and as often as they like; showing them never fails a run.
+Everything goes to standard error. Counters may come from any thread and as often as they like; showing them never fails
+a run.
 """
 
 import contextlib
@@ -101,7 +102,8 @@ class Progress:
         left_s: float | None = None,
         running: int | None = None,
     ) -> None:
-        """Where the search stands; `left_s`, the seconds still to go, is estimated from the trials so far where it is not given."""
+        """Where the search stands; `left_s`, the seconds still to go, is estimated from the trials so far where it is
+        not given."""
         with self._lock:
             line = self._current
             if line is None:
@@ -161,7 +163,8 @@ class Progress:
 
 @contextlib.contextmanager
 def progress(quiet: bool = False, stages: Sequence[str] = STAGES) -> Iterator[Progress]:
-    """The view for the time of a run; whatever ends the run, the terminal is as it was and the stage at work is marked."""
+    """The view for the time of a run; whatever ends the run, the terminal is as it was and the stage at work is
+    marked."""
     show = Progress(quiet=quiet, stages=tuple(stages))
     try:
         if not quiet and _is_terminal():
@@ -194,7 +197,8 @@ def _live(show: Progress) -> "Live":
     from rich.console import Console
     from rich.live import Live
 
-    # What is printed to standard output goes above the view only where both are the same terminal, never from a pipe to the terminal.
+    # What is printed to standard output goes above the view only where both are the same terminal, never from a pipe to
+    # the terminal.
     return Live(show, console=Console(stderr=True), refresh_per_second=8, redirect_stdout=sys.stdout.isatty())
 
 

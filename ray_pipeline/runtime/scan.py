@@ -1,7 +1,9 @@
 """A scan as Ray Data runs it: one task for each piece of a source, and the work on its rows in the same task.
 
-Ray's own Parquet reader goes by whole files. It would cut what it reads into 200 blocks and put each into the object store before the work begins (10 million
-rows: 5.5 s instead of 2.9 s on two cores), reads footers that we have read, in actors that nothing restarts, and joins row groups that we want apart.
+Ray's own Parquet reader goes by whole files. It would cut what it reads into 200 blocks and put each into the object
+store before the work begins (10 million
+rows: 5.5 s instead of 2.9 s on two cores), reads footers that we have read, in actors that nothing restarts, and joins
+row groups that we want apart.
 """
 
 import math
@@ -15,12 +17,13 @@ if TYPE_CHECKING:
     import ray.data
 
 Piece = Callable[[], pa.Table]
-BLOCK_BYTES, LEAST_BYTES = 32 << 20, 4 << 20
+BLOCK_BYTES, MIN_BYTES = 32 << 20, 4 << 20
 """Of a block; a task costs some 20 ms whatever it does."""
 
 
 def scan(pieces: Sequence[Piece], block_rows: int) -> "ray.data.Dataset":
-    """The rows of the pieces, lazily and in their order, in blocks of at most so many rows; a lost task is run again."""
+    """The rows of the pieces, lazily and in their order, in blocks of at most so many rows; a lost task is run
+    again."""
     import ray.data
     from ray.data.block import BlockMetadata
     from ray.data.datasource import Datasource, ReadTask
@@ -41,11 +44,12 @@ def scan(pieces: Sequence[Piece], block_rows: int) -> "ray.data.Dataset":
 
 
 def rows_of_a_block(num_rows: int, num_bytes: int) -> int:
-    """How many of so many rows, of so many bytes in all, make a block: no more than its bytes allow, and few enough that every core has two where it pays."""
+    """How many of so many rows, of so many bytes in all, make a block: no more than its bytes allow, and few enough
+    that every core has two where it pays."""
     import ray
 
     at_once = 2 * int(ray.cluster_resources().get("CPU", 1))
-    blocks = max(1, math.ceil(num_bytes / BLOCK_BYTES), min(at_once, num_bytes // LEAST_BYTES))
+    blocks = max(1, math.ceil(num_bytes / BLOCK_BYTES), min(at_once, num_bytes // MIN_BYTES))
     return max(1, math.ceil(num_rows / blocks))
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ray_pipeline.components.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
-from ray_pipeline.runtime.watchdog import watched
+from ray_pipeline.runtime.watchdog import watchdog
 from ray_pipeline.spec.where import Where
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SETTINGS = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # Train polls its workers this often; at the default of 2 s every report waits for it
+    # Train polls its workers this often; at the default of 2 s every report waits for it
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less for each fit
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler would swallow the first Ctrl-C and return as if done
@@ -32,13 +33,15 @@ SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Threads that wait for one another spin 300,000 times, which beside other busy programs are milliseconds on the very core that the awaited thread needs:
-    # fits take 1.2 to 1.6 times as long as with this; alone, boosting is 5 % faster without (`benchmarks/bench_contention.py`).
+    # Threads that wait for one another spin 300,000 times, which beside other busy programs are milliseconds on the
+    # very core that the awaited thread needs:
+    # fits take 1.2 to 1.6 times as long as with this; alone, boosting is 5 % faster without
+    # (`benchmarks/bench_contention.py`).
     "GOMP_SPINCOUNT": "10000",
 }
 
 
-def settle(debug: bool = False) -> None:
+def set_environment(debug: bool = False) -> None:
     """Sets Ray's switches; must come before the first import of ray."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -49,18 +52,20 @@ def settle(debug: bool = False) -> None:
 def session(where: Where, debug: bool = False, store_bytes: int | None = None) -> Iterator[Callable[[], None]]:
     """A connection to Ray for the length of the block: a fresh local cluster, or the one at `where.address`.
 
-    Gives what ends it before the block does, for a block whose last part needs Ray no more: its processes take 1.2 s to go.
+    Gives what ends it before the block does, for a block whose last part needs Ray no more: its processes take 1.2 s to
+    go.
 
     Args:
         where: which.
         debug: lets Ray chatter.
-        store_bytes: of a fresh cluster's object store; Ray's own choice (a third of the memory) unless given. It fills up before it reuses a
+        store_bytes: of a fresh cluster's object store; Ray's own choice (a third of the memory) unless given. It fills
+            up before it reuses a
             page, so that a stream through it takes as much memory as it is given.
 
     Raises:
         ResourceError: no cluster answers at the address.
     """
-    settle(debug)
+    set_environment(debug)
     trust(where.trust)
     started = _start(where, debug, store_bytes)
     told, threading.excepthook = threading.excepthook, threading.excepthook if debug else _own_threads
@@ -68,7 +73,7 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
         with ExitStack() as ends:
             if started:
                 ends.callback(_shutdown)
-            ends.enter_context(watched())
+            ends.enter_context(watchdog())
             yield ends.close
     finally:
         threading.excepthook = told
@@ -81,7 +86,8 @@ def _shutdown() -> None:
 
 
 def _own_threads(args: threading.ExceptHookArgs) -> None:
-    """Tells of a thread that died, but not of Ray Data's signaler of a scan's end, which stumbles harmlessly when the scan's reader has left first."""
+    """Tells of a thread that died, but not of Ray Data's signaler of a scan's end, which stumbles harmlessly when the
+    scan's reader has left first."""
     if not (
         args.exc_type is InterruptedError
         and args.thread is not None
@@ -91,7 +97,7 @@ def _own_threads(args: threading.ExceptHookArgs) -> None:
 
 
 @contextmanager
-def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """Starts the work in another thread; gives what waits for it and raises what it raised."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(work).result
@@ -107,7 +113,8 @@ def _start(where: Where, debug: bool, store_bytes: int | None) -> bool:
     logging.getLogger("ray").setLevel(logging.INFO if debug else logging.ERROR)
     level = logging.INFO if debug else logging.ERROR
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    # `auto` is the Ray of this machine, or of the job that we are; a RAY_ADDRESS left over in the shell would silently name another.
+    # `auto` is the Ray of this machine, or of the job that we are; a RAY_ADDRESS left over in the shell would silently
+    # name another.
     hidden = (
         {}
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
@@ -195,7 +202,8 @@ def find_own(error: BaseException | None) -> PipelineError | None:
 
 
 def last_line(error: BaseException | None) -> str:
-    """What an error of Ray's says in the end: the cause, below the tracebacks of all the processes that it came through."""
+    """What an error of Ray's says in the end: the cause, below the tracebacks of all the processes that it came
+    through."""
     own = find_own(error)
     lines = str(own or error).strip().splitlines()
     return lines[-1][:300] if lines else type(error).__name__

@@ -10,7 +10,7 @@ PROBE_S = 30
 REMEDY = "name storage that every node sees: an object store (s3://bucket/runs), or the absolute path of a shared file system"
 
 
-def refuse_private(folder: RunFolder, where: Where) -> None:
+def check_shared_storage(folder: RunFolder, where: Where) -> None:
     """Raises `StorageError` on a cluster of many nodes unless all of them find the run where this one has it.
 
     A relative path is refused unseen: it means another folder on every node. An absolute one is looked for on each.

@@ -1,7 +1,10 @@
-"""A worker process that stands still is killed, so that Ray does again what it was doing: Ray itself waits for one for ever.
+"""A worker process that stands still is killed, so that Ray does again what it was doing: Ray itself waits for one for
+ever.
 
-Still is who has been stopped (state T: SIGSTOP, a debugger) at every look of `STILL_S`. Where this process started Ray a thread of it looks; on any other
-cluster an actor on each node, which reserves nothing and touches only workers that were started for this job, since others may work there too.
+Still is who has been stopped (state T: SIGSTOP, a debugger) at every look of `STILL_S`. Where this process started Ray
+a thread of it looks; on any other
+cluster an actor on each node, which reserves nothing and touches only workers that were started for this job, since
+others may work there too.
 """
 
 import os
@@ -17,13 +20,13 @@ STILL_S, LOOK_S, NODES_S = 120.0, 5.0, 30.0
 
 
 @contextmanager
-def watched() -> Iterator[None]:
+def watchdog() -> Iterator[None]:
     """While it lasts, workers of the Ray that this process is connected to are watched, on every node."""
     over, raylets = (
         threading.Event(),
         [pid for pid, (parent, _) in _processes().items() if parent == os.getpid() and _name(pid).endswith(b"/raylet")],
     )
-    work = partial(_watch_children, Watch(raylets)) if raylets else _watch_nodes
+    work = partial(_watch_children, Watchdog(raylets)) if raylets else _watch_nodes
     thread = threading.Thread(target=work, args=(over,), name="ray-pipeline-watch", daemon=True)
     thread.start()
     try:
@@ -33,7 +36,7 @@ def watched() -> Iterator[None]:
         thread.join(LOOK_S)
 
 
-def _watch_children(watch: "Watch", over: threading.Event) -> None:
+def _watch_children(watch: "Watchdog", over: threading.Event) -> None:
     while not over.wait(LOOK_S):
         watch.look()
 
@@ -63,17 +66,18 @@ class _OnNode:
 
     def __init__(self, job: str) -> None:
         threading.Thread(
-            target=_watch_children, args=(Watch([os.getppid()], job), threading.Event()), daemon=True
+            target=_watch_children, args=(Watchdog([os.getppid()], job), threading.Event()), daemon=True
         ).start()
 
 
-class Watch:
+class Watchdog:
     """Looks at the children of `parents`; of one `job` only, by its hexadecimal id, where one is given."""
 
     def __init__(self, parents: list[int], job: str | None = None) -> None:
         self.parents, self.job = parents, job
         self.looks: dict[int, int] = {}
-        """How many looks in a row found the process stopped. Looks and not seconds: a machine that slept stops nobody."""
+        """How many looks in a row found the process stopped. Looks and not seconds: a machine that slept stops
+        nobody."""
 
     def look(self) -> list[int]:
         """The workers that it killed."""

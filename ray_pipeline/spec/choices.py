@@ -10,13 +10,14 @@ from ray_pipeline.components.choice import Choice, UnknownChoice, find, menu
 from ray_pipeline.components.models._base import FILE, Model
 from ray_pipeline.components.splitters._base import Splitter
 from ray_pipeline.errors import listed, nearest
-from ray_pipeline.spec.messages import Told, refuse, told
+from ray_pipeline.spec.messages import Message, refuse, told
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 class Own(Choice):
-    """A family of the user's own, before the cluster file has said that it may be imported; its hyperparameters are kept as written."""
+    """A family of the user's own, before the cluster file has said that it may be imported; its hyperparameters are
+    kept as written."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -49,7 +50,7 @@ def _splitter(written: object) -> object:
         return written
     word = written.get("by")
     if not isinstance(word, str):
-        problem = Told(
+        problem = Message(
             f"write which splitter: `by:` one of {', '.join(menu('splitters'))}"
             if word is None
             else f"expected a word, got {word!r}",
@@ -59,7 +60,7 @@ def _splitter(written: object) -> object:
     try:
         kind = find("splitters", str(word))
     except UnknownChoice as error:
-        refuse([(("by",), Told(str(error), _write(str(word), menu("splitters"))), word)])
+        refuse([(("by",), Message(str(error), _write(str(word), menu("splitters"))), word)])
     try:
         return kind.model_validate(written)
     except ValidationError as error:
@@ -84,16 +85,16 @@ def _families(written: object) -> object:
     if not asked:
         raise ValueError(f"no model is named; known: {', '.join(menu('models'))}")
     families: dict[str, Choice] = {}
-    wrongs: list[tuple[tuple[int | str, ...], Told, object]] = []
+    wrongs: list[tuple[tuple[int | str, ...], Message, object]] = []
     for word, values in asked.items():
         try:
             families[word] = _model(word, {} if values is None else values)
         except ValidationError as error:
             wrongs += [((word, *one["loc"]), told(one, find("models", word)), one["input"]) for one in error.errors()]
         except UnknownChoice as error:
-            wrongs.append(((word,), Told(str(error), _write(word, menu("models"))), word))
+            wrongs.append(((word,), Message(str(error), _write(word, menu("models"))), word))
         except ValueError as error:
-            wrongs.append(((word,), Told(str(error), "write `name: value` pairs below it"), values))
+            wrongs.append(((word,), Message(str(error), "write `name: value` pairs below it"), values))
     if wrongs:
         refuse(wrongs)
     return families
@@ -137,6 +138,7 @@ def model_schema() -> dict[str, Any]:
     }
 
 
-# SerializeAsAny, or a dump would silently drop the choice's own fields and two different specs would share a fingerprint.
+# SerializeAsAny, or a dump would silently drop the choice's own fields and two different specs would share a
+# fingerprint.
 Split = Annotated[SerializeAsAny[Splitter], BeforeValidator(_splitter), WithJsonSchema({"type": "object"})]
 Models = Annotated[dict[str, SerializeAsAny[Choice]], BeforeValidator(_families), WithJsonSchema({})]

@@ -1,4 +1,5 @@
-"""Defaults that hang on the task or on other keys, filled in before anything is checked, so that a rendered spec says all of them."""
+"""Defaults that hang on the task or on other keys, filled in before anything is checked, so that a rendered spec says
+all of them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,5 @@
-"""The base of every section of the spec and the small types its fields share; each says in plain words what it takes."""
+"""The base of every section of the spec and the small types its fields share; each says in plain words what it
+takes."""
 
 import math
 import os
@@ -55,10 +56,9 @@ class Real:
     open: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        bounds: dict[str, float] = {"gt" if self.open else "ge": self.low, "lt" if self.open else "le": self.high}
-        return core_schema.no_info_before_validator_function(
-            self.read, core_schema.float_schema(**{k: v for k, v in bounds.items() if math.isfinite(v)})
-        )  # type: ignore[arg-type]
+        bounds: dict[str, Any] = {"gt" if self.open else "ge": self.low, "lt" if self.open else "le": self.high}
+        finite = {name: bound for name, bound in bounds.items() if math.isfinite(bound)}
+        return core_schema.no_info_before_validator_function(self.read, core_schema.float_schema(**finite))
 
     def read(self, written: object) -> float:
         """The number as a float; raises `ValueError` outside the bounds."""
@@ -134,7 +134,8 @@ def truth(written: object) -> object:
 
 
 def expand(written: str) -> str:
-    """The text with each `${env:NAME}` replaced from the environment; raises `ValueError` where a variable is not set."""
+    """The text with each `${env:NAME}` replaced from the environment; raises `ValueError` where a variable is not
+    set."""
 
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match[1], "")

@@ -1,4 +1,5 @@
-"""What `check` can know of the data without Ray and without a row: paths exist, are Parquet, and have the columns that the spec names.
+"""What `check` can know of the data without Ray and without a row: paths exist, are Parquet, and have the columns that
+the spec names.
 
 Only local paths, and only the first file of each table; `sources/` looks at all of them when a run reads.
 """

@@ -1,6 +1,7 @@
 """One line of the scorecard: `[point] METRIC [gap | ratio | worst by COLS] OP (NUMBER | champion [+ | - | * NUMBER])`.
 
-COLS are column names separated by commas (odd names in backticks). Only parsing and what the text alone decides; `stages/judge.py` judges.
+COLS are column names separated by commas (odd names in backticks). Only parsing and what the text alone decides;
+`stages/judge.py` judges.
 """
 
 import math
@@ -28,7 +29,8 @@ _MENDED = {"=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "=": ">= or <=", "=
 class Gate:
     """A claim about the model that must hold on the test part before it is registered.
 
-    `number` is set where the right side is a number, else `champion` is: (None, 0.0) for the bare word, or a sign out of `+ - *` and its number.
+    `number` is set where the right side is a number, else `champion` is: (None, 0.0) for the bare word, or a sign out
+    of `+ - *` and its number.
     """
 
     text: str

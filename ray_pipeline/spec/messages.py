@@ -39,7 +39,7 @@ _HINT = re.compile(r"(.*); ((?:write|name|remove|compare|add|take|slice|separate
 
 
 @dataclass(frozen=True)
-class Told:
+class Message:
     """What was found at one key, and what would do."""
 
     found: str
@@ -71,44 +71,44 @@ def mistakes(error: ValidationError, section: type[BaseModel]) -> list[tuple[Pla
     return found
 
 
-def told(one: ErrorDetails, parent: type[BaseModel] | None) -> Told:
+def told(one: ErrorDetails, parent: type[BaseModel] | None) -> Message:
     """One finding in plain words; `parent` is the section in which the key stands."""
     key = str(one["loc"][-1]) if one["loc"] else ""
     kind, given, context = one["type"], one["input"], one.get("ctx", {})
     if kind == "told":
-        return Told(context["found"], context["fix"])
+        return Message(context["found"], context["fix"])
     if kind == "missing":
-        return Told("it is required, and not given", f"add `{key}:`")
+        return Message("it is required, and not given", f"add `{key}:`")
     if kind == "extra_forbidden":
         return unknown_key(key, keys(parent) if parent else ())
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
         if isinstance(given, str) and key in _NOUNS:
-            return Told(
+            return Message(
                 f"there is no {key} {given!r}; {nearest(given, words)}Known: {', '.join(words)}",
                 f"write {_best(given, words)}",
             )
         near = f"; {nearest(given, words)}".rstrip() if isinstance(given, str) and nearest(given, words) else ""
-        return Told(
+        return Message(
             f"expected one of {', '.join(words)}, got {shown(given)}{near}", f"write {_best(str(given), words)}"
         )
     if kind in _BOUNDS:
         bound, word = _BOUNDS[kind]
-        return Told(f"expected a number {word} {context[bound]:g}, got {shown(given)}", "correct the number")
+        return Message(f"expected a number {word} {context[bound]:g}, got {shown(given)}", "correct the number")
     if kind == "too_short":
-        return Told("the list is empty", "name at least one, or leave the key out")
+        return Message("the list is empty", "name at least one, or leave the key out")
     if kind == "value_error":
         words_of = str(context["error"])
         if words_of.startswith("Invalid isoformat string") or "must be in" in words_of or "out of range" in words_of:
             words_of = f"expected a date like 2013-09-01, got {shown(given)}"
         hint = _HINT.fullmatch(words_of)
-        return Told(hint[1], hint[2]) if hint else Told(words_of, "correct the value")
+        return Message(hint[1], hint[2]) if hint else Message(words_of, "correct the value")
     if kind in _EXPECTED:
-        return Told(f"expected {_EXPECTED[kind]}, got {shown(given)}", "correct the value")
-    return Told(f"{one['msg'][0].lower()}{one['msg'][1:]}, got {shown(given)}", "correct the value")
+        return Message(f"expected {_EXPECTED[kind]}, got {shown(given)}", "correct the value")
+    return Message(f"{one['msg'][0].lower()}{one['msg'][1:]}, got {shown(given)}", "correct the value")
 
 
-def refuse(wrongs: Sequence[tuple[Place, Told, object]]) -> NoReturn:
+def refuse(wrongs: Sequence[tuple[Place, Message, object]]) -> NoReturn:
     """Raises what pydantic adds to its other findings: place within the section, what to say, and what was given."""
     details = [
         InitErrorDetails(
@@ -119,13 +119,13 @@ def refuse(wrongs: Sequence[tuple[Place, Told, object]]) -> NoReturn:
     raise ValidationError.from_exception_data("choice", details)
 
 
-def unknown_key(key: str, known: Sequence[str]) -> Told:
+def unknown_key(key: str, known: Sequence[str]) -> Message:
     """What to say of a key that no section has."""
     if looks_secret(key) and not nearest(key, known):
-        return Told(
+        return Message(
             f"unknown key {key!r}, which looks like a secret", "remove it; credentials come from the environment"
         )
-    return Told(
+    return Message(
         f"unknown key {key!r}; {nearest(key, known)}Known: {', '.join(known)}",
         f"write {_best(key, known)}" if nearest(key, known) else "remove it",
     )

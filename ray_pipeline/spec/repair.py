@@ -1,4 +1,5 @@
-"""A guess at what was meant, so that one mistake does not hide the next: unknown keys take the name they resemble, wrong values fall back to the default."""
+"""A guess at what was meant, so that one mistake does not hide the next: unknown keys take the name they resemble,
+wrong values fall back to the default."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ SILENCES = {
 """Sections whose rules say nothing trustworthy once another section has been guessed at."""
 
 
-def mended(data: Any, mistakes: Sequence[Mistake]) -> Any:
+def repaired(data: Any, mistakes: Sequence[Mistake]) -> Any:
     """A copy of the content without its mistakes; what is missing stays missing."""
     for place, kind, known in sorted(mistakes, key=lambda mistake: [str(step) for step in mistake[0]], reverse=True):
         if kind != "missing":

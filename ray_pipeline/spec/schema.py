@@ -1,4 +1,5 @@
-"""The JSON schema of a spec file: pydantic's, with the choices that it cannot see, and only what a user must write required."""
+"""The JSON schema of a spec file: pydantic's, with the choices that it cannot see, and only what a user must write
+required."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,5 @@
-"""The sections of the spec: what each key takes, and its default. What only several keys together decide stands in `rules.py`."""
+"""The sections of the spec: what each key takes, and its default. What only several keys together decide stands in
+`rules.py`."""
 
 import re
 from collections.abc import Mapping
@@ -20,9 +21,9 @@ from ray_pipeline.components.splitters.time import Moment
 from ray_pipeline.duration import Duration, parse_duration, write_duration
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.field_types import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole, columns
-from ray_pipeline.spec.messages import Told, refuse
+from ray_pipeline.spec.messages import Message, refuse
 
-LEAST_TRIALS, MOST_TRIALS = 1, 100_000
+MIN_TRIALS, MAX_TRIALS = 1, 100_000
 
 
 def _seconds(written: object) -> float:
@@ -110,7 +111,8 @@ class Repository(Section):
 
 
 class Features(Section):
-    """The label table and, under any other name, the feature tables and Feast repositories, in the order of the file."""
+    """The label table and, under any other name, the feature tables and Feast repositories, in the order of the
+    file."""
 
     labels: Labels
     tables: dict[str, FeatureTable] = Field(default_factory=dict)
@@ -130,14 +132,22 @@ class Features(Section):
         for name in others:
             if "labels" not in written and nearest(name, ["labels"]):
                 refuse(
-                    [((name,), Told(f"unknown key {name!r}; did you mean 'labels'?", "write 'labels'"), written[name])]
+                    [
+                        (
+                            (name,),
+                            Message(f"unknown key {name!r}; did you mean 'labels'?", "write 'labels'"),
+                            written[name],
+                        )
+                    ]
                 )
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 refuse(
                     [
                         (
                             (name,),
-                            Told(f"a feature table's name has letters, digits and _ only, got {name!r}", "rename it"),
+                            Message(
+                                f"a feature table's name has letters, digits and _ only, got {name!r}", "rename it"
+                            ),
                             written[name],
                         )
                     ]
@@ -194,7 +204,7 @@ class Encode(Section):
 class Search(Section):
     """How hyperparameters are looked for, and what ends it: trials, time or target, whichever comes first."""
 
-    trials: Annotated[int, Whole(LEAST_TRIALS, MOST_TRIALS)]
+    trials: Annotated[int, Whole(MIN_TRIALS, MAX_TRIALS)]
     time: Seconds | None = None
     target: Annotated[float, Real()] | None = None
     metric: str
@@ -275,7 +285,8 @@ class Bias(Section):
 
 
 class Register(Section):
-    """Under which alias a passing model is registered; `when: always` registers a refused one too, marked, without the alias."""
+    """Under which alias a passing model is registered; `when: always` registers a refused one too, marked, without the
+    alias."""
 
     alias: Annotated[str, AfterValidator(_alias)] | None = None
     when: Literal["passed", "always"] = "passed"

@@ -1,4 +1,5 @@
-"""YAML 1.2 core, strictly: plain values with the line of every key; whatever two readers could read differently is refused.
+"""YAML 1.2 core, strictly: plain values with the line of every key; whatever two readers could read differently is
+refused.
 
 Built from ruamel.yaml's events, lazily, so that a hostile file is refused before it costs anything.
 """
@@ -11,9 +12,9 @@ from typing import Any
 
 from ray_pipeline.errors import Problem, SpecError
 
-MOST_BYTES = 2**20
-MOST_NESTED = 32
-MOST_NODES = 100_000
+MAX_BYTES = 2**20
+MAX_NESTED = 32
+MAX_NODES = 100_000
 
 Place = tuple[str | int, ...]
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -27,7 +28,8 @@ _AMBIGUOUS = re.compile(r"[-+]?0\d+")
 
 @dataclass(frozen=True)
 class Text:
-    """A file's content as plain values (mappings are dicts, lists are tuples) and the line of each key and list item."""
+    """A file's content as plain values (mappings are dicts, lists are tuples) and the line of each key and list
+    item."""
 
     file: str
     data: dict[str, Any]
@@ -57,7 +59,7 @@ def read_text(path: Path, expected: str) -> Text:
         if path.is_dir():
             raise SpecError(Problem(file=file, found="this is a directory", fix="name the YAML file in it"))
         with path.open("rb") as opened:
-            raw = opened.read(MOST_BYTES + 1)
+            raw = opened.read(MAX_BYTES + 1)
     except FileNotFoundError:
         near = sorted(one.name for one in path.parent.glob("*.y*ml"))[:5] if path.parent.is_dir() else []
         raise SpecError(
@@ -75,7 +77,7 @@ def read_text(path: Path, expected: str) -> Text:
                 fix="check the path and its permissions",
             )
         ) from None
-    if len(raw) > MOST_BYTES:
+    if len(raw) > MAX_BYTES:
         raise SpecError(
             Problem(file=file, found="it is larger than 1 MiB", fix="a spec names data, it does not hold any")
         )
@@ -224,8 +226,8 @@ class _Builder:
                 if self._is_key():
                     self._stop(event, "a key must be plain text, not a list or mapping", "put it in quotes")
                 self._tag(event, "map" if mapping else "seq")
-                if len(self.open) >= MOST_NESTED:
-                    self._stop(event, f"more than {MOST_NESTED} levels of nesting", "flatten it")
+                if len(self.open) >= MAX_NESTED:
+                    self._stop(event, f"more than {MAX_NESTED} levels of nesting", "flatten it")
                 self._count(event, 1)
                 self.open.append(_Open({} if mapping else [], self._place(event), event.anchor))
             case "MappingEndEvent" | "SequenceEndEvent":
@@ -238,8 +240,8 @@ class _Builder:
 
     def _count(self, event: Any, nodes: int) -> None:
         self.nodes += nodes
-        if self.nodes > MOST_NODES:
-            self._stop(event, f"it expands to more than {MOST_NODES:,} values", "write it without aliases")
+        if self.nodes > MAX_NODES:
+            self._stop(event, f"it expands to more than {MAX_NODES:,} values", "write it without aliases")
 
     def _place(self, event: Any) -> Place:
         """Where the value that starts here belongs, its line noted."""

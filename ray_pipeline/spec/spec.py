@@ -21,7 +21,7 @@ from ray_pipeline.spec.gate import Gate
 from ray_pipeline.spec.installed import absent
 from ray_pipeline.spec.overrides import Overrides
 from ray_pipeline.spec.render import render
-from ray_pipeline.spec.repair import Mistake, mended, trusted
+from ray_pipeline.spec.repair import Mistake, repaired, trusted
 from ray_pipeline.spec.sections import (
     Bias,
     Checks,
@@ -124,7 +124,7 @@ class Spec(Section):
                     if one.key not in told and trusted(re.split(r"[.\[]", one.key or "")[0], mistakes)
                 ]
                 mistakes += messages.mistakes(error, cls)
-                content = mended(content, mistakes)
+                content = repaired(content, mistakes)
             else:
                 problems += [
                     _problem(text, *finding)
@@ -188,12 +188,13 @@ class Spec(Section):
         return Expression.parse(self.select.where) if self.select.where else None
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def encoders(self) -> tuple[str, ...]:
         """The encoders that its model families need, each once."""
-        return tuple(dict.fromkeys(getattr(model, "needs") for model in self.model.values()))  # noqa: B009
+        return tuple(dict.fromkeys(getattr(model, "encoder") for model in self.model.values()))  # noqa: B009
 
     def with_tables(self, tables: Mapping[str, FeatureTable]) -> Self:
-        """The spec with these feature tables in place of its repositories. Raises `SpecError` where they do not go with the rest of it."""
+        """The spec with these feature tables in place of its repositories. Raises `SpecError` where they do not go with
+        the rest of it."""
         features = self.features.model_copy(update={"tables": {**self.features.tables, **tables}, "repositories": {}})
         spec = self.model_copy(update={"features": features})
         if problems := [_problem(self._text, *finding) for finding in rules.findings(spec)]:
@@ -201,7 +202,8 @@ class Spec(Section):
         return spec
 
     def trusting(self, packages: Sequence[str]) -> Self:
-        """The spec with the families of the user's own imported from those packages. Raises `SpecError` where one is not in them, or badly written."""
+        """The spec with the families of the user's own imported from those packages. Raises `SpecError` where one is
+        not in them, or badly written."""
         trust(packages)
         families, problems = dict(self.model), list[Problem]()
         for word, family in self.model.items():

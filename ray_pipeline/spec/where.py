@@ -115,7 +115,8 @@ class Where(Section):
 
     @classmethod
     def find(cls, on: str | None, beside: Path) -> Self:
-        """The cluster file that `--on` means: a path, else `cluster/NAME.yaml` beside the spec, else the built-in `local`.
+        """The cluster file that `--on` means: a path, else `cluster/NAME.yaml` beside the spec, else the built-in
+        `local`.
 
         Args:
             on: what the user wrote; None for `local`.
@@ -163,8 +164,9 @@ class Where(Section):
         where._folder = file.resolve().parent
         return where
 
-    def settled(self, base: Path, here: Path) -> Self:
-        """The same without a path that is relative to a folder left behind; what a variable (`${env:NAME}`) begins stays as written, to be filled in there.
+    def with_absolute_paths(self, base: Path, here: Path) -> Self:
+        """The same without a path that is relative to a folder left behind; what a variable (`${env:NAME}`) begins
+        stays as written, to be filled in there.
 
         Args:
             base: the folder of the spec, where `data` starts.
@@ -193,7 +195,8 @@ class Where(Section):
         )
 
     def resolve(self, path: str, base: Path) -> str:
-        """A data path of the spec, absolute: relative ones start at `data` if it is given, else at `base`, the spec's folder.
+        """A data path of the spec, absolute: relative ones start at `data` if it is given, else at `base`, the spec's
+        folder.
 
         A relative `data` starts at the folder of the cluster file.
         """

@@ -9,7 +9,7 @@ from ray_pipeline.errors import Problem, StorageError
 from ray_pipeline.storage.object_store import ObjectStore
 
 
-class Shelf:
+class BlobStore:
     """What lies below an absolute path or a URI; a name is there whole, or not at all."""
 
     def __init__(self, root: str) -> None:

@@ -1,4 +1,5 @@
-"""A folder of an object store, such as `s3://bucket/runs`: whole objects go in and out; nothing is appended, nothing renamed.
+"""A folder of an object store, such as `s3://bucket/runs`: whole objects go in and out; nothing is appended, nothing
+renamed.
 
 Credentials come from the environment or the node's role (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …) and are never kept.
 """

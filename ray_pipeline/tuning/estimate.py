@@ -1,4 +1,5 @@
-"""What a run will take, from footers alone: rows, bytes, how tables are joined, memory of a worker, and how many trials run at once."""
+"""What a run will take, from footers alone: rows, bytes, how tables are joined, memory of a worker, and how many trials
+run at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def estimate(spec: Spec, where: Where, layout: Plan) -> Estimate:
     names.check()
     tables = {name: _table(name, footers[name], _read(spec, name, names)) for name in sources}
     rows, columns = footers["labels"].num_rows, len(names.features)
-    width = len(spec.needs) * columns * FLOAT + ROLES
+    width = len(spec.encoders) * columns * FLOAT + ROLES
     return Estimate(tables, columns, float(rows) * width, num_bytes_trained(rows, columns, layout), layout)
 
 

@@ -1,9 +1,13 @@
-"""Which family has the next trial: the budget goes to the one that wins, and the others together may cost at most as much.
+"""Which family has the next trial: the budget goes to the one that wins, and the others together may cost at most as
+much.
 
-Every family begins with its default. From then on trial i goes by the finished trials up to i - window alone, so that one slot and eight decide alike (where
+Every family begins with its default. From then on trial i goes by the finished trials up to i - window alone, so that
+one slot and eight decide alike (where
 the search is not deterministic, by all that have ended):
-to the leader, or to another family where all that was given to others, past their defaults, still costs no more with it than the leader's own trials do.
-A trial's cost is rounds x the family's unit cost, which is what its default took per round: measured once, kept in the journal, and so repeated by a rerun.
+to the leader, or to another family where all that was given to others, past their defaults, still costs no more with it
+than the leader's own trials do.
+A trial's cost is rounds x the family's unit cost, which is what its default took per round: measured once, kept in the
+journal, and so repeated by a rerun.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from ray_pipeline.tuning.sampler import Outcome, Proposal, Proposals
+from ray_pipeline.tuning.sampler import Proposal, Sampler, TrialResult
 
 
 @dataclass
-class Contest:
-    """Asks and judges for one family or several; `families` in the order in which the spec names them. It remembers, as `Proposals` does."""
+class FamilyAllocation:
+    """Asks and judges for one family or several; `families` in the order in which the spec names them. It remembers, as
+    `Proposals` does."""
 
-    families: Sequence[Proposals]
+    families: Sequence[Sampler]
     num_trials: int
     window: int | None
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    results: dict[int, TrialResult] = field(default_factory=dict)
     given: list[tuple[str, int]] = field(default_factory=list)
     """For each trial its family and its number within the family."""
 
@@ -52,31 +57,30 @@ class Contest:
         family, number = self.given[trial]
         return self._of[family].goes_on(number, rung, value)
 
-    def finish(self, outcome: Outcome) -> None:
+    def finish(self, result: TrialResult) -> None:
         """Takes in how a trial ended."""
-        self.outcomes[outcome.trial] = outcome
-        family, number = self.given[outcome.trial]
-        self._of[family].finish(replace(outcome, trial=number))
+        self.results[result.trial] = result
+        family, number = self.given[result.trial]
+        self._of[family].finish(replace(result, trial=number))
 
     def forget(self, trial: int) -> None:
         """The trial is to be run again."""
         family, number = self.given[trial]
-        del self.outcomes[trial], self._of[family].outcomes[number]
+        del self.results[trial], self._of[family].results[number]
 
     @property
-    def best(self) -> Outcome | None:
+    def best(self) -> TrialResult | None:
         """The finished trial with the best score of all, the earlier of equals."""
-        return self._best(self.outcomes)
+        return self._best(self.results)
 
     @property
-    def finalists(self) -> Mapping[str, Outcome]:
+    def finalists(self) -> Mapping[str, TrialResult]:
         """The best finished trial of each family that has one, best first."""
         found = {
-            p.family: self._best({i: o for i, o in self.outcomes.items() if o.family == p.family})
-            for p in self.families
+            p.family: self._best({i: o for i, o in self.results.items() if o.family == p.family}) for p in self.families
         }
         ranked = sorted((o for o in found.values() if o), key=lambda o: (-self._worth(o), o.trial))
-        return {outcome.family: outcome for outcome in ranked}
+        return {result.family: result for result in ranked}
 
     @property
     def better(self) -> str:
@@ -84,15 +88,15 @@ class Contest:
         return self.families[0].better
 
     @property
-    def _of(self) -> Mapping[str, Proposals]:
+    def _of(self) -> Mapping[str, Sampler]:
         return {proposals.family: proposals for proposals in self.families}
 
-    def _best(self, outcomes: Mapping[int, Outcome]) -> Outcome | None:
-        finished = [o for o in outcomes.values() if o.status == "completed" and o.metric is not None]
+    def _best(self, results: Mapping[int, TrialResult]) -> TrialResult | None:
+        finished = [o for o in results.values() if o.status == "completed" and o.metric is not None]
         return max(finished, key=lambda o: (self._worth(o), -o.trial), default=None)
 
-    def _worth(self, outcome: Outcome) -> float:
-        value = -np.inf if outcome.metric is None else outcome.metric
+    def _worth(self, result: TrialResult) -> float:
+        value = -np.inf if result.metric is None else result.metric
         return value if self.better == "higher" else -value
 
     def _chosen(self, trial: int) -> str:
@@ -100,7 +104,7 @@ class Contest:
         names = [proposals.family for proposals in self.families]
         if trial < len(names):
             return names[trial]
-        known = self.outcomes if self.window is None else {i: self.outcomes[i] for i in range(self._known_by(trial))}
+        known = self.results if self.window is None else {i: self.results[i] for i in range(self._known_by(trial))}
         worth = {
             name: max(
                 (self._worth(o) for o in known.values() if o.family == name and o.status == "completed"),
@@ -118,13 +122,15 @@ class Contest:
         return challenger if spent + self._price(challenger) <= self._trials(leader) * self._price(leader) else leader
 
     def _waits(self, trial: int) -> bool:
-        """Whether an earlier trial must end before this one is proposed. Without a window one finished default is enough: a slow family holds nobody up."""
-        if self.window is None and any(o.status == "completed" for o in self.outcomes.values()):
+        """Whether an earlier trial must end before this one is proposed. Without a window one finished default is
+        enough: a slow family holds nobody up."""
+        if self.window is None and any(o.status == "completed" for o in self.results.values()):
             return False
-        return any(i not in self.outcomes for i in range(self._known_by(trial)))
+        return any(i not in self.results for i in range(self._known_by(trial)))
 
     def _known_by(self, trial: int) -> int:
-        """How many trials must have ended before this one is proposed: those before its window and, for the contest's own, all defaults."""
+        """How many trials must have ended before this one is proposed: those before its window and, for the contest's
+        own, all defaults."""
         before_window = 0 if self.window is None else max(0, trial - self.window + 1)
         return max(before_window, len(self.families)) if trial >= len(self.families) > 1 else before_window
 
@@ -133,5 +139,6 @@ class Contest:
         return sum(name == family for name, _ in self.given) - 1
 
     def _price(self, family: str) -> float:
-        """Seconds that a whole trial of the family is reckoned at: what its default took, which is its rounds x its unit cost."""
-        return max(self.outcomes[[name for name, _ in self.given].index(family)].seconds, 1e-3)
+        """Seconds that a whole trial of the family is reckoned at: what its default took, which is its rounds x its
+        unit cost."""
+        return max(self.results[[name for name, _ in self.given].index(family)].seconds, 1e-3)

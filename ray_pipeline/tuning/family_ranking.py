@@ -1,4 +1,5 @@
-"""The leaderboard of the families: each one's best trial on validation, what it cost, and whether it is behind the winner by more than noise."""
+"""The leaderboard of the families: each one's best trial on validation, what it cost, and whether it is behind the
+winner by more than noise."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from ray_pipeline.tuning.search import Leaderboard
 
 @dataclass(frozen=True)
 class Rank:
-    """A family's place: the score of its best trial with interval, and by how much it is worse than the winner's, drawn in pairs."""
+    """A family's place: the score of its best trial with interval, and by how much it is worse than the winner's, drawn
+    in pairs."""
 
     family: str
     trial: int
@@ -51,20 +53,20 @@ def rank(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, classes: tuple[
     first: tuple[float, Any] | None = None
     for finalist in leaderboard.finalists:
         family, scorer = find("models", finalist.family), leaderboard.scorer_of(finalist)
-        rows = predict(scorer, encoded, family.needs, "validation", spec, classes)
+        rows = predict(scorer, encoded, family.encoder, "validation", spec, classes)
         value = metric(rows.label, rows.score, rows.weight)
         draws = replicate([metric], rows, None, draws=spec.evaluate.draws, seed=spec.seed)[metric.word]
         first = first or (value, draws)
         clusters = num_clusters(rows)
         own = percentile(value, draws, clusters, spec.evaluate.confidence)
         behind = percentile(sign * (first[0] - value), sign * (first[1] - draws), clusters, spec.evaluate.confidence)
-        trials = [outcome for outcome in leaderboard.outcomes if outcome.family == finalist.family]
+        trials = [result for result in leaderboard.results if result.family == finalist.family]
         file = leaderboard.model_folder(finalist) / family.file
-        one = next(blocks.views(encoded.fetch(), family.needs, "validation")).matrix[:1]
+        one = next(blocks.views(encoded.fetch(), family.encoder, "validation")).matrix[:1]
         ranks.append(
             Rank(
                 finalist.family, finalist.trial, metric.word, value, own.low, own.high, behind.value, behind.low, behind.high,
-                len(ranks) > 0 and behind.low > 0, len(trials), round(sum(outcome.seconds for outcome in trials), 2), file.stat().st_size / 1e6, row_ms(scorer, one),
+                len(ranks) > 0 and behind.low > 0, len(trials), round(sum(result.seconds for result in trials), 2), file.stat().st_size / 1e6, row_ms(scorer, one),
             )
         )  # fmt: skip
     return tuple(ranks)

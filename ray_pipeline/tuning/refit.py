@@ -1,6 +1,7 @@
 """The final fit: the winner's hyperparameters on all the rows it may see, by Ray Train, on one worker or many.
 
-It keeps its state now and then; workers that died, and a run that was cut off, go on from there and come to the same bytes.
+It keeps its state now and then; workers that died, and a run that was cut off, go on from there and come to the same
+bytes.
 """
 
 import hashlib
@@ -13,51 +14,55 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.preprocessing.shards import Share
+from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.runs.digests import of_json
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
-from ray_pipeline.storage.blob_store import Shelf
+from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.tuning.search import Leaderboard
 from ray_pipeline.tuning.worker_group import RESTARTS, START_TIMEOUT_S, backend
 from ray_pipeline.values import Part
 
 KEPT = ".fit"
 STRIDE = 50
-"""Rounds between two states. Taking one renews what the file cannot hold, so it is taken at fixed rounds, and the bytes do not hang on time."""
+"""Rounds between two states. Taking one renews what the file cannot hold, so it is taken at fixed rounds, and the bytes
+do not hang on time."""
 KEEP_S = 10.0
 """Seconds between two states that are kept."""
 LOOK_S = 10.0
 """Seconds between two looks at whether there still is a node that could go on with the fit."""
 
 
-def fit(spec: Spec, leaderboard: Leaderboard, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder) -> Path:
-    """The folder of the model fitted on `fit.on`, its rounds scaled by the rows it gained over train; a fit that the journal knows is not done again.
+def fit(
+    spec: Spec, leaderboard: Leaderboard, encoded: Encoded, context: TrainingContext, plan: Plan, folder: RunFolder
+) -> Path:
+    """The folder of the model fitted on `fit.on`, its rounds scaled by the rows it gained over train; a fit that the
+    journal knows is not done again.
 
     Raises:
         ResourceError: Ray could not start the workers, or they died too often.
     """
     best, parts = leaderboard.best, _parts(spec)
-    gained = sum(encoded.rows[part] for part in parts) / encoded.rows["train"]
-    rounds = leaderboard.family.refit_rounds(best.rounds, gained)
+    row_ratio = sum(encoded.rows[part] for part in parts) / encoded.rows["train"]
+    rounds = leaderboard.family.refit_rounds(best.rounds, row_ratio)
     final, asked = folder.path / ".final", of_json([best.family, dict(best.params), rounds, list(parts), spec.seed])
     file = find("models", best.family).file
     if folder.recorded("fit") == {"asked": asked, "sha256": _sha256(final / file)}:
         return final
-    shelf = Shelf(f"{folder.address}/{KEPT}")
+    store = BlobStore(f"{folder.address}/{KEPT}")
     loop = {
         "encoded": encoded, "family": best.family, "params": dict(best.params), "rounds": rounds, "parts": parts, "seed": spec.seed,
-        "job": replace(job, threads=plan.fit_threads), "shelf": shelf, "name": asked[:16], "keep_s": KEEP_S,
+        "job": replace(context, threads=plan.fit_threads), "shelf": store, "name": asked[:16], "keep_s": KEEP_S,
     }  # fmt: skip
     with own_errors():
-        _on_one(loop, plan) if plan.workers == 1 else _on_many(loop, plan, leaderboard.family.collective, shelf.root)
+        _on_one(loop, plan) if plan.workers == 1 else _on_many(loop, plan, leaderboard.family.collective, store.root)
     folder.remove(".final")
-    folder.write(f".final/{file}", shelf.read(_model(asked[:16])))
+    folder.write(f".final/{file}", store.read(_model(asked[:16])))
     folder.record("fit", {"asked": asked, "sha256": _sha256(final / file)})
     folder.remove(KEPT)
     return final
@@ -147,32 +152,40 @@ def _refused(plan: Plan, what: str) -> Problem:
 
 
 def _train(config: dict[str, Any]) -> None:
-    """The loop of a Train worker: train on its share of the rows from the state that was kept, if any; the first worker keeps states and the model."""
+    """The loop of a Train worker: train on its share of the rows from the state that was kept, if any; the first worker
+    keeps states and the model."""
     import ray.train
 
-    context, shelf, name = ray.train.get_context(), config["shelf"], config["name"]
+    context, store, name = ray.train.get_context(), config["shelf"], config["name"]
     rank, world = context.get_world_rank(), context.get_world_size()
-    family, job, params, rounds = find("models", config["family"]), config["job"], config["params"], config["rounds"]
+    family, context, params, rounds = (
+        find("models", config["family"]),
+        config["job"],
+        config["params"],
+        config["rounds"],
+    )
     family.warm_up()
-    rows = Share(config["encoded"], family.needs, *config["parts"], rank=rank, world=world)
+    rows = Shard(config["encoded"], family.encoder, *config["parts"], rank=rank, world=world)
     trained, given = (
         int(family.gather(np.array([rows.num_rows], np.float64), rank, world).sum()),
         sum(config["encoded"].rows[part] for part in config["parts"]),
     )
     if trained != given:
         raise RuntimeError(f"{world} workers train on {trained:,} rows, but there are {given:,}")
-    before = shelf.read(_state(name)) if shelf.exists(_state(name)) else None
-    fitting = family.begin(params, job, family.hold(params, job, rows, []), config["seed"], before)
+    before = store.read(_state(name)) if store.exists(_state(name)) else None
+    training = family.start_training(
+        params, context, family.prepare_data(params, context, rows, []), config["seed"], before
+    )
     kept = time.monotonic()
-    while (stop := min((fitting.rounds // STRIDE + 1) * STRIDE, rounds)) < rounds:
-        fitting.advance(stop)
-        state = fitting.state()
+    while (stop := min((training.rounds // STRIDE + 1) * STRIDE, rounds)) < rounds:
+        training.advance(stop)
+        state = training.state()
         if rank == 0 and time.monotonic() - kept > config["keep_s"]:
-            shelf.write(_state(name), state)
+            store.write(_state(name), state)
             kept = time.monotonic()
-    fitting.advance(rounds)
+    training.advance(rounds)
     if rank == 0:
-        shelf.write(_model(name), fitting.model(rounds))
+        store.write(_model(name), training.model(rounds))
 
 
 def _state(name: str) -> str:

@@ -1,8 +1,11 @@
 """Which hyperparameters come next, and which trial goes on: decisions that do not depend on how many slots there are.
 
-Trial i is proposed from the results of the trials up to i - window, and judged at a rung against those trials only. They are all
-finished by then, so nothing ever waits within a trial, and one slot and eight take the same decisions in whatever order results arrive.
-Without a window (`search.deterministic: false`) a decision knows all that has ended by then, and what it was is read from the journal alone.
+Trial i is proposed from the results of the trials up to i - window, and judged at a rung against those trials only.
+They are all
+finished by then, so nothing ever waits within a trial, and one slot and eight take the same decisions in whatever order
+results arrive.
+Without a window (`search.deterministic: false`) a decision knows all that has ended by then, and what it was is read
+from the journal alone.
 Optuna (TPE, multivariate) proposes by ask and tell; a stopped trial is told as pruned, with its intermediate values.
 """
 
@@ -16,8 +19,8 @@ import numpy as np
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Log, Space
 
-REDUCTION, LOOKS = 3, 3
-LEAST_KNOWN, RECENT = 2, 9
+REDUCTION, EVALUATIONS = 3, 3
+MIN_KNOWN, RECENT = 2, 9
 SAMPLED_ROWS = 500_000
 """A first rung on so many rows ranks trials well enough; from twice as many rows on it is one."""
 Status = Literal["completed", "stopped", "failed"]
@@ -40,7 +43,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """How a trial ended: one line of `trials.jsonl`."""
 
     trial: int
@@ -56,7 +59,7 @@ class Outcome:
 
 
 @dataclass
-class Proposals:
+class Sampler:
     """Asks and judges for one family. Not frozen: it is the one place where the search remembers."""
 
     family: str
@@ -72,20 +75,22 @@ class Proposals:
     window: int | None = 4
     """How many trials back a decision looks; None: it knows all that has ended."""
     warm: Mapping[str, Any] | None = None
-    """Hyperparameters that have won before: those of trial 1, as far as they are searched and within their spaces; for the rest it has the start's."""
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    """Hyperparameters that have won before: those of trial 1, as far as they are searched and within their spaces; for
+    the rest it has the start's."""
+    results: dict[int, TrialResult] = field(default_factory=dict)
     _asked: list[Any] = field(default_factory=list)
     _told: set[int] = field(default_factory=set)
     _study: Any = None
 
     def next(self, params: Mapping[str, Any] | None = None) -> Proposal | None:
-        """The next trial, with those hyperparameters where given, or None while it must wait for an earlier one (or there is none left: see `exhausted`)."""
+        """The next trial, with those hyperparameters where given, or None while it must wait for an earlier one (or
+        there is none left: see `exhausted`)."""
         trial = len(self._asked)
         if self.exhausted or (
-            self.window is not None and any(i not in self.outcomes for i in range(max(0, trial - self.window + 1)))
+            self.window is not None and any(i not in self.results for i in range(max(0, trial - self.window + 1)))
         ):
             return None
-        self._tell([i for i in sorted(self.outcomes) if self._knows(trial, i)])
+        self._tell([i for i in sorted(self.results) if self._knows(trial, i)])
         study = self._optuna()
         if params is not None and not any(other.state.name == "WAITING" for other in study.get_trials(deepcopy=False)):
             study.enqueue_trial(self._searched(params))
@@ -101,28 +106,30 @@ class Proposals:
         return len(self._asked) >= self.num_trials
 
     def goes_on(self, trial: int, rung: int, value: float) -> bool:
-        """Whether a trial with this value at this rung (its index) is worth another: among the best third of the trials it is compared with.
+        """Whether a trial with this value at this rung (its index) is worth another: among the best third of the trials
+        it is compared with.
 
-        Those are the last nine that it may know. Proposals get better as the search goes on: held against all, two in three would stay.
+        Those are the last nine that it may know. Proposals get better as the search goes on: held against all, two in
+            three would stay.
         """
         if not self.halving or not np.isfinite(value):
             return not self.halving
         known = [
-            o.rungs[rung][1] for i, o in sorted(self.outcomes.items()) if self._knows(trial, i) and len(o.rungs) > rung
+            o.rungs[rung][1] for i, o in sorted(self.results.items()) if self._knows(trial, i) and len(o.rungs) > rung
         ][-RECENT:]
-        if len(known) < LEAST_KNOWN:
+        if len(known) < MIN_KNOWN:
             return True
         best_third = np.sort(np.asarray(known) * self._sign)[::-1][: math.ceil(len(known) / REDUCTION)]
         return bool(value * self._sign >= best_third[-1])
 
-    def finish(self, outcome: Outcome) -> None:
+    def finish(self, result: TrialResult) -> None:
         """Takes in how a trial ended."""
-        self.outcomes[outcome.trial] = outcome
+        self.results[result.trial] = result
 
     @property
-    def best(self) -> Outcome | None:
+    def best(self) -> TrialResult | None:
         """The finished trial with the best score, the earlier of equals; stopped trials do not compete."""
-        finished = [o for o in self.outcomes.values() if o.status == "completed" and o.metric is not None]
+        finished = [o for o in self.results.values() if o.status == "completed" and o.metric is not None]
         return max(finished, key=lambda o: (self._sign * (o.metric or 0.0), -o.trial), default=None)
 
     @property
@@ -172,12 +179,10 @@ class Proposals:
             "failed": optuna.trial.TrialState.FAIL,
         }
         for trial in (trial for trial in known if trial not in self._told):
-            outcome, asked = self.outcomes[trial], self._asked[trial]
-            for rounds, value in outcome.rungs:
+            result, asked = self.results[trial], self._asked[trial]
+            for rounds, value in result.rungs:
                 asked.report(value, rounds)
-            self._study.tell(
-                asked, outcome.metric if outcome.status == "completed" else None, state=state[outcome.status]
-            )
+            self._study.tell(asked, result.metric if result.status == "completed" else None, state=state[result.status])
             self._told.add(trial)
 
     def _distribution(self, name: str, space: Space) -> Any:
@@ -194,12 +199,14 @@ class Proposals:
 def rungs(budget: int, halving: bool, rows: int = 0) -> tuple[Rung, ...]:
     """The rounds at which a trial is looked at: a ninth of them, a third, and all, where that is ten rounds or more.
 
-    Earlier looks would stop whatever learns slowly: of a booster with a learning rate of 0.02, 14 rounds of 400 show a quarter of the way.
+    Earlier looks would stop whatever learns slowly: of a booster with a learning rate of 0.02, 14 rounds of 400 show a
+    quarter of the way.
 
-    Where there are many rows, the first of several rungs is trained on a share of them, and the trial begins anew on all if it goes on.
+    Where there are many rows, the first of several rungs is trained on a share of them, and the trial begins anew on
+    all if it goes on.
     """
     found = [Rung(budget)]
-    while halving and len(found) < LOOKS and found[0].rounds // REDUCTION >= 10:
+    while halving and len(found) < EVALUATIONS and found[0].rounds // REDUCTION >= 10:
         found.insert(0, Rung(found[0].rounds // REDUCTION))
     every = rows // SAMPLED_ROWS
     return (Rung(found[0].rounds, every), *found[1:]) if len(found) > 1 and every > 1 else tuple(found)

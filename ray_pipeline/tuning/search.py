@@ -1,4 +1,5 @@
-"""Steps 4 to 6: hyperparameters, by Ray Tune over slots. `proposals` decides, `keeper` remembers, `carry` brings trials to the slots and back."""
+"""Steps 4 to 6: hyperparameters, by Ray Tune over slots. `proposals` decides, `keeper` remembers, `carry` brings trials
+to the slots and back."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,23 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Job, Model, Scorer
+from ray_pipeline.components.models._base import Model, Scorer, TrainingContext
 from ray_pipeline.errors import NoTrialFinished, PipelineError, Problem, ResourceError, listed
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.family_allocation import Contest
-from ray_pipeline.tuning.sampler import Outcome, Proposals, rungs
-from ray_pipeline.tuning.trial_store import Keeper, Tell
-from ray_pipeline.tuning.tune_runner import carry
+from ray_pipeline.tuning.family_allocation import FamilyAllocation
+from ray_pipeline.tuning.sampler import Sampler, TrialResult, rungs
+from ray_pipeline.tuning.trial_store import Tell, TrialStore
+from ray_pipeline.tuning.tune_runner import run_trials
 from ray_pipeline.tuning.warm_start import WarmStart
 from ray_pipeline.values import Predictions
 
-LEAST_WINDOW, MOST_WINDOW = 4, 32
+MIN_WINDOW, MAX_WINDOW = 4, 32
 CELL_BYTES, ROW_BYTES = 2.5, 52
-"""Of a quantised matrix and all that boosting on it takes, at its highest: bins twice (by rows and by columns); row pointers, positions, gradients, labels
+"""Of a quantised matrix and all that boosting on it takes, at its highest: bins twice (by rows and by columns); row
+pointers, positions, gradients, labels
 and predictions. Measured by `benchmarks/bench_footprint.py`."""
 
 
@@ -30,11 +32,11 @@ and predictions. Measured by `benchmarks/bench_footprint.py`."""
 class Leaderboard:
     """Every trial, and the one whose model is refitted."""
 
-    outcomes: tuple[Outcome, ...]
-    best: Outcome
+    results: tuple[TrialResult, ...]
+    best: TrialResult
     trials: Path
     """Where the finalists' own models lie, trained on train only, each in a folder by its trial's number."""
-    finalists: tuple[Outcome, ...]
+    finalists: tuple[TrialResult, ...]
     """The best trial of each family, best first."""
 
     @property
@@ -46,11 +48,11 @@ class Leaderboard:
         """What the winning trial's saved model scores with."""
         return self.scorer_of(self.best)
 
-    def scorer_of(self, finalist: Outcome) -> Scorer:
+    def scorer_of(self, finalist: TrialResult) -> Scorer:
         """What that finalist's saved model scores with."""
         return find("models", finalist.family).load(self.model_folder(finalist))  # type: ignore[no-any-return]
 
-    def model_folder(self, finalist: Outcome) -> Path:
+    def model_folder(self, finalist: TrialResult) -> Path:
         """The folder of its model."""
         return self.trials / f"{finalist.trial:04d}"
 
@@ -73,14 +75,14 @@ def warm_up() -> None:
     from ray import tune  # noqa: F401
 
 
-def job_of(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan) -> Job:
+def training_context(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan) -> TrainingContext:
     """What every fit of the run has in common."""
     cardinalities = {word: encoder.cardinalities for word, encoder in encoded.encoders.items()}
     columns = max(len(of_each) for of_each in cardinalities.values())
     external = num_bytes_trained(sum(encoded.rows.values()), columns, plan) > plan.memory
     device = "cuda" if plan.gpus else "cpu"
     weights = profile.class_weight(spec.fit.class_weight)
-    return Job(
+    return TrainingContext(
         spec.task,
         len(profile.classes),
         cardinalities,
@@ -88,7 +90,7 @@ def job_of(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan) -> Job:
         device,
         weights,
         encoded.rows["train"],
-        encoded.least_label,
+        encoded.min_label,
         external,
     )
 
@@ -99,23 +101,32 @@ def num_bytes_trained(rows: int, columns: int, plan: Plan) -> float:
 
 
 def search(
-    spec: Spec, encoded: Encoded, job: Job, plan: Plan, folder: RunFolder, tell: Tell, warm: WarmStart | None = None
+    spec: Spec,
+    encoded: Encoded,
+    context: TrainingContext,
+    plan: Plan,
+    folder: RunFolder,
+    tell: Tell,
+    warm: WarmStart | None = None,
 ) -> Leaderboard:
-    """The leaderboard of `spec.search`; trials that the journal already knows are not run again. `warm` is tried right after its family's default.
+    """The leaderboard of `spec.search`; trials that the journal already knows are not run again. `warm` is tried right
+    after its family's default.
 
     Raises:
         NoTrialFinished: every trial failed; the first cause is told.
         ResourceError: the cluster could not start a slot, or a family cannot train on as many workers.
     """
-    proposals, halving = _contest(spec, job, warm), spec.search.scheduler == "asha"
+    proposals, halving = _contest(spec, context, warm), spec.search.scheduler == "asha"
     _refuse_workers(spec, plan)
-    keeper = Keeper(spec, proposals, lambda budget: rungs(budget, halving, encoded.rows["train"]), folder, tell)
-    if keeper.pending():
-        carry(spec, encoded, job, plan, keeper, folder.path / ".tune")
-    outcomes = tuple(proposals.outcomes[i] for i in sorted(proposals.outcomes))
+    trial_store = TrialStore(
+        spec, proposals, lambda budget: rungs(budget, halving, encoded.rows["train"]), folder, tell
+    )
+    if trial_store.pending():
+        run_trials(spec, encoded, context, plan, trial_store, folder.path / ".tune")
+    results = tuple(proposals.results[i] for i in sorted(proposals.results))
     if proposals.best is None:
-        failed, stopped = ([o for o in outcomes if o.status == status] for status in ("failed", "stopped"))
-        found = f"0 of {len(outcomes)} trials finished: {len(failed)} failed, {len(stopped)} were stopped"
+        failed, stopped = ([o for o in results if o.status == status] for status in ("failed", "stopped"))
+        found = f"0 of {len(results)} trials finished: {len(failed)} failed, {len(stopped)} were stopped"
         if not failed and (first := next((o for o in stopped if o.why), None)):
             found += f"; trial {first.trial}: {first.why}"
         fix = (
@@ -124,7 +135,7 @@ def search(
             else "give `search.trial_seconds`, `latency_ms` or `time` more"
         )
         raise NoTrialFinished(Problem(stage="search", found=found, fix=fix))
-    return Leaderboard(outcomes, proposals.best, folder.path / "trials", tuple(proposals.finalists.values()))
+    return Leaderboard(results, proposals.best, folder.path / "trials", tuple(proposals.finalists.values()))
 
 
 def _refuse_workers(spec: Spec, plan: Plan) -> None:
@@ -142,8 +153,8 @@ def _refuse_workers(spec: Spec, plan: Plan) -> None:
     )
 
 
-def _contest(spec: Spec, job: Job, warm: WarmStart | None) -> Contest:
-    window = min(MOST_WINDOW, max(LEAST_WINDOW, spec.search.trials // 8)) if spec.search.deterministic else None
+def _contest(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
+    window = min(MAX_WINDOW, max(MIN_WINDOW, spec.search.trials // 8)) if spec.search.deterministic else None
     metric = find("metrics", str(spec.search.metric))
     families = []
     for family, model in spec.model.items():
@@ -152,9 +163,9 @@ def _contest(spec: Spec, job: Job, warm: WarmStart | None) -> Contest:
             name for name, info in type(model).model_fields.items() if "int" in str(info.annotation).split("|")[0]
         )
         families.append(
-            Proposals(
-                family, kind.space(model, job), kind.start, integers, spec.search.trials, spec.search.seed, metric.better,
+            Sampler(
+                family, kind.space(model, context), kind.start, integers, spec.search.trials, spec.search.seed, metric.better,
                 spec.search.searcher, spec.search.scheduler == "asha", window=window, warm=warm.params if warm and warm.family == family else None,
             )
         )  # fmt: skip
-    return Contest(families, spec.search.trials, window)
+    return FamilyAllocation(families, spec.search.trials, window)

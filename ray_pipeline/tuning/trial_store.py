@@ -1,4 +1,5 @@
-"""The search's memory, on the driver: hands out trials, takes in where they stand, and writes finished ones to the journal. Knows nothing of Tune."""
+"""The search's memory, on the driver: hands out trials, takes in where they stand, and writes finished ones to the
+journal. Knows nothing of Tune."""
 
 import hashlib
 import math
@@ -10,23 +11,28 @@ from typing import Any
 from ray_pipeline.components.choice import find
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.family_allocation import Contest
-from ray_pipeline.tuning.sampler import Outcome, Proposal, Rung
-from ray_pipeline.tuning.trial_worker import Standing
+from ray_pipeline.tuning.family_allocation import FamilyAllocation
+from ray_pipeline.tuning.sampler import Proposal, Rung, TrialResult
+from ray_pipeline.tuning.trial_worker import TrialState
 
 Tell = Callable[[int, int, float | None], None]
 
 
-class Keeper:
+class TrialStore:
     """Between the slots and the proposals; the one writer of the run's folder while the search is on."""
 
     def __init__(
-        self, spec: Spec, proposals: Contest, rungs: Callable[[int], tuple[Rung, ...]], folder: RunFolder, tell: Tell
+        self,
+        spec: Spec,
+        proposals: FamilyAllocation,
+        rungs: Callable[[int], tuple[Rung, ...]],
+        folder: RunFolder,
+        tell: Tell,
     ) -> None:
         """`rungs` makes a trial's rungs of its budget in rounds."""
         self.spec, self.proposals, self.rungs_of, self.folder, self.tell = spec, proposals, rungs, folder, tell
         self.running: dict[int, Proposal] = {}
-        self.looks: dict[int, list[tuple[int, float]]] = {}
+        self.evaluations: dict[int, list[tuple[int, float]]] = {}
         self.ahead: list[Proposal] = []
         self.begun = time.monotonic()
         self.sign = 1.0 if proposals.better == "higher" else -1.0
@@ -37,7 +43,7 @@ class Keeper:
             self.ahead.append(proposal)
         return bool(self.ahead)
 
-    def hand_out(self) -> dict[str, Any] | None:
+    def ask(self) -> dict[str, Any] | None:
         """The next trial's configuration for a slot, or None while it must wait."""
         if not self.pending():
             return None
@@ -75,66 +81,66 @@ class Keeper:
         )
         return self.proposals.exhausted or self.seconds_left <= 0 or reached
 
-    def reached(self, trial: int, rung: int, standing: Standing) -> bool:
+    def report(self, trial: int, rung: int, trial_state: TrialState) -> bool:
         """Takes in where a trial stands after a rung; whether it goes on."""
-        if standing.failed:
-            self.failed(trial, standing.failed)
+        if trial_state.failed:
+            self.failed(trial, trial_state.failed)
             return False
-        value = self.sign * standing.best
-        self.looks.setdefault(trial, []).append((standing.rounds, value))
-        if not standing.ended and self.proposals.goes_on(trial, rung, value):
+        value = self.sign * trial_state.best
+        self.evaluations.setdefault(trial, []).append((trial_state.rounds, value))
+        if not trial_state.ended and self.proposals.goes_on(trial, rung, value):
             return True
-        too_much = self._too_much(standing)
+        too_much = self._too_much(trial_state)
         # A trial that the end of `search.time` cut short has had all the time there was, and competes.
-        why = too_much or ("search.time was up" if standing.late else "")
-        self._finish(trial, "completed" if standing.ended and not too_much else "stopped", standing, why)
+        why = too_much or ("search.time was up" if trial_state.late else "")
+        self._finish(trial, "completed" if trial_state.ended and not too_much else "stopped", trial_state, why)
         return False
 
-    def _too_much(self, standing: Standing) -> str:
+    def _too_much(self, trial_state: TrialState) -> str:
         """Which of the spec's limits on a single trial it has gone beyond, if any."""
         search = self.spec.search
-        if standing.late and standing.seconds >= float(search.trial_seconds or math.inf):
+        if trial_state.late and trial_state.seconds >= float(search.trial_seconds or math.inf):
             return "it took longer than search.trial_seconds"
-        if standing.row_ms > float(search.latency_ms or math.inf):
-            return f"a row takes {standing.row_ms:g} ms, more than search.latency_ms"
+        if trial_state.row_ms > float(search.latency_ms or math.inf):
+            return f"a row takes {trial_state.row_ms:g} ms, more than search.latency_ms"
         return ""
 
     def failed(self, trial: int, why: str) -> None:
         """Takes in that a trial failed, with its cause."""
-        self._finish(trial, "failed", Standing(), why)
+        self._finish(trial, "failed", TrialState(), why)
 
-    def again(self, trial: int) -> None:
+    def ask_again(self, trial: int) -> None:
         """Takes back a trial that no slot has begun; it is handed out next."""
         self.ahead.insert(0, self.running.pop(trial))
 
     def finalists(self) -> set[int]:
         """The trials whose models are kept: the best of each family."""
-        return {outcome.trial for outcome in self.proposals.finalists.values()}
+        return {result.trial for result in self.proposals.finalists.values()}
 
-    def _finish(self, trial: int, status: Any, standing: Standing, why: str = "") -> None:
-        metric = self.sign * standing.best if status != "failed" and math.isfinite(standing.best) else None
+    def _finish(self, trial: int, status: Any, trial_state: TrialState, why: str = "") -> None:
+        metric = self.sign * trial_state.best if status != "failed" and math.isfinite(trial_state.best) else None
         proposal = self.running.pop(trial)
-        outcome = Outcome(
+        result = TrialResult(
             trial,
             proposal.family,
             proposal.params,
-            tuple(self.looks.pop(trial, [])),
+            tuple(self.evaluations.pop(trial, [])),
             metric,
-            standing.best_rounds,
-            round(standing.seconds, 3),
+            trial_state.best_rounds,
+            round(trial_state.seconds, 3),
             status,
             why,
         )
         before = self.finalists()
-        self.proposals.finish(outcome)
+        self.proposals.finish(result)
         now, best = self.finalists(), self.proposals.best
         if trial in now:
-            self.folder.write(_model_file(outcome), standing.model)
-        digest = hashlib.sha256(standing.model).hexdigest() if trial in now else None
-        self.folder.record(f"trial-{trial:04d}", {**asdict(outcome), "model_sha256": digest})
+            self.folder.write(_model_file(result), trial_state.model)
+        digest = hashlib.sha256(trial_state.model).hexdigest() if trial in now else None
+        self.folder.record(f"trial-{trial:04d}", {**asdict(result), "model_sha256": digest})
         for loser in sorted(before - now):
             self.folder.remove(f"trials/{loser:04d}")
-        self.tell(len(self.proposals.outcomes), self.proposals.num_trials, best.metric if best else None)
+        self.tell(len(self.proposals.results), self.proposals.num_trials, best.metric if best else None)
 
     def _next(self) -> Proposal | None:
         while not self.over:
@@ -147,30 +153,31 @@ class Keeper:
         return None
 
     def _replay(self, proposal: Proposal, known: dict[str, Any]) -> bool:
-        """Takes a finished trial from the journal; False where its record does not fit what is proposed, or its model is lost."""
+        """Takes a finished trial from the journal; False where its record does not fit what is proposed, or its model
+        is lost."""
         fields = {name: value for name, value in known.items() if name != "model_sha256"}
-        outcome = Outcome(**{**fields, "rungs": tuple((int(r), float(v)) for r, v in fields["rungs"])})
-        if (outcome.family, dict(outcome.params)) != (proposal.family, dict(proposal.params)):
+        result = TrialResult(**{**fields, "rungs": tuple((int(r), float(v)) for r, v in fields["rungs"])})
+        if (result.family, dict(result.params)) != (proposal.family, dict(proposal.params)):
             return False
-        self.proposals.finish(outcome)
+        self.proposals.finish(result)
         lost = (
             proposal.trial in self.finalists()
-            and self._digest(outcome) != known["model_sha256"]
+            and self._digest(result) != known["model_sha256"]
             and not self._later_best(proposal.trial)
         )
         if lost:
             self.proposals.forget(proposal.trial)
         return not lost
 
-    def _digest(self, outcome: Outcome) -> str | None:
+    def _digest(self, result: TrialResult) -> str | None:
         """SHA-256 of the trial's model file; None where there is none (it was not the best)."""
-        file = self.folder.path / _model_file(outcome)
+        file = self.folder.path / _model_file(result)
         return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
     def _later_best(self, trial: int) -> bool:
         return any(int(step.removeprefix("trial-")) > trial for step in self.folder.steps("trial-"))
 
 
-def _model_file(outcome: Outcome) -> str:
+def _model_file(result: TrialResult) -> str:
     """Where a trial's own model lies, within the run's folder."""
-    return f"trials/{outcome.trial:04d}/{find('models', outcome.family).file}"
+    return f"trials/{result.trial:04d}/{find('models', result.family).file}"

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Fitting, Job, Model
+from ray_pipeline.components.models._base import Model, TrainingContext, TrainingState
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.preprocessing.shards import Share
+from ray_pipeline.preprocessing.shards import Shard
 
-LOOKS = 4
+EVALUATIONS = 4
 """How often within its patience a trial looks at its validation score."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrialState:
     """Where a trial stands after a rung."""
 
     rounds: int = 0
@@ -44,7 +44,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Command:
+class TrialStep:
     """Train a trial to a rung."""
 
     trial: int
@@ -61,91 +61,95 @@ class Command:
     """How long it may still train before it must end at its next look."""
     timed: bool = False
     """Whether the trial's model is to be timed on one row."""
-    before: Standing = field(default_factory=Standing)
+    before: TrialState = field(default_factory=TrialState)
     """Where the trial stands; not begun yet unless said."""
 
 
-class Training:
+class TrialWorker:
     """What a worker keeps between two commands: blocks, quantised matrix, and the model in the making."""
 
-    def __init__(self, encoded: Encoded, job: Job, metric: str, rank: int = 0, world: int = 1) -> None:
-        self.encoded, self.job, self.metric, self.rank, self.world = (
+    def __init__(self, encoded: Encoded, context: TrainingContext, metric: str, rank: int = 0, world: int = 1) -> None:
+        self.encoded, self.context, self.metric, self.rank, self.world = (
             encoded,
-            job,
+            context,
             find("metrics", metric)(),
             rank,
             world,
         )
         self.label, self.weight = (
             np.concatenate(arrays)
-            for arrays in zip(*((b.label, b.weight) for b in self._share("validation", 1)), strict=True)
+            for arrays in zip(*((b.label, b.weight) for b in self._shard("validation", 1)), strict=True)
         )
-        self.held: tuple[Any, Any] | None = None
-        self.fitting: Fitting | None = None
+        self.data: tuple[Any, Any] | None = None
+        self.training: TrainingState | None = None
         self.fitted: tuple[int, int] | None = None  # the trial and its rounds that `fitting` stands at
 
-    def carry_out(self, command: Command) -> Standing:
-        """Trains to the rung; where the trial stands then. An error of the training itself becomes `failed`, and the worker lives on."""
+    def run_step(self, trial_step: TrialStep) -> TrialState:
+        """Trains to the rung; where the trial stands then. An error of the training itself becomes `failed`, and the
+        worker lives on."""
         try:
-            return self._train(command, find("models", command.family))
+            return self._train(trial_step, find("models", trial_step.family))
         except Exception as error:
-            self.held = self.fitting = self.fitted = None
+            self.data = self.training = self.fitted = None
             lines = str(error).strip().splitlines()
-            return Standing(failed=f"{type(error).__name__}: {lines[-1][:300] if lines else 'no reason given'}")
+            return TrialState(failed=f"{type(error).__name__}: {lines[-1][:300] if lines else 'no reason given'}")
 
-    def _train(self, command: Command, family: type[Model]) -> Standing:
+    def _train(self, trial_step: TrialStep, family: type[Model]) -> TrialState:
         family.warm_up()  # not on the trial's clock: what a family costs is measured by it
-        begun, before = time.perf_counter(), command.before
-        if self.fitting is None or not before.rounds or self.fitted != (command.trial, before.rounds):
-            self.fitting = None
-            data = self._hold(family, command)
-            self.fitting = family.begin(dict(command.params), self.job, data, command.seed, before.state or None)
-        fitting, best, best_rounds, late = self.fitting, before.best, before.best_rounds, False
-        patience = int(command.params[family.patience])
+        begun, before = time.perf_counter(), trial_step.before
+        if self.training is None or not before.rounds or self.fitted != (trial_step.trial, before.rounds):
+            self.training = None
+            data = self._prepare_data(family, trial_step)
+            self.training = family.start_training(
+                dict(trial_step.params), self.context, data, trial_step.seed, before.state or None
+            )
+        training, best, best_rounds, late = self.training, before.best, before.best_rounds, False
+        patience = int(trial_step.params[family.patience])
         exhausted = False
-        while fitting.rounds < command.rounds and not (exhausted or late):
-            fitting.advance(min(fitting.rounds + max(1, patience // LOOKS), command.rounds))
-            value = self._look(family, fitting)
+        while training.rounds < trial_step.rounds and not (exhausted or late):
+            training.advance(min(training.rounds + max(1, patience // EVALUATIONS), trial_step.rounds))
+            value = self._evaluate(family, training)
             if value > best:
-                best, best_rounds = value, fitting.rounds
-            exhausted = fitting.rounds - best_rounds >= patience
+                best, best_rounds = value, training.rounds
+            exhausted = training.rounds - best_rounds >= patience
             late = (
-                self._all_say_late(family, time.perf_counter() - begun > command.seconds)
-                if np.isfinite(command.seconds)
+                self._all_say_late(family, time.perf_counter() - begun > trial_step.seconds)
+                if np.isfinite(trial_step.seconds)
                 else False
             )
-        ended = command.last or exhausted or late
+        ended = trial_step.last or exhausted or late
         state = (
-            b"" if ended else fitting.state()
+            b"" if ended else training.state()
         )  # by every worker, although one would do: taking it renews what the file cannot hold
-        self.fitted = (command.trial, fitting.rounds)
-        model = fitting.model(best_rounds or fitting.rounds) if ended and not self.rank else b""
-        return Standing(
-            rounds=fitting.rounds, best=best, best_rounds=best_rounds, seconds=before.seconds + time.perf_counter() - begun, ended=ended, late=late,
-            rows=self._share("train", command.every, family.needs).num_rows,
+        self.fitted = (trial_step.trial, training.rounds)
+        model = training.model(best_rounds or training.rounds) if ended and not self.rank else b""
+        return TrialState(
+            rounds=training.rounds, best=best, best_rounds=best_rounds, seconds=before.seconds + time.perf_counter() - begun, ended=ended, late=late,
+            rows=self._shard("train", trial_step.every, family.encoder).num_rows,
             state=b"" if self.rank else state,
             model=model,
-            row_ms=row_ms_of(family, model, self._share("validation", 1, family.needs)[0].matrix[:1]) if model and command.timed else 0.0,
+            row_ms=row_ms_of(family, model, self._shard("validation", 1, family.encoder)[0].matrix[:1]) if model and trial_step.timed else 0.0,
         )  # fmt: skip
 
-    def _hold(self, family: type[Model], command: Command) -> Any:
-        by = (family, family.held_by(dict(command.params)), command.every)
-        if self.held is None or self.held[0] != by:
-            self.held = None  # let go of the old matrix before the new one is built
+    def _prepare_data(self, family: type[Model], trial_step: TrialStep) -> Any:
+        by = (family, family.data_key(dict(trial_step.params)), trial_step.every)
+        if self.data is None or self.data[0] != by:
+            self.data = None  # let go of the old matrix before the new one is built
             train, validation = (
-                self._share(part, every, family.needs) for part, every in (("train", command.every), ("validation", 1))
+                self._shard(part, every, family.encoder)
+                for part, every in (("train", trial_step.every), ("validation", 1))
             )
-            self.held = (by, family.hold(dict(command.params), self.job, train, validation))
-        return self.held[1]
+            self.data = (by, family.prepare_data(dict(trial_step.params), self.context, train, validation))
+        return self.data[1]
 
-    def _share(self, part: Any, every: int, needs: str | None = None) -> Share:
+    def _shard(self, part: Any, every: int, needs: str | None = None) -> Shard:
         if needs is None:  # labels and weights of all rows, whatever the matrix
-            return Share(self.encoded, next(iter(self.encoded.encoders)), part)
-        return Share(self.encoded, needs, part, rank=self.rank, world=self.world, every=every)
+            return Shard(self.encoded, next(iter(self.encoded.encoders)), part)
+        return Shard(self.encoded, needs, part, rank=self.rank, world=self.world, every=every)
 
-    def _look(self, family: type[Model], fitting: Fitting) -> float:
+    def _evaluate(self, family: type[Model], training: TrainingState) -> float:
         total = len(self.label)
-        score = family.gather(fitting.scores(), total * self.rank // self.world, total)
+        score = family.gather(training.scores(), total * self.rank // self.world, total)
         value = float(self.metric(self.label, score.astype(np.float64), self.weight))
         return value if self.metric.better == "higher" else -value
 

@@ -1,24 +1,27 @@
-"""What Ray Tune does for a search: it starts the slots, carries trials to them and their standing back, and restarts what died. It decides nothing."""
+"""What Ray Tune does for a search: it starts the slots, carries trials to them and their standing back, and restarts
+what died. It decides nothing."""
 
 import time
 from pathlib import Path
 from typing import Any
 
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.trial_store import Keeper
-from ray_pipeline.tuning.trial_worker import Standing
+from ray_pipeline.tuning.trial_store import TrialStore
+from ray_pipeline.tuning.trial_worker import TrialState
 
 DEATHS = 2
 """How often a trial's slot may die before the trial counts as failed."""
 START_TIMEOUT_S = 60
 
 
-def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, storage: Path) -> None:
+def run_trials(
+    spec: Spec, encoded: Encoded, context: TrainingContext, plan: Plan, trial_store: TrialStore, storage: Path
+) -> None:
     """Runs the keeper's trials on `plan.slots` slots until it has no more.
 
     Raises:
@@ -28,7 +31,7 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
     from ray.tune.schedulers import FIFOScheduler
     from ray.tune.search import Searcher
 
-    from ray_pipeline.tuning.trainable import Slot
+    from ray_pipeline.tuning.trainable import SlotTrainable
 
     class Proposer(Searcher):  # type: ignore[misc]
         """Tune asks, the keeper answers."""
@@ -37,20 +40,20 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
             return Searcher, ()  # Tune pickles its parts into a state that nobody reads: the journal is the truth
 
         def suggest(self, trial_id: str) -> Any:
-            config = keeper.hand_out()
+            config = trial_store.ask()
             if config is None:
-                return Searcher.FINISHED if keeper.over and not keeper.running else None
+                return Searcher.FINISHED if trial_store.over and not trial_store.running else None
             configs[trial_id] = config
             return config
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             trial = configs[trial_id]["trial"]
-            if trial not in keeper.running:
+            if trial not in trial_store.running:
                 return
             if trial_id in unborn and list(unborn.values()).count(trial) <= DEATHS:
-                keeper.again(trial)
+                trial_store.ask_again(trial)
             else:
-                keeper.failed(trial, f"its worker died {DEATHS + 1} times: {last_line(errors.get(trial_id))}")
+                trial_store.failed(trial, f"its worker died {DEATHS + 1} times: {last_line(errors.get(trial_id))}")
 
     class Judge(FIFOScheduler):  # type: ignore[misc]
         """Stops a trial at a rung, or lets it go on."""
@@ -61,17 +64,18 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
         def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
             if tune_controller not in controllers:
                 controllers.add(tune_controller)
-                # Tune ends a reusable actor that finds no trial waiting at that instant; a new slot would take 5 s and one more copy of the data.
+                # Tune ends a reusable actor that finds no trial waiting at that instant; a new slot would take 5 s and
+                # one more copy of the data.
                 tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=plan.slots)
 
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
             heard.append(time.monotonic())
             if problems := result.get("problem"):
                 raise problems[0]
-            standing: Standing = result["standing"].pop()
-            goes_on = keeper.reached(result["trial"], result["rung"], standing)
+            trial_state: TrialState = result["standing"].pop()
+            goes_on = trial_store.report(result["trial"], result["rung"], trial_state)
             # Should the slot die, Tune starts the trial anew with its configuration: from here.
-            trial.config.update({"rung": result["rung"] + 1, "before": [standing]} if goes_on else {"before": []})
+            trial.config.update({"rung": result["rung"] + 1, "before": [trial_state]} if goes_on else {"before": []})
             return str(self.CONTINUE if goes_on else self.STOP)
 
         def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
@@ -100,7 +104,7 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
     controllers = set[Any]()
     begun, heard = time.monotonic(), list[float]()
     slot = tune.with_parameters(
-        Slot, encoded=encoded, job=job, metric=spec.search.metric, plan=plan, storage=str(storage)
+        SlotTrainable, encoded=encoded, context=context, metric=spec.search.metric, plan=plan, storage=str(storage)
     )
     tuner = tune.Tuner(
         tune.with_resources(slot, plan.slot_resources()),
@@ -123,7 +127,8 @@ def carry(spec: Spec, encoded: Encoded, job: Job, plan: Plan, keeper: Keeper, st
         with own_errors():
             tuner.fit()
     except BaseException:
-        # Left alone, the slots of a search that was interrupted would hold their CPUs as long as anything remembers the exception.
+        # Left alone, the slots of a search that was interrupted would hold their CPUs as long as anything remembers the
+        # exception.
         for controller in controllers:
             controller.cleanup()
         raise

@@ -1,4 +1,5 @@
-"""What the validation part says once the search is over: what the winner had to beat, how far the other families are behind, how its scores become decisions."""
+"""What the validation part says once the search is over: what the winner had to beat, how far the other families are
+behind, how its scores become decisions."""
 
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ def validate(
         PipelineError: the trial's saved model does not repeat its score.
         SpecError: the threshold cannot be chosen as the spec asks.
     """
-    raw = predict(leaderboard.scorer(), encoded, leaderboard.family.needs, "validation", spec, profile.classes)
+    raw = predict(leaderboard.scorer(), encoded, leaderboard.family.encoder, "validation", spec, profile.classes)
     leaderboard.check_reproduced(raw, spec)
     same_rates = rates_agree(*profile.label_rates("train"), *profile.label_rates("validation"))
     calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=same_rates)

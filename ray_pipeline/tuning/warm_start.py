@@ -1,4 +1,5 @@
-"""Where a search begins besides the defaults: with the winner of an earlier run, or with the model that is champion now (`search.warm_start`)."""
+"""Where a search begins besides the defaults: with the winner of an earlier run, or with the model that is champion now
+(`search.warm_start`)."""
 
 import json
 from collections.abc import Mapping
@@ -26,9 +27,11 @@ class WarmStart:
 
 
 def warm_start(spec: Spec, registry: Registry, folder: RunFolder, show: Progress) -> WarmStart | None:
-    """What `search.warm_start` names; None where it names nothing, there is no champion yet, or the family is not searched.
+    """What `search.warm_start` names; None where it names nothing, there is no champion yet, or the family is not
+    searched.
 
-    It is looked up once and then in the run's journal: a resumed run and a rerun begin with the same, whoever is champion by then.
+    It is looked up once and then in the run's journal: a resumed run and a rerun begin with the same, whoever is
+    champion by then.
 
     Raises:
         StorageError: there is no such run, the nearest are offered; or it has no model yet.
@@ -63,7 +66,8 @@ def _champion(spec: Spec, registry: Registry) -> WarmStart | None:
 
 
 def _winner(run: str, spec: Spec, folder: RunFolder) -> WarmStart:
-    """Of the run with this id in the storage that `folder` lies in, or in this folder, which may be written as seen from the spec."""
+    """Of the run with this id in the storage that `folder` lies in, or in this folder, which may be written as seen
+    from the spec."""
     beside = spec.folder / run
     try:
         earlier = RunFolder.open(folder.storage, str(beside) if (beside / "spec.yaml").is_file() else run)

@@ -1,7 +1,10 @@
-"""The workers of one slot: a Ray Train run whose loop carries out one command after another, until it is told that there are no more.
+"""The workers of one slot: a Ray Train run whose loop carries out one command after another, until it is told that
+there are no more.
 
-With one worker it is Train's local mode, in a thread of the slot; with several a run of its own, joined by the family's collective.
-Loop and commands are the same. A worker's death restarts the group, which then asks for the command that was never answered.
+With one worker it is Train's local mode, in a thread of the slot; with several a run of its own, joined by the family's
+collective.
+Loop and commands are the same. A worker's death restarts the group, which then asks for the command that was never
+answered.
 """
 
 import threading
@@ -10,35 +13,37 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.runtime.session import last_line
-from ray_pipeline.tuning.trial_worker import Command, Standing, Training
+from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
 START_TIMEOUT_S = 60
 RESTARTS = 2
 TURN_S = 5.0
 STRAGGLER_S = 10.0
-"""How long after one worker failed the others may take to say so too; then they wait for it in a collective, and are ended."""
+"""How long after one worker failed the others may take to say so too; then they wait for it in a collective, and are
+ended."""
 
 
-class Desk:
-    """Where a slot lays its commands and workers their answers; an object of the slot, or an actor where workers are other processes."""
+class Mailbox:
+    """Where a slot lays its commands and workers their answers; an object of the slot, or an actor where workers are
+    other processes."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.changed = threading.Condition()
-        self.number, self.command = 0, None
-        self.answers: dict[int, Standing] = {}
+        self.number, self.trial_step = 0, None
+        self.answers: dict[int, TrialState] = {}
         self.here: set[int] = set()
         self.closed = False
 
-    def give(self, command: Any) -> int:
+    def give(self, trial_step: Any) -> int:
         """Lays a command down; its number."""
         with self.changed:
-            self.number, self.command, self.answers = self.number + 1, command, {}
+            self.number, self.trial_step, self.answers = self.number + 1, trial_step, {}
             self.changed.notify_all()
             return self.number
 
@@ -47,24 +52,25 @@ class Desk:
         with self.changed:
             self.here.add(rank)
             if not after and len(self.answers) < self.workers:
-                self.answers = {}  # the worker is new: after another's death all must carry the command out together once more
+                # the worker is new: after another's death all must carry the command out together once more
+                self.answers = {}
             self.changed.notify_all()
             self.changed.wait_for(lambda: self.closed or self._open(rank, after), TURN_S)
             if self.closed:
                 return None
-            return (self.number, self.command) if self._open(rank, after) else (after, None)
+            return (self.number, self.trial_step) if self._open(rank, after) else (after, None)
 
     def _open(self, rank: int, after: int) -> bool:
         return self.number > after and rank not in self.answers
 
-    def answer(self, rank: int, number: int, standing: Standing) -> None:
+    def answer(self, rank: int, number: int, trial_state: TrialState) -> None:
         """A worker's answer; late ones to an older command are dropped."""
         with self.changed:
             if number == self.number:
-                self.answers[rank] = standing
+                self.answers[rank] = trial_state
                 self.changed.notify_all()
 
-    def wait(self, number: int) -> dict[int, Standing]:
+    def wait(self, number: int) -> dict[int, TrialState]:
         """The answers by rank, when all are there or `TURN_S` has passed."""
         with self.changed:
             self.changed.wait_for(lambda: number != self.number or len(self.answers) == self.workers, TURN_S)
@@ -83,27 +89,29 @@ class Desk:
             self.changed.notify_all()
 
 
-class Group:
+class WorkerGroup:
     """The workers of a slot, started in the background and ready once all of them have asked for a command."""
 
     def __init__(
-        self, encoded: Encoded, job: Job, metric: str, plan: Plan, collective: str | None, storage: str
+        self, encoded: Encoded, context: TrainingContext, metric: str, plan: Plan, collective: str | None, storage: str
     ) -> None:
         self.plan = plan
         self.error: BaseException | None = None
         self.rows = encoded.rows["train"]
-        self.desk: Any = Desk(plan.workers)
+        self.mailbox: Any = Mailbox(plan.workers)
         if plan.workers > 1:
             import ray
 
-            self.desk = ray.remote(Desk).options(num_cpus=0, max_concurrency=2 * plan.workers + 2).remote(plan.workers)
-        loop = {"desk": self.desk, "encoded": encoded, "job": job, "metric": metric}
+            self.mailbox = (
+                ray.remote(Mailbox).options(num_cpus=0, max_concurrency=2 * plan.workers + 2).remote(plan.workers)
+            )
+        loop = {"desk": self.mailbox, "encoded": encoded, "job": context, "metric": metric}
         self.thread = threading.Thread(
             target=self._run, args=(loop, collective, storage), name="ray-pipeline-group", daemon=True
         )
         self.thread.start()
 
-    def carry_out(self, command: Command) -> Standing:
+    def run_step(self, trial_step: TrialStep) -> TrialState:
         """Where the trial stands after the command.
 
         Raises:
@@ -111,21 +119,21 @@ class Group:
             RuntimeError: they trained on fewer or more rows than there are.
         """
         self._ready()
-        number = self._call("give", command)
-        answers: dict[int, Standing] = {}
+        number = self._call("give", trial_step)
+        answers: dict[int, TrialState] = {}
         failed_at: float | None = None
         while len(answers) < self.plan.workers:
             answers = self._call("wait", number)
             self._alive()
-            if failed_at is None and any(standing.failed for standing in answers.values()):
+            if failed_at is None and any(trial_state.failed for trial_state in answers.values()):
                 failed_at = time.monotonic()
             if failed_at is not None and time.monotonic() - failed_at > STRAGGLER_S:
-                raise RuntimeError(next(standing.failed for standing in answers.values() if standing.failed))
-        failed = next((standing for standing in answers.values() if standing.failed), None)
+                raise RuntimeError(next(trial_state.failed for trial_state in answers.values() if trial_state.failed))
+        failed = next((trial_state for trial_state in answers.values() if trial_state.failed), None)
         if failed is not None:
             return failed
-        rows = sum(standing.rows for standing in answers.values())
-        if command.every == 1 and rows != self.rows:
+        rows = sum(trial_state.rows for trial_state in answers.values())
+        if trial_step.every == 1 and rows != self.rows:
             raise RuntimeError(f"{self.plan.workers} workers trained on {rows:,} rows, but there are {self.rows:,}")
         return answers[0]
 
@@ -135,7 +143,7 @@ class Group:
         self.thread.join(TURN_S)
 
     def _call(self, method: str, *given: Any) -> Any:
-        return _called(self.desk, method, *given)
+        return _called(self.mailbox, method, *given)
 
     def _ready(self) -> None:
         """Returns once every worker has come; raises `ResourceError` naming those that have not."""
@@ -188,12 +196,12 @@ def serve(config: dict[str, Any]) -> None:
 
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
-    desk, number, training = config["desk"], 0, None
-    while (given := _called(desk, "take", rank, number)) is not None:
-        number, command = given
-        if command is not None:
-            training = training or Training(config["encoded"], config["job"], config["metric"], rank, world)
-            _called(desk, "answer", rank, number, training.carry_out(command))
+    mailbox, number, training = config["desk"], 0, None
+    while (given := _called(mailbox, "take", rank, number)) is not None:
+        number, trial_step = given
+        if trial_step is not None:
+            training = training or TrialWorker(config["encoded"], config["job"], config["metric"], rank, world)
+            _called(mailbox, "answer", rank, number, training.run_step(trial_step))
 
 
 def backend(collective: str | None) -> Any:
@@ -214,12 +222,12 @@ def _torch() -> Any:
     return TorchConfig()  # gloo on CPUs, nccl on GPUs
 
 
-def _called(desk: Any, method: str, *given: Any) -> Any:
-    if isinstance(desk, Desk):
-        return getattr(desk, method)(*given)
+def _called(mailbox: Any, method: str, *given: Any) -> Any:
+    if isinstance(mailbox, Mailbox):
+        return getattr(mailbox, method)(*given)
     import ray
 
-    return ray.get(getattr(desk, method).remote(*given))
+    return ray.get(getattr(mailbox, method).remote(*given))
 
 
 def _not_started(plan: Plan, here: set[int]) -> Problem:

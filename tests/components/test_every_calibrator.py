@@ -1,4 +1,5 @@
-"""What every calibrator must do: give probabilities, keep the order of scores, survive JSON, and not make the loss it was fitted on worse."""
+"""What every calibrator must do: give probabilities, keep the order of scores, survive JSON, and not make the loss it
+was fitted on worse."""
 
 import json
 from typing import Any

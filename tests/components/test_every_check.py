@@ -1,4 +1,5 @@
-"""Every check finds what was planted for it, with its severity and rows, and says nothing of columns without a fault."""
+"""Every check finds what was planted for it, with its severity and rows, and says nothing of columns without a
+fault."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,10 +77,10 @@ CASES: dict[str, Planted] = {
     "id_like": planted({("name", "medium"), ("number", "medium")}, "3,000 distinct values in 3,000", columns={"name": [f"n{i}" for i in range(ROWS)], "number": np.arange(ROWS) * 7, "cents": rng.integers(0, 900, ROWS)}),
     "null_label": planted({("y > 0", "low")}, "12 rows without a label", rows=12, columns={}, null_label=12),
     "leakage": planted(
-        {("copy", "high"), ("near", "medium"), ("filled", "high"), ("source", "high")}, "with an AUC of 1.0000", made_of={"y": COUNT},
+        {("copy", "high"), ("near", "medium"), ("filled", "high"), ("source", "high")}, "with an AUC of 1.0000", label_inputs={"y": COUNT},
         columns={"copy": 3 - LABEL, "near": np.where(rng.random(ROWS) < 0.01, 1 - LABEL, LABEL), "filled": masked(NOISE, LABEL > 0), "source": COUNT**3, "weak": LABEL + 2 * OTHER},
     ),
-    "label_sum": planted({("first", "high"), ("second", "high")}, "y = first + second in all", columns={"first": COUNT, "second": OTHER, "third": COUNT + NOISE}, made_of={"y": COUNT + OTHER}),
+    "label_sum": planted({("first", "high"), ("second", "high")}, "y = first + second in all", columns={"first": COUNT, "second": OTHER, "third": COUNT + NOISE}, label_inputs={"y": COUNT + OTHER}),
     "missing_with_label": planted(
         {("air_time", "high"), ("half", "medium")}, "missing in 99 of the 100 rows without a label, but in 0.0% of the others", columns={"air_time": OTHER, "half": OTHER, "free": masked(OTHER, NOISE > 1)},
         null_label=100, unlabelled={"noise": 1, "word": 0, "air_time": 99, "half": 60, "free": 80},
@@ -92,7 +93,7 @@ CASES: dict[str, Planted] = {
         {("dep_time", "medium"), ("endStation", "medium"), ("total_duration", "medium")}, "dep_time says what came of sched_dep_time", spec=lambda: spec_of(label="arr_loss_delay > 0"),
         columns={"dep_time": NOISE, "sched_dep_time": OTHER, "startStation": WORD, "endStation": WORD, "total_duration": NOISE, "weekend": WORD, "friend_count": COUNT},
     ),
-    "early_join": planted({("rain.day", "medium")}, "always stands at the start of a day", columns={}, grains={"rain": "day"}, spec=lambda: Spec.from_text(
+    "early_join": planted({("rain.day", "medium")}, "always stands at the start of a day", columns={}, time_granularity={"rain": "day"}, spec=lambda: Spec.from_text(
         "name: seen\ntask: binary\nfeatures:\n  labels: {path: r.parquet, label: y > 0, time: at}\n  rain: {path: w.parquet, on: [k], time: day}\nsplit: {by: random}\nmodel: xgboost\n", file="s.yaml")),
     "sentinel": planted(
         {("income", "medium"), ("gain", "medium")}, "all other values lie in", columns={"income": np.where(OTHER > 1.8, -999.0, COUNT), "gain": np.where(OTHER > 1.8, 99999.0, COUNT), "real": np.where(OTHER > 1.8, 38.0, COUNT), "signed": NOISE},

@@ -1,4 +1,5 @@
-"""Every encoding of a column against scikit-learn's, or against the definition by hand; as plain JSON, and the same in any batch."""
+"""Every encoding of a column against scikit-learn's, or against the definition by hand; as plain JSON, and the same in
+any batch."""
 
 import json
 import math
@@ -29,7 +30,14 @@ from ray_pipeline.components.encoders.nets import Nets
 from ray_pipeline.components.encoders.trees import Trees
 from ray_pipeline.data.rows import KEY, LABEL, PART, WEIGHT, RowCounts
 from ray_pipeline.preprocessing.encode import fit_encoders
-from ray_pipeline.profiling.block_summary import Look, Summary, folds, outcome_arrays, read_summary, summarize
+from ray_pipeline.profiling.block_summary import (
+    BlockSummary,
+    SummaryOptions,
+    folds,
+    outcome_arrays,
+    read_summary,
+    summarize,
+)
 from ray_pipeline.profiling.profile import Profile
 
 FINITE = st.floats(-1e4, 1e4, allow_subnormal=False)
@@ -56,8 +64,8 @@ def fitted(
             PART: pa.array(np.zeros(rows), pa.int8()),
         }
     )
-    look = Look(("a",), None, False, 10_000, 1.0, ("a",) if options.get("encode") == "target" else ())
-    state, step = Summary(), rows // 3 + 1
+    look = SummaryOptions(("a",), None, False, 10_000, 1.0, ("a",) if options.get("encode") == "target" else ())
+    state, step = BlockSummary(), rows // 3 + 1
     for start in range(0, rows, step):
         state = state + read_summary(summarize(table.slice(start, step), RowCounts(), look).to_pylist()[0])[0]
     profile = Profile(

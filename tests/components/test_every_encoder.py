@@ -1,4 +1,5 @@
-"""What every encoder must do: be plain JSON, be pure, and give each kind of value the number that is written down for it."""
+"""What every encoder must do: be plain JSON, be pure, and give each kind of value the number that is written down for
+it."""
 
 import json
 import math
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 
 from ray_pipeline.components.choice import find, menu
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.components.column_encodings.number import MOST_KNOTS, Number, normal_quantiles
+from ray_pipeline.components.column_encodings.number import MAX_KNOTS, Number, normal_quantiles
 from ray_pipeline.components.column_encodings.ordinal import Ordinal
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.encoders.nets import RARE, Nets
-from ray_pipeline.components.encoders.trees import MOST_NATIVE, Trees
+from ray_pipeline.components.encoders.trees import MAX_NATIVE, Trees
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.errors import DataError
 from ray_pipeline.preprocessing.encode import fit_encoders
@@ -188,7 +189,7 @@ def test_for_nets_every_cell_is_finite_and_a_missing_number_is_the_median_with_a
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=400))
 def test_knots_rise_and_go_to_the_normal_quantile_of_the_rank(sample: list[float]) -> None:
     values, quantiles = normal_quantiles(np.array(sample))
-    assert len(values) == len(quantiles) <= MOST_KNOTS
+    assert len(values) == len(quantiles) <= MAX_KNOTS
     assert (np.diff(values) > 0).all() and (np.diff(quantiles) > 0).all()
     below = np.array([np.mean([x < v for x in sample]) + np.mean([x == v for x in sample]) / 2 for v in values])
     np.testing.assert_allclose(quantiles, scipy.stats.norm.ppf(below), atol=1e-9)
@@ -217,7 +218,7 @@ def test_missing_columns_are_counted_and_named() -> None:
 
 
 def test_few_values_are_native_categories_and_many_are_ranks() -> None:
-    words = tuple(f"w{i:02}" for i in range(MOST_NATIVE + 1))
+    words = tuple(f"w{i:02}" for i in range(MAX_NATIVE + 1))
     encoder = fitted(
         {
             "few": pa.chunked_array([[*words[:-1], None]]),
@@ -225,7 +226,7 @@ def test_few_values_are_native_categories_and_many_are_ranks() -> None:
             "n": pa.chunked_array([np.arange(9.0)]),
         }
     )
-    assert encoder.cardinalities == (MOST_NATIVE + 1, 0, 0)
+    assert encoder.cardinalities == (MAX_NATIVE + 1, 0, 0)
 
 
 def fitted(columns: dict[str, pa.ChunkedArray], needs: str = "trees") -> Any:

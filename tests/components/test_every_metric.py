@@ -1,4 +1,5 @@
-"""What every metric must do: agree with scikit-learn, add up over any partition, say when it is undefined, know each row's influence."""
+"""What every metric must do: agree with scikit-learn, add up over any partition, say when it is undefined, know each
+row's influence."""
 
 import math
 import warnings
@@ -232,7 +233,8 @@ def test_influence_is_the_derivative_by_each_rows_weight(word: str, task: str, d
         changed = weight.copy()
         changed[i] += sign * 1e-5
         moved.append(metric(label, score, changed, THRESHOLD))
-    # Where the largest of several moves from one to another (KS) the two sides differ, and the influence is one of those between.
+    # Where the largest of several moves from one to another (KS) the two sides differ, and the influence is one of
+    # those between.
     sides = sorted(weight[i] * difference / 1e-5 for difference in (moved[0] - value, value - moved[1]))
     near = 1e-3 * abs(influence[i]) + 1e-5
     assert sides[0] - near <= influence[i] <= sides[1] + near

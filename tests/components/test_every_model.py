@@ -1,4 +1,5 @@
-"""What every model family must do: learn, repeat byte for byte, weigh rows, and score after loading as it scored in training."""
+"""What every model family must do: learn, repeat byte for byte, weigh rows, and score after loading as it scored in
+training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from external_model_fixture import OWN, install
 
 from ray_pipeline import encoded_block as packed
 from ray_pipeline.components.choice import find, menu, trust
-from ray_pipeline.components.models._base import Fitting, Job
+from ray_pipeline.components.models._base import TrainingContext, TrainingState
 from ray_pipeline.components.space import Space
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.values import Part, Task
@@ -55,8 +56,8 @@ def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0)
     ]  # fmt: skip
 
 
-def job_of(task: Task, **more: Any) -> Job:
-    return Job(
+def training_context(task: Task, **more: Any) -> TrainingContext:
+    return TrainingContext(
         task=task,
         num_classes={"binary": 2, "multiclass": 3, "regression": 0}[task],
         cardinalities=dict.fromkeys(menu("encoders"), CARDINALITIES),
@@ -65,28 +66,30 @@ def job_of(task: Task, **more: Any) -> Job:
     )
 
 
-def params_of(model: Any, job: Job) -> dict[str, Any]:
+def params_of(model: Any, context: TrainingContext) -> dict[str, Any]:
     """Those of trial 0, small where the family has a size."""
     return {
         name: SMALL.get(name, model.start[name] if isinstance(value, Space) else value)
-        for name, value in model().space(job).items()
+        for name, value in model().space(context).items()
     }
 
 
 def begun(
     family: str, task: Task, *, seed: int = 0, heavy: float = 1.0, judged: Part = "validation", **more: Any
-) -> tuple[Fitting, list[EncodedBlock]]:
-    model, blocks, job = find("models", family), blocks_of(task, heavy=heavy), job_of(task, **more)
-    params = params_of(model, job)
+) -> tuple[TrainingState, list[EncodedBlock]]:
+    model, blocks, context = find("models", family), blocks_of(task, heavy=heavy), training_context(task, **more)
+    params = params_of(model, context)
     train, validation = (
-        list(packed.views(blocks, model.needs, "train")),
-        list(packed.views(blocks, model.needs, judged)),
+        list(packed.views(blocks, model.encoder, "train")),
+        list(packed.views(blocks, model.encoder, judged)),
     )
-    return model.begin(params, job, model.hold(params, job, train, validation), seed), validation
+    return model.start_training(
+        params, context, model.prepare_data(params, context, train, validation), seed
+    ), validation
 
 
-def saved(fitting: Fitting, folder: Path, family: str, rounds: int) -> bytes:
-    content = fitting.model(rounds)
+def saved(training: TrainingState, folder: Path, family: str, rounds: int) -> bytes:
+    content = training.model(rounds)
     (folder / find("models", family).file).write_bytes(content)
     return content
 
@@ -107,18 +110,18 @@ def loss(task: Task, label: Any, score: Any) -> float:
 def test_the_training_loss_falls_as_rounds_go_on_and_the_saved_model_scores_as_it_did(
     family: str, task: Task, tmp_path: Path
 ) -> None:
-    fitting, validation = begun(family, task, judged="train")
+    training, validation = begun(family, task, judged="train")
     label, losses = np.concatenate([block.label for block in validation]), []
     for rounds in (1, 5, 20):
-        fitting.advance(rounds)
-        assert fitting.rounds == rounds
-        losses.append(loss(task, label, fitting.scores()))
+        training.advance(rounds)
+        assert training.rounds == rounds
+        losses.append(loss(task, label, training.scores()))
     assert losses[0] > losses[1] > losses[2]
-    scores = fitting.scores()
+    scores = training.scores()
     assert scores.shape == ((len(label), 3) if task == "multiclass" else (len(label),))
     if task == "multiclass":
         np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
-    saved(fitting, tmp_path, family, 20)
+    saved(training, tmp_path, family, 20)
     loaded = find("models", family).load(tmp_path)
     np.testing.assert_allclose(
         loaded(np.concatenate([block.matrix for block in validation])), scores, rtol=0, atol=1e-6
@@ -129,10 +132,10 @@ def test_the_training_loss_falls_as_rounds_go_on_and_the_saved_model_scores_as_i
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(family: str, tmp_path: Path) -> None:
     written = []
     for at, seed in enumerate((3, 3, 4)):
-        fitting, _ = begun(family, "binary", seed=seed)
-        fitting.advance(8)
+        training, _ = begun(family, "binary", seed=seed)
+        training.advance(8)
         (tmp_path / str(at)).mkdir()
-        written.append(saved(fitting, tmp_path / str(at), family, 8))
+        written.append(saved(training, tmp_path / str(at), family, 8))
     assert written[0] == written[1] and (written[1] != written[2]) == find("models", family).seeded
 
 
@@ -155,17 +158,17 @@ def test_a_model_saved_at_an_earlier_round_is_the_one_that_stopped_there(family:
 def test_a_fit_that_goes_on_from_its_state_in_another_process_ends_as_the_one_that_was_not_interrupted(
     family: str, task: Task
 ) -> None:
-    model, job = find("models", family), job_of(task)
-    params = params_of(model, job)
+    model, context = find("models", family), training_context(task)
+    params = params_of(model, context)
     through, validation = begun(family, task, seed=3)
-    train = list(packed.views(blocks_of(task), model.needs, "train"))
+    train = list(packed.views(blocks_of(task), model.encoder, "train"))
     states = []
     for rounds in (4, 9):
         through.advance(rounds)
         states.append(through.state())
     through.advance(12)
     for rounds, state in zip((4, 9), states, strict=True):
-        again = model.begin(params, job, model.hold(params, job, train, validation), 3, state)
+        again = model.start_training(params, context, model.prepare_data(params, context, train, validation), 3, state)
         assert again.rounds == rounds
         again.advance(9)
         if rounds == 4:
@@ -178,18 +181,18 @@ def test_a_fit_that_goes_on_from_its_state_in_another_process_ends_as_the_one_th
 def test_trees_settle_their_bins_by_the_rows_and_their_objective_by_the_label() -> None:
     model = find("models", "xgboost")
     few, many = (
-        model().space(replace(job_of("regression"), rows=rows, least_label=0.0)) for rows in (100_000, 100_001)
+        model().space(replace(training_context("regression"), rows=rows, min_label=0.0)) for rows in (100_000, 100_001)
     )
     assert (few["max_bin"], many["max_bin"]) == (512, 128) and few["objective"].ends == (
         "reg:squarederror",
         "reg:tweedie",
     )
-    assert model().space(replace(job_of("regression"), least_label=-1.0))["objective"] == "reg:squarederror"
-    assert [model().space(job_of(task))["objective"] for task in ("binary", "multiclass")] == [
+    assert model().space(replace(training_context("regression"), min_label=-1.0))["objective"] == "reg:squarederror"
+    assert [model().space(training_context(task))["objective"] for task in ("binary", "multiclass")] == [
         "binary:logistic",
         "multi:softprob",
     ]
-    given = model(max_bin=64, objective="count:poisson").space(replace(job_of("regression"), least_label=0.0))
+    given = model(max_bin=64, objective="count:poisson").space(replace(training_context("regression"), min_label=0.0))
     assert (given["max_bin"], given["objective"]) == (64, "count:poisson")
 
 
@@ -197,8 +200,8 @@ def test_trees_settle_their_bins_by_the_rows_and_their_objective_by_the_label() 
 def test_trees_learn_the_same_from_pages_on_disk(task: Task) -> None:
     held, paged = (begun("xgboost", task, judged="train", external=external) for external in (False, True))
     label = np.concatenate([block.label for block in held[1]])
-    for fitting, _ in (held, paged):
-        fitting.advance(20)
+    for training, _ in (held, paged):
+        training.advance(20)
     assert loss(task, label, paged[0].scores()) == pytest.approx(loss(task, label, held[0].scores()), rel=0.05)
 
 
@@ -210,8 +213,8 @@ def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, tas
         begun(family, task, **more)
         for more in ({}, {"heavy": 6.0}, {"class_weight": (1.0, 6.0) if classes == 2 else (1.0, 1.0, 6.0)})
     )
-    for fitting, _ in (plain, weighted, by_class):
-        fitting.advance(10)
+    for training, _ in (plain, weighted, by_class):
+        training.advance(10)
     mean = [float((f.scores() if classes == 2 else f.scores()[:, -1]).mean()) for f, _ in (plain, weighted, by_class)]
     assert mean[1] > mean[0] + 0.03 and mean[2] > mean[0] + 0.03
     np.testing.assert_array_equal(weighted[0].scores(), by_class[0].scores())
@@ -219,27 +222,29 @@ def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, tas
 
 @pytest.mark.parametrize("family", EVERY)
 def test_a_fit_without_validation_rows_trains_on_all_it_is_given(family: str) -> None:
-    model, job = find("models", family), job_of("binary")
-    params = params_of(model, job)
-    fitting = model.begin(
+    model, context = find("models", family), training_context("binary")
+    params = params_of(model, context)
+    training = model.start_training(
         params,
-        job,
-        model.hold(params, job, list(packed.views(blocks_of("binary"), model.needs, "train", "validation")), []),
+        context,
+        model.prepare_data(
+            params, context, list(packed.views(blocks_of("binary"), model.encoder, "train", "validation")), []
+        ),
         0,
     )
-    fitting.advance(3)
-    assert fitting.rounds == 3
+    training.advance(3)
+    assert training.rounds == 3
 
 
 @pytest.mark.parametrize("family", EVERY)
 def test_trial_0_lies_in_the_default_spaces_and_what_is_declared_is_a_field(family: str) -> None:
     model = find("models", family)
-    space = model().space(job_of("regression", least_label=0.0))
+    space = model().space(training_context("regression", min_label=0.0))
     assert all(space[name].contains(value) for name, value in model.start.items())
     assert {name for name, value in space.items() if isinstance(value, Space)} == set(model.start)
-    assert {model.budget, model.patience} <= set(model.model_fields) and model.needs in menu("encoders")
+    assert {model.budget, model.patience} <= set(model.model_fields) and model.encoder in menu("encoders")
     params = dict(space)
-    assert model.held_by(params) == model.held_by({**params, model.budget: 7})
+    assert model.data_key(params) == model.data_key({**params, model.budget: 7})
 
 
 def test_views_of_a_block_are_its_rows_in_order_and_no_copies() -> None:

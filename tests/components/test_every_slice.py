@@ -1,4 +1,5 @@
-"""What every slice must do: name every row, the same whatever the order or the block, and read and write its own form."""
+"""What every slice must do: name every row, the same whatever the order or the block, and read and write its own
+form."""
 
 from typing import Any
 

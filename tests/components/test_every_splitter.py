@@ -1,4 +1,5 @@
-"""What every splitter must do: give each row one part that depends on the row alone; and what each of them promises besides."""
+"""What every splitter must do: give each row one part that depends on the row alone; and what each of them promises
+besides."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,7 +50,7 @@ def made(word: str, fields: dict[str, Any]) -> Splitter:
 
 
 def looked(splitter: Splitter, rows: pa.Table) -> Splitter:
-    return splitter.look(rows.select(list(splitter.looks_at()))) if splitter.looks_at() else splitter
+    return splitter.look(rows.select(list(splitter.fit_columns()))) if splitter.fit_columns() else splitter
 
 
 def test_every_splitter_of_the_folder_is_tried_here() -> None:

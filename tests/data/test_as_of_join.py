@@ -159,7 +159,7 @@ def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, r
     whole, expected = make(table).join([keys], at_ if time else None)
     assert ours.to_pydict() == whole.to_pydict()
     assert counts == expected
-    assert (parts.duplicates, parts.grain) == (make(table).duplicates, None)
+    assert (parts.duplicates, parts.granularity) == (make(table).duplicates, None)
 
 
 def test_a_repeated_key_in_a_part_is_told_as_in_a_whole_table(ray_local, tmp_path):

@@ -1,4 +1,5 @@
-"""Data that cannot be meant, case by case (the numbers are those of the list of faults): message, column, rows, file and exit code, without Ray."""
+"""Data that cannot be meant, case by case (the numbers are those of the list of faults): message, column, rows, file
+and exit code, without Ray."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

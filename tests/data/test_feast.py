@@ -1,4 +1,5 @@
-"""Feature tables out of a Feast repository that the real Feast made: the same tables as written out, the same values as Feast's own join."""
+"""Feature tables out of a Feast repository that the real Feast made: the same tables as written out, the same values as
+Feast's own join."""
 
 import json
 import os

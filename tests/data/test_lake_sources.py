@@ -1,4 +1,5 @@
-"""CSV, Delta Lake, Iceberg and an S3 server: each read with the real library's own files, or refused with its remedy."""
+"""CSV, Delta Lake, Iceberg and an S3 server: each read with the real library's own files, or refused with its
+remedy."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""What footers tell: files found as the path says, whatever is broken named with its file, and a fingerprint of the content."""
+"""What footers tell: files found as the path says, whatever is broken named with its file, and a fingerprint of the
+content."""
 
 from collections.abc import Callable
 from pathlib import Path

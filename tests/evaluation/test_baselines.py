@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from encoded_fixture import SPEC, encoded, job
+from encoded_fixture import SPEC, context, encoded
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.evaluation.baselines import baselines, constant, linear
 from ray_pipeline.spec import Spec
@@ -34,8 +34,8 @@ def rows_of(task: str, rows: int, seed: int) -> EncodedBlock:
     return EncodedBlock(matrix, label, rng.random(rows), pa.table({}))
 
 
-def job_of(task: Any) -> Job:
-    return Job(task, {"binary": 2, "multiclass": 3, "regression": 0}[task], {"trees": CARDINALITIES}, 1)
+def training_context(task: Any) -> TrainingContext:
+    return TrainingContext(task, {"binary": 2, "multiclass": 3, "regression": 0}[task], {"trees": CARDINALITIES}, 1)
 
 
 def design(matrix: Any) -> Any:
@@ -53,12 +53,12 @@ def test_the_constant_scores_as_the_dummy_of_scikit_learn(task: str) -> None:
             DummyClassifier(strategy="prior").fit(train.matrix, train.label, train.weight).predict_proba(other.matrix)
         )
         expected = expected[:, 1] if task == "binary" else expected
-    np.testing.assert_allclose(constant([train], job_of(task))(other.matrix), expected, rtol=1e-12)
+    np.testing.assert_allclose(constant([train], training_context(task))(other.matrix), expected, rtol=1e-12)
 
 
 def test_the_linear_baseline_ranks_as_scikit_learns_logistic_regression_does() -> None:
     train, other = rows_of("binary", 4_000, 0), rows_of("binary", 4_000, 1)
-    ours = roc_auc_score(other.label, linear([train], job_of("binary"), "trees")(other.matrix))
+    ours = roc_auc_score(other.label, linear([train], training_context("binary"), "trees")(other.matrix))
     fitted = LogisticRegression(max_iter=500).fit(design(train.matrix), train.label, train.weight)
     assert ours == pytest.approx(
         roc_auc_score(other.label, fitted.predict_proba(design(other.matrix))[:, 1]), abs=0.005
@@ -67,10 +67,10 @@ def test_the_linear_baseline_ranks_as_scikit_learns_logistic_regression_does() -
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_linear_baseline_beats_the_constant_in_every_task(task: str) -> None:
-    train, other, job = rows_of(task, 2_000, 0), rows_of(task, 700, 1), job_of(task)
+    train, other, context = rows_of(task, 2_000, 0), rows_of(task, 700, 1), training_context(task)
     target = np.eye(3)[other.label.astype(int)] if task == "multiclass" else other.label
     squared = []
-    for scorer in (linear([train], job, "trees"), constant([train], job)):
+    for scorer in (linear([train], context, "trees"), constant([train], context)):
         score = scorer(other.matrix)
         assert score.shape == target.shape and np.isfinite(score).all()
         squared.append(float(((score - target) ** 2).mean()))
@@ -80,7 +80,7 @@ def test_the_linear_baseline_beats_the_constant_in_every_task(task: str) -> None
 def test_both_are_scored_on_validation_by_the_metric_of_the_search(ray_local: None) -> None:
     spec = Spec.from_text(SPEC.replace("metric: auc", "metric: log_loss"), file="toy.yaml", folder=Path())
     rows = encoded()
-    flat, straight = baselines(rows, job(), spec, ("0", "1"))
+    flat, straight = baselines(rows, context(), spec, ("0", "1"))
     label = {
         part: np.concatenate([block["label"].to_numpy()[block["part"].to_numpy() == part] for block in rows.fetch()])
         for part in (0, 1)

@@ -1,4 +1,5 @@
-"""Bias: rates by group as they are, planted gaps found, no gap where there is none, small groups shown but not judged."""
+"""Bias: rates by group as they are, planted gaps found, no gap where there is none, small groups shown but not
+judged."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,5 @@
-"""The bootstrap: Poisson weights that are a pure function of cluster, draw and seed, and draws that agree with weighting the rows."""
+"""The bootstrap: Poisson weights that are a pure function of cluster, draw and seed, and draws that agree with
+weighting the rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""Evaluation: values overall and by slice with intervals, in the contract's form, and a clear word on parts that cannot be measured."""
+"""Evaluation: values overall and by slice with intervals, in the contract's form, and a clear word on parts that cannot
+be measured."""
 
 import json
 import math

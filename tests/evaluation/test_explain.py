@@ -1,4 +1,5 @@
-"""Explanations: a column that decides is found, one that says nothing is not, and Shapley values add up to the score."""
+"""Explanations: a column that decides is found, one that says nothing is not, and Shapley values add up to the
+score."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""Intervals: they cover what they say they cover, by the closed forms of the known data, and never lie about too little data."""
+"""Intervals: they cover what they say they cover, by the closed forms of the known data, and never lie about too little
+data."""
 
 import math
 from statistics import NormalDist
@@ -56,7 +57,8 @@ def test_95_percent_intervals_cover_about_95_percent(word: str, truth: float, ki
 
 
 def test_rows_of_clusters_need_intervals_of_clusters() -> None:
-    """60 clusters of 50 rows, half of a residual's variance its cluster's (benchmarks/simulate_verdict.py does more, more often)."""
+    """60 clusters of 50 rows, half of a residual's variance its cluster's (benchmarks/simulate_verdict.py does more,
+    more often)."""
     metric, held = find("metrics", "rmse")(), {"cluster": 0, "row": 0}
     for seed in range(SIMULATIONS):
         rng, cluster = np.random.default_rng(seed), np.arange(3000) // 50
@@ -72,7 +74,8 @@ def test_rows_of_clusters_need_intervals_of_clusters() -> None:
 
 
 def test_a_gate_against_the_champion_errs_seldom() -> None:
-    """A margin of four standard errors: equals are not refused, those worse by the margin do not pass (binomial bounds for 2 % and 4 % at 1 in 1,000)."""
+    """A margin of four standard errors: equals are not refused, those worse by the margin do not pass (binomial bounds
+    for 2 % and 4 % at 1 in 1,000)."""
     metric, refused, passed, rows, simulations = find("metrics", "auc")(), 0, 0, 600, 120
 
     def drawn(seed: int, worse: float) -> tuple[float, np.ndarray]:

@@ -1,4 +1,5 @@
-"""Linearised intervals of many groups: each as if its rows were alone, whatever the chunks, the order of rows and the clusters."""
+"""Linearised intervals of many groups: each as if its rows were alone, whatever the chunks, the order of rows and the
+clusters."""
 
 import numpy as np
 import pytest

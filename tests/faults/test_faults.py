@@ -1,4 +1,5 @@
-"""What lies outside the run fails: the registry at its start or at its end, the disk in its middle. Nothing is lost, and `resume` goes on."""
+"""What lies outside the run fails: the registry at its start or at its end, the disk in its middle. Nothing is lost,
+and `resume` goes on."""
 
 import errno
 import json

@@ -1,4 +1,5 @@
-"""Real processes, stopped in the middle of their search: by Ctrl-C, by SIGTERM, by SIGKILL; what they leave, and how `resume` goes on."""
+"""Real processes, stopped in the middle of their search: by Ctrl-C, by SIGTERM, by SIGKILL; what they leave, and how
+`resume` goes on."""
 
 import json
 import os

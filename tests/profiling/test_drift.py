@@ -1,4 +1,5 @@
-"""Drift against the training profile: none where there is none, named where it was planted, and shares instead of rows in the registry."""
+"""Drift against the training profile: none where there is none, named where it was planted, and shares instead of rows
+in the registry."""
 
 import json
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_pipeline.profiling.drift import MUCH, SOME, drift, from_json, shapes, stability, to_json
+from ray_pipeline.profiling.drift import LOW, MEDIUM, drift, from_json, shapes, stability, to_json
 
 
 def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
@@ -47,7 +48,9 @@ def test_what_moved_is_told_furthest_first() -> None:
 
 def test_values_gone_missing_are_a_drift_of_their_own() -> None:
     new = table(4_000, 3)
-    assert judged(table(5_000, 0), new.set_column(0, "number", pa.nulls(4_000, pa.float64())))["number"]["index"] > MUCH
+    assert (
+        judged(table(5_000, 0), new.set_column(0, "number", pa.nulls(4_000, pa.float64())))["number"]["index"] > MEDIUM
+    )
 
 
 def test_the_profile_holds_no_row() -> None:
@@ -61,4 +64,4 @@ def test_the_index_is_nothing_between_equal_shares_and_never_below_nothing(count
     array = np.asarray(counts)
     assert stability(array, array) == 0.0
     assert stability(array, array[::-1]) >= 0.0
-    assert SOME < MUCH
+    assert LOW < MEDIUM

@@ -1,4 +1,5 @@
-"""The registry, on real sqlite files and a real MLflow server: what is registered, proved, refused, moved and found again."""
+"""The registry, on real sqlite files and a real MLflow server: what is registered, proved, refused, moved and found
+again."""
 
 import json
 import os
@@ -631,21 +632,21 @@ def test_promote_and_rollback_are_a_stack(three: Registry, moves: list[int | str
     client = MlflowClient(three.uri, three.uri)
     client.delete_registered_model_tag(NAME, champion.JOURNAL)
     client.delete_registered_model_alias(NAME, "champion")
-    reign: list[int] = []
+    history: list[int] = []
     for move in moves:
-        if move == "back" and len(reign) < 2:
+        if move == "back" and len(history) < 2:
             with pytest.raises(RegistryError, match="has had no champion before"):
                 three.rollback(NAME)
         elif move == "back":
-            reign.pop()
-            assert three.rollback(NAME)["to"] == reign[-1]
-        elif reign[-1:] != [move]:
-            reign.append(int(move))
+            history.pop()
+            assert three.rollback(NAME)["to"] == history[-1]
+        elif history[-1:] != [move]:
+            history.append(int(move))
             three.promote(f"{NAME}/{move}", force=True, reason="test")
         else:
             assert three.promote(f"{NAME}/{move}", force=True, reason="test")["action"] == "none"
         found = three.champion(NAME)
-        assert (found[0] if found else None) == (reign[-1] if reign else None)
+        assert (found[0] if found else None) == (history[-1] if history else None)
 
 
 def test_a_later_scorecard_decides_about_promotion(one: Registry) -> None:

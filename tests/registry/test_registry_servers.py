@@ -1,4 +1,5 @@
-"""Registries that many share: an MLflow server over PostgreSQL, that database itself, twenty runs that end together on one sqlite file."""
+"""Registries that many share: an MLflow server over PostgreSQL, that database itself, twenty runs that end together on
+one sqlite file."""
 
 import json
 import os

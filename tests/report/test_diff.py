@@ -1,4 +1,5 @@
-"""`diff`: what two runs were asked differently and what came of it, for people, as JSON and as a page that runs nothing foreign."""
+"""`diff`: what two runs were asked differently and what came of it, for people, as JSON and as a page that runs nothing
+foreign."""
 
 import json
 import shutil

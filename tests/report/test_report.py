@@ -1,4 +1,5 @@
-"""The report from plain files: it says what they say, survives what is absent or hostile, and gives the same bytes again."""
+"""The report from plain files: it says what they say, survives what is absent or hostile, and gives the same bytes
+again."""
 
 import base64
 import hashlib
@@ -512,7 +513,7 @@ def test_thinned_curves_keep_their_ends_and_their_area() -> None:
     score = random.random(200_000)
     label = (random.random(200_000) < score**2).astype(float)
     across, up = curves.roc(label, score, np.ones(200_000))
-    assert len(across) <= curves.MOST_POINTS + 2
+    assert len(across) <= curves.MAX_POINTS + 2
     assert (across[0], up[0], across[-1], up[-1]) == (0, 0, 1, 1)
     np.testing.assert_allclose(np.trapezoid(up, across), oracle.roc_auc_score(label, score), atol=2e-4)
 

@@ -1,4 +1,5 @@
-"""The page in a real browser (headless Chromium): every section laid out, nothing on the console, nothing fetched, hostile text inert."""
+"""The page in a real browser (headless Chromium): every section laid out, nothing on the console, nothing fetched,
+hostile text inert."""
 
 import base64
 import functools

@@ -138,15 +138,15 @@ def test_a_run_cut_off_before_its_manifest_answers_without_working(run, tmp_path
 def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, ray_local):
     folder = RunFolder.create(tmp_path, "loans", "0" * 64)
     first = {"labels": Fingerprint({"a.parquet": "1", "b.parquet": "2"}, {"x": "3"})}
-    repeat.same_data(folder, first)
-    repeat.same_data(folder, first)
+    repeat.assert_same_data(folder, first)
+    repeat.assert_same_data(folder, first)
     with pytest.raises(
         DataError, match=r"not what this run, before it was interrupted, read: 1 of 2 files removed|1 of 1 files"
     ):
-        repeat.same_data(folder, {"labels": Fingerprint({"a.parquet": "1"}, {"x": "4"})})
+        repeat.assert_same_data(folder, {"labels": Fingerprint({"a.parquet": "1"}, {"x": "4"})})
     folder.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
     with pytest.raises(ResourceError, match="fits its model with 64 threads, and the largest node here has 2"):
-        repeat.laid_out(folder, Where(), 4)
+        repeat.plan_layout(folder, Where(), 4)
 
 
 def test_a_fingerprint_says_what_changed_and_is_of_the_named_columns_alone(loans, tmp_path):

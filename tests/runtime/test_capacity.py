@@ -22,10 +22,10 @@ def test_a_full_cluster_is_refused_and_a_free_one_is_not(ray_local: None, monkey
     assert ray.get(held.here.remote())
     where = Where(address="head:6379")
     with pytest.raises(ResourceError, match=r"no CPU of the cluster at 'head:6379' became free within 3 s: 0 of 2 are"):
-        room.wait_for_room(where)
-    room.wait_for_room(Where())
+        room.wait_for_capacity(where)
+    room.wait_for_capacity(Where())
     ray.kill(held)
     until = time.monotonic() + 20
     while ray.available_resources().get("CPU", 0.0) < 2 and time.monotonic() < until:
         time.sleep(0.1)
-    room.wait_for_room(where)
+    room.wait_for_capacity(where)

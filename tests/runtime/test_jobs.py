@@ -150,7 +150,8 @@ def started(spec: Path, cluster: Cluster, entrypoint: str, **options: Any) -> tu
 
 @dataclass(frozen=True)
 class Finished:
-    """A job that looked around, said an answer and ended with 7; submitted while the environment named other clusters."""
+    """A job that looked around, said an answer and ended with 7; submitted while the environment named other
+    clusters."""
 
     spec: Path
     job: Job

@@ -1,4 +1,5 @@
-"""Three nodes of a real cluster on loopback: the run is the single-node run, a node may be lost, and storage that nodes do not share is refused."""
+"""Three nodes of a real cluster on loopback: the run is the single-node run, a node may be lost, and storage that nodes
+do not share is refused."""
 
 import json
 import os

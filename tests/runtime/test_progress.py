@@ -1,4 +1,5 @@
-"""The live view on a real terminal (a pty), dated lines without one, and that nothing ends a run or spoils a terminal."""
+"""The live view on a real terminal (a pty), dated lines without one, and that nothing ends a run or spoils a
+terminal."""
 
 import os
 import pty
@@ -18,7 +19,8 @@ SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
 
 def on_a_terminal(script: str, term: str = "xterm-256color") -> tuple[str, int]:
-    """Runs Python code with standard error on a pseudo-terminal of 100 columns; what the terminal got, and the exit code."""
+    """Runs Python code with standard error on a pseudo-terminal of 100 columns; what the terminal got, and the exit
+    code."""
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": term, "COLUMNS": "100", "LINES": "40"}
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=slave, env=environment)

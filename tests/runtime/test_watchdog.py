@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ray_pipeline.runtime import watchdog as watch
-from ray_pipeline.runtime.watchdog import Watch
+from ray_pipeline.runtime.watchdog import Watchdog
 
 Start = Callable[..., subprocess.Popen]
 
@@ -48,11 +48,11 @@ def test_only_a_stopped_worker_of_ones_own_job_is_killed(start: Start, monkeypat
     )
     for process in (stopped, another, no_worker):
         stop(process)
-    looker = Watch([os.getpid()], "01000000")
+    looker = Watchdog([os.getpid()], "01000000")
     assert [looker.look() for _ in range(3)] == [[], [], [stopped.pid]]
     assert stopped.wait(10) == -signal.SIGKILL
     assert [process.poll() for process in (busy, another, no_worker)] == [None] * 3
-    of_nobody, of_any_job = Watch([1]), Watch([os.getpid()])
+    of_nobody, of_any_job = Watchdog([1]), Watchdog([os.getpid()])
     assert [of_nobody.look() for _ in range(4)] == [[]] * 4
     assert [of_any_job.look() for _ in range(3)] == [[], [], [another.pid]]  # where Ray is our own, all its workers are
     assert another.wait(10) == -signal.SIGKILL and [process.poll() for process in (busy, no_worker)] == [None] * 2
@@ -60,7 +60,7 @@ def test_only_a_stopped_worker_of_ones_own_job_is_killed(start: Start, monkeypat
 
 def test_a_worker_that_goes_on_in_time_is_left_alone(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "STILL_S", 3 * watch.LOOK_S)
-    process, looker = start("ray::train"), Watch([os.getpid()])
+    process, looker = start("ray::train"), Watchdog([os.getpid()])
     for _ in range(3):
         stop(process)
         assert looker.look() == looker.look() == []

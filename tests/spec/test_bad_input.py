@@ -1,6 +1,8 @@
-"""A table of mistakes, each made through the command line on real tables: exit code, where and what the message tells, and nothing half-written.
+"""A table of mistakes, each made through the command line on real tables: exit code, where and what the message tells,
+and nothing half-written.
 
-`test_messages.py` has what the spec's text alone decides; here it is the data, the machine, the storage and the registry that say no.
+`test_messages.py` has what the spec's text alone decides; here it is the data, the machine, the storage and the
+registry that say no.
 """
 
 import json
@@ -126,7 +128,8 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "repeated_lookup_keys": Mistake(3, ("branches: 2 rows repeat a key", "'a'", "keep one row for each key"), {"file": "loans.yaml", "line": 12, "stage": "join", "key": "features.branches.on", "column": "branch", "rows": 2}, data={"branches": twice(2)}),
     "repeated_label_keys": Mistake(
-        3, ("'loan_id' is not unique: 3 rows repeat a key",), {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "stage": "profile", "column": "loan_id", "rows": 3}, data={"loans": twice(4)},  # one of the four has no label
+        # one of the four has no label
+        3, ("'loan_id' is not unique: 3 rows repeat a key",), {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "stage": "profile", "column": "loan_id", "rows": 3}, data={"loans": twice(4)},
     ),
     "null_keys": Mistake(
         3, ("'loan_id' is null in 15 rows", "leave `key` out"), {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "column": "loan_id", "rows": 15}, data={"loans": every(100, "loan_id", None)}

@@ -1,4 +1,5 @@
-"""A table of bad specs: each row is one edit of a good spec, and exactly what the user is told, with file, line and dotted key; exit 2.
+"""A table of bad specs: each row is one edit of a good spec, and exactly what the user is told, with file, line and
+dotted key; exit 2.
 
 Messages are compared up to their list of known words, which grows with every new choice.
 """

@@ -1,4 +1,5 @@
-"""The spec as a value: what it holds, its defaults, its rendering, its fingerprint, and the verbs that need nothing else."""
+"""The spec as a value: what it holds, its defaults, its rendering, its fingerprint, and the verbs that need nothing
+else."""
 
 import json
 import subprocess

@@ -138,15 +138,15 @@ def test_a_cluster_file_travels_without_relative_paths_and_with_its_variables(
     (tmp_path / "there").mkdir()
     file = tmp_path / "there" / "cluster.yaml"
     file.write_text("data: tables\nstorage: ./runs\nregistry: sqlite:///reg/mlflow.db\n")
-    settled = Where.from_file(file).settled(tmp_path / "spec", tmp_path / "here")
-    assert (settled.data, settled.storage, settled.registry) == (
+    with_absolute_paths = Where.from_file(file).with_absolute_paths(tmp_path / "spec", tmp_path / "here")
+    assert (with_absolute_paths.data, with_absolute_paths.storage, with_absolute_paths.registry) == (
         f"{tmp_path}/there/tables",
         f"{tmp_path}/here/runs",
         f"sqlite:///{tmp_path}/here/reg/mlflow.db",
     )
     file.write_text("data: ${env:BUCKET}/tables\nstorage: ${env:BUCKET}/runs\nregistry: http://mlflow:5000\n")
-    settled = Where.from_file(file).settled(tmp_path, tmp_path)
-    assert (settled.data, settled.storage, settled.registry) == (
+    with_absolute_paths = Where.from_file(file).with_absolute_paths(tmp_path, tmp_path)
+    assert (with_absolute_paths.data, with_absolute_paths.storage, with_absolute_paths.registry) == (
         "${env:BUCKET}/tables",
         "${env:BUCKET}/runs",
         "http://mlflow:5000",

@@ -1,4 +1,5 @@
-"""Runs and tables in an object store: a real S3 server on loopback, journal as objects, manifest last, no secret anywhere."""
+"""Runs and tables in an object store: a real S3 server on loopback, journal as objects, manifest last, no secret
+anywhere."""
 
 import json
 from collections.abc import Iterator

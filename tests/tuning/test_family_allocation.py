@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ray_pipeline.components.space import Float
-from ray_pipeline.tuning.family_allocation import Contest
-from ray_pipeline.tuning.sampler import Outcome, Proposal, Proposals
+from ray_pipeline.tuning.family_allocation import FamilyAllocation
+from ray_pipeline.tuning.sampler import Proposal, Sampler, TrialResult
 
 WINDOW = 4
 FLOOR = {"trees": 1.0, "net": 1.3, "attention": 2.0}
@@ -16,19 +16,19 @@ SECONDS = {"trees": 1.0, "net": 5.0, "attention": 20.0}
 
 def contest(
     trials: int = 40, names: tuple[str, ...] = ("trees", "net", "attention"), window: int | None = WINDOW
-) -> Contest:
+) -> FamilyAllocation:
     space = {"x": Float(low=-2.0, high=2.0)}
     families = [
-        Proposals(name, space, {"x": 1.0}, frozenset(), trials, 5, "lower", window=window, halving=False)
+        Sampler(name, space, {"x": 1.0}, frozenset(), trials, 5, "lower", window=window, halving=False)
         for name in names
     ]
-    return Contest(families, trials, window)
+    return FamilyAllocation(families, trials, window)
 
 
-def ended(proposal: Proposal, failing: frozenset[str] = frozenset()) -> Outcome:
+def ended(proposal: Proposal, failing: frozenset[str] = frozenset()) -> TrialResult:
     value = FLOOR[proposal.family] + (proposal.params["x"] - 0.3) ** 2
     failed = proposal.family in failing
-    return Outcome(
+    return TrialResult(
         proposal.trial,
         proposal.family,
         proposal.params,
@@ -40,7 +40,9 @@ def ended(proposal: Proposal, failing: frozenset[str] = frozenset()) -> Outcome:
     )
 
 
-def drive(search: Contest, slots: int, seed: int | None = None, failing: frozenset[str] = frozenset()) -> Contest:
+def drive(
+    search: FamilyAllocation, slots: int, seed: int | None = None, failing: frozenset[str] = frozenset()
+) -> FamilyAllocation:
     running: list[Proposal] = []
     order = random.Random(seed)
     while not search.exhausted or running:
@@ -51,8 +53,8 @@ def drive(search: Contest, slots: int, seed: int | None = None, failing: frozens
     return search
 
 
-def told(search: Contest) -> list[Any]:
-    return [(i, o.family, dict(o.params)) for i, o in sorted(search.outcomes.items())]
+def told(search: FamilyAllocation) -> list[Any]:
+    return [(i, o.family, dict(o.params)) for i, o in sorted(search.results.items())]
 
 
 @pytest.mark.parametrize("failing", [frozenset[str](), frozenset({"attention"})], ids=["all finish", "one fails"])
@@ -63,10 +65,10 @@ def test_one_slot_and_many_decide_alike_in_whatever_order_results_arrive(failing
 
 def test_every_family_starts_with_its_default_and_the_winner_has_most_of_the_budget() -> None:
     search = drive(contest(60), 2)
-    assert [o.family for _, o in sorted(search.outcomes.items())][:3] == ["trees", "net", "attention"]
-    assert all(search.outcomes[i].params["x"] == 1.0 for i in range(3))
+    assert [o.family for _, o in sorted(search.results.items())][:3] == ["trees", "net", "attention"]
+    assert all(search.results[i].params["x"] == 1.0 for i in range(3))
     assert search.best is not None and search.best.family == "trees"
-    spent = {name: sum(o.seconds for i, o in search.outcomes.items() if o.family == name and i >= 3) for name in FLOOR}
+    spent = {name: sum(o.seconds for i, o in search.results.items() if o.family == name and i >= 3) for name in FLOOR}
     assert 0 < spent["net"] + spent["attention"] <= spent["trees"]
 
 
@@ -90,7 +92,7 @@ def test_a_slow_default_holds_nobody_up_where_the_search_is_free() -> None:
 
 def test_a_family_whose_default_fails_gets_no_more_of_the_budget() -> None:
     search = drive(contest(30), 2, failing=frozenset({"trees"}))
-    assert sum(o.family == "trees" for o in search.outcomes.values()) == 1
+    assert sum(o.family == "trees" for o in search.results.values()) == 1
     assert search.best is not None and search.best.family == "net"
     assert list(search.finalists) == ["net", "attention"]
 
@@ -100,6 +102,6 @@ def test_one_family_alone_is_searched_as_its_proposals_would_be() -> None:
     search = drive(contest(20, ("net",)), 3)
     while (proposal := alone.next()) is not None:
         alone.finish(ended(proposal))
-    assert [dict(o.params) for _, o in sorted(alone.outcomes.items())] == [
-        dict(o.params) for _, o in sorted(search.outcomes.items())
+    assert [dict(o.params) for _, o in sorted(alone.results.items())] == [
+        dict(o.params) for _, o in sorted(search.results.items())
     ]

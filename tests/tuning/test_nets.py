@@ -1,4 +1,5 @@
-"""Nets where it is hard: huge labels, batches of one row, losses that are not finite, and scores that must not depend on the rows beside them."""
+"""Nets where it is hard: huge labels, batches of one row, losses that are not finite, and scores that must not depend
+on the rows beside them."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Diverged, Fitting, Job
+from ray_pipeline.components.models._base import Diverged, TrainingContext, TrainingState
 from ray_pipeline.encoded_block import EncodedBlock
 
 FAMILIES = ("mlp", "ft_transformer", "linear")
@@ -22,18 +23,18 @@ def block(scale: float = 1.0, rows: int = ROWS) -> EncodedBlock:
     return EncodedBlock(matrix, scale * (5 + matrix[:, 0].astype(float) + (matrix[:, 2] == 2)), np.ones(rows), None)  # type: ignore[arg-type]
 
 
-def begun(family: str, rows: EncodedBlock, **more: Any) -> Fitting:
+def begun(family: str, rows: EncodedBlock, **more: Any) -> TrainingState:
     model = find("models", family)
     params = {name: more.get(name, SMALL.get(name, model.start.get(name, value))) for name, value in model()}
-    job = Job("regression", 0, {"nets": (0, 0, 4)}, threads=1)
-    return model.begin(params, job, model.hold(params, job, [rows], [rows]), 0)  # type: ignore[no-any-return]
+    context = TrainingContext("regression", 0, {"nets": (0, 0, 4)}, threads=1)
+    return model.start_training(params, context, model.prepare_data(params, context, [rows], [rows]), 0)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_labels_of_1e12_are_learnt_as_labels_of_1_are(family: str) -> None:
     plain, huge = begun(family, block(), lr=0.01), begun(family, block(1e12), lr=0.01)
-    for fitting in (plain, huge):
-        fitting.advance(10)
+    for training in (plain, huge):
+        training.advance(10)
     assert np.std(plain.scores() - block().label) < 0.8 * np.std(block().label)
     np.testing.assert_allclose(huge.scores() / 1e12, plain.scores(), rtol=1e-3)
 
@@ -41,9 +42,9 @@ def test_labels_of_1e12_are_learnt_as_labels_of_1_are(family: str) -> None:
 @pytest.mark.parametrize("family", NETS)
 @pytest.mark.parametrize("batch", [1, 129])
 def test_a_batch_may_have_one_row(family: str, batch: int) -> None:
-    fitting = begun(family, block(), batch_size=batch)
-    fitting.advance(1)
-    assert np.isfinite(fitting.scores()).all()
+    training = begun(family, block(), batch_size=batch)
+    training.advance(1)
+    assert np.isfinite(training.scores()).all()
 
 
 @pytest.mark.parametrize("family", NETS)
@@ -57,13 +58,13 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_says_when(family: str) 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_has_the_same_bits_alone_among_others_and_in_another_order(family: str, tmp_path: Path) -> None:
     rows = block()
-    fitting = begun(family, rows)
-    fitting.advance(3)
+    training = begun(family, rows)
+    training.advance(3)
     model = find("models", family)
-    (tmp_path / model.file).write_bytes(fitting.model(3))
+    (tmp_path / model.file).write_bytes(training.model(3))
     score = model.load(tmp_path)
     whole = score(rows.matrix)
-    np.testing.assert_array_equal(whole, fitting.scores())
+    np.testing.assert_array_equal(whole, training.scores())
     np.testing.assert_array_equal(np.concatenate([score(rows.matrix[at : at + 1]) for at in range(ROWS)]), whole)
     order = np.random.default_rng(1).permutation(ROWS)
     np.testing.assert_array_equal(score(rows.matrix[order]), whole[order])
@@ -75,12 +76,15 @@ def test_the_rows_of_many_blocks_train_as_those_of_one(family: str) -> None:
     whole = block()
     model = find("models", family)
     params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model()}
-    job = Job("regression", 0, {"nets": (0, 0, 4)}, threads=1)
+    context = TrainingContext("regression", 0, {"nets": (0, 0, 4)}, threads=1)
     parts = [
         EncodedBlock(whole.matrix[at], whole.label[at], whole.weight[at], None)
         for at in (slice(0, 7), slice(7, 60), slice(60, ROWS))
     ]  # type: ignore[arg-type]
-    made = [model.begin(params, job, model.hold(params, job, blocks, [whole]), 0) for blocks in ([whole], parts)]
-    for fitting in made:
-        fitting.advance(2)
+    made = [
+        model.start_training(params, context, model.prepare_data(params, context, blocks, [whole]), 0)
+        for blocks in ([whole], parts)
+    ]
+    for training in made:
+        training.advance(2)
     np.testing.assert_array_equal(made[0].scores(), made[1].scores())

@@ -1,4 +1,5 @@
-"""The final fit on real workers: those that are killed, and a run that was cut off, go on from the state that was kept, to the same bytes."""
+"""The final fit on real workers: those that are killed, and a run that was cut off, go on from the state that was kept,
+to the same bytes."""
 
 import os
 import signal
@@ -7,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from encoded_fixture import SPEC, encoded, job
+from encoded_fixture import SPEC, context, encoded
 
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runs.run_folder import RunFolder
@@ -15,7 +16,7 @@ from ray_pipeline.runtime.plan import Plan
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning import refit as stage
 from ray_pipeline.tuning.refit import fit
-from ray_pipeline.tuning.sampler import Outcome
+from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.search import Leaderboard
 
 pytestmark = pytest.mark.ray
@@ -27,7 +28,7 @@ def fitted(folder: RunFolder, workers: int = 1) -> bytes:
     spec = Spec.from_text(SPEC, file="toy.yaml", folder=Path())
     data = encoded(3_000)
     params = {
-        **dict(spec.model["xgboost"].space(job(rows=1_000))),
+        **dict(spec.model["xgboost"].space(context(rows=1_000))),
         "max_depth": 4,
         "learning_rate": 0.01,
         "subsample": 0.8,
@@ -36,9 +37,9 @@ def fitted(folder: RunFolder, workers: int = 1) -> bytes:
         "reg_lambda": 1.0,
     }
     rounds = round(ROUNDS * data.rows["train"] / (data.rows["train"] + data.rows["validation"]))
-    best = Outcome(0, "xgboost", params, (), 0.8, rounds, 1.0, "completed")
+    best = TrialResult(0, "xgboost", params, (), 0.8, rounds, 1.0, "completed")
     board = Leaderboard((best,), best, folder.path / "trials", (best,))
-    return (fit(spec, board, data, job(), Plan(1, workers, 1, 0.0, 1), folder) / "model.ubj").read_bytes()
+    return (fit(spec, board, data, context(), Plan(1, workers, 1, 0.0, 1), folder) / "model.ubj").read_bytes()
 
 
 def kill_after_the_first_state(folder: RunFolder, times: int) -> threading.Thread:

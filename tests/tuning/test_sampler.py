@@ -1,4 +1,5 @@
-"""The search decides alike with one slot and many, in whatever order results arrive; judged on a toy objective whose best is known."""
+"""The search decides alike with one slot and many, in whatever order results arrive; judged on a toy objective whose
+best is known."""
 
 import math
 import random
@@ -9,15 +10,15 @@ import pytest
 
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Log
-from ray_pipeline.tuning.sampler import Outcome, Proposal, Proposals, Status, rungs
+from ray_pipeline.tuning.sampler import Proposal, Sampler, Status, TrialResult, rungs
 
 SPACE: dict[str, Any] = {"x": Float(low=-2.0, high=2.0), "depth": Int(low=1, high=9), "rate": Log(low=0.01, high=1.0), "leaves": Log(low=2, high=64), "kind": OneOf(values=("a", "b")), "fixed": 7}  # fmt: skip
 START = {"x": 0.5, "depth": 3, "rate": 0.1, "leaves": 8, "kind": "a", "elsewhere": 1}
 RUNGS = (11, 33, 100)
 
 
-def proposals(trials: int = 24, **more: Any) -> Proposals:
-    return Proposals(
+def proposals(trials: int = 24, **more: Any) -> Sampler:
+    return Sampler(
         family="toy",
         space=SPACE,
         start=START,
@@ -39,22 +40,24 @@ def curve(params: Any) -> Iterator[tuple[int, float]]:
     return ((rounds, floor + 1 / rounds) for rounds in RUNGS)
 
 
-def run_trial(search: Proposals, proposal: Proposal, failing: frozenset[int] = frozenset()) -> Outcome:
-    looks: list[tuple[int, float]] = []
+def run_trial(search: Sampler, proposal: Proposal, failing: frozenset[int] = frozenset()) -> TrialResult:
+    evaluations: list[tuple[int, float]] = []
     status: Status = "completed"
     for rung, (rounds, value) in enumerate(curve(proposal.params)):
-        looks.append((rounds, value))
+        evaluations.append((rounds, value))
         if rung < len(RUNGS) - 1 and not search.goes_on(proposal.trial, rung, value):
             status = "stopped"
             break
     if proposal.trial in failing:
-        return Outcome(proposal.trial, "toy", proposal.params, (), None, 0, 0.0, "failed", "it broke")
-    return Outcome(proposal.trial, "toy", proposal.params, tuple(looks), looks[-1][1], looks[-1][0], 0.0, status)
+        return TrialResult(proposal.trial, "toy", proposal.params, (), None, 0, 0.0, "failed", "it broke")
+    return TrialResult(
+        proposal.trial, "toy", proposal.params, tuple(evaluations), evaluations[-1][1], evaluations[-1][0], 0.0, status
+    )
 
 
 def drive(
-    search: Proposals, slots: int, order: random.Random | None = None, failing: frozenset[int] = frozenset()
-) -> Proposals:
+    search: Sampler, slots: int, order: random.Random | None = None, failing: frozenset[int] = frozenset()
+) -> Sampler:
     """Runs the search on so many slots; trials end in the order they began, or in a random one."""
     running: list[Proposal] = []
     while not search.exhausted or running:
@@ -67,15 +70,15 @@ def drive(
     return search
 
 
-def told(search: Proposals) -> dict[int, tuple[Any, ...]]:
-    return {trial: (dict(o.params), o.rungs, o.status, o.metric) for trial, o in sorted(search.outcomes.items())}
+def told(search: Sampler) -> dict[int, tuple[Any, ...]]:
+    return {trial: (dict(o.params), o.rungs, o.status, o.metric) for trial, o in sorted(search.results.items())}
 
 
 @pytest.mark.parametrize("failing", [frozenset[int](), frozenset({0, 3, 4, 11})], ids=["all finish", "some fail"])
 @pytest.mark.parametrize("searcher", ["tpe", "random"])
 def test_slots_and_the_order_of_results_change_no_decision(searcher: str, failing: frozenset[int]) -> None:
     alone = drive(proposals(searcher=searcher), 1, failing=failing)
-    assert len(alone.outcomes) == 24 and {o.status for o in alone.outcomes.values()} == {"completed", "stopped"} | (
+    assert len(alone.results) == 24 and {o.status for o in alone.results.values()} == {"completed", "stopped"} | (
         {"failed"} if failing else set()
     )
     for slots, order in ((2, None), (4, None), (4, random.Random(1)), (4, random.Random(2)), (9, random.Random(3))):
@@ -88,29 +91,29 @@ def test_without_a_window_a_decision_knows_all_that_has_ended_and_a_journal_is_t
     free = drive(proposals(window=None), 4, random.Random(1))
     assert told(free) != told(drive(proposals(window=None), 4, random.Random(2)))
     again = proposals(window=None)
-    for trial, outcome in sorted(free.outcomes.items()):
+    for trial, result in sorted(free.results.items()):
         if trial == 17:  # it was running when the search was interrupted: it is proposed anew, and nothing after it is
             again.finish(run_trial(again, again.next()))
             continue
-        proposal = again.next(outcome.params)
-        assert proposal and (proposal.trial, dict(proposal.params)) == (trial, dict(outcome.params))
-        again.finish(outcome)
-    assert again.exhausted and len(again.outcomes) == 24
+        proposal = again.next(result.params)
+        assert proposal and (proposal.trial, dict(proposal.params)) == (trial, dict(result.params))
+        again.finish(result)
+    assert again.exhausted and len(again.results) == 24
 
 
 def test_trial_0_is_the_start_as_far_as_it_is_searched() -> None:
     first = proposals().next()
     assert first and first.trial == 0
     assert first.params == {"x": 0.5, "depth": 3, "rate": 0.1, "leaves": 8, "kind": "a", "fixed": 7}
-    narrowed = Proposals("toy", {"x": Float(low=1.0, high=2.0)}, START, frozenset(), 3, 5, "lower").next()
+    narrowed = Sampler("toy", {"x": Float(low=1.0, high=2.0)}, START, frozenset(), 3, 5, "lower").next()
     assert narrowed and 1.0 <= narrowed.params["x"] <= 2.0
 
 
 def test_every_proposal_lies_in_its_space_and_integers_are_whole() -> None:
-    for outcome in drive(proposals(), 4).outcomes.values():
-        assert outcome.params["fixed"] == 7
-        assert all(space.contains(outcome.params[name]) for name, space in SPACE.items() if name != "fixed")
-        assert isinstance(outcome.params["depth"], int) and isinstance(outcome.params["leaves"], int)
+    for result in drive(proposals(), 4).results.values():
+        assert result.params["fixed"] == 7
+        assert all(space.contains(result.params[name]) for name, space in SPACE.items() if name != "fixed")
+        assert isinstance(result.params["depth"], int) and isinstance(result.params["leaves"], int)
 
 
 @pytest.mark.parametrize("window", [1, 4, 7])
@@ -129,13 +132,13 @@ def test_a_trial_waits_until_all_trials_before_its_window_are_known(window: int)
 def test_a_rung_is_judged_against_the_best_third_of_the_trials_it_may_know() -> None:
     search = proposals()
     for trial, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]):
-        search.finish(Outcome(trial, "toy", {}, ((11, value),), value, 11, 0.0, "stopped"))
+        search.finish(TrialResult(trial, "toy", {}, ((11, value),), value, 11, 0.0, "stopped"))
     assert [search.goes_on(9, 0, value) for value in (0.2, 0.21, math.nan)] == [True, False, False]
     assert search.goes_on(6, 0, 0.1) and not search.goes_on(6, 0, 0.11)  # knows trials 0, 1, 2: only the best of three
     assert search.goes_on(4, 0, 9.0)  # knows one trial: too few to stop anything
     assert search.goes_on(9, 1, 9.0)  # nobody has reached that rung
     higher = proposals(better="higher")
-    higher.outcomes = search.outcomes
+    higher.results = search.results
     assert higher.goes_on(9, 0, 0.5) and not higher.goes_on(9, 0, 0.49)
     assert proposals(halving=False).goes_on(9, 0, math.nan)
 
@@ -151,7 +154,7 @@ def test_only_completed_trials_win_and_the_earlier_of_equals() -> None:
         (0.3, "completed"),
     ]
     for trial, (metric, status) in enumerate(ends):
-        search.finish(Outcome(trial, "toy", {}, (), metric, 1, 0.0, status))
+        search.finish(TrialResult(trial, "toy", {}, (), metric, 1, 0.0, status))
     assert search.best and search.best.trial == 3
     search.better = "higher"
     assert search.best.trial == 0
@@ -161,9 +164,9 @@ def test_optuna_is_told_each_trial_as_it_ended() -> None:
     search = drive(proposals(failing := 12), 4, failing=frozenset({2}))
     states = {trial.number: trial.state.name for trial in search._study.trials[: failing - 4]}
     expected = {"completed": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
-    assert states == {trial: expected[search.outcomes[trial].status] for trial in states} and states[2] == "FAIL"
+    assert states == {trial: expected[search.results[trial].status] for trial in states} and states[2] == "FAIL"
     assert all(
-        dict(search.outcomes[t.number].rungs) == t.intermediate_values for t in search._study.trials[: failing - 4]
+        dict(search.results[t.number].rungs) == t.intermediate_values for t in search._study.trials[: failing - 4]
     )
 
 

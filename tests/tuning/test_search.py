@@ -1,4 +1,5 @@
-"""A search on real slots: the same answer on one slot and many, on one worker and many; what dies is begun again a rung back."""
+"""A search on real slots: the same answer on one slot and many, on one worker and many; what dies is begun again a rung
+back."""
 
 import os
 import signal
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encoded_fixture import SPEC, encoded, job
+from encoded_fixture import SPEC, context, encoded
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.encoded_block import column, views
@@ -35,11 +36,11 @@ def spec_of(**replaced: str) -> Spec:
 
 def searched(folder: Path, spec: Spec, plan: Plan, data: Any = None, tell: Any = None) -> tuple[Leaderboard, RunFolder]:
     run = RunFolder.create(folder, "toy", "0" * 64)
-    return search(spec, data or encoded(ROWS), job(plan.threads), plan, run, tell or (lambda *_: None)), run
+    return search(spec, data or encoded(ROWS), context(plan.threads), plan, run, tell or (lambda *_: None)), run
 
 
 def decisions(board: Leaderboard) -> list[Any]:
-    return [(o.trial, dict(o.params), o.rungs, o.metric, o.rounds, o.status) for o in board.outcomes]
+    return [(o.trial, dict(o.params), o.rungs, o.metric, o.rounds, o.status) for o in board.results]
 
 
 def model_bytes(board: Leaderboard) -> bytes:
@@ -70,10 +71,10 @@ def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial
 ) -> None:
     spec, ran = spec_of(free="seed: 3 => seed: 3, deterministic: false"), list[int]()
     first, run = searched(tmp_path, spec, Plan(2, 1, 1, 0.0, 2))
-    lost = next(o.trial for o in first.outcomes if o.trial not in (0, first.best.trial))
+    lost = next(o.trial for o in first.results if o.trial not in (0, first.best.trial))
     (run.path / "journal" / f"trial-{lost:04d}.json").unlink()
-    again = search(spec, encoded(ROWS), job(1), Plan(2, 1, 1, 0.0, 2), run, lambda done, *_: ran.append(done))
-    assert len(ran) == 1 and len(again.outcomes) == len(first.outcomes)
+    again = search(spec, encoded(ROWS), context(1), Plan(2, 1, 1, 0.0, 2), run, lambda done, *_: ran.append(done))
+    assert len(ran) == 1 and len(again.results) == len(first.results)
     assert [one for one in decisions(again) if one[0] != lost] == [one for one in decisions(first) if one[0] != lost]
 
 
@@ -90,7 +91,7 @@ def test_a_slot_that_dies_or_stands_still_costs_its_trial_a_rung_and_changes_no_
             killed.append(slots()[0])
             os.kill(killed[0], sent)
 
-    with watch.watched():
+    with watch.watchdog():
         again, _ = searched(tmp_path, spec_of(), Plan(1, 1, 1, 0.0, 2), tell=kill)
     assert killed and not Path(f"/proc/{killed[0]}").exists()
     assert decisions(again) == decisions(alone) and model_bytes(again) == model_bytes(alone)
@@ -114,20 +115,21 @@ def slots() -> list[int]:
 def test_two_workers_train_on_every_row_and_agree_with_one(alone: Leaderboard, tmp_path: Path) -> None:
     data = encoded(ROWS)
     both, _ = searched(tmp_path, spec_of(), Plan(1, 2, 1, 0.0, 2), data)
-    assert [o.status for o in both.outcomes].count("failed") == 0
+    assert [o.status for o in both.results].count("failed") == 0
     assert auc_again(both, data) == pytest.approx(both.best.metric, abs=1e-7)
-    assert both.outcomes[0].params == alone.outcomes[0].params
+    assert both.results[0].params == alone.results[0].params
     assert both.best.metric == pytest.approx(
         alone.best.metric, abs=0.02
     )  # subsampling draws other rows, the rest is the same
 
 
 def deadlock_shape(folder: Path) -> Leaderboard:
-    """2 CPUs and 2 trials of 2 workers each: started at once, each trial would hold one CPU and wait for another for ever."""
+    """2 CPUs and 2 trials of 2 workers each: started at once, each trial would hold one CPU and wait for another for
+    ever."""
     layout = arrange(Where.model_validate({"workers_per_trial": 2}), 2, 0, 2)
     assert (layout.slots, layout.workers) == (1, 2)
     board, _ = searched(folder, spec_of(trials="trials: 6 => trials: 2"), layout, encoded(600))
-    assert [o.status for o in board.outcomes] == ["completed", "completed"]
+    assert [o.status for o in board.results] == ["completed", "completed"]
     return board
 
 

@@ -4,21 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from encoded_fixture import SPEC, encoded, job
+from encoded_fixture import SPEC, context, encoded
 
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.sampler import rungs
 from ray_pipeline.tuning.search import _contest
-from ray_pipeline.tuning.trial_store import Keeper
-from ray_pipeline.tuning.trial_worker import Command, Standing, Training
+from ray_pipeline.tuning.trial_store import TrialStore
+from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
 
-def keeper(folder: Path, search: str) -> Keeper:
+def trial_store(folder: Path, search: str) -> TrialStore:
     spec = Spec.from_text(SPEC.replace("seed: 3", search), file="toy.yaml", folder=Path())
     run = RunFolder.create(folder, "toy", "0" * 64)
-    return Keeper(
-        spec, _contest(spec, job(rows=100), None), lambda budget: rungs(budget, halving=False), run, lambda *_: None
+    return TrialStore(
+        spec, _contest(spec, context(rows=100), None), lambda budget: rungs(budget, halving=False), run, lambda *_: None
     )
 
 
@@ -43,24 +43,24 @@ def keeper(folder: Path, search: str) -> Keeper:
     ],
 )
 def test_a_model_that_is_too_slow_does_not_compete(
-    search: str, standing: dict[str, Any], status: str, why: str, tmp_path: Path
+    search: str, trial_state: dict[str, Any], status: str, why: str, tmp_path: Path
 ) -> None:
-    memory = keeper(tmp_path, search)
-    config = memory.hand_out()
+    memory = trial_store(tmp_path, search)
+    config = memory.ask()
     assert config is not None and config["timed"] == ("latency_ms" in search)
     assert (
-        memory.reached(config["trial"], 0, Standing(rounds=40, best=0.7, best_rounds=40, model=b"m", **standing))
+        memory.report(config["trial"], 0, TrialState(rounds=40, best=0.7, best_rounds=40, model=b"m", **trial_state))
         is False
     )
-    outcome = memory.proposals.outcomes[0]
-    assert (outcome.status, outcome.why, memory.proposals.best is not None) == (status, why, status == "completed")
+    result = memory.proposals.results[0]
+    assert (result.status, result.why, memory.proposals.best is not None) == (status, why, status == "completed")
 
 
 @pytest.mark.ray
 def test_a_model_is_timed_where_that_is_asked(ray_local: None) -> None:
-    training = Training(encoded(900), job(), "auc")
+    training = TrialWorker(encoded(900), context(), "auc")
     spec = Spec.from_text(SPEC, file="toy.yaml", folder=Path())
-    space = spec.model["xgboost"].space(job(rows=540))
+    space = spec.model["xgboost"].space(context(rows=540))
     params = {
         **space,
         **{
@@ -70,7 +70,7 @@ def test_a_model_is_timed_where_that_is_asked(ray_local: None) -> None:
         },
     }
     timed, not_timed = (
-        training.carry_out(Command(trial, "xgboost", params, seed=0, rounds=5, timed=asked))
+        training.run_step(TrialStep(trial, "xgboost", params, seed=0, rounds=5, timed=asked))
         for trial, asked in enumerate((True, False))
     )
     assert not timed.failed and 0 < timed.row_ms < 1000 and not_timed.row_ms == 0

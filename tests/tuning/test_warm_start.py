@@ -14,7 +14,7 @@ from ray_pipeline.runs import reproducibility as repeat
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.sampler import Proposals
+from ray_pipeline.tuning.sampler import Sampler
 from ray_pipeline.tuning.warm_start import WarmStart, warm_start
 
 WON: dict[str, Any] = {"max_depth": 4, "learning_rate": 0.07, "num_boost_round": 90}
@@ -124,7 +124,7 @@ def test_it_is_the_second_trial_within_the_spaces_and_beside_fixed_values() -> N
     start = {"depth": 3, "rate": 0.1, "share": 0.8}
 
     def first(warm: dict[str, Any] | None) -> list[dict[str, Any]]:
-        search = Proposals("toy", space, start, frozenset(), 6, 5, "higher", warm=warm)
+        search = Sampler("toy", space, start, frozenset(), 6, 5, "higher", warm=warm)
         return [dict(proposal.params) for proposal in (search.next() for _ in range(3)) if proposal]
 
     cold = first(None)

@@ -1,4 +1,5 @@
-"""A calibrator is a frozen function of the score, fitted on validation, plain JSON in the bundle; numpy is all it needs."""
+"""A calibrator is a frozen function of the score, fitted on validation, plain JSON in the bundle; numpy is all it
+needs."""
 
 import json
 from abc import abstractmethod

@@ -16,7 +16,8 @@ class Sigmoid(Calibrator):
 
     @classmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
-        """See `Calibrator`; labels are Platt's smoothed targets, so that separable scores do not send the slope to infinity."""
+        """See `Calibrator`; labels are Platt's smoothed targets, so that separable scores do not send the slope to
+        infinity."""
         classes = (
             [(label == 1, score)] if score.ndim == 1 else [(label == c, score[:, c]) for c in range(score.shape[1])]
         )

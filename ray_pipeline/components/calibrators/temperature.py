@@ -1,4 +1,5 @@
-"""Temperature scaling (Guo, 2017): log odds divided by one number, so that no decision at 0.5 and no ranking changes."""
+"""Temperature scaling (Guo, 2017): log odds divided by one number, so that no decision at 0.5 and no ranking
+changes."""
 
 from typing import Literal, Self
 

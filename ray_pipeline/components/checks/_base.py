@@ -1,4 +1,5 @@
-"""What every check says: the findings that it makes of a profile. The file's name is the word in `checks.json` and in `checks.ignore`."""
+"""What every check says: the findings that it makes of a profile. The file's name is the word in `checks.json` and in
+`checks.ignore`."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -27,5 +28,6 @@ class Check(Choice):
 
 
 def varying(seen: Profile) -> list[str]:
-    """The columns that are neither constant nor null throughout; the others have a finding of their own, and are left out."""
+    """The columns that are neither constant nor null throughout; the others have a finding of their own, and are left
+    out."""
     return [name for name, column in seen.columns.items() if column.nulls < column.rows and not column.is_constant]

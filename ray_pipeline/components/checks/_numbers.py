@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.values import Task, Vector
 
-LEAST_ROWS = 100
+MIN_ROWS = 100
 BINS = 50
 
 
@@ -22,18 +22,14 @@ def numbers(values: pa.ChunkedArray) -> Vector:
 def codes(values: pa.ChunkedArray) -> NDArray[np.int64]:
     """Each value as a small number by first occurrence, a missing one like any other value; shape (n,)."""
     if kind_of(values.type) == "category":
-        return (
-            values.cast(pa.large_string())
-            .combine_chunks()
-            .dictionary_encode("encode")
-            .indices.to_numpy()
-            .astype(np.int64)
-        )  # type: ignore[no-any-return]
+        encoded = values.cast(pa.large_string()).combine_chunks().dictionary_encode("encode")
+        return np.asarray(encoded.indices.to_numpy(), np.int64)
     return np.unique(numbers(values), return_inverse=True)[1].astype(np.int64)
 
 
 def as_quantity(values: pa.ChunkedArray, label: Vector) -> Vector:
-    """Numbers as they are; categories as the label's mean over the other half of the sample (so that a rare value does not predict itself)."""
+    """Numbers as they are; categories as the label's mean over the other half of the sample (so that a rare value does
+    not predict itself)."""
     if kind_of(values.type) != "category":
         return numbers(values)
     code, half, means = codes(values), np.arange(len(values)) % 2, np.full(len(values), label.mean())
@@ -50,8 +46,9 @@ def as_quantity(values: pa.ChunkedArray, label: Vector) -> Vector:
 
 
 def strength(values: Vector, label: Vector, task: Task) -> float:
-    """How well a number alone tells the label, from 0 to 1: AUC (either way round), or rank correlation for a number; 0 where too little is known."""
-    if len(label) < LEAST_ROWS or values.min() == values.max() or label.min() == label.max():
+    """How well a number alone tells the label, from 0 to 1: AUC (either way round), or rank correlation for a number; 0
+    where too little is known."""
+    if len(label) < MIN_ROWS or values.min() == values.max() or label.min() == label.max():
         return 0.0
     ranks = _ranks(values)
     if task == "binary":
@@ -77,7 +74,8 @@ def _ranks(values: Vector) -> Vector:
 
 
 def told_share(values: pa.ChunkedArray, label: NDArray[np.int64]) -> tuple[float, float]:
-    """The share of rows whose class is the most common one of their value in the other half of the sample; and the share of the commonest class."""
+    """The share of rows whose class is the most common one of their value in the other half of the sample; and the
+    share of the commonest class."""
     code = codes(values)
     if kind_of(values.type) != "category" and code.max() >= BINS:
         edges = np.nanquantile(numbers(values), np.arange(1, BINS) / BINS)

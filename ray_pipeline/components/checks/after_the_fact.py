@@ -49,7 +49,8 @@ LATER = {"start": ("end", "stop", "finish"), "begin": ("end", "stop", "finish")}
 
 
 class AfterTheFact(Check):
-    """By its words: it has a planned or a starting twin (`dep_time` beside `sched_dep_time`, `end_station` beside `start_station`), or names an outcome."""
+    """By its words: it has a planned or a starting twin (`dep_time` beside `sched_dep_time`, `end_station` beside
+    `start_station`), or names an outcome."""
 
     fix: ClassVar = "leave it out unless it is known at the moment of prediction"
 

@@ -7,18 +7,19 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.components.checks._numbers import LEAST_ROWS, numbers
+from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-LEAST_SHARE, LEAST_DISTINCT, TIMES, NEAR = 0.01, 50, 5, 20
+MIN_SHARE, MIN_DISTINCT, TIMES, NEAR = 0.01, 50, 5, 20
 
 
 class Capped(Check):
-    """The highest value holds a mass of rows, many times as many as any value below it: everything above was written as that value."""
+    """The highest value holds a mass of rows, many times as many as any value below it: everything above was written as
+    that value."""
 
     fix: ClassVar = "know that all above it is written as it; for a label, consider leaving such rows out"
 
@@ -32,9 +33,9 @@ class Capped(Check):
         for name, held in columns.items():
             values = numbers(held)
             distinct, rows = np.unique(values[np.isfinite(values)], return_counts=True)
-            if rows.sum() < LEAST_ROWS or len(distinct) < LEAST_DISTINCT:
+            if rows.sum() < MIN_ROWS or len(distinct) < MIN_DISTINCT:
                 continue
             top, share = int(rows[-1]), rows[-1] / rows.sum()
-            if share >= LEAST_SHARE and top >= TIMES * rows[-NEAR - 1 : -1].max():
+            if share >= MIN_SHARE and top >= TIMES * rows[-NEAR - 1 : -1].max():
                 found = f"{name} is {distinct[-1]:g}, its highest value, in {top:,} of {rows.sum():,} sampled rows ({share:.1%})"
                 yield self.finding("low", name, round(share * seen.parts["train"]), found)

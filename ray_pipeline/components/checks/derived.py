@@ -7,23 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.components.checks._numbers import LEAST_ROWS, codes
+from ray_pipeline.components.checks._numbers import MIN_ROWS, codes
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-MOST_ROWS, MOST_COLUMNS = 2_000, 150
+MAX_ROWS, MAX_COLUMNS = 2_000, 150
 
 
 class Derived(Check):
-    """Two columns whose values go one to one (low); a bias group that a feature tells exactly (medium): leaving the group out hides nothing from the model."""
+    """Two columns whose values go one to one (low); a bias group that a feature tells exactly (medium): leaving the
+    group out hides nothing from the model."""
 
     fix: ClassVar = "keep one of the two"
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column, and one a bias group."""
-        names, sample = varying(seen)[:MOST_COLUMNS], seen.sample.slice(0, MOST_ROWS)
-        if sample.num_rows < LEAST_ROWS:
+        names, sample = varying(seen)[:MAX_COLUMNS], seen.sample.slice(0, MAX_ROWS)
+        if sample.num_rows < MIN_ROWS:
             return
         coded = {name: codes(sample[name]) for name in names}
         few = {name: code for name, code in coded.items() if 1 < code.max() + 1 <= len(code) / 4}

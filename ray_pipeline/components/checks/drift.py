@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.components.checks._numbers import LEAST_ROWS
+from ray_pipeline.components.checks._numbers import MIN_ROWS
 from ray_pipeline.profiling.drift import drift_by_part, shapes
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
@@ -12,7 +12,8 @@ from ray_pipeline.values import Finding
 
 
 class Drift(Check):
-    """By the population stability index between the samples of both parts (`stages/drift.py`): low above 0.1, medium above 0.25."""
+    """By the population stability index between the samples of both parts (`stages/drift.py`): low above 0.1, medium
+    above 0.25."""
 
     fix: ClassVar = "expect the model to be worse there; leave out what only tells the time"
 
@@ -21,7 +22,7 @@ class Drift(Check):
         worst: dict[str, Finding] = {}
         indices: dict[str, float] = {}
         large = {
-            part: rows for part, rows in seen.judged.items() if min(rows.num_rows, seen.sample.num_rows) >= LEAST_ROWS
+            part: rows for part, rows in seen.judged.items() if min(rows.num_rows, seen.sample.num_rows) >= MIN_ROWS
         }
         for part, drifts in drift_by_part(shapes(seen.sample, varying(seen)), large).items():
             for told in drifts:

@@ -13,17 +13,18 @@ MANY = 0.01
 
 
 class DuplicateRows(Check):
-    """Equal in all features and the label; counted, or estimated from a sample of contents where there are more than two million rows."""
+    """Equal in all features and the label; counted, or estimated from a sample of contents where there are more than
+    two million rows."""
 
     fix: ClassVar = "remove them where the rows are made, unless they are separate events"
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding."""
-        prints = seen.prints
-        contents = prints.labelled[prints.part == 0]
-        again = round((len(contents) - len(distinct(contents))) / prints.share) if len(contents) else 0
+        row_hashes = seen.row_hashes
+        contents = row_hashes.labelled[row_hashes.part == 0]
+        again = round((len(contents) - len(distinct(contents))) / row_hashes.share) if len(contents) else 0
         if again:
-            about = "" if prints.share == 1 else "about "
+            about = "" if row_hashes.share == 1 else "about "
             share = again / seen.parts["train"]
             yield self.finding(
                 "medium" if share >= MANY else "low",

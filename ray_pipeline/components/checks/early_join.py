@@ -10,14 +10,15 @@ from ray_pipeline.values import Finding
 
 
 class EarlyJoin(Check):
-    """Every time stands at the start of a day or an hour and no `known_at` is given: a summary of that day is joined to rows of its morning."""
+    """Every time stands at the start of a day or an hour and no `known_at` is given: a summary of that day is joined to
+    rows of its morning."""
 
     fix: ClassVar = "name the column that says when a row became known: `known_at`"
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a feature table."""
-        for table, grain in seen.grains.items():
+        for table, granularity in seen.time_granularity.items():
             time = spec.features.tables[table].time
             matched = seen.counts.joins[table].matched
-            found = f"{table}.{time} always stands at the start of {'a day' if grain == 'day' else 'an hour'}, and its rows are used from that moment on; a summary is known only when its {grain} is over"
+            found = f"{table}.{time} always stands at the start of {'a day' if granularity == 'day' else 'an hour'}, and its rows are used from that moment on; a summary is known only when its {granularity} is over"
             yield self.finding("medium", f"{table}.{time}", matched, found)

@@ -12,12 +12,13 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-LEAST_ROWS = 200
+MIN_ROWS = 200
 OF_TEXTS, OF_NUMBERS = 0.9, 0.99  # amounts in cents repeat now and then, row numbers never do
 
 
 class IdLike(Check):
-    """Nearly as many values as rows: a text (counted exactly) or a whole number (in the sample); fractions are meant to differ."""
+    """Nearly as many values as rows: a text (counted exactly) or a whole number (in the sample); fractions are meant to
+    differ."""
 
     fix: ClassVar = "leave it out, or join a table by it"
 
@@ -25,7 +26,7 @@ class IdLike(Check):
         """One finding a column."""
         for name in varying(seen):
             column, type_ = seen.columns[name], seen.types[name]
-            if column.rows < LEAST_ROWS:
+            if column.rows < MIN_ROWS:
                 continue
             if kind_of(type_) == "category" and len(column.values) > OF_TEXTS * column.present:
                 yield self.finding(
@@ -36,7 +37,7 @@ class IdLike(Check):
                 )
             elif pa.types.is_integer(type_.value_type if pa.types.is_dictionary(type_) else type_):
                 values = seen.sample[name].drop_null()
-                distinct = pc.count_distinct(values).as_py() if len(values) >= LEAST_ROWS else 0
+                distinct = pc.count_distinct(values).as_py() if len(values) >= MIN_ROWS else 0
                 if distinct > OF_NUMBERS * max(len(values), 1):
                     found = (
                         f"{name} is a whole number with {distinct:,} distinct values in {len(values):,} sampled rows"

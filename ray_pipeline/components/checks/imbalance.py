@@ -8,7 +8,7 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-LEAST_ROWS, LEAST_SHARE = 50, 0.001
+MIN_ROWS, MIN_SHARE = 50, 0.001
 
 
 class Imbalance(Check):
@@ -19,7 +19,7 @@ class Imbalance(Check):
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a class."""
         for value, rows in seen.labels.get("train", {}).items():
-            if rows < LEAST_ROWS or rows < LEAST_SHARE * seen.parts["train"]:
+            if rows < MIN_ROWS or rows < MIN_SHARE * seen.parts["train"]:
                 word = (
                     {"0": "negatives", "1": "positives"}.get(value, f"class {value!r}")
                     if spec.task == "binary"

@@ -6,22 +6,24 @@ from typing import ClassVar
 import numpy as np
 
 from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.components.checks._numbers import LEAST_ROWS, numbers
+from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.data.rows import LABEL, MADE_OF, TIME
+from ray_pipeline.data.rows import LABEL, LABEL_INPUT, TIME
 from ray_pipeline.errors import listed
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding, Vector
 
-MOST_ROWS, MOST_COLUMNS, MOST_PARTS = 2_000, 300, 6
+MAX_ROWS, MAX_COLUMNS, MAX_PARTS = 2_000, 300, 6
 EXACT = 1e-6
 
 
 class LabelSum(Check):
-    """A weighted sum of up to six columns is the label, or the number that the label was made of: such columns are parts of the outcome.
+    """A weighted sum of up to six columns is the label, or the number that the label was made of: such columns are
+    parts of the outcome.
 
-    Found by orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad, 1993) on the sample: the column that explains most of what is left,
+    Found by orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad, 1993) on the sample: the column that explains
+    most of what is left,
     one after another, until nothing is left.
     """
 
@@ -29,12 +31,14 @@ class LabelSum(Check):
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column that belongs to a sum."""
-        outcomes = {name.removeprefix(MADE_OF): name for name in seen.sample.column_names if name.startswith(MADE_OF)}
+        outcomes = {
+            name.removeprefix(LABEL_INPUT): name for name in seen.sample.column_names if name.startswith(LABEL_INPUT)
+        }
         if spec.task == "regression":
             outcomes = {spec.features.labels.label: LABEL, **outcomes}
-        names = [name for name in varying(seen) if kind_of(seen.types[name]) in ("number", "time")][:MOST_COLUMNS]
-        sample = seen.sample.slice(0, MOST_ROWS)
-        if not names or sample.num_rows < LEAST_ROWS:
+        names = [name for name in varying(seen) if kind_of(seen.types[name]) in ("number", "time")][:MAX_COLUMNS]
+        sample = seen.sample.slice(0, MAX_ROWS)
+        if not names or sample.num_rows < MIN_ROWS:
             return
         columns = np.stack([numbers(sample[name]) for name in names], axis=1)
         if TIME in sample.column_names:  # how long something took is its end less the moment of prediction
@@ -59,10 +63,11 @@ class LabelSum(Check):
 
 
 def _sum(columns: Vector, outcome: Vector) -> list[tuple[int, float]]:
-    """Two to six columns and their weights whose sum (plus a constant) is the outcome in every complete row, or none."""
+    """Two to six columns and their weights whose sum (plus a constant) is the outcome in every complete row, or
+    none."""
     usable = np.flatnonzero(np.isfinite(columns).mean(0) > 0.5)
     complete = np.isfinite(columns[:, usable]).all(1) & np.isfinite(outcome)
-    if not len(usable) or complete.sum() < LEAST_ROWS:
+    if not len(usable) or complete.sum() < MIN_ROWS:
         return []
     values, target = columns[np.ix_(complete, usable)], outcome[complete] - outcome[complete].mean()
     values = values - values.mean(0)
@@ -70,7 +75,7 @@ def _sum(columns: Vector, outcome: Vector) -> list[tuple[int, float]]:
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = np.where(scale > 0, values / scale, 0)
     left, chosen = target, list[int]()
-    for _ in range(MOST_PARTS):
+    for _ in range(MAX_PARTS):
         fit = np.abs(left @ unit)
         fit[chosen] = 0
         chosen.append(int(fit.argmax()))

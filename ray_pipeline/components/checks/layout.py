@@ -9,7 +9,7 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-MANY_FILES, SMALL_FILE, LARGE_GROUP = 1_000, 1 << 20, 1 << 30
+MAX_FILES, SMALL_FILE, LARGE_GROUP = 1_000, 1 << 20, 1 << 30
 
 
 class Layout(Check):
@@ -21,7 +21,7 @@ class Layout(Check):
         """At most three findings a table."""
         for table, footers in seen.footers.items():
             files, usual = len(footers.files), median(footers.file_bytes or (0,))
-            if files >= MANY_FILES and usual < SMALL_FILE:
+            if files >= MAX_FILES and usual < SMALL_FILE:
                 yield self.finding(
                     "low", None, footers.num_rows, f"{table}: {files:,} files of {usual / 1024:,.0f} KB in the middle"
                 )

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.components.checks._numbers import LEAST_ROWS, as_quantity, codes, numbers, strength, told_share
+from ray_pipeline.components.checks._numbers import MIN_ROWS, as_quantity, codes, numbers, strength, told_share
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.data.rows import LABEL, MADE_OF
+from ray_pipeline.data.rows import LABEL, LABEL_INPUT
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
@@ -21,13 +21,14 @@ WHAT = {"binary": "an AUC", "regression": "a rank correlation", "multiclass": "a
 
 
 class Leakage(Check):
-    """By AUC for two classes, by rank correlation for a number (a copy or any monotone function of the label has 1), by accuracy for many classes."""
+    """By AUC for two classes, by rank correlation for a number (a copy or any monotone function of the label has 1), by
+    accuracy for many classes."""
 
     fix: ClassVar = "leave it out if it is known only after the fact"
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column for its values, and one for their absence."""
-        if seen.sample.num_rows < LEAST_ROWS:
+        if seen.sample.num_rows < MIN_ROWS:
             return
         for name in varying(seen):
             values, column, label = seen.sample[name], name, seen.sample[LABEL]
@@ -64,20 +65,20 @@ class Leakage(Check):
     def _told(self, values: pa.ChunkedArray, label: pa.ChunkedArray, spec: Spec) -> float:
         if spec.task != "multiclass":
             outcome = label.to_numpy()
-            return strength(as_quantity(values, outcome), outcome, spec.task) if len(outcome) >= LEAST_ROWS else 0.0
-        if len(label) < LEAST_ROWS:
+            return strength(as_quantity(values, outcome), outcome, spec.task) if len(outcome) >= MIN_ROWS else 0.0
+        if len(label) < MIN_ROWS:
             return 0.0
         share, base = told_share(values, codes(label))
         return share if 1 - share < (1 - base) / 10 else 0.0  # a class that nearly all rows have is told by anything
 
     def _source(self, name: str, use: NDArray[np.bool_], seen: Profile) -> str | None:
         """The column behind a label's expression that this one follows step by step, if there is one."""
-        if kind_of(seen.types[name]) == "category" or use.sum() < LEAST_ROWS:
+        if kind_of(seen.types[name]) == "category" or use.sum() < MIN_ROWS:
             return None
         for column in seen.sample.column_names:
-            if column.startswith(MADE_OF) and kind_of(seen.sample.schema.field(column).type) == "number":
+            if column.startswith(LABEL_INPUT) and kind_of(seen.sample.schema.field(column).type) == "number":
                 source = numbers(seen.sample[column])
                 both = use & np.isfinite(source)
                 if strength(numbers(seen.sample[name])[both], source[both], "regression") >= LEAK:
-                    return str(column.removeprefix(MADE_OF))
+                    return str(column.removeprefix(LABEL_INPUT))
         return None

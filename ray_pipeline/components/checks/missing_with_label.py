@@ -10,19 +10,20 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-LEAST_ROWS = 30
+MIN_ROWS = 30
 OFTEN, SURELY, ELSEWHERE = 0.5, 0.8, 0.01
 
 
 class MissingWithLabel(Check):
-    """Mostly null in rows whose label is null, and nearly never elsewhere: as flights that never left have neither delay nor air time."""
+    """Mostly null in rows whose label is null, and nearly never elsewhere: as flights that never left have neither
+    delay nor air time."""
 
     fix: ClassVar = "leave it out if it is recorded together with the outcome"
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column; none where most columns are so, since then the rows are merely blank."""
         rows = seen.counts.null_label
-        if rows < LEAST_ROWS:
+        if rows < MIN_ROWS:
             return
         ours = [name for name in varying(seen) if name in seen.counts.unlabelled]
         found = []

@@ -9,7 +9,7 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-LEAST_SHARE, LEAST_DISTINCT = 0.8, 10
+MIN_SHARE, MIN_DISTINCT = 0.8, 10
 
 
 class NumbersAsText(Check):
@@ -22,7 +22,7 @@ class NumbersAsText(Check):
         for name in varying(seen):
             values = seen.columns[name].values
             read = {value: rows for value, rows in values.items() if _is_number(value)}
-            if len(read) >= LEAST_DISTINCT and sum(read.values()) >= LEAST_SHARE * sum(values.values()):
+            if len(read) >= MIN_DISTINCT and sum(read.values()) >= MIN_SHARE * sum(values.values()):
                 words = listed((repr(value) for value in values if value not in read), 3)
                 found = f"{name} is text, but {sum(read.values()):,} of {sum(values.values()):,} rows are numbers{f'; the others say {words}' if words else ''}"
                 yield self.finding("low", name, sum(read.values()), found)

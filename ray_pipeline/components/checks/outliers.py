@@ -6,14 +6,14 @@ from typing import ClassVar
 import numpy as np
 
 from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.components.checks._numbers import LEAST_ROWS, numbers
+from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-FAR = 100
+Z_99 = 100
 
 
 class Outliers(Check):
@@ -29,15 +29,15 @@ class Outliers(Check):
         for name, held in names.items():
             values = numbers(seen.sample[held])
             values = values[np.isfinite(values)]
-            if len(values) < LEAST_ROWS:
+            if len(values) < MIN_ROWS:
                 continue
             middle = np.median(values)
             usual = float(np.quantile(np.abs(values - middle), 0.99))
             column = seen.columns.get(held)
             low, high = (column.low, column.high) if column else (values.min(), values.max())
             reach = max(abs((low or 0.0) - middle), abs((high or 0.0) - middle))
-            if usual > 0 and reach > FAR * usual:
-                rows = max(int((np.abs(values - middle) > FAR * usual).sum()), 1)
+            if usual > 0 and reach > Z_99 * usual:
+                rows = max(int((np.abs(values - middle) > Z_99 * usual).sum()), 1)
                 farthest = high if abs((high or 0.0) - middle) == reach else low
                 yield self.finding(
                     "low",

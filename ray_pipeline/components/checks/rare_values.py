@@ -9,7 +9,7 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-MOST_DISTINCT, LEAST_ROWS, MOST_SHARE = 50, 30, 0.001
+MAX_DISTINCT, MIN_ROWS, MAX_SHARE = 50, 30, 0.001
 
 
 class RareValues(Check):
@@ -24,8 +24,8 @@ class RareValues(Check):
             rare = {
                 value: rows
                 for value, rows in column.values.items()
-                if rows < LEAST_ROWS and rows < MOST_SHARE * column.rows
+                if rows < MIN_ROWS and rows < MAX_SHARE * column.rows
             }
-            if rare and len(column.values) <= MOST_DISTINCT:
+            if rare and len(column.values) <= MAX_DISTINCT:
                 found = f"{name} has {len(rare)} rare values: {listed(f'{value!r} ({rows} rows)' for value, rows in sorted(rare.items(), key=lambda item: item[1]))}"
                 yield self.finding("low", name, sum(rare.values()), found)

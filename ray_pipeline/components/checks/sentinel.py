@@ -6,17 +6,18 @@ from typing import ClassVar
 import numpy as np
 
 from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.components.checks._numbers import LEAST_ROWS, numbers
+from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-LEAST_SHARE = 0.002
+MIN_SHARE = 0.002
 
 
 class Sentinel(Check):
-    """A mass of rows at -1, -999, 9999 or the like, at the end of the column's range and far from all its other values."""
+    """A mass of rows at -1, -999, 9999 or the like, at the end of the column's range and far from all its other
+    values."""
 
     fix: ClassVar = "write the value as null where it is made, or keep it if it is a real value"
 
@@ -28,11 +29,11 @@ class Sentinel(Check):
             values = numbers(seen.sample[name])
             distinct, rows = np.unique(values[np.isfinite(values)], return_counts=True)
             for end, inner in (
-                ((0, distinct[1:]), (-1, distinct[:-1])) if len(distinct) > 10 and rows.sum() >= LEAST_ROWS else ()
+                ((0, distinct[1:]), (-1, distinct[:-1])) if len(distinct) > 10 and rows.sum() >= MIN_ROWS else ()
             ):
                 value, share = float(distinct[end]), rows[end] / rows.sum()
                 alone = min(abs(inner - value)) > (inner[-1] - inner[0]) / 2 or (value < 0 <= inner[0])
-                if share >= LEAST_SHARE and rows[end] >= 5 and alone and _code(value):
+                if share >= MIN_SHARE and rows[end] >= 5 and alone and _code(value):
                     found = f"{name} is {value:g} in {rows[end]:,} of {rows.sum():,} sampled rows ({share:.1%}), while all other values lie in {inner[0]:g} to {inner[-1]:g}"
                     yield self.finding("medium", name, round(share * seen.columns[name].present), found)
 

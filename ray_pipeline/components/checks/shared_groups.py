@@ -11,20 +11,21 @@ from ray_pipeline.values import PARTS, Finding
 
 
 class SharedGroups(Check):
-    """Rows of one group are not independent. High for `split.group`, which promises to keep them together; medium for `evaluate.cluster`."""
+    """Rows of one group are not independent. High for `split.group`, which promises to keep them together; medium for
+    `evaluate.cluster`."""
 
     fix: ClassVar = "split by random with this `group`, or mend the column that names the parts"
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a part."""
-        prints = seen.prints
+        row_hashes = seen.row_hashes
         group = getattr(spec.split, "group", None)
-        train = prints.group[prints.group_part == 0]
+        train = row_hashes.group[row_hashes.group_part == 0]
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):
-            ours = distinct(prints.group[prints.group_part == code])
+            ours = distinct(row_hashes.group[row_hashes.group_part == code])
             shared = count_among(ours, train)
             if shared:
-                groups = round(shared / prints.share)
-                about = "" if prints.share == 1 else "about "
+                groups = round(shared / row_hashes.share)
+                about = "" if row_hashes.share == 1 else "about "
                 found = f"{group or spec.evaluate.cluster} overlaps: {about}{groups:,} groups of {part} ({shared / len(ours):.1%}) have rows in train"
                 yield self.finding("high" if group else "medium", group or spec.evaluate.cluster, groups, found)

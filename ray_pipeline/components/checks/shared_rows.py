@@ -9,15 +9,17 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS, Finding
 
-LEAST_ROWS, LEAST_SHARE = 10, 0.005
+MIN_ROWS, MIN_SHARE = 10, 0.005
 ALIKE, TELLING = 0.99, 0.2
 
 
 class SharedRows(Check):
     """Copies of training rows in a judged part, which flatter the score.
 
-    Rows of few, coarse columns are equal by chance: then train itself repeats itself all over, or the labels of equal rows differ now and then. Copies
-    agree in the label, too. So it is high where at least 1 in 200 rows are found in train, 99 in 100 of those whose features are found agree in the
+    Rows of few, coarse columns are equal by chance: then train itself repeats itself all over, or the labels of equal
+    rows differ now and then. Copies
+    agree in the label, too. So it is high where at least 1 in 200 rows are found in train, 99 in 100 of those whose
+    features are found agree in the
     label, and at least a fifth of the training rows differ from each other; medium where they merely occur.
     """
 
@@ -25,17 +27,17 @@ class SharedRows(Check):
 
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a part."""
-        prints = seen.prints
-        train = prints.part == 0
-        telling = len(distinct(prints.content[train])) >= TELLING * train.sum()
+        row_hashes = seen.row_hashes
+        train = row_hashes.part == 0
+        telling = len(distinct(row_hashes.content[train])) >= TELLING * train.sum()
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):
-            ours = prints.part == code
-            alike = count_among(prints.content[ours], prints.content[train])
-            same = count_among(prints.labelled[ours], prints.labelled[train])
+            ours = row_hashes.part == code
+            alike = count_among(row_hashes.content[ours], row_hashes.content[train])
+            same = count_among(row_hashes.labelled[ours], row_hashes.labelled[train])
             if not same:
                 continue
-            rows, share = round(same / prints.share), same / int(ours.sum())
-            copied = telling and same >= LEAST_ROWS and share >= LEAST_SHARE and same >= ALIKE * alike
-            about = "" if prints.share == 1 else "about "
+            rows, share = round(same / row_hashes.share), same / int(ours.sum())
+            copied = telling and same >= MIN_ROWS and share >= MIN_SHARE and same >= ALIKE * alike
+            about = "" if row_hashes.share == 1 else "about "
             found = f"{about}{rows:,} {part} rows ({share:.1%}) occur in train with all features and the label; of {part} rows whose features occur in train, {same / alike:.1%} agree in the label"
-            yield self.finding("high" if copied else "medium" if share >= LEAST_SHARE else "low", None, rows, found)
+            yield self.finding("high" if copied else "medium" if share >= MIN_SHARE else "low", None, rows, found)

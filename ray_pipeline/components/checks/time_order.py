@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from ray_pipeline.components.checks._base import Check
-from ray_pipeline.components.checks._numbers import LEAST_ROWS, numbers
+from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
 from ray_pipeline.data.rows import TIME
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
@@ -14,7 +14,8 @@ from ray_pipeline.values import PARTS, Finding
 
 
 class TimeOrder(Check):
-    """High where a part is earlier than train as a whole (by the median), medium where the two overlap: a model in use never knows what comes after."""
+    """High where a part is earlier than train as a whole (by the median), medium where the two overlap: a model in use
+    never knows what comes after."""
 
     fix: ClassVar = "split by time, or do without labels.time if the order of rows means nothing"
 
@@ -26,7 +27,7 @@ class TimeOrder(Check):
         last, span = seen.last_time.get("train", ["", ""])[1], np.ptp(train)
         for part in (PARTS[2], PARTS[1]):
             judged = seen.judged.get(part)
-            if judged is None or min(judged.num_rows, len(train)) < LEAST_ROWS:
+            if judged is None or min(judged.num_rows, len(train)) < MIN_ROWS:
                 continue
             times = numbers(judged[TIME])
             earlier = float((times < train.max()).mean())

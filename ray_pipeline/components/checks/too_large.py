@@ -11,7 +11,7 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-MOST_FLOAT32 = float(np.finfo(np.float32).max)
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class TooLarge(Check):
@@ -25,5 +25,5 @@ class TooLarge(Check):
             column = seen.columns[name]
             if column.low is None or column.high is None or kind_of(seen.types[name]) != "number":
                 continue
-            if (reach := max(-column.low, column.high)) > MOST_FLOAT32:
+            if (reach := max(-column.low, column.high)) > MAX_FLOAT32:
                 yield self.finding("high", name, column.rows, f"{name} reaches {reach:.3g}, which float32 cannot hold")

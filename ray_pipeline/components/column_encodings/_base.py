@@ -1,4 +1,5 @@
-"""What every encoding says: how one column of the table becomes one or more columns of the matrix. The file's name is the word in `encoder.json`."""
+"""What every encoding says: how one column of the table becomes one or more columns of the matrix. The file's name is
+the word in `encoder.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from ray_pipeline.values import Matrix, Vector
 
 FOLDS = 5
 Fold = NDArray[np.int8]
-"""Of each row the fold, 0 to 4, whose outcomes must not be used to encode it; -1 for rows that no outcome was learnt from; shape (n,)."""
+"""Of each row the fold, 0 to 4, whose outcomes must not be used to encode it; -1 for rows that no outcome was learnt
+from; shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Seen:
     deviation: float = 0.0
     """Mean and standard deviation (of the population) of all finite values of a number or time (in days)."""
     outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """Of each value of a category that is to be encoded by the label: rows and sum of labels by fold, shape (2, FOLDS)."""
+    """Of each value of a category that is to be encoded by the label: rows and sum of labels by fold, shape (2,
+    FOLDS)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Options:
     """How a column is to be encoded: a family's own way, with what the user wrote for the column in its place."""
 
     impute: str | float = "none"
-    """What a missing value becomes: `mean`, `median`, `most_frequent`, a value, or `none` (NaN, where the family takes it)."""
+    """What a missing value becomes: `mean`, `median`, `most_frequent`, a value, or `none` (NaN, where the family takes
+    it)."""
     flag: bool | None = None
     """Whether one more column says what is missing; None: where some training row is."""
     scale: str = "none"
@@ -49,14 +53,15 @@ class Options:
     encode: str = "ordinal"
     """Of a category: `ordinal`, `one_hot`, `frequency` or `target`."""
     rare: float = 0
-    """Of a category: fewer rows than this (or, below 1, a smaller share) make a value one of the rare, encoded like an unseen one."""
+    """Of a category: fewer rows than this (or, below 1, a smaller share) make a value one of the rare, encoded like an
+    unseen one."""
     parts: tuple[str, ...] = ()
     """Of a time: these parts of it instead of its days."""
     cycles: bool | None = None
     """Whether parts that come round become points on a circle; None: where the family cannot take NaN."""
     finite: bool = False
     """Whether the family cannot take NaN."""
-    most_native: int | None = None
+    max_native: int | None = None
     """A category with more values than this is a rank to the family, and no set of codes; None for no such bound."""
 
 
@@ -87,7 +92,8 @@ class Encoding(Choice):
         return False
 
     def apply(self, values: pa.ChunkedArray, fold: Fold | None = None) -> Matrix:
-        """Its columns of the matrix, shape (rows, columns). Raises `DataError` where the column is of another kind than in training."""
+        """Its columns of the matrix, shape (rows, columns). Raises `DataError` where the column is of another kind than
+        in training."""
         refuse_other_kind(self.name, self.kind, values)
         return self.encode(values, fold)
 
@@ -97,7 +103,8 @@ class Encoding(Choice):
 
     @model_serializer(mode="wrap")
     def _with_word(self, dump: Any) -> dict[str, Any]:
-        """The fields that differ from their defaults, under the word of the encoding: 5,000 columns are told in one file."""
+        """The fields that differ from their defaults, under the word of the encoding: 5,000 columns are told in one
+        file."""
         written = dump(self)
         told = {
             name: written[name]
@@ -108,6 +115,7 @@ class Encoding(Choice):
 
 
 def by_frequency(counts: Mapping[str, int], rare: float = 0) -> tuple[str, ...]:
-    """The values in the order of falling frequency, ties by text, without those with fewer rows than `rare` (or, below 1, with a smaller share)."""
+    """The values in the order of falling frequency, ties by text, without those with fewer rows than `rare` (or, below
+    1, with a smaller share)."""
     least = rare * sum(counts.values()) if 0 < rare < 1 else rare
     return tuple(value for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if rows >= least)

@@ -43,7 +43,8 @@ def numbers(values: pa.ChunkedArray) -> Vector:
 
 
 def codes(values: pa.ChunkedArray, categories: Sequence[str]) -> NDArray[np.int32]:
-    """The place of each value among the categories, (n,); `UNSEEN` where it is none of them, `MISSING` where it is null."""
+    """The place of each value among the categories, (n,); `UNSEEN` where it is none of them, `MISSING` where it is
+    null."""
     known = pc.fill_null(
         pc.index_in(values.cast(pa.string()), pa.array(categories, pa.string()), skip_nulls=True), UNSEEN
     )

@@ -12,7 +12,8 @@ from ray_pipeline.values import Matrix
 
 
 class Frequency(Encoding):
-    """The share of rows with a value; all rare and unseen values share the share of the rare, a missing one has that of the missing."""
+    """The share of rows with a value; all rare and unseen values share the share of the rare, a missing one has that of
+    the missing."""
 
     categories: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()

@@ -15,7 +15,8 @@ PARTS = ("year", *CYCLES)
 
 
 class Moment(Encoding):
-    """Each part (of UTC, where the time has a zone) as a number; with `cycles`, as sine and cosine instead, so that 23 h is near 0 h."""
+    """Each part (of UTC, where the time has a zone) as a number; with `cycles`, as sine and cosine instead, so that 23
+    h is near 0 h."""
 
     parts: tuple[str, ...]
     cycles: bool = False

@@ -10,11 +10,12 @@ from ray_pipeline.components.column_encodings._base import Encoding, Fold, Optio
 from ray_pipeline.components.column_encodings._columns import numbers
 from ray_pipeline.values import Matrix, Vector
 
-MOST_KNOTS = 256
+MAX_KNOTS = 256
 
 
 class Number(Encoding):
-    """The number itself, (number - centre) / width, or the normal quantile of its rank; the logarithm is signed: sign(x) log(1 + |x|)."""
+    """The number itself, (number - centre) / width, or the normal quantile of its rank; the logarithm is signed:
+    sign(x) log(1 + |x|)."""
 
     log: bool = False
     centre: float = 0.0
@@ -29,7 +30,8 @@ class Number(Encoding):
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """Mean and deviation are of all training rows; quantiles, medians and modes of the sample (all rows, up to 10,000)."""
+        """Mean and deviation are of all training rows; quantiles, medians and modes of the sample (all rows, up to
+        10,000)."""
         plain = cls(
             name=name,
             kind=seen.kind,
@@ -100,15 +102,17 @@ def _fill(impute: str | float, seen: Seen) -> float:
 
 
 def normal_quantiles(sample: Vector) -> tuple[Vector, Vector]:
-    """Rising knots, at most `MOST_KNOTS`, and the normal quantile of each one's mid-rank in the sample; one knot at 0 where the sample is empty.
+    """Rising knots, at most `MOST_KNOTS`, and the normal quantile of each one's mid-rank in the sample; one knot at 0
+    where the sample is empty.
 
-    Equal values share the middle of their ranks, so that 0 and 1 of a flag stay two points and a frequent value stays near its neighbours.
+    Equal values share the middle of their ranks, so that 0 and 1 of a flag stay two points and a frequent value stays
+    near its neighbours.
     """
     if not len(sample):
         return np.zeros(1), np.zeros(1)
     values, counts = np.unique(sample, return_counts=True)
     rank = (np.cumsum(counts) - counts / 2) / len(sample)
-    if len(values) > MOST_KNOTS:
-        kept = np.unique(np.searchsorted(rank, np.linspace(rank[0], rank[-1], MOST_KNOTS)))
+    if len(values) > MAX_KNOTS:
+        kept = np.unique(np.searchsorted(rank, np.linspace(rank[0], rank[-1], MAX_KNOTS)))
         values, rank = values[kept], rank[kept]
     return values, np.array([NormalDist().inv_cdf(share) for share in rank])

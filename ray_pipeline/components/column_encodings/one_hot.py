@@ -11,7 +11,7 @@ from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.values import Matrix
 
-MOST = 1_000
+MAX_SHOWN = 1_000
 
 
 class OneHot(Encoding):
@@ -25,8 +25,8 @@ class OneHot(Encoding):
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
         """Raises `DataError` for more than 1,000 categories."""
         categories = by_frequency(seen.counts, options.rare)
-        if len(categories) > MOST:
-            found = f"{name} has {len(categories):,} values, too many for as many columns (at most {MOST:,})"
+        if len(categories) > MAX_SHOWN:
+            found = f"{name} has {len(categories):,} values, too many for as many columns (at most {MAX_SHOWN:,})"
             raise DataError(
                 Problem(
                     stage="encode",

@@ -11,7 +11,8 @@ from ray_pipeline.values import Matrix
 
 
 class Ordinal(Encoding):
-    """Codes 0 for unseen or rare, then 1, 2, … for the categories, missing as NaN; or, for families that take no NaN, one code more: 0 for missing."""
+    """Codes 0 for unseen or rare, then 1, 2, … for the categories, missing as NaN; or, for families that take no NaN,
+    one code more: 0 for missing."""
 
     categories: tuple[str, ...] = ()
     finite: bool = False
@@ -24,7 +25,7 @@ class Ordinal(Encoding):
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
         """Only the order of the categories is learnt."""
         categories = by_frequency(seen.counts, options.rare)
-        native = options.most_native is None or 0 < len(categories) <= options.most_native
+        native = options.max_native is None or 0 < len(categories) <= options.max_native
         return cls(
             name=name,
             kind=seen.kind,

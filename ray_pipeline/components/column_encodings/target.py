@@ -16,9 +16,11 @@ SMOOTH = 10.0
 
 
 class Target(Encoding):
-    """The smoothed mean of the label; a training row is encoded by the means of the four folds that it is not in, so that no row is told its own label.
+    """The smoothed mean of the label; a training row is encoded by the means of the four folds that it is not in, so
+    that no row is told its own label.
 
-    An unseen or rare value becomes the overall mean; a missing one NaN, or, for families that take none, the overall mean.
+    An unseen or rare value becomes the overall mean; a missing one NaN, or, for families that take none, the overall
+    mean.
     """
 
     categories: tuple[str, ...] = ()

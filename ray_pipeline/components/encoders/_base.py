@@ -1,4 +1,5 @@
-"""What every encoder says: a list of column encodings that makes a matrix of a table, as plain JSON; `apply` is the only transform there is."""
+"""What every encoder says: a list of column encodings that makes a matrix of a table, as plain JSON; `apply` is the
+only transform there is."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,14 +26,16 @@ def _of_its_word(written: object) -> object:
 
 
 class Encoder(Choice):
-    """A fitted, frozen encoder: the statistics of training rows, and nothing else, decide what `apply` does. A family's own way is its `options`."""
+    """A fitted, frozen encoder: the statistics of training rows, and nothing else, decide what `apply` does. A family's
+    own way is its `options`."""
 
     options: ClassVar[Options]
     encoded: tuple[Annotated[SerializeAsAny[Encoding], BeforeValidator(_of_its_word)], ...]
 
     @classmethod
     def fit(cls, columns: Mapping[str, Seen], chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
-        """The encoder for those columns, by arithmetic on what was seen of them; `chosen` are a column's own options."""
+        """The encoder for those columns, by arithmetic on what was seen of them; `chosen` are a column's own
+        options."""
         encoded = []
         for name, seen in columns.items():
             options = replace(cls.options, **(chosen or {}).get(name, {}))

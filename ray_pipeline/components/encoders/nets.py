@@ -1,7 +1,10 @@
-"""Encoder for nets: numbers as normal quantiles with a flag where they are missing, categories as ids; every cell is finite.
+"""Encoder for nets: numbers as normal quantiles with a flag where they are missing, categories as ids; every cell is
+finite.
 
-A number goes to the standard normal quantile of its rank among the training rows (as in Gorishniy et al., 2021, section 4.3), which no outlier
-and no unit can disturb. A missing number is 0, the median. Ids are 0 for missing, 1 for what training never or hardly ever saw, then from 2.
+A number goes to the standard normal quantile of its rank among the training rows (as in Gorishniy et al., 2021, section
+4.3), which no outlier
+and no unit can disturb. A missing number is 0, the median. Ids are 0 for missing, 1 for what training never or hardly
+ever saw, then from 2.
 """
 
 from typing import ClassVar

@@ -1,4 +1,5 @@
-"""Metrics, one file each; the file's name is the word. Here: what is reported where the spec names none, by task; the first is the search's."""
+"""Metrics, one file each; the file's name is the word. Here: what is reported where the spec names none, by task; the
+first is the search's."""
 
 from collections.abc import Mapping
 

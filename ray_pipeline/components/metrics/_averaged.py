@@ -1,6 +1,8 @@
-"""Precision, recall and F1 of many classes in one number: by class then averaged (macro, weighted), or of all decisions at once (micro).
+"""Precision, recall and F1 of many classes in one number: by class then averaged (macro, weighted), or of all decisions
+at once (micro).
 
-As in scikit-learn, a class that neither occurs nor is decided is left out, and one whose own value has no denominator counts as 0.
+As in scikit-learn, a class that neither occurs nor is decided is left out, and one whose own value has no denominator
+counts as 0.
 """
 
 from typing import ClassVar, Literal
@@ -12,7 +14,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class Averaged(SumMetric):
-    """A class's value is its rightly decided rows by `per_row` of its rows and `per_decision` of the rows decided so; the file gives these and `average`."""
+    """A class's value is its rightly decided rows by `per_row` of its rows and `per_decision` of the rows decided so;
+    the file gives these and `average`."""
 
     per_row: ClassVar[float]
     per_decision: ClassVar[float]

@@ -1,7 +1,8 @@
 """A metric is a vector of sums over rows and a formula, so that blocks, slices and bootstrap draws merge by adding.
 
 SumMetric    the sums are totals of a few per-row terms (log loss, errors); ShareMetric: of rows, so in [0, 1] (rates)
-RankMetric   the sums are histograms along an axis, of positives and of negatives (`_rank.py`: AUC, quantiles of the error)
+RankMetric   the sums are histograms along an axis, of positives and of negatives (`_rank.py`: AUC, quantiles of the
+error)
 Both say how much each row moves the value (`influence`), which gives the variance of a slice without any resampling.
 """
 
@@ -38,14 +39,16 @@ class Metric(Choice, ABC):
 
         Args:
             label: 0/1, class index or number; shape (n,).
-            score: probability of the positive class, number, or probabilities of all classes; shape (n,) or (n, classes).
+            score: probability of the positive class, number, or probabilities of all classes; shape (n,) or (n,
+                classes).
             weight: at least 0; shape (n,).
             threshold: binary decisions are `score >= threshold`; other metrics do not look at it.
         """
 
     @abstractmethod
     def influence(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Vector:
-        """How much each row moves the value, shape (n,): the sum of its squares over independent rows is the value's variance."""
+        """How much each row moves the value, shape (n,): the sum of its squares over independent rows is the value's
+        variance."""
 
 
 class SumMetric(Metric):

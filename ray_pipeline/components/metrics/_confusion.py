@@ -1,4 +1,5 @@
-"""The four cells that every metric of a decision is made of: true positives, false positives, false negatives, true negatives."""
+"""The four cells that every metric of a decision is made of: true positives, false positives, false negatives, true
+negatives."""
 
 from typing import ClassVar
 

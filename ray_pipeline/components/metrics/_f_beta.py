@@ -8,7 +8,8 @@ from ray_pipeline.components.metrics._confusion import Confusion
 
 
 class FBeta(Confusion, ABC):
-    """Harmonic mean of precision and recall, recall counting `beta` squared times (van Rijsbergen, 1979); undefined where no row is positive or selected."""
+    """Harmonic mean of precision and recall, recall counting `beta` squared times (van Rijsbergen, 1979); undefined
+    where no row is positive or selected."""
 
     beta: ClassVar[float]
     better: ClassVar[Literal["lower", "higher"]] = "higher"

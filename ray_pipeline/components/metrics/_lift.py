@@ -10,11 +10,12 @@ from ray_pipeline.components.metrics._base import Numbers, divide
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric, at_or_above
 from ray_pipeline.values import Vector
 
-NEARBY = 0.5  # the label rate at the cut is that of so many times n ** (2/3) rows on both its sides
+BANDWIDTH = 0.5  # the label rate at the cut is that of so many times n ** (2/3) rows on both its sides
 
 
 class Lift(RankMetric, ABC):
-    """Rate of positives among the `share` of the rows that score highest, by that of all; tied rows at the cut count in part."""
+    """Rate of positives among the `share` of the rows that score highest, by that of all; tied rows at the cut count in
+    part."""
 
     share: ClassVar[float]
     better: ClassVar[Literal["lower", "higher"]] = "higher"
@@ -25,12 +26,13 @@ class Lift(RankMetric, ABC):
         return divide((rows.positives * self._taken(rows)).sum(axis=-1), self.share * rows.positives.sum(axis=-1))
 
     def moved(self, rows: Histogram, positive: Vector, place: NDArray[np.intp]) -> Vector:
-        """A row adds itself and pushes the cut, where the label rate is taken over the rows nearby: of one row it is 0 or 1."""
+        """A row adds itself and pushes the cut, where the label rate is taken over the rows nearby: of one row it is 0
+        or 1."""
         taken, total = self._taken(rows)[place], rows.weights.sum()
         caught = divide((rows.positives * self._taken(rows)).sum(), rows.positives.sum())
         rank = at_or_above(rows.weights.sum(axis=-2)) / total
         near = np.abs(rank - self.share) <= max(
-            NEARBY * len(place) ** (-1 / 3), float(np.abs(rank - self.share).min(initial=1.0))
+            BANDWIDTH * len(place) ** (-1 / 3), float(np.abs(rank - self.share).min(initial=1.0))
         )
         rate = divide(rows.positives[near].sum(), rows.weights[:, near].sum())
         return divide(

@@ -10,7 +10,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class Pinball(SumMetric, ABC):
-    """Mean of `quantile` times what the label is above the prediction, or 1 - `quantile` times what it is below (Koenker & Bassett, 1978)."""
+    """Mean of `quantile` times what the label is above the prediction, or 1 - `quantile` times what it is below
+    (Koenker & Bassett, 1978)."""
 
     quantile: ClassVar[float]
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)

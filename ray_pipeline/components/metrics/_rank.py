@@ -1,6 +1,7 @@
 """Metrics of the order of rows along an axis: the score (AUC, KS, lift) or the error (its median and other quantiles).
 
-Their sums are two histograms along the axis, of the negatives and of the positives. Over the distinct places nothing is lost, so
+Their sums are two histograms along the axis, of the negatives and of the positives. Over the distinct places nothing is
+lost, so
 the value is exact; over bins rows of one bin count as ties.
 """
 
@@ -24,7 +25,8 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Histogram:
-    """Weight along an axis: `weights` (..., 2, places), negatives first, lowest place first; `low`, `high` (places,) the ends of each place."""
+    """Weight along an axis: `weights` (..., 2, places), negatives first, lowest place first; `low`, `high` (places,)
+    the ends of each place."""
 
     weights: Numbers
     low: Vector
@@ -49,7 +51,8 @@ class Ranked(NamedTuple):
 
 
 class RankMetric(Metric):
-    """A metric whose sums are histograms; the file gives `of` and `moved`. Multiclass is one class against the rest, all classes alike."""
+    """A metric whose sums are histograms; the file gives `of` and `moved`. Multiclass is one class against the rest,
+    all classes alike."""
 
     tasks: ClassVar[tuple[Task, ...]] = ("binary",)
 

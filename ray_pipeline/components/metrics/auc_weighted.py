@@ -11,7 +11,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class AUCWeighted(AUC):
-    """Mean over the classes, each against the rest, weighted by the class's rows (scikit-learn's `roc_auc_ovr_weighted`)."""
+    """Mean over the classes, each against the rest, weighted by the class's rows (scikit-learn's
+    `roc_auc_ovr_weighted`)."""
 
     tasks: ClassVar[tuple[Task, ...]] = ("multiclass",)
 

@@ -11,7 +11,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class AveragePrecision(RankMetric):
-    """Mean, over the positive rows, of the precision among all rows that score at least as high; scikit-learn's definition.
+    """Mean, over the positive rows, of the precision among all rows that score at least as high; scikit-learn's
+    definition.
 
     Multiclass: the mean over the classes, each against the rest; undefined where a class has no rows.
     """

@@ -9,7 +9,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class Brier(SumMetric):
-    """Mean squared distance between probability and label (Brier, 1950): in [0, 1]; summed over classes, so in [0, 2], for multiclass."""
+    """Mean squared distance between probability and label (Brier, 1950): in [0, 1]; summed over classes, so in [0, 2],
+    for multiclass."""
 
     tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
     better: ClassVar[Literal["lower", "higher"]] = "lower"

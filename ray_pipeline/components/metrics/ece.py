@@ -11,7 +11,8 @@ BINS = 15
 
 
 class ECE(SumMetric):
-    """Mean distance between label rate and mean score over 15 bins even in probability, weighted by rows (Naeini 2015, Guo 2017).
+    """Mean distance between label rate and mean score over 15 bins even in probability, weighted by rows (Naeini 2015,
+    Guo 2017).
 
     Multiclass: of the most probable class, its probability against how often it is right.
     """

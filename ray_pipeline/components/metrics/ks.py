@@ -11,7 +11,8 @@ from ray_pipeline.values import Vector
 
 
 class KS(RankMetric):
-    """The largest distance between the scores' distributions of positives and negatives: the best true less false positive rate, either way."""
+    """The largest distance between the scores' distributions of positives and negatives: the best true less false
+    positive rate, either way."""
 
     better: ClassVar[Literal["lower", "higher"]] = "higher"
 

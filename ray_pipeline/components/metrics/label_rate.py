@@ -9,7 +9,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class LabelRate(ShareMetric):
-    """Share of the rows that are positive, whatever the model says; between groups it shows what the data themselves hold."""
+    """Share of the rows that are positive, whatever the model says; between groups it shows what the data themselves
+    hold."""
 
     tasks: ClassVar[tuple[Task, ...]] = ("binary",)
     better: ClassVar[Literal["lower", "higher"]] = "higher"

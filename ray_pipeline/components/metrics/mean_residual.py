@@ -9,7 +9,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class MeanResidual(SumMetric):
-    """Mean of label minus prediction: above 0 where the model predicts too little; of probabilities, calibration in the large. It has no best direction."""
+    """Mean of label minus prediction: above 0 where the model predicts too little; of probabilities, calibration in the
+    large. It has no best direction."""
 
     tasks: ClassVar[tuple[Task, ...]] = ("binary", "regression")
     better: ClassVar[Literal["lower", "higher"]] = "lower"

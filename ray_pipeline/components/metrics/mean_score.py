@@ -9,7 +9,8 @@ from ray_pipeline.values import Task, Vector
 
 
 class MeanScore(SumMetric):
-    """Mean probability of the positive class; neither more nor less of it is good, only gaps between groups mean something."""
+    """Mean probability of the positive class; neither more nor less of it is good, only gaps between groups mean
+    something."""
 
     tasks: ClassVar[tuple[Task, ...]] = ("binary",)
     better: ClassVar[Literal["lower", "higher"]] = "higher"

@@ -24,7 +24,8 @@ class R2(SumMetric):
         return np.asarray(1 - divide(sums[..., 3], _variation(sums)))
 
     def gradient(self, sums: Numbers) -> Numbers:
-        """In closed form: where the mean is far from 0 the variance is a small difference, which finite steps would drown."""
+        """In closed form: where the mean is far from 0 the variance is a small difference, which finite steps would
+        drown."""
         weight, label, _, residual = (sums[..., j] for j in range(4))
         variation, mean = _variation(sums), divide(label, weight)
         by_variation = divide(residual, variation**2)

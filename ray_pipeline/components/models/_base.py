@@ -1,4 +1,5 @@
-"""What every model family says: its hyperparameters and their spaces, what its encoder must give, how it trains and how it scores."""
+"""What every model family says: its hyperparameters and their spaces, what its encoder must give, how it trains and how
+it scores."""
 
 import math
 import re
@@ -22,7 +23,7 @@ Scorer = Callable[[Matrix], Scores]
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingContext:
     """What every fit of one run has in common."""
 
     task: Task
@@ -35,7 +36,7 @@ class Job:
     """A factor on each row's weight, by its class."""
     rows: int = 0
     """Training rows, of all workers."""
-    least_label: float = -math.inf
+    min_label: float = -math.inf
     """The smallest label of any row; of a regression."""
     external: bool = False
     """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
@@ -45,7 +46,7 @@ class Diverged(Exception):
     """Training came to numbers that are not finite: the trial has failed, and its search goes on."""
 
 
-class Fitting(ABC):
+class TrainingState(ABC):
     """A model in the making, that can be trained a little further and looked at in between."""
 
     rounds: int = 0
@@ -61,7 +62,8 @@ class Fitting(ABC):
 
     @abstractmethod
     def model(self, rounds: int) -> bytes:
-        """The content of the family's file: the model as it was after `rounds` rounds; the bytes depend on nothing else."""
+        """The content of the family's file: the model as it was after `rounds` rounds; the bytes depend on nothing
+        else."""
 
     @abstractmethod
     def state(self) -> bytes:
@@ -71,7 +73,7 @@ class Fitting(ABC):
 class Model(Choice):
     """One family: each field is a hyperparameter by the name of its library, a value or a space to search."""
 
-    needs: ClassVar[str]
+    encoder: ClassVar[str]
     """The encoder that feeds it: a file of `encoders/`."""
     start: ClassVar[dict[str, Any]]
     """The hyperparameters of trial 0, as far as they are searched."""
@@ -92,9 +94,10 @@ class Model(Choice):
     seeded: ClassVar[bool] = True
     """Whether the seed decides anything."""
     collective: ClassVar[str | None] = None
-    """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on one worker."""
+    """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on
+    one worker."""
 
-    def space(self, job: Job) -> dict[str, Any]:
+    def space(self, context: TrainingContext) -> dict[str, Any]:
         """Each hyperparameter's value or space on this data."""
         return dict(self)
 
@@ -103,30 +106,38 @@ class Model(Choice):
         """Imports the family's library, in a worker process that does nothing else."""
 
     @classmethod
-    def hold(
-        cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]
+    def prepare_data(
+        cls,
+        params: dict[str, Any],
+        context: TrainingContext,
+        train: Sequence[EncodedBlock],
+        validation: Sequence[EncodedBlock],
     ) -> Any:
         """The data in the form the family trains on; held as long as `held_by` stays the same."""
         raise NotImplementedError
 
     @classmethod
-    def held_by(cls, params: dict[str, Any]) -> Any:
+    def data_key(cls, params: dict[str, Any]) -> Any:
         """Those hyperparameters that shape the held data: trials that agree in them share it."""
         raise NotImplementedError
 
     @classmethod
-    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int, state: bytes | None = None) -> Fitting:
+    def start_training(
+        cls, params: dict[str, Any], context: TrainingContext, data: Any, seed: int, state: bytes | None = None
+    ) -> TrainingState:
         """An untrained model with these hyperparameters, or the one whose `state` it was."""
         raise NotImplementedError
 
     @classmethod
-    def refit_rounds(cls, rounds: int, gained: float) -> int:
-        """The rounds of a refit on `gained` times the rows. One tree more for each share more; an epoch grows by itself."""
-        return max(1, round(rounds * gained))
+    def refit_rounds(cls, rounds: int, row_ratio: float) -> int:
+        """The rounds of a refit on `gained` times the rows. One tree more for each share more; an epoch grows by
+        itself."""
+        return max(1, round(rounds * row_ratio))
 
     @classmethod
     def gather(cls, share: Scores, start: int, total: int) -> Scores:
-        """The scores of all workers' rows, (total,) or (total, classes), in every worker; `share` are those of this worker, the first at `start`."""
+        """The scores of all workers' rows, (total,) or (total, classes), in every worker; `share` are those of this
+        worker, the first at `start`."""
         assert len(share) == total, "a family without a collective trains on one worker"
         return share
 
@@ -137,5 +148,6 @@ class Model(Choice):
 
     @classmethod
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
-        """What each matrix column adds to each row's score, (rows, columns), absolute and summed over classes where there are several; None where unknown."""
+        """What each matrix column adds to each row's score, (rows, columns), absolute and summed over classes where
+        there are several; None where unknown."""
         return None

@@ -9,7 +9,8 @@ Objective = Callable[[Vector], tuple[float, Vector]]
 
 
 def iterates(objective: Objective, start: Vector, most: int) -> list[Vector]:
-    """The start, and the point after each step of L-BFGS-B (Zhu et al., 1997), at most `most` of them; fewer where it has converged."""
+    """The start, and the point after each step of L-BFGS-B (Zhu et al., 1997), at most `most` of them; fewer where it
+    has converged."""
     from scipy.optimize import fmin_l_bfgs_b
 
     found = [start]

@@ -1,4 +1,5 @@
-"""What the families of nets have in common: they eat the same rows, train by the same loop, and lie in the same kind of file. Each says only what it builds."""
+"""What the families of nets have in common: they eat the same rows, train by the same loop, and lie in the same kind of
+file. Each says only what it builds."""
 
 import importlib
 import json
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.models._base import Fitting, Job, Model, Scorer, Scores
+from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.values import Matrix
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Net(Model):
     """A family of nets; `build` is all that is its own."""
 
-    needs: ClassVar[str] = "nets"
+    encoder: ClassVar[str] = "nets"
     library: ClassVar[str] = "torch"
     extra: ClassVar[str | None] = "nn"
     file: ClassVar[str] = "model.safetensors"
@@ -39,33 +40,44 @@ class Net(Model):
         importlib.import_module("torch")
 
     @classmethod
-    def held_by(cls, params: dict[str, Any]) -> Any:
+    def data_key(cls, params: dict[str, Any]) -> Any:
         """Nothing: the rows stay as they are."""
         return None
 
     @classmethod
-    def hold(
-        cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]
+    def prepare_data(
+        cls,
+        params: dict[str, Any],
+        context: TrainingContext,
+        train: Sequence[EncodedBlock],
+        validation: Sequence[EncodedBlock],
     ) -> Any:
         """Both parts under one numbering each; no copies."""
         from ray_pipeline.components.models._torch.rows import Rows
 
-        return Rows(train, job), Rows(validation, job)
+        return Rows(train, context), Rows(validation, context)
 
     @classmethod
-    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int, state: bytes | None = None) -> Fitting:
+    def start_training(
+        cls, params: dict[str, Any], context: TrainingContext, data: Any, seed: int, state: bytes | None = None
+    ) -> TrainingState:
         """A net with seeded weights, or as it stood."""
         from ray_pipeline.components.models._torch.heads import Head
         from ray_pipeline.components.models._torch.loop import Epochs
 
-        head, cardinalities = Head(job.task, job.num_classes), job.cardinalities[cls.needs]
-        about = {"params": params, "cardinalities": cardinalities, "task": job.task, "num_classes": job.num_classes}
+        head, cardinalities = Head(context.task, context.num_classes), context.cardinalities[cls.encoder]
+        about = {
+            "params": params,
+            "cardinalities": cardinalities,
+            "task": context.task,
+            "num_classes": context.num_classes,
+        }
         return Epochs(
-            lambda: cls.build(params, cardinalities, head.num_outputs), about, head, data, params, job, seed, state
+            lambda: cls.build(params, cardinalities, head.num_outputs), about, head, data, params, context, seed, state
         )
 
     @classmethod
-    def refit_rounds(cls, rounds: int, gained: float) -> int:
+    def refit_rounds(cls, rounds: int, row_ratio: float) -> int:
         """As many: with more rows, an epoch has more steps."""
         return rounds
 

@@ -1,4 +1,5 @@
-"""The Feature Tokenizer + Transformer (Gorishniy et al., 2021): attention between columns (see `_torch/ft_transformer.py`).
+"""The Feature Tokenizer + Transformer (Gorishniy et al., 2021): attention between columns (see
+`_torch/ft_transformer.py`).
 
 Hyperparameters bear the names of the paper's code (`rtdl`).
 """

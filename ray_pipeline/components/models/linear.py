@@ -1,6 +1,8 @@
-"""A linear model: ridge regression, or logistic (softmax) regression with an L2 penalty. The baseline that a net or trees must beat.
+"""A linear model: ridge regression, or logistic (softmax) regression with an L2 penalty. The baseline that a net or
+trees must beat.
 
-Numbers enter as the normal quantiles that the encoder for nets makes of them, categories as one weight for each id. Hyperparameters bear the names of
+Numbers enter as the normal quantiles that the encoder for nets makes of them, categories as one weight for each id.
+Hyperparameters bear the names of
 scikit-learn's linear models; the objective is the mean loss + alpha / 2 x the squared weights, the intercepts left out.
 Shapes: n rows, d weights for each output, O outputs.
 """
@@ -13,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.models._base import Fitting, Job, Model, Scorer
+from ray_pipeline.components.models._base import Model, Scorer, TrainingContext, TrainingState
 from ray_pipeline.components.models._iterates import iterates
 from ray_pipeline.components.space import Integer, Log, Number, Within
 from ray_pipeline.encoded_block import EncodedBlock
@@ -26,7 +28,7 @@ Design = Any
 class Linear(Model):
     """One hyperparameter is searched: the penalty."""
 
-    needs: ClassVar[str] = "nets"
+    encoder: ClassVar[str] = "nets"
     start: ClassVar[dict[str, Any]] = {"alpha": 1e-4}
     library: ClassVar[str] = "scipy"
     file: ClassVar[str] = "model.safetensors"
@@ -39,36 +41,43 @@ class Linear(Model):
     n_iter_no_change: Annotated[Integer, Within(1)] = 100
 
     @classmethod
-    def held_by(cls, params: dict[str, Any]) -> Any:
+    def data_key(cls, params: dict[str, Any]) -> Any:
         """Nothing: one design matrix serves every penalty."""
         return None
 
     @classmethod
-    def hold(
-        cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]
+    def prepare_data(
+        cls,
+        params: dict[str, Any],
+        context: TrainingContext,
+        train: Sequence[EncodedBlock],
+        validation: Sequence[EncodedBlock],
     ) -> Any:
         """The design matrix of train with labels and weights, and the matrices of validation."""
         weight = np.concatenate([block.weight for block in train])
         label = np.concatenate([block.label for block in train])
-        if job.class_weight is not None:
-            weight = weight * np.asarray(job.class_weight)[label.astype(int)]
+        if context.class_weight is not None:
+            weight = weight * np.asarray(context.class_weight)[label.astype(int)]
         return (
-            _design([block.matrix for block in train], job.cardinalities[cls.needs]),
+            _design([block.matrix for block in train], context.cardinalities[cls.encoder]),
             label,
             weight,
             [block.matrix for block in validation],
         )
 
     @classmethod
-    def begin(cls, params: dict[str, Any], job: Job, data: Any, seed: int, state: bytes | None = None) -> Fitting:
-        """Weights of 0, or those after as many steps as the state says: the steps are the same whenever they are made."""
-        descent = _Descent(params, job, *data)
+    def start_training(
+        cls, params: dict[str, Any], context: TrainingContext, data: Any, seed: int, state: bytes | None = None
+    ) -> TrainingState:
+        """Weights of 0, or those after as many steps as the state says: the steps are the same whenever they are
+        made."""
+        descent = _Descent(params, context, *data)
         if state is not None:
             descent.advance(int(state))
         return descent
 
     @classmethod
-    def refit_rounds(cls, rounds: int, gained: float) -> int:
+    def refit_rounds(cls, rounds: int, row_ratio: float) -> int:
         """As many: a step sees all rows."""
         return rounds
 
@@ -91,22 +100,28 @@ class Linear(Model):
         return scores
 
 
-class _Descent(Fitting):
+class _Descent(TrainingState):
     """The weights between two steps of L-BFGS."""
 
     def __init__(
-        self, params: dict[str, Any], job: Job, design: Design, label: Vector, weight: Vector, validation: list[Matrix]
+        self,
+        params: dict[str, Any],
+        context: TrainingContext,
+        design: Design,
+        label: Vector,
+        weight: Vector,
+        validation: list[Matrix],
     ) -> None:
-        self.job, self.validation, self.cardinalities = job, validation, job.cardinalities[Linear.needs]
+        self.context, self.validation, self.cardinalities = context, validation, context.cardinalities[Linear.encoder]
         self.design, self.weight = design, weight / weight.sum()
         self.center, self.scale = 0.0, 1.0
-        if job.task == "regression":
+        if context.task == "regression":
             self.center = float(self.weight @ label)
             self.scale = float(np.sqrt(self.weight @ (label - self.center) ** 2)) or 1.0
-        self.num_outputs = job.num_classes if job.task == "multiclass" else 1
+        self.num_outputs = context.num_classes if context.task == "multiclass" else 1
         self.target = (
-            np.eye(job.num_classes)[label.astype(int)]
-            if job.task == "multiclass"
+            np.eye(context.num_classes)[label.astype(int)]
+            if context.task == "multiclass"
             else ((label - self.center) / self.scale)[:, None]
         )
         self.alpha, self.most = float(params["alpha"]), int(params["max_iter"])
@@ -121,7 +136,9 @@ class _Descent(Fitting):
     def scores(self) -> NDArray[np.floating[Any]]:
         weights = self._weights(self.rounds)
         return (
-            np.concatenate([_scores(matrix, weights, self.cardinalities, self.job.task) for matrix in self.validation])
+            np.concatenate(
+                [_scores(matrix, weights, self.cardinalities, self.context.task) for matrix in self.validation]
+            )
             * self.scale
             + self.center
         )
@@ -130,7 +147,7 @@ class _Descent(Fitting):
         """The weights (d, O) after that many steps."""
         import safetensors.numpy
 
-        about = json.dumps({"cardinalities": self.cardinalities, "task": self.job.task})
+        about = json.dumps({"cardinalities": self.cardinalities, "task": self.context.task})
         tensors = {"weights": self._weights(rounds), "center": np.array(self.center), "scale": np.array(self.scale)}
         return safetensors.numpy.save(tensors, {"linear": about})
 
@@ -144,9 +161,9 @@ class _Descent(Fitting):
     def _objective(self, point: Vector) -> tuple[float, Vector]:
         weights = point.reshape(-1, self.num_outputs)
         margin = self.design @ weights  # (n, O)
-        if self.job.task == "regression":
+        if self.context.task == "regression":
             loss, slope = (margin - self.target)[:, 0] ** 2 / 2, margin - self.target
-        elif self.job.task == "binary":
+        elif self.context.task == "binary":
             loss, slope = (
                 np.logaddexp(0, margin)[:, 0] - (margin * self.target)[:, 0],
                 _chances(margin, "binary")[:, None] - self.target,

@@ -1,4 +1,5 @@
-"""A feed-forward net for tables: embedded columns, a few hidden layers, and several nets that share them (see `_torch/mlp.py`).
+"""A feed-forward net for tables: embedded columns, a few hidden layers, and several nets that share them (see
+`_torch/mlp.py`).
 
 Hyperparameters bear the names of the papers' code (`rtdl`, `tabm`).
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
-from ray_pipeline.components.models._base import Fitting, Job, Model, Scorer, Scores
+from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
@@ -32,15 +32,17 @@ OF_NUMBERS = (
     "reg:squaredlogerror",
 )
 SMALL = 2_000
-FEW_ROWS, FINE, COARSE = 100_000, 512, 128
-"""Bins: on 13,000 rows 512 are worth 1 % of RMSE over 128 and cost nothing; on 217,000 rows even 256 cost 14 % of the time and gain nothing."""
+SMALL_TABLE_ROWS, SMALL_TABLE_BINS, LARGE_TABLE_BINS = 100_000, 512, 128
+"""Bins: on 13,000 rows 512 are worth 1 % of RMSE over 128 and cost nothing; on 217,000 rows even 256 cost 14 % of the
+time and gain nothing."""
 NOT_FOR_BOOSTER = ("num_boost_round", "early_stopping_rounds")
 
 
 class XGBoost(Model):
-    """XGBoost's hyperparameters; the defaults are spaces that hold good models for tables of 1,000 to 10,000,000 rows."""
+    """XGBoost's hyperparameters; the defaults are spaces that hold good models for tables of 1,000 to 10,000,000
+    rows."""
 
-    needs: ClassVar[str] = "trees"
+    encoder: ClassVar[str] = "trees"
     start: ClassVar[dict[str, Any]] = {
         "max_depth": 6,
         "learning_rate": 0.1,
@@ -69,23 +71,25 @@ class XGBoost(Model):
     """None: 512 up to 100,000 training rows, and 128 beyond."""
     max_cat_to_onehot: Annotated[Integer, Within(1)] = 4
     objective: Annotated[Word, Named(OF_NUMBERS)] | None = None
-    """Of a regression; a classification has its own. None: squared error, and where no label is negative Tweedie's deviance (a log link) beside it."""
+    """Of a regression; a classification has its own. None: squared error, and where no label is negative Tweedie's
+    deviance (a log link) beside it."""
     num_boost_round: Annotated[Integer, Within(1, 100_000)] = 2000
     early_stopping_rounds: Annotated[Integer, Within(1)] = 60
 
-    def space(self, job: Job) -> dict[str, Any]:
+    def space(self, context: TrainingContext) -> dict[str, Any]:
         """As given; bins and objective by the data, where they are left to it."""
-        given = super().space(job)
+        given = super().space(context)
         if given["max_bin"] is None:
-            given["max_bin"] = FINE if job.rows <= FEW_ROWS else COARSE
+            given["max_bin"] = SMALL_TABLE_BINS if context.rows <= SMALL_TABLE_ROWS else LARGE_TABLE_BINS
         if given["objective"] is None:
-            of_regression = OneOf(values=OF_NUMBERS[:2]) if job.least_label >= 0 else OF_NUMBERS[0]
-            given["objective"] = OBJECTIVE.get(job.task, of_regression)
+            of_regression = OneOf(values=OF_NUMBERS[:2]) if context.min_label >= 0 else OF_NUMBERS[0]
+            given["objective"] = OBJECTIVE.get(context.task, of_regression)
         return given
 
     @classmethod
     def warm_up(cls) -> None:
-        """Imports xgboost without scikit-learn, which it would load only for its own scikit-learn wrappers: 0.6 s and not 2.5 s."""
+        """Imports xgboost without scikit-learn, which it would load only for its own scikit-learn wrappers: 0.6 s and
+        not 2.5 s."""
         absent = "sklearn" not in sys.modules
         if absent:
             sys.modules["sklearn"] = None  # type: ignore[assignment]
@@ -94,40 +98,45 @@ class XGBoost(Model):
             del sys.modules["sklearn"]
 
     @classmethod
-    def held_by(cls, params: dict[str, Any]) -> Any:
+    def data_key(cls, params: dict[str, Any]) -> Any:
         """The number of bins: it decides the quantised matrix."""
         return params["max_bin"]
 
     @classmethod
-    def hold(
-        cls, params: dict[str, Any], job: Job, train: Sequence[EncodedBlock], validation: Sequence[EncodedBlock]
-    ) -> "tuple[xgboost.DMatrix, ...]":
-        """The quantised matrices of train and, with its cuts, of validation (where there are such rows)."""
-        first = _quantised(train, job, params["max_bin"], None)
-        return (first, _quantised(validation, job, params["max_bin"], first)) if validation else (first,)
-
-    @classmethod
-    def begin(
+    def prepare_data(
         cls,
         params: dict[str, Any],
-        job: Job,
+        context: TrainingContext,
+        train: Sequence[EncodedBlock],
+        validation: Sequence[EncodedBlock],
+    ) -> "tuple[xgboost.DMatrix, ...]":
+        """The quantised matrices of train and, with its cuts, of validation (where there are such rows)."""
+        first = _quantised(train, context, params["max_bin"], None)
+        return (first, _quantised(validation, context, params["max_bin"], first)) if validation else (first,)
+
+    @classmethod
+    def start_training(
+        cls,
+        params: dict[str, Any],
+        context: TrainingContext,
         data: "tuple[xgboost.DMatrix, ...]",
         seed: int,
         state: bytes | None = None,
-    ) -> Fitting:
+    ) -> TrainingState:
         """An empty booster, or that of the state."""
         own = {name: value for name, value in params.items() if name not in NOT_FOR_BOOSTER}
-        # A seed for each round, and not the generator's hidden state: so a booster that goes on from its file draws as it would have.
+        # A seed for each round, and not the generator's hidden state: so a booster that goes on from its file draws as
+        # it would have.
         fixed = {
             "tree_method": "hist",
-            "device": job.device,
-            "nthread": job.threads,
+            "device": context.device,
+            "nthread": context.threads,
             "seed": seed,
             "seed_per_iteration": True,
             "verbosity": 0,
         }
-        if job.task == "multiclass":
-            fixed["num_class"] = job.num_classes
+        if context.task == "multiclass":
+            fixed["num_class"] = context.num_classes
         return _Boosting({**own, **fixed}, data, state)
 
     @classmethod
@@ -158,7 +167,8 @@ class XGBoost(Model):
 
     @classmethod
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
-        """TreeSHAP (Lundberg et al., 2020), in log odds, the label's unit, or its logarithm where the objective has a log link."""
+        """TreeSHAP (Lundberg et al., 2020), in log odds, the label's unit, or its logarithm where the objective has a
+        log link."""
         import xgboost
 
         booster = xgboost.Booster(model_file=folder / cls.file)
@@ -167,7 +177,7 @@ class XGBoost(Model):
         return np.abs(found[..., :-1]).sum(1) if found.ndim == 3 else found[:, :-1]
 
 
-class _Boosting(Fitting):
+class _Boosting(TrainingState):
     """A booster between two rounds."""
 
     def __init__(self, params: dict[str, Any], data: "tuple[xgboost.DMatrix, ...]", state: bytes | None) -> None:
@@ -191,21 +201,24 @@ class _Boosting(Fitting):
         return bytes(self.booster[:rounds].save_raw("ubj"))
 
     def state(self) -> bytes:
-        # The columns' generator is hidden in the updater, and no file holds it: a new updater draws as the one of a booster that was loaded would.
+        # The columns' generator is hidden in the updater, and no file holds it: a new updater draws as the one of a
+        # booster that was loaded would.
         self.booster.load_config(self.booster.save_config())
         return bytes(self.booster.save_raw("ubj"))
 
 
 def _quantised(
-    blocks: Sequence[EncodedBlock], job: Job, max_bin: int, ref: "xgboost.DMatrix | None"
+    blocks: Sequence[EncodedBlock], context: TrainingContext, max_bin: int, ref: "xgboost.DMatrix | None"
 ) -> "xgboost.DMatrix":
-    """The blocks, streamed in the same order on every pass into a quantised matrix: about one byte per cell, and never a copy of the floats.
+    """The blocks, streamed in the same order on every pass into a quantised matrix: about one byte per cell, and never
+    a copy of the floats.
 
-    In memory it takes four passes (`QuantileDMatrix`). Where memory is too small the bins are paged from this node's disk (`ExtMemQuantileDMatrix`).
+    In memory it takes four passes (`QuantileDMatrix`). Where memory is too small the bins are paged from this node's
+    disk (`ExtMemQuantileDMatrix`).
     """
     import xgboost
 
-    types = ["c" if codes else "q" for codes in job.cardinalities[XGBoost.needs]]
+    types = ["c" if codes else "q" for codes in context.cardinalities[XGBoost.encoder]]
 
     class Blocks(xgboost.DataIter):  # type: ignore[misc]
         def __init__(self, cache: str | None) -> None:
@@ -221,8 +234,8 @@ def _quantised(
             block = blocks[self.at]
             weight = (
                 block.weight
-                if job.class_weight is None
-                else block.weight * np.asarray(job.class_weight)[block.label.astype(int)]
+                if context.class_weight is None
+                else block.weight * np.asarray(context.class_weight)[block.label.astype(int)]
             )
             input_data(
                 data=block.matrix,
@@ -233,8 +246,8 @@ def _quantised(
             self.at += 1
             return True
 
-    shape: dict[str, Any] = {"max_bin": max_bin, "ref": ref, "nthread": job.threads, "enable_categorical": True}
-    if job.external:
+    shape: dict[str, Any] = {"max_bin": max_bin, "ref": ref, "nthread": context.threads, "enable_categorical": True}
+    if context.external:
         folder = tempfile.TemporaryDirectory(prefix="ray-pipeline-pages-", ignore_cleanup_errors=True)
         matrix = xgboost.ExtMemQuantileDMatrix(Blocks(f"{folder.name}/{'validation' if ref else 'train'}"), **shape)
         matrix.pages = folder  # its files go with it

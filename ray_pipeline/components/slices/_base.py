@@ -1,4 +1,5 @@
-"""A slice names every row by one or more columns; it is written `carrier`, `{column: distance, bins: 4}` or `[origin, carrier]`."""
+"""A slice names every row by one or more columns; it is written `carrier`, `{column: distance, bins: 4}` or `[origin,
+carrier]`."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,7 +104,8 @@ class Slice(Choice):
 
 
 def clash(slices: Iterable[Slice]) -> str | None:
-    """Why the slices cannot stand side by side, or None: one column has one name per row, so it is cut in one way only."""
+    """Why the slices cannot stand side by side, or None: one column has one name per row, so it is cut in one way
+    only."""
     seen: dict[str, int | None] = {}
     for one in slices:
         for column in one.columns:

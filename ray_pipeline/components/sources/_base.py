@@ -62,7 +62,8 @@ class Source(Protocol):
     def pieces(
         self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
     ) -> Sequence[Callable[[], pa.Table]]:
-        """The rows for which `keep` is true in file order, in pieces of about so many rows or one row group, each read by a call on whatever worker."""
+        """The rows for which `keep` is true in file order, in pieces of about so many rows or one row group, each read
+        by a call on whatever worker."""
         ...
 
 

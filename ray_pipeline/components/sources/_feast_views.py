@@ -1,4 +1,5 @@
-"""Run by a Python that has Feast: what the views of a repository say of their tables, as one line of JSON. It must import nothing of ours.
+"""Run by a Python that has Feast: what the views of a repository say of their tables, as one line of JSON. It must
+import nothing of ours.
 
 usage: _feast_views.py '{"repository": FOLDER, "service": NAME or null, "views": [NAME, ...]}'
 """

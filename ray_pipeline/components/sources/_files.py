@@ -59,7 +59,8 @@ def root_of(path: str) -> str:
 
 
 def filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
-    """Where a path of the table `name` lies, and its name there. Raises `StorageError` where the URI or the credentials cannot be used."""
+    """Where a path of the table `name` lies, and its name there. Raises `StorageError` where the URI or the credentials
+    cannot be used."""
     try:
         return pafs.FileSystem.from_uri(path) if "://" in path else (pafs.LocalFileSystem(), path)
     except (pa.ArrowInvalid, OSError) as error:

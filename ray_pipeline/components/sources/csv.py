@@ -17,7 +17,7 @@ from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources.parquet import even
 from ray_pipeline.errors import DataError, Problem
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 BLOCK_ROWS = 100_000
 
 
@@ -31,8 +31,8 @@ class CSV(Choice):
     def _read(self) -> tuple[pa.Table, list[pafs.FileInfo]]:
         fs, files = files_at(self.name, self.path, (".csv",), "CSV")
         size = sum(f.size for f in files)
-        if size > MOST_BYTES:
-            found = f"{self.name}: {size:,} bytes of CSV; at most {MOST_BYTES:,} are read"
+        if size > MAX_BYTES:
+            found = f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read"
             raise DataError(Problem(stage="read", file=self.path, found=found, fix="write the table as Parquet"))
         tables = [self._table(fs, one) for one in files]
         schema, uneven, extra = even(self.name, [one.path for one in files], [table.schema for table in tables])

@@ -1,4 +1,5 @@
-"""Delta Lake: the Parquet files that the table's log names today, read as any others; the log knows which are there, and what partitions they are of."""
+"""Delta Lake: the Parquet files that the table's log names today, read as any others; the log knows which are there,
+and what partitions they are of."""
 
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,8 @@ FEATURES = {
 
 
 class Delta(Parquet):
-    """A Delta table: `path` is its folder or URI. The newest version is read; its number is part of the fingerprint by the files that it names."""
+    """A Delta table: `path` is its folder or URI. The newest version is read; its number is part of the fingerprint by
+    the files that it names."""
 
     @cached_property
     def _log(self) -> Any:

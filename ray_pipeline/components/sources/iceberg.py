@@ -1,6 +1,8 @@
-"""Apache Iceberg: the Parquet files of the table's newest snapshot, read as any others, where they hold the rows as they are.
+"""Apache Iceberg: the Parquet files of the table's newest snapshot, read as any others, where they hold the rows as
+they are.
 
-A snapshot with delete files, or files written before a column was renamed, says more than its Parquet files: such a table is refused, with its remedy.
+A snapshot with delete files, or files written before a column was renamed, says more than its Parquet files: such a
+table is refused, with its remedy.
 """
 
 import re
@@ -15,7 +17,8 @@ from ray_pipeline.errors import DataError, Problem
 
 
 class Iceberg(Parquet):
-    """An Iceberg table: `path` is its folder or URI (with `metadata/` in it), or one of its metadata files, for a fixed version."""
+    """An Iceberg table: `path` is its folder or URI (with `metadata/` in it), or one of its metadata files, for a fixed
+    version."""
 
     @cached_property
     def _scan(self) -> Any:

@@ -21,8 +21,8 @@ from ray_pipeline.errors import DataError, Problem, listed
 
 MAGIC = b"PAR1"
 SUFFIXES = (".parquet", ".pq", ".parq")
-MOST_COLUMNS, MOST_EXPANSION = 100_000, 1_000
-LEAST_BOMB, MOST_TEXT = 256 << 20, 2 << 30
+MAX_COLUMNS, MAX_EXPANSION = 100_000, 1_000
+MIN_BOMB, MAX_TEXT = 256 << 20, 2 << 30
 
 
 class Parquet(Choice):
@@ -34,7 +34,8 @@ class Parquet(Choice):
     path: str
 
     def footers(self) -> Footers:
-        """Files, schema, rows and bytes of all footers, each file checked to be whole Parquet with the columns of the first."""
+        """Files, schema, rows and bytes of all footers, each file checked to be whole Parquet with the columns of the
+        first."""
         fs, files = self._files()
         with ThreadPoolExecutor(16) as pool:
             metadata = list(pool.map(lambda info: self._footer(fs, info), files))
@@ -71,27 +72,27 @@ class Parquet(Choice):
         def problem(found: str, fix: str, **more: Any) -> DataError:
             return DataError(Problem(stage="read", file=file, found=f"{self.name}: {found}", fix=fix, **more))
 
-        if metadata.num_columns > MOST_COLUMNS:
+        if metadata.num_columns > MAX_COLUMNS:
             raise problem(
-                f"{metadata.num_columns:,} columns; at most {MOST_COLUMNS:,} are read",
+                f"{metadata.num_columns:,} columns; at most {MAX_COLUMNS:,} are read",
                 "write the columns that are needed",
             )
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
-            if group.total_byte_size < LEAST_BOMB:
+            if group.total_byte_size < MIN_BOMB:
                 continue
             for column in (group.column(place) for place in range(group.num_columns)):
                 packed, plain = column.total_compressed_size, column.total_uncompressed_size
-                if plain >= LEAST_BOMB and plain > MOST_EXPANSION * packed:
-                    found = f"row group {number} of column {column.path_in_schema!r} expands {plain / packed:,.0f} times to {plain / 1e6:,.0f} MB; at most {MOST_EXPANSION:,} times are read"
+                if plain >= MIN_BOMB and plain > MAX_EXPANSION * packed:
+                    found = f"row group {number} of column {column.path_in_schema!r} expands {plain / packed:,.0f} times to {plain / 1e6:,.0f} MB; at most {MAX_EXPANSION:,} times are read"
                     raise problem(
                         found,
                         "write the file again, with a dictionary",
                         column=column.path_in_schema,
                         rows=group.num_rows,
                     )
-                if column.physical_type == "BYTE_ARRAY" and plain > MOST_TEXT:
-                    found = f"row group {number} holds {plain / 1e9:.1f} GB of text in column {column.path_in_schema!r}; at most {MOST_TEXT / 1e9:.1f} are read"
+                if column.physical_type == "BYTE_ARRAY" and plain > MAX_TEXT:
+                    found = f"row group {number} holds {plain / 1e9:.1f} GB of text in column {column.path_in_schema!r}; at most {MAX_TEXT / 1e9:.1f} are read"
                     raise problem(found, "write smaller row groups", column=column.path_in_schema, rows=group.num_rows)
 
     def _with_partitions(self, fs: pafs.FileSystem, files: Sequence[pafs.FileInfo], schema: pa.Schema) -> pa.Schema:
@@ -114,7 +115,8 @@ class Parquet(Choice):
         return self._dataset(fs, files).to_table(columns=list(columns))
 
     def unreadable(self, columns: Sequence[str]) -> Problem | None:
-        """What a scan stumbled over: the first file that is gone, or whose pages of a column cannot be decoded; None where all of it can be read."""
+        """What a scan stumbled over: the first file that is gone, or whose pages of a column cannot be decoded; None
+        where all of it can be read."""
         fs, files = self._files()
         for info in files:
             with fs.open_input_file(info.path) as opened:
@@ -198,7 +200,8 @@ class Parquet(Choice):
 def even(
     table: str, files: Sequence[str], schemas: Sequence[pa.Schema]
 ) -> tuple[pa.Schema, dict[str, Problem], dict[str, int]]:
-    """The columns that at least half of the files have; what is wrong with some of them in some files; and the others, with the number of their files."""
+    """The columns that at least half of the files have; what is wrong with some of them in some files; and the others,
+    with the number of their files."""
     for file, schema in zip(files, schemas, strict=True):
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:

@@ -1,4 +1,5 @@
-"""What every splitter says: the part of each row, as a pure function of the row; and what it must look at before it can."""
+"""What every splitter says: the part of each row, as a pure function of the row; and what it must look at before it
+can."""
 
 from typing import Self
 
@@ -21,8 +22,9 @@ class Splitter(Choice):
         """The columns of the label table that decide, beyond key and time."""
         return ()
 
-    def looks_at(self) -> tuple[str, ...]:
-        """The roles (`key`, `label`) or columns that one extra pass must bring before `part_of` can be asked; mostly none."""
+    def fit_columns(self) -> tuple[str, ...]:
+        """The roles (`key`, `label`) or columns that one extra pass must bring before `part_of` can be asked; mostly
+        none."""
         return ()
 
     def look(self, seen: pa.Table) -> Self:
@@ -30,7 +32,8 @@ class Splitter(Choice):
         return self
 
     def part_of(self, rows: pa.Table) -> Parts:
-        """The part of each row, shape (n,) int8. `rows` has the roles `key`, `time` and `label`, and `columns()`, under these names."""
+        """The part of each row, shape (n,) int8. `rows` has the roles `key`, `time` and `label`, and `columns()`, under
+        these names."""
         raise NotImplementedError
 
 

@@ -1,4 +1,5 @@
-"""Split by a column that says train, validation or test; where it never says validation, a share of train is carved by key hash."""
+"""Split by a column that says train, validation or test; where it never says validation, a share of train is carved by
+key hash."""
 
 from typing import Annotated, Literal, Self
 
@@ -27,12 +28,13 @@ class Column(Splitter):
         """The column itself, and the group's where validation is carved by group."""
         return (self.column, self.group) if self.group else (self.column,)
 
-    def looks_at(self) -> tuple[str, ...]:
+    def fit_columns(self) -> tuple[str, ...]:
         """The column itself: whether it names a validation part can only be seen in all of its rows."""
         return (self.column,)
 
     def look(self, seen: pa.Table) -> Self:
-        """The splitter that knows whether validation must be carved. Raises `DataError` on any value but the three parts."""
+        """The splitter that knows whether validation must be carved. Raises `DataError` on any value but the three
+        parts."""
         counts = {
             row["values"]: row["counts"]
             for row in pc.value_counts(seen[self.column].combine_chunks().cast(pa.string())).to_pylist()

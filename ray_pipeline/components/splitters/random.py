@@ -9,15 +9,16 @@ from pydantic import Field, PrivateAttr
 from ray_pipeline.components.splitters._base import Parts, Splitter, carve
 from ray_pipeline.hashing import hash_values, uniform
 
-Share = Annotated[float, Field(gt=0, lt=1, strict=False)]
+Shard = Annotated[float, Field(gt=0, lt=1, strict=False)]
 
 
 class Random(Splitter):
-    """Shares of rows by xxh64 of key or `group`; `stratify` cuts at equal shares of each class (not stable under appended rows)."""
+    """Shares of rows by xxh64 of key or `group`; `stratify` cuts at equal shares of each class (not stable under
+    appended rows)."""
 
     by: Literal["random"] = "random"
-    validation: Share = 0.15
-    test: Share = 0.15
+    validation: Shard = 0.15
+    test: Shard = 0.15
     group: str | None = None
     stratify: bool = False
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -27,7 +28,7 @@ class Random(Splitter):
         """The group's column, where rows of one group must stay together."""
         return (self.group,) if self.group else ()
 
-    def looks_at(self) -> tuple[str, ...]:
+    def fit_columns(self) -> tuple[str, ...]:
         """Key and label, where each class is cut by itself."""
         return ("key", "label") if self.stratify else ()
 

@@ -1,4 +1,5 @@
-"""Expressions of labels, `where` and slices: `arr_delay > 15 and carrier != 'OO'`. Parsed, never evaluated as Python."""
+"""Expressions of labels, `where` and slices: `arr_delay > 15 and carrier != 'OO'`. Parsed, never evaluated as
+Python."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,7 +18,8 @@ Names = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression; equal where the trees are. `resolve` maps names as written to the columns of a table, where they differ."""
+    """A parsed expression; equal where the trees are. `resolve` maps names as written to the columns of a table, where
+    they differ."""
 
     text: str = field(compare=False)
     tree: Node
@@ -50,7 +52,8 @@ class Expression:
         return isinstance(self.tree, TRUTHS)
 
     def evaluate(self, table: pa.Table, resolve: Names | None = None) -> pa.ChunkedArray:
-        """One value per row: boolean, float64, or the column's own type; raises `DataError` where a column is absent or of the wrong kind."""
+        """One value per row: boolean, float64, or the column's own type; raises `DataError` where a column is absent or
+        of the wrong kind."""
         names = dict(resolve or {})
         lowering = Lowering(
             self.text, _as_written(table.schema, names), lambda name: table.column(names.get(name, name))

@@ -1,6 +1,7 @@
 """An expression's meaning: its tree becomes pyarrow.compute calls, which take arrays and scan expressions alike.
 
-Three-valued (Kleene); NaN is null; literals are cast to the column's type once, so that rows and scans agree to the bit.
+Three-valued (Kleene); NaN is null; literals are cast to the column's type once, so that rows and scans agree to the
+bit.
 """
 
 from collections.abc import Callable, Iterable
@@ -70,9 +71,11 @@ def kind_of(type: pa.DataType) -> Kind:
 
 @dataclass(frozen=True)
 class Lowering:
-    """Turns a tree into calls; `load` brings a column by its name as written, `schema` has its type under the same name.
+    """Turns a tree into calls; `load` brings a column by its name as written, `schema` has its type under the same
+    name.
 
-    With `exact` false only rows where the result is true matter, as in a filter: guards that merely tell null from false
+    With `exact` false only rows where the result is true matter, as in a filter: guards that merely tell null from
+    false
     are left out where they can be, and a scan may then skip row groups by their statistics.
     """
 
@@ -135,7 +138,8 @@ class Lowering:
         return _without_nan(found)
 
     def _operand(self, node: Node, unguarded: bool = False, *, guarded: bool = True, any_kind: bool = False) -> Lowered:
-        """A side of a comparison; `unguarded` leaves NaN in a bare column, which no comparison but != takes for true."""
+        """A side of a comparison; `unguarded` leaves NaN in a bare column, which no comparison but != takes for
+        true."""
         found = self.lower(node)
         if found.column and (unguarded or not guarded):
             bare = Lowered(self.load(found.column), self.schema.field(found.column).type, column=found.column)
@@ -185,7 +189,8 @@ class Lowering:
         return _as_numbers(left, right)
 
     def _moment(self, column: Lowered, text: str) -> tuple[Lowered, Lowered]:
-        """A date column and a quoted date in its type: UTC where the column has a zone, clipped to what the type can hold."""
+        """A date column and a quoted date in its type: UTC where the column has a zone, clipped to what the type can
+        hold."""
         try:
             moment = datetime.fromisoformat(text.strip())
         except ValueError:

@@ -1,4 +1,5 @@
-"""The expression language as text: a tokenizer and a recursive-descent parser to small frozen nodes. Nothing is ever run as Python.
+"""The expression language as text: a tokenizer and a recursive-descent parser to small frozen nodes. Nothing is ever
+run as Python.
 
 or < and < not < (== != < <= > >= in, is null) < + - < * / < sign < value. Every error is a `ValueError` with a hint.
 """
@@ -8,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
-MOST_CHARACTERS = 10_000
-MOST_NESTED = 50
-MOST_OPERATORS = 200
+MAX_CHARACTERS = 10_000
+MAX_NESTED = 50
+MAX_OPERATORS = 200
 
 Scalar = bool | int | float | str
 Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
@@ -116,8 +117,8 @@ class _Token:
 
 def parse(text: str) -> Node:
     """The expression's tree; raises `ValueError` where the text means none."""
-    if len(text) > MOST_CHARACTERS:
-        raise ValueError(f"the expression has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read")
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"the expression has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
     return _Parser(text).whole()
 
 
@@ -158,9 +159,9 @@ class _Parser:
         signs = sum(
             token.kind != "end" and token.text in ("and", "or", "not", "+", "-", "*", "/") for token in self.tokens
         )
-        if signs > MOST_OPERATORS:
+        if signs > MAX_OPERATORS:
             raise ValueError(
-                f"the expression has {signs} operators; at most {MOST_OPERATORS} are read (is it a list? write `in [...]`)"
+                f"the expression has {signs} operators; at most {MAX_OPERATORS} are read (is it a list? write `in [...]`)"
             )
 
     @property
@@ -206,8 +207,8 @@ class _Parser:
 
     def either(self) -> Node:
         self.depth += 1
-        if self.depth > MOST_NESTED:
-            self.fail(f"more than {MOST_NESTED} levels of nesting")
+        if self.depth > MAX_NESTED:
+            self.fail(f"more than {MAX_NESTED} levels of nesting")
         at = self.next.at
         node = self.both()
         while self.took("or"):

@@ -1,1 +1,2 @@
-"""What nets share: one training loop, embeddings of table columns, heads for the three tasks, one file format. Imported only where torch is."""
+"""What nets share: one training loop, embeddings of table columns, heads for the three tasks, one file format. Imported
+only where torch is."""

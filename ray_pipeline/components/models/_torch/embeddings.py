@@ -43,10 +43,13 @@ class ColumnEmbeddings(nn.Module):
 
 
 class NumberEmbeddings(nn.Module):
-    """x_BN -> x_BND: a linear map plus a linear map of the piecewise-linear encoding (Gorishniy et al., 2022, section 3.2).
+    """x_BN -> x_BND: a linear map plus a linear map of the piecewise-linear encoding (Gorishniy et al., 2022, section
+    3.2).
 
-    Unlike the paper: the bins are not quantiles of the training rows but of the standard normal, which is what the encoder has made of every number;
-    and, as in the authors' `rtdl_num_embeddings`, the encoding's map starts at 0, so that a net begins as one without it.
+    Unlike the paper: the bins are not quantiles of the training rows but of the standard normal, which is what the
+    encoder has made of every number;
+    and, as in the authors' `rtdl_num_embeddings`, the encoding's map starts at 0, so that a net begins as one without
+    it.
     """
 
     scale_K: Tensor

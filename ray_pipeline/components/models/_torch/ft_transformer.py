@@ -1,4 +1,5 @@
-"""Feature Tokenizer + Transformer (Gorishniy et al., 2021, section 3.3): every column is a token, and the last layer reads one more.
+"""Feature Tokenizer + Transformer (Gorishniy et al., 2021, section 3.3): every column is a token, and the last layer
+reads one more.
 
 Shapes: B rows, C columns, T = C + 1 tokens, D token width, A heads.
 """
@@ -18,7 +19,8 @@ FFN_FACTOR = 4 / 3
 class FTTransformerNet(nn.Module):
     """x_BC -> outputs_B1O.
 
-    Unlike the paper: numbers become tokens by the piecewise-linear embeddings of Gorishniy et al. (2022, section 3.2), which start as the paper's.
+    Unlike the paper: numbers become tokens by the piecewise-linear embeddings of Gorishniy et al. (2022, section 3.2),
+    which start as the paper's.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class FTTransformerNet(nn.Module):
 
 
 class Block(nn.Module):
-    """x_BTD -> x_BTD, or x_B1D for the last: pre-norm attention (no norm before the first, appendix E.1) and a ReGLU layer."""
+    """x_BTD -> x_BTD, or x_B1D for the last: pre-norm attention (no norm before the first, appendix E.1) and a ReGLU
+    layer."""
 
     def __init__(
         self, d_token: int, n_heads: int, attention_dropout: float, ffn_dropout: float, *, first: bool, last: bool

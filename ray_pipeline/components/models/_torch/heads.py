@@ -14,7 +14,8 @@ from ray_pipeline.values import Task
 
 @dataclass(frozen=True)
 class Head:
-    """Cross-entropy for classes, squared error for numbers; every one of the K nets has its own loss (TabM, section 3.2)."""
+    """Cross-entropy for classes, squared error for numbers; every one of the K nets has its own loss (TabM, section
+    3.2)."""
 
     task: Task
     num_classes: int
@@ -35,7 +36,8 @@ class Head:
         return loss(outputs_BK, label_BK, reduction="none").mean(1)
 
     def scores(self, outputs_BKO: Tensor) -> Tensor:
-        """Probability of the positive class (B,), of each class (B, O), or the number in the net's own scale (B,): the mean over the nets."""
+        """Probability of the positive class (B,), of each class (B, O), or the number in the net's own scale (B,): the
+        mean over the nets."""
         if self.task == "multiclass":
             return outputs_BKO.softmax(2).mean(1)
         outputs_BK = outputs_BKO.squeeze(2)

@@ -1,7 +1,10 @@
-"""The one training loop of all nets: AdamW on weighted mini-batches, and an average of the weights that is what is judged and saved.
+"""The one training loop of all nets: AdamW on weighted mini-batches, and an average of the weights that is what is
+judged and saved.
 
-The average (over about `AVERAGED` epochs; Polyak & Juditsky, 1992, as an exponential one) does what a falling learning rate would, without a schedule whose
-end must be known: a trial may stop at any rung, and go on. With several workers each steps through its own rows, and gradients are averaged by weight.
+The average (over about `AVERAGED` epochs; Polyak & Juditsky, 1992, as an exponential one) does what a falling learning
+rate would, without a schedule whose
+end must be known: a trial may stop at any rung, and go on. With several workers each steps through its own rows, and
+gradients are averaged by weight.
 """
 
 import copy
@@ -15,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ray_pipeline.components.models._base import Diverged, Fitting, Job
+from ray_pipeline.components.models._base import Diverged, TrainingContext, TrainingState
 from ray_pipeline.components.models._torch.heads import Head
 from ray_pipeline.components.models._torch.rows import Places, Rows
 from ray_pipeline.components.models._torch.scoring import score
@@ -24,13 +27,13 @@ from ray_pipeline.components.models._torch.workers import add_up, most, number_o
 from ray_pipeline.values import Vector
 
 AVERAGED = 2.0
-MOST_ROWS = 50_000
+MAX_ROWS = 50_000
 """An epoch is one pass over the rows, or over a part of them where there are more: the next goes on where it ended."""
 CLIP = 1.0
 GATHERED = 16
 
 
-class Epochs(Fitting):
+class Epochs(TrainingState):
     """A net between two epochs."""
 
     def __init__(
@@ -40,15 +43,15 @@ class Epochs(Fitting):
         head: Head,
         data: tuple[Rows, Rows],
         params: dict[str, Any],
-        job: Job,
+        context: TrainingContext,
         seed: int,
         state: bytes | None = None,
     ) -> None:
-        torch.set_num_threads(job.threads)
+        torch.set_num_threads(context.threads)
         self.rows, self.validation = data
-        self.head, self.params, self.job, self.seed, self.about = head, params, job, seed, about
+        self.head, self.params, self.context, self.seed, self.about = head, params, context, seed, about
         torch.manual_seed(seed)
-        self.net = net().to(job.device)
+        self.net = net().to(context.device)
         self.averaged = copy.deepcopy(self.net).eval()
         self.vectors, self.averages = flatten(self.net), flatten(self.averaged)
         decays = (params["weight_decay"], 0.0)
@@ -58,7 +61,7 @@ class Epochs(Fitting):
         )
         self.center, self.scale = self._label_scale()
         self.batch = max(1, params["batch_size"] // number_of_workers())
-        self.parts = math.ceil(most(len(self.rows)) * number_of_workers() / MOST_ROWS)
+        self.parts = math.ceil(most(len(self.rows)) * number_of_workers() / MAX_ROWS)
         self.steps = most(math.ceil(len(self.rows) / self.parts / self.batch))
         self.kept: dict[int, tuple[Tensor, ...]] = {}
         if state is not None:
@@ -93,7 +96,8 @@ class Epochs(Fitting):
         return safetensors.torch.save({**tensors, **label}, {"net": json.dumps(self.about, sort_keys=True)})
 
     def state(self) -> bytes:
-        """Weights, their averages, those of the epochs that may still turn out to be the best, and the optimiser's moments."""
+        """Weights, their averages, those of the epochs that may still turn out to be the best, and the optimiser's
+        moments."""
         told = {"rounds": torch.tensor(self.rounds)}
         for at, (vector, average) in enumerate(zip(self.vectors, self.averages, strict=True)):
             told |= {f"vector.{at}": vector.detach(), f"average.{at}": average}
@@ -106,7 +110,7 @@ class Epochs(Fitting):
         self.rounds = int(told["rounds"])
         epochs = sorted(int(name.removeprefix("kept.0.")) for name in told if name.startswith("kept.0."))
         self.kept = {
-            epoch: tuple(told[f"kept.{at}.{epoch}"].to(self.job.device) for at in range(len(self.vectors)))
+            epoch: tuple(told[f"kept.{at}.{epoch}"].to(self.context.device) for at in range(len(self.vectors)))
             for epoch in epochs
         }
         with torch.no_grad():
@@ -117,11 +121,12 @@ class Epochs(Fitting):
                 name.rpartition(".")[2]: moment for name, moment in told.items() if name.startswith(f"moment.{at}.")
             }
             self.optimizer.state[vector] = {
-                name: moment if name == "step" else moment.to(self.job.device) for name, moment in moments.items()
+                name: moment if name == "step" else moment.to(self.context.device) for name, moment in moments.items()
             }
 
     def _label_scale(self) -> tuple[float, float]:
-        """Mean and deviation of a regression's labels, by weight; in float64, so that labels of 1e12 train as those of 1 do."""
+        """Mean and deviation of a regression's labels, by weight; in float64, so that labels of 1e12 train as those of
+        1 do."""
         if self.head.task != "regression":
             return 0.0, 1.0
         label, weight = self.rows.label, self.rows.weight
@@ -133,7 +138,7 @@ class Epochs(Fitting):
     def _epoch(self, epoch: int) -> None:
         torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch, rank()]).generate_state(1)[0]))  # of dropout
         self.net.train()
-        losses = torch.zeros((), device=self.job.device)
+        losses = torch.zeros((), device=self.context.device)
         order = self._order(epoch)
         for start in range(0, self.steps * self.batch, GATHERED * self.batch):
             some = order[start : start + GATHERED * self.batch]
@@ -159,17 +164,18 @@ class Epochs(Fitting):
         weight = self.rows.weight[places].astype(np.float32)
         x = self.rows.take(places)
         return (
-            x.to(self.job.device),
-            torch.from_numpy(label).to(self.job.device),
-            torch.from_numpy(weight).to(self.job.device),
+            x.to(self.context.device),
+            torch.from_numpy(label).to(self.context.device),
+            torch.from_numpy(weight).to(self.context.device),
         )
 
     def _step(self, x_BC: Tensor, label_B: Tensor, weight_B: Tensor, step: int) -> Tensor:
-        """One step of the optimiser; the sum of the weighted losses. A worker whose rows are used up takes part with none."""
+        """One step of the optimiser; the sum of the weighted losses. A worker whose rows are used up takes part with
+        none."""
         self.optimizer.zero_grad(set_to_none=False)
         loss = torch.zeros((), device=x_BC.device)
         if len(x_BC):
-            with torch.autocast(self.job.device, torch.bfloat16, enabled=self.job.device != "cpu"):
+            with torch.autocast(self.context.device, torch.bfloat16, enabled=self.context.device != "cpu"):
                 outputs = self.net(x_BC)
             loss = (self.head.loss(outputs.float(), label_B) * weight_B).sum()
             torch.autograd.backward(loss)

@@ -14,7 +14,8 @@ from ray_pipeline.components.models._torch.embeddings import ColumnEmbeddings
 class MLPNet(nn.Module):
     """x_BC -> outputs_BKO.
 
-    Embeddings as in MLP-PLE (Gorishniy et al., 2022, section 3), blocks as in MLP (Gorishniy et al., 2021, section 3.1), the K nets as in
+    Embeddings as in MLP-PLE (Gorishniy et al., 2022, section 3), blocks as in MLP (Gorishniy et al., 2021, section
+    3.1), the K nets as in
     TabM-mini (Gorishniy, Kotelnikov & Babenko, 2024, section 3.3): an ensemble for the price of wider batches.
     """
 

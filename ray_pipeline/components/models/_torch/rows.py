@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ray_pipeline.components.models._base import Job
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.values import Matrix, Vector
 
@@ -20,13 +20,15 @@ Places = NDArray[np.int64]
 class Rows:
     """The rows of many blocks under one numbering, 0 to n - 1; the matrices are never copied as a whole."""
 
-    def __init__(self, blocks: Sequence[EncodedBlock], job: Job) -> None:
+    def __init__(self, blocks: Sequence[EncodedBlock], context: TrainingContext) -> None:
         self.matrices = [block.matrix for block in blocks]
         self.first = np.cumsum([0, *(len(matrix) for matrix in self.matrices[:-1])])
         self.label: Vector = np.concatenate([block.label for block in blocks]) if blocks else np.empty(0)
         weight = np.concatenate([block.weight for block in blocks]) if blocks else np.empty(0)
         self.weight: Vector = (
-            weight if job.class_weight is None else weight * np.asarray(job.class_weight)[self.label.astype(int)]
+            weight
+            if context.class_weight is None
+            else weight * np.asarray(context.class_weight)[self.label.astype(int)]
         )
 
     def __len__(self) -> int:

@@ -1,6 +1,7 @@
 """Scores of a trained net: the same bits for a row whatever rows come with it, and however many threads there are.
 
-A matrix product sums in an order that depends on the number of rows. So rows are scored in chunks of one fixed shape on one thread, the last one padded.
+A matrix product sums in an order that depends on the number of rows. So rows are scored in chunks of one fixed shape on
+one thread, the last one padded.
 """
 
 import numpy as np
