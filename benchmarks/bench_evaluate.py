@@ -54,12 +54,16 @@ def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
     spec = Spec.from_text(
         json.dumps(
             {
-                "name": "bench", "task": "binary", "features": {"labels": {"path": "x.parquet", "label": "y", "key": "key"}},
-                "split": {"by": "random"}, "model": "xgboost",
-                "evaluate": {"metrics": METRICS[size], "slices": ["store"], "draws": draws}, "gates": ["auc >= 0.5", "log_loss <= 1"],
+                "name": "bench",
+                "task": "binary",
+                "features": {"labels": {"path": "x.parquet", "label": "y", "key": "key"}},
+                "split": {"by": "random"},
+                "model": "xgboost",
+                "evaluate": {"metrics": METRICS[size], "slices": ["store"], "draws": draws},
+                "gates": ["auc >= 0.5", "log_loss <= 1"],
             }
         )
-    )  # fmt: skip
+    )
     test = scored(rows, slices)
     before = _peak_gib()
     begun = time.perf_counter()

@@ -33,11 +33,13 @@ POLARS = """\
 import json, sys, time
 begun = time.time()
 import polars as pl
-labels, features = pl.read_parquet(sys.argv[1] + "/labels/*.parquet"), pl.read_parquet(sys.argv[1] + "/features.parquet")
-joined = labels.sort("at").join_asof(features.sort("time"), left_on="at", right_on="time", by="key", check_sortedness=False)
+labels = pl.read_parquet(sys.argv[1] + "/labels/*.parquet").sort("at")
+features = pl.read_parquet(sys.argv[1] + "/features.parquet").sort("time")
+joined = labels.join_asof(features, left_on="at", right_on="time", by="key", check_sortedness=False)
 joined.select("id", "v", "w").write_parquet(sys.argv[2])
 import resource
-print(json.dumps({"seconds": time.time() - begun, "threads": pl.thread_pool_size(), "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(json.dumps({"seconds": time.time() - begun, "threads": pl.thread_pool_size(), "peak_gib": peak_gib}))
 """
 
 
@@ -142,11 +144,22 @@ def main() -> None:
         ours(warm)
         measured = [ours(folder) for folder in folders]
         peer = polars(folders[-1])
-        print(json.dumps({
-            "bench": "join", "rows": asked.rows, "features": asked.features, "keys": asked.keys, "ours": measured[-1], "polars": peer,
-            "ratio": round(measured[-1]["seconds"] / peer["seconds"], 3), "peak_to_output": round(measured[-1]["peak_gib"] / max(measured[-1]["output_gib"], 1e-9), 2),
-            "growth": round(measured[-1]["seconds"] / measured[0]["seconds"], 2) if asked.growth else None, "same": same(folders[-1]),
-        }))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "bench": "join",
+                    "rows": asked.rows,
+                    "features": asked.features,
+                    "keys": asked.keys,
+                    "ours": measured[-1],
+                    "polars": peer,
+                    "ratio": round(measured[-1]["seconds"] / peer["seconds"], 3),
+                    "peak_to_output": round(measured[-1]["peak_gib"] / max(measured[-1]["output_gib"], 1e-9), 2),
+                    "growth": round(measured[-1]["seconds"] / measured[0]["seconds"], 2) if asked.growth else None,
+                    "same": same(folders[-1]),
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

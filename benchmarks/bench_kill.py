@@ -150,7 +150,7 @@ def killed(folder: Path, draw: random.Random, trials: int) -> dict:
     found, before = answer(process), trials_of(folder)
     while found["exit"] != 0 and told.setdefault("resumed", 0) < 3:
         told["resumed"] += 1
-        (first, *_) = [path.parent.parent.name for path in folder.glob("runs/*/journal/begin.json")] or [None]
+        first, *_ = [path.parent.parent.name for path in folder.glob("runs/*/journal/begin.json")] or [None]
         found = answer(start(folder, "resume", first) if first else start(folder, "run", "kill.yaml"))
     told["seconds"] = round(time.monotonic() - begun, 1)
     told |= {

@@ -33,7 +33,8 @@ name: bench
 task: binary
 features: {{labels: {{path: train.parquet, label: late, key: id}}}}
 split: {{by: random}}
-model: {{xgboost: {{num_boost_round: {rounds}, early_stopping_rounds: {rounds}, max_depth: {depth}, learning_rate: 0.05}}}}
+model:
+  xgboost: {{num_boost_round: {rounds}, early_stopping_rounds: {rounds}, max_depth: {depth}, learning_rate: 0.05}}
 search: {{trials: 1, metric: auc}}
 evaluate: {{metrics: [auc], draws: 100}}
 register: {{alias: champion}}

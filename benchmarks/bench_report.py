@@ -31,8 +31,21 @@ from report_fixture import build_run
 
 from ray_pipeline.report import write_report
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync", "--window-size=1200,3000", "--timeout=10000", "--dump-dom")  # fmt: skip
-TIMED = "addEventListener('load',()=>setTimeout(()=>{document.title=performance.getEntriesByType('navigation')[0].loadEventEnd},0));"
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+    "--window-size=1200,3000",
+    "--timeout=10000",
+    "--dump-dom",
+)
+TIMED = (
+    "addEventListener('load',()=>setTimeout("
+    "()=>{document.title=performance.getEntriesByType('navigation')[0].loadEventEnd},0));"
+)
 
 
 def wide_run(folder: Path, columns: int, slices: int, rows: int) -> Path:
@@ -44,14 +57,38 @@ def wide_run(folder: Path, columns: int, slices: int, rows: int) -> Path:
     def changed(file: str, rows: object) -> None:
         (folder / file).write_text(json.dumps(rows))
 
-    finding = {"check": "missing_with_label", "severity": "medium", "rows": 36_219, "found": "11.1 % null, and the label rate there is 0.41 against 0.22", "fix": "impute it"}  # fmt: skip
+    finding = {
+        "check": "missing_with_label",
+        "severity": "medium",
+        "rows": 36_219,
+        "found": "11.1 % null, and the label rate there is 0.41 against 0.22",
+        "fix": "impute it",
+    }
     changed("checks.json", [{**finding, "column": name} for name in names])
-    changed("explain.json", {"method": "shuffled", "rows": 1000, "importance": [{"column": name, "value": 1 / (i + 1), "low": 0.0, "high": 1.0} for i, name in enumerate(names)]})  # fmt: skip
+    changed(
+        "explain.json",
+        {
+            "method": "shuffled",
+            "rows": 1000,
+            "importance": [
+                {"column": name, "value": 1 / (i + 1), "low": 0.0, "high": 1.0} for i, name in enumerate(names)
+            ],
+        },
+    )
     measured = [row for row in json.loads((folder / "evaluation.json").read_text()) if not row["slice"]]
     for i in range(slices):
         for row in [row for row in measured if not row["slice"]]:
             value = row["value"] + rng.normal(0, 0.02)
-            measured.append({**row, "slice": {f"column_{i % 5}": f"value {i}"}, "value": value, "low": value - 0.03, "high": value + 0.03, "rows": int(rng.integers(200, 2000))})  # fmt: skip
+            measured.append(
+                {
+                    **row,
+                    "slice": {f"column_{i % 5}": f"value {i}"},
+                    "value": value,
+                    "low": value - 0.03,
+                    "high": value + 0.03,
+                    "rows": int(rng.integers(200, 2000)),
+                }
+            )
     changed("evaluation.json", measured)
     return folder
 

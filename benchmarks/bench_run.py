@@ -96,10 +96,18 @@ def main() -> None:
             runs.append({contender.__name__: contender(folder, asked.trials, asked.rounds) for contender in pair})
     ratios = sorted(run["ours"]["seconds"] / run["plain"]["seconds"] for run in runs)
     result = {
-        "benchmark": "run", "trials": asked.trials, "rounds": asked.rounds, "ratio_seconds": round(ratios[len(ratios) // 2], 3),
-        "difference_test_auc": round(runs[0]["ours"]["test"] - runs[0]["plain"]["test"], 4), "runs": runs,
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), **{name: version(name) for name in ("ray", "xgboost", "optuna")}},
-    }  # fmt: skip
+        "benchmark": "run",
+        "trials": asked.trials,
+        "rounds": asked.rounds,
+        "ratio_seconds": round(ratios[len(ratios) // 2], 3),
+        "difference_test_auc": round(runs[0]["ours"]["test"] - runs[0]["plain"]["test"], 4),
+        "runs": runs,
+        "machine": {
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("ray", "xgboost", "optuna")},
+        },
+    }
     print(json.dumps(result))
 
 

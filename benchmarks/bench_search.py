@@ -44,7 +44,10 @@ begun = time.time()
 import optuna
 optimize = optuna.study.Study.optimize
 def timed(study, objective, trials):
-    optimize(study, objective, trials, callbacks=[lambda _, trial: print(json.dumps([time.time() - begun, trial.value]), file=sys.stderr)])
+    def show(_, trial):
+        print(json.dumps([time.time() - begun, trial.value]), file=sys.stderr)
+
+    optimize(study, objective, trials, callbacks=[show])
 optuna.study.Study.optimize = timed
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -200,9 +203,15 @@ def stage(table: Path, trials: int, rounds: int) -> dict:
     alone = replayed(table, mine, [mine.trials])
     together = replayed(table, mine, [mine.trials[i::slots] for i in range(slots)])
     return {
-        "ratio": round(spent / (alone / slots), 3), "ratio_to_bare_processes_at_once": round(spent / together, 3), "search_seconds": round(spent, 1),
-        "alone_seconds": round(alone, 1), "at_once_seconds": round(together, 1), "slots": slots, "rows": rows, "ours": mine,
-    }  # fmt: skip
+        "ratio": round(spent / (alone / slots), 3),
+        "ratio_to_bare_processes_at_once": round(spent / together, 3),
+        "search_seconds": round(spent, 1),
+        "alone_seconds": round(alone, 1),
+        "at_once_seconds": round(together, 1),
+        "slots": slots,
+        "rows": rows,
+        "ours": mine,
+    }
 
 
 def replayed(table: Path, mine: "Ran", shares: list[list[dict]]) -> float:
@@ -360,9 +369,16 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
 
 
 CASES: dict[str, tuple[Callable[[Path, int, int], dict], int, int]] = {
-    "wall": (wall, 16, 100), "score": (score, 32, 100), "recipe": (recipe, 8, 50), "times10": (times10, 16, 100),
-    "small": (small, 100, 50), "stage": (stage, 32, 100), "lag": (lag, 32, 100), "growth": (growth, 8, 50), "fit": (fit, 1, 100),
-}  # fmt: skip
+    "wall": (wall, 16, 100),
+    "score": (score, 32, 100),
+    "recipe": (recipe, 8, 50),
+    "times10": (times10, 16, 100),
+    "small": (small, 100, 50),
+    "stage": (stage, 32, 100),
+    "lag": (lag, 32, 100),
+    "growth": (growth, 8, 50),
+    "fit": (fit, 1, 100),
+}
 
 
 def main() -> None:

@@ -79,9 +79,18 @@ def reevaluate(
         if not row.slice
     }
     answer = {
-        "status": "passed" if verdict.passed else "refused", "exit": 0 if verdict.passed else 7, "model": model, "metrics": overall, "gates": scorecard["gates"],
-        "rows": {"scored": len(scored), "dropped": dropped}, "slices": evaluation.as_json(), "bias": evaluation.bias_as_json(), "drift": moved, "revoked": revoked, "problems": [],
-    }  # fmt: skip
+        "status": "passed" if verdict.passed else "refused",
+        "exit": 0 if verdict.passed else 7,
+        "model": model,
+        "metrics": overall,
+        "gates": scorecard["gates"],
+        "rows": {"scored": len(scored), "dropped": dropped},
+        "slices": evaluation.as_json(),
+        "bias": evaluation.bias_as_json(),
+        "drift": moved,
+        "revoked": revoked,
+        "problems": [],
+    }
     return plain(answer)  # type: ignore[return-value]
 
 

@@ -13,11 +13,19 @@ import time
 from pathlib import Path
 
 SUBNET, NODES = "10.231.7", 3
-SERVE = f"import time; from moto.server import ThreadedMotoServer; ThreadedMotoServer(ip_address='{SUBNET}.1', port=9000).start(); time.sleep(1e6)"
+SERVE = (
+    f"import time; from moto.server import ThreadedMotoServer; ThreadedMotoServer(ip_address='{SUBNET}.1',"
+    " port=9000).start(); time.sleep(1e6)"
+)
 ENVIRONMENT = {
-    "AWS_ENDPOINT_URL": f"http://{SUBNET}.1:9000", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
-    "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": "/tmp/ray/own",
-}  # fmt: skip
+    "AWS_ENDPOINT_URL": f"http://{SUBNET}.1:9000",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_REGION": "us-east-1",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TMPDIR": "/tmp/ray/own",
+}
 
 
 def sh(command: str) -> None:
@@ -39,10 +47,12 @@ def set_up() -> None:
     sh(f"ip link add rpbr type bridge && ip addr add {SUBNET}.1/24 dev rpbr && ip link set rpbr up")
     for i in range(NODES):
         sh(
-            f"ip netns add n{i} && ip link add v{i} type veth peer name e0 netns n{i} && ip link set v{i} master rpbr up"
+            f"ip netns add n{i} && ip link add v{i} type veth peer name e0 netns n{i} && ip link set v{i} master"
+            " rpbr up"
         )
         sh(
-            f"ip netns exec n{i} ip link set lo up && ip netns exec n{i} ip addr add {SUBNET}.{10 + i}/24 dev e0 && ip netns exec n{i} ip link set e0 up"
+            f"ip netns exec n{i} ip link set lo up && ip netns exec n{i} ip addr add {SUBNET}.{10 + i}/24 dev e0 && ip"
+            f" netns exec n{i} ip link set e0 up"
         )
 
 
@@ -67,8 +77,14 @@ def main(folder: Path) -> None:
     server = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(5)
     fill(folder)
-    ray = f"{Path(sys.executable).with_name('ray')} start --num-cpus=1 --object-store-memory=200000000 --disable-usage-stats"
-    head = f"{ray} --head --node-ip-address={SUBNET}.10 --port=6379 --include-dashboard=false >/dev/null && exec {sys.executable} {__file__} {folder} drive"
+    ray = (
+        f"{Path(sys.executable).with_name('ray')} start --num-cpus=1 --object-store-memory=200000000"
+        " --disable-usage-stats"
+    )
+    head = (
+        f"{ray} --head --node-ip-address={SUBNET}.10 --port=6379 --include-dashboard=false >/dev/null && exec"
+        f" {sys.executable} {__file__} {folder} drive"
+    )
     driver = node(0, head)
     others = [
         node(

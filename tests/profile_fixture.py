@@ -16,10 +16,22 @@ from ray_pipeline.values import PARTS
 
 
 def profile_of(
-    columns: Mapping[str, Any], label: Any, part: Any = None, *, task: str = "binary", time: Any = None, group: str | None = None, label_inputs: Mapping[str, Any] | None = None,
-    unlabelled: Mapping[str, int] | None = None, null_label: int = 0, time_granularity: Mapping[str, str] | None = None, blocks: int = 3, extra: Sequence[str] = (), share: float = 1.0,
+    columns: Mapping[str, Any],
+    label: Any,
+    part: Any = None,
+    *,
+    task: str = "binary",
+    time: Any = None,
+    group: str | None = None,
+    label_inputs: Mapping[str, Any] | None = None,
+    unlabelled: Mapping[str, int] | None = None,
+    null_label: int = 0,
+    time_granularity: Mapping[str, str] | None = None,
+    blocks: int = 3,
+    extra: Sequence[str] = (),
+    share: float = 1.0,
     footers: Mapping[str, Footers] | None = None,
-) -> Profile:  # fmt: skip
+) -> Profile:
     """The profile of these rows; all in train unless `part` (0, 1, 2 a row) says otherwise. `extra` columns are no
     features."""
     rows = len(label)
@@ -45,14 +57,27 @@ def profile_of(
         joins={name: JoinCounts(rows, rows) for name in time_granularity or {}},
     )
     return Profile(
-        {name: made[name].type for name in features}, state.columns, counts, state.parts, state.labels, ("0", "1") if task == "binary" else (), state.sampled(0), state.spans,
-        {name: state.sampled(code) for code, name in enumerate(PARTS) if code}, RowHashes.joined(row_hashes, share), time_granularity or {}, footers or {},
-    )  # fmt: skip
+        {name: made[name].type for name in features},
+        state.columns,
+        counts,
+        state.parts,
+        state.labels,
+        ("0", "1") if task == "binary" else (),
+        state.sampled(0),
+        state.spans,
+        {name: state.sampled(code) for code, name in enumerate(PARTS) if code},
+        RowHashes.joined(row_hashes, share),
+        time_granularity or {},
+        footers or {},
+    )
 
 
 def spec_of(
     task: str = "binary", label: str = "y > 0", features: str = "", split: str = "{by: random}", more: str = ""
 ) -> Spec:
     """A spec of that task over one table."""
-    text = f"name: seen\ntask: {task}\nfeatures:\n  labels: {{path: rows.parquet, label: '{label}', key: id{features}}}\nsplit: {split}\nmodel: xgboost\n{more}"
+    text = (
+        f"name: seen\ntask: {task}\nfeatures:\n  labels: {{path: rows.parquet, label: '{label}', key:"
+        f" id{features}}}\nsplit: {split}\nmodel: xgboost\n{more}"
+    )
     return Spec.from_text(text, file="seen.yaml")

@@ -23,7 +23,12 @@ features:
   planes: {{path: data/planes, on: [tailnum]}}
 select: {{from: 2013-01-01, to: 2014-01-01, where: distance is not null}}
 split: {{by: time, validation: 2013-09-01, test: 2013-11-01, gap: 1d}}
-model: {{xgboost: {{max_depth: {{int: [3, 10]}}, learning_rate: {{log: [0.01, 0.3]}}, subsample: {{float: [0.5, 1]}}, num_boost_round: 400}}}}
+model:
+  xgboost:
+    max_depth: {{int: [3, 10]}}
+    learning_rate: {{log: [0.01, 0.3]}}
+    subsample: {{float: [0.5, 1]}}
+    num_boost_round: 400
 search: {{trials: 32, metric: {metric}, seed: 7}}
 evaluate: {{metrics: {metrics}, confidence: 0.95, draws: 1000, min_rows: 200}}
 bias: {{groups: [origin], min_rows: 200}}
@@ -342,14 +347,16 @@ def _trials(random: np.random.Generator, metric: str) -> list[dict[str, Any]]:
             {
                 "trial": trial,
                 "family": "constant" if trial == 1 else "xgboost",
-                "params": {
-                    "max_depth": depth,
-                    "learning_rate": round(rate, 5),
-                    "subsample": round(float(random.uniform(0.5, 1)), 3),
-                    "num_boost_round": 400,
-                }
-                if trial != 1
-                else {},
+                "params": (
+                    {
+                        "max_depth": depth,
+                        "learning_rate": round(rate, 5),
+                        "subsample": round(float(random.uniform(0.5, 1)), 3),
+                        "num_boost_round": 400,
+                    }
+                    if trial != 1
+                    else {}
+                ),
                 "rungs": [[r, flip(v)] for r, v in curve],
                 "metric": flip(curve[-1][1]) if curve else None,
                 "seconds": 0.02 * last + 0.4,

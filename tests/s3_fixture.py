@@ -10,7 +10,10 @@ from pathlib import Path
 from job_fixture import free_port, wait_until
 
 SECRET = "canary-5d41402abc4b2a76b9719d911017c592"  # looked for in everything that a run leaves
-SERVE = "import sys, time; from moto.server import ThreadedMotoServer; ThreadedMotoServer(ip_address='127.0.0.1', port=int(sys.argv[1])).start(); time.sleep(1e6)"
+SERVE = (
+    "import sys, time; from moto.server import ThreadedMotoServer; ThreadedMotoServer(ip_address='127.0.0.1',"
+    " port=int(sys.argv[1])).start(); time.sleep(1e6)"
+)
 
 
 @contextmanager

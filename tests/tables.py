@@ -59,10 +59,17 @@ def write_tables(folder: Path, rows: int = ROWS, seed: int = 0) -> None:
     incomes = [None if rng.random() < 0.05 else float(x) for x in income]
     table = pa.table(
         {
-            "loan_id": pa.array(np.arange(rows) * 7 + 1, pa.int64()), "asked": pa.array(asked, pa.timestamp("us", "UTC")), "branch": branch, "amount": amount,
-            "income": incomes, "purpose": purpose, "married": rng.random(rows) < 0.5, "sex": sex, "loss": [None if i % 97 == 0 else float(x) for i, x in enumerate(loss)],
+            "loan_id": pa.array(np.arange(rows) * 7 + 1, pa.int64()),
+            "asked": pa.array(asked, pa.timestamp("us", "UTC")),
+            "branch": branch,
+            "amount": amount,
+            "income": incomes,
+            "purpose": purpose,
+            "married": rng.random(rows) < 0.5,
+            "sex": sex,
+            "loss": [None if i % 97 == 0 else float(x) for i, x in enumerate(loss)],
         }
-    )  # fmt: skip
+    )
     (folder / "loans").mkdir(parents=True, exist_ok=True)
     for part in range(3):
         third = rows // 3

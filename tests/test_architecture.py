@@ -40,11 +40,11 @@ def test_an_import_loads_nothing_heavy(module: str) -> None:
 def test_every_file_of_a_choice_folder_has_the_one_class_that_find_returns(folder: str) -> None:
     assert (
         menu(folder)
-        == tuple(sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_")))
+        == tuple(sorted(path.stem for path in (PACKAGE / "components" / folder).glob("*.py") if not path.stem.startswith("_")))
         != ()
     )
     for word in menu(folder):
-        written = ast.parse((PACKAGE / folder / f"{word}.py").read_text()).body
+        written = ast.parse((PACKAGE / "components" / folder / f"{word}.py").read_text()).body
         found = find(folder, word)
         public = [node.name for node in written if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
         assert found.__name__ in public and issubclass(found, Choice) and found.__doc__ and found.model_config["frozen"]

@@ -337,11 +337,16 @@ import sys, json
 
 class Forbid:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("ray", "mlflow", "pandas", "sklearn", "polars", "torch", "optuna", "matplotlib", "typer"):
+        forbidden = ("ray", "mlflow", "pandas", "sklearn", "polars", "torch", "optuna", "matplotlib", "typer")
+        if name.partition(".")[0] in forbidden:
             raise ModuleNotFoundError(f"forbidden: {name}", name=name)
 
 sys.meta_path.insert(0, Forbid())
-sys.addaudithook(lambda event, args: (_ for _ in ()).throw(RuntimeError("unpickled")) if event == "pickle.find_class" else None)
+def refuse(event, args):
+    if event == "pickle.find_class":
+        raise RuntimeError("unpickled")
+
+sys.addaudithook(refuse)
 import pyarrow.ipc
 from pathlib import Path
 from ray_pipeline.bundle import Bundle

@@ -47,7 +47,10 @@ def spec(loans) -> Spec:
     return Spec.from_file(
         write_spec(
             loans,
-            explain="register: {alias: challenger} => register: {alias: challenger}\nexplain: {rows: 250, slices: [sex, purpose]}",
+            explain=(
+                "register: {alias: challenger} => register: {alias: challenger}\nexplain: {rows: 250, slices: [sex,"
+                " purpose]}"
+            ),
         )
     )
 
@@ -343,7 +346,8 @@ def test_the_bundle_scores_without_ray(release):
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in ('ray', 'mlflow', 'pandas', 'torch', 'polars', 'sklearn'): raise ImportError('forbidden: ' + name)
+        if name.split('.')[0] in ('ray', 'mlflow', 'pandas', 'torch', 'polars', 'sklearn'):
+            raise ImportError('forbidden: ' + name)
 sys.meta_path.insert(0, Refuse())
 from pathlib import Path
 import pyarrow as pa

@@ -13,7 +13,10 @@ from ray_pipeline.errors import Problem, SpecError
 CommandError: Any = typer.BadParameter.__mro__[
     2
 ]  # ClickException: click's own, or that of the copy of click that typer brings
-EPILOG = "Exit codes: 0 done · 2 spec · 3 data · 4 resources · 5 registry · 6 storage · 7 gates refused · 8 no trial finished · 130 interrupted"
+EPILOG = (
+    "Exit codes: 0 done · 2 spec · 3 data · 4 resources · 5 registry · 6 storage · 7 gates refused · 8 no trial"
+    " finished · 130 interrupted"
+)
 
 
 def build() -> typer.Typer:

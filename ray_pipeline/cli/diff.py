@@ -29,7 +29,10 @@ def add(app: typer.Typer) -> None:
         out: Annotated[
             Path | None,
             typer.Option(
-                help="The page to write; default: diff-FIRST-SECOND.html beside the second run, or here where that is kept at a URI."
+                help=(
+                    "The page to write; default: diff-FIRST-SECOND.html beside the second run, or here where that is"
+                    " kept at a URI."
+                )
             ),
         ] = None,
     ) -> dict[str, Any]:
@@ -58,7 +61,8 @@ def add(app: typer.Typer) -> None:
 def _show(found: dict[str, Any]) -> None:
     """What a person at a terminal wants first: what was asked differently, gates, metrics."""
     typer.echo(
-        f"first   {found['first']}\nsecond  {found['second']}\n{'the same' if found['same_rows'] else 'different'} test rows"
+        f"first   {found['first']}\nsecond  {found['second']}\n{'the same' if found['same_rows'] else 'different'} test"
+        " rows"
     )
     for part in ("spec", "data", "model", "versions"):
         for pair in found[part]:

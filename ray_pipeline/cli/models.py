@@ -119,11 +119,9 @@ def _moved(model: str, move: dict[str, Any]) -> dict[str, Any]:
         else f"{model}: champion is now version {move['to']} (before: {before})"
     )
     return {
-        "status": "unchanged"
-        if move["action"] == "none"
-        else "promoted"
-        if move["action"] != "rollback"
-        else "rolled back",
+        "status": (
+            "unchanged" if move["action"] == "none" else "promoted" if move["action"] != "rollback" else "rolled back"
+        ),
         **move,
     }
 
@@ -147,7 +145,10 @@ def _lineage(found: dict[str, Any]) -> list[tuple[str, Any]]:
     tables = [
         (
             f"  data {name}",
-            f"{told['fingerprint'][:12]}: {len(told.get('file_sha256', ()))} files, {len(told.get('column_sha256', ()))} columns",
+            (
+                f"{told['fingerprint'][:12]}: {len(told.get('file_sha256', ()))} files,"
+                f" {len(told.get('column_sha256', ()))} columns"
+            ),
         )
         for name, told in data.get("tables", {}).items()
     ]

@@ -15,7 +15,8 @@ def summarize(answer: dict[str, Any]) -> None:
         + (f"; dropped {', '.join(f'{n:,} {why}' for why, n in dropped.items() if n)}" if any(dropped.values()) else "")
     )
     typer.echo(
-        f"model    {answer['family']}, the best of {answer['trials']} trials, {sum(answer['seconds'].values()):.0f} s in all"
+        f"model    {answer['family']}, the best of {answer['trials']} trials, {sum(answer['seconds'].values()):.0f} s"
+        " in all"
     )
     figures(answer)
     typer.echo(f"report   {answer['report']}")
@@ -27,8 +28,8 @@ def figures(answer: dict[str, Any]) -> None:
         typer.echo(f"  {name:<20} {_number(found['value'])}  [{_number(found['low'])}, {_number(found['high'])}]")
     for gate in answer["gates"]:
         typer.echo(
-            f"  {'✔' if gate['passed'] else '✘'} {gate['gate']:<44} {_number(gate['value'])}  [{_number(gate['low'])}, {_number(gate['high'])}]"
-            + ("" if gate["passed"] or not gate.get("why") else f"  {gate['why']}")
+            f"  {'✔' if gate['passed'] else '✘'} {gate['gate']:<44} {_number(gate['value'])}  [{_number(gate['low'])},"
+            f" {_number(gate['high'])}]" + ("" if gate["passed"] or not gate.get("why") else f"  {gate['why']}")
         )
 
 

@@ -155,7 +155,8 @@ def _reader(value_of: Callable[[object], Scalar], allowed: tuple[type[Space], ..
             return value_of(written)
         if len(written) != 1:
             raise ValueError(
-                f"a space is one of {{{': [a, b]}, {'.join(words)}: [a, b]}}; got the keys {', '.join(map(str, written)) or 'none'}"
+                f"a space is one of {{{': [a, b]}, {'.join(words)}: [a, b]}}; got the keys"
+                f" {', '.join(map(str, written)) or 'none'}"
             )
         ((word, ends),) = written.items()
         if word not in words:

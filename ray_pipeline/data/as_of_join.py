@@ -131,11 +131,17 @@ def lookup_table(name: str, table: pa.Table, on: Sequence[str], columns: Sequenc
         doubled = table.select(list(on)).take(pa.array(order[again][:5])).to_pylist()
         raise DataError(
             Problem(
-                stage="join", key=f"features.{name}.on", column=on[0], rows=len(again),
-                found=f"{name}: {len(again):,} rows repeat a key ({listed(str(list(row.values())) for row in doubled)}), so a lookup has no one answer",
+                stage="join",
+                key=f"features.{name}.on",
+                column=on[0],
+                rows=len(again),
+                found=(
+                    f"{name}: {len(again):,} rows repeat a key ({listed(str(list(row.values())) for row in doubled)}),"
+                    " so a lookup has no one answer"
+                ),
                 fix="keep one row for each key, or name the table's `time`",
             )
-        )  # fmt: skip
+        )
     return FeatureTable(
         name, keys, _renamed(name, table, columns).take(pa.array(order)), without_time=table.num_rows - len(present)
     )
@@ -178,11 +184,18 @@ def as_of_table(
     last = np.append(available[order][1:] != available[order][:-1], True) if len(order) else np.zeros(0, bool)
     kept = order[_raises_maximum(number[order], times[order], knowns[order], tie[order])] if known_at else order[last]
     return FeatureTable(
-        name, keys, _renamed(name, table, columns).take(pa.array(usable[kept])), unit,
+        name,
+        keys,
+        _renamed(name, table, columns).take(pa.array(usable[kept])),
+        unit,
         max_age=None if max_age_us is None else max_age_us * {"us": 1, "ns": 1000}[unit],
-        clock=clock, available=available[kept], times=times[kept], duplicates=duplicates,
-        granularity=None if known_at else _grain(times, unit), without_time=table.num_rows - len(usable),
-    )  # fmt: skip
+        clock=clock,
+        available=available[kept],
+        times=times[kept],
+        duplicates=duplicates,
+        granularity=None if known_at else _grain(times, unit),
+        without_time=table.num_rows - len(usable),
+    )
 
 
 def _grain(times: Ints, unit: str) -> str | None:

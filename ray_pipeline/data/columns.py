@@ -212,7 +212,8 @@ class Names:
                 self.missing(
                     f"features.{name}.time",
                     time,
-                    f"{name}.{time} is {theirs}, but {self.spec.features.labels.time} is {spine}: one has a time zone, the other none",
+                    f"{name}.{time} is {theirs}, but {self.spec.features.labels.time} is {spine}: one has a time zone,"
+                    " the other none",
                     "write both in UTC, or both without a zone",
                 )
 

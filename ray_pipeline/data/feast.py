@@ -52,9 +52,14 @@ def resolved(spec: Spec, where: Where) -> Spec:
 def _table(view: Mapping[str, Any], folder: str) -> FeatureTable:
     path = view["path"] if "://" in view["path"] else str(Path(folder, view["path"]))
     return FeatureTable(
-        path=path, kind=KINDS[view["format"]], on=tuple(view["keys"]), time=view["time"], known_at=view["created"] or None,  # type: ignore[arg-type]
-        max_age=timedelta(seconds=view["ttl_s"]) if view["ttl_s"] else None, columns=tuple(view["features"]),
-    )  # fmt: skip
+        path=path,
+        kind=KINDS[view["format"]],  # type: ignore[arg-type]
+        on=tuple(view["keys"]),
+        time=view["time"],
+        known_at=view["created"] or None,
+        max_age=timedelta(seconds=view["ttl_s"]) if view["ttl_s"] else None,
+        columns=tuple(view["features"]),
+    )
 
 
 def _unfit(spec: Spec, name: str, view: Mapping[str, Any], taken: set[str]) -> Problem | None:
@@ -96,7 +101,10 @@ def _told(spec: Spec, name: str, asked: Repository, folder: str) -> list[dict[st
         )
     python = _python()
     if python is None:
-        fix = f"python -m venv feast-env && feast-env/bin/pip install feast==0.67.*, then set {PYTHON}=feast-env/bin/python"
+        fix = (
+            "python -m venv feast-env && feast-env/bin/pip install feast==0.67.*, then set"
+            f" {PYTHON}=feast-env/bin/python"
+        )
         raise SpecError(
             _problem(spec, name, "Feast is not installed, and needs an environment of its own (pandas 2)", fix)
         )

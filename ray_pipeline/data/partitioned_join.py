@@ -50,7 +50,8 @@ class JoinPlan:
         return cls(
             "partitioned",
             parts,
-            f"{size} once decompressed, more than {limit}: {parts} parts by key hash of about {_shown(PART_BYTES)}, spilled by Ray as needed",
+            f"{size} once decompressed, more than {limit}: {parts} parts by key hash of about {_shown(PART_BYTES)},"
+            " spilled by Ray as needed",
         )
 
 

@@ -155,9 +155,11 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         columns=tuple(dict.fromkeys([*names.features, *names.extra])),
         resolve=names.resolve,
         where=later,
-        label_inputs=tuple(names.resolve[name] for name in spec.label_expression.columns)
-        if labelled and not spec.label_expression.is_column
-        else (),
+        label_inputs=(
+            tuple(names.resolve[name] for name in spec.label_expression.columns)
+            if labelled and not spec.label_expression.is_column
+            else ()
+        ),
     )
     lookups = {
         name: {"rows": footers[name].num_rows, "duplicates": table.duplicates, "without_time": table.without_time}

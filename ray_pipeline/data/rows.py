@@ -210,17 +210,25 @@ class RowMaker:
                 stage="read",
                 key="features.labels.label",
                 column=text,
-                found=f"the label is {label.type} with {len(values)} values ({listed(map(repr, sorted(values)), 5)}); task regression needs numbers",
+                found=(
+                    f"the label is {label.type} with {len(values)} values ({listed(map(repr, sorted(values)), 5)});"
+                    " task regression needs numbers"
+                ),
                 fix="use a numeric column, or `task: multiclass`",
             )
         return Problem(
             stage="read",
             key="features.labels.label",
             column=text,
-            found=f"the label is {label.type} with the values {listed(map(repr, sorted(values)), 5)}; a binary label is true/false or 0/1",
-            fix=f"write a condition: `label: {text} == {sorted(values)[-1]!r}`"
-            if len(values) <= 2
-            else "use `task: multiclass`",
+            found=(
+                f"the label is {label.type} with the values {listed(map(repr, sorted(values)), 5)}; a binary label is"
+                " true/false or 0/1"
+            ),
+            fix=(
+                f"write a condition: `label: {text} == {sorted(values)[-1]!r}`"
+                if len(values) <= 2
+                else "use `task: multiclass`"
+            ),
         )
 
 

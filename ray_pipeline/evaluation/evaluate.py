@@ -120,14 +120,16 @@ def evaluate(test: Predictions, threshold: float | None, spec: Spec) -> Evaluati
     weak = search_weak_slices(headline, test, threshold, min_rows=asked.min_rows, confidence=asked.confidence)
     if weak.found:
         notes.append(
-            f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two columns (at most {FALSE:.0%} of them by luck)"
+            f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
+            f" columns (at most {FALSE:.0%} of them by luck)"
         )
     bias = audit(test, threshold, spec)
     for row in bias:
         if row.four_fifths == "broken":
             apart = " × ".join(row.group.values())
             notes.append(
-                f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates, {apart}, is {row.value:.3f}, at most {row.high:.3f}"
+                f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates, {apart}, is"
+                f" {row.value:.3f}, at most {row.high:.3f}"
             )
     return Evaluation(tuple(measured), bias, len(test), clusters, resolution, tuple(notes), weak)
 

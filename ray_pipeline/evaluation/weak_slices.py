@@ -117,11 +117,18 @@ def _tested(
     able = np.isfinite(found.value) & (variance > 0) & (found.clusters > 2) & _of_every_class(some, of, len(large))
     return [
         WeakSlice(
-            whole.metric.word, groups.names[number], float(found.value[place]), float(found.low[place]), float(found.high[place]),
-            int(groups.sizes[number]), float(difference[place]), float(p[place]),
+            whole.metric.word,
+            groups.names[number],
+            float(found.value[place]),
+            float(found.low[place]),
+            float(found.high[place]),
+            int(groups.sizes[number]),
+            float(difference[place]),
+            float(p[place]),
         )
-        for place, number in enumerate(large) if able[place]
-    ]  # fmt: skip
+        for place, number in enumerate(large)
+        if able[place]
+    ]
 
 
 def _of_every_class(rows: Predictions, of: NDArray[np.intp], groups: int) -> NDArray[np.bool_]:

@@ -122,11 +122,17 @@ def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec
         return packed.pack(
             {word: encoder.apply(rows, fold) for word, encoder in encoders.items()},
             {
-                packed.LABEL: label, packed.WEIGHT: rows[WEIGHT], packed.KEY: rows[KEY], packed.PART: rows[PART],
+                packed.LABEL: label,
+                packed.WEIGHT: rows[WEIGHT],
+                packed.KEY: rows[KEY],
+                packed.PART: rows[PART],
                 packed.CLUSTER: pa.array(clusters_of(rows, spec, table)),
-                **{packed.SLICE + name: pa.concat_arrays([blank, pa.array(values, pa.string())]).dictionary_encode() for name, values in names.items()},
+                **{
+                    packed.SLICE + name: pa.concat_arrays([blank, pa.array(values, pa.string())]).dictionary_encode()
+                    for name, values in names.items()
+                },
             },
-        )  # fmt: skip
+        )
 
     with own_errors():
         made = (

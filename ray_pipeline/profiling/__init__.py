@@ -1,0 +1,6 @@
+"""Profiling: one pass over the rows; everything that encoding and the checks need follows from it by arithmetic.
+
+In: a `Table`.
+Out: a `Profile`: counts, column statistics, samples, findings, drift.
+May import: data and what lies below it.
+"""

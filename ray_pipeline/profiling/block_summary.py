@@ -124,9 +124,11 @@ def summarize(rows: pa.Table, counts: RowCounts, look: SummaryOptions) -> pa.Tab
     summary = BlockSummary(
         counts,
         {name: int((part == code).sum()) for code, name in enumerate(PARTS)},
-        {name: value_counts(rows[LABEL].filter(pa.array(part == code))) for code, name in enumerate(PARTS)}
-        if look.classify
-        else {},
+        (
+            {name: value_counts(rows[LABEL].filter(pa.array(part == code))) for code, name in enumerate(PARTS)}
+            if look.classify
+            else {}
+        ),
         {name: profile_column(train[name]) for name in look.features},
         spans,
         lowest([rows.append_column(HASH, pa.array(hashes))], look.sample_rows),
@@ -194,10 +196,15 @@ def _to_row(summary: BlockSummary, hashes: NDArray[np.uint64], row_hashes: RowHa
         "joins": {name: {**vars(join), "ages": list(join.ages.items())} for name, join in summary.counts.joins.items()},
     }
     plain = {
-        "counts": counts, "parts": summary.parts, "labels": summary.labels, "spans": summary.spans, "sample_rows": summary.sample_rows, "outcomes": summary.outcomes,
+        "counts": counts,
+        "parts": summary.parts,
+        "labels": summary.labels,
+        "spans": summary.spans,
+        "sample_rows": summary.sample_rows,
+        "outcomes": summary.outcomes,
         "weights": summary.weights,
         "columns": {name: vars(column) for name, column in summary.columns.items()},
-    }  # fmt: skip
+    }
     sink = pa.BufferOutputStream()
     assert summary.sample is not None
     with pa.ipc.new_stream(sink, summary.sample.schema) as stream:

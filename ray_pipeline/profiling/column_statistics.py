@@ -46,10 +46,15 @@ class ColumnProfile:
             values[value] = values.get(value, 0) + count
         lows, highs = ([x for x in pair if x is not None] for pair in ((self.low, other.low), (self.high, other.high)))
         return ColumnProfile(
-            self.rows + other.rows, self.nulls + other.nulls, self.infinite + other.infinite,
-            self.mean + delta * theirs / total, self.m2 + other.m2 + delta * delta * ours * theirs / total,
-            min(lows, default=None), max(highs, default=None), values,
-        )  # fmt: skip
+            self.rows + other.rows,
+            self.nulls + other.nulls,
+            self.infinite + other.infinite,
+            self.mean + delta * theirs / total,
+            self.m2 + other.m2 + delta * delta * ours * theirs / total,
+            min(lows, default=None),
+            max(highs, default=None),
+            values,
+        )
 
 
 def profile_column(values: pa.ChunkedArray) -> ColumnProfile:

@@ -25,8 +25,11 @@ def refuse(findings: tuple[Finding, ...], spec: Spec) -> None:
     if grave:
         raise DataError(
             Problem(
-                stage="check", column=f.column, rows=f.rows, found=f"{f.check}: {f.found}",
+                stage="check",
+                column=f.column,
+                rows=f.rows,
+                found=f"{f.check}: {f.found}",
                 fix=f"{f.fix}, or add '{f.check}{f':{f.column}' if f.column else ''}' to checks.ignore",
             )
             for f in grave
-        )  # fmt: skip
+        )

@@ -48,7 +48,11 @@ def refuse_empty_parts(state: BlockSummary, table: Table, spec: Spec) -> None:
             Problem(
                 stage="read",
                 rows=0,
-                found=f"0 rows left of {table.num_rows:,}: {table.out_of_range:,} out of range, {left - counts.scanned + counts.where:,} by `where`, {counts.null_label:,} without a label, {counts.gap:,} in a gap",
+                found=(
+                    f"0 rows left of {table.num_rows:,}: {table.out_of_range:,} out of range,"
+                    f" {left - counts.scanned + counts.where:,} by `where`, {counts.null_label:,} without a label,"
+                    f" {counts.gap:,} in a gap"
+                ),
                 fix="widen `select`",
             )
         )
@@ -65,7 +69,8 @@ def refuse_empty_parts(state: BlockSummary, table: Table, spec: Spec) -> None:
         + " rows"
     )
     times = (
-        f"; labels.time goes from {min(s[0] for s in state.spans.values())} to {max(s[1] for s in state.spans.values())}"
+        f"; labels.time goes from {min(s[0] for s in state.spans.values())} to"
+        f" {max(s[1] for s in state.spans.values())}"
         if state.spans
         else ""
     )
@@ -90,10 +95,16 @@ def refuse_weightless_parts(state: BlockSummary, spec: Spec) -> None:
         found = f"every weight in {listed(none)} is 0"
         raise DataError(
             Problem(
-                file=file, line=line, key="features.labels.weight", stage="split", column=spec.features.labels.weight,
-                rows=sum(state.parts[part] for part in none), found=found, fix="mend the weights, or leave `weight` out",
+                file=file,
+                line=line,
+                key="features.labels.weight",
+                stage="split",
+                column=spec.features.labels.weight,
+                rows=sum(state.parts[part] for part in none),
+                found=found,
+                fix="mend the weights, or leave `weight` out",
             )
-        )  # fmt: skip
+        )
 
 
 def classes_of(state: BlockSummary, spec: Spec) -> tuple[str, ...]:

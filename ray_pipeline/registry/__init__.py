@@ -1,4 +1,9 @@
-"""The registry of trained models. The only module that imports mlflow, and only when it is asked for something."""
+"""Registry: the only door to MLflow. A version is written whole, proved in a fresh process, and then gets its alias.
+
+In: a bundle, its verdict and lineage.
+Out: a registered version, its bundle on this machine, its history.
+May import: evaluation and what lies below it.
+"""
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.registry.registry import Registry

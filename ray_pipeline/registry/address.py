@@ -64,7 +64,10 @@ def absolute(uri: str) -> str:
             if scheme in ("", "file")
             else f"{hidden(uri)!r} is no registry"
         )
-        fix = "write sqlite:///path/mlflow.db, http(s)://host:port or postgresql://…; `mlflow migrate-filestore` moves an old folder"
+        fix = (
+            "write sqlite:///path/mlflow.db, http(s)://host:port or postgresql://…; `mlflow migrate-filestore` moves an"
+            " old folder"
+        )
         raise RegistryError(Problem(key="registry", found=found, fix=fix))
     return uri
 

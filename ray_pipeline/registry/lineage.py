@@ -37,11 +37,11 @@ def detail(client: Any, version: Any) -> dict[str, Any]:
         **_brief(version, {alias: int(number) for alias, number in model.aliases.items()}),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
         "params": dict(sorted(run.data.params.items())) if run else {},
-        "gates": (file_of(client, version.run_id, version.tags.get(f"{TAG}judged_by", SCORECARD)) or {}).get(
-            "gates", []
-        )
-        if run
-        else [],
+        "gates": (
+            (file_of(client, version.run_id, version.tags.get(f"{TAG}judged_by", SCORECARD)) or {}).get("gates", [])
+            if run
+            else []
+        ),
         "data": file_of(client, version.run_id, "data.json") if run else None,
         "tags": {key.removeprefix(TAG): value for key, value in sorted(version.tags.items())},
         "artifacts": run.info.artifact_uri if run else version.source,

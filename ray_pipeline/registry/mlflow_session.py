@@ -65,7 +65,10 @@ def unanswered(uri: str, error: Exception) -> RegistryError:
     elif "locked" in text:
         fix = "another process holds the database; try again when it is done"
     else:
-        fix = "check the address, that it runs and that it may be written; a finished run is kept, `ray-pipeline resume RUN` registers it"
+        fix = (
+            "check the address, that it runs and that it may be written; a finished run is kept, `ray-pipeline resume"
+            " RUN` registers it"
+        )
     return RegistryError(
         Problem(key="registry", found=f"{hidden(uri)} answered: {text.replace(uri, hidden(uri))[:300]}", fix=fix)
     )

@@ -84,11 +84,21 @@ def register(
     }
     overall = {row.metric: row.value for row in evaluation.measured if not row.slice}
     return registry.register(
-        spec.name, bundle.folder, run=folder.run, alias=spec.registration.alias, scorecard=verdict.as_json(), sample=proof.sample, scores=proof.scores, spec_text=spec.render(),
+        spec.name,
+        bundle.folder,
+        run=folder.run,
+        alias=spec.registration.alias,
+        scorecard=verdict.as_json(),
+        sample=proof.sample,
+        scores=proof.scores,
+        spec_text=spec.render(),
         tags={"fingerprint": spec.fingerprint, "family": leaderboard.best.family},
-        metrics=overall, params=leaderboard.best.params, data=lineage, report=folder.path / "report.html",
+        metrics=overall,
+        params=leaderboard.best.params,
+        data=lineage,
+        report=folder.path / "report.html",
         files=[folder.path / name for name in PLAIN_FILES],
-    )  # fmt: skip
+    )
 
 
 def prove(bundle: Bundle, profile: Profile, encoded: Encoded, needs: str) -> Proof:
@@ -135,9 +145,18 @@ def release_of(
         if not row.slice
     }
     answer = {
-        "run": folder.run, "status": status, "exit": 0 if verdict.passed else 7,
-        "model": f"models:/{spec.name}/{version}" if version else None, "version": version, "family": leaderboard.best.family,
-        "metrics": overall, "gates": [gate.as_json() for gate in verdict.gates], "trials": len(leaderboard.results), "rows": facts["rows"],
-        "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()}, "report": f"{folder.address}/report.html", "problems": [],
-    }  # fmt: skip
+        "run": folder.run,
+        "status": status,
+        "exit": 0 if verdict.passed else 7,
+        "model": f"models:/{spec.name}/{version}" if version else None,
+        "version": version,
+        "family": leaderboard.best.family,
+        "metrics": overall,
+        "gates": [gate.as_json() for gate in verdict.gates],
+        "trials": len(leaderboard.results),
+        "rows": facts["rows"],
+        "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()},
+        "report": f"{folder.address}/report.html",
+        "problems": [],
+    }
     return Release(plain(answer))  # type: ignore[arg-type]

@@ -52,7 +52,8 @@ def rescore(model: Path) -> dict[str, object]:
             row = int(np.flatnonzero(~same)[0])
             now, then = scores[row].tolist(), stored[row].tolist()
             answer["found"] = (
-                f"the {path} path scores {np.sum(~same)} of {len(rows)} stored rows differently; row {row}: {now} instead of {then}"
+                f"the {path} path scores {np.sum(~same)} of {len(rows)} stored rows differently; row {row}: {now}"
+                f" instead of {then}"
             )
     return answer
 

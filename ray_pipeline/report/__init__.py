@@ -1,4 +1,9 @@
-"""The report of a run: one self-contained page, made from the run folder's plain files alone."""
+"""Report: one self-contained HTML page for people, from the plain files of a run folder.
+
+In: a run folder.
+Out: report.html, and two runs side by side.
+May import: components and what lies below them.
+"""
 
 from ray_pipeline.report.write import write_report
 

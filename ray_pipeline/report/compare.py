@@ -26,18 +26,33 @@ def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
         default=0.0,
     )
     return {
-        "first": first.run, "second": second.run, "same_rows": _rows(first) is not None and _rows(first) == _rows(second),
-        "spec": _differing(*({key: value for key, value in _flat(files.spec) if key.split(".")[0] not in NOT_ASKED} for files in both)),
+        "first": first.run,
+        "second": second.run,
+        "same_rows": _rows(first) is not None and _rows(first) == _rows(second),
+        "spec": _differing(
+            *({key: value for key, value in _flat(files.spec) if key.split(".")[0] not in NOT_ASKED} for files in both)
+        ),
         "data": _differing(*(dict(_flat(section(files.manifest, "data"))) for files in both)),
         "rows": _differing(*(dict(_flat(section(files.manifest, "rows"))) for files in both)),
-        "model": _differing(*(dict(_flat({key: files.model.get(key) for key in ("family", "rounds", "params", "validation")})) for files in both)),
+        "model": _differing(
+            *(
+                dict(_flat({key: files.model.get(key) for key in ("family", "rounds", "params", "validation")}))
+                for files in both
+            )
+        ),
         "versions": _differing(*(dict(_flat(section(files.manifest, "versions"))) for files in both)),
         "seconds": _differing(*(dict(_flat(section(files.manifest, "seconds"))) for files in both)),
         "gates": _gates(*both),
         "metrics": _measured(first.evaluation, second.evaluation, lambda row: not row.get("slice")),
-        "slices": _furthest(_measured(first.evaluation, second.evaluation, lambda row: bool(row.get("slice")) and number(row.get("rows")) >= least)),
+        "slices": _furthest(
+            _measured(
+                first.evaluation,
+                second.evaluation,
+                lambda row: bool(row.get("slice")) and number(row.get("rows")) >= least,
+            )
+        ),
         "bias": _measured(first.bias, second.bias, lambda row: bool(row.get("reduction"))),
-    }  # fmt: skip
+    }
 
 
 def _measured(first: Iterable[Row], second: Iterable[Row], wanted: Callable[[Row], bool]) -> Pairs:
@@ -89,9 +104,11 @@ def _gates(first: RunFiles, second: RunFiles) -> Pairs:
         {
             "gate": gate,
             **{
-                name: None
-                if (row := rows.get(gate)) is None
-                else {"passed": row.get("passed") is True, **(_interval(row) or {})}
+                name: (
+                    None
+                    if (row := rows.get(gate)) is None
+                    else {"passed": row.get("passed") is True, **(_interval(row) or {})}
+                )
                 for name, rows in zip(SIDES, found, strict=True)
             },
         }

@@ -65,10 +65,16 @@ def weak(files: RunFiles) -> View:
         ],
     )
     return {
-        "rows": lines, "axis": axis, "metric": str(found[0].get("metric")) if found else "", "searched": number(told.get("searched")),
-        "searched_text": count(number(told.get("searched"))), "columns": ", ".join(brief(name, 40) for name in rows_of(told.get("columns"))),
-        "missing": [files.missing["weak_slices.json"]] if "weak_slices.json" in files.missing and files.evaluation else [],
-    }  # fmt: skip
+        "rows": lines,
+        "axis": axis,
+        "metric": str(found[0].get("metric")) if found else "",
+        "searched": number(told.get("searched")),
+        "searched_text": count(number(told.get("searched"))),
+        "columns": ", ".join(brief(name, 40) for name in rows_of(told.get("columns"))),
+        "missing": (
+            [files.missing["weak_slices.json"]] if "weak_slices.json" in files.missing and files.evaluation else []
+        ),
+    }
 
 
 def importance(files: RunFiles) -> View:
@@ -87,10 +93,13 @@ def importance(files: RunFiles) -> View:
         for column, row in ranked[:MAX_COLUMNS]
     ]
     return {
-        "rows": lines, "left": len(ranked) - len(lines), "method": brief(files.explained.get("method") or "", 200), "rows_used": count(number(files.explained.get("rows"))),
+        "rows": lines,
+        "left": len(ranked) - len(lines),
+        "method": brief(files.explained.get("method") or "", 200),
+        "rows_used": count(number(files.explained.get("rows"))),
         "crossings": _by_groups(files, [column for column, _ in ranked[:MAX_SLICED]]),
         "shap": any(math.isfinite(number(row.get("shap"))) for _, row in ranked),
-    }  # fmt: skip
+    }
 
 
 def _by_groups(files: RunFiles, columns: Sequence[str]) -> list[View]:

@@ -205,9 +205,11 @@ def parts(rows: Sequence[tuple[str, float]]) -> Markup:
         fits = next((words for words in (label, name) if wide > 7.5 * len(words)), "")
         text = f'<text class="inbar" x="{left + wide / 2:.1f}" y="18" text-anchor="middle">{fits}</text>'
         marks.append(
-            f'<path class="part {name}" d="M{left:.1f} 0h{max(wide - 2, 0.5):.1f}v28h-{max(wide - 2, 0.5):.1f}z"><title>{label}</title></path>{text}'
+            f'<path class="part {name}" d="M{left:.1f}'
+            f' 0h{max(wide - 2, 0.5):.1f}v28h-{max(wide - 2, 0.5):.1f}z"><title>{label}</title></path>{text}'
         )
         left += wide
     return Markup(
-        f'<svg class="parts" viewBox="0 0 {width:.0f} 28" role="img" aria-label="rows of each part">{"".join(marks)}</svg>'
+        f'<svg class="parts" viewBox="0 0 {width:.0f} 28" role="img" aria-label="rows of each'
+        f' part">{"".join(marks)}</svg>'
     )

@@ -36,11 +36,13 @@ def verdict(files: RunFiles) -> View:
     else:
         state, words = (
             "passed",
-            f"all {len(gates)} gates passed"
-            if len(gates) > 1
-            else "the gate passed"
-            if gates
-            else "the spec sets no gates",
+            (
+                f"all {len(gates)} gates passed"
+                if len(gates) > 1
+                else "the gate passed"
+                if gates
+                else "the spec sets no gates"
+            ),
         )
         if version is not None:
             words += f"; registered as {brief(files.spec.get('name'))} version {version}"
@@ -147,8 +149,9 @@ def read(files: RunFiles) -> View:
                     "table": name,
                     "matched": f"{count(number(found.get('matched')))} of {count(whole)}",
                     "share": share(number(found.get("matched")), whole),
-                    "lost": ", ".join(f"{count(n)} {reason.replace('_', ' ')}" for reason, n in lost if n > 0)
-                    or "none",
+                    "lost": (
+                        ", ".join(f"{count(n)} {reason.replace('_', ' ')}" for reason, n in lost if n > 0) or "none"
+                    ),
                     "age": "–" if "–" in ages else " / ".join(ages),
                     "plan": found.get("plan") or "–",
                 }
@@ -162,8 +165,10 @@ def read(files: RunFiles) -> View:
         "dropped_total": count(sum(n for _, n in dropped)),
         "asked": [(key, value) for key, value in asked if value not in (None, "")],
         "joins": joins,
-        "missing": _absent(files, "joins.json")
-        + ([] if sizes else ["how many rows each part has is told by manifest.json, which this run does not have"]),
+        "missing": (
+            _absent(files, "joins.json")
+            + ([] if sizes else ["how many rows each part has is told by manifest.json, which this run does not have"])
+        ),
     }
 
 
@@ -194,9 +199,9 @@ def search(files: RunFiles, metric: str, better: str) -> View:
 
     def rank(row: Row) -> tuple[bool, float]:
         value = number(row.get("metric"))
-        return row.get("status") != "completed" or not math.isfinite(value), sign * value if math.isfinite(
-            value
-        ) else math.inf
+        return row.get("status") != "completed" or not math.isfinite(value), (
+            sign * value if math.isfinite(value) else math.inf
+        )
 
     ranked = sorted(files.trials, key=rank)
     families = sorted({str(row.get("family")) for row in ranked})
@@ -299,12 +304,14 @@ def reproducibility(files: RunFiles) -> View:
         "timings": [(stage, clock(seconds), length(seconds / longest)) for stage, seconds in timings],
         "total": clock(sum(seconds for _, seconds in timings)),
         "facts": facts(told),
-        "model": model
-        + [
-            (f"calibration: {key}", _written(value))
-            for key, value in files.calibration.items()
-            if not isinstance(value, Mapping | list)
-        ],
+        "model": (
+            model
+            + [
+                (f"calibration: {key}", _written(value))
+                for key, value in files.calibration.items()
+                if not isinstance(value, Mapping | list)
+            ]
+        ),
         "params": facts(section(files.model, "params")),
         "spec": files.spec_text,
         "missing": _absent(files, "manifest.json", "spec.yaml", "model/model.json"),

@@ -28,11 +28,16 @@ def write_diff(found: Mapping[str, Any], name: str, target: Path) -> Path:
         for part, title in TITLES.items()
     ]
     text = page.fill(
-        "diff.html.j2", first=found["first"], second=found["second"], same_rows=found["same_rows"], name=name, tables=tables,
+        "diff.html.j2",
+        first=found["first"],
+        second=found["second"],
+        same_rows=found["same_rows"],
+        name=name,
+        tables=tables,
         any_differs=any(found[part] for part in TITLES),
         gates=[(row["gate"], [_gate(row[side]) for side in ("first", "second")]) for row in found["gates"]],
         **{part: [_line(row) for row in found[part]] for part in ("metrics", "slices", "bias")},
-    )  # fmt: skip
+    )
     return page.write(text, target)
 
 

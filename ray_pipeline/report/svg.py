@@ -125,24 +125,28 @@ class Plot:
     def svg(self, title: str) -> Markup:
         """The picture as markup, with a title for those who cannot see it."""
         return Markup(
-            f'<svg class="plot" viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{_shown(title)}">{"".join(self.marks)}</svg>'
+            f'<svg class="plot" viewBox="0 0 {self.width} {self.height}" role="img"'
+            f' aria-label="{_shown(title)}">{"".join(self.marks)}</svg>'
         )
 
     def _axes(self, across: str, up: str) -> None:
         for value in ticks(*self.x):
             place = self.at(value, self.y[0])[0]
             self.marks.append(
-                f'<path class="grid" d="M{_px(place)} {self.top}V{self.bottom}"/>{_text(place, self.bottom + 15, tick_label(value), "middle")}'
+                f'<path class="grid" d="M{_px(place)}'
+                f' {self.top}V{self.bottom}"/>{_text(place, self.bottom + 15, tick_label(value), "middle")}'
             )
         for value in ticks(*self.y, about=4):
             place = self.at(self.x[0], value)[1]
             self.marks.append(
-                f'<path class="grid" d="M{self.left} {_px(place)}H{self.right}"/>{_text(self.left - 6, place + 4, tick_label(value), "end")}'
+                f'<path class="grid" d="M{self.left}'
+                f' {_px(place)}H{self.right}"/>{_text(self.left - 6, place + 4, tick_label(value), "end")}'
             )
         self.marks.append(_text((self.left + self.right) / 2, self.height - 7, across, "middle", "axis"))
         middle = (self.top + self.bottom) / 2
         self.marks.append(
-            f'<text class="axis" text-anchor="middle" transform="translate(12 {_px(middle)}) rotate(-90)">{_shown(up)}</text>'
+            f'<text class="axis" text-anchor="middle" transform="translate(12 {_px(middle)})'
+            f' rotate(-90)">{_shown(up)}</text>'
         )
 
 

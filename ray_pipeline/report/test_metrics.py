@@ -39,8 +39,8 @@ def metrics(files: RunFiles) -> View:
             "value": figure(number(row.get("value"))),
             "interval": interval(number(row.get("low")), number(row.get("high"))),
             "half": figure((number(row.get("high")) - number(row.get("low"))) / 2),
-            "better": {"higher": "higher is better", "lower": "lower is better"}.get(
-                better(str(row.get("metric"))), ""
+            "better": (
+                {"higher": "higher is better", "lower": "lower is better"}.get(better(str(row.get("metric"))), "")
             ),
             "rows": count(number(row.get("rows"))),
         }

@@ -200,14 +200,32 @@ def model(
         folder.path / "model",
         encoder=encoder.to_json(),
         model_file=final / leaderboard.family.file,
-        model={"format": FORMAT, "family": best.family, "params": dict(best.params), "rounds": best.rounds, "metric": spec.search.metric, "validation": best.metric, "trial": best.trial, "fit_on": spec.fit.on},
+        model={
+            "format": FORMAT,
+            "family": best.family,
+            "params": dict(best.params),
+            "rounds": best.rounds,
+            "metric": spec.search.metric,
+            "validation": best.metric,
+            "trial": best.trial,
+            "fit_on": spec.fit.on,
+        },
         calibration=calibrator.model_dump(mode="json"),
         schema={
-            "format": FORMAT, "task": spec.task, "label": spec.features.labels.label, "classes": list(profile.classes), "threshold": threshold, "key": spec.features.labels.key,
+            "format": FORMAT,
+            "task": spec.task,
+            "label": spec.features.labels.label,
+            "classes": list(profile.classes),
+            "threshold": threshold,
+            "key": spec.features.labels.key,
             "columns": [{"name": name, "type": str(profile.types[name])} for name in encoder.reads],
-            "features": spec.as_data()["features"], "select": spec.as_data()["select"], "base": base, "edges": slice_edges(spec.slices, table, profile), "spec": spec.render(),
+            "features": spec.as_data()["features"],
+            "select": spec.as_data()["select"],
+            "base": base,
+            "edges": slice_edges(spec.slices, table, profile),
+            "spec": spec.render(),
         },
-    )  # fmt: skip
+    )
     folder.share("model")
     same(folder, "model", digests.of_model(bundle))
     return bundle
@@ -275,14 +293,37 @@ def manifest(
     report with it."""
     begun_with, data = folder.recorded("begin") or {}, folder.recorded("data") or {}
     told = {
-        "format": FORMAT, "run": folder.run, "spec": spec.render(), "base": begun_with.get("base"), "where": begun_with.get("where"), "fingerprint": spec.fingerprint,
-        "data": {name: {**data[name], "files": len(f.files), "rows": f.num_rows, "bytes": f.num_bytes, "bytes_read": table.bytes_read[name]} for name, f in table.footers.items()},
-        "versions": versions(), "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
-        "plan": asdict(layout), "warm_start": folder.recorded("warm_start"), "rows": {**profile.parts, "dropped": dropped(table, profile)}, "times": dict(profile.last_time),
-        "digests": made(folder), "trials": [plain(asdict(result)) for result in leaderboard.results],
-        "winner": {"trial": leaderboard.best.trial, "family": leaderboard.best.family, "rounds": leaderboard.best.rounds},
+        "format": FORMAT,
+        "run": folder.run,
+        "spec": spec.render(),
+        "base": begun_with.get("base"),
+        "where": begun_with.get("where"),
+        "fingerprint": spec.fingerprint,
+        "data": {
+            name: {
+                **data[name],
+                "files": len(f.files),
+                "rows": f.num_rows,
+                "bytes": f.num_bytes,
+                "bytes_read": table.bytes_read[name],
+            }
+            for name, f in table.footers.items()
+        },
+        "versions": versions(),
+        "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
+        "plan": asdict(layout),
+        "warm_start": folder.recorded("warm_start"),
+        "rows": {**profile.parts, "dropped": dropped(table, profile)},
+        "times": dict(profile.last_time),
+        "digests": made(folder),
+        "trials": [plain(asdict(result)) for result in leaderboard.results],
+        "winner": {
+            "trial": leaderboard.best.trial,
+            "family": leaderboard.best.family,
+            "rounds": leaderboard.best.rounds,
+        },
         "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()},
-    }  # fmt: skip
+    }
     folder.record("manifest", told)
     write_report(folder.path)
     folder.share("report.html")

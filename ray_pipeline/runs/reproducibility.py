@@ -72,7 +72,10 @@ def plan_layout(folder: RunFolder, where: Where, trials: int) -> Plan:
         trials,
     )
     if before["fit_threads"] > plan.fit_threads:
-        found = f"the run fits its model with {before['fit_threads']} threads, and the largest node here has {plan.fit_threads} CPUs"
+        found = (
+            f"the run fits its model with {before['fit_threads']} threads, and the largest node here has"
+            f" {plan.fit_threads} CPUs"
+        )
         raise ResourceError(
             Problem(
                 stage="plan",

@@ -153,9 +153,11 @@ class RunFolder:
 
     def remove(self, name: str) -> None:
         """Takes away a file or a folder of the run."""
-        shutil.rmtree(self.path / name, ignore_errors=True) if (self.path / name).is_dir() else (
-            self.path / name
-        ).unlink(missing_ok=True)
+        (
+            shutil.rmtree(self.path / name, ignore_errors=True)
+            if (self.path / name).is_dir()
+            else (self.path / name).unlink(missing_ok=True)
+        )
         if self.store:
             self.store.remove(f"{self.run}/{name}")
 
@@ -182,7 +184,8 @@ class RunFolder:
                 ) from None
             file.truncate(0)
             file.write(
-                f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC).isoformat(timespec='seconds')}"
+                f"process {os.getpid()} on {socket.gethostname()} since"
+                f" {datetime.now(UTC).isoformat(timespec='seconds')}"
             )
             file.flush()
             yield

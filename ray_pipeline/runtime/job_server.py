@@ -153,7 +153,10 @@ class JobServer:
                 job, answered = self.job(job_id), time.monotonic()
             except ResourceError as lost:
                 if time.monotonic() - answered > LOST_S:
-                    fix = f"the job may go on without us; ask `ray-pipeline status {job_id}` once the cluster answers again"
+                    fix = (
+                        f"the job may go on without us; ask `ray-pipeline status {job_id}` once the cluster answers"
+                        " again"
+                    )
                     raise ResourceError(
                         Problem(found=f"the job server at {self.address} has not answered for {LOST_S} s", fix=fix)
                     ) from lost
@@ -203,10 +206,16 @@ class JobServer:
     def _problem(self, error: Exception, job_id: str | None) -> PipelineError:
         text = str(error).strip()
         if type(error).__name__ == "AuthenticationError":
-            fix = "set RAY_AUTH_MODE=token and the cluster's own token in RAY_AUTH_TOKEN, or the path of its file in RAY_AUTH_TOKEN_PATH"
+            fix = (
+                "set RAY_AUTH_MODE=token and the cluster's own token in RAY_AUTH_TOKEN, or the path of its file in"
+                " RAY_AUTH_TOKEN_PATH"
+            )
             return ResourceError(
                 Problem(
-                    found=f"the job server at {self.address} does not let us in: {text.splitlines()[0].partition('. ')[0]}",
+                    found=(
+                        f"the job server at {self.address} does not let us in:"
+                        f" {text.splitlines()[0].partition('. ')[0]}"
+                    ),
                     fix=fix,
                 )
             )

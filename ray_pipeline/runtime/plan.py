@@ -78,11 +78,15 @@ def arrange(
     if threads > node or asked > cpus:
         raise ResourceError(
             Problem(
-                key="cpus_per_worker" if threads > node else "workers_per_trial", stage="plan",
-                found=f"one trial asks for {workers} worker{'s' * (workers > 1)} x {threads} CPUs = {asked}, but there are {cpus:g} CPUs (the largest node has {node})",
+                key="cpus_per_worker" if threads > node else "workers_per_trial",
+                stage="plan",
+                found=(
+                    f"one trial asks for {workers} worker{'s' * (workers > 1)} x {threads} CPUs = {asked}, but there"
+                    f" are {cpus:g} CPUs (the largest node has {node})"
+                ),
                 fix=f"ask for at most {node} CPUs per worker, or run on a larger cluster",
             )
-        )  # fmt: skip
+        )
     if workers * per_worker_gpus > gpus:
         raise ResourceError(
             Problem(
@@ -101,9 +105,14 @@ def arrange(
             Problem(
                 key="concurrent_trials",
                 stage="plan",
-                found=f"{most} trials at once ask for {most} x {asked} = {most * asked} CPUs, but there are {cpus:g}"
-                if not per_worker_gpus
-                else f"{most} trials at once ask for {most * asked} CPUs and {most * workers * per_worker_gpus:g} GPUs, but there are {cpus:g} and {gpus:g}",
+                found=(
+                    f"{most} trials at once ask for {most} x {asked} = {most * asked} CPUs, but there are {cpus:g}"
+                    if not per_worker_gpus
+                    else (
+                        f"{most} trials at once ask for {most * asked} CPUs and {most * workers * per_worker_gpus:g}"
+                        f" GPUs, but there are {cpus:g} and {gpus:g}"
+                    )
+                ),
                 fix=f"ask for at most {fit}",
             )
         )
@@ -115,7 +124,10 @@ def arrange(
             Problem(
                 key="memory",
                 stage="plan",
-                found=f"{on_a_node} workers on a node ask for {on_a_node} x {shown(asked_memory)}, but it has {shown(memory)}",
+                found=(
+                    f"{on_a_node} workers on a node ask for {on_a_node} x {shown(asked_memory)}, but it has"
+                    f" {shown(memory)}"
+                ),
                 fix=f"ask for at most {shown(memory / on_a_node)}, or for fewer trials at once",
             )
         )

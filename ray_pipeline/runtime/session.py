@@ -148,7 +148,10 @@ def _start(where: Where, debug: bool, store_bytes: int | None) -> bool:
             Problem(
                 key="address",
                 found=f"no Ray cluster answers at {where.address!r}: {reason}",
-                fix="start one (`ray start --head`), correct `address`, or run with `--on local`; a cluster with token auth needs RAY_AUTH_MODE=token",
+                fix=(
+                    "start one (`ray start --head`), correct `address`, or run with `--on local`; a cluster with token"
+                    " auth needs RAY_AUTH_MODE=token"
+                ),
             )
         ) from None
     finally:

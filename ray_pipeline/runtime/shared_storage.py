@@ -7,7 +7,10 @@ from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec.where import Where
 
 PROBE_S = 30
-REMEDY = "name storage that every node sees: an object store (s3://bucket/runs), or the absolute path of a shared file system"
+REMEDY = (
+    "name storage that every node sees: an object store (s3://bucket/runs), or the absolute path of a shared file"
+    " system"
+)
 
 
 def check_shared_storage(folder: RunFolder, where: Where) -> None:
@@ -30,7 +33,10 @@ def check_shared_storage(folder: RunFolder, where: Where) -> None:
         )
     blind = _blind(folder.path / "spec.yaml", nodes)
     if blind:
-        found = f"{len(blind)} of {len(nodes)} nodes do not see {str(folder.path.parent)!r} ({', '.join(sorted(blind)[:5])})"
+        found = (
+            f"{len(blind)} of {len(nodes)} nodes do not see {str(folder.path.parent)!r}"
+            f" ({', '.join(sorted(blind)[:5])})"
+        )
         raise StorageError(Problem(key="storage", found=found, fix=REMEDY))
 
 

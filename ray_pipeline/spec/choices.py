@@ -40,7 +40,8 @@ class Own(Choice):
             )
         if not FILE.fullmatch(kind.file):
             raise ValueError(
-                f"{word!r} keeps its model in a file {kind.file!r}; it must be named `model.` and the format, which may not be a pickle"
+                f"{word!r} keeps its model in a file {kind.file!r}; it must be named `model.` and the format, which may"
+                " not be a pickle"
             )
         return kind.model_validate(dict(self.model_extra or {}))  # type: ignore[no-any-return]
 
@@ -51,9 +52,11 @@ def _splitter(written: object) -> object:
     word = written.get("by")
     if not isinstance(word, str):
         problem = Message(
-            f"write which splitter: `by:` one of {', '.join(menu('splitters'))}"
-            if word is None
-            else f"expected a word, got {word!r}",
+            (
+                f"write which splitter: `by:` one of {', '.join(menu('splitters'))}"
+                if word is None
+                else f"expected a word, got {word!r}"
+            ),
             "add `by: random`",
         )
         refuse([(("by",) if "by" in written else (), problem, written)])

@@ -164,7 +164,8 @@ def path(written: str) -> str:
         uri = expanded.split("://")[0].lower()
         if uri not in SCHEMES:
             raise ValueError(
-                f"there is no scheme {uri + '://'!r} for data; {nearest(uri, SCHEMES)}Known: a local path, {', '.join(s + '://' for s in SCHEMES)}"
+                f"there is no scheme {uri + '://'!r} for data; {nearest(uri, SCHEMES)}Known: a local path,"
+                f" {', '.join(s + '://' for s in SCHEMES)}"
             )
         without_userinfo(written, expanded, bucket_of=uri in ("abfs", "abfss"))
         if "#" in expanded:

@@ -126,7 +126,8 @@ def _columns(spec: Spec, schemas: Mapping[str, pa.Schema]) -> Iterator[Problem]:
                         spec,
                         ("features", table, key, place),
                         None,
-                        f"{name!r} matches none of the {len(known)} columns of {table}; {near}Known: {listed(known, 30)}",
+                        f"{name!r} matches none of the {len(known)} columns of {table}; {near}Known:"
+                        f" {listed(known, 30)}",
                     )
             elif name not in known:
                 yield absent(("features", table, key, place), name, known, table)

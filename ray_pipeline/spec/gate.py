@@ -63,7 +63,8 @@ class Gate:
             raise ValueError(f"there is no metric {metric!r}; {nearest(metric, known)}Known: {', '.join(known)}")
         if reduction not in (None, "gap", "ratio", "worst"):
             raise ValueError(
-                f"{reduction!r} in {text!r} is not a reduction; {nearest(str(reduction), ('gap', 'ratio', 'worst'))}Known: gap, ratio, worst"
+                f"{reduction!r} in {text!r} is not a reduction;"
+                f" {nearest(str(reduction), ('gap', 'ratio', 'worst'))}Known: gap, ratio, worst"
             )
         if reduction and not by:
             raise ValueError(f"{text!r} does not say over which groups; write `{metric} {reduction} by COLUMN {op} …`")
@@ -113,7 +114,10 @@ def misfits(gates: Sequence[Gate], task: str, partitions: Iterable[Sequence[str]
             found.append(
                 (
                     place,
-                    f"{written!r} in {gate.text!r} is neither a slice nor a bias group; add it to evaluate.slices or bias.groups; {offer}",
+                    (
+                        f"{written!r} in {gate.text!r} is neither a slice nor a bias group; add it to evaluate.slices"
+                        f" or bias.groups; {offer}"
+                    ),
                 )
             )
         if gate.metric in COSTS:
@@ -126,14 +130,8 @@ def misfits(gates: Sequence[Gate], task: str, partitions: Iterable[Sequence[str]
             found.append((place, f"{gate.metric!r} has no better or worse; gate its gap or its ratio"))
         elif not _possible(gate, metric.range):
             low, high = _range(gate, metric.range)
-            found.append(
-                (
-                    place,
-                    f"{gate.text!r} can never hold: {gate.metric} {gate.reduction or ''} lies in [{low:g}, {high:g}]".replace(
-                        "  ", " "
-                    ),
-                )
-            )
+            what = f"{gate.metric} {gate.reduction}" if gate.reduction else gate.metric
+            found.append((place, f"{gate.text!r} can never hold: {what} lies in [{low:g}, {high:g}]"))
     return found + _contradictions(gates)
 
 

@@ -182,19 +182,28 @@ def _split(spec: "Spec") -> Iterator[Finding]:
             if not backwards and select.from_ and cut <= select.from_:
                 yield (
                     ("split", key),
-                    f"the cut {_day(cut)} is not after select.from ({_day(select.from_)}), so that the part before it is empty",
+                    (
+                        f"the cut {_day(cut)} is not after select.from ({_day(select.from_)}), so that the part before"
+                        " it is empty"
+                    ),
                     "move the cut into the range",
                 )
             if not backwards and select.to and cut >= select.to:
                 yield (
                     ("split", key),
-                    f"the cut {_day(cut)} is not before select.to ({_day(select.to)}), so that the part after it is empty",
+                    (
+                        f"the cut {_day(cut)} is not before select.to ({_day(select.to)}), so that the part after it is"
+                        " empty"
+                    ),
                     "move the cut into the range",
                 )
         if split.gap >= split.test - split.validation:
             yield (
                 ("split", "gap"),
-                f"the gap of {write_duration(split.gap)} swallows validation, which lasts {write_duration(split.test - split.validation)}",
+                (
+                    f"the gap of {write_duration(split.gap)} swallows validation, which lasts"
+                    f" {write_duration(split.test - split.validation)}"
+                ),
                 "shorten the gap",
             )
     elif split.by == "random":

@@ -45,7 +45,8 @@ def _positive(length: timedelta) -> timedelta:
 def _alias(written: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", written) or re.fullmatch(r"(?i)v\d+|latest", written):
         raise ValueError(
-            f"an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got {written!r}"
+            "an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got"
+            f" {written!r}"
         )
     return written
 
@@ -257,7 +258,8 @@ def _threshold(written: object) -> object:
         if len(written) != 1 or not set(written) <= {"maximize", "cost"}:
             key = next((str(key) for key in written if key not in ("maximize", "cost")), "")
             raise ValueError(
-                f"there is no rule {key!r}; {nearest(key, ('maximize', 'cost'))}write a number, {{maximize: METRIC}} or {{cost: {{false_positive: 1, false_negative: 5}}}}"
+                f"there is no rule {key!r}; {nearest(key, ('maximize', 'cost'))}write a number, {{maximize: METRIC}} or"
+                " {cost: {false_positive: 1, false_negative: 5}}"
             )
         return Maximize.model_validate(written) if "maximize" in written else Cost.model_validate(written)
     return written if written is None or isinstance(written, Section) else Real(0, 1).read(written)

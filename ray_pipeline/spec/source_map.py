@@ -262,7 +262,8 @@ class _Builder:
         if first := top.seen.get(event.value):
             self._tell(
                 event,
-                f"the key is given twice, {f'at lines {first} and {line}' if first != line else f'both in line {line}'}",
+                "the key is given twice,"
+                f" {f'at lines {first} and {line}' if first != line else f'both in line {line}'}",
                 "remove one",
                 place,
             )

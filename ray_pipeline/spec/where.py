@@ -33,7 +33,8 @@ def _address(written: str) -> str:
     address = expand(written)
     if address.startswith("ray://"):
         raise ValueError(
-            "Ray Client (ray://) is not supported; write `auto` or host:6379 on the cluster, or submit the run as a job (`jobs: http://host:8265`)"
+            "Ray Client (ray://) is not supported; write `auto` or host:6379 on the cluster, or submit the run as a job"
+            " (`jobs: http://host:8265`)"
         )
     if address not in ("local", "auto") and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):\d{1,5}", address):
         raise ValueError(f"expected `local`, `auto` or host:6379, got {written!r}")
@@ -54,7 +55,8 @@ def _registry(written: str) -> str:
     scheme = urlsplit(expanded).scheme.partition("+")[0]
     if scheme in ("", "file"):
         raise ValueError(
-            f"{written!r} is a folder, and MLflow no longer keeps a registry in plain files; write sqlite:///path/mlflow.db"
+            f"{written!r} is a folder, and MLflow no longer keeps a registry in plain files; write"
+            " sqlite:///path/mlflow.db"
         )
     if scheme not in REGISTRIES:
         raise ValueError(

@@ -99,7 +99,10 @@ class ObjectStore:
             yield
         except (OSError, ArrowException) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-            fix = "check the address and the credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)"
+            fix = (
+                "check the address and the credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,"
+                " AWS_REGION, AWS_ENDPOINT_URL)"
+            )
             raise StorageError(
                 Problem(key="storage", file=self.uri, found=f"the object store answers: {reason}", fix=fix)
             ) from None

@@ -55,10 +55,19 @@ class Estimate:
             for name, table in self.tables.items()
         }
         return {
-            "rows": self.tables["labels"].rows, "columns": self.columns, "tables": tables, "encoded_bytes": round(self.encoded_bytes),
-            "worker_bytes": round(self.worker_bytes), "worker_memory": self.layout.memory, "external_memory": self.external,
-            "slots": self.layout.slots, "workers": self.layout.workers, "threads": self.layout.threads, "gpus": self.layout.gpus, "fit_threads": self.layout.fit_threads,
-        }  # fmt: skip
+            "rows": self.tables["labels"].rows,
+            "columns": self.columns,
+            "tables": tables,
+            "encoded_bytes": round(self.encoded_bytes),
+            "worker_bytes": round(self.worker_bytes),
+            "worker_memory": self.layout.memory,
+            "external_memory": self.external,
+            "slots": self.layout.slots,
+            "workers": self.layout.workers,
+            "threads": self.layout.threads,
+            "gpus": self.layout.gpus,
+            "fit_threads": self.layout.fit_threads,
+        }
 
     def lines(self, trials: int) -> list[str]:
         """The arithmetic, for people."""
@@ -66,19 +75,22 @@ class Estimate:
         for name, table in self.tables.items():
             files = "1 file" if table.files == 1 else f"{table.files:,} files"
             told.append(
-                f"{name:<10} {table.rows:,} rows in {files}; {shown(table.bytes_read)} read of {shown(table.bytes_on_disk)}"
+                f"{name:<10} {table.rows:,} rows in {files}; {shown(table.bytes_read)} read of"
+                f" {shown(table.bytes_on_disk)}"
             )
             if table.join is not None:
                 told.append(f"{'':<10} {table.join.how}: {table.join.why}")
         rows = self.tables["labels"].rows
         told.append(
-            f"{'encoded':<10} {rows:,} rows x ({self.columns} columns x {FLOAT} bytes + {ROLES}) = {shown(self.encoded_bytes)}, once a node"
+            f"{'encoded':<10} {rows:,} rows x ({self.columns} columns x {FLOAT} bytes + {ROLES}) ="
+            f" {shown(self.encoded_bytes)}, once a node"
         )
         share = f" / {plan.workers} workers" if plan.workers > 1 else ""
         how = "bins are paged from disk" if self.external else "in memory"
         row = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
         told.append(
-            f"{'worker':<10} {rows:,} rows x {row}{share} = {shown(self.worker_bytes)}, may hold {shown(plan.memory)}: {how}"
+            f"{'worker':<10} {rows:,} rows x {row}{share} = {shown(self.worker_bytes)}, may hold {shown(plan.memory)}:"
+            f" {how}"
         )
         each = f"{plan.workers} worker{'s' * (plan.workers > 1)} x {plan.threads} CPU{'s' * (plan.threads > 1)}" + (
             f" and {plan.gpus:g} GPU" if plan.gpus else ""

@@ -65,8 +65,20 @@ def rank(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, classes: tuple[
         one = next(blocks.views(encoded.fetch(), family.encoder, "validation")).matrix[:1]
         ranks.append(
             Rank(
-                finalist.family, finalist.trial, metric.word, value, own.low, own.high, behind.value, behind.low, behind.high,
-                len(ranks) > 0 and behind.low > 0, len(trials), round(sum(result.seconds for result in trials), 2), file.stat().st_size / 1e6, row_ms(scorer, one),
+                finalist.family,
+                finalist.trial,
+                metric.word,
+                value,
+                own.low,
+                own.high,
+                behind.value,
+                behind.low,
+                behind.high,
+                len(ranks) > 0 and behind.low > 0,
+                len(trials),
+                round(sum(result.seconds for result in trials), 2),
+                file.stat().st_size / 1e6,
+                row_ms(scorer, one),
             )
-        )  # fmt: skip
+        )
     return tuple(ranks)

@@ -56,9 +56,17 @@ def fit(
         return final
     store = BlobStore(f"{folder.address}/{KEPT}")
     loop = {
-        "encoded": encoded, "family": best.family, "params": dict(best.params), "rounds": rounds, "parts": parts, "seed": spec.seed,
-        "job": replace(context, threads=plan.fit_threads), "shelf": store, "name": asked[:16], "keep_s": KEEP_S,
-    }  # fmt: skip
+        "encoded": encoded,
+        "family": best.family,
+        "params": dict(best.params),
+        "rounds": rounds,
+        "parts": parts,
+        "seed": spec.seed,
+        "job": replace(context, threads=plan.fit_threads),
+        "shelf": store,
+        "name": asked[:16],
+        "keep_s": KEEP_S,
+    }
     with own_errors():
         _on_one(loop, plan) if plan.workers == 1 else _on_many(loop, plan, leaderboard.family.collective, store.root)
     folder.remove(".final")

@@ -63,7 +63,9 @@ class Leaderboard:
             raise PipelineError(
                 Problem(
                     stage="search",
-                    found=f"trial {self.best.trial} reported {self.best.metric!r}, but its saved model scores {again!r}",
+                    found=(
+                        f"trial {self.best.trial} reported {self.best.metric!r}, but its saved model scores {again!r}"
+                    ),
                     fix="report this: it is a bug of ray-pipeline",
                 )
             )
@@ -164,8 +166,17 @@ def _contest(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> Fa
         )
         families.append(
             Sampler(
-                family, kind.space(model, context), kind.start, integers, spec.search.trials, spec.search.seed, metric.better,
-                spec.search.searcher, spec.search.scheduler == "asha", window=window, warm=warm.params if warm and warm.family == family else None,
+                family,
+                kind.space(model, context),
+                kind.start,
+                integers,
+                spec.search.trials,
+                spec.search.seed,
+                metric.better,
+                spec.search.searcher,
+                spec.search.scheduler == "asha",
+                window=window,
+                warm=warm.params if warm and warm.family == family else None,
             )
-        )  # fmt: skip
+        )
     return FamilyAllocation(families, spec.search.trials, window)

@@ -45,10 +45,17 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
         rounds, every = rungs[rung]
         again = rung > 0 and every != rungs[rung - 1][1]  # the rung before was on a share of the rows
         trial_step = TrialStep(
-            self.trial["trial"], self.trial["family"], self.trial["params"], self.trial["seed"], rounds, every, last=rung == len(rungs) - 1, timed=self.trial["timed"],
+            self.trial["trial"],
+            self.trial["family"],
+            self.trial["params"],
+            self.trial["seed"],
+            rounds,
+            every,
+            last=rung == len(rungs) - 1,
+            timed=self.trial["timed"],
             seconds=min(self.until - time.monotonic(), self.trial["trial_seconds"] - self.trial_state.seconds),
             before=TrialState(seconds=self.trial_state.seconds) if again else self.trial_state,
-        )  # fmt: skip
+        )
         try:
             self.group = self.group or self.start_group()
             self.trial_state = self.group.run_step(trial_step)

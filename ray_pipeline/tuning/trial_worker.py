@@ -124,12 +124,21 @@ class TrialWorker:
         self.fitted = (trial_step.trial, training.rounds)
         model = training.model(best_rounds or training.rounds) if ended and not self.rank else b""
         return TrialState(
-            rounds=training.rounds, best=best, best_rounds=best_rounds, seconds=before.seconds + time.perf_counter() - begun, ended=ended, late=late,
+            rounds=training.rounds,
+            best=best,
+            best_rounds=best_rounds,
+            seconds=before.seconds + time.perf_counter() - begun,
+            ended=ended,
+            late=late,
             rows=self._shard("train", trial_step.every, family.encoder).num_rows,
             state=b"" if self.rank else state,
             model=model,
-            row_ms=row_ms_of(family, model, self._shard("validation", 1, family.encoder)[0].matrix[:1]) if model and trial_step.timed else 0.0,
-        )  # fmt: skip
+            row_ms=(
+                row_ms_of(family, model, self._shard("validation", 1, family.encoder)[0].matrix[:1])
+                if model and trial_step.timed
+                else 0.0
+            ),
+        )
 
     def _prepare_data(self, family: type[Model], trial_step: TrialStep) -> Any:
         by = (family, family.data_key(dict(trial_step.params)), trial_step.every)

@@ -54,7 +54,8 @@ def warm_start(spec: Spec, registry: Registry, folder: RunFolder, show: Progress
     found = WarmStart(**told)
     if found.family not in spec.model:
         show.note(
-            f"no warm start: {found.source} is of the family {found.family!r}, and the search is over {listed(list(spec.model))}"
+            f"no warm start: {found.source} is of the family {found.family!r}, and the search is over"
+            f" {listed(list(spec.model))}"
         )
         return None
     return found

@@ -158,7 +158,10 @@ class WorkerGroup:
             raise ResourceError(
                 Problem(
                     stage="search",
-                    found=f"the {self.plan.workers} workers of a trial failed {RESTARTS + 1} times: {last_line(self.error)}",
+                    found=(
+                        f"the {self.plan.workers} workers of a trial failed {RESTARTS + 1} times:"
+                        f" {last_line(self.error)}"
+                    ),
                     fix="free the cluster's CPUs and memory, or use one worker per trial",
                 )
             )
@@ -241,6 +244,9 @@ def _not_started(plan: Plan, here: set[int]) -> Problem:
     )
     return Problem(
         stage="search",
-        found=f"{missing} of {plan.workers} did not start within {START_TIMEOUT_S} s; each needs {needs}, and the cluster has {has} free",
+        found=(
+            f"{missing} of {plan.workers} did not start within {START_TIMEOUT_S} s; each needs {needs}, and the cluster"
+            f" has {has} free"
+        ),
         fix="wait until the cluster is free, or ask for fewer workers or trials at once",
     )

@@ -70,56 +70,197 @@ def footers_of(**more: Any) -> Footers:
 
 
 CASES: dict[str, Planted] = {
-    "all_null": planted({("empty", "medium")}, "null in all 3,000", rows=ROWS, columns={"empty": pa.nulls(ROWS, pa.float64())}),
-    "constant": planted({("one", "medium"), ("one_word", "medium")}, "one value in all 3,000", rows=ROWS, columns={"one": np.full(ROWS, 2.5), "one_word": ["x"] * ROWS}),
-    "infinite": planted({("reach", "medium")}, "infinite in 9", rows=9, columns={"reach": np.where(np.arange(ROWS) < 9, -np.inf, OTHER)}),
+    "all_null": planted(
+        {("empty", "medium")}, "null in all 3,000", rows=ROWS, columns={"empty": pa.nulls(ROWS, pa.float64())}
+    ),
+    "constant": planted(
+        {("one", "medium"), ("one_word", "medium")},
+        "one value in all 3,000",
+        rows=ROWS,
+        columns={"one": np.full(ROWS, 2.5), "one_word": ["x"] * ROWS},
+    ),
+    "infinite": planted(
+        {("reach", "medium")}, "infinite in 9", rows=9, columns={"reach": np.where(np.arange(ROWS) < 9, -np.inf, OTHER)}
+    ),
     "too_large": planted({("huge", "high")}, "float32 cannot hold", columns={"huge": OTHER * 1e39}),
-    "id_like": planted({("name", "medium"), ("number", "medium")}, "3,000 distinct values in 3,000", columns={"name": [f"n{i}" for i in range(ROWS)], "number": np.arange(ROWS) * 7, "cents": rng.integers(0, 900, ROWS)}),
+    "id_like": planted(
+        {("name", "medium"), ("number", "medium")},
+        "3,000 distinct values in 3,000",
+        columns={
+            "name": [f"n{i}" for i in range(ROWS)],
+            "number": np.arange(ROWS) * 7,
+            "cents": rng.integers(0, 900, ROWS),
+        },
+    ),
     "null_label": planted({("y > 0", "low")}, "12 rows without a label", rows=12, columns={}, null_label=12),
     "leakage": planted(
-        {("copy", "high"), ("near", "medium"), ("filled", "high"), ("source", "high")}, "with an AUC of 1.0000", label_inputs={"y": COUNT},
-        columns={"copy": 3 - LABEL, "near": np.where(rng.random(ROWS) < 0.01, 1 - LABEL, LABEL), "filled": masked(NOISE, LABEL > 0), "source": COUNT**3, "weak": LABEL + 2 * OTHER},
+        {("copy", "high"), ("near", "medium"), ("filled", "high"), ("source", "high")},
+        "with an AUC of 1.0000",
+        label_inputs={"y": COUNT},
+        columns={
+            "copy": 3 - LABEL,
+            "near": np.where(rng.random(ROWS) < 0.01, 1 - LABEL, LABEL),
+            "filled": masked(NOISE, LABEL > 0),
+            "source": COUNT**3,
+            "weak": LABEL + 2 * OTHER,
+        },
     ),
-    "label_sum": planted({("first", "high"), ("second", "high")}, "y = first + second in all", columns={"first": COUNT, "second": OTHER, "third": COUNT + NOISE}, label_inputs={"y": COUNT + OTHER}),
+    "label_sum": planted(
+        {("first", "high"), ("second", "high")},
+        "y = first + second in all",
+        columns={"first": COUNT, "second": OTHER, "third": COUNT + NOISE},
+        label_inputs={"y": COUNT + OTHER},
+    ),
     "missing_with_label": planted(
-        {("air_time", "high"), ("half", "medium")}, "missing in 99 of the 100 rows without a label, but in 0.0% of the others", columns={"air_time": OTHER, "half": OTHER, "free": masked(OTHER, NOISE > 1)},
-        null_label=100, unlabelled={"noise": 1, "word": 0, "air_time": 99, "half": 60, "free": 80},
+        {("air_time", "high"), ("half", "medium")},
+        "missing in 99 of the 100 rows without a label, but in 0.0% of the others",
+        columns={"air_time": OTHER, "half": OTHER, "free": masked(OTHER, NOISE > 1)},
+        null_label=100,
+        unlabelled={"noise": 1, "word": 0, "air_time": 99, "half": 60, "free": 80},
     ),
     "future_time": planted(
-        {("left", "high")}, "later than asked in", spec=lambda: spec_of(features=", time: asked"), time=TIME,
-        columns={"left": TIME + np.where(NOISE > 1, 60, -60).astype("timedelta64[s]"), "born": TIME - np.timedelta64(9, "D")},
+        {("left", "high")},
+        "later than asked in",
+        spec=lambda: spec_of(features=", time: asked"),
+        time=TIME,
+        columns={
+            "left": TIME + np.where(NOISE > 1, 60, -60).astype("timedelta64[s]"),
+            "born": TIME - np.timedelta64(9, "D"),
+        },
     ),
     "after_the_fact": planted(
-        {("dep_time", "medium"), ("endStation", "medium"), ("total_duration", "medium")}, "dep_time says what came of sched_dep_time", spec=lambda: spec_of(label="arr_loss_delay > 0"),
-        columns={"dep_time": NOISE, "sched_dep_time": OTHER, "startStation": WORD, "endStation": WORD, "total_duration": NOISE, "weekend": WORD, "friend_count": COUNT},
+        {("dep_time", "medium"), ("endStation", "medium"), ("total_duration", "medium")},
+        "dep_time says what came of sched_dep_time",
+        spec=lambda: spec_of(label="arr_loss_delay > 0"),
+        columns={
+            "dep_time": NOISE,
+            "sched_dep_time": OTHER,
+            "startStation": WORD,
+            "endStation": WORD,
+            "total_duration": NOISE,
+            "weekend": WORD,
+            "friend_count": COUNT,
+        },
     ),
-    "early_join": planted({("rain.day", "medium")}, "always stands at the start of a day", columns={}, time_granularity={"rain": "day"}, spec=lambda: Spec.from_text(
-        "name: seen\ntask: binary\nfeatures:\n  labels: {path: r.parquet, label: y > 0, time: at}\n  rain: {path: w.parquet, on: [k], time: day}\nsplit: {by: random}\nmodel: xgboost\n", file="s.yaml")),
+    "early_join": planted(
+        {("rain.day", "medium")},
+        "always stands at the start of a day",
+        columns={},
+        time_granularity={"rain": "day"},
+        spec=lambda: Spec.from_text(
+            "name: seen\ntask: binary\nfeatures:\n  labels: {path: r.parquet, label: y > 0, time: at}\n  rain: {path:"
+            " w.parquet, on: [k], time: day}\nsplit: {by: random}\nmodel: xgboost\n",
+            file="s.yaml",
+        ),
+    ),
     "sentinel": planted(
-        {("income", "medium"), ("gain", "medium")}, "all other values lie in", columns={"income": np.where(OTHER > 1.8, -999.0, COUNT), "gain": np.where(OTHER > 1.8, 99999.0, COUNT), "real": np.where(OTHER > 1.8, 38.0, COUNT), "signed": NOISE},
+        {("income", "medium"), ("gain", "medium")},
+        "all other values lie in",
+        columns={
+            "income": np.where(OTHER > 1.8, -999.0, COUNT),
+            "gain": np.where(OTHER > 1.8, 99999.0, COUNT),
+            "real": np.where(OTHER > 1.8, 38.0, COUNT),
+            "signed": NOISE,
+        },
     ),
-    "capped": planted({("price", "low")}, "its highest value", columns={"price": np.minimum(np.round(np.exp(OTHER) * 1000), 3000), "hour": rng.integers(0, 24, ROWS)}),
-    "outliers": planted({("trip", "low")}, "reaches 1e+06", columns={"trip": np.where(np.arange(ROWS) == 5, 1e6, OTHER)}),
-    "text_as_missing": planted({("job", "low")}, "'?' (", columns={"job": np.where(OTHER > 1, "?", np.where(OTHER < -1.5, " NA", "clerk"))}),
-    "text_variants": planted({("city", "low")}, "'NY'/", columns={"city": np.where(OTHER > 0, "NY", np.where(OTHER > -1, "ny ", "Rome"))}),
-    "numbers_as_text": planted({("rain", "low")}, "are numbers; the others say 'T'", columns={"rain": np.where(OTHER > 1.5, "T", np.round(COUNT / 10, 1).astype(str)), "zip": [f"0{i % 50:04}" for i in range(ROWS)]}),
-    "rare_values": planted({("shore", "low")}, "'island' (2 rows)", rows=2, columns={"shore": np.where(np.arange(ROWS) < 2, "island", WORD)}),
-    "imbalance": planted({("y > 0", "medium")}, "positives: 9 of 3,000", rows=9, label=(np.arange(ROWS) < 9).astype(float), columns={}),
-    "sample_weight": planted({("fnlwgt", "medium"), ("sample_weight", "medium")}, "named like a sample weight", columns={"fnlwgt": COUNT, "sample_weight": COUNT, "body_weight": COUNT, "weight_kg": COUNT}),
+    "capped": planted(
+        {("price", "low")},
+        "its highest value",
+        columns={"price": np.minimum(np.round(np.exp(OTHER) * 1000), 3000), "hour": rng.integers(0, 24, ROWS)},
+    ),
+    "outliers": planted(
+        {("trip", "low")}, "reaches 1e+06", columns={"trip": np.where(np.arange(ROWS) == 5, 1e6, OTHER)}
+    ),
+    "text_as_missing": planted(
+        {("job", "low")}, "'?' (", columns={"job": np.where(OTHER > 1, "?", np.where(OTHER < -1.5, " NA", "clerk"))}
+    ),
+    "text_variants": planted(
+        {("city", "low")}, "'NY'/", columns={"city": np.where(OTHER > 0, "NY", np.where(OTHER > -1, "ny ", "Rome"))}
+    ),
+    "numbers_as_text": planted(
+        {("rain", "low")},
+        "are numbers; the others say 'T'",
+        columns={
+            "rain": np.where(OTHER > 1.5, "T", np.round(COUNT / 10, 1).astype(str)),
+            "zip": [f"0{i % 50:04}" for i in range(ROWS)],
+        },
+    ),
+    "rare_values": planted(
+        {("shore", "low")},
+        "'island' (2 rows)",
+        rows=2,
+        columns={"shore": np.where(np.arange(ROWS) < 2, "island", WORD)},
+    ),
+    "imbalance": planted(
+        {("y > 0", "medium")}, "positives: 9 of 3,000", rows=9, label=(np.arange(ROWS) < 9).astype(float), columns={}
+    ),
+    "sample_weight": planted(
+        {("fnlwgt", "medium"), ("sample_weight", "medium")},
+        "named like a sample weight",
+        columns={"fnlwgt": COUNT, "sample_weight": COUNT, "body_weight": COUNT, "weight_kg": COUNT},
+    ),
     "derived": planted(
-        {("grade", "low"), ("status", "medium")}, "grade goes one to one with level", spec=lambda: spec_of(more="bias: {groups: [sex]}"), extra=("sex",),
-        columns={"level": WORD, "grade": np.char.upper(WORD), "status": np.where(NOISE > 0, "mr", np.where(OTHER > 0, "ms", "mrs")), "sex": np.where(NOISE > 0, "m", "f")} | {"word": COUNT},
+        {("grade", "low"), ("status", "medium")},
+        "grade goes one to one with level",
+        spec=lambda: spec_of(more="bias: {groups: [sex]}"),
+        extra=("sex",),
+        columns={
+            "level": WORD,
+            "grade": np.char.upper(WORD),
+            "status": np.where(NOISE > 0, "mr", np.where(OTHER > 0, "ms", "mrs")),
+            "sex": np.where(NOISE > 0, "m", "f"),
+        }
+        | {"word": COUNT},
     ),
-    "duplicate_rows": planted({(None, "low")}, "20 training rows (0.7%) repeat", rows=20, label=np.r_[LABEL[:-20], LABEL[:20]], columns={"noise": np.r_[NOISE[:-20], NOISE[:20]], "word": np.r_[WORD[:-20], WORD[:20]]}),
+    "duplicate_rows": planted(
+        {(None, "low")},
+        "20 training rows (0.7%) repeat",
+        rows=20,
+        label=np.r_[LABEL[:-20], LABEL[:20]],
+        columns={"noise": np.r_[NOISE[:-20], NOISE[:20]], "word": np.r_[WORD[:-20], WORD[:20]]},
+    ),
     "shared_rows": planted({(None, "high")}, "test rows (20.", **copied(0.2)),
     "shared_groups": planted(
-        {("person", "high")}, "person overlaps: ", part=PART, group="person", columns={"person": [f"p{i // 3}" for i in range(ROWS)]}, extra=("person",), spec=lambda: spec_of(split="{by: random, group: person}"),
+        {("person", "high")},
+        "person overlaps: ",
+        part=PART,
+        group="person",
+        columns={"person": [f"p{i // 3}" for i in range(ROWS)]},
+        extra=("person",),
+        spec=lambda: spec_of(split="{by: random, group: person}"),
     ),
-    "time_order": planted({("asked", "high")}, "earlier than the last training row", part=np.where(np.arange(ROWS) < 500, 2, np.where(np.arange(ROWS) > 2500, 1, 0)), time=TIME, columns={}, spec=lambda: spec_of(features=", time: asked", split="{by: column, column: part}")),
-    "uneven_files": planted({("few", "low"), ("odd", "low")}, "stands in 1 of 3 files only", columns={}, footers={"rain": footers_of(extra={"few": 1}, uneven={"odd": Problem(found="rain: column 'odd' is int64 in 2 files, string in 1 files")})}),
-    "layout": planted({(None, "low"), (None, "medium")}, "1 of 3 files have 0 rows", columns={}, footers={"rain": footers_of(largest_group=5 << 30)}),
-    "drift": planted({("level", "medium"), ("tone", "medium")}, "population stability index of", part=PART, columns={"level": NOISE + (PART == 2), "tone": np.where((PART == 1) & (OTHER > 0), "new", WORD), "same": COUNT}),
-}  # fmt: skip
+    "time_order": planted(
+        {("asked", "high")},
+        "earlier than the last training row",
+        part=np.where(np.arange(ROWS) < 500, 2, np.where(np.arange(ROWS) > 2500, 1, 0)),
+        time=TIME,
+        columns={},
+        spec=lambda: spec_of(features=", time: asked", split="{by: column, column: part}"),
+    ),
+    "uneven_files": planted(
+        {("few", "low"), ("odd", "low")},
+        "stands in 1 of 3 files only",
+        columns={},
+        footers={
+            "rain": footers_of(
+                extra={"few": 1},
+                uneven={"odd": Problem(found="rain: column 'odd' is int64 in 2 files, string in 1 files")},
+            )
+        },
+    ),
+    "layout": planted(
+        {(None, "low"), (None, "medium")},
+        "1 of 3 files have 0 rows",
+        columns={},
+        footers={"rain": footers_of(largest_group=5 << 30)},
+    ),
+    "drift": planted(
+        {("level", "medium"), ("tone", "medium")},
+        "population stability index of",
+        part=PART,
+        columns={"level": NOISE + (PART == 2), "tone": np.where((PART == 1) & (OTHER > 0), "new", WORD), "same": COUNT},
+    ),
+}
 
 
 def test_every_check_of_the_folder_is_tried_here() -> None:

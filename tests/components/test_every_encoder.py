@@ -245,9 +245,14 @@ def test_codes_follow_falling_frequency_in_training_ties_by_text(words: list[str
 
 def test_columns_that_say_nothing_are_left_out_of_the_matrix() -> None:
     columns: dict[str, Any] = {
-        "number": [1.0, 2.0], "constant": [5.0, 5.0], "one_word": ["a", "a"], "null": pa.array([None, None], pa.float64()), "word_or_null": ["a", None],
-        "or_infinite": [5.0, math.inf], "list": pa.array([[1], [2]]),
-    }  # fmt: skip
+        "number": [1.0, 2.0],
+        "constant": [5.0, 5.0],
+        "one_word": ["a", "a"],
+        "null": pa.array([None, None], pa.float64()),
+        "word_or_null": ["a", None],
+        "or_infinite": [5.0, math.inf],
+        "list": pa.array([[1], [2]]),
+    }
     made = {name: pa.chunked_array([values]) for name, values in columns.items() if name != "list"}
     assert fitted(made).columns == ("number", "word_or_null", "or_infinite")
     assert kind_of(columns["list"].type) is None

@@ -48,12 +48,14 @@ def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0)
         packed.pack(
             {"trees": matrix[at], "nets": np.nan_to_num(matrix[at])},
             {
-                packed.LABEL: pa.array(label[at]), packed.WEIGHT: pa.array(np.where(label[at] == label.max(), heavy, 1.0)),
-                packed.PART: pa.array(part[i]), packed.KEY: pa.array(np.arange(at.start, at.stop)),
+                packed.LABEL: pa.array(label[at]),
+                packed.WEIGHT: pa.array(np.where(label[at] == label.max(), heavy, 1.0)),
+                packed.PART: pa.array(part[i]),
+                packed.KEY: pa.array(np.arange(at.start, at.stop)),
             },
         )
         for i, at in enumerate(third)
-    ]  # fmt: skip
+    ]
 
 
 def training_context(task: Task, **more: Any) -> TrainingContext:
@@ -83,9 +85,10 @@ def begun(
         list(packed.views(blocks, model.encoder, "train")),
         list(packed.views(blocks, model.encoder, judged)),
     )
-    return model.start_training(
-        params, context, model.prepare_data(params, context, train, validation), seed
-    ), validation
+    return (
+        model.start_training(params, context, model.prepare_data(params, context, train, validation), seed),
+        validation,
+    )
 
 
 def saved(training: TrainingState, folder: Path, family: str, rounds: int) -> bytes:

@@ -146,9 +146,16 @@ def test_a_row_at_a_cut_goes_to_the_later_part_and_the_gap_is_dropped_exactly() 
     cut, last = datetime(2024, 3, 1), datetime(2024, 4, 1)
     tick, gap = timedelta(microseconds=1), timedelta(hours=6)
     expected = {
-        cut - gap - tick: TRAIN, cut - gap: DROPPED, cut - tick: DROPPED, cut: VALIDATION,
-        last - gap - tick: VALIDATION, last - gap: DROPPED, last - tick: DROPPED, last: TEST, last + tick: TEST,
-    }  # fmt: skip
+        cut - gap - tick: TRAIN,
+        cut - gap: DROPPED,
+        cut - tick: DROPPED,
+        cut: VALIDATION,
+        last - gap - tick: VALIDATION,
+        last - gap: DROPPED,
+        last - tick: DROPPED,
+        last: TEST,
+        last + tick: TEST,
+    }
     rows = pa.table({"time": pa.array(list(expected), pa.timestamp("us"))})
     assert made("time", {"validation": "2024-03-01", "test": "2024-04-01", "gap": "6h"}).part_of(rows).tolist() == list(
         expected.values()

@@ -48,11 +48,17 @@ def test_a_trusted_family_of_ones_own_is_trained_and_registered(loans: Path, tmp
             "lacks budget, library, needs, patience, start",
         ),
         (
-            "from ray_pipeline.components.models.linear import Linear\n\n\nclass Forest(Linear):\n    file = 'model.pkl'",
+            (
+                "from ray_pipeline.components.models.linear import Linear\n\n\nclass Forest(Linear):\n    file ="
+                " 'model.pkl'"
+            ),
             "keeps its model in a file 'model.pkl'",
         ),
         (
-            "from ray_pipeline.components.models.linear import Linear\n\n\nclass Forest(Linear):\n    file = 'weights.bin'",
+            (
+                "from ray_pipeline.components.models.linear import Linear\n\n\nclass Forest(Linear):\n    file ="
+                " 'weights.bin'"
+            ),
             "it must be named `model.` and the format",
         ),
     ],

@@ -31,7 +31,10 @@ TABLE = pa.table(
         "w": np.ones(ROWS),
     }
 )
-SPEC = "name: bad\ntask: {task}\nfeatures:\n  labels: {{path: rows, label: {label}, key: id{more}}}\nsplit: {{by: random}}\nmodel: xgboost\n"
+SPEC = (
+    "name: bad\ntask: {task}\nfeatures:\n  labels: {{path: rows, label: {label}, key: id{more}}}\nsplit: {{by:"
+    " random}}\nmodel: xgboost\n"
+)
 Spoil = Callable[[Path], None]
 
 
@@ -106,37 +109,118 @@ class Bad:
 
 CASES: dict[str, Bad] = {
     "D01 no file": Bad(replaced, "labels: no Parquet file here (1 other files)", file="rows"),
-    "D02 empty file": Bad(bytes_of("part-1.parquet", b""), "labels: the file is empty (0 bytes)", file="rows/part-1.parquet"),
-    "D03 CSV": Bad(bytes_of("part-1.parquet", b"a,b\n1,2\n"), "not Parquet: it starts with b'a,b\\n1,2\\n'", file="rows/part-1.parquet"),
+    "D02 empty file": Bad(
+        bytes_of("part-1.parquet", b""), "labels: the file is empty (0 bytes)", file="rows/part-1.parquet"
+    ),
+    "D03 CSV": Bad(
+        bytes_of("part-1.parquet", b"a,b\n1,2\n"),
+        "not Parquet: it starts with b'a,b\\n1,2\\n'",
+        file="rows/part-1.parquet",
+    ),
     "D04 cut": Bad(cut, "the footer is missing: the file is cut at", file="rows/part-0.parquet"),
     "D05 damaged page": Bad(flipped, "row group 1 of column 'a' cannot be read", "a", "rows/part-0.parquet", 200),
     "D10 no rows": Bad(table(TABLE.slice(0, 0)), "labels: 0 rows in 1 files", file="rows", rows=0),
-    "D11 missing in some": Bad(two(TABLE, TABLE.drop_columns("a")), "column 'a' is double in 1 files, missing in 1 files", "a", "rows/part-1.parquet"),
-    "D13 two types": Bad(two(TABLE, put("a", [str(i) for i in range(ROWS)])), "column 'a' is double in 1 files, string in 1 files", "a", "rows/part-1.parquet"),
-    "D15 beyond 63 bits": Bad(table(put("u", pa.array([2**63, 2**64 - 1, *range(ROWS - 2)], pa.uint64()))), "labels: 'u' is above 9,223,372,036,854,775,807 in 2 rows", "u", "rows", 2),
-    "D17 year 1": Bad(table(put("t", pa.array([-62_135_596_800, 10**11, None, *range(ROWS - 3)], pa.timestamp("s")))), "'t' is outside 1677-09-22 to 2262-04-11 in 2 rows", "t", "rows", 2),
-    "D16 with zone and without": Bad(
-        two(put("t", pa.array(np.arange(ROWS), pa.timestamp("us", "UTC"))), put("t", pa.array(np.arange(ROWS), pa.timestamp("us")))),
-        "column 't' is timestamp[us, tz=UTC] in 1 files, timestamp[us] in 1 files", "t", "rows/part-1.parquet",
+    "D11 missing in some": Bad(
+        two(TABLE, TABLE.drop_columns("a")),
+        "column 'a' is double in 1 files, missing in 1 files",
+        "a",
+        "rows/part-1.parquet",
     ),
-    "D19 list": Bad(table(put("items", pa.array([[1]] * ROWS))), "column 'items' is list<element: int64>, which cannot be a feature", "items"),
-    "D20 twice": Bad(table(pa.Table.from_arrays([*TABLE.columns, TABLE["a"]], names=[*TABLE.column_names, "a"])), "'a' appears twice", "a", "rows/part-0.parquet"),
+    "D13 two types": Bad(
+        two(TABLE, put("a", [str(i) for i in range(ROWS)])),
+        "column 'a' is double in 1 files, string in 1 files",
+        "a",
+        "rows/part-1.parquet",
+    ),
+    "D15 beyond 63 bits": Bad(
+        table(put("u", pa.array([2**63, 2**64 - 1, *range(ROWS - 2)], pa.uint64()))),
+        "labels: 'u' is above 9,223,372,036,854,775,807 in 2 rows",
+        "u",
+        "rows",
+        2,
+    ),
+    "D17 year 1": Bad(
+        table(put("t", pa.array([-62_135_596_800, 10**11, None, *range(ROWS - 3)], pa.timestamp("s")))),
+        "'t' is outside 1677-09-22 to 2262-04-11 in 2 rows",
+        "t",
+        "rows",
+        2,
+    ),
+    "D16 with zone and without": Bad(
+        two(
+            put("t", pa.array(np.arange(ROWS), pa.timestamp("us", "UTC"))),
+            put("t", pa.array(np.arange(ROWS), pa.timestamp("us"))),
+        ),
+        "column 't' is timestamp[us, tz=UTC] in 1 files, timestamp[us] in 1 files",
+        "t",
+        "rows/part-1.parquet",
+    ),
+    "D19 list": Bad(
+        table(put("items", pa.array([[1]] * ROWS))),
+        "column 'items' is list<element: int64>, which cannot be a feature",
+        "items",
+    ),
+    "D20 twice": Bad(
+        table(pa.Table.from_arrays([*TABLE.columns, TABLE["a"]], names=[*TABLE.column_names, "a"])),
+        "'a' appears twice",
+        "a",
+        "rows/part-0.parquet",
+    ),
     "D21 case": Bad(table(put("A", TABLE["a"])), "'a' and 'A' differ by case or Unicode form alone", "A"),
     "D25 no label": Bad(table(TABLE), "there is no column 'yy' in labels", "yy", label="yy"),
-    "D27 infinite label": Bad(table(put("y", np.where(np.arange(ROWS) == 7, np.inf, 1.0))), "the label is infinite in 1 rows", "y", rows=1, task="regression"),
-    "D28 words for a number": Bad(table(put("y", ["p", "q"] * (ROWS // 2))), "the label is string with 2 values ('p', 'q'); task regression needs numbers", "y", task="regression"),
-    "D28 words for two classes": Bad(table(put("y", ["p", "q"] * (ROWS // 2))), "the label is string with the values 'p', 'q'", "y"),
+    "D27 infinite label": Bad(
+        table(put("y", np.where(np.arange(ROWS) == 7, np.inf, 1.0))),
+        "the label is infinite in 1 rows",
+        "y",
+        rows=1,
+        task="regression",
+    ),
+    "D28 words for a number": Bad(
+        table(put("y", ["p", "q"] * (ROWS // 2))),
+        "the label is string with 2 values ('p', 'q'); task regression needs numbers",
+        "y",
+        task="regression",
+    ),
+    "D28 words for two classes": Bad(
+        table(put("y", ["p", "q"] * (ROWS // 2))), "the label is string with the values 'p', 'q'", "y"
+    ),
     "D29 one class": Bad(table(put("y", np.zeros(ROWS, int))), "the label has one class in train: false (0)", "y"),
     "D41 no UTF-8": Bad(not_utf8, "row group 0 of column 'b' cannot be read: ", "b", "rows/part-0.parquet", 200),
-    "D42 bytes": Bad(table(put("raw", pa.array([b"\0"] * ROWS))), "column 'raw' is binary, which cannot be a feature", "raw"),
-    "D49 encrypted": Bad(bytes_of("part-1.parquet", b"PARE" + b"\0" * 20 + b"PARE"), "the file is encrypted", file="rows/part-1.parquet"),
-    "D53 negative weight": Bad(table(put("w", np.where(np.arange(ROWS) < 3, -1.0, 1.0))), "w is -1.0 in 3 rows", "w", rows=3, more=", weight: w"),
-    "D53 all weights 0": Bad(table(put("w", np.zeros(ROWS))), "every weight in train, validation, test is 0", "w", rows=ROWS, more=", weight: w"),
-    "D57 few rows": Bad(table(TABLE.slice(0, 38)), "38 rows are left of 38; train, validation and test need 50 together", rows=38),
-    "D53 no weight": Bad(table(put("w", np.where(np.arange(ROWS) < 2, np.nan, 1.0))), "w is nan in 2 rows", "w", rows=2, more=", weight: w"),
-    "key twice": Bad(table(put("id", np.arange(ROWS) // 2)), "'id' is not unique: 300 rows repeat a key", "id", rows=300),
+    "D42 bytes": Bad(
+        table(put("raw", pa.array([b"\0"] * ROWS))), "column 'raw' is binary, which cannot be a feature", "raw"
+    ),
+    "D49 encrypted": Bad(
+        bytes_of("part-1.parquet", b"PARE" + b"\0" * 20 + b"PARE"), "the file is encrypted", file="rows/part-1.parquet"
+    ),
+    "D53 negative weight": Bad(
+        table(put("w", np.where(np.arange(ROWS) < 3, -1.0, 1.0))),
+        "w is -1.0 in 3 rows",
+        "w",
+        rows=3,
+        more=", weight: w",
+    ),
+    "D53 all weights 0": Bad(
+        table(put("w", np.zeros(ROWS))),
+        "every weight in train, validation, test is 0",
+        "w",
+        rows=ROWS,
+        more=", weight: w",
+    ),
+    "D57 few rows": Bad(
+        table(TABLE.slice(0, 38)), "38 rows are left of 38; train, validation and test need 50 together", rows=38
+    ),
+    "D53 no weight": Bad(
+        table(put("w", np.where(np.arange(ROWS) < 2, np.nan, 1.0))),
+        "w is nan in 2 rows",
+        "w",
+        rows=2,
+        more=", weight: w",
+    ),
+    "key twice": Bad(
+        table(put("id", np.arange(ROWS) // 2)), "'id' is not unique: 300 rows repeat a key", "id", rows=300
+    ),
     "key missing": Bad(table(put("id", pa.array([None, *range(1, ROWS)]))), "'id' is null in 1 rows", "id", rows=1),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -195,19 +279,69 @@ def test_what_would_fill_the_memory_is_refused_by_its_footer(
 
 
 WARNED: dict[str, tuple[Spoil, str, str | None, str]] = {
-    "D09 some files without rows": (lambda f: write(f, TABLE.slice(0, 0), 1), "layout", None, "1 of 2 files have 0 rows"),
-    "D12 extra column": (lambda f: [write(f, TABLE.slice(part * 200, 200) if part else put("c", TABLE["a"]).slice(0, 200), part) for part in range(3)] and None, "uneven_files", "c", "'c' stands in 1 of 3 files only"),
-    "D26 null label": (table(put("y", pa.array([None] * 5 + [0, 1] * ((ROWS - 5) // 2) + [1]))), "null_label", "y", "5 rows without a label were dropped"),
-    "D33 infinite": (table(put("a", np.where(np.arange(ROWS) < 40, np.inf, TABLE["a"].to_numpy()))), "infinite", "a", "a is infinite in"),
+    "D09 some files without rows": (
+        lambda f: write(f, TABLE.slice(0, 0), 1),
+        "layout",
+        None,
+        "1 of 2 files have 0 rows",
+    ),
+    "D12 extra column": (
+        lambda f: (
+            [
+                write(f, TABLE.slice(part * 200, 200) if part else put("c", TABLE["a"]).slice(0, 200), part)
+                for part in range(3)
+            ]
+            and None
+        ),
+        "uneven_files",
+        "c",
+        "'c' stands in 1 of 3 files only",
+    ),
+    "D26 null label": (
+        table(put("y", pa.array([None] * 5 + [0, 1] * ((ROWS - 5) // 2) + [1]))),
+        "null_label",
+        "y",
+        "5 rows without a label were dropped",
+    ),
+    "D33 infinite": (
+        table(put("a", np.where(np.arange(ROWS) < 40, np.inf, TABLE["a"].to_numpy()))),
+        "infinite",
+        "a",
+        "a is infinite in",
+    ),
     "D34 all null": (table(put("a", pa.nulls(ROWS, pa.float64()))), "all_null", "a", "a is null in all"),
     "D35 constant": (table(put("a", np.ones(ROWS))), "constant", "a", "a has one value in all"),
     "D36 id-like": (table(put("a", [f"u{i}" for i in range(ROWS)])), "id_like", "a", "distinct values in"),
     "D39 words for nothing": (table(put("b", ["nan", "x"] * (ROWS // 2))), "text_as_missing", "b", "b says 'nan'"),
-    "D43 leakage": (table(put("paid", TABLE["y"])), "leakage", "paid", "paid alone predicts the label with an AUC of 1.0000"),
-    "D44 copies": (table(pa.concat_tables([TABLE.slice(0, 300), TABLE.slice(0, 300).set_column(0, "id", pa.array(np.arange(300, 600)))])), "shared_rows", None, "occur in train with all features and the label"),
-    "D46 beyond float32": (table(put("a", TABLE["a"].to_numpy() * 1e39)), "too_large", "a", "which float32 cannot hold"),
-    "D47 sentinel": (table(put("a", np.where(np.arange(ROWS) % 10 == 0, -999, np.arange(ROWS) % 97))), "sentinel", "a", "a is -999 in"),
-}  # fmt: skip
+    "D43 leakage": (
+        table(put("paid", TABLE["y"])),
+        "leakage",
+        "paid",
+        "paid alone predicts the label with an AUC of 1.0000",
+    ),
+    "D44 copies": (
+        table(
+            pa.concat_tables(
+                [TABLE.slice(0, 300), TABLE.slice(0, 300).set_column(0, "id", pa.array(np.arange(300, 600)))]
+            )
+        ),
+        "shared_rows",
+        None,
+        "occur in train with all features and the label",
+    ),
+    "D46 beyond float32": (
+        table(put("a", TABLE["a"].to_numpy() * 1e39)),
+        "too_large",
+        "a",
+        "which float32 cannot hold",
+    ),
+    "D47 sentinel": (
+        table(put("a", np.where(np.arange(ROWS) % 10 == 0, -999, np.arange(ROWS) % 97))),
+        "sentinel",
+        "a",
+        "a is -999 in",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", WARNED)

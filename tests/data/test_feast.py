@@ -44,7 +44,8 @@ branch = Entity(name="branch", join_keys=["branch"], value_type=ValueType.STRING
 
 def view(name, **more):
     source = FileSource(name=name, path="../data/rates.parquet", timestamp_field="hour", **more)
-    return FeatureView(name=name, entities=[branch], ttl=timedelta(hours=6), schema=[Field(name="rate", dtype=Float64)], source=source)
+    schema = [Field(name="rate", dtype=Float64)]
+    return FeatureView(name=name, entities=[branch], ttl=timedelta(hours=6), schema=schema, source=source)
 
 
 rates = view("rates", created_timestamp_column="known")
@@ -67,7 +68,8 @@ from feast import FeatureStore
 asked = pd.read_parquet("../asked.parquet")
 store = FeatureStore(repo_path=".")
 for view in ("rates", "once"):
-    store.get_historical_features(entity_df=asked, features=[view + ":rate"]).to_df().to_parquet("../" + view + ".parquet")
+    found = store.get_historical_features(entity_df=asked, features=[view + ":rate"]).to_df()
+    found.to_parquet("../" + view + ".parquet")
 """
 
 

@@ -119,9 +119,14 @@ def test_regression_has_errors_and_residuals_and_no_ratio_of_those() -> None:
 def test_every_rate_gap_and_ratio_is_fairlearns(by: tuple[str, ...]) -> None:
     test = binary(n=N, columns={"sex": SEX, "race": RACE})
     measures = {
-        "selection_rate": fairlearn.selection_rate, "true_positive_rate": fairlearn.true_positive_rate, "false_positive_rate": fairlearn.false_positive_rate,
-        "true_negative_rate": fairlearn.true_negative_rate, "false_negative_rate": fairlearn.false_negative_rate, "precision": precision_score, "accuracy": accuracy_score,
-    }  # fmt: skip
+        "selection_rate": fairlearn.selection_rate,
+        "true_positive_rate": fairlearn.true_positive_rate,
+        "false_positive_rate": fairlearn.false_positive_rate,
+        "true_negative_rate": fairlearn.true_negative_rate,
+        "false_negative_rate": fairlearn.false_negative_rate,
+        "precision": precision_score,
+        "accuracy": accuracy_score,
+    }
     groups = [list(by)] if len(by) > 1 else list(by)
     rows = audit(test, 0.3, spec_of(bias={"groups": groups, "measures": list(measures), "min_rows": 1}))
     frame = fairlearn.MetricFrame(

@@ -51,23 +51,43 @@ def planted(task: str = "binary") -> tuple[dict[str, Any], Any]:
     noise = rng.normal(size=ROWS)
     word = rng.choice(["a", "b", "c", "d"], ROWS)
     return {
-        "clean": noise, "weak": label + 2 * noise, "clean_word": word, "some_missing": pa.array(noise, mask=rng.random(ROWS) < 0.3),
-        "copy": label * 3 + 1, "reversed": -label, "copied_word": np.where(label > 0, "yes", "no"),
-        "near": np.where(rng.random(ROWS) < 0.01, 1 - label, label), "filled_after": pa.array(noise, mask=label > 0),
-        "constant": np.full(ROWS, 4.0), "constant_word": ["x"] * ROWS, "empty": pa.nulls(ROWS, pa.float64()), "infinite": np.where(np.arange(ROWS) < 7, np.inf, noise),
-        "huge": noise * 1e39, "id": [f"id-{i}" for i in range(ROWS)],
-    }, label  # fmt: skip
+        "clean": noise,
+        "weak": label + 2 * noise,
+        "clean_word": word,
+        "some_missing": pa.array(noise, mask=rng.random(ROWS) < 0.3),
+        "copy": label * 3 + 1,
+        "reversed": -label,
+        "copied_word": np.where(label > 0, "yes", "no"),
+        "near": np.where(rng.random(ROWS) < 0.01, 1 - label, label),
+        "filled_after": pa.array(noise, mask=label > 0),
+        "constant": np.full(ROWS, 4.0),
+        "constant_word": ["x"] * ROWS,
+        "empty": pa.nulls(ROWS, pa.float64()),
+        "infinite": np.where(np.arange(ROWS) < 7, np.inf, noise),
+        "huge": noise * 1e39,
+        "id": [f"id-{i}" for i in range(ROWS)],
+    }, label
 
 
 def test_each_planted_fault_is_found_with_its_severity_and_clean_columns_with_none() -> None:
     columns, label = planted()
     found = {(f.column, f.check, f.severity) for f in check(profile_of(columns, label), spec_of())}
     assert found == {
-        ("copy", "leakage", "high"), ("reversed", "leakage", "high"), ("copied_word", "leakage", "high"), ("near", "leakage", "medium"),
-        ("filled_after", "leakage", "high"), ("constant", "constant", "medium"), ("constant_word", "constant", "medium"), ("empty", "all_null", "medium"),
-        ("infinite", "infinite", "medium"), ("huge", "too_large", "high"), ("id", "id_like", "medium"),
-        ("filled_after", "after_the_fact", "medium"), ("reversed", "derived", "low"), ("copied_word", "derived", "low"),
-    }  # fmt: skip
+        ("copy", "leakage", "high"),
+        ("reversed", "leakage", "high"),
+        ("copied_word", "leakage", "high"),
+        ("near", "leakage", "medium"),
+        ("filled_after", "leakage", "high"),
+        ("constant", "constant", "medium"),
+        ("constant_word", "constant", "medium"),
+        ("empty", "all_null", "medium"),
+        ("infinite", "infinite", "medium"),
+        ("huge", "too_large", "high"),
+        ("id", "id_like", "medium"),
+        ("filled_after", "after_the_fact", "medium"),
+        ("reversed", "derived", "low"),
+        ("copied_word", "derived", "low"),
+    }
 
 
 def test_a_regression_s_label_in_disguise_is_found_by_rank() -> None:

@@ -72,9 +72,15 @@ def test_numbers_too_large_to_square_are_profiled_without_failing() -> None:
 
 def profile_of(**more: Any) -> Profile:
     fields: dict[str, Any] = {
-        "types": {}, "columns": {}, "counts": RowCounts(), "parts": {"train": 10, "validation": 4, "test": 2}, "labels": {"train": {"0": 8, "1": 2}},
-        "classes": ("0", "1"), "sample": pa.table({"n": [None, *range(101)]}), "last_time": {},
-    }  # fmt: skip
+        "types": {},
+        "columns": {},
+        "counts": RowCounts(),
+        "parts": {"train": 10, "validation": 4, "test": 2},
+        "labels": {"train": {"0": 8, "1": 2}},
+        "classes": ("0", "1"),
+        "sample": pa.table({"n": [None, *range(101)]}),
+        "last_time": {},
+    }
     return Profile(**{**fields, **more})
 
 

@@ -268,8 +268,10 @@ registry.prepare()
 rows = pq.read_table(folder / "rows.parquet")
 bundle = Bundle.load(folder / "model")
 for again in range(2):
-    version = registry.register("flight_delay", bundle.folder, run=run, alias="challenger", scorecard={"passed": True, "gates": []}, sample=rows,
-                                scores=bundle.score(rows), spec_text="", tags={}, metrics={"auc": 0.7}, params={}, data={}, report=None)
+    version = registry.register("flight_delay", bundle.folder, run=run, alias="challenger",
+                                scorecard={"passed": True, "gates": []}, sample=rows,
+                                scores=bundle.score(rows), spec_text="", tags={}, metrics={"auc": 0.7},
+                                params={}, data={}, report=None)
 print(version)
 """
 
@@ -320,7 +322,8 @@ sys.path[:] = [path for path in sys.path if not (__import__("pathlib").Path(path
 import mlflow, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
 import ray_pipeline.bundle
-print(json.dumps([ray_pipeline.bundle.__file__, [score.hex() for score in model.predict(pandas.read_parquet(sys.argv[2])).tolist()]]))
+scores = model.predict(pandas.read_parquet(sys.argv[2])).tolist()
+print(json.dumps([ray_pipeline.bundle.__file__, [score.hex() for score in scores]]))
 """
 
 

@@ -43,13 +43,40 @@ SECTIONS = (
     "reproducibility",
 )
 PLAIN_FILES = (
-    "spec.yaml", "manifest.json", "checks.json", "joins.json", "drift.json", "trials.jsonl", "evaluation.json", "bias.json", "weak_slices.json", "explain.json", "scorecard.json",
-    "model/model.json", "model/calibration.json", "model/schema.json", "model/SHA256SUMS", "predictions/part-0.parquet",
-)  # fmt: skip
+    "spec.yaml",
+    "manifest.json",
+    "checks.json",
+    "joins.json",
+    "drift.json",
+    "trials.jsonl",
+    "evaluation.json",
+    "bias.json",
+    "weak_slices.json",
+    "explain.json",
+    "scorecard.json",
+    "model/model.json",
+    "model/calibration.json",
+    "model/schema.json",
+    "model/SHA256SUMS",
+    "predictions/part-0.parquet",
+)
 PAYLOADS = (
-    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg/onload=alert(1)>", "</style><script>alert(1)</script>", "</title><b>x", "{{ 7*7 }}{% raw %}",
-    "javascript:alert(1)", "=cmd|' /C calc'!A0", "a\u202egnp.exe\u2066b\u200f", "nul\x00 bell\x07 esc\x1b[2J", "<!-- --><!--", "&lt;already&gt;", "]]>", "&#x3C;b>", "x" * 5000,
-)  # fmt: skip
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg/onload=alert(1)>",
+    "</style><script>alert(1)</script>",
+    "</title><b>x",
+    "{{ 7*7 }}{% raw %}",
+    "javascript:alert(1)",
+    "=cmd|' /C calc'!A0",
+    "a\u202egnp.exe\u2066b\u200f",
+    "nul\x00 bell\x07 esc\x1b[2J",
+    "<!-- --><!--",
+    "&lt;already&gt;",
+    "]]>",
+    "&#x3C;b>",
+    "x" * 5000,
+)
 
 
 class Page(HTMLParser):
@@ -287,7 +314,8 @@ def test_values_of_any_type_in_the_right_places_never_break_the_page(
         )
     )
     (folder / "scorecard.json").write_text(
-        f'{{"passed": {json.dumps(data.draw(ODD))}, "gates": {rows("gate", "passed", "value", "low", "high", "why", "champion")}, "notes": {json.dumps(data.draw(ODD))}}}'
+        f'{{"passed": {json.dumps(data.draw(ODD))}, "gates":'
+        f' {rows("gate", "passed", "value", "low", "high", "why", "champion")}, "notes": {json.dumps(data.draw(ODD))}}}'
     )
     (folder / "manifest.json").write_text(
         json.dumps(
@@ -554,8 +582,17 @@ def test_ticks_lie_inside_the_axis_and_are_few(low: float, span: float) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0.69161, "0.6916"), (-0.005, "−0.0050"), (23.114, "23.11"), (12345.6, "12,346"), (0.0, "0.0000"), (0.00001234, "1.2e-05"), (float("nan"), "–"), (float("inf"), "–")],
-)  # fmt: skip
+    [
+        (0.69161, "0.6916"),
+        (-0.005, "−0.0050"),
+        (23.114, "23.11"),
+        (12345.6, "12,346"),
+        (0.0, "0.0000"),
+        (0.00001234, "1.2e-05"),
+        (float("nan"), "–"),
+        (float("inf"), "–"),
+    ],
+)
 def test_a_figure_has_the_digits_a_reader_can_use(value: float, expected: str) -> None:
     assert wording.figure(value) == expected
 

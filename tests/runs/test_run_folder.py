@@ -109,7 +109,11 @@ def test_a_run_is_opened_by_id_or_path_and_the_nearest_are_offered(folder: RunFo
         RunFolder.open(storage / "elsewhere", "loans")
 
 
-JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)), lambda s: st.one_of(st.lists(s, max_size=4), st.dictionaries(st.text(max_size=3), s, max_size=4)), max_leaves=12)  # fmt: skip
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda s: st.one_of(st.lists(s, max_size=4), st.dictionaries(st.text(max_size=3), s, max_size=4)),
+    max_leaves=12,
+)
 
 
 @given(JSON)

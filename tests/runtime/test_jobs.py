@@ -174,9 +174,10 @@ def finished(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Fini
         server, job = started(spec, cluster, f"{look}; echo '{json.dumps(SAID)}'; echo after; exit 7")
         lines: list[str] = []
         answer = jobs.attend(server, job.id, lines.append)
-        assert [os.environ[name] for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")] == [nobody, nobody], (
-            "hidden from Ray's client only"
-        )
+        assert [os.environ[name] for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")] == [
+            nobody,
+            nobody,
+        ], "hidden from Ray's client only"
     return Finished(spec, job, lines, answer)
 
 

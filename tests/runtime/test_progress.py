@@ -123,7 +123,10 @@ def test_names_from_data_cannot_drive_the_terminal(capfd: pytest.CaptureFixture[
 
 
 def test_a_closed_standard_error_does_not_end_the_run() -> None:
-    script = "import os, sys\nfrom ray_pipeline.runtime.progress import progress\nsys.stderr.close()\nwith progress() as show:\n    show.stage('read'); show.rows(3)\nprint('went on')"
+    script = (
+        "import os, sys\nfrom ray_pipeline.runtime.progress import progress\nsys.stderr.close()\nwith progress() as"
+        " show:\n    show.stage('read'); show.rows(3)\nprint('went on')"
+    )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout) == (0, "went on\n")
 
@@ -166,7 +169,10 @@ def test_a_terminal_shows_one_live_view_and_gets_its_cursor_back() -> None:
 
 @pytest.mark.parametrize(("ends", "exit_code"), [("raise KeyboardInterrupt", -2), ("raise ValueError('x')", 1)])
 def test_an_interrupted_view_marks_the_stage_and_restores_the_terminal(ends: str, exit_code: int) -> None:
-    script = f"from ray_pipeline.runtime.progress import progress\nwith progress(stages=('read',)) as show:\n    show.stage('read')\n    {ends}\n"
+    script = (
+        "from ray_pipeline.runtime.progress import progress\nwith progress(stages=('read',)) as show:\n   "
+        f" show.stage('read')\n    {ends}\n"
+    )
     seen, code = on_a_terminal(script)
     assert code in (exit_code, 128 - exit_code)
     assert seen.index(HIDE_CURSOR) < seen.rindex(SHOW_CURSOR)
@@ -175,7 +181,8 @@ def test_an_interrupted_view_marks_the_stage_and_restores_the_terminal(ends: str
 
 def test_a_dumb_terminal_gets_lines() -> None:
     seen, code = on_a_terminal(
-        "from ray_pipeline.runtime.progress import progress\nwith progress(stages=('read',)) as show:\n    show.stage('read')\n",
+        "from ray_pipeline.runtime.progress import progress\nwith progress(stages=('read',)) as show:\n   "
+        " show.stage('read')\n",
         term="dumb",
     )
     assert code == 0

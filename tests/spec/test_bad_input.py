@@ -81,96 +81,244 @@ def naive(column: str) -> Change:
 LABEL = {"file": "loans.yaml", "line": 6, "key": "features.labels.label"}
 SINGLE = "path: data/loans => path: data/loans.parquet"
 REGRESSION = (
-    "task: binary => task: regression", "label: loss > 0 => label: loss", "metric: auc => metric: rmse", "metrics: [auc, log_loss, accuracy] => metrics: [rmse, mae]",
-    "bias: {groups: [sex], min_rows: 50}\n => ", "gates: [auc >= 0.6, auc >= champion - 0.2, selection_rate gap by sex <= 0.6] => gates: [rmse <= 1e6]",
-)  # fmt: skip
+    "task: binary => task: regression",
+    "label: loss > 0 => label: loss",
+    "metric: auc => metric: rmse",
+    "metrics: [auc, log_loss, accuracy] => metrics: [rmse, mae]",
+    "bias: {groups: [sex], min_rows: 50}\n => ",
+    "gates: [auc >= 0.6, auc >= champion - 0.2, selection_rate gap by sex <= 0.6] => gates: [rmse <= 1e6]",
+)
 MULTICLASS = (
-    "task: binary => task: multiclass", "label: loss > 0 => label: purpose", "income, purpose, married => income, married", "metric: auc => metric: log_loss",
-    "metrics: [auc, log_loss, accuracy] => metrics: [log_loss, accuracy]", "bias: {groups: [sex], min_rows: 50}\n => ",
+    "task: binary => task: multiclass",
+    "label: loss > 0 => label: purpose",
+    "income, purpose, married => income, married",
+    "metric: auc => metric: log_loss",
+    "metrics: [auc, log_loss, accuracy] => metrics: [log_loss, accuracy]",
+    "bias: {groups: [sex], min_rows: 50}\n => ",
     "gates: [auc >= 0.6, auc >= champion - 0.2, selection_rate gap by sex <= 0.6] => gates: [log_loss <= 3]",
-)  # fmt: skip
+)
 
 MISTAKES: dict[str, Mistake] = {
-    "absent_spec": Mistake(2, ("there is no such file", "here are loans.yaml"), {"file": "lones.yaml"}, argv=("run", "lones.yaml")),
-    "absent_file": Mistake(3, ("labels: there is no such file or folder", "correct the path"), {"file": "data/lones", "stage": "read"}, spec=("path: data/loans => path: data/lones",)),
+    "absent_spec": Mistake(
+        2, ("there is no such file", "here are loans.yaml"), {"file": "lones.yaml"}, argv=("run", "lones.yaml")
+    ),
+    "absent_file": Mistake(
+        3,
+        ("labels: there is no such file or folder", "correct the path"),
+        {"file": "data/lones", "stage": "read"},
+        spec=("path: data/loans => path: data/lones",),
+    ),
     "two_absent_files": Mistake(
-        3, ("labels: there is no such file or folder",), {"file": "data/lones", "stage": "read"}, spec=("path: data/loans => path: data/lones", "data/rates.parquet => data/rats.parquet")
+        3,
+        ("labels: there is no such file or folder",),
+        {"file": "data/lones", "stage": "read"},
+        spec=("path: data/loans => path: data/lones", "data/rates.parquet => data/rats.parquet"),
     ),
     "csv_named_parquet": Mistake(
-        3, ("branches: not Parquet", "starts with", "convert it"), {"file": "data/branches.parquet", "stage": "read"}, files={"data/branches.parquet": "branch,size,region\na,3,n\nb,1,s\n"}
+        3,
+        ("branches: not Parquet", "starts with", "convert it"),
+        {"file": "data/branches.parquet", "stage": "read"},
+        files={"data/branches.parquet": "branch,size,region\na,3,n\nb,1,s\n"},
     ),
-    "cut_off_parquet": Mistake(3, ("branches: the footer is missing", "cut at 12 bytes"), {"file": "data/branches.parquet"}, files={"data/branches.parquet": "PAR1 and so on"[:12]}),
-    "absent_label": Mistake(3, ("there is no column 'los'", "did you mean 'loss'?"), {**LABEL, "stage": "read", "column": "los"}, spec=("label: loss > 0 => label: los > 0",)),
+    "cut_off_parquet": Mistake(
+        3,
+        ("branches: the footer is missing", "cut at 12 bytes"),
+        {"file": "data/branches.parquet"},
+        files={"data/branches.parquet": "PAR1 and so on"[:12]},
+    ),
+    "absent_label": Mistake(
+        3,
+        ("there is no column 'los'", "did you mean 'loss'?"),
+        {**LABEL, "stage": "read", "column": "los"},
+        spec=("label: loss > 0 => label: los > 0",),
+    ),
     "absent_column": Mistake(
-        3, ("there is no column 'regoin' in branches (3 columns)", "did you mean 'region'?"), {"file": "loans.yaml", "line": 12, "key": "features.branches.columns", "column": "regoin"},
+        3,
+        ("there is no column 'regoin' in branches (3 columns)", "did you mean 'region'?"),
+        {"file": "loans.yaml", "line": 12, "key": "features.branches.columns", "column": "regoin"},
         spec=("[size, region] => [size, regoin]",),
     ),
-    "one_class": Mistake(3, ("one class in train", "true (1) in all", "mend the label's condition"), {**LABEL, "stage": "split"}, spec=("label: loss > 0 => label: loss >= 0",)),
-    "all_labels_null": Mistake(3, (f"0 rows left of {ROWS:,}", f"{ROWS:,} without a label"), {"rows": 0}, data={"loans": every(1, "loss", None)}),
+    "one_class": Mistake(
+        3,
+        ("one class in train", "true (1) in all", "mend the label's condition"),
+        {**LABEL, "stage": "split"},
+        spec=("label: loss > 0 => label: loss >= 0",),
+    ),
+    "all_labels_null": Mistake(
+        3,
+        (f"0 rows left of {ROWS:,}", f"{ROWS:,} without a label"),
+        {"rows": 0},
+        data={"loans": every(1, "loss", None)},
+    ),
     "infinite_label": Mistake(
-        3, (f"the label is infinite in {ROWS // 50} rows", "mend the label, or leave the rows out"), {**LABEL, "stage": "read", "column": "loss", "rows": ROWS // 50}, spec=REGRESSION, data={"loans": every(50, "loss", np.inf)}
+        3,
+        (f"the label is infinite in {ROWS // 50} rows", "mend the label, or leave the rows out"),
+        {**LABEL, "stage": "read", "column": "loss", "rows": ROWS // 50},
+        spec=REGRESSION,
+        data={"loans": every(50, "loss", np.inf)},
     ),
     "text_label": Mistake(
-        3, ("'bad', 'good'", "label: status == 'good'"), {**LABEL, "stage": "read", "column": "status"}, spec=("label: loss > 0 => label: status",),
+        3,
+        ("'bad', 'good'", "label: status == 'good'"),
+        {**LABEL, "stage": "read", "column": "status"},
+        spec=("label: loss > 0 => label: status",),
         data={"loans": put("status", lambda t: np.where(pc.greater(t["loss"], 0).fill_null(False), "bad", "good"))},
     ),
-    "numbers_for_labels": Mistake(3, ("true/false or 0/1", "make it a condition"), {**LABEL, "stage": "read", "column": "loss"}, spec=("label: loss > 0 => label: loss",)),
+    "numbers_for_labels": Mistake(
+        3,
+        ("true/false or 0/1", "make it a condition"),
+        {**LABEL, "stage": "read", "column": "loss"},
+        spec=("label: loss > 0 => label: loss",),
+    ),
     "absent_key_in_feature_table": Mistake(
-        3, ("there is no column 'branch' in rates", "Known: office"), {"file": "loans.yaml", "line": 11, "key": "features.rates.on", "stage": "read", "column": "branch"},
+        3,
+        ("there is no column 'branch' in rates", "Known: office"),
+        {"file": "loans.yaml", "line": 11, "key": "features.rates.on", "stage": "read", "column": "branch"},
         data={"rates": rename("branch", "office")},
     ),
     "absent_time_in_feature_table": Mistake(
-        3, ("there is no column 'hour' in rates",), {"file": "loans.yaml", "line": 11, "key": "features.rates.time", "column": "hour"}, data={"rates": rename("hour", "minute")}
+        3,
+        ("there is no column 'hour' in rates",),
+        {"file": "loans.yaml", "line": 11, "key": "features.rates.time", "column": "hour"},
+        data={"rates": rename("hour", "minute")},
     ),
     "key_of_another_type": Mistake(
-        3, ("'branch' is string in labels and int64 in branches", "one type"), {"file": "loans.yaml", "line": 12, "key": "features.branches.on", "column": "branch"},
+        3,
+        ("'branch' is string in labels and int64 in branches", "one type"),
+        {"file": "loans.yaml", "line": 12, "key": "features.branches.on", "column": "branch"},
         data={"branches": put("branch", lambda t: [1, 2, 3], pa.int64())},
     ),
-    "repeated_lookup_keys": Mistake(3, ("branches: 2 rows repeat a key", "'a'", "keep one row for each key"), {"file": "loans.yaml", "line": 12, "stage": "join", "key": "features.branches.on", "column": "branch", "rows": 2}, data={"branches": twice(2)}),
+    "repeated_lookup_keys": Mistake(
+        3,
+        ("branches: 2 rows repeat a key", "'a'", "keep one row for each key"),
+        {
+            "file": "loans.yaml",
+            "line": 12,
+            "stage": "join",
+            "key": "features.branches.on",
+            "column": "branch",
+            "rows": 2,
+        },
+        data={"branches": twice(2)},
+    ),
     "repeated_label_keys": Mistake(
         # one of the four has no label
-        3, ("'loan_id' is not unique: 3 rows repeat a key",), {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "stage": "profile", "column": "loan_id", "rows": 3}, data={"loans": twice(4)},
+        3,
+        ("'loan_id' is not unique: 3 rows repeat a key",),
+        {
+            "file": "loans.yaml",
+            "line": 7,
+            "key": "features.labels.key",
+            "stage": "profile",
+            "column": "loan_id",
+            "rows": 3,
+        },
+        data={"loans": twice(4)},
     ),
     "null_keys": Mistake(
-        3, ("'loan_id' is null in 15 rows", "leave `key` out"), {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "column": "loan_id", "rows": 15}, data={"loans": every(100, "loan_id", None)}
+        3,
+        ("'loan_id' is null in 15 rows", "leave `key` out"),
+        {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "column": "loan_id", "rows": 15},
+        data={"loans": every(100, "loan_id", None)},
     ),
     "null_time": Mistake(
-        3, ("'asked' is null in 15 rows", "mend the rows"), {"file": "loans.yaml", "line": 8, "key": "features.labels.time", "column": "asked", "rows": 15}, data={"loans": every(100, "asked", None)}
+        3,
+        ("'asked' is null in 15 rows", "mend the rows"),
+        {"file": "loans.yaml", "line": 8, "key": "features.labels.time", "column": "asked", "rows": 15},
+        data={"loans": every(100, "asked", None)},
     ),
     "empty_test_part": Mistake(
-        3, ("test is empty", "test 0 rows", "labels.time goes from 2024-01-01", "to 2024-01-30", "move the cut dates"), {"file": "loans.yaml", "line": 13, "key": "split", "stage": "split", "rows": 0},
+        3,
+        ("test is empty", "test 0 rows", "labels.time goes from 2024-01-01", "to 2024-01-30", "move the cut dates"),
+        {"file": "loans.yaml", "line": 13, "key": "split", "stage": "split", "rows": 0},
         spec=("test: 2024-01-24 => test: 2025-01-24",),
     ),
-    "nothing_selected": Mistake(3, (f"0 rows left of {ROWS:,}: 0 out of range, {ROWS:,} by `where`", "widen `select`"), {"rows": 0}, spec=("split: { => select: {where: amount < 0}\nsplit: {",)),
+    "nothing_selected": Mistake(
+        3,
+        (f"0 rows left of {ROWS:,}: 0 out of range, {ROWS:,} by `where`", "widen `select`"),
+        {"rows": 0},
+        spec=("split: { => select: {where: amount < 0}\nsplit: {",),
+    ),
     "naive_and_aware_times": Mistake(
-        3, ("rates.hour is timestamp[us], but asked is timestamp[us, tz=UTC]", "write both in UTC"), {"file": "loans.yaml", "line": 11, "key": "features.rates.time", "column": "hour"},
+        3,
+        ("rates.hour is timestamp[us], but asked is timestamp[us, tz=UTC]", "write both in UTC"),
+        {"file": "loans.yaml", "line": 11, "key": "features.rates.time", "column": "hour"},
         data={"rates": naive("hour")},
     ),
     "leak": Mistake(
-        3, ("leakage: paid alone predicts the label with an AUC of 1.0", "known only after the fact", "checks.ignore"), {"stage": "check", "column": "paid"},
-        spec=("income, purpose, married => income, purpose, paid",), data={"loans": put("paid", lambda t: pc.multiply(t["loss"].fill_null(0), 0.9).combine_chunks())},
+        3,
+        ("leakage: paid alone predicts the label with an AUC of 1.0", "known only after the fact", "checks.ignore"),
+        {"stage": "check", "column": "paid"},
+        spec=("income, purpose, married => income, purpose, paid",),
+        data={"loans": put("paid", lambda t: pc.multiply(t["loss"].fill_null(0), 0.9).combine_chunks())},
     ),
-    "repeated_yaml_key": Mistake(2, ("the key is given twice, at lines 13 and 14", "remove one"), {"file": "loans.yaml", "line": 14, "key": "split"}, spec=("model: {xgboost => split: {by: random}\nmodel: {xgboost",)),
-    "unknown_key": Mistake(2, ("unknown key 'serach'; did you mean 'search'?",), {"file": "loans.yaml", "line": 15, "key": "serach"}, spec=("search: {trials => serach: {trials",)),
-    "model_typo": Mistake(2, ("there is no model 'xgbost'; did you mean 'xgboost'?",), {"file": "loans.yaml", "line": 14, "key": "model.xgbost"}, spec=("{xgboost: => {xgbost:",)),
+    "repeated_yaml_key": Mistake(
+        2,
+        ("the key is given twice, at lines 13 and 14", "remove one"),
+        {"file": "loans.yaml", "line": 14, "key": "split"},
+        spec=("model: {xgboost => split: {by: random}\nmodel: {xgboost",),
+    ),
+    "unknown_key": Mistake(
+        2,
+        ("unknown key 'serach'; did you mean 'search'?",),
+        {"file": "loans.yaml", "line": 15, "key": "serach"},
+        spec=("search: {trials => serach: {trials",),
+    ),
+    "model_typo": Mistake(
+        2,
+        ("there is no model 'xgbost'; did you mean 'xgboost'?",),
+        {"file": "loans.yaml", "line": 14, "key": "model.xgbost"},
+        spec=("{xgboost: => {xgbost:",),
+    ),
     "too_many_cpus": Mistake(
-        4, ("1 worker x 64 CPUs = 64, but there are", "ask for at most"), {"stage": "plan", "key": "cpus_per_worker"}, files={"big.yaml": "cpus_per_worker: 64\n"}, argv=("run", "loans.yaml", "--on", "big.yaml")
+        4,
+        ("1 worker x 64 CPUs = 64, but there are", "ask for at most"),
+        {"stage": "plan", "key": "cpus_per_worker"},
+        files={"big.yaml": "cpus_per_worker: 64\n"},
+        argv=("run", "loans.yaml", "--on", "big.yaml"),
     ),
     "too_many_gpus": Mistake(
-        4, ("asks for 3 GPUs, but there are 0",), {"stage": "plan", "key": "gpus_per_worker"}, files={"big.yaml": "gpus_per_worker: 3\n"}, argv=("run", "loans.yaml", "--on", "big.yaml")
+        4,
+        ("asks for 3 GPUs, but there are 0",),
+        {"stage": "plan", "key": "gpus_per_worker"},
+        files={"big.yaml": "gpus_per_worker: 3\n"},
+        argv=("run", "loans.yaml", "--on", "big.yaml"),
     ),
-    "absent_cluster_file": Mistake(2, ("there is no cluster file 'locl'", "did you mean 'local'?"), {"key": "--on"}, argv=("run", "loans.yaml", "--on", "locl")),
+    "absent_cluster_file": Mistake(
+        2,
+        ("there is no cluster file 'locl'", "did you mean 'local'?"),
+        {"key": "--on"},
+        argv=("run", "loans.yaml", "--on", "locl"),
+    ),
     "storage_below_a_file": Mistake(
-        6, ("cannot write here", "Not a directory", "name a folder that you may write to"), {"file": "loans.yaml/runs", "key": "storage"}, files={"full.yaml": "storage: ./loans.yaml/runs\n"},
+        6,
+        ("cannot write here", "Not a directory", "name a folder that you may write to"),
+        {"file": "loans.yaml/runs", "key": "storage"},
+        files={"full.yaml": "storage: ./loans.yaml/runs\n"},
         argv=("run", "loans.yaml", "--on", "full.yaml"),
     ),
     "resume_of_no_run": Mistake(6, ("there is no run 'loans-0-1'",), {"file": "runs"}, argv=("resume", "loans-0-1")),
     "report_of_no_run": Mistake(6, ("there is no run 'loans-0-1'",), {"file": "runs"}, argv=("report", "loans-0-1")),
-    "predict_with_no_model": Mistake(5, ("there is no registry sqlite:///", "runs/mlflow.db", "the first run makes it"), {"key": "registry"}, argv=("predict", "loans@champion", "--rows", "data/loans", "--out", "scores.parquet")),
-    "evaluate_with_no_model": Mistake(5, ("there is no registry sqlite:///", "runs/mlflow.db", "the first run makes it"), {"key": "registry"}, argv=("evaluate", "loans/3", "--rows", "data/loans")),
-    "predict_with_half_a_name": Mistake(5, ("'loans' names no version", "'loans@champion'"), {"key": "MODEL"}, argv=("predict", "loans", "--rows", "data/loans", "--out", "scores.parquet")),
+    "predict_with_no_model": Mistake(
+        5,
+        ("there is no registry sqlite:///", "runs/mlflow.db", "the first run makes it"),
+        {"key": "registry"},
+        argv=("predict", "loans@champion", "--rows", "data/loans", "--out", "scores.parquet"),
+    ),
+    "evaluate_with_no_model": Mistake(
+        5,
+        ("there is no registry sqlite:///", "runs/mlflow.db", "the first run makes it"),
+        {"key": "registry"},
+        argv=("evaluate", "loans/3", "--rows", "data/loans"),
+    ),
+    "predict_with_half_a_name": Mistake(
+        5,
+        ("'loans' names no version", "'loans@champion'"),
+        {"key": "MODEL"},
+        argv=("predict", "loans", "--rows", "data/loans", "--out", "scores.parquet"),
+    ),
     "no_argument": Mistake(2, ("Missing argument",), {"key": "command line"}, argv=("run",)),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -275,7 +275,8 @@ while [[ $1 == --* ]]; do shift; done
 exec "$@"
 """
 RAY = """#!/bin/bash
-# `ray symmetric-run`, as far as one machine goes: writes down how it was called, then runs what stands after `--` and ends as that does.
+# `ray symmetric-run`, as far as one machine goes: writes down how it was called,
+# then runs what stands after `--` and ends as that does.
 echo "$RAY_AUTH_MODE ${#RAY_AUTH_TOKEN} $*" > "$OUT/ray"
 while [[ $1 != -- ]]; do shift; done
 shift
@@ -315,7 +316,8 @@ def test_the_slurm_job_starts_ray_on_every_node_and_ends_as_the_run_does(ends: i
         (tmp_path / "ray")
         .read_text()
         .startswith(
-            "token 64 symmetric-run --address 10.0.0.7:23456 --min-nodes 2 --num-cpus=16 -- ray-pipeline run flights.yaml"
+            "token 64 symmetric-run --address 10.0.0.7:23456 --min-nodes 2 --num-cpus=16 -- ray-pipeline run"
+            " flights.yaml"
         )
     )
     assert (

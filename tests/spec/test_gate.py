@@ -66,7 +66,10 @@ def test_a_gate_means(text: str, expected: Gate) -> None:
         ("auc >= nan", "'nan' in 'auc >= nan' is not finite"),
         (
             "auc worst by origin carrier >= 0.5",
-            "'origin carrier' in 'auc worst by origin carrier >= 0.5' is not a list of columns; separate them with commas",
+            (
+                "'origin carrier' in 'auc worst by origin carrier >= 0.5' is not a list of columns; separate them with"
+                " commas"
+            ),
         ),
         ("auc worst by origin, >= 0.5", "is not a list of columns"),
         ("auc worst by origin, origin >= 0.5", "names a column twice"),

@@ -92,7 +92,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "max_depth: 6",
         "learning_rate: {log: [0, 1]}",
         [
-            "loans.yaml:17: model.xgboost.learning_rate: the bounds of a log space must be above 0, got low 0 · Fix: correct the value"
+            "loans.yaml:17: model.xgboost.learning_rate: the bounds of a log space must be above 0, got low 0 · Fix:"
+            " correct the value"
         ],
     ),
     "space_empty": (
@@ -109,14 +110,16 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "max_depth: 6",
         "objective: reg:tweedie",
         [
-            "loans.yaml:17: model.xgboost.objective: objective is for a regression, but the task is binary · Fix: remove it, or change the task"
+            "loans.yaml:17: model.xgboost.objective: objective is for a regression, but the task is binary · Fix:"
+            " remove it, or change the task"
         ],
     ),
     "space_one": (
         "max_depth: 6",
         "max_depth: {int: [3]}",
         [
-            "loans.yaml:17: model.xgboost.max_depth: int: expected two bounds [low, high], got 1 values · Fix: correct the value"
+            "loans.yaml:17: model.xgboost.max_depth: int: expected two bounds [low, high], got 1 values · Fix: correct"
+            " the value"
         ],
     ),
     "space_two_keys": (
@@ -128,7 +131,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "{max_depth: 6}",
         "5",
         [
-            "loans.yaml:17: model.xgboost: expected a mapping of hyperparameters, got 5 · Fix: write `name: value` pairs below it"
+            "loans.yaml:17: model.xgboost: expected a mapping of hyperparameters, got 5 · Fix: write `name: value`"
+            " pairs below it"
         ],
     ),
     "trials0": (
@@ -145,7 +149,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "trials: 8",
         "trials: 1000000000",
         [
-            "loans.yaml:18: search.trials: expected a whole number from 1 to 100000, got 1000000000 · Fix: correct the value"
+            "loans.yaml:18: search.trials: expected a whole number from 1 to 100000, got 1000000000 · Fix: correct the"
+            " value"
         ],
     ),
     "trials_ten": (
@@ -187,7 +192,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "trials: 8",
         "time: soon",
         [
-            "loans.yaml:18: search.time: expected a length of time like 90s, 10m, 6h, 1d or 2w, got 'soon' · Fix: correct the value"
+            "loans.yaml:18: search.time: expected a length of time like 90s, 10m, 6h, 1d or 2w, got 'soon' · Fix:"
+            " correct the value"
         ],
     ),
     "dup": (
@@ -257,7 +263,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "{by: time, validation: 2013-09-01, test: 2013-11-01}",
         "{by: random, validation: 0.6, test: 0.5}",
         [
-            "loans.yaml:15: split.validation: validation and test sum to 1.1, which leaves nothing to train on · Fix: make them sum to less than 1"
+            "loans.yaml:15: split.validation: validation and test sum to 1.1, which leaves nothing to train on · Fix:"
+            " make them sum to less than 1"
         ],
     ),
     "split_share_neg": (
@@ -274,21 +281,24 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "[amount, age]",
         "[amount, status]",
         [
-            "loans.yaml:9: features.labels.columns[1]: 'status' is both a feature (columns[1]) and the label · Fix: remove it from"
+            "loans.yaml:9: features.labels.columns[1]: 'status' is both a feature (columns[1]) and the label · Fix:"
+            " remove it from"
         ],
     ),
     "key_feature": (
         "[amount, age]",
         "[amount, loan_id]",
         [
-            "loans.yaml:9: features.labels.columns[1]: 'loan_id' is both a feature (columns[1]) and features.labels.key · Fix: remove it from"
+            "loans.yaml:9: features.labels.columns[1]: 'loan_id' is both a feature (columns[1]) and features.labels.key"
+            " · Fix: remove it from"
         ],
     ),
     "two_roles": (
         "key: loan_id",
         "key: asked_at",
         [
-            "loans.yaml:8: features.labels.time: 'asked_at' is both features.labels.time and features.labels.key · Fix: give each role a column of its own"
+            "loans.yaml:8: features.labels.time: 'asked_at' is both features.labels.time and features.labels.key · Fix:"
+            " give each role a column of its own"
         ],
     ),
     "twice": (
@@ -310,14 +320,16 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "label: status == 'bad'",
         "label: status = 'bad'",
         [
-            "loans.yaml:6: features.labels.label: \"status = 'bad'\", at character 8 (\"= 'bad'\"): write `==` to compare · Fix: correct the value"
+            "loans.yaml:6: features.labels.label: \"status = 'bad'\", at character 8 (\"= 'bad'\"): write `==` to"
+            " compare · Fix: correct the value"
         ],
     ),
     "label_table": (
         "label: status == 'bad'",
         "label: rates.rate > 1",
         [
-            "loans.yaml:6: features.labels.label: 'rates.rate' is a column of a feature table; a label comes from the label table · Fix: name a column of features.labels"
+            "loans.yaml:6: features.labels.label: 'rates.rate' is a column of a feature table; a label comes from the"
+            " label table · Fix: name a column of features.labels"
         ],
     ),
     "label_type": (
@@ -329,23 +341,36 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "    time: asked_at\n",
         "",
         [
-            "loans.yaml:12: features.rates.time: rates is joined as of features.labels.time, which is not given · Fix: name the moment of prediction: `features.labels.time: COLUMN`",
-            "loans.yaml:14: split.by: a time split needs features.labels.time, which is not given · Fix: name the moment of prediction: `features.labels.time: COLUMN`",
+            (
+                "loans.yaml:12: features.rates.time: rates is joined as of features.labels.time, which is not given ·"
+                " Fix: name the moment of prediction: `features.labels.time: COLUMN`"
+            ),
+            (
+                "loans.yaml:14: split.by: a time split needs features.labels.time, which is not given · Fix: name the"
+                " moment of prediction: `features.labels.time: COLUMN`"
+            ),
         ],
     ),
     "known_at": (
         "    time: day\n",
         "    known_at: seen\n    max_age: 6h\n",
         [
-            "loans.yaml:13: features.rates.known_at: known_at needs features.rates.time, which is not given · Fix: add `time:` to rates, or remove known_at",
-            "loans.yaml:14: features.rates.max_age: max_age needs features.rates.time, which is not given · Fix: add `time:` to rates, or remove max_age",
+            (
+                "loans.yaml:13: features.rates.known_at: known_at needs features.rates.time, which is not given · Fix:"
+                " add `time:` to rates, or remove known_at"
+            ),
+            (
+                "loans.yaml:14: features.rates.max_age: max_age needs features.rates.time, which is not given · Fix:"
+                " add `time:` to rates, or remove max_age"
+            ),
         ],
     ),
     "max_age": (
         "    time: day\n",
         "    time: day\n    max_age: six hours\n",
         [
-            "loans.yaml:14: features.rates.max_age: expected a length of time like 90s, 10m, 6h, 1d or 2w, got 'six hours' · Fix: correct the value"
+            "loans.yaml:14: features.rates.max_age: expected a length of time like 90s, 10m, 6h, 1d or 2w, got 'six"
+            " hours' · Fix: correct the value"
         ],
     ),
     "on_empty": (
@@ -357,7 +382,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "  rates:",
         "  my rates:",
         [
-            "loans.yaml:10: features.my rates: a feature table's name has letters, digits and _ only, got 'my rates' · Fix: rename it"
+            "loans.yaml:10: features.my rates: a feature table's name has letters, digits and _ only, got 'my rates' ·"
+            " Fix: rename it"
         ],
     ),
     "labels_typo": (
@@ -382,36 +408,46 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "    path: data/rates\n    on: [region]\n    time: day\n    columns: [rate]\n",
         "    path: data/rates\n    kind: feast\n",
         [
-            "loans.yaml:10: features.rates: a Feast repository takes either `service: NAME` or `views: [NAME, ...]` · Fix: correct the value"
+            "loans.yaml:10: features.rates: a Feast repository takes either `service: NAME` or `views: [NAME, ...]` ·"
+            " Fix: correct the value"
         ],
     ),
     "env": (
         "path: data/rates",
         "path: ${env:RAY_PIPELINE_NOT_SET}/rates",
         [
-            "loans.yaml:11: features.rates.path: the environment variable RAY_PIPELINE_NOT_SET is not set · Fix: correct the value"
+            "loans.yaml:11: features.rates.path: the environment variable RAY_PIPELINE_NOT_SET is not set · Fix:"
+            " correct the value"
         ],
     ),
     "env_stray": (
         "name: loans",
         "name: ${env:HOME}",
         [
-            "loans.yaml:1: name: '${env:HOME}': ${env:NAME} is allowed in paths and URIs only · Fix: write the value itself",
-            "loans.yaml:1: name: a name has 1 to 100 characters out of A-Z a-z 0-9 _ . - and does not start with '-', got '${env:HOME}' · Fix: correct the value",
+            (
+                "loans.yaml:1: name: '${env:HOME}': ${env:NAME} is allowed in paths and URIs only · Fix: write the"
+                " value itself"
+            ),
+            (
+                "loans.yaml:1: name: a name has 1 to 100 characters out of A-Z a-z 0-9 _ . - and does not start with"
+                " '-', got '${env:HOME}' · Fix: correct the value"
+            ),
         ],
     ),
     "env_where": (
         "label: status == 'bad'",
         "label: status == '${env:HOME}'",
         [
-            "loans.yaml:6: features.labels.label: \"status == '${env:HOME}'\": ${env:NAME} is allowed in paths and URIs only · Fix: write the value itself"
+            "loans.yaml:6: features.labels.label: \"status == '${env:HOME}'\": ${env:NAME} is allowed in paths and URIs"
+            " only · Fix: write the value itself"
         ],
     ),
     "env_form": (
         "path: data/rates",
         "path: ${HOME}/rates",
         [
-            "loans.yaml:11: features.rates.path: '${HOME}/rates': the only variables are ${env:NAME} · Fix: correct the value"
+            "loans.yaml:11: features.rates.path: '${HOME}/rates': the only variables are ${env:NAME} · Fix: correct the"
+            " value"
         ],
     ),
     "scheme": (
@@ -423,28 +459,32 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "path: data/rates",
         "path: s3://me:secret@bucket/rates",
         [
-            "loans.yaml:11: features.rates.path: the URI carries a user or password · Fix: remove it, credentials come from the environment"
+            "loans.yaml:11: features.rates.path: the URI carries a user or password · Fix: remove it, credentials come"
+            " from the environment"
         ],
     ),
     "secret": (
         "register: {alias: challenger}",
         "register: {alias: challenger, token: abc}",
         [
-            "loans.yaml:24: register.token: unknown key 'token', which looks like a secret · Fix: remove it; credentials come from the environment"
+            "loans.yaml:24: register.token: unknown key 'token', which looks like a secret · Fix: remove it;"
+            " credentials come from the environment"
         ],
     ),
     "name": (
         "name: loans",
         "name: ../loans",
         [
-            "loans.yaml:1: name: a name has 1 to 100 characters out of A-Z a-z 0-9 _ . - and does not start with '-', got '../loans' · Fix: correct the value"
+            "loans.yaml:1: name: a name has 1 to 100 characters out of A-Z a-z 0-9 _ . - and does not start with '-',"
+            " got '../loans' · Fix: correct the value"
         ],
     ),
     "name_dash": (
         "name: loans",
         "name: -loans",
         [
-            "loans.yaml:1: name: a name has 1 to 100 characters out of A-Z a-z 0-9 _ . - and does not start with '-', got '-loans' · Fix: correct the value"
+            "loans.yaml:1: name: a name has 1 to 100 characters out of A-Z a-z 0-9 _ . - and does not start with '-',"
+            " got '-loans' · Fix: correct the value"
         ],
     ),
     "name_type": (
@@ -486,7 +526,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "  metrics: [auc]",
         "  threshold: {maximise: f1}",
         [
-            "loans.yaml:20: evaluate.threshold: there is no rule 'maximise'; did you mean 'maximize'? write a number, {maximize: METRIC} or {cost: {false_positive: 1, false_negative: 5}} · Fix: correct the value"
+            "loans.yaml:20: evaluate.threshold: there is no rule 'maximise'; did you mean 'maximize'? write a number,"
+            " {maximize: METRIC} or {cost: {false_positive: 1, false_negative: 5}} · Fix: correct the value"
         ],
     ),
     "threshold2": (
@@ -503,29 +544,38 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "  metrics: [auc]",
         "  threshold: {cost: {false_positive: -1}}",
         [
-            "loans.yaml:20: evaluate.threshold.cost.false_positive: expected a number of at least 0, got -1 · Fix: correct the value",
-            "loans.yaml:20: evaluate.threshold.cost.false_negative: it is required, and not given · Fix: add `false_negative:`",
+            (
+                "loans.yaml:20: evaluate.threshold.cost.false_positive: expected a number of at least 0, got -1 · Fix:"
+                " correct the value"
+            ),
+            (
+                "loans.yaml:20: evaluate.threshold.cost.false_negative: it is required, and not given · Fix: add"
+                " `false_negative:`"
+            ),
         ],
     ),
     "slices": (
         "slices: [region]",
         "slices: [5]",
         [
-            "loans.yaml:21: evaluate.slices[0]: 5 is not a slice · Fix: write a column, {column: NAME, bins: 4} or a list of columns"
+            "loans.yaml:21: evaluate.slices[0]: 5 is not a slice · Fix: write a column, {column: NAME, bins: 4} or a"
+            " list of columns"
         ],
     ),
     "slices_bins": (
         "slices: [region]",
         "slices: [{column: age, bins: 1}]",
         [
-            "loans.yaml:21: evaluate.slices[0]: {'column': 'age', 'bins': 1} is not a slice: bins: Input should be greater than or equal to 2 · Fix: correct the value"
+            "loans.yaml:21: evaluate.slices[0]: {'column': 'age', 'bins': 1} is not a slice: bins: Input should be"
+            " greater than or equal to 2 · Fix: correct the value"
         ],
     ),
     "slices_clash": (
         "slices: [region]",
         "slices: [age, {column: age, bins: 3}]",
         [
-            "loans.yaml:21: evaluate.slices: 'age' is sliced both by value and into 3 bins; slice a column in one way · Fix: drop"
+            "loans.yaml:21: evaluate.slices: 'age' is sliced both by value and into 3 bins; slice a column in one way ·"
+            " Fix: drop"
         ],
     ),
     "confidence": (
@@ -552,7 +602,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "  - auc >= 0.6",
         "  - auc >= 0.6\n  - auc <= 0.5",
         [
-            "loans.yaml:24: gates[1]: 'auc <= 0.5' contradicts 'auc >= 0.6': no model can pass both · Fix: correct the gate"
+            "loans.yaml:24: gates[1]: 'auc <= 0.5' contradicts 'auc >= 0.6': no model can pass both · Fix: correct the"
+            " gate"
         ],
     ),
     "gate_task": (
@@ -564,7 +615,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "auc >= 0.6",
         "auc worst by zone >= 0.6",
         [
-            "loans.yaml:23: gates[0]: 'zone' in 'auc worst by zone >= 0.6' is neither a slice nor a bias group; add it to evaluate.slices or bias.groups;"
+            "loans.yaml:23: gates[0]: 'zone' in 'auc worst by zone >= 0.6' is neither a slice nor a bias group; add it"
+            " to evaluate.slices or bias.groups;"
         ],
     ),
     "gate_type": (
@@ -581,21 +633,24 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "alias: challenger",
         "alias: v1",
         [
-            "loans.yaml:24: register.alias: an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got 'v1' · Fix: correct the value"
+            "loans.yaml:24: register.alias: an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither"
+            " `latest` nor `v1`, got 'v1' · Fix: correct the value"
         ],
     ),
     "alias2": (
         "alias: challenger",
         "alias: a b",
         [
-            "loans.yaml:24: register.alias: an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got 'a b' · Fix: correct the value"
+            "loans.yaml:24: register.alias: an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither"
+            " `latest` nor `v1`, got 'a b' · Fix: correct the value"
         ],
     ),
     "register_true": (
         "register: {alias: challenger}",
         "register: true",
         [
-            "loans.yaml:24: register: expected false or a mapping such as {alias: challenger}, got true · Fix: correct the value"
+            "loans.yaml:24: register: expected false or a mapping such as {alias: challenger}, got true · Fix: correct"
+            " the value"
         ],
     ),
     "register_key": (
@@ -617,7 +672,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "search:",
         "select: {from: 2013-10-01}\nsearch:",
         [
-            "loans.yaml:15: split.validation: the cut 2013-09-01 is not after select.from (2013-10-01), so that the part before it is empty · Fix: move the cut into the range"
+            "loans.yaml:15: split.validation: the cut 2013-09-01 is not after select.from (2013-10-01), so that the"
+            " part before it is empty · Fix: move the cut into the range"
         ],
     ),
     "where_value": (
@@ -629,7 +685,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "search:",
         "select: {where: amount > 1 AND age > 3}\nsearch:",
         [
-            "loans.yaml:18: select.where: 'amount > 1 AND age > 3', at character 12 ('AND age > 3'): keywords are lower-case: write `and` (a column of that name stands in backticks) · Fix: correct the value"
+            "loans.yaml:18: select.where: 'amount > 1 AND age > 3', at character 12 ('AND age > 3'): keywords are"
+            " lower-case: write `and` (a column of that name stands in backticks) · Fix: correct the value"
         ],
     ),
     "search_list": (
@@ -656,35 +713,42 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "model:\n  xgboost: {max_depth: 6}",
         "model: 5",
         [
-            "loans.yaml:16: model: expected the name of a model, a list of names, or a mapping, got 5 · Fix: correct the value"
+            "loans.yaml:16: model: expected the name of a model, a list of names, or a mapping, got 5 · Fix: correct"
+            " the value"
         ],
     ),
     "syntax": (
         "search: {trials: 8, metric: auc}",
         "search: {trials: 8",
         [
-            "loans.yaml:19: this is not YAML: while parsing a flow mapping expected ',' or '}', but got ':', column 9: evaluate: · Fix: mend the line"
+            "loans.yaml:19: this is not YAML: while parsing a flow mapping expected ',' or '}', but got ':', column 9:"
+            " evaluate: · Fix: mend the line"
         ],
     ),
     "colon": (
         "name: loans",
         "name: loans: 2",
         [
-            "loans.yaml:1: this is not YAML: mapping values are not allowed here, column 12: name: loans: 2 · Fix: mend the line"
+            "loans.yaml:1: this is not YAML: mapping values are not allowed here, column 12: name: loans: 2 · Fix: mend"
+            " the line"
         ],
     ),
     "tab": (
         "  labels:",
         "\tlabels:",
         [
-            "loans.yaml:4: this is not YAML: while scanning for the next token found character '\\t' that cannot start any token, column 1: labels: · Fix: indent with spaces, not tabs"
+            "loans.yaml:4: this is not YAML: while scanning for the next token found character '\\t' that cannot start"
+            " any token, column 1: labels: · Fix: indent with spaces, not tabs"
         ],
     ),
     "regression": (
         "task: binary",
         "task: regression",
         [
-            "loans.yaml:2: task: the label \"status == 'bad'\" is true or false, but the task is regression · Fix: write `task: binary`, or a label with more values",
+            (
+                "loans.yaml:2: task: the label \"status == 'bad'\" is true or false, but the task is regression · Fix:"
+                " write `task: binary`, or a label with more values"
+            ),
             "loans.yaml:18: search.metric: 'auc' is not a regression metric;",
             "loans.yaml:20: evaluate.metrics[0]: 'auc' is not a regression metric;",
             "loans.yaml:23: gates[0]: 'auc' is not a regression metric;",
@@ -709,7 +773,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "search:",
         "encode: {amount: {scale: robust, as: one_hot}}\nsearch:",
         [
-            "loans.yaml:18: encode.amount: scale, as do not go together · Fix: `as` and `rare` are of texts, `scale` and `flag` of numbers, `parts` and `cycles` of times"
+            "loans.yaml:18: encode.amount: scale, as do not go together · Fix: `as` and `rare` are of texts, `scale`"
+            " and `flag` of numbers, `parts` and `cycles` of times"
         ],
     ),
     "ignored_check": (
@@ -871,8 +936,8 @@ def test_a_family_whose_library_is_absent_names_the_extra_before_any_work(monkey
     monkeypatch.setattr("ray_pipeline.spec.installed.find_spec", lambda name: None)
     (problem,) = spec.not_installed()
     assert (
-        str(problem)
-        == "loans.yaml:17: model.mlp: 'mlp' trains with torch, which is not installed · Fix: pip install 'ray-pipeline[nn]'"
+        str(problem) == "loans.yaml:17: model.mlp: 'mlp' trains with torch, which is not installed · Fix: pip install"
+        " 'ray-pipeline[nn]'"
     )
     with pytest.raises(SpecError, match=r"ray-pipeline\[nn\]"):
         pipeline.run(spec)

@@ -66,7 +66,8 @@ split:
   gap: 1d
 encode: {weather.pressure: {impute: median}}
 model:
-  xgboost: {max_depth: {int: [3, 10]}, learning_rate: {log: [0.01, 0.3]}, subsample: {float: [0.5, 1]}, num_boost_round: 400, max_bin: {any: [128, 256]}}
+  xgboost: {max_depth: {int: [3, 10]}, learning_rate: {log: [0.01, 0.3]}, subsample: {float: [0.5, 1]},
+            num_boost_round: 400, max_bin: {any: [128, 256]}}
 search:
   trials: 32
   metric: auc
@@ -311,19 +312,18 @@ def loans(tmp_path: Path) -> Path:
         tmp_path / "data/rates/year=2013/a.parquet",
     )
     file = tmp_path / "loans.yaml"
-    file.write_text(
-        """\
+    file.write_text("""\
 name: loans
 task: binary
 features:
-  labels: {path: data/loans.parquet, label: status == 'bad', key: loan_id, time: asked_at, columns: ['amount*'], slice_only: [region]}
+  labels: {path: data/loans.parquet, label: status == 'bad', key: loan_id, time: asked_at,
+           columns: ['amount*'], slice_only: [region]}
   rates: {path: data/rates, on: [region], time: day, columns: [rate, year]}
 select: {where: rate > 0}
 split: {by: random}
 model: xgboost
 evaluate: {slices: [region]}
-"""
-    )
+""")
     return file
 
 
@@ -405,9 +405,10 @@ def test_check_tells_of_a_missing_cluster_file_beside_other_problems(loans: Path
 
 def test_check_loads_neither_ray_nor_pandas_nor_torch_nor_mlflow(loans: Path) -> None:
     code = (
-        "import sys, typer\nfrom typer.testing import CliRunner\nfrom ray_pipeline.cli import spec\napp = typer.Typer()\nspec.add(app)\n"
-        f"done = CliRunner().invoke(app, ['check', {str(loans)!r}])\nassert done.exit_code == 0, done.output\n"
-        "heavy = {'ray', 'pandas', 'torch', 'mlflow', 'xgboost', 'sklearn', 'scipy', 'polars', 'matplotlib', 'optuna', 'sqlalchemy'} & set(sys.modules)\nassert not heavy, heavy\n"
+        "import sys, typer\nfrom typer.testing import CliRunner\nfrom ray_pipeline.cli import spec\napp ="
+        f" typer.Typer()\nspec.add(app)\ndone = CliRunner().invoke(app, ['check', {str(loans)!r}])\nassert"
+        " done.exit_code == 0, done.output\nheavy = {'ray', 'pandas', 'torch', 'mlflow', 'xgboost', 'sklearn',"
+        " 'scipy', 'polars', 'matplotlib', 'optuna', 'sqlalchemy'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -51,8 +51,9 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         str(
             written(
                 tmp_path,
-                "address: 10.0.0.1:6379\njobs: http://10.0.0.1:8265/\ndata: s3://lake/tables/\nstorage: s3://lake/runs\nregistry: https://mlflow.example\n"
-                "cpus_per_worker: 4\nworkers_per_trial: 2\ngpus_per_worker: 0.5\nconcurrent_trials: 3\nmemory: 8GiB\ntrust: [my_package, other.models]\n",
+                "address: 10.0.0.1:6379\njobs: http://10.0.0.1:8265/\ndata: s3://lake/tables/\nstorage:"
+                " s3://lake/runs\nregistry: https://mlflow.example\ncpus_per_worker: 4\nworkers_per_trial:"
+                " 2\ngpus_per_worker: 0.5\nconcurrent_trials: 3\nmemory: 8GiB\ntrust: [my_package, other.models]\n",
             )
         ),
         tmp_path,

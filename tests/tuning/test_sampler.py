@@ -12,7 +12,14 @@ from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Log
 from ray_pipeline.tuning.sampler import Proposal, Sampler, Status, TrialResult, rungs
 
-SPACE: dict[str, Any] = {"x": Float(low=-2.0, high=2.0), "depth": Int(low=1, high=9), "rate": Log(low=0.01, high=1.0), "leaves": Log(low=2, high=64), "kind": OneOf(values=("a", "b")), "fixed": 7}  # fmt: skip
+SPACE: dict[str, Any] = {
+    "x": Float(low=-2.0, high=2.0),
+    "depth": Int(low=1, high=9),
+    "rate": Log(low=0.01, high=1.0),
+    "leaves": Log(low=2, high=64),
+    "kind": OneOf(values=("a", "b")),
+    "fixed": 7,
+}
 START = {"x": 0.5, "depth": 3, "rate": 0.1, "leaves": 8, "kind": "a", "elsewhere": 1}
 RUNGS = (11, 33, 100)
 

@@ -104,8 +104,11 @@ def test_a_family_that_is_not_searched_is_noted(storage: Path) -> None:
 
 @pytest.mark.parametrize(
     ("word", "told"),
-    [("toy-0000000-1", ["there is no run 'toy-0000000-1'", "did you mean 'toy-00000000-1'"]), ("toy-00000000-2", ["run toy-00000000-2 has no model yet", "ray-pipeline resume toy-00000000-2"])],
-)  # fmt: skip
+    [
+        ("toy-0000000-1", ["there is no run 'toy-0000000-1'", "did you mean 'toy-00000000-1'"]),
+        ("toy-00000000-2", ["run toy-00000000-2 has no model yet", "ray-pipeline resume toy-00000000-2"]),
+    ],
+)
 def test_an_unknown_run_and_an_unfinished_one_are_told(storage: Path, word: str, told: list[str]) -> None:
     with pytest.raises(StorageError) as refused:
         asked(word, storage)

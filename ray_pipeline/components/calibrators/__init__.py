@@ -1,1 +1,1 @@
-"""Calibrators, one file each: what turns raw scores into probabilities that mean what they say."""
+"""Calibrators: how scores become probabilities."""

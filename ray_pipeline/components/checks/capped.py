@@ -37,5 +37,8 @@ class Capped(Check):
                 continue
             top, share = int(rows[-1]), rows[-1] / rows.sum()
             if share >= MIN_SHARE and top >= TIMES * rows[-NEAR - 1 : -1].max():
-                found = f"{name} is {distinct[-1]:g}, its highest value, in {top:,} of {rows.sum():,} sampled rows ({share:.1%})"
+                found = (
+                    f"{name} is {distinct[-1]:g}, its highest value, in {top:,} of {rows.sum():,} sampled rows"
+                    f" ({share:.1%})"
+                )
                 yield self.finding("low", name, round(share * seen.parts["train"]), found)

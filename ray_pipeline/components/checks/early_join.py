@@ -20,5 +20,8 @@ class EarlyJoin(Check):
         for table, granularity in seen.time_granularity.items():
             time = spec.features.tables[table].time
             matched = seen.counts.joins[table].matched
-            found = f"{table}.{time} always stands at the start of {'a day' if granularity == 'day' else 'an hour'}, and its rows are used from that moment on; a summary is known only when its {granularity} is over"
+            found = (
+                f"{table}.{time} always stands at the start of {'a day' if granularity == 'day' else 'an hour'}, and"
+                f" its rows are used from that moment on; a summary is known only when its {granularity} is over"
+            )
             yield self.finding("medium", f"{table}.{time}", matched, found)

@@ -31,5 +31,8 @@ class FutureTime(Check):
             values = seen.sample[name].filter(pa.array(np.isfinite(numbers(seen.sample[name]))))
             later = numbers(seen.sample[name]) > numbers(moment)
             if later.any():
-                found = f"{name} is later than {spec.features.labels.time} in {later.sum():,} of {len(values):,} sampled rows"
+                found = (
+                    f"{name} is later than {spec.features.labels.time} in {later.sum():,} of {len(values):,} sampled"
+                    " rows"
+                )
                 yield self.finding("high", name, later.sum(), found)

@@ -58,7 +58,8 @@ class LabelSum(Check):
                         "high",
                         names[index],
                         sample.num_rows,
-                        f"{written} = {shown} in all {sample.num_rows:,} sampled rows; parts: {listed(names[i] for i, _ in parts)}",
+                        f"{written} = {shown} in all {sample.num_rows:,} sampled rows; parts:"
+                        f" {listed(names[i] for i, _ in parts)}",
                     )
 
 

@@ -38,5 +38,6 @@ class Layout(Check):
                     "medium",
                     None,
                     0,
-                    f"{table}: a row group of {footers.largest_group / 2**30:.1f} GiB, which one worker must hold at once",
+                    f"{table}: a row group of {footers.largest_group / 2**30:.1f} GiB, which one worker must hold at"
+                    " once",
                 )

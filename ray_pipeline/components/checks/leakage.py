@@ -38,10 +38,16 @@ class Leakage(Check):
                 *((values.filter(present), label.filter(present)) if missing.any() else (values, label)), spec
             )
             if told >= SUSPECT:
-                found = f"{name} alone predicts the label with {WHAT[spec.task]} of {told:.4f} ({(~missing).sum():,} sampled rows)"
+                found = (
+                    f"{name} alone predicts the label with {WHAT[spec.task]} of {told:.4f} ({(~missing).sum():,}"
+                    " sampled rows)"
+                )
                 yield self.finding("high" if told >= LEAK else "medium", column, (~missing).sum(), found)
             elif (of := self._source(name, ~missing, seen)) is not None:
-                found = f"{name} follows {of}, of which the label is made, with a rank correlation of at least {LEAK} ({(~missing).sum():,} sampled rows)"
+                found = (
+                    f"{name} follows {of}, of which the label is made, with a rank correlation of at least {LEAK}"
+                    f" ({(~missing).sum():,} sampled rows)"
+                )
                 yield self.finding("high", column, (~missing).sum(), found)
             if (
                 missing.any()

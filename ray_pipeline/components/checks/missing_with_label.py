@@ -33,7 +33,10 @@ class MissingWithLabel(Check):
                 seen.sample.num_rows, 1
             )
             if missing >= OFTEN * rows and elsewhere <= ELSEWHERE:
-                text = f"{name} is missing in {missing:,} of the {rows:,} rows without a label, but in {elsewhere:.1%} of the others"
+                text = (
+                    f"{name} is missing in {missing:,} of the {rows:,} rows without a label, but in {elsewhere:.1%} of"
+                    " the others"
+                )
                 found.append(self.finding("high" if missing >= SURELY * rows else "medium", name, missing, text))
         if len(found) <= max(len(ours) / 2, 1):
             yield from found

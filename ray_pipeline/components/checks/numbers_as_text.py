@@ -24,7 +24,10 @@ class NumbersAsText(Check):
             read = {value: rows for value, rows in values.items() if _is_number(value)}
             if len(read) >= MIN_DISTINCT and sum(read.values()) >= MIN_SHARE * sum(values.values()):
                 words = listed((repr(value) for value in values if value not in read), 3)
-                found = f"{name} is text, but {sum(read.values()):,} of {sum(values.values()):,} rows are numbers{f'; the others say {words}' if words else ''}"
+                found = (
+                    f"{name} is text, but {sum(read.values()):,} of {sum(values.values()):,} rows are"
+                    f" numbers{f'; the others say {words}' if words else ''}"
+                )
                 yield self.finding("low", name, sum(read.values()), found)
 
 

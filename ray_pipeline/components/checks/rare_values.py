@@ -27,5 +27,7 @@ class RareValues(Check):
                 if rows < MIN_ROWS and rows < MAX_SHARE * column.rows
             }
             if rare and len(column.values) <= MAX_DISTINCT:
-                found = f"{name} has {len(rare)} rare values: {listed(f'{value!r} ({rows} rows)' for value, rows in sorted(rare.items(), key=lambda item: item[1]))}"
+                rarest = sorted(rare.items(), key=lambda item: item[1])
+                shown = listed(f"{value!r} ({rows} rows)" for value, rows in rarest)
+                found = f"{name} has {len(rare)} rare values: {shown}"
                 yield self.finding("low", name, sum(rare.values()), found)

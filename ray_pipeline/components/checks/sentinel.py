@@ -34,7 +34,10 @@ class Sentinel(Check):
                 value, share = float(distinct[end]), rows[end] / rows.sum()
                 alone = min(abs(inner - value)) > (inner[-1] - inner[0]) / 2 or (value < 0 <= inner[0])
                 if share >= MIN_SHARE and rows[end] >= 5 and alone and _code(value):
-                    found = f"{name} is {value:g} in {rows[end]:,} of {rows.sum():,} sampled rows ({share:.1%}), while all other values lie in {inner[0]:g} to {inner[-1]:g}"
+                    found = (
+                        f"{name} is {value:g} in {rows[end]:,} of {rows.sum():,} sampled rows ({share:.1%}), while all"
+                        f" other values lie in {inner[0]:g} to {inner[-1]:g}"
+                    )
                     yield self.finding("medium", name, round(share * seen.columns[name].present), found)
 
 

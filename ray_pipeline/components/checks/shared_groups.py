@@ -27,5 +27,8 @@ class SharedGroups(Check):
             if shared:
                 groups = round(shared / row_hashes.share)
                 about = "" if row_hashes.share == 1 else "about "
-                found = f"{group or spec.evaluate.cluster} overlaps: {about}{groups:,} groups of {part} ({shared / len(ours):.1%}) have rows in train"
+                found = (
+                    f"{group or spec.evaluate.cluster} overlaps: {about}{groups:,} groups of {part}"
+                    f" ({shared / len(ours):.1%}) have rows in train"
+                )
                 yield self.finding("high" if group else "medium", group or spec.evaluate.cluster, groups, found)

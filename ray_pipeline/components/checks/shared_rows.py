@@ -39,5 +39,8 @@ class SharedRows(Check):
             rows, share = round(same / row_hashes.share), same / int(ours.sum())
             copied = telling and same >= MIN_ROWS and share >= MIN_SHARE and same >= ALIKE * alike
             about = "" if row_hashes.share == 1 else "about "
-            found = f"{about}{rows:,} {part} rows ({share:.1%}) occur in train with all features and the label; of {part} rows whose features occur in train, {same / alike:.1%} agree in the label"
+            found = (
+                f"{about}{rows:,} {part} rows ({share:.1%}) occur in train with all features and the label; of {part}"
+                f" rows whose features occur in train, {same / alike:.1%} agree in the label"
+            )
             yield self.finding("high" if copied else "medium" if share >= MIN_SHARE else "low", None, rows, found)

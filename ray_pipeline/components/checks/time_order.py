@@ -34,6 +34,9 @@ class TimeOrder(Check):
             before = np.median(times) < np.median(train) - 0.25 * span
             if earlier > 0.01:
                 rows = round(earlier * seen.parts[part])
-                found = f"about {rows:,} {part} rows ({earlier:.0%}) are earlier than the last training row ({last}), since the split is {spec.split.by}"
+                found = (
+                    f"about {rows:,} {part} rows ({earlier:.0%}) are earlier than the last training row ({last}), since"
+                    f" the split is {spec.split.by}"
+                )
                 yield self.finding("high" if before else "medium", spec.features.labels.time, rows, found)
                 return

@@ -1,0 +1,1 @@
+"""Column encodings: how one column becomes columns of the matrix."""

@@ -1,0 +1,1 @@
+"""Encoders: how a table becomes a matrix for a kind of model."""

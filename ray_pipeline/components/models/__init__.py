@@ -1,0 +1,1 @@
+"""Models: model families: how they train and how they score."""

@@ -25,10 +25,12 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
         if at.type == pafs.FileType.NotFound:
             raise DataError(
                 Problem(
-                    stage="read", file=path, found=f"{name}: there is no such file or folder",
+                    stage="read",
+                    file=path,
+                    found=f"{name}: there is no such file or folder",
                     fix="correct the path; it is relative to the spec's folder, or to `data:` of the cluster file",
                 )
-            )  # fmt: skip
+            )
         if at.type == pafs.FileType.File:
             return fs, [at]
         found = [

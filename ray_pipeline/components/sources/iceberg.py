@@ -50,7 +50,10 @@ class Iceberg(Parquet):
         tasks = list(self._scan.plan_files())
         deleted = sum(bool(task.delete_files) for task in tasks)
         if deleted:
-            found = f"{self.name}: rows of {deleted} of {len(tasks)} files are deleted by delete files, which cannot be read"
+            found = (
+                f"{self.name}: rows of {deleted} of {len(tasks)} files are deleted by delete files, which cannot be"
+                " read"
+            )
             raise DataError(
                 Problem(
                     stage="read", file=self.path, found=found, fix="compact the table: `CALL system.rewrite_data_files`"
@@ -79,7 +82,10 @@ class Iceberg(Parquet):
             for field in self._footer(fs, info).schema.to_arrow_schema():
                 identity = (field.metadata or {}).get(b"PARQUET:field_id")
                 if identity and names.get(int(identity), field.name) != field.name:
-                    found = f"{self.name}: column {names[int(identity)]!r} was {field.name!r} when {PurePosixPath(info.path).name} was written"
+                    found = (
+                        f"{self.name}: column {names[int(identity)]!r} was {field.name!r} when"
+                        f" {PurePosixPath(info.path).name} was written"
+                    )
                     raise DataError(
                         Problem(
                             stage="read",

@@ -60,11 +60,20 @@ class Parquet(Choice):
                 )
             )
         return Footers(
-            self.path, tuple(names), self._with_partitions(fs, files, schema), num_rows, sum(sizes), hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest(),
-            _column_bytes(metadata), uneven, extra, sizes, tuple(m.num_rows for m in metadata),
+            self.path,
+            tuple(names),
+            self._with_partitions(fs, files, schema),
+            num_rows,
+            sum(sizes),
+            hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest(),
+            _column_bytes(metadata),
+            uneven,
+            extra,
+            sizes,
+            tuple(m.num_rows for m in metadata),
             tuple(tuple(m.row_group(i).num_rows for i in range(m.num_row_groups)) for m in metadata),
             max((m.row_group(i).total_byte_size for m in metadata for i in range(m.num_row_groups)), default=0),
-        )  # fmt: skip
+        )
 
     def _refuse_bombs(self, file: str, metadata: pq.FileMetaData) -> None:
         """Raises `DataError` for what would fill the memory before it could be looked at."""
@@ -84,7 +93,10 @@ class Parquet(Choice):
             for column in (group.column(place) for place in range(group.num_columns)):
                 packed, plain = column.total_compressed_size, column.total_uncompressed_size
                 if plain >= MIN_BOMB and plain > MAX_EXPANSION * packed:
-                    found = f"row group {number} of column {column.path_in_schema!r} expands {plain / packed:,.0f} times to {plain / 1e6:,.0f} MB; at most {MAX_EXPANSION:,} times are read"
+                    found = (
+                        f"row group {number} of column {column.path_in_schema!r} expands {plain / packed:,.0f} times to"
+                        f" {plain / 1e6:,.0f} MB; at most {MAX_EXPANSION:,} times are read"
+                    )
                     raise problem(
                         found,
                         "write the file again, with a dictionary",
@@ -92,7 +104,10 @@ class Parquet(Choice):
                         rows=group.num_rows,
                     )
                 if column.physical_type == "BYTE_ARRAY" and plain > MAX_TEXT:
-                    found = f"row group {number} holds {plain / 1e9:.1f} GB of text in column {column.path_in_schema!r}; at most {MAX_TEXT / 1e9:.1f} are read"
+                    found = (
+                        f"row group {number} holds {plain / 1e9:.1f} GB of text in column {column.path_in_schema!r}; at"
+                        f" most {MAX_TEXT / 1e9:.1f} are read"
+                    )
                     raise problem(found, "write smaller row groups", column=column.path_in_schema, rows=group.num_rows)
 
     def _with_partitions(self, fs: pafs.FileSystem, files: Sequence[pafs.FileInfo], schema: pa.Schema) -> pa.Schema:
@@ -130,7 +145,10 @@ class Parquet(Choice):
                     try:
                         file.read_row_group(group, columns=[name]).validate(full=True)
                     except (pa.ArrowException, OSError) as error:
-                        found = f"{self.name}: row group {group} of column {name!r} cannot be read: {str(error).splitlines()[0][:200]}"
+                        found = (
+                            f"{self.name}: row group {group} of column {name!r} cannot be read:"
+                            f" {str(error).splitlines()[0][:200]}"
+                        )
                         return Problem(
                             stage="read",
                             file=info.path,
@@ -239,10 +257,15 @@ def even(
                 if (str(schema.field(name).type) if name in schema.names else "missing") == odd
             )
             uneven[name] = Problem(
-                stage="read", file=first, column=name,
-                found=f"{table}: column {name!r} is {listed(f'{kind} in {count} files' for kind, count in (+types).most_common())}",
+                stage="read",
+                file=first,
+                column=name,
+                found=(
+                    f"{table}: column {name!r} is"
+                    f" {listed(f'{kind} in {count} files' for kind, count in (+types).most_common())}"
+                ),
                 fix=f"write it as {commonest} in every file, or leave it out of `columns`",
-            )  # fmt: skip
+            )
     return pa.schema(fields), uneven, extra
 
 

@@ -1,0 +1,1 @@
+"""Splitters: which part a row belongs to."""

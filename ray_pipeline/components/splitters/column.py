@@ -46,7 +46,10 @@ class Column(Splitter):
                     stage="split",
                     column=self.column,
                     rows=sum(strange.values()),
-                    found=f"{sum(strange.values()):,} rows name no part: {listed(f'{value!r} ({count:,} rows)' for value, count in strange.items())}",
+                    found=(
+                        f"{sum(strange.values()):,} rows name no part:"
+                        f" {listed(f'{value!r} ({count:,} rows)' for value, count in strange.items())}"
+                    ),
                     fix=f"the column must say one of {', '.join(PARTS)}",
                 )
             )

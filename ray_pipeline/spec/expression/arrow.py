@@ -28,9 +28,19 @@ from ray_pipeline.spec.expression.syntax import (
 
 Kind = Literal["number", "string", "boolean", "time", "other"]
 KERNELS = {
-    "+": pc.add, "-": pc.subtract, "*": pc.multiply, "/": pc.divide, "==": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal,
-    "and": pc.and_kleene, "or": pc.or_kleene,
-}  # fmt: skip
+    "+": pc.add,
+    "-": pc.subtract,
+    "*": pc.multiply,
+    "/": pc.divide,
+    "==": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+    "and": pc.and_kleene,
+    "or": pc.or_kleene,
+}
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 EPOCH = datetime(1970, 1, 1)
 FLOAT, INTEGER = pa.float64(), pa.int64()

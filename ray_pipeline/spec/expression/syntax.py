@@ -138,7 +138,8 @@ def _tokens(text: str) -> Iterator[_Token]:
             _fail(
                 text,
                 start,
-                f"keywords are lower-case: write `{'null' if word.lower() == 'none' else word.lower()}` (a column of that name stands in backticks)",
+                f"keywords are lower-case: write `{'null' if word.lower() == 'none' else word.lower()}` (a column of"
+                " that name stands in backticks)",
             )
         yield _Token(kind, word, start)  # type: ignore[arg-type]
         at = match.end()
@@ -161,7 +162,8 @@ class _Parser:
         )
         if signs > MAX_OPERATORS:
             raise ValueError(
-                f"the expression has {signs} operators; at most {MAX_OPERATORS} are read (is it a list? write `in [...]`)"
+                f"the expression has {signs} operators; at most {MAX_OPERATORS} are read (is it a list? write `in"
+                " [...]`)"
             )
 
     @property
@@ -333,9 +335,11 @@ class _Parser:
         if token.text not in ("true", "false"):
             null = token.text == "null"
             self.fail(
-                "nothing equals null; write `is null` or `is not null`"
-                if null
-                else "a column, a number or a 'string' must stand here",
+                (
+                    "nothing equals null; write `is null` or `is not null`"
+                    if null
+                    else "a column, a number or a 'string' must stand here"
+                ),
                 token.at,
             )
         return Literally(token.text == "true")
