@@ -7,14 +7,15 @@ ratio of selection rates, on its interval: a rate under four fifths of the great
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.components.slices._base import Slice
+from ray_pipeline.evaluation.bootstrap import Bootstrap
 from ray_pipeline.evaluation.groups import groups_of, measure_groups
-from ray_pipeline.evaluation.linearized_variance import linearise
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.gate import Reduction
 from ray_pipeline.values import Predictions
@@ -22,7 +23,7 @@ from ray_pipeline.values import Predictions
 FOUR_FIFTHS = 0.8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bias:
     """A measure in one group, or its gap or ratio over the groups that are judged.
 
@@ -46,38 +47,41 @@ class Bias:
         return "broken" if self.high < FOUR_FIFTHS else "kept" if self.low >= FOUR_FIFTHS else "open"
 
 
-def audit(test: Predictions, threshold: float | None, spec: Spec) -> tuple[Bias, ...]:
-    """Every measure of the spec in every group, then its gap and its ratio; intervals of those hold for all pairs of
-    groups at once."""
-    asked, confidence = spec.bias, spec.evaluate.confidence
-    measures: list[Metric] = [find("metrics", word)() for word in asked.measures]
-    found = []
-    for one in asked.groups:
-        columns = Slice.parse(one).columns
-        groups = groups_of(test, columns)
-        judged = int(groups.sizes[groups.sizes >= asked.min_rows].sum())
-        bounds = linearise(measures, test, groups.of, threshold, confidence)
-        reduced = measure_groups(
-            measures,
-            test,
-            columns,
-            threshold,
-            min_rows=asked.min_rows,
-            draws=spec.evaluate.draws,
-            seed=spec.seed,
-            confidence=confidence,
-        )
-        for measure, grouped in zip(measures, reduced, strict=True):
-            of_groups = bounds[measure.word]
-            for names, value, low, high, rows in zip(
-                groups.names, of_groups.value, of_groups.low, of_groups.high, groups.sizes, strict=True
-            ):
-                found.append(Bias(measure.word, names, float(value), float(low), float(high), int(rows)))
-            reductions: tuple[Reduction, ...] = ("gap", "ratio") if measure.range[0] >= 0 else ("gap",)
-            pair = grouped.extremes() or dict.fromkeys(columns, "")
-            for reduction in reductions:
-                seen = grouped.reduce(reduction, confidence)
-                found.append(
-                    Bias(f"{measure.word} {reduction}", pair, seen.value, seen.low, seen.high, judged, reduction)
-                )
-    return tuple(found)
+def audit(predictions: Predictions, spec: Spec) -> tuple[Bias, ...]:
+    """Measure every measure of the spec in every group, then its gap and its ratio.
+
+    The intervals of gaps and ratios hold for all pairs of groups at once.
+    """
+    measures: list[Metric] = [find("metrics", word)() for word in spec.bias.measures]
+    return tuple(row for slice_ in spec.bias.groups for row in _between_groups(measures, predictions, slice_, spec))
+
+
+def _between_groups(measures: list[Metric], rows: Predictions, slice_: Slice, spec: Spec) -> Iterator[Bias]:
+    confidence, min_rows = spec.evaluate.confidence, spec.bias.min_rows
+    groups = groups_of(rows, slice_.columns)
+    judged_rows = int(groups.sizes[groups.sizes >= min_rows].sum())
+    bounds = linearized_bounds(measures, rows, groups.of, confidence)
+    reduced = measure_groups(measures, rows, slice_.columns, Bootstrap.of(spec), min_rows=min_rows)
+    for measure, grouped in zip(measures, reduced, strict=True):
+        bound = bounds[measure.word]
+        for place, names in enumerate(groups.names):
+            yield Bias(
+                measure=measure.word,
+                group=names,
+                value=float(bound.value[place]),
+                low=float(bound.low[place]),
+                high=float(bound.high[place]),
+                rows=int(groups.sizes[place]),
+            )
+        reductions: tuple[Reduction, ...] = ("gap", "ratio") if measure.range[0] >= 0 else ("gap",)
+        for reduction in reductions:
+            interval = grouped.reduce(reduction, confidence)
+            yield Bias(
+                measure=f"{measure.word} {reduction}",
+                group=grouped.extremes() or dict.fromkeys(slice_.columns, ""),
+                value=interval.value,
+                low=interval.low,
+                high=interval.high,
+                rows=judged_rows,
+                reduction=reduction,
+            )

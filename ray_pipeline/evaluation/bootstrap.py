@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import HALF, Metric, Numbers, SumMetric
+from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric
 from ray_pipeline.components.metrics._rank import Histogram, Question, RankMetric, ranked
-from ray_pipeline.hashing import distinct
+from ray_pipeline.hashing import distinct, mix
 from ray_pipeline.runtime.session import in_background
+from ray_pipeline.spec import Spec
 from ray_pipeline.values import Predictions, Vector
 
 # For metrics of the order: a tenth of the rows within these, more distinct scores share bins. Measured error of a draw
@@ -31,6 +32,20 @@ _STEPS = np.round(65536 * np.cumsum([np.exp(-1.0) / f for f in (1, 1, 2, 6, 24, 
 _VARIATE = np.searchsorted(_STEPS, np.arange(65536, dtype=np.uint32), side="right").astype(np.uint8)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """How intervals are drawn: the number of draws, their seed, and the confidence of the intervals."""
+
+    draws: int
+    seed: int
+    confidence: float
+
+    @classmethod
+    def of(cls, spec: Spec) -> "Bootstrap":
+        """The bootstrap that a spec asks for."""
+        return cls(draws=spec.evaluate.draws, seed=spec.seed, confidence=spec.evaluate.confidence)
+
+
 def weights(cluster: NDArray[np.uint64], draws: int, seed: int) -> NDArray[np.uint8]:
     """The Poisson(1) weight of each cluster in each draw, shape (clusters, draws); a pure function of id, draw and
     seed."""
@@ -39,26 +54,22 @@ def weights(cluster: NDArray[np.uint64], draws: int, seed: int) -> NDArray[np.ui
     drawn = np.empty((len(cluster), draws), np.uint8)
     for low in range(0, len(cluster), CLUSTERS_IN_CACHE):
         few = slice(low, low + CLUSTERS_IN_CACHE)
-        uniform = (
-            mix(start[few, None] + steps).astype("<u8", copy=False).view(np.uint16)[:, :draws]
-        )  # four draws from each 64 bits
+        bits = mix(start[few, None] + steps).astype("<u8", copy=False)
+        uniform = bits.view(np.uint16)[:, :draws]  # four draws from each 64 bits
         drawn[few] = _VARIATE[uniform]
     return drawn
 
 
-def replicate(
-    metrics: Sequence[Metric], rows: Predictions, threshold: float | None, *, draws: int, seed: int
-) -> dict[str, Vector]:
+def replicate(metrics: Sequence[Metric], rows: Predictions, *, draws: int, seed: int) -> dict[str, Vector]:
     """The value of each metric in each draw, by the metric's word; shape (draws,), NaN in a draw where it is
     undefined."""
-    cut = HALF if threshold is None else threshold
     drawn = _Drawn.of(rows, draws, seed)
     sums = [metric for metric in metrics if isinstance(metric, SumMetric)]
     by_axis: dict[object, list[RankMetric]] = {}
     for metric in metrics:
         if isinstance(metric, RankMetric):
             by_axis.setdefault(type(metric).questions, []).append(metric)
-    with in_background(lambda: drawn.totals(sums, cut)) as totals:
+    with in_background(lambda: drawn.totals(sums)) as totals:
         found = {word: values for ranks in by_axis.values() for word, values in drawn.values(ranks).items()}
         found |= {metric.word: metric.value(total) for metric, total in zip(sums, totals(), strict=True)}
     return {metric.word: found[metric.word] for metric in metrics}
@@ -67,16 +78,6 @@ def replicate(
 def num_clusters(rows: Predictions) -> int:
     """How many clusters the rows fall into: the number of independent observations."""
     return len(distinct(rows.cluster))
-
-
-def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each number scattered over all 64 bits: the finaliser of splitmix64 (Steele, 2014); uint64 arithmetic wraps."""
-    z = z ^ (z >> np.uint64(30))
-    z *= np.uint64(0xBF58476D1CE4E5B9)
-    z ^= z >> np.uint64(27)
-    z *= np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return z
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,11 @@ class _Drawn:
             drawn = weights(self.cluster[low : low + CLUSTERS_AT_ONCE], self.draws, self.seed).astype(np.float64)
             yield self.order[first[0] : first[-1]], first - first[0], drawn
 
-    def totals(self, metrics: Sequence[SumMetric], cut: float) -> list[Numbers]:
+    def totals(self, metrics: Sequence[SumMetric]) -> list[Numbers]:
         """The sums of each metric in each draw, each (draws, k): per-cluster sums, then one matrix product."""
         if not metrics:
             return []
-        label, score = self.rows.label, self.rows.score
+        label, score, cut = self.rows.label, self.rows.score, self.rows.cut
         widths = [metric.terms(label[:0], score[:0], cut).shape[1] for metric in metrics]
         totals = np.zeros((self.draws, sum(widths)))
         for some, first, drawn in self.chunks():

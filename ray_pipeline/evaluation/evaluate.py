@@ -1,7 +1,6 @@
-"""What the model does on the test part: every metric overall and by slice, and by bias group, each with its interval.
+"""What the model does on the test part: every metric overall, by slice and by bias group, each with its interval.
 
-Overall values by the bootstrap, slices by linearised variance, weak slices searched for; `stages/judge.py` decides on
-them.
+Overall values have bootstrap intervals, slices have linearized variance; weak slices are searched for.
 """
 
 import math
@@ -17,121 +16,114 @@ from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.evaluation.bias import Bias, audit
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
-from ray_pipeline.evaluation.groups import groups_of, take
+from ray_pipeline.evaluation.groups import groups_of
 from ray_pipeline.evaluation.intervals import percentile
-from ray_pipeline.evaluation.linearized_variance import linearise
-from ray_pipeline.evaluation.weak_slices import FALSE, WeakSlices, search_weak_slices
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
+from ray_pipeline.evaluation.weak_slices import FALSE_DISCOVERY_RATE, WeakSlices, search_weak_slices
+from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Measured, Predictions
 
-MAX_SLICES = 1000  # of one slicing: the largest are measured
+MAX_SLICES = 1000
+"""Of one slicing, the largest so many are measured."""
 MIN_CLUSTERS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Everything measured on one part.
+    """Everything that was measured on one part."""
 
-    `measured` has the overall rows first, then slices; `resolution` is, for each metric, the half-width of its
-    interval: a smaller
-    difference cannot be told from noise here; `notes` say so in words, and what else a reader must know.
-    """
-
+    predictions: Predictions
     measured: tuple[Measured, ...]
+    """The overall rows first, then the slices."""
     bias: tuple[Bias, ...]
-    rows: int
     clusters: int
-    resolution: Mapping[str, float]
+    """Independent observations."""
     notes: tuple[str, ...]
+    """What the numbers can and cannot show, in words."""
     weak: WeakSlices
 
+    @property
+    def rows(self) -> int:
+        """Rows of the part."""
+        return len(self.predictions)
+
+    @property
+    def overall_metrics(self) -> Mapping[str, Measured]:
+        """The metrics on all rows, by their names."""
+        return {row.metric: row for row in self.measured if not row.slice}
+
     def overall(self, metric: str) -> Measured | None:
-        """The metric on all rows, where it was asked for."""
-        return next((row for row in self.measured if row.metric == metric and not row.slice), None)
+        """The metric on all rows; None where it was not asked for."""
+        return self.overall_metrics.get(metric)
+
+    @property
+    def resolution(self) -> Mapping[str, float]:
+        """For each metric, the half-width of its interval: a smaller difference cannot be told from noise."""
+        return {name: (row.high - row.low) / 2 for name, row in self.overall_metrics.items()}
 
     def as_json(self) -> list[dict[str, Any]]:
         """The rows of evaluation.json; numbers that are not finite are None."""
         return [
-            {
-                "metric": m.metric,
-                "slice": dict(m.slice),
-                "value": finite(m.value),
-                "low": finite(m.low),
-                "high": finite(m.high),
-                "rows": m.rows,
-            }
-            for m in self.measured
+            {"metric": row.metric, "slice": dict(row.slice), **_interval_json(row), "rows": row.rows}
+            for row in self.measured
         ]
+
+    def metrics_as_json(self) -> dict[str, dict[str, float | None]]:
+        """Value, low and high of each metric on all rows, as `run --json` prints them."""
+        return {name: _interval_json(row) for name, row in self.overall_metrics.items()}
 
     def weak_as_json(self) -> dict[str, Any]:
         """The content of weak_slices.json: what was searched, and the slices that are worse than the whole."""
-        found = [{**asdict(one), "slice": dict(one.slice)} for one in self.weak.found]
         return {
             "searched": self.weak.searched,
             "columns": list(self.weak.columns),
             "rows": self.weak.rows,
-            "false_discoveries": FALSE,
-            "found": found,
+            "false_discoveries": FALSE_DISCOVERY_RATE,
+            "found": [{**asdict(one), "slice": dict(one.slice)} for one in self.weak.found],
         }
 
     def bias_as_json(self) -> list[dict[str, Any]]:
         """The rows of bias.json: groups, then gaps and ratios, by measure."""
         return [
-            {
-                "measure": b.measure,
-                "group": dict(b.group),
-                "value": finite(b.value),
-                "low": finite(b.low),
-                "high": finite(b.high),
-                "rows": b.rows,
-            }
-            | ({"reduction": b.reduction} if b.reduction else {})
-            | ({"four_fifths": b.four_fifths} if b.four_fifths else {})
-            for b in self.bias
+            {"measure": row.measure, "group": dict(row.group), **_interval_json(row), "rows": row.rows}
+            | ({"reduction": row.reduction} if row.reduction else {})
+            | ({"four_fifths": row.four_fifths} if row.four_fifths else {})
+            for row in self.bias
         ]
 
 
-def evaluate(test: Predictions, threshold: float | None, spec: Spec) -> Evaluation:
-    """Every metric of the spec on the given part, by slice and by bias group.
+@stage("evaluate")
+def evaluate(predictions: Predictions, spec: Spec) -> Evaluation:
+    """Measure every metric of the spec on the given part, by slice and by bias group.
 
-    Raises:
-        DataError: a score is not a number, or the weights sum to 0.
+    Raises
+    ------
+    DataError
+        A score is not a number, or the weights sum to 0.
     """
-    _check(test)
-    asked = spec.evaluate
+    _check(predictions)
+    asked, clusters = spec.evaluate, num_clusters(predictions)
     metrics: list[Metric] = [find("metrics", word)() for word in asked.metrics]
-    draws = replicate(metrics, test, threshold, draws=asked.draws, seed=spec.seed)
-    clusters = num_clusters(test)
-    measured = []
-    for metric in metrics:
-        value = metric(test.label, test.score, test.weight, 0.5 if threshold is None else threshold)
-        found = percentile(value, draws[metric.word], clusters, asked.confidence)
-        measured.append(Measured(metric.word, {}, found.value, found.low, found.high, len(test)))
-    resolution = {m.metric: (m.high - m.low) / 2 for m in measured}
-    notes = [*_notes(measured, clusters, asked.confidence)]
-    for one in asked.slices:
-        sliced, left_out = _by_slice(metrics, test, threshold, Slice.parse(one), asked.confidence)
-        measured += sliced
+    measured = _overall(metrics, predictions, clusters, spec)
+    notes = _resolution_notes(measured, clusters, asked.confidence)
+    for slice_ in asked.slices:
+        rows, left_out = _by_slice(metrics, predictions, slice_, asked.confidence)
+        measured += rows
         if left_out:
-            notes.append(
-                f"{Slice.parse(one).name} has {left_out + MAX_SLICES:,} values; the largest {MAX_SLICES:,} are measured"
-            )
+            num_values = left_out + MAX_SLICES
+            notes.append(f"{slice_.name} has {num_values:,} values; the largest {MAX_SLICES:,} are measured")
     headline: Metric = find("metrics", spec.search.metric)()
-    weak = search_weak_slices(headline, test, threshold, min_rows=asked.min_rows, confidence=asked.confidence)
-    if weak.found:
-        notes.append(
-            f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
-            f" columns (at most {FALSE:.0%} of them by luck)"
-        )
-    bias = audit(test, threshold, spec)
-    for row in bias:
-        if row.four_fifths == "broken":
-            apart = " × ".join(row.group.values())
-            notes.append(
-                f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates, {apart}, is"
-                f" {row.value:.3f}, at most {row.high:.3f}"
-            )
-    return Evaluation(tuple(measured), bias, len(test), clusters, resolution, tuple(notes), weak)
+    weak = search_weak_slices(headline, predictions, min_rows=asked.min_rows, confidence=asked.confidence)
+    bias = audit(predictions, spec)
+    return Evaluation(
+        predictions=predictions,
+        measured=tuple(measured),
+        bias=bias,
+        clusters=clusters,
+        notes=(*notes, *_finding_notes(headline, weak, bias)),
+        weak=weak,
+    )
 
 
 def finite(number: float) -> float | None:
@@ -139,33 +131,67 @@ def finite(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
+def _interval_json(row: Measured | Bias) -> dict[str, float | None]:
+    return {"value": finite(row.value), "low": finite(row.low), "high": finite(row.high)}
+
+
+def _overall(metrics: Sequence[Metric], rows: Predictions, clusters: int, spec: Spec) -> list[Measured]:
+    draws = replicate(metrics, rows, draws=spec.evaluate.draws, seed=spec.seed)
+    measured = []
+    for metric in metrics:
+        value = metric(rows.label, rows.score, rows.weight, rows.cut)
+        interval = percentile(value, draws[metric.word], clusters, spec.evaluate.confidence)
+        measured.append(
+            Measured(
+                metric=metric.word, slice={}, value=value, low=interval.low, high=interval.high, rows=len(rows)
+            )
+        )
+    return measured
+
+
 def _by_slice(
-    metrics: Sequence[Metric], test: Predictions, threshold: float | None, one: Slice, confidence: float
+    metrics: Sequence[Metric], rows: Predictions, slice_: Slice, confidence: float
 ) -> tuple[list[Measured], int]:
-    groups = groups_of(test, one.columns)
-    kept = groups.largest(MAX_SLICES)
+    """Each metric on each slice, and how many slices were left out."""
+    groups = groups_of(rows, slice_.columns)
+    kept, of = groups.largest(MAX_SLICES), groups.of
     if len(kept) < len(groups.names):
         inside = np.isin(groups.of, kept)
-        test, of = take(test, inside), np.searchsorted(kept, groups.of[inside])
-    else:
-        of = groups.of
-    bounds = linearise(metrics, test, of, threshold, confidence)
+        rows, of = rows.take(inside), np.searchsorted(kept, groups.of[inside])
+    bounds = linearized_bounds(metrics, rows, of, confidence)
     measured = [
         Measured(
-            word,
-            groups.names[number],
-            float(found.value[place]),
-            float(found.low[place]),
-            float(found.high[place]),
-            int(groups.sizes[number]),
+            metric=name,
+            slice=groups.names[number],
+            value=float(bound.value[place]),
+            low=float(bound.low[place]),
+            high=float(bound.high[place]),
+            rows=int(groups.sizes[number]),
         )
         for place, number in enumerate(kept)
-        for word, found in bounds.items()
+        for name, bound in bounds.items()
     ]
     return measured, len(groups.names) - len(kept)
 
 
-def _notes(measured: Sequence[Measured], clusters: int, confidence: float) -> list[str]:
+def _finding_notes(headline: Metric, weak: WeakSlices, bias: Sequence[Bias]) -> list[str]:
+    notes = []
+    if weak.found:
+        notes.append(
+            f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
+            f" columns (at most {FALSE_DISCOVERY_RATE:.0%} of them by luck)"
+        )
+    for row in bias:
+        if row.four_fifths == "broken":
+            apart = " × ".join(row.group.values())
+            notes.append(
+                f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates, {apart}, is"
+                f" {row.value:.3f}, at most {row.high:.3f}"
+            )
+    return notes
+
+
+def _resolution_notes(measured: Sequence[Measured], clusters: int, confidence: float) -> list[str]:
     basis = f"{clusters:,} independent clusters, {confidence:.0%} intervals"
     notes = [
         f"differences in {m.metric} under {(m.high - m.low) / 2:.2g} cannot be told from noise here ({basis})"

@@ -19,7 +19,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import find
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
 from ray_pipeline.evaluation.evaluate import finite
-from ray_pipeline.evaluation.groups import groups_of, take
+from ray_pipeline.evaluation.groups import groups_of
 from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
@@ -71,9 +71,7 @@ class Explanation:
         return {"rows": self.rows, "importance": told}
 
 
-def explain(
-    bundle: Bundle, encoded: Encoded, test: Predictions, threshold: float | None, spec: Spec
-) -> Explanation | None:
+def explain(bundle: Bundle, encoded: Encoded, test: Predictions, spec: Spec) -> Explanation | None:
     """The explanation on `explain.rows` test rows drawn by the seed, and on as many of each group of `explain.slices`;
     None where the spec asks for none.
 
@@ -87,9 +85,7 @@ def explain(
     def on(places: NDArray[np.intp]) -> Explanation:
         some = np.sort(drawn.permutation(places)[: spec.explain.rows])
         matrix = _rows(encoded, family.encoder, some)
-        return importance_of(
-            bundle, matrix, take(test, some), threshold, spec, family.contributions(bundle.folder, matrix), drawn
-        )
+        return importance_of(bundle, matrix, test.take(some), spec, family.contributions(bundle.folder, matrix), drawn)
 
     overall, within = on(np.arange(len(test))), []
     for one in spec.explain.slices:
@@ -103,7 +99,6 @@ def importance_of(
     bundle: Bundle,
     matrix: Matrix,
     rows: Predictions,
-    threshold: float | None,
     spec: Spec,
     contributions: Matrix | None,
     drawn: np.random.Generator,
@@ -112,9 +107,9 @@ def importance_of(
     (n, columns) are Shapley values."""
     metric = find("metrics", spec.search.metric)()
     sign = 1.0 if metric.better == "higher" else -1.0
-    cut, clusters, draws = 0.5 if threshold is None else threshold, num_clusters(rows), min(DRAWS, spec.evaluate.draws)
+    cut, clusters, draws = rows.cut, num_clusters(rows), min(DRAWS, spec.evaluate.draws)
     whole = metric(rows.label, rows.score, rows.weight, cut)
-    whole_drawn = replicate([metric], rows, threshold, draws=draws, seed=spec.seed)[metric.word]
+    whole_drawn = replicate([metric], rows, draws=draws, seed=spec.seed)[metric.word]
     found, at = [], 0
     for encoding in bundle.encoder.encoded:
         its = slice(at, at + len(encoding.columns))
@@ -123,9 +118,7 @@ def importance_of(
         shuffled[:, its] = matrix[drawn.permutation(len(matrix)), its]
         without = replace(rows, score=bundle.score_matrix(shuffled))
         lost = sign * (whole - metric(without.label, without.score, without.weight, cut))
-        lost_drawn = sign * (
-            whole_drawn - replicate([metric], without, threshold, draws=draws, seed=spec.seed)[metric.word]
-        )
+        lost_drawn = sign * (whole_drawn - replicate([metric], without, draws=draws, seed=spec.seed)[metric.word])
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
         shap = None if contributions is None else float(np.abs(contributions[:, its].sum(1)).mean())
         found.append(Importance(encoding.name, interval.value, interval.low, interval.high, shap))

@@ -3,21 +3,20 @@ or the worst makes of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics._base import Metric, Numbers, ShareMetric
-from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
 from ray_pipeline.evaluation.intervals import NAN, Interval, largest_gap, simultaneous
-from ray_pipeline.evaluation.linearized_variance import linearise
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.spec.gate import Reduction
 from ray_pipeline.values import Predictions, Vector
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Grouped:
     """One metric on the groups that are large enough to be judged, G of them, with D draws.
 
@@ -122,59 +121,35 @@ def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
 
 
 def measure_groups(
-    metrics: Sequence[Metric],
-    rows: Predictions,
-    columns: Sequence[str],
-    threshold: float | None,
-    *,
-    min_rows: int,
-    draws: int,
-    seed: int,
-    confidence: float,
+    metrics: Sequence[Metric], rows: Predictions, columns: Sequence[str], bootstrap: Bootstrap, *, min_rows: int
 ) -> list[Grouped]:
-    """Each metric on every group of at least `min_rows` rows."""
+    """Measure each metric in every group of at least `min_rows` rows."""
     groups = groups_of(rows, columns)
     judged = groups.largest(len(groups.names), min_rows)
     names = tuple(groups.names[number] for number in judged)
     if not len(judged):
-        return [Grouped(metric, (), np.empty(0), np.empty((draws, 0)), np.empty(0), 0) for metric in metrics]
+        none = {"values": np.empty(0), "draws": np.empty((bootstrap.draws, 0)), "floor": np.empty(0), "clusters": 0}
+        return [Grouped(metric=metric, names=(), **none) for metric in metrics]
     kept = np.isin(groups.of, judged)
-    rows, of = take(rows, kept), np.searchsorted(judged, groups.of[kept])
-    bounds = linearise(metrics, rows, of, threshold, confidence)
+    rows, of = rows.take(kept), np.searchsorted(judged, groups.of[kept])
+    bounds = linearized_bounds(metrics, rows, of, bootstrap.confidence)
     order = np.argsort(of, kind="stable")
     drawn = [
-        replicate(metrics, take(rows, some), threshold, draws=draws, seed=seed)
+        replicate(metrics, rows.take(some), draws=bootstrap.draws, seed=bootstrap.seed)
         for some in np.split(order, np.cumsum(groups.sizes[judged])[:-1])
     ]
-    clusters, found = num_clusters(rows), []
-    for metric in metrics:
-        floor = bounds[metric.word].error if isinstance(metric, ShareMetric) else np.zeros(len(judged))
-        found.append(
-            Grouped(
-                metric,
-                names,
-                bounds[metric.word].value,
-                np.stack([one[metric.word] for one in drawn], axis=1),
-                floor,
-                clusters,
-            )
+    clusters = num_clusters(rows)
+    return [
+        Grouped(
+            metric=metric,
+            names=names,
+            values=bounds[metric.word].value,
+            draws=np.stack([one[metric.word] for one in drawn], axis=1),
+            floor=bounds[metric.word].error if isinstance(metric, ShareMetric) else np.zeros(len(judged)),
+            clusters=clusters,
         )
-    return found
-
-
-def take(rows: Predictions, which: NDArray[np.bool_] | NDArray[np.intp]) -> Predictions:
-    """Some of the rows, by mask or position."""
-    columns: Mapping[str, NDArray[Any]] = {name: names[which] for name, names in rows.columns.items()}
-    return Predictions(
-        rows.task,
-        rows.classes,
-        rows.key[which],
-        rows.label[which],
-        rows.score[which],
-        rows.weight[which],
-        rows.cluster[which],
-        columns,
-    )
+        for metric in metrics
+    ]
 
 
 def _least_by_greatest(values: Numbers) -> Vector:

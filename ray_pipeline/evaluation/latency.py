@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,21 @@ from ray_pipeline.values import Matrix
 CALLS = 50
 
 
-def latency_ms(bundle: Bundle) -> float:
+@dataclass(frozen=True, kw_only=True)
+class ServingCosts:
+    """What a model costs those who serve it."""
+
+    latency_ms: float
     """Milliseconds to score one row, encoding included: the median of 50 calls, on a row of nulls."""
-    row = pa.table({column: pa.nulls(1) for column in bundle.columns})
-    return _median_ms(lambda: bundle.score(row))
+    size_mb: float
+    """Megabytes of the bundle's files."""
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "ServingCosts":
+        """Measure a bundle."""
+        row = pa.table({column: pa.nulls(1) for column in bundle.columns})
+        size = sum(file.stat().st_size for file in bundle.folder.iterdir())
+        return cls(latency_ms=_median_ms(lambda: bundle.score(row)), size_mb=size / 1e6)
 
 
 def row_ms(scorer: Scorer, row: Matrix) -> float:
@@ -31,11 +43,6 @@ def row_ms_of(family: type[Model], model: bytes, row: Matrix) -> float:
     with tempfile.TemporaryDirectory() as made:
         (Path(made) / family.file).write_bytes(model)
         return row_ms(family.load(Path(made)), row)
-
-
-def size_mb(bundle: Bundle) -> float:
-    """Megabytes of the bundle's files."""
-    return sum(file.stat().st_size for file in bundle.folder.iterdir()) / 1e6
 
 
 def _median_ms(call: Callable[[], object]) -> float:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import HALF, Metric, Numbers, ShareMetric, SumMetric, divide
+from ray_pipeline.components.metrics._base import Metric, Numbers, ShareMetric, SumMetric, divide
 from ray_pipeline.components.metrics._rank import RankMetric, ranked
 from ray_pipeline.evaluation.intervals import reach, wilson
 from ray_pipeline.values import Predictions, Vector
@@ -38,11 +38,10 @@ class Bounds:
     shared: Vector
 
 
-def linearise(
+def linearized_bounds(
     metrics: Sequence[Metric],
     rows: Predictions,
     group: NDArray[np.intp],
-    threshold: float | None,
     confidence: float,
     beside: Vector | None = None,
 ) -> dict[str, Bounds]:
@@ -52,21 +51,17 @@ def linearise(
         metrics: of the rows' task.
         rows: n of them.
         group: the number of each row's group, (n,) in [0, G); each has rows.
-        threshold: from which score on a row is selected; None where nothing is.
         confidence: of each interval by itself.
         beside: what each row's cluster moves another value by, (n,): `shared` is then the covariance with that; else 0.
     """
-    cut, ordered = (
-        HALF if threshold is None else threshold,
-        _Ordered.of(rows, group, np.zeros(len(rows)) if beside is None else beside),
-    )
+    ordered = _Ordered.of(rows, group, np.zeros(len(rows)) if beside is None else beside)
     kinds: dict[object, list[SumMetric]] = {}
     for metric in metrics:
         if isinstance(metric, SumMetric):
             kinds.setdefault(metric.same_terms, []).append(metric)
     found: dict[str, Bounds] = {}
     for alike in kinds.values():
-        found |= ordered.summed(alike, cut, confidence)
+        found |= ordered.summed(alike, rows.cut, confidence)
     found |= ordered.ranked([metric for metric in metrics if isinstance(metric, RankMetric)], confidence)
     return {metric.word: found[metric.word] for metric in metrics}
 

@@ -3,7 +3,7 @@ what so much looking finds by luck.
 
 Every slice of enough rows is held against the whole by the linearised variance of their difference (a slice is part of
 the whole, so the two
-move together); of the p-values Benjamini & Hochberg's procedure (1995) keeps those of which at most `FALSE` in all are
+move together); of the p-values Benjamini & Hochberg's procedure (1995) keeps those of which at most `FALSE_DISCOVERY_RATE` in all are
 expected to be luck.
 Like SliceFinder (Chung, 2019), but on the metric itself instead of each row's loss, so that rows that are hard for
 everybody do not count.
@@ -16,12 +16,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import HALF, Metric
-from ray_pipeline.evaluation.groups import groups_of, take
-from ray_pipeline.evaluation.linearized_variance import linearise
+from ray_pipeline.components.metrics._base import Metric
+from ray_pipeline.evaluation.groups import groups_of
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.values import Predictions, Vector
 
-FALSE = 0.05
+FALSE_DISCOVERY_RATE = 0.05
 MAX_ROWS = (
     500_000  # of more, every second, third ... is looked at: the search reads the rows once for every pair of columns
 )
@@ -55,23 +55,21 @@ class WeakSlices:
     rows: int
 
 
-def search_weak_slices(
-    metric: Metric, rows: Predictions, threshold: float | None, *, min_rows: int, confidence: float
-) -> WeakSlices:
+def search_weak_slices(metric: Metric, rows: Predictions, *, min_rows: int, confidence: float) -> WeakSlices:
     """Every slice of at least `min_rows` rows over one and two of the rows' columns, tested."""
     if len(rows) > MAX_ROWS:
-        rows = take(rows, np.arange(0, len(rows), -(-len(rows) // MAX_ROWS)))
+        rows = rows.take(np.arange(0, len(rows), -(-len(rows) // MAX_ROWS)))
     columns = tuple(column for column in rows.columns if (groups_of(rows, [column]).sizes >= min_rows).any())[
         :MAX_COLUMNS
     ]
     tested: list[WeakSlice] = []
     if columns and metric.objective and len(rows) > min_rows:
-        whole = _Whole.of(metric, rows, threshold)
+        whole = _Whole.of(metric, rows)
         for by in (*((column,) for column in columns), *combinations(columns, 2)):
-            tested += _tested(whole, rows, by, threshold, min_rows, confidence)
+            tested += _tested(whole, rows, by, min_rows, confidence)
     kept = [one for one in tested if one.p <= _bar(np.array([one.p for one in tested]))]
     return WeakSlices(
-        tuple(_explained(metric, rows, kept, threshold, min_rows, confidence)[:MAX_SHOWN]),
+        tuple(_explained(metric, rows, kept, min_rows, confidence)[:MAX_SHOWN]),
         len(tested),
         columns,
         len(rows),
@@ -88,16 +86,13 @@ class _Whole:
     variance: float
 
     @classmethod
-    def of(cls, metric: Metric, rows: Predictions, threshold: float | None) -> "_Whole":
-        cut = HALF if threshold is None else threshold
+    def of(cls, metric: Metric, rows: Predictions) -> "_Whole":
         member = np.unique(rows.cluster, return_inverse=True)[1]
-        moved = np.bincount(member, metric.influence(rows.label, rows.score, rows.weight, cut)).astype(np.float64)
-        return cls(metric, metric(rows.label, rows.score, rows.weight, cut), moved[member], float(moved @ moved))
+        moved = np.bincount(member, metric.influence(rows.label, rows.score, rows.weight, rows.cut)).astype(np.float64)
+        return cls(metric, metric(rows.label, rows.score, rows.weight, rows.cut), moved[member], float(moved @ moved))
 
 
-def _tested(
-    whole: _Whole, rows: Predictions, by: Sequence[str], threshold: float | None, min_rows: int, confidence: float
-) -> list[WeakSlice]:
+def _tested(whole: _Whole, rows: Predictions, by: Sequence[str], min_rows: int, confidence: float) -> list[WeakSlice]:
     """Every slice by these columns that can be judged, with its p-value: of being no worse than the whole."""
     from scipy.special import stdtr
 
@@ -107,8 +102,8 @@ def _tested(
     if not len(large):
         return []
     kept = np.isin(groups.of, large)
-    some, of = take(rows, kept), np.searchsorted(large, groups.of[kept])
-    found = linearise([whole.metric], some, of, threshold, confidence, whole.of_cluster[kept])[whole.metric.word]
+    some, of = rows.take(kept), np.searchsorted(large, groups.of[kept])
+    found = linearized_bounds([whole.metric], some, of, confidence, whole.of_cluster[kept])[whole.metric.word]
     variance = found.variance - 2 * found.shared + whole.variance
     difference = found.value - whole.value
     worse = -difference if whole.metric.better == "higher" else difference
@@ -141,7 +136,7 @@ def _of_every_class(rows: Predictions, of: NDArray[np.intp], groups: int) -> NDA
 def _bar(p: Vector) -> float:
     """The largest p-value that Benjamini & Hochberg's procedure keeps; -1 where it keeps none."""
     ordered = np.sort(p)
-    passing = ordered[ordered <= FALSE * np.arange(1, len(p) + 1) / max(len(p), 1)]
+    passing = ordered[ordered <= FALSE_DISCOVERY_RATE * np.arange(1, len(p) + 1) / max(len(p), 1)]
     return float(passing[-1]) if len(passing) else -1.0
 
 
@@ -149,7 +144,6 @@ def _explained(
     metric: Metric,
     rows: Predictions,
     weak: Sequence[WeakSlice],
-    threshold: float | None,
     min_rows: int,
     confidence: float,
 ) -> list[WeakSlice]:
@@ -163,15 +157,13 @@ def _explained(
             inside &= rows.columns[column] == name
         left = inside & ~taken
         if left.sum() < inside.sum():
-            rest = take(rows, ~taken)
+            rest = rows.take(~taken)
             again = left.sum() >= min_rows and [
                 found
-                for found in _tested(
-                    _Whole.of(metric, rest, threshold), rest, tuple(one.slice), threshold, min_rows, confidence
-                )
+                for found in _tested(_Whole.of(metric, rest), rest, tuple(one.slice), min_rows, confidence)
                 if found.slice == one.slice
             ]
-            if not again or again[0].p > FALSE / max(len(weak), 1):
+            if not again or again[0].p > FALSE_DISCOVERY_RATE / max(len(weak), 1):
                 continue
         kept.append(one)
         taken |= inside
