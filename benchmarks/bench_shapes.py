@@ -30,7 +30,7 @@ model: xgboost
 def files(folder: Path, count: int) -> dict:
     """`plan` and all that is checked before the first pass, over so many files."""
     from ray_pipeline.data.read import read
-    from ray_pipeline.runtime.plan import on_this_machine
+    from ray_pipeline.runtime.layout import layout_on_this_machine
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.footers import look
     from ray_pipeline.spec.where import Where
@@ -49,7 +49,7 @@ def files(folder: Path, count: int) -> dict:
     spec, where = Spec.from_text(SPEC, folder=folder.parent), Where()
     begun = time.time()
     assert not look(spec, where).problems
-    told = estimate(spec, where, on_this_machine(where, 8))
+    told = estimate(spec, where, layout_on_this_machine(where, 8))
     planned = time.time()
     import ray
 

@@ -35,7 +35,7 @@ from ray_pipeline.data.split import split
 from ray_pipeline.preprocessing.encode import Encoded, encode, fit_encoders
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.profiling.profile import profile
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -44,8 +44,8 @@ from ray_pipeline.tuning.trial_worker import TrialStep
 from ray_pipeline.tuning.worker_group import Group
 
 ONE, TWO = (
-    Plan(slots=1, workers=1, threads=2, gpus=0.0, fit_threads=2),
-    Plan(slots=1, workers=2, threads=1, gpus=0.0, fit_threads=2),
+    Layout(slots=1, workers=1, threads=2, gpus=0.0, fit_threads=2),
+    Layout(slots=1, workers=2, threads=1, gpus=0.0, fit_threads=2),
 )
 
 
@@ -99,12 +99,12 @@ def widen(file: Path, times: int) -> None:
 
 
 def trained(
-    encoded: Encoded, context: TrainingContext, params: dict[str, Any], plan: Plan, family: str, rounds: int
+    encoded: Encoded, context: TrainingContext, params: dict[str, Any], layout: Layout, family: str, rounds: int
 ) -> float:
     """Seconds of a trial on a group that has trained another one before, which paid for start and data."""
     kind = find("models", family)
     with tempfile.TemporaryDirectory() as storage:
-        group = Group(encoded, replace(context, threads=plan.threads), "auc", plan, kind.collective, storage)
+        group = Group(encoded, replace(context, threads=layout.threads), "auc", layout, kind.collective, storage)
         try:
             group.run_step(TrialStep(0, family, params, seed=0, rounds=1))
             begun = time.perf_counter()
@@ -121,8 +121,8 @@ def workers(flights: Path, copies: int, family: str, rounds: int) -> dict[str, A
     with encoded_rows(flights, copies, family) as (encoded, context, params):
         seconds: dict[str, list[float]] = {"one": [], "two": []}
         for _ in range(2):
-            for name, plan in (("one", ONE), ("two", TWO)):
-                seconds[name].append(round(trained(encoded, context, params, plan, family, rounds), 2))
+            for name, layout in (("one", ONE), ("two", TWO)):
+                seconds[name].append(round(trained(encoded, context, params, layout, family, rounds), 2))
         return {
             "ratio": round(min(seconds["two"]) / min(seconds["one"]), 3),
             "seconds": seconds,

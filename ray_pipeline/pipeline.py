@@ -26,7 +26,7 @@ from ray_pipeline.runs import artifacts as record
 from ray_pipeline.runs import reproducibility as repeat
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.capacity import wait_for_capacity
-from ray_pipeline.runtime.plan import refuse_impossible
+from ray_pipeline.runtime.layout import refuse_impossible
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.session import in_background, session, set_environment
 from ray_pipeline.runtime.shared_storage import check_shared_storage

@@ -16,7 +16,7 @@ def add(app: typer.Typer) -> None:
         """Say what a run will take, from Parquet footers alone: rows, bytes, memory, how many trials at once; exit 4 if
         nothing fits."""
         from ray_pipeline.data.feast import resolved
-        from ray_pipeline.runtime.plan import lay_out, on_this_machine
+        from ray_pipeline.runtime.layout import layout_on_cluster, layout_on_this_machine
         from ray_pipeline.runtime.session import session
         from ray_pipeline.spec import Spec
         from ray_pipeline.spec.where import Where
@@ -26,10 +26,10 @@ def add(app: typer.Typer) -> None:
         where, trials = Where.find(on, known.folder), known.search.trials
         known = resolved(known, where)
         if where.address == "local":
-            layout = on_this_machine(where, trials)
+            layout = layout_on_this_machine(where, trials)
         else:
             with session(where, debug):
-                layout = lay_out(where, trials)
+                layout = layout_on_cluster(where, trials)
         told = estimate(known, where, layout)
         for line in told.lines(trials):
             typer.echo(line)

@@ -30,7 +30,7 @@ from ray_pipeline.report.write import write_report
 from ray_pipeline.runs import digests
 from ray_pipeline.runs.reproducibility import made, same, versions
 from ray_pipeline.runs.run_folder import RunFolder, plain
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -282,7 +282,7 @@ def trials(folder: RunFolder, leaderboard: Leaderboard) -> None:
 def manifest(
     folder: RunFolder,
     spec: Spec,
-    layout: Plan,
+    layout: Layout,
     table: Table,
     profile: Profile,
     encoder: Encoder,

@@ -17,7 +17,7 @@ from typing import Any
 from ray_pipeline.data.fingerprint import Fingerprint, changes
 from ray_pipeline.errors import DataError, Problem, ResourceError
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.plan import Plan, lay_out
+from ray_pipeline.runtime.layout import Layout, layout_on_cluster
 from ray_pipeline.spec.where import Where
 
 LIBRARIES = ("ray-pipeline", "ray", "xgboost", "torch", "optuna", "mlflow-skinny", "pyarrow", "numpy", "pandas")
@@ -49,7 +49,7 @@ def expect(folder: RunFolder, manifest: Mapping[str, Any], *, verify: bool) -> N
         folder.record("expected", {key: manifest[key] for key in ("run", "data", "digests", "versions")})
 
 
-def plan_layout(folder: RunFolder, where: Where, trials: int) -> Plan:
+def plan_layout(folder: RunFolder, where: Where, trials: int) -> Layout:
     """The layout: workers and threads as the run began, since the model's bytes depend on them; slots as many as there
     is room for now.
 
@@ -58,10 +58,10 @@ def plan_layout(folder: RunFolder, where: Where, trials: int) -> Plan:
     """
     before = folder.recorded("layout")
     if before is None:
-        plan = lay_out(where, trials)
-        folder.record("layout", asdict(plan))
-        return plan
-    plan = lay_out(
+        layout = layout_on_cluster(where, trials)
+        folder.record("layout", asdict(layout))
+        return layout
+    layout = layout_on_cluster(
         where.model_copy(
             update={
                 "cpus_per_worker": before["threads"],
@@ -71,10 +71,10 @@ def plan_layout(folder: RunFolder, where: Where, trials: int) -> Plan:
         ),
         trials,
     )
-    if before["fit_threads"] > plan.fit_threads:
+    if before["fit_threads"] > layout.fit_threads:
         found = (
             f"the run fits its model with {before['fit_threads']} threads, and the largest node here has"
-            f" {plan.fit_threads} CPUs"
+            f" {layout.fit_threads} CPUs"
         )
         raise ResourceError(
             Problem(
@@ -83,7 +83,7 @@ def plan_layout(folder: RunFolder, where: Where, trials: int) -> Plan:
                 fix=f"go on where a node has {before['fit_threads']} CPUs: the model's bytes depend on it",
             )
         )
-    return replace(plan, fit_threads=before["fit_threads"])
+    return replace(layout, fit_threads=before["fit_threads"])
 
 
 def assert_same_data(folder: RunFolder, found: Mapping[str, Fingerprint]) -> None:

@@ -9,7 +9,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.data.columns import Names
 from ray_pipeline.data.partitioned_join import JoinPlan
-from ray_pipeline.runtime.plan import Plan, shown
+from ray_pipeline.runtime.layout import Layout, shown
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.search import CELL_BYTES, ROW_BYTES, num_bytes_trained
@@ -41,7 +41,7 @@ class Estimate:
     """Of all parts, once a node, shared by its slots."""
     worker_bytes: float
     """Of the rows that one worker trains on."""
-    layout: Plan
+    layout: Layout
 
     @property
     def external(self) -> bool:
@@ -71,7 +71,7 @@ class Estimate:
 
     def lines(self, trials: int) -> list[str]:
         """The arithmetic, for people."""
-        told, plan = [], self.layout
+        told, layout = [], self.layout
         for name, table in self.tables.items():
             files = "1 file" if table.files == 1 else f"{table.files:,} files"
             told.append(
@@ -85,23 +85,24 @@ class Estimate:
             f"{'encoded':<10} {rows:,} rows x ({self.columns} columns x {FLOAT} bytes + {ROLES}) ="
             f" {shown(self.encoded_bytes)}, once a node"
         )
-        share = f" / {plan.workers} workers" if plan.workers > 1 else ""
+        share = f" / {layout.workers} workers" if layout.workers > 1 else ""
         how = "bins are paged from disk" if self.external else "in memory"
         row = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
         told.append(
-            f"{'worker':<10} {rows:,} rows x {row}{share} = {shown(self.worker_bytes)}, may hold {shown(plan.memory)}:"
-            f" {how}"
+            f"{'worker':<10} {rows:,} rows x {row}{share} = {shown(self.worker_bytes)}, may hold"
+            f" {shown(layout.memory)}: {how}"
         )
-        each = f"{plan.workers} worker{'s' * (plan.workers > 1)} x {plan.threads} CPU{'s' * (plan.threads > 1)}" + (
-            f" and {plan.gpus:g} GPU" if plan.gpus else ""
+        each = (
+            f"{layout.workers} worker{'s' * (layout.workers > 1)} x {layout.threads} CPU{'s' * (layout.threads > 1)}"
+            + (f" and {layout.gpus:g} GPU" if layout.gpus else "")
         )
-        rounds = -(-trials // plan.slots)
-        told.append(f"{'search':<10} {plan.slots} trials at once, each {each}; {trials} trials in {rounds} turns")
-        told.append(f"{'fit':<10} {plan.workers} worker{'s' * (plan.workers > 1)} x {plan.fit_threads} CPUs")
+        rounds = -(-trials // layout.slots)
+        told.append(f"{'search':<10} {layout.slots} trials at once, each {each}; {trials} trials in {rounds} turns")
+        told.append(f"{'fit':<10} {layout.workers} worker{'s' * (layout.workers > 1)} x {layout.fit_threads} CPUs")
         return told
 
 
-def estimate(spec: Spec, where: Where, layout: Plan) -> Estimate:
+def estimate(spec: Spec, where: Where, layout: Layout) -> Estimate:
     """The estimate; label rows are taken to be all kept, since only reading them tells.
 
     Raises:

@@ -20,7 +20,7 @@ from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.runs.digests import of_json
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
@@ -39,7 +39,7 @@ LOOK_S = 10.0
 
 
 def fit(
-    spec: Spec, leaderboard: Leaderboard, encoded: Encoded, context: TrainingContext, plan: Plan, folder: RunFolder
+    spec: Spec, leaderboard: Leaderboard, encoded: Encoded, context: TrainingContext, layout: Layout, folder: RunFolder
 ) -> Path:
     """The folder of the model fitted on `fit.on`, its rounds scaled by the rows it gained over train; a fit that the
     journal knows is not done again.
@@ -62,13 +62,15 @@ def fit(
         "rounds": rounds,
         "parts": parts,
         "seed": spec.seed,
-        "job": replace(context, threads=plan.fit_threads),
+        "job": replace(context, threads=layout.fit_threads),
         "shelf": store,
         "name": asked[:16],
         "keep_s": KEEP_S,
     }
     with own_errors():
-        _on_one(loop, plan) if plan.workers == 1 else _on_many(loop, plan, leaderboard.family.collective, store.root)
+        _on_one(loop, layout) if layout.workers == 1 else _on_many(
+            loop, layout, leaderboard.family.collective, store.root
+        )
     folder.remove(".final")
     folder.write(f".final/{file}", store.read(_model(asked[:16])))
     folder.record("fit", {"asked": asked, "sha256": _sha256(final / file)})
@@ -84,34 +86,34 @@ def _parts(spec: Spec) -> tuple[Part, ...]:
     return ("train", "validation") if spec.fit.on == "train+validation" else ("train",)
 
 
-def _resources(plan: Plan) -> dict[str, float]:
-    return {**plan.worker_resources(), "CPU": plan.fit_threads}
+def _resources(layout: Layout) -> dict[str, float]:
+    return {**layout.worker_resources(), "CPU": layout.fit_threads}
 
 
-def _on_one(loop: dict[str, Any], plan: Plan) -> None:
+def _on_one(loop: dict[str, Any], layout: Layout) -> None:
     """Train's local mode in an actor: a run of Train's own would start two further processes, 5 s of a small fit."""
     import ray
     from ray.exceptions import RayError
 
     options = {
-        "num_cpus": plan.fit_threads,
-        "num_gpus": plan.gpus,
+        "num_cpus": layout.fit_threads,
+        "num_gpus": layout.gpus,
         "max_restarts": RESTARTS,
         "max_task_retries": RESTARTS,
     }
     worker = ray.remote(_Worker).options(**options).remote()
     if not ray.wait([worker.__ray_ready__.remote()], timeout=START_TIMEOUT_S)[0]:
         ray.kill(worker)
-        raise ResourceError(_refused(plan, f"did not start within {START_TIMEOUT_S} s"))
+        raise ResourceError(_refused(layout, f"did not start within {START_TIMEOUT_S} s"))
     trained = worker.train.remote(loop)
     try:
         while not ray.wait([trained], timeout=LOOK_S)[0]:
             most = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
-            if most < plan.fit_threads:  # Ray would wait for ever
-                raise ResourceError(_refused(plan, f"lost its node, and no other has more than {most:g} CPUs"))
+            if most < layout.fit_threads:  # Ray would wait for ever
+                raise ResourceError(_refused(layout, f"lost its node, and no other has more than {most:g} CPUs"))
         ray.get(trained)
     except RayError as error:
-        raise ResourceError(_refused(plan, f"failed: {last_line(error)}")) from error
+        raise ResourceError(_refused(layout, f"failed: {last_line(error)}")) from error
 
 
 class _Worker:
@@ -124,7 +126,7 @@ class _Worker:
         DataParallelTrainer(_train, train_loop_config=loop, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
-def _on_many(loop: dict[str, Any], plan: Plan, collective: str | None, storage: str) -> None:
+def _on_many(loop: dict[str, Any], layout: Layout, collective: str | None, storage: str) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
     from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
@@ -134,7 +136,7 @@ def _on_many(loop: dict[str, Any], plan: Plan, collective: str | None, storage: 
         train_loop_config=loop,
         backend_config=backend(collective),
         scaling_config=ScalingConfig(
-            num_workers=plan.workers, use_gpu=plan.gpus > 0, resources_per_worker=_resources(plan)
+            num_workers=layout.workers, use_gpu=layout.gpus > 0, resources_per_worker=_resources(layout)
         ),
         run_config=RunConfig(
             name=f"train-{uuid.uuid4().hex[:8]}",  # Train goes on with a run of the same name by its own pickled state
@@ -147,11 +149,11 @@ def _on_many(loop: dict[str, Any], plan: Plan, collective: str | None, storage: 
     try:
         trainer.fit()
     except (ControllerError, WorkerGroupError) as error:
-        raise ResourceError(_refused(plan, f"failed {RESTARTS + 1} times: {last_line(error)}")) from error
+        raise ResourceError(_refused(layout, f"failed {RESTARTS + 1} times: {last_line(error)}")) from error
 
 
-def _refused(plan: Plan, what: str) -> Problem:
-    wanted = f"{plan.workers} x ({', '.join(f'{amount:g} {name}' for name, amount in _resources(plan).items())})"
+def _refused(layout: Layout, what: str) -> Problem:
+    wanted = f"{layout.workers} x ({', '.join(f'{amount:g} {name}' for name, amount in _resources(layout).items())})"
     return Problem(
         stage="fit",
         found=f"the final fit, which asked for {wanted}, {what}",

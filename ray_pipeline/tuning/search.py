@@ -12,7 +12,7 @@ from ray_pipeline.errors import NoTrialFinished, PipelineError, Problem, Resourc
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.sampler import Sampler, TrialResult, rungs
@@ -77,18 +77,18 @@ def warm_up() -> None:
     from ray import tune  # noqa: F401
 
 
-def training_context(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan) -> TrainingContext:
+def training_context(spec: Spec, profile: Profile, encoded: Encoded, layout: Layout) -> TrainingContext:
     """What every fit of the run has in common."""
     cardinalities = {word: encoder.cardinalities for word, encoder in encoded.encoders.items()}
     columns = max(len(of_each) for of_each in cardinalities.values())
-    external = num_bytes_trained(sum(encoded.rows.values()), columns, plan) > plan.memory
-    device = "cuda" if plan.gpus else "cpu"
+    external = num_bytes_trained(sum(encoded.rows.values()), columns, layout) > layout.memory
+    device = "cuda" if layout.gpus else "cpu"
     weights = profile.class_weight(spec.fit.class_weight)
     return TrainingContext(
         spec.task,
         len(profile.classes),
         cardinalities,
-        plan.threads,
+        layout.threads,
         device,
         weights,
         encoded.rows["train"],
@@ -97,16 +97,16 @@ def training_context(spec: Spec, profile: Profile, encoded: Encoded, plan: Plan)
     )
 
 
-def num_bytes_trained(rows: int, columns: int, plan: Plan) -> float:
+def num_bytes_trained(rows: int, columns: int, layout: Layout) -> float:
     """What one worker holds of the rows it trains on."""
-    return rows * (CELL_BYTES * columns + ROW_BYTES) / plan.workers
+    return rows * (CELL_BYTES * columns + ROW_BYTES) / layout.workers
 
 
 def search(
     spec: Spec,
     encoded: Encoded,
     context: TrainingContext,
-    plan: Plan,
+    layout: Layout,
     folder: RunFolder,
     tell: Tell,
     warm: WarmStart | None = None,
@@ -119,12 +119,12 @@ def search(
         ResourceError: the cluster could not start a slot, or a family cannot train on as many workers.
     """
     proposals, halving = _contest(spec, context, warm), spec.search.scheduler == "asha"
-    _refuse_workers(spec, plan)
+    _refuse_workers(spec, layout)
     trial_store = TrialStore(
         spec, proposals, lambda budget: rungs(budget, halving, encoded.rows["train"]), folder, tell
     )
     if trial_store.pending():
-        run_trials(spec, encoded, context, plan, trial_store, folder.path / ".tune")
+        run_trials(spec, encoded, context, layout, trial_store, folder.path / ".tune")
     results = tuple(proposals.results[i] for i in sorted(proposals.results))
     if proposals.best is None:
         failed, stopped = ([o for o in results if o.status == status] for status in ("failed", "stopped"))
@@ -140,17 +140,17 @@ def search(
     return Leaderboard(results, proposals.best, folder.path / "trials", tuple(proposals.finalists.values()))
 
 
-def _refuse_workers(spec: Spec, plan: Plan) -> None:
+def _refuse_workers(spec: Spec, layout: Layout) -> None:
     """Several workers train one model by a collective, which a slot sets up once for all of its trials."""
     by = {family: find("models", family).collective for family in spec.model}
     alone = [family for family, collective in by.items() if collective is None]
-    if plan.workers == 1 or (not alone and len(set(by.values())) == 1):
+    if layout.workers == 1 or (not alone and len(set(by.values())) == 1):
         return
     found = f"{listed(alone)} trains on one" if alone else f"{listed(by)} do not train by the same collective"
     fix = "leave `workers_per_trial` out" + ("" if len(by) == 1 else ", or search one family at a time")
     raise ResourceError(
         Problem(
-            key="workers_per_trial", stage="search", found=f"{plan.workers} workers per trial, but {found}", fix=fix
+            key="workers_per_trial", stage="search", found=f"{layout.workers} workers per trial, but {found}", fix=fix
         )
     )
 

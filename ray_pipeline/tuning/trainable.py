@@ -11,7 +11,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
 
@@ -20,12 +20,18 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
     """Tune's side of a slot: `step` has the workers train to the next rung, `reset_config` takes the next trial."""
 
     def setup(
-        self, config: dict[str, Any], encoded: Encoded, context: TrainingContext, metric: str, plan: Plan, storage: str
+        self,
+        config: dict[str, Any],
+        encoded: Encoded,
+        context: TrainingContext,
+        metric: str,
+        layout: Layout,
+        storage: str,
     ) -> None:
         """Starts the workers, who keep the encoded blocks, and takes the first trial."""
         collective = find("models", config["family"]).collective
         self.start_group: Callable[[], WorkerGroup] = lambda: WorkerGroup(
-            encoded, context, metric, plan, collective, storage
+            encoded, context, metric, layout, collective, storage
         )
         self.group: WorkerGroup | None = self.start_group()
         self.reset_config(config)

@@ -8,7 +8,7 @@ from typing import Any
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.trial_store import TrialStore
@@ -20,9 +20,9 @@ START_TIMEOUT_S = 60
 
 
 def run_trials(
-    spec: Spec, encoded: Encoded, context: TrainingContext, plan: Plan, trial_store: TrialStore, storage: Path
+    spec: Spec, encoded: Encoded, context: TrainingContext, layout: Layout, trial_store: TrialStore, storage: Path
 ) -> None:
-    """Runs the keeper's trials on `plan.slots` slots until it has no more.
+    """Runs the keeper's trials on `layout.slots` slots until it has no more.
 
     Raises:
         ResourceError: no slot could be started in time.
@@ -66,7 +66,7 @@ def run_trials(
                 controllers.add(tune_controller)
                 # Tune ends a reusable actor that finds no trial waiting at that instant; a new slot would take 5 s and
                 # one more copy of the data.
-                tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=plan.slots)
+                tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=layout.slots)
 
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
             heard.append(time.monotonic())
@@ -95,7 +95,7 @@ def run_trials(
                 and not any(trial.status == "RUNNING" for trial in tune_controller.get_trials())
                 and time.monotonic() - begun > START_TIMEOUT_S
             ):
-                raise ResourceError(_not_started(plan))
+                raise ResourceError(_not_started(layout))
             return super().choose_trial_to_run(tune_controller)
 
     configs: dict[str, dict[str, Any]] = {}
@@ -104,15 +104,15 @@ def run_trials(
     controllers = set[Any]()
     begun, heard = time.monotonic(), list[float]()
     slot = tune.with_parameters(
-        SlotTrainable, encoded=encoded, context=context, metric=spec.search.metric, plan=plan, storage=str(storage)
+        SlotTrainable, encoded=encoded, context=context, metric=spec.search.metric, layout=layout, storage=str(storage)
     )
     tuner = tune.Tuner(
-        tune.with_resources(slot, plan.slot_resources()),
+        tune.with_resources(slot, layout.slot_resources()),
         tune_config=tune.TuneConfig(
             search_alg=Proposer(),
             scheduler=Judge(),
             num_samples=spec.search.trials * (1 + DEATHS),
-            max_concurrent_trials=plan.slots,
+            max_concurrent_trials=layout.slots,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -134,10 +134,10 @@ def run_trials(
         raise
 
 
-def _not_started(plan: Plan) -> Problem:
+def _not_started(layout: Layout) -> Problem:
     import ray
 
-    free, needs = ray.available_resources(), plan.slot_resources()
+    free, needs = ray.available_resources(), layout.slot_resources()
     asked, has = (
         ", ".join(f"{amount:g} {name}" for name, amount in found.items())
         for found in (needs, {name: free.get(name, 0.0) for name in needs})

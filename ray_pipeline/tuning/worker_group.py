@@ -16,7 +16,7 @@ from typing import Any
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import last_line
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
@@ -93,17 +93,23 @@ class WorkerGroup:
     """The workers of a slot, started in the background and ready once all of them have asked for a command."""
 
     def __init__(
-        self, encoded: Encoded, context: TrainingContext, metric: str, plan: Plan, collective: str | None, storage: str
+        self,
+        encoded: Encoded,
+        context: TrainingContext,
+        metric: str,
+        layout: Layout,
+        collective: str | None,
+        storage: str,
     ) -> None:
-        self.plan = plan
+        self.layout = layout
         self.error: BaseException | None = None
         self.rows = encoded.rows["train"]
-        self.mailbox: Any = Mailbox(plan.workers)
-        if plan.workers > 1:
+        self.mailbox: Any = Mailbox(layout.workers)
+        if layout.workers > 1:
             import ray
 
             self.mailbox = (
-                ray.remote(Mailbox).options(num_cpus=0, max_concurrency=2 * plan.workers + 2).remote(plan.workers)
+                ray.remote(Mailbox).options(num_cpus=0, max_concurrency=2 * layout.workers + 2).remote(layout.workers)
             )
         loop = {"desk": self.mailbox, "encoded": encoded, "job": context, "metric": metric}
         self.thread = threading.Thread(
@@ -122,7 +128,7 @@ class WorkerGroup:
         number = self._call("give", trial_step)
         answers: dict[int, TrialState] = {}
         failed_at: float | None = None
-        while len(answers) < self.plan.workers:
+        while len(answers) < self.layout.workers:
             answers = self._call("wait", number)
             self._alive()
             if failed_at is None and any(trial_state.failed for trial_state in answers.values()):
@@ -134,7 +140,7 @@ class WorkerGroup:
             return failed
         rows = sum(trial_state.rows for trial_state in answers.values())
         if trial_step.every == 1 and rows != self.rows:
-            raise RuntimeError(f"{self.plan.workers} workers trained on {rows:,} rows, but there are {self.rows:,}")
+            raise RuntimeError(f"{self.layout.workers} workers trained on {rows:,} rows, but there are {self.rows:,}")
         return answers[0]
 
     def close(self) -> None:
@@ -148,10 +154,10 @@ class WorkerGroup:
     def _ready(self) -> None:
         """Returns once every worker has come; raises `ResourceError` naming those that have not."""
         until = time.monotonic() + START_TIMEOUT_S
-        while len(here := self._call("present")) < self.plan.workers:
+        while len(here := self._call("present")) < self.layout.workers:
             self._alive()
             if time.monotonic() > until:
-                raise ResourceError(_not_started(self.plan, here))
+                raise ResourceError(_not_started(self.layout, here))
 
     def _alive(self) -> None:
         if not self.thread.is_alive() and self.error is not None:
@@ -159,7 +165,7 @@ class WorkerGroup:
                 Problem(
                     stage="search",
                     found=(
-                        f"the {self.plan.workers} workers of a trial failed {RESTARTS + 1} times:"
+                        f"the {self.layout.workers} workers of a trial failed {RESTARTS + 1} times:"
                         f" {last_line(self.error)}"
                     ),
                     fix="free the cluster's CPUs and memory, or use one worker per trial",
@@ -170,7 +176,7 @@ class WorkerGroup:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-        workers = self.plan.workers
+        workers = self.layout.workers
         try:
             DataParallelTrainer(
                 serve,
@@ -178,8 +184,8 @@ class WorkerGroup:
                 backend_config=backend(collective) if workers > 1 else None,
                 scaling_config=ScalingConfig(
                     num_workers=workers if workers > 1 else 0,
-                    use_gpu=workers > 1 and self.plan.gpus > 0,
-                    resources_per_worker=self.plan.worker_resources() if workers > 1 else None,
+                    use_gpu=workers > 1 and self.layout.gpus > 0,
+                    resources_per_worker=self.layout.worker_resources() if workers > 1 else None,
                 ),
                 run_config=RunConfig(
                     name=f"group-{uuid.uuid4().hex[:8]}",
@@ -233,11 +239,11 @@ def _called(mailbox: Any, method: str, *given: Any) -> Any:
     return ray.get(getattr(mailbox, method).remote(*given))
 
 
-def _not_started(plan: Plan, here: set[int]) -> Problem:
+def _not_started(layout: Layout, here: set[int]) -> Problem:
     import ray
 
-    free, each = ray.available_resources(), plan.worker_resources()
-    missing = ", ".join(f"worker {rank}" for rank in range(plan.workers) if rank not in here)
+    free, each = ray.available_resources(), layout.worker_resources()
+    missing = ", ".join(f"worker {rank}" for rank in range(layout.workers) if rank not in here)
     needs, has = (
         ", ".join(f"{amount:g} {name}" for name, amount in found.items())
         for found in (each, {name: free.get(name, 0.0) for name in each})
@@ -245,8 +251,8 @@ def _not_started(plan: Plan, here: set[int]) -> Problem:
     return Problem(
         stage="search",
         found=(
-            f"{missing} of {plan.workers} did not start within {START_TIMEOUT_S} s; each needs {needs}, and the cluster"
-            f" has {has} free"
+            f"{missing} of {layout.workers} did not start within {START_TIMEOUT_S} s; each needs {needs}, and the"
+            f" cluster has {has} free"
         ),
         fix="wait until the cluster is free, or ask for fewer workers or trials at once",
     )

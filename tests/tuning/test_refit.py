@@ -12,7 +12,7 @@ from encoded_fixture import SPEC, context, encoded
 
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.plan import Plan
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning import refit as stage
 from ray_pipeline.tuning.refit import fit
@@ -39,7 +39,7 @@ def fitted(folder: RunFolder, workers: int = 1) -> bytes:
     rounds = round(ROUNDS * data.rows["train"] / (data.rows["train"] + data.rows["validation"]))
     best = TrialResult(0, "xgboost", params, (), 0.8, rounds, 1.0, "completed")
     board = Leaderboard((best,), best, folder.path / "trials", (best,))
-    return (fit(spec, board, data, context(), Plan(1, workers, 1, 0.0, 1), folder) / "model.ubj").read_bytes()
+    return (fit(spec, board, data, context(), Layout(1, workers, 1, 0.0, 1), folder) / "model.ubj").read_bytes()
 
 
 def kill_after_the_first_state(folder: RunFolder, times: int) -> threading.Thread:

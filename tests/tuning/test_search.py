@@ -16,7 +16,7 @@ from ray_pipeline.encoded_block import column, views
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime import watchdog as watch
-from ray_pipeline.runtime.plan import Plan, arrange
+from ray_pipeline.runtime.layout import Layout, compute_layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.search import Leaderboard, search
@@ -34,9 +34,11 @@ def spec_of(**replaced: str) -> Spec:
     return Spec.from_text(text, file="toy.yaml", folder=Path())
 
 
-def searched(folder: Path, spec: Spec, plan: Plan, data: Any = None, tell: Any = None) -> tuple[Leaderboard, RunFolder]:
+def searched(
+    folder: Path, spec: Spec, layout: Layout, data: Any = None, tell: Any = None
+) -> tuple[Leaderboard, RunFolder]:
     run = RunFolder.create(folder, "toy", "0" * 64)
-    return search(spec, data or encoded(ROWS), context(plan.threads), plan, run, tell or (lambda *_: None)), run
+    return search(spec, data or encoded(ROWS), context(layout.threads), layout, run, tell or (lambda *_: None)), run
 
 
 def decisions(board: Leaderboard) -> list[Any]:
@@ -56,11 +58,11 @@ def auc_again(board: Leaderboard, data: Any) -> float:
 
 @pytest.fixture(scope="module")
 def alone(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> Leaderboard:
-    return searched(tmp_path_factory.mktemp("alone"), spec_of(), Plan(1, 1, 1, 0.0, 2))[0]
+    return searched(tmp_path_factory.mktemp("alone"), spec_of(), Layout(1, 1, 1, 0.0, 2))[0]
 
 
 def test_one_slot_and_two_give_the_same_trials_and_the_same_bytes(alone: Leaderboard, tmp_path: Path) -> None:
-    both, run = searched(tmp_path, spec_of(), Plan(2, 1, 1, 0.0, 2))
+    both, run = searched(tmp_path, spec_of(), Layout(2, 1, 1, 0.0, 2))
     assert decisions(both) == decisions(alone) and model_bytes(both) == model_bytes(alone)
     assert [path.name for path in (run.path / "trials").iterdir()] == [f"{both.best.trial:04d}"]
     assert auc_again(both, encoded(ROWS)) == pytest.approx(both.best.metric, abs=1e-9)
@@ -70,10 +72,10 @@ def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial
     ray_local: None, tmp_path: Path
 ) -> None:
     spec, ran = spec_of(free="seed: 3 => seed: 3, deterministic: false"), list[int]()
-    first, run = searched(tmp_path, spec, Plan(2, 1, 1, 0.0, 2))
+    first, run = searched(tmp_path, spec, Layout(2, 1, 1, 0.0, 2))
     lost = next(o.trial for o in first.results if o.trial not in (0, first.best.trial))
     (run.path / "journal" / f"trial-{lost:04d}.json").unlink()
-    again = search(spec, encoded(ROWS), context(1), Plan(2, 1, 1, 0.0, 2), run, lambda done, *_: ran.append(done))
+    again = search(spec, encoded(ROWS), context(1), Layout(2, 1, 1, 0.0, 2), run, lambda done, *_: ran.append(done))
     assert len(ran) == 1 and len(again.results) == len(first.results)
     assert [one for one in decisions(again) if one[0] != lost] == [one for one in decisions(first) if one[0] != lost]
 
@@ -92,7 +94,7 @@ def test_a_slot_that_dies_or_stands_still_costs_its_trial_a_rung_and_changes_no_
             os.kill(killed[0], sent)
 
     with watch.watchdog():
-        again, _ = searched(tmp_path, spec_of(), Plan(1, 1, 1, 0.0, 2), tell=kill)
+        again, _ = searched(tmp_path, spec_of(), Layout(1, 1, 1, 0.0, 2), tell=kill)
     assert killed and not Path(f"/proc/{killed[0]}").exists()
     assert decisions(again) == decisions(alone) and model_bytes(again) == model_bytes(alone)
 
@@ -114,7 +116,7 @@ def slots() -> list[int]:
 
 def test_two_workers_train_on_every_row_and_agree_with_one(alone: Leaderboard, tmp_path: Path) -> None:
     data = encoded(ROWS)
-    both, _ = searched(tmp_path, spec_of(), Plan(1, 2, 1, 0.0, 2), data)
+    both, _ = searched(tmp_path, spec_of(), Layout(1, 2, 1, 0.0, 2), data)
     assert [o.status for o in both.results].count("failed") == 0
     assert auc_again(both, data) == pytest.approx(both.best.metric, abs=1e-7)
     assert both.results[0].params == alone.results[0].params
@@ -126,7 +128,7 @@ def test_two_workers_train_on_every_row_and_agree_with_one(alone: Leaderboard, t
 def deadlock_shape(folder: Path) -> Leaderboard:
     """2 CPUs and 2 trials of 2 workers each: started at once, each trial would hold one CPU and wait for another for
     ever."""
-    layout = arrange(Where.model_validate({"workers_per_trial": 2}), 2, 0, 2)
+    layout = compute_layout(Where.model_validate({"workers_per_trial": 2}), 2, 0, 2)
     assert (layout.slots, layout.workers) == (1, 2)
     board, _ = searched(folder, spec_of(trials="trials: 6 => trials: 2"), layout, encoded(600))
     assert [o.status for o in board.results] == ["completed", "completed"]
@@ -137,7 +139,7 @@ def test_two_trials_of_two_workers_on_two_cpus_do_not_wait_for_each_other(ray_lo
     boards = [deadlock_shape(tmp_path) for _ in range(3)]
     assert all(decisions(board) == decisions(boards[0]) for board in boards)
     with pytest.raises(ResourceError, match="2 trials at once ask for 2 x 2 = 4 CPUs, but there are 2"):
-        arrange(Where.model_validate({"workers_per_trial": 2, "concurrent_trials": 2}), 2, 0, 2)
+        compute_layout(Where.model_validate({"workers_per_trial": 2, "concurrent_trials": 2}), 2, 0, 2)
 
 
 @pytest.mark.long

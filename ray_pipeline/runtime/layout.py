@@ -16,7 +16,7 @@ processes."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Layout:
     """Slots x workers x threads; the manifest records it, because models repeat byte for byte for equal workers x
     threads only."""
 
@@ -44,17 +44,17 @@ class Plan:
 def refuse_impossible(where: Where, trials: int) -> None:
     """Raises `ResourceError` before anything starts, where this machine alone decides."""
     if where.address == "local":
-        on_this_machine(where, trials, gpus=math.inf)  # Ray will find them
+        layout_on_this_machine(where, trials, gpus=math.inf)  # Ray will find them
 
 
-def on_this_machine(where: Where, trials: int, gpus: float | None = None) -> Plan:
+def layout_on_this_machine(where: Where, trials: int, gpus: float | None = None) -> Layout:
     """The layout on a Ray that is yet to start here, with all cores and, unless said, NVIDIA's GPUs of this machine."""
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) if gpus is None else gpus
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return arrange(where, available_cpus(), gpus, trials, memory=memory)
+    return compute_layout(where, available_cpus(), gpus, trials, memory=memory)
 
 
-def lay_out(where: Where, trials: int) -> Plan:
+def layout_on_cluster(where: Where, trials: int) -> Layout:
     """The layout on the cluster that this process is connected to."""
     import ray
 
@@ -62,12 +62,12 @@ def lay_out(where: Where, trials: int) -> Plan:
     cpus = sum(node.get("CPU", 0.0) for node in nodes)
     largest: dict[str, float] = max(nodes, key=lambda node: node.get("CPU", 0.0), default={})
     gpus = sum(node.get("GPU", 0.0) for node in nodes)
-    return arrange(where, cpus, gpus, trials, largest.get("CPU", 0.0), memory=largest.get("memory", math.inf))
+    return compute_layout(where, cpus, gpus, trials, largest.get("CPU", 0.0), memory=largest.get("memory", math.inf))
 
 
-def arrange(
+def compute_layout(
     where: Where, cpus: float, gpus: float, trials: int, largest_node: float | None = None, *, memory: float = math.inf
-) -> Plan:
+) -> Layout:
     """How the search is laid out; `memory` are the bytes of a node. Raises `ResourceError` (exit 4) if not even one
     trial fits."""
     threads = 1 if where.cpus_per_worker == "auto" else int(where.cpus_per_worker)
@@ -131,7 +131,7 @@ def arrange(
                 fix=f"ask for at most {shown(memory / on_a_node)}, or for fewer trials at once",
             )
         )
-    return Plan(
+    return Layout(
         slots=slots, workers=workers, threads=threads, gpus=per_worker_gpus, fit_threads=node, memory=asked_memory
     )
 

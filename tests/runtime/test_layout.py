@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tables import write_spec
 
 from ray_pipeline.errors import ResourceError
-from ray_pipeline.runtime.plan import Plan, arrange, refuse_impossible
+from ray_pipeline.runtime.layout import Layout, compute_layout, refuse_impossible
 from ray_pipeline.runtime.session import available_cpus
 from ray_pipeline.spec.where import Where
 
@@ -25,21 +25,21 @@ def where(**written: Any) -> Where:
 @pytest.mark.parametrize(
     ("written", "cpus", "gpus", "trials", "node", "expected"),
     [
-        ({}, 8, 0, 30, None, Plan(8, 1, 1, 0.0, 8)),
-        ({}, 8, 0, 3, None, Plan(3, 1, 1, 0.0, 8)),
-        ({}, 24, 0, 30, 16, Plan(24, 1, 1, 0.0, 16)),
-        ({"cpus_per_worker": 3}, 8, 0, 30, None, Plan(2, 1, 3, 0.0, 8)),
-        ({"cpus_per_worker": 2, "workers_per_trial": 2}, 10, 0, 30, 4, Plan(2, 2, 2, 0.0, 4)),
-        ({"concurrent_trials": 2}, 8, 0, 30, None, Plan(2, 1, 1, 0.0, 8)),
-        ({"gpus_per_worker": 1}, 16, 2, 30, None, Plan(2, 1, 1, 1.0, 16)),
-        ({"gpus_per_worker": 0.5, "cpus_per_worker": 4}, 16, 1, 30, None, Plan(2, 1, 4, 0.5, 16)),
-        ({}, 1, 0, 0, None, Plan(1, 1, 1, 0.0, 1)),
+        ({}, 8, 0, 30, None, Layout(8, 1, 1, 0.0, 8)),
+        ({}, 8, 0, 3, None, Layout(3, 1, 1, 0.0, 8)),
+        ({}, 24, 0, 30, 16, Layout(24, 1, 1, 0.0, 16)),
+        ({"cpus_per_worker": 3}, 8, 0, 30, None, Layout(2, 1, 3, 0.0, 8)),
+        ({"cpus_per_worker": 2, "workers_per_trial": 2}, 10, 0, 30, 4, Layout(2, 2, 2, 0.0, 4)),
+        ({"concurrent_trials": 2}, 8, 0, 30, None, Layout(2, 1, 1, 0.0, 8)),
+        ({"gpus_per_worker": 1}, 16, 2, 30, None, Layout(2, 1, 1, 1.0, 16)),
+        ({"gpus_per_worker": 0.5, "cpus_per_worker": 4}, 16, 1, 30, None, Layout(2, 1, 4, 0.5, 16)),
+        ({}, 1, 0, 0, None, Layout(1, 1, 1, 0.0, 1)),
     ],
 )
 def test_a_cluster_is_laid_out_as_the_arithmetic_says(
-    written: Any, cpus: float, gpus: float, trials: int, node: float | None, expected: Plan
+    written: Any, cpus: float, gpus: float, trials: int, node: float | None, expected: Layout
 ) -> None:
-    assert arrange(where(**written), cpus, gpus, trials, node) == expected
+    assert compute_layout(where(**written), cpus, gpus, trials, node) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_cannot_be_is_refused_with_the_numbers(
     written: Any, cpus: float, gpus: float, node: float | None, key: str, told: str
 ) -> None:
     with pytest.raises(ResourceError) as refused:
-        arrange(where(**written), cpus, gpus, 30, node)
+        compute_layout(where(**written), cpus, gpus, 30, node)
     (problem,) = refused.value.problems
     assert refused.value.exit_code == 4 and (problem.key, problem.stage) == (key, "plan")
     assert told in problem.found and problem.fix
@@ -119,21 +119,21 @@ def test_no_plan_asks_for_more_than_there_is(
 ) -> None:
     asked = where(cpus_per_worker=threads, workers_per_trial=workers, gpus_per_worker=per_worker)
     try:
-        plan = arrange(asked, cpus, gpus, trials)
+        layout = compute_layout(asked, cpus, gpus, trials)
     except ResourceError:
         assert workers * threads > cpus or workers * per_worker > gpus
         return
     assert (
-        1 <= plan.slots <= trials
-        and plan.slots * workers * threads <= cpus
-        and plan.slots * workers * per_worker <= gpus
+        1 <= layout.slots <= trials
+        and layout.slots * workers * threads <= cpus
+        and layout.slots * workers * per_worker <= gpus
     )
     full = (
-        plan.slots == trials
-        or (plan.slots + 1) * workers * threads > cpus
-        or (plan.slots + 1) * workers * per_worker > gpus
+        layout.slots == trials
+        or (layout.slots + 1) * workers * threads > cpus
+        or (layout.slots + 1) * workers * per_worker > gpus
     )
-    assert full and plan.worker_resources() == {"CPU": threads, **({"GPU": per_worker} if per_worker else {})}
+    assert full and layout.worker_resources() == {"CPU": threads, **({"GPU": per_worker} if per_worker else {})}
 
 
 def test_this_machine_refuses_before_anything_starts_and_leaves_gpus_to_ray() -> None:
@@ -141,15 +141,15 @@ def test_this_machine_refuses_before_anything_starts_and_leaves_gpus_to_ray() ->
         refuse_impossible(where(cpus_per_worker=available_cpus() + 1), 5)
     refuse_impossible(where(gpus_per_worker=1), 5)
     refuse_impossible(where(address="auto", cpus_per_worker=99_999), 5)
-    assert arrange(where(gpus_per_worker=1), 4, math.inf, 9).slots == 4
+    assert compute_layout(where(gpus_per_worker=1), 4, math.inf, 9).slots == 4
 
 
 def test_memory_is_shared_by_the_workers_of_a_node_and_not_promised_twice() -> None:
-    assert arrange(where(), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 8
-    assert arrange(where(cpus_per_worker=4), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 2
-    assert arrange(where(memory="4GiB"), 8, 0, 30, memory=64e9).memory == 4 * 2**30
+    assert compute_layout(where(), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 8
+    assert compute_layout(where(cpus_per_worker=4), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 2
+    assert compute_layout(where(memory="4GiB"), 8, 0, 30, memory=64e9).memory == 4 * 2**30
     with pytest.raises(ResourceError, match=r"8 workers on a node ask for 8 x 17.2 GB, but it has 64 GB") as refused:
-        arrange(where(memory="16GiB"), 8, 0, 30, memory=64e9)
+        compute_layout(where(memory="16GiB"), 8, 0, 30, memory=64e9)
     assert refused.value.problems[0].key == "memory"
 
 
