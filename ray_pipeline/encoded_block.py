@@ -13,7 +13,7 @@ from ray_pipeline.values import PARTS, Matrix, Part, Vector
 MATRIX, LABEL, WEIGHT, KEY, PART, CLUSTER, SLICE = "matrix:", "label", "weight", "key", "part", "cluster", "slice:"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncodedBlock:
     """Rows of one part out of one block: `matrix` (n, columns) float32 and `label`, `weight` (n,), all views of the
     block."""
@@ -28,13 +28,13 @@ class EncodedBlock:
 def pack(matrices: Mapping[str, Matrix], columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
     """One block of encoded rows; a matrix for each encoder, by its word."""
     held = {
-        MATRIX + needs: pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
-        for needs, matrix in matrices.items()
+        MATRIX + encoder: pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
+        for encoder, matrix in matrices.items()
     }
     return pa.table({**held, **columns})
 
 
-def views(blocks: Iterable[pa.Table], needs: str, *parts: Part) -> Iterator[EncodedBlock]:
+def views(blocks: Iterable[pa.Table], encoder: str, *parts: Part) -> Iterator[EncodedBlock]:
     """The rows of those parts as that encoder made them, block by block, in order; empty views are left out."""
     codes = [PARTS.index(part) for part in parts]
     for block in blocks:
@@ -42,8 +42,13 @@ def views(blocks: Iterable[pa.Table], needs: str, *parts: Part) -> Iterator[Enco
         for code in codes:
             start, stop = np.searchsorted(part, [code, code + 1])
             if stop > start:
-                rows = block.slice(start, stop - start)
-                yield EncodedBlock(_matrix(rows, MATRIX + needs), rows[LABEL].to_numpy(), rows[WEIGHT].to_numpy(), rows)
+                yield view(block.slice(start, stop - start), encoder)
+
+
+def view(rows: pa.Table, encoder: str) -> EncodedBlock:
+    """The rows as numpy arrays, with the matrix of that encoder; no copy is made of a table of one chunk."""
+    label, weight = rows[LABEL].to_numpy(), rows[WEIGHT].to_numpy()
+    return EncodedBlock(matrix=_matrix(rows, MATRIX + encoder), label=label, weight=weight, rows=rows)
 
 
 def column(blocks: Sequence[EncodedBlock], name: str) -> NDArray[Any]:

@@ -11,87 +11,98 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.data.read import read
+from ray_pipeline.data.read import Table, read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT
 from ray_pipeline.errors import DataError, Problem
-from ray_pipeline.evaluation.champion import champion_of
+from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
+from ray_pipeline.evaluation.champion import champion
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
-from ray_pipeline.evaluation.latency import latency_ms, size_mb
-from ray_pipeline.evaluation.predict import predict_stream, put_bundle
-from ray_pipeline.preprocessing.encode import clusters_of, name_slices
+from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.plain_json import plain
+from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
 from ray_pipeline.profiling import drift
 from ray_pipeline.registry.registry import Registry
-from ray_pipeline.runs.run_folder import plain
 from ray_pipeline.runtime.session import arrow_blocks, session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.values import Predictions
 
 STREAM_BYTES = 1 << 30
+DROP_COUNTS = ("scanned", "where", "null_label")
+SLICE = "slice:"
 
 
-def apply(
+def predict_rows(
     model: str, rows: str, out: Path, where: Where, registry: str | None, *, debug: bool = False
 ) -> dict[str, Any]:
-    """Scores every row at a path into one Parquet file; how many, by which model."""
+    """Score every row at a path into one Parquet file; the answer of the verb `predict`."""
     with _opened(model, where, registry, debug) as (_, bundle, spec):
-        table = read(spec, where, rows=str(Path(rows).absolute()) if "://" not in rows else rows, labelled=False)
-        begun = time.monotonic()
-        written = predict_stream(bundle, table, spec.features.labels.key, out.absolute())
-        seconds = round(time.monotonic() - begun, 3)
-    return {
-        "status": "done",
-        "exit": 0,
-        "model": model,
-        "rows": written,
-        "out": str(out),
-        "seconds": {"score": seconds},
-        "problems": [],
-    }
+        table = read(spec, where, rows=_absolute(rows), labelled=False)
+        began = time.monotonic()
+        written = batch_predict(bundle, table, spec.features.labels.key, out.absolute())
+        seconds = {"score": round(time.monotonic() - began, 3)}
+    answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out)}
+    return {**answer, "seconds": seconds, "problems": []}
 
 
-def reevaluate(
+def evaluate_registered(
     model: str, rows: str, where: Where, registry: str | None, *, revoke: bool = False, debug: bool = False
 ) -> dict[str, Any]:
-    """The scorecard of a registered model on new labelled rows, written to its version as well; exit 7 where a gate
-    fails.
+    """Judge a registered model on new labelled rows, and write the scorecard to its version.
 
-    Args:
-        revoke: where a gate fails, take the alias by which the model was named away from it.
+    Parameters
+    ----------
+    model
+        `name@alias`, `name/version` or `models:/...`.
+    rows
+        The path of the labelled rows.
+    where
+        Says where data paths start.
+    registry
+        The address of the registry; that of `where` unless given.
+    revoke
+        Where a gate fails, take the alias by which the model was named away from it.
+    debug
+        Lets Ray and MLflow log.
+
+    Returns
+    -------
+    dict
+        The answer of the verb `evaluate`; its exit code is 7 where a gate fails.
     """
-    path = str(Path(rows).absolute()) if "://" not in rows else rows
+    path = _absolute(rows)
     with _opened(model, where, registry, debug) as (known, bundle, spec):
-        known_shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
-        scored, dropped, counts = _scored(bundle, spec, where, path, known_shapes)
-        moved = drift.drift(known_shapes, counts)
-        threshold = bundle.schema["threshold"]
-        evaluation = evaluate(scored, threshold, spec)
-        champion = champion_of(known, scored, spec, where, rows=path)
-        verdict = judge(spec.gates, evaluation, scored, threshold, champion, latency_ms(bundle), size_mb(bundle), spec)
+        shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
+        predictions, dropped, counts = _scored(bundle, spec, where, path, shapes)
+        moved = drift.drift(shapes, counts)
+        evaluation = evaluate(predictions, spec)
+        rival = champion(known, predictions, spec, where, rows=path)
+        verdict = judge(evaluation, ServingCosts.of(bundle), rival, spec)
         scorecard = {**verdict.as_json(), "rows_path": path, "model": bundle.fingerprint}
         known.attach(model, "scorecard.json", {**scorecard, "drift": moved})
-        failed = ", ".join(gate["gate"] for gate in scorecard["gates"] if not gate["passed"])
-        revoked = known.revoke(model, reason=f"evaluate on {path}: {failed}") if revoke and not verdict.passed else None
-    overall = {
-        row.metric: {"value": row.value, "low": row.low, "high": row.high}
-        for row in evaluation.measured
-        if not row.slice
-    }
+        revoked = None
+        if revoke and not verdict.passed:
+            failed = ", ".join(gate["gate"] for gate in scorecard["gates"] if not gate["passed"])
+            revoked = known.revoke(model, reason=f"evaluate on {path}: {failed}")
     answer = {
         "status": "passed" if verdict.passed else "refused",
         "exit": 0 if verdict.passed else 7,
         "model": model,
-        "metrics": overall,
+        "metrics": evaluation.metrics_as_json(),
         "gates": scorecard["gates"],
-        "rows": {"scored": len(scored), "dropped": dropped},
+        "rows": {"scored": len(predictions), "dropped": dropped},
         "slices": evaluation.as_json(),
         "bias": evaluation.bias_as_json(),
         "drift": moved,
         "revoked": revoked,
         "problems": [],
     }
-    return plain(answer)  # type: ignore[return-value]
+    return plain(answer)  # type: ignore[no-any-return]
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(Path(path).absolute())
 
 
 @contextmanager
@@ -106,85 +117,70 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
 def _scored(
     bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Shape]
 ) -> tuple[Predictions, dict[str, int], dict[str, Any]]:
-    """The scored rows, the rows dropped by their reason, and how many were in each bin of each column's training
-    shape."""
-    table, carried = read(spec, where, rows=path), put_bundle(bundle)
-    maker, classes = table.maker, pa.array(bundle.schema["classes"], pa.string())
+    """The scored rows, the rows dropped by their reason, and how many were in each bin of each training shape."""
+    table, bundle_ref = read(spec, where, rows=path), put_bundle(bundle)
+    classes = pa.array(bundle.schema["classes"], pa.string())
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 
     def score_block(block: pa.Table) -> pa.Table:
-        rows, counts = maker(block)
+        rows, counts = table.maker(block)
+        label = rows[LABEL]
+        if multiclass:
+            label = pa.compute.index_in(label.cast(pa.string()), classes).cast(pa.float64())
         names = name_slices(spec.slices, rows, edges, table)
-        label = (
-            pa.compute.index_in(rows[LABEL].cast(pa.string()), classes).cast(pa.float64())
-            if multiclass
-            else rows[LABEL]
-        )
-        columns = {f"slice:{name}": pa.array(values, pa.string()) for name, values in names.items()}
-        score = list(carried.load().score(rows))
         scored = pa.table(
             {
                 "key": rows[KEY],
                 "label": label,
                 "weight": rows[WEIGHT],
-                "score": score,
+                "score": list(bundle_ref.load().score(rows)),
                 "cluster": clusters_of(rows, spec, table),
-                **columns,
+                **{SLICE + name: pa.array(values, pa.string()) for name, values in names.items()},
             }
         )
-        told = {
-            "scanned": counts.scanned,
-            "where": counts.where,
-            "null_label": counts.null_label,
-            "shapes": {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()},
-        }
-        return pa.table({"rows": pa.array([packed(scored)], pa.large_binary()), "told": [json.dumps(told)]})
+        drift_counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
+        facts = {**{name: getattr(counts, name) for name in DROP_COUNTS}, "shapes": drift_counts}
+        return pa.table({"rows": pa.array([_as_ipc(scored)], pa.large_binary()), "facts": [json.dumps(facts)]})
 
-    blocks = [entry for block in arrow_blocks(table.blocks(), score_block) for entry in block.to_pylist()]
-    whole = [rows for entry in blocks if (rows := pa.ipc.open_stream(entry["rows"]).read_all()).num_rows]
-    found = pa.concat_tables(whole) if whole else None
-    if found is None or not found.num_rows:
-        raise DataError(
-            Problem(
-                stage="evaluate",
-                file=path,
-                rows=0,
-                found=f"0 of {table.num_rows:,} rows are left after `select` and the label rule",
-                fix="name rows that have labels",
-            )
-        )
-    if found["label"].null_count:
-        raise DataError(
-            Problem(
-                stage="evaluate",
-                file=path,
-                rows=found["label"].null_count,
-                found=f"{found['label'].null_count:,} rows have a class that the model does not know",
-                fix=f"known classes: {', '.join(bundle.schema['classes'][:10])}",
-            )
-        )
-    columns = {
-        name.removeprefix("slice:"): found[name].to_numpy() for name in found.column_names if name.startswith("slice:")
-    }
-    scores = np.asarray(found["score"].to_pylist(), np.float64)
-    scored = Predictions(
-        spec.task,
-        tuple(bundle.schema["classes"]),
-        found["key"].to_numpy(),
-        found["label"].to_numpy(),
-        scores,
-        found["weight"].to_numpy(),
-        found["cluster"].to_numpy(),
-        columns,
+    blocks = [row for block in arrow_blocks(table.blocks(), score_block) for row in block.to_pylist()]
+    tables = [rows for row in blocks if (rows := pa.ipc.open_stream(row["rows"]).read_all()).num_rows]
+    if not tables:
+        found = f"0 of {table.num_rows:,} rows are left after `select` and the label rule"
+        raise DataError(Problem(stage="evaluate", file=path, rows=0, found=found, fix="name rows that have labels"))
+    predictions = _predictions(pa.concat_tables(tables), bundle, spec, path)
+    facts = [json.loads(row["facts"]) for row in blocks]
+    counts = {name: np.sum([block["shapes"][name] for block in facts], axis=0) for name in shapes}
+    return predictions, _dropped(facts, table), counts
+
+
+def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Predictions:
+    unknown = scored["label"].null_count
+    if unknown:
+        found = f"{unknown:,} rows have a class that the model does not know"
+        fix = f"known classes: {', '.join(bundle.schema['classes'][:10])}"
+        raise DataError(Problem(stage="evaluate", file=path, rows=unknown, found=found, fix=fix))
+    slices = [name for name in scored.column_names if name.startswith(SLICE)]
+    return Predictions(
+        task=spec.task,
+        label_name=bundle.schema["label"],
+        classes=tuple(bundle.schema["classes"]),
+        threshold=bundle.schema["threshold"],
+        key=scored["key"].to_numpy(),
+        label=scored["label"].to_numpy(),
+        score=np.asarray(scored["score"].to_pylist(), np.float64),
+        weight=scored["weight"].to_numpy(),
+        cluster=scored["cluster"].to_numpy(),
+        columns={name.removeprefix(SLICE): scored[name].to_numpy() for name in slices},
     )
-    told = [json.loads(entry["told"]) for entry in blocks]
-    sums = {name: sum(block[name] for block in told) for name in ("scanned", "where", "null_label")}
+
+
+def _dropped(facts: list[dict[str, Any]], table: Table) -> dict[str, int]:
+    sums = {name: sum(block[name] for block in facts) for name in DROP_COUNTS}
     by_scan = table.num_rows - table.out_of_range - sums["scanned"]
-    dropped = {"null_label": sums["null_label"], "where": by_scan + sums["where"], "range": table.out_of_range}
-    return scored, dropped, {name: np.sum([block["shapes"][name] for block in told], axis=0) for name in shapes}
+    return {"null_label": sums["null_label"], "where": by_scan + sums["where"], "range": table.out_of_range}
 
 
-def packed(table: pa.Table) -> bytes:
+def _as_ipc(table: pa.Table) -> bytes:
     """The table as an Arrow stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:

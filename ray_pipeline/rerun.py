@@ -1,5 +1,4 @@
-"""A run built again from its manifest alone, each stage compared byte for byte with what it made then; the first that
-differs ends it."""
+"""A run once more: gone on with after an interruption, or built again from its manifest and compared byte for byte."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +7,9 @@ from typing import Any
 
 from ray_pipeline import pipeline
 from ray_pipeline.errors import DataError, Problem, StorageError
-from ray_pipeline.runs import reproducibility as repeat
+from ray_pipeline.runs.context import began_with, finished_release
+from ray_pipeline.runs.release import Release
+from ray_pipeline.runs.reproducibility import STAGES, pin, recorded_digests
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
@@ -17,86 +18,119 @@ from ray_pipeline.spec.where import Where
 NEEDED = ("run", "fingerprint", "spec", "base", "where", "plan", "data", "digests", "versions", "trials")
 
 
-def rerun(
-    run: str, where: Where | None, *, verify: bool, show: Progress | None = None, debug: bool = False
-) -> dict[str, Any]:
-    """What came of building the run again, in a run of its own that is not registered: `identical`, or `rebuilt` where
-    nothing was to be compared.
+def resume(
+    folder: RunFolder, where: Where | None = None, *, progress: Progress | None = None, debug: bool = False
+) -> Release:
+    """Go on with an interrupted run: finished trials and fits are taken from its journal, the rest is done again.
 
-    Args:
-        run: the run's id under the storage folder, its folder, or the path of its manifest.
-        where: on what; unless said, as the run was. Workers and threads are the run's own in either case: the bytes
-            depend on them.
-        verify: compare every stage with the manifest.
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    where
+        Another cluster than the run began on; it must know the same registry.
+    progress
+        Shown what goes on.
+    debug
+        Lets Ray, Tune and MLflow log.
 
-    Raises:
-        DataError: the first stage that differs, and why: which files and columns of the data, or which versions.
-        StorageError: there is no such run, or it has no whole manifest.
+    Raises
+    ------
+    StorageError
+        The folder holds no journal to go on from, or has another format.
+    DataError
+        The data or the stored spec changed since the run began.
     """
-    told = manifest_of(run, where or Where())
-    where = where or Where.model_validate(told["where"], strict=False)
-    spec = _spec(told)
+    if release := finished_release(folder):
+        return release
+    spec, began = began_with(folder)
+    where = where.model_copy(update={"storage": folder.storage}) if where else began
+    return pipeline.run(spec, where, progress=progress, resume_from=folder, debug=debug)
+
+
+def rerun(
+    run: str, where: Where | None, *, verify: bool, progress: Progress | None = None, debug: bool = False
+) -> dict[str, Any]:
+    """Build a run again, in a run of its own that is not registered.
+
+    Parameters
+    ----------
+    run
+        The run's id in the storage, its folder, or the path of its manifest.
+    where
+        On what; as the run was unless given. Workers and threads are the run's own in either case, because the bytes
+        depend on them.
+    verify
+        Compare every stage with the manifest; the first one that differs ends it.
+    progress
+        Shown what goes on.
+    debug
+        Lets Ray, Tune and MLflow log.
+
+    Returns
+    -------
+    dict
+        The answer of the verb; its status is `identical`, or `rebuilt` where nothing was compared.
+
+    Raises
+    ------
+    DataError
+        The first stage that differs, and why: which files and columns of the data, or which versions.
+    StorageError
+        There is no such run, or it has no whole manifest.
+    """
+    manifest = read_manifest(run, where or Where())
+    where = where or Where.model_validate(manifest["where"], strict=False)
+    spec = _spec(manifest)
     folder = RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
-    repeat.expect(folder, told, verify=verify)
-    answer = {"run": told["run"], "rerun": folder.run}
+    pin(folder.journal, manifest, verify=verify)
+    answer = {"run": manifest["run"], "rerun": folder.run}
     try:
-        release = pipeline.run(spec, where, show=show, folder=folder, debug=debug)
+        release = pipeline.run(spec, where, progress=progress, resume_from=folder, debug=debug)
     except DataError as error:
-        stage = next((problem.stage for problem in error.problems if problem.stage in repeat.STAGES), None)
-        error.answer = {
-            **answer,
-            "status": "different" if stage else "error",
-            "same": list(repeat.made(folder)),
-            "differs": stage,
-        }
+        stage = next((problem.stage for problem in error.problems if problem.stage in STAGES), None)
+        status, same = "different" if stage else "error", list(recorded_digests(folder.journal))
+        error.answer = {**answer, "status": status, "same": same, "differs": stage}
         raise
     return {
         **answer,
         "status": "identical" if verify else "rebuilt",
         "exit": 0,
-        "same": ["read", *repeat.made(folder)] if verify else [],
+        "same": ["read", *recorded_digests(folder.journal)] if verify else [],
         "differs": None,
         "metrics": release.metrics,
         "report": release.report,
     }
 
 
-def manifest_of(run: str, where: Where) -> dict[str, Any]:
-    """The whole manifest of a complete run."""
-    path = (
-        Path(run)
-        if run.endswith(".json")
-        else RunFolder.open(where.storage_folder(Path.cwd()), run).path / "manifest.json"
-    )
+def read_manifest(run: str, where: Where) -> dict[str, Any]:
+    """Read the whole manifest of a complete run."""
+    path = Path(run)
+    if not run.endswith(".json"):
+        path = RunFolder.open(where.storage_folder(Path.cwd()), run).path / "manifest.json"
+    file = str(path)
     try:
-        told = json.loads(path.read_text())
+        manifest = json.loads(path.read_text())
     except OSError:
-        raise StorageError(
-            Problem(
-                file=str(path),
-                found="there is no manifest: the run is not complete",
-                fix="go on with it: ray-pipeline resume",
-            )
-        ) from None
+        found = "there is no manifest: the run is not complete"
+        raise StorageError(Problem(file=file, found=found, fix="go on with it: ray-pipeline resume")) from None
     except ValueError as error:
-        raise StorageError(Problem(file=str(path), found=f"is no JSON: {error}", fix="restore the file")) from None
-    missing = [name for name in NEEDED if not isinstance(told, Mapping) or name not in told]
+        raise StorageError(Problem(file=file, found=f"is no JSON: {error}", fix="restore the file")) from None
+    missing = [name for name in NEEDED if not isinstance(manifest, Mapping) or name not in manifest]
     if missing:
-        raise StorageError(
-            Problem(
-                file=str(path),
-                found=f"does not say {', '.join(missing)}",
-                fix="rerun needs a manifest that this version wrote",
-            )
-        )
-    return dict(told)
+        found = f"does not say {', '.join(missing)}"
+        raise StorageError(Problem(file=file, found=found, fix="rerun needs a manifest that this version wrote"))
+    return dict(manifest)
 
 
-def _spec(told: Mapping[str, Any]) -> Spec:
-    """The run's spec, to be built without registering; a search that a clock or a target ended is given the number of
-    trials it came to."""
-    spec = Spec.from_text(told["spec"], file=f"{told['run']}/spec.yaml", folder=Path(told["base"]))
+def _spec(manifest: Mapping[str, Any]) -> Spec:
+    """The run's spec, without registration.
+
+    A search that a clock or a target ended is given the number of trials that it came to.
+    """
+    file, folder = f"{manifest['run']}/spec.yaml", Path(manifest["base"])
+    spec = Spec.from_text(manifest["spec"], file=file, folder=folder)
     sets = ["register=false"]
     if spec.search.time is not None or spec.search.target is not None:
-        sets += ["search.time=null", "search.target=null", f"search.trials={len(told['trials'])}"]
-    return Spec.from_text(told["spec"], sets, file=f"{told['run']}/spec.yaml", folder=Path(told["base"]))
+        sets += ["search.time=null", "search.target=null", f"search.trials={len(manifest['trials'])}"]
+    return Spec.from_text(manifest["spec"], sets, file=file, folder=folder)

@@ -15,7 +15,7 @@ def add(app: typer.Typer) -> None:
     def plan(spec: SpecFile, on: On = None, set_: Sets = None, *, debug: bool = False) -> dict[str, Any]:
         """Say what a run will take, from Parquet footers alone: rows, bytes, memory, how many trials at once; exit 4 if
         nothing fits."""
-        from ray_pipeline.data.feast import resolved
+        from ray_pipeline.data.feast import with_feast_tables
         from ray_pipeline.runtime.layout import layout_on_cluster, layout_on_this_machine
         from ray_pipeline.runtime.session import session
         from ray_pipeline.spec import Spec
@@ -24,7 +24,7 @@ def add(app: typer.Typer) -> None:
 
         known = Spec.from_file(spec, set_ or ())
         where, trials = Where.find(on, known.folder), known.search.trials
-        known = resolved(known, where)
+        known = with_feast_tables(known, where)
         if where.address == "local":
             layout = layout_on_this_machine(where, trials)
         else:

@@ -37,7 +37,7 @@ def add(app: typer.Typer) -> None:
                     fix="make the folder writable, or copy the run and name its path",
                 )
             ) from None
-        folder.share(path.name)
+        folder.upload(path.name)
         address = f"{folder.address}/{path.name}"
         typer.echo(address)
         return {"report": address}

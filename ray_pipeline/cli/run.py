@@ -86,7 +86,7 @@ def add(app: typer.Typer) -> None:
         where = Where.find(on, read.folder)
         from ray_pipeline import pipeline
 
-        return _shown(lambda show: pipeline.run(read, where, show=show, debug=debug), quiet)
+        return _shown(lambda show: pipeline.run(read, where, progress=show, debug=debug), quiet)
 
     @verb(app, "resume")
     def resume(
@@ -97,13 +97,13 @@ def add(app: typer.Typer) -> None:
         debug: bool = False,
     ) -> dict[str, Any]:
         """Go on with an interrupted run; a finished trial is never run again."""
-        from ray_pipeline import pipeline
+        from ray_pipeline.rerun import resume as resume_run
         from ray_pipeline.runs.run_folder import RunFolder
         from ray_pipeline.spec.where import Where
 
         where = Where.find(on, Path())
         folder = RunFolder.open(where.storage_folder(Path()), run)
-        return _shown(lambda show: pipeline.resume(folder, where if on else None, show=show, debug=debug), quiet)
+        return _shown(lambda show: resume_run(folder, where if on else None, progress=show, debug=debug), quiet)
 
 
 def _rerun(
@@ -124,7 +124,7 @@ def _rerun(
     from ray_pipeline.spec.where import Where
 
     with progress(quiet) as show:
-        told = rerun(run, Where.find(on, Path()) if on else None, verify=verify, show=show, debug=debug)
+        told = rerun(run, Where.find(on, Path()) if on else None, verify=verify, progress=show, debug=debug)
     typer.echo(
         f"{told['run']}: {told['status']}"
         + (f", byte for byte: {', '.join(told['same'])}" if verify else "")

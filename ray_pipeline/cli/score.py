@@ -30,9 +30,9 @@ def add(app: typer.Typer) -> None:
         debug: bool = False,
     ) -> dict[str, Any]:
         """Score rows in a stream: key, score, decision. Never drops or reorders a row; needs no label."""
-        from ray_pipeline.registered_model import apply
+        from ray_pipeline.registered_model import predict_rows
 
-        told = apply(model, rows, out, _where(on), registry, debug=debug)
+        told = predict_rows(model, rows, out, _where(on), registry, debug=debug)
         typer.echo(f"{told['rows']:,} rows scored by {told['model']} into {told['out']}")
         return told
 
@@ -51,9 +51,9 @@ def add(app: typer.Typer) -> None:
     ) -> dict[str, Any]:
         """Score a registered model on new labelled rows; slices, bias and gates; the scorecard goes to the version."""
         from ray_pipeline.cli.summary import figures
-        from ray_pipeline.registered_model import reevaluate
+        from ray_pipeline.registered_model import evaluate_registered
 
-        told = reevaluate(model, rows, _where(on), registry, revoke=revoke, debug=debug)
+        told = evaluate_registered(model, rows, _where(on), registry, revoke=revoke, debug=debug)
         figures(told)
         for row in told["drift"]:
             if row["severity"]:

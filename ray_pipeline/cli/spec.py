@@ -25,7 +25,7 @@ def add(app: typer.Typer) -> None:
 
 def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     """Everything that can be known of SPEC without Ray and without reading rows: every problem, not the first."""
-    from ray_pipeline.data.feast import resolved
+    from ray_pipeline.data.feast import with_feast_tables
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.footers import look
     from ray_pipeline.spec.where import Where
@@ -45,7 +45,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
         textual += error.problems
     if known and where:
         try:
-            known = resolved(known, where)
+            known = with_feast_tables(known, where)
             seen = look(known, where)
             of_data += seen.problems
         except PipelineError as error:

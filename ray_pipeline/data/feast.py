@@ -27,7 +27,7 @@ SECONDS = 120
 KINDS = {"ParquetFormat": "parquet", "NoneType": "parquet", "DeltaFormat": "delta"}
 
 
-def resolved(spec: Spec, where: Where) -> Spec:
+def with_feast_tables(spec: Spec, where: Where) -> Spec:
     """The spec in which the feature tables of each Feast repository stand as if they had been written out: path, `on`,
     `time`, `known_at`, `max_age`, `columns`.
 

@@ -1,7 +1,7 @@
 """What a model must beat: the same answer for every row, and a linear model on a sample of the rows."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +14,8 @@ from ray_pipeline.components.column_encodings.number import normal_quantiles
 from ray_pipeline.components.models._base import Scorer, TrainingContext
 from ray_pipeline.components.models.linear import Linear
 from ray_pipeline.encoded_block import EncodedBlock
-from ray_pipeline.evaluation.predict import predict
-from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.evaluation.predict import score_part
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Matrix, Vector
@@ -24,7 +24,7 @@ SAMPLE_ROWS = 30_000
 STEPS = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Baseline:
     """What it scores on validation by the search's metric."""
 
@@ -33,29 +33,22 @@ class Baseline:
     value: float
     about: str
 
-    def as_json(self) -> dict[str, Any]:
-        """One object of `baselines.json`."""
-        return asdict(self)
 
-
-def baselines(encoded: Encoded, context: TrainingContext, spec: Spec, classes: tuple[str, ...]) -> tuple[Baseline, ...]:
-    """The constant and the linear model, scored on validation as a trial is; from the matrix that is there for the
-    first family."""
-    needs, metric = next(iter(encoded.encoders)), find("metrics", str(spec.search.metric))()
-    every = max(1, encoded.rows["train"] // SAMPLE_ROWS)
-    sample = list(Shard(encoded, needs, "train", every=every))
-    found = []
-    for name, scorer, about in (
-        ("constant", constant(Shard(encoded, needs, "train"), context), "what train says on average, for every row"),
-        (
-            "linear",
-            linear(sample, replace(context, threads=1), needs),
-            f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train",
-        ),
+def baselines(rows: EncodedRows, context: TrainingContext, spec: Spec) -> tuple[Baseline, ...]:
+    """Score the constant and the linear model on validation as a trial is; from the matrix of the first family."""
+    encoder, metric = next(iter(rows.encoders)), find("metrics", str(spec.search.metric))()
+    every = max(1, rows.rows["train"] // SAMPLE_ROWS)
+    sample = list(Shard(rows, encoder, "train", every=every))
+    about = f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train"
+    scored = []
+    for name, scorer, what in (
+        ("constant", constant(Shard(rows, encoder, "train"), context), "what train says on average, for every row"),
+        ("linear", linear(sample, replace(context, threads=1), encoder), about),
     ):
-        rows = predict(scorer, encoded, needs, "validation", spec, classes)
-        found.append(Baseline(name, metric.word, float(metric(rows.label, rows.score, rows.weight)), about))
-    return tuple(found)
+        validation = score_part(scorer, rows, encoder, "validation")
+        value = float(metric(validation.label, validation.score, validation.weight))
+        scored.append(Baseline(name=name, metric=metric.word, value=value, about=what))
+    return tuple(scored)
 
 
 def constant(train: Sequence[EncodedBlock], context: TrainingContext) -> Scorer:

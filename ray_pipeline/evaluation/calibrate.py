@@ -12,7 +12,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics._base import Numbers
 from ray_pipeline.components.metrics.log_loss import LogLoss
 from ray_pipeline.errors import Problem, SpecError
-from ray_pipeline.evaluation.bootstrap import mix
+from ray_pipeline.hashing import mix
 from ray_pipeline.values import Predictions, Vector
 
 CANDIDATES = ("sigmoid", "temperature", "isotonic")

@@ -142,9 +142,7 @@ def _overall(metrics: Sequence[Metric], rows: Predictions, clusters: int, spec: 
         value = metric(rows.label, rows.score, rows.weight, rows.cut)
         interval = percentile(value, draws[metric.word], clusters, spec.evaluate.confidence)
         measured.append(
-            Measured(
-                metric=metric.word, slice={}, value=value, low=interval.low, high=interval.high, rows=len(rows)
-            )
+            Measured(metric=metric.word, slice={}, value=value, low=interval.low, high=interval.high, rows=len(rows))
         )
     return measured
 

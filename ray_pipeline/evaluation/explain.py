@@ -1,20 +1,18 @@
-"""Which columns the model lives by, over all and within slices: what its score loses on test rows when a column is
-shuffled among them, and for trees Shapley values.
+"""Which columns the model relies on: what its score loses when a column is shuffled, and Shapley values for trees.
 
 Permutation importance (Breiman, 2001; Fisher, Rudin & Dominici, 2019): all matrix columns made of one table column are
-shuffled together. The interval comes
-from the paired bootstrap of the loss. Columns that say the same share their importance: a small value does not mean
-that a column is useless.
+shuffled together. The interval comes from the paired bootstrap of the loss. Columns that carry the same information
+share their importance: a small value does not mean that a column is useless.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline import encoded_block as blocks
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import find
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
@@ -22,29 +20,38 @@ from ray_pipeline.evaluation.evaluate import finite
 from ray_pipeline.evaluation.groups import groups_of
 from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Matrix, Predictions
 
+if TYPE_CHECKING:
+    from ray_pipeline.tuning.refit import TrainedModel
+
 DRAWS = 200
 MAX_GROUPS = 20
-"""Of one slicing; the largest are explained."""
+"""Of one slicing, the largest so many groups are explained."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Importance:
-    """By how much the search metric worsens without the column, with its interval; `shap` is the mean absolute Shapley
-    value, where the family has any."""
+    """By how much the search metric worsens without a column, with its interval."""
 
     column: str
     value: float
     low: float
     high: float
     shap: float | None
+    """The mean absolute Shapley value; None where the family has none."""
+
+    def as_json(self) -> dict[str, Any]:
+        """One object of `importance` in explain.json."""
+        numbers = {name: finite(getattr(self, name)) for name in ("value", "low", "high")}
+        return {"column": self.column, **numbers} | ({} if self.shap is None else {"shap": self.shap})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """The columns, the most important first, on `rows` rows of the whole part or of one `group` of a slice."""
+    """The columns, the most important first, on some rows of the whole part or of one `group` of a slice."""
 
     metric: str
     rows: int
@@ -56,40 +63,33 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """The object of explain.json."""
         method = f"What {self.metric} loses when a column's values are shuffled among the rows"
-        return {
-            "method": method,
-            **self._told(),
-            "slices": [{"slice": dict(one.group), **one._told()} for one in self.within],
-        }
+        slices = [{"slice": dict(one.group), **one._importance_json()} for one in self.within]
+        return {"method": method, **self._importance_json(), "slices": slices}
 
-    def _told(self) -> dict[str, Any]:
-        told = [
-            {"column": one.column, "value": finite(one.value), "low": finite(one.low), "high": finite(one.high)}
-            | ({} if one.shap is None else {"shap": one.shap})
-            for one in self.importance
-        ]
-        return {"rows": self.rows, "importance": told}
+    def _importance_json(self) -> dict[str, Any]:
+        return {"rows": self.rows, "importance": [one.as_json() for one in self.importance]}
 
 
-def explain(bundle: Bundle, encoded: Encoded, test: Predictions, spec: Spec) -> Explanation | None:
-    """The explanation on `explain.rows` test rows drawn by the seed, and on as many of each group of `explain.slices`;
-    None where the spec asks for none.
+def explain(model: "TrainedModel", encoded: Encoded, predictions: Predictions, spec: Spec) -> Explanation | None:
+    """Explain the model on test rows drawn by the seed.
 
-    A group must have `evaluate.min_rows` test rows.
+    `explain.rows` rows are drawn of the whole part, and as many of each group of `explain.slices` that has
+    `evaluate.min_rows` rows. None where the spec asks for no explanation.
     """
     if not spec.explain.rows:
         return None
-    drawn = np.random.default_rng(spec.seed)
+    generator, bundle = np.random.default_rng(spec.seed), model.bundle
     family = find("models", str(bundle.model["family"]))
 
     def on(places: NDArray[np.intp]) -> Explanation:
-        some = np.sort(drawn.permutation(places)[: spec.explain.rows])
-        matrix = _rows(encoded, family.encoder, some)
-        return importance_of(bundle, matrix, test.take(some), spec, family.contributions(bundle.folder, matrix), drawn)
+        drawn = np.sort(generator.permutation(places)[: spec.explain.rows])
+        matrix = _matrix_of(encoded.rows, model.encoder, drawn)
+        contributions = family.contributions(bundle.folder, matrix)
+        return importance_of(bundle, matrix, predictions.take(drawn), spec, contributions, generator)
 
-    overall, within = on(np.arange(len(test))), []
-    for one in spec.explain.slices:
-        groups = groups_of(test, one.columns)
+    overall, within = on(np.arange(len(predictions))), []
+    for slice_ in spec.explain.slices:
+        groups = groups_of(predictions, slice_.columns)
         for number in groups.largest(MAX_GROUPS, spec.evaluate.min_rows):
             within.append(replace(on(np.flatnonzero(groups.of == number)), group=groups.names[number]))
     return replace(overall, within=tuple(within))
@@ -101,36 +101,52 @@ def importance_of(
     rows: Predictions,
     spec: Spec,
     contributions: Matrix | None,
-    drawn: np.random.Generator,
+    generator: np.random.Generator,
 ) -> Explanation:
-    """The importance of each table column on these rows, whose encoded form is `matrix` (n, columns); `contributions`
-    (n, columns) are Shapley values."""
+    """Measure the importance of each table column on some rows.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    matrix
+        The encoded rows, shape (n, columns).
+    rows
+        The same rows with their labels and scores.
+    spec
+        Names the metric and the confidence.
+    contributions
+        Shapley values, shape (n, columns); None where the family has none.
+    generator
+        Shuffles the columns.
+    """
     metric = find("metrics", spec.search.metric)()
     sign = 1.0 if metric.better == "higher" else -1.0
-    cut, clusters, draws = rows.cut, num_clusters(rows), min(DRAWS, spec.evaluate.draws)
-    whole = metric(rows.label, rows.score, rows.weight, cut)
+    clusters, draws = num_clusters(rows), min(DRAWS, spec.evaluate.draws)
+    whole = metric(rows.label, rows.score, rows.weight, rows.cut)
     whole_drawn = replicate([metric], rows, draws=draws, seed=spec.seed)[metric.word]
-    found, at = [], 0
+    importances, first = [], 0
     for encoding in bundle.encoder.encoded:
-        its = slice(at, at + len(encoding.columns))
-        at = its.stop
+        own = slice(first, first + len(encoding.columns))
+        first = own.stop
         shuffled = matrix.copy()
-        shuffled[:, its] = matrix[drawn.permutation(len(matrix)), its]
+        shuffled[:, own] = matrix[generator.permutation(len(matrix)), own]
         without = replace(rows, score=bundle.score_matrix(shuffled))
-        lost = sign * (whole - metric(without.label, without.score, without.weight, cut))
+        lost = sign * (whole - metric(without.label, without.score, without.weight, without.cut))
         lost_drawn = sign * (whole_drawn - replicate([metric], without, draws=draws, seed=spec.seed)[metric.word])
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
-        shap = None if contributions is None else float(np.abs(contributions[:, its].sum(1)).mean())
-        found.append(Importance(encoding.name, interval.value, interval.low, interval.high, shap))
-    found.sort(key=lambda one: (-np.nan_to_num(one.value, nan=-np.inf), one.column))
-    return Explanation(metric.word, len(rows), tuple(found))
+        shap = None if contributions is None else float(np.abs(contributions[:, own].sum(1)).mean())
+        importances.append(
+            Importance(column=encoding.name, value=interval.value, low=interval.low, high=interval.high, shap=shap)
+        )
+    importances.sort(key=lambda one: (-np.nan_to_num(one.value, nan=-np.inf), one.column))
+    return Explanation(metric=metric.word, rows=len(rows), importance=tuple(importances))
 
 
-def _rows(encoded: Encoded, needs: str, places: NDArray[np.intp]) -> Matrix:
-    """Those rows of the test part, by their place in it."""
-    found, first = [], 0
-    for view in blocks.views(encoded.fetch(), needs, "test"):
-        here = places[(places >= first) & (places < first + len(view.matrix))]
-        found.append(view.matrix[here - first])
-        first += len(view.matrix)
-    return np.concatenate(found)
+def _matrix_of(rows: EncodedRows, encoder: str, places: NDArray[np.intp]) -> Matrix:
+    """The matrix of some rows of the test part, by their ascending places in it."""
+
+    def take(table: pa.Table, first: int) -> pa.Table:
+        return table.take(places[(places >= first) & (places < first + table.num_rows)] - first)
+
+    return np.concatenate([block.matrix for block in rows.part("test", encoder, take)])

@@ -128,8 +128,11 @@ def measure_groups(
     judged = groups.largest(len(groups.names), min_rows)
     names = tuple(groups.names[number] for number in judged)
     if not len(judged):
-        none = {"values": np.empty(0), "draws": np.empty((bootstrap.draws, 0)), "floor": np.empty(0), "clusters": 0}
-        return [Grouped(metric=metric, names=(), **none) for metric in metrics]
+        nothing, no_draws = np.empty(0), np.empty((bootstrap.draws, 0))
+        return [
+            Grouped(metric=metric, names=(), values=nothing, draws=no_draws, floor=nothing, clusters=0)
+            for metric in metrics
+        ]
     kept = np.isin(groups.of, judged)
     rows, of = rows.take(kept), np.searchsorted(judged, groups.of[kept])
     bounds = linearized_bounds(metrics, rows, of, bootstrap.confidence)

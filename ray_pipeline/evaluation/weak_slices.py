@@ -1,12 +1,9 @@
-"""Weak slices: where, among all values of one and of two columns, the model is worse than on the whole part, beyond
-what so much looking finds by luck.
+"""Weak slices: among all values of one and of two columns, where the model is worse than on the whole part.
 
-Every slice of enough rows is held against the whole by the linearised variance of their difference (a slice is part of
-the whole, so the two
-move together); of the p-values Benjamini & Hochberg's procedure (1995) keeps those of which at most `FALSE_DISCOVERY_RATE` in all are
-expected to be luck.
-Like SliceFinder (Chung, 2019), but on the metric itself instead of each row's loss, so that rows that are hard for
-everybody do not count.
+Every slice of enough rows is compared with the whole by the linearized variance of their difference (a slice is part of
+the whole, so the two move together). Of the p-values the procedure of Benjamini & Hochberg (1995) keeps those of which
+at most `FALSE_DISCOVERY_RATE` are expected to be luck. It is like SliceFinder (Chung, 2019), but on the metric itself
+instead of each row's loss, so that rows that are hard for every model do not count.
 """
 
 from collections.abc import Mapping, Sequence

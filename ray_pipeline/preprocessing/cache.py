@@ -1,117 +1,120 @@
-"""Encoded rows of an earlier run of the same storage, where all that they depend on is the same: data, selection,
-split, encoders, slices, code.
+"""Rows that an earlier run of the same storage encoded are used again where nothing that they depend on has changed.
 
-They lie as Arrow files under `.encoded/<key>` beside the runs, at most three sets of at most 4 GiB; `whole.json` is
-written last. A rerun never reuses.
+They are kept as Arrow blocks under `.encoded/<key>` beside the runs: at most three sets of at most 4 GiB, the least
+recently used go first. The index is written last. A rerun uses none of them.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.errors import StorageError
-from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.runs.digests import of_json
-from ray_pipeline.runs.reproducibility import versions
-from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.progress import Progress
+from ray_pipeline.plain_json import json_digest, plain
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
+from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
 
 if TYPE_CHECKING:
-    import ray
+    from ray_pipeline.runs.context import Run
 
-FOLDER, WHOLE = ".encoded", "whole.json"
-KEPT, MAX_BYTES = 3, 4 << 30
+FOLDER, INDEX = ".encoded", "index.json"
+MAX_SETS, MAX_BYTES = 3, 4 << 30
+FACTS = ("block_rows", "rows", "num_bytes", "slice_columns", "min_label")
 
 
-def reuse(
-    folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder], encode: Callable[[], Encoded], show: Progress
-) -> Encoded:
-    """What an earlier run has encoded, if it would come out the same now; else what `encode` makes, kept for runs to
-    come."""
-    store, key = BlobStore(f"{folder.storage}/{FOLDER}"), _key(folder, spec, encoders)
-    if folder.recorded("expected") is None and store.exists(f"{key}/{WHOLE}"):
-        told = json.loads(store.read(f"{key}/{WHOLE}"))
-        show.note(
-            f"the rows that {told['run']} encoded are used again: data, selection, split and encoders are the same"
-        )
-        rows = tuple(tuple(block) for block in told["block_rows"])
-        return Encoded(
-            _fetch(store, key, told["blocks"]),
-            rows,
-            told["rows"],
-            told["num_bytes"],
-            encoders,
-            tuple(told["slice_columns"]),
-            told["least_label"],
-        )
-    encoded = encode()
-    if encoded.num_bytes <= MAX_BYTES:
+def cached_rows(
+    run: "Run",
+    spec: Spec,
+    profile: Profile,
+    encoders: Mapping[str, Encoder],
+    encode: Callable[[], EncodedRows],
+) -> EncodedRows:
+    """Load the rows that an earlier run encoded alike, else encode them and keep them for later runs.
+
+    A damaged entry is removed and made anew.
+    """
+    store, key = BlobStore(f"{run.storage}/{FOLDER}"), _key(run, spec, profile, encoders)
+    if run.pinned is None and store.exists(f"{key}/{INDEX}"):
         try:
-            _keep(store, key, encoded, folder.run)
-        except (OSError, StorageError) as error:  # the run itself needs none of it
-            show.note(f"the encoded rows are not kept for other runs: {str(error).splitlines()[0]}")
-    return encoded
+            return _load(store, key, run, spec, profile, encoders)
+        except StorageError as error:
+            run.progress.note(f"the cached rows {key} are encoded anew: {error.problems[0].found}")
+            store.remove(key)
+    rows = encode()
+    if rows.num_bytes <= MAX_BYTES:
+        try:
+            _keep(store, key, rows, run.id)
+        except (OSError, StorageError) as error:  # the run itself does not need the cache
+            run.progress.note(f"the encoded rows are not kept for other runs: {str(error).splitlines()[0]}")
+    return rows
 
 
-def _key(folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder]) -> str:
-    """Names all that encoded rows depend on."""
-    said = spec.as_data()
-    asked = {name: said[name] for name in ("task", "features", "select", "split")}
-    judged = {
-        "slices": said["evaluate"]["slices"],
-        "cluster": said["evaluate"].get("cluster"),
-        "groups": said["bias"]["groups"],
-        "explained": said["explain"]["slices"],
-    }
-    return of_json(
-        [
-            asked,
-            judged,
-            folder.recorded("data"),
-            {needs: encoder.to_json() for needs, encoder in encoders.items()},
-            versions(),
-        ]
-    )[:16]
+def _key(run: "Run", spec: Spec, profile: Profile, encoders: Mapping[str, Encoder]) -> str:
+    """The name of everything that encoded rows depend on."""
+    written = spec.as_data()
+    depends_on = [
+        [written[name] for name in ("task", "features", "select", "split")],
+        [written["evaluate"]["slices"], written["evaluate"].get("cluster"), written["bias"]["groups"]],
+        written["explain"]["slices"],
+        profile.data,
+        {name: encoder.to_json() for name, encoder in encoders.items()},
+        run.versions,
+    ]
+    return json_digest(depends_on)[:16]
 
 
-def _fetch(store: BlobStore, key: str, names: list[str]) -> "tuple[ray.ObjectRef[pa.Table], ...]":
-    """The blocks in their order, each read by whatever node has time."""
+def _load(
+    store: BlobStore, key: str, run: "Run", spec: Spec, profile: Profile, encoders: Mapping[str, Encoder]
+) -> EncodedRows:
+    """Read the blocks in their order, each on whatever node has time. Raises `DamagedBlob`."""
     import ray
 
-    task = ray.remote(_load)
-    return tuple(task.remote(store, f"{key}/{name}") for name in names)
+    index = json.loads(store.read_sealed(f"{key}/{INDEX}"))
+    load = ray.remote(_load_block).options(num_returns=2)
+    loaded = [load.remote(store, f"{key}/{name}") for name in index["blocks"]]
+    for error in ray.get([error for _, error in loaded]):
+        if error is not None:
+            raise error
+    run.progress.note(
+        f"the rows that {index['run']} encoded are used again: data, selection, split and encoders are the same"
+    )
+    facts: dict[str, Any] = {name: index[name] for name in FACTS}
+    facts |= {"block_rows": tuple(map(tuple, index["block_rows"])), "slice_columns": tuple(index["slice_columns"])}
+    return EncodedRows(
+        task=spec.task,
+        label_name=spec.features.labels.label,
+        classes=profile.classes,
+        blocks=tuple(block for block, _ in loaded),
+        encoders=encoders,
+        **facts,
+    )
 
 
-def _keep(store: BlobStore, key: str, encoded: Encoded, run: str) -> None:
-    """Writes each block from the node where it is; the oldest sets give way."""
+def _keep(store: BlobStore, key: str, rows: EncodedRows, run_id: str) -> None:
+    """Write each block from the node where it is; the least recently used sets give way."""
     import ray
 
-    task, names = ray.remote(_save), [f"{number:05d}.arrow" for number in range(len(encoded.blocks))]
-    ray.get([task.remote(store, f"{key}/{name}", block) for name, block in zip(names, encoded.blocks, strict=True)])
-    told = {
-        "blocks": names,
-        "block_rows": encoded.block_rows,
-        "rows": dict(encoded.rows),
-        "num_bytes": encoded.num_bytes,
-        "slice_columns": encoded.slice_columns,
-        "least_label": encoded.min_label,
-        "run": run,
-    }
-    store.write(f"{key}/{WHOLE}", json.dumps(told).encode())
-    store.forget(KEPT)
+    save, names = ray.remote(_save_block), [f"{number:05d}.arrow" for number in range(len(rows.blocks))]
+    ray.get([save.remote(store, f"{key}/{name}", block) for name, block in zip(names, rows.blocks, strict=True)])
+    facts = {name: getattr(rows, name) for name in FACTS}
+    index = {**plain(facts), "blocks": names, "run": run_id}
+    store.write_sealed(f"{key}/{INDEX}", json.dumps(index).encode())
+    store.evict(MAX_SETS)
 
 
-def _save(store: BlobStore, name: str, block: pa.Table) -> None:
+def _save_block(store: BlobStore, name: str, block: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, block.schema) as file:
         file.write_table(block)
-    store.write(name, sink.getvalue())
+    store.write_sealed(name, sink.getvalue())
 
 
-def _load(store: BlobStore, name: str) -> pa.Table:
-    return pa.ipc.open_file(pa.BufferReader(store.read(name))).read_all()
+def _load_block(store: BlobStore, name: str) -> "tuple[pa.Table | None, StorageError | None]":
+    try:
+        return pa.ipc.open_file(pa.BufferReader(store.read_sealed(name))).read_all(), None
+    except StorageError as error:
+        return None, error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import pyarrow as pa
 
 from ray_pipeline.encoded_block import EncodedBlock, views
-from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.values import PARTS, Part
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class Shard(Sequence[EncodedBlock]):
     """
 
     def __init__(
-        self, encoded: Encoded, needs: str, *parts: Part, rank: int = 0, world: int = 1, every: int = 1
+        self, encoded: EncodedRows, encoder: str, *parts: Part, rank: int = 0, world: int = 1, every: int = 1
     ) -> None:
         """The share of worker `rank` of `world`; of each block only every `every`-th row (in `matrix`, `label` and
         `weight`)."""
-        self.encoder, self.every = needs, every
+        self.encoder, self.every = encoder, every
         places = [
             (block, part, rows[PARTS.index(part)])
             for block, rows in zip(encoded.blocks, encoded.block_rows, strict=True)
@@ -75,10 +75,10 @@ class Shard(Sequence[EncodedBlock]):
         (block,) = views([ray.get(piece.block)], self.encoder, piece.part)
         seen = slice(piece.start, piece.stop, self.every)
         return EncodedBlock(
-            block.matrix[seen],
-            block.label[seen],
-            block.weight[seen],
-            block.rows.slice(piece.start, piece.stop - piece.start),
+            matrix=block.matrix[seen],
+            label=block.label[seen],
+            weight=block.weight[seen],
+            rows=block.rows.slice(piece.start, piece.stop - piece.start),
         )
 
     def __iter__(self) -> Iterator[EncodedBlock]:

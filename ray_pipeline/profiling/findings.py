@@ -16,7 +16,7 @@ def check(profile: Profile, spec: Spec) -> tuple[Finding, ...]:
     return tuple(sorted(kept, key=lambda f: -SEVERITIES.index(f.severity)))
 
 
-def refuse(findings: tuple[Finding, ...], spec: Spec) -> None:
+def raise_on_findings(findings: tuple[Finding, ...], spec: Spec) -> None:
     """Raises `DataError` with every finding at or above `checks.fail_on`."""
     if spec.checks.fail_on not in SEVERITIES:
         return

@@ -29,7 +29,7 @@ from ray_pipeline.profiling.requirements import (
 )
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
-from ray_pipeline.values import PARTS
+from ray_pipeline.values import PARTS, Finding
 
 SAMPLE_ROWS, SAMPLE_CELLS = 10_000, 20_000_000
 PRINTS = 2_000_000
@@ -61,6 +61,21 @@ class Profile:
     outcomes: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
     """Of columns that are encoded by the label: rows and sum of labels of each value by fold, each of shape (2,
     FOLDS)."""
+
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The fingerprint of each table, with its files, rows and bytes."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Rows that no part holds, by the reason."""
+    joins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """How the label rows fared in each join, and how the table is joined."""
+    test_part: str = ""
+    """The name of the test part: two runs with it judge on the same rows."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks found, the gravest first."""
+
+    def rows_as_json(self) -> dict[str, Any]:
+        """Rows of each part, and of those dropped."""
+        return {**self.parts, "dropped": self.dropped}
 
     def label_rates(self, part: str) -> tuple[list[float], int]:
         """The share of each class in a part, and the part's rows; no shares for regression."""

@@ -1,28 +1,16 @@
-"""Step 8: into the model registry, if the verdict allows; and what the whole run answers."""
+"""The last step: the model goes into the registry, if the verdict allows it."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-
-from ray_pipeline import encoded_block as blocks
-from ray_pipeline.bundle import Bundle
-from ray_pipeline.data.rows import KEY
-from ray_pipeline.errors import PipelineError, Problem
-from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.gates import Verdict
-from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.registry.registry import Registry
-from ray_pipeline.runs.digests import of_json
-from ray_pipeline.runs.reproducibility import versions
-from ray_pipeline.runs.run_folder import RunFolder, plain
-from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.search import Leaderboard
-from ray_pipeline.values import Vector
+from ray_pipeline.plain_json import json_digest
+from ray_pipeline.runtime.progress import stage
+from ray_pipeline.runtime.session import in_background
+from ray_pipeline.tuning.refit import TrainedModel
 
-SAMPLE_ROWS = 100
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
+
 PLAIN_FILES = (
     "spec.yaml",
     "checks.json",
@@ -33,130 +21,46 @@ PLAIN_FILES = (
     "bias.json",
     "scorecard.json",
 )
+"""Files of the run folder that are stored beside the version."""
 
 
-@dataclass(frozen=True)
-class Release:
-    """How a run ended, in the words of `run --json`."""
+@stage("register")
+def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
+    """Register the model; Ray ends meanwhile.
 
-    answer: dict[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.answer[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def as_json(self) -> dict[str, Any]:
-        """The contract's object."""
-        return self.answer
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Training rows as they were read, and their scores as the training run encoded them: what a version must
-    repeat."""
-
-    sample: pa.Table
-    scores: Vector
-
-
-def register(
-    registry: Registry,
-    spec: Spec,
-    folder: RunFolder,
-    bundle: Bundle,
-    proof: Proof,
-    leaderboard: Leaderboard,
-    evaluation: Evaluation,
-    verdict: Verdict,
-) -> int | None:
-    """The version's number, once it has repeated the `proof`; None where the spec or the verdict keeps the model out of
-    the registry."""
-    if not spec.registration or not (verdict.passed or spec.registration.when == "always"):
-        return None
-    tables = folder.recorded("data") or {}
-    lineage = {
-        "fingerprint": of_json(tables),
-        "tables": tables,
-        "environment": dict(versions()),
-        "parent": (folder.recorded("warm_start") or {}).get("source"),
-    }
-    overall = {row.metric: row.value for row in evaluation.measured if not row.slice}
-    return registry.register(
-        spec.name,
-        bundle.folder,
-        run=folder.run,
-        alias=spec.registration.alias,
-        scorecard=verdict.as_json(),
-        sample=proof.sample,
-        scores=proof.scores,
-        spec_text=spec.render(),
-        tags={"fingerprint": spec.fingerprint, "family": leaderboard.best.family},
-        metrics=overall,
-        params=leaderboard.best.params,
-        data=lineage,
-        report=folder.path / "report.html",
-        files=[folder.path / name for name in PLAIN_FILES],
-    )
-
-
-def prove(bundle: Bundle, profile: Profile, encoded: Encoded, needs: str) -> Proof:
-    """The proof on 100 training rows; raises if the bundle scores them otherwise, by a bit, than the run does that
-    encoded them."""
-    rows = profile.sample.slice(0, SAMPLE_ROWS)
-    wanted = {key: i for i, key in enumerate(rows[KEY].to_pylist())}
-    scores: list[Any] = [None] * len(wanted)
-    for view in blocks.views(encoded.fetch(), needs, "train"):
-        keys = view.rows[blocks.KEY]
-        here = np.flatnonzero(pa.compute.is_in(keys, rows[KEY].combine_chunks().cast(keys.type)).to_numpy())
-        for position, score in zip(
-            here, bundle.score_matrix(np.ascontiguousarray(view.matrix[here])) if len(here) else [], strict=True
-        ):
-            scores[wanted[keys[int(position)].as_py()]] = score
-    trained, sample = np.asarray(scores, np.float64), bundle.select(rows)
-    if not np.array_equal(trained, bundle.score(sample)):
-        raise PipelineError(
-            Problem(
-                stage="register",
-                rows=len(sample),
-                found="the bundle scores rows otherwise than the training run did",
-                fix="report this: it is a bug of ray-pipeline",
-            )
+    Returns
+    -------
+    int or None
+        The version's number, once the version has repeated the proof; None where the spec or the verdict keeps the
+        model out of the registry.
+    """
+    spec, registration = run.spec, run.spec.registration
+    with in_background(run.end_session):
+        report = run.write_report()
+        if not registration or not (verdict.passed or registration.when == "always"):
+            return None
+        run.registry_ready()
+        data = run.facts["data"]
+        warm_start = run.journal.recorded("warm_start") or {}
+        lineage = {
+            "fingerprint": json_digest(data),
+            "tables": data,
+            "environment": dict(run.versions),
+            "parent": warm_start.get("source"),
+        }
+        return run.registry.register(
+            spec.name,
+            model.bundle.folder,
+            run=run.id,
+            alias=registration.alias,
+            scorecard=verdict.as_json(),
+            sample=model.proof.sample,
+            scores=model.proof.scores,
+            spec_text=spec.render(),
+            tags={"fingerprint": spec.fingerprint, "family": model.best.family},
+            metrics={name: row.value for name, row in verdict.evaluation.overall_metrics.items()},
+            params=model.best.params,
+            data=lineage,
+            report=report,
+            files=[run.folder.path / name for name in PLAIN_FILES],
         )
-    return Proof(sample, trained)
-
-
-def release_of(
-    folder: RunFolder,
-    spec: Spec,
-    leaderboard: Leaderboard,
-    evaluation: Evaluation,
-    verdict: Verdict,
-    version: int | None,
-    facts: dict[str, Any],
-    seconds: dict[str, float],
-) -> Release:
-    """The run's answer: `registered`, `refused` (exit 7) or `unregistered`."""
-    status = "refused" if not verdict.passed else "unregistered" if version is None else "registered"
-    overall = {
-        row.metric: {"value": row.value, "low": row.low, "high": row.high}
-        for row in evaluation.measured
-        if not row.slice
-    }
-    answer = {
-        "run": folder.run,
-        "status": status,
-        "exit": 0 if verdict.passed else 7,
-        "model": f"models:/{spec.name}/{version}" if version else None,
-        "version": version,
-        "family": leaderboard.best.family,
-        "metrics": overall,
-        "gates": [gate.as_json() for gate in verdict.gates],
-        "trials": len(leaderboard.results),
-        "rows": facts["rows"],
-        "seconds": {stage: round(spent, 2) for stage, spent in seconds.items()},
-        "report": f"{folder.address}/report.html",
-        "problems": [],
-    }
-    return Release(plain(answer))  # type: ignore[arg-type]

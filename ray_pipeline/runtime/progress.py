@@ -5,19 +5,23 @@ a run.
 """
 
 import contextlib
+import functools
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
 STAGES = ("read", "split", "profile", "encode", "search", "fit", "predict", "evaluate", "judge", "register")
+P = ParamSpec("P")
+R = TypeVar("R")
 LINE_EVERY_S = 2.0  # counters, where there is no terminal
 
 
@@ -55,9 +59,20 @@ class Progress:
     def __post_init__(self) -> None:
         self._lines = [_Stage(name) for name in self.stages]
 
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        """While it lasts, functions marked with `stage` show here when they start."""
+        token = _CURRENT.set(self)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+
     def stage(self, name: str) -> None:
         """Starts a stage and finishes the one before it; an unknown name is added below the others."""
         with self._lock:
+            if self._current is not None and self._current.name == name:
+                return
             self._finish("done")
             line = next((line for line in self._lines if line.name == name), None)
             if line is None:
@@ -66,6 +81,11 @@ class Progress:
             self.seconds.setdefault(name, 0.0)
             self._line_at = float("-inf")
         self._say(name, "started")
+
+    @property
+    def last_stage(self) -> str:
+        """The stage that began last; `start` before the first."""
+        return next(reversed(self.seconds), "start")
 
     def done(self, name: str, detail: str = "") -> None:
         """Ends a stage, with a few words on what came of it (`16 columns, 3 findings`)."""
@@ -159,6 +179,24 @@ class Progress:
 
     def __rich__(self) -> "RenderableType":
         return _view(self)
+
+
+_CURRENT: ContextVar[Progress] = ContextVar("progress")
+
+
+def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a function as the beginning of a stage, by the word that progress, journal and `seconds` use for it."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def started(*args: P.args, **kwargs: P.kwargs) -> R:
+            if progress := _CURRENT.get(None):
+                progress.stage(name)
+            return function(*args, **kwargs)
+
+        return started
+
+    return decorate
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ray_pipeline.errors import Problem, StorageError
-from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec.where import Where
 
 PROBE_S = 30
@@ -13,7 +12,7 @@ REMEDY = (
 )
 
 
-def check_shared_storage(folder: RunFolder, where: Where) -> None:
+def check_shared_storage(probe: Path, where: Where, *, shared: bool) -> None:
     """Raises `StorageError` on a cluster of many nodes unless all of them find the run where this one has it.
 
     A relative path is refused unseen: it means another folder on every node. An absolute one is looked for on each.
@@ -21,7 +20,7 @@ def check_shared_storage(folder: RunFolder, where: Where) -> None:
     import ray
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    if len(nodes) < 2 or folder.store:
+    if len(nodes) < 2 or shared:
         return
     if not Path(where.storage).expanduser().is_absolute() and "${" not in where.storage:
         raise StorageError(
@@ -31,10 +30,10 @@ def check_shared_storage(folder: RunFolder, where: Where) -> None:
                 fix=REMEDY,
             )
         )
-    blind = _blind(folder.path / "spec.yaml", nodes)
+    blind = _blind(probe, nodes)
     if blind:
         found = (
-            f"{len(blind)} of {len(nodes)} nodes do not see {str(folder.path.parent)!r}"
+            f"{len(blind)} of {len(nodes)} nodes do not see {str(probe.parent.parent)!r}"
             f" ({', '.join(sorted(blind)[:5])})"
         )
         raise StorageError(Problem(key="storage", found=found, fix=REMEDY))

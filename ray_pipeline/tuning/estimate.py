@@ -1,5 +1,4 @@
-"""What a run will take, from footers alone: rows, bytes, how tables are joined, memory of a worker, and how many trials
-run at once."""
+"""What a run will take, from footers alone: rows, bytes, joins, memory of a worker, and how many trials run at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +11,16 @@ from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.runtime.layout import Layout, shown
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.tuning.search import CELL_BYTES, ROW_BYTES, num_bytes_trained
+from ray_pipeline.tuning.training_memory import CELL_BYTES, ROW_BYTES, trained_bytes
 
-FLOAT = 4
-ROLES = 40
-"""Bytes of a row's label, weight, key, part and bootstrap cluster, about."""
+FLOAT_BYTES = 4
+ROLE_BYTES = 40
+"""Of a row's label, weight, key, part and bootstrap cluster, about."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TableEstimate:
-    """One table: what is there, what is read of it, and how it is joined (None for the label table)."""
+    """One table: what is there, what is read of it, and how it is joined."""
 
     rows: int
     files: int
@@ -29,9 +28,17 @@ class TableEstimate:
     bytes_read: int
     bytes_decoded: int
     join: JoinPlan | None
+    """None for the label table."""
+
+    def lines(self, name: str) -> list[str]:
+        """The table, for people."""
+        files = "1 file" if self.files == 1 else f"{self.files:,} files"
+        read = f"{shown(self.bytes_read)} read of {shown(self.bytes_on_disk)}"
+        lines = [f"{name:<10} {self.rows:,} rows in {files}; {read}"]
+        return lines if self.join is None else [*lines, f"{'':<10} {self.join.how}: {self.join.why}"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """All that can be known of a run before a row is read."""
 
@@ -45,11 +52,12 @@ class Estimate:
 
     @property
     def external(self) -> bool:
-        """Whether those rows are paged from disk."""
+        """Whether these rows are paged from disk."""
         return self.worker_bytes > self.layout.memory
 
     def as_json(self) -> dict[str, Any]:
         """The answer of the verb `plan`."""
+        layout = self.layout
         tables = {
             name: {**vars(table), "join": None if table.join is None else vars(table.join)}
             for name, table in self.tables.items()
@@ -60,53 +68,38 @@ class Estimate:
             "tables": tables,
             "encoded_bytes": round(self.encoded_bytes),
             "worker_bytes": round(self.worker_bytes),
-            "worker_memory": self.layout.memory,
+            "worker_memory": layout.memory,
             "external_memory": self.external,
-            "slots": self.layout.slots,
-            "workers": self.layout.workers,
-            "threads": self.layout.threads,
-            "gpus": self.layout.gpus,
-            "fit_threads": self.layout.fit_threads,
+            **{name: getattr(layout, name) for name in ("slots", "workers", "threads", "gpus", "fit_threads")},
         }
 
     def lines(self, trials: int) -> list[str]:
         """The arithmetic, for people."""
-        told, layout = [], self.layout
-        for name, table in self.tables.items():
-            files = "1 file" if table.files == 1 else f"{table.files:,} files"
-            told.append(
-                f"{name:<10} {table.rows:,} rows in {files}; {shown(table.bytes_read)} read of"
-                f" {shown(table.bytes_on_disk)}"
-            )
-            if table.join is not None:
-                told.append(f"{'':<10} {table.join.how}: {table.join.why}")
-        rows = self.tables["labels"].rows
-        told.append(
-            f"{'encoded':<10} {rows:,} rows x ({self.columns} columns x {FLOAT} bytes + {ROLES}) ="
-            f" {shown(self.encoded_bytes)}, once a node"
-        )
+        layout, rows = self.layout, self.tables["labels"].rows
+        workers, threads = _counted(layout.workers, "worker"), _counted(layout.threads, "CPU")
         share = f" / {layout.workers} workers" if layout.workers > 1 else ""
         how = "bins are paged from disk" if self.external else "in memory"
-        row = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
-        told.append(
-            f"{'worker':<10} {rows:,} rows x {row}{share} = {shown(self.worker_bytes)}, may hold"
-            f" {shown(layout.memory)}: {how}"
-        )
-        each = (
-            f"{layout.workers} worker{'s' * (layout.workers > 1)} x {layout.threads} CPU{'s' * (layout.threads > 1)}"
-            + (f" and {layout.gpus:g} GPU" if layout.gpus else "")
-        )
-        rounds = -(-trials // layout.slots)
-        told.append(f"{'search':<10} {layout.slots} trials at once, each {each}; {trials} trials in {rounds} turns")
-        told.append(f"{'fit':<10} {layout.workers} worker{'s' * (layout.workers > 1)} x {layout.fit_threads} CPUs")
-        return told
+        encoded_row = f"({self.columns} columns x {FLOAT_BYTES} bytes + {ROLE_BYTES})"
+        trained_row = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
+        each = f"{workers} x {threads}" + (f" and {layout.gpus:g} GPU" if layout.gpus else "")
+        turns = -(-trials // layout.slots)
+        memory = f"{shown(self.worker_bytes)}, may hold {shown(layout.memory)}: {how}"
+        return [
+            *(line for name, table in self.tables.items() for line in table.lines(name)),
+            f"{'encoded':<10} {rows:,} rows x {encoded_row} = {shown(self.encoded_bytes)}, once a node",
+            f"{'worker':<10} {rows:,} rows x {trained_row}{share} = {memory}",
+            f"{'search':<10} {layout.slots} trials at once, each {each}; {trials} trials in {turns} turns",
+            f"{'fit':<10} {workers} x {layout.fit_threads} CPUs",
+        ]
 
 
 def estimate(spec: Spec, where: Where, layout: Layout) -> Estimate:
-    """The estimate; label rows are taken to be all kept, since only reading them tells.
+    """Estimate a run; label rows are taken to be all kept, since only reading them can tell.
 
-    Raises:
-        DataError: a file or column is absent or of the wrong kind; every problem in one go.
+    Raises
+    ------
+    DataError
+        A file or column is absent or of the wrong kind; every problem at once.
     """
     paths = {name: where.resolve(table.path, spec.folder) for name, table in spec.features.all.items()}
     sources: dict[str, Source] = {
@@ -115,13 +108,22 @@ def estimate(spec: Spec, where: Where, layout: Layout) -> Estimate:
     footers = {name: source.footers() for name, source in sources.items()}
     names = Names(spec, footers, labelled=True)
     names.check()
-    tables = {name: _table(name, footers[name], _read(spec, name, names)) for name in sources}
     rows, columns = footers["labels"].num_rows, len(names.features)
-    width = len(spec.encoders) * columns * FLOAT + ROLES
-    return Estimate(tables, columns, float(rows) * width, num_bytes_trained(rows, columns, layout), layout)
+    return Estimate(
+        tables={name: _table(name, footers[name], _read(spec, name, names)) for name in sources},
+        columns=columns,
+        encoded_bytes=float(rows) * (len(spec.encoders) * columns * FLOAT_BYTES + ROLE_BYTES),
+        worker_bytes=trained_bytes(rows, columns, layout),
+        layout=layout,
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number > 1)}"
 
 
 def _read(spec: Spec, name: str, names: Names) -> list[str]:
+    """The columns of a table that are read."""
     if name == "labels":
         return list(names.scanned(spec, True))
     table = spec.features.tables[name]
@@ -131,12 +133,12 @@ def _read(spec: Spec, name: str, names: Names) -> list[str]:
 
 
 def _table(name: str, footers: Footers, columns: list[str]) -> TableEstimate:
-    packed, plain = footers.bytes_of(columns)
+    compressed, decoded = footers.bytes_of(columns)
     return TableEstimate(
-        footers.num_rows,
-        len(footers.files),
-        footers.num_bytes,
-        packed,
-        plain,
-        None if name == "labels" else JoinPlan.of(plain),
+        rows=footers.num_rows,
+        files=len(footers.files),
+        bytes_on_disk=footers.num_bytes,
+        bytes_read=compressed,
+        bytes_decoded=decoded,
+        join=None if name == "labels" else JoinPlan.of(decoded),
     )

@@ -1,13 +1,10 @@
-"""Which family has the next trial: the budget goes to the one that wins, and the others together may cost at most as
-much.
+"""Which family has the next trial: the best one, as long as the others together cost less than its own trials.
 
-Every family begins with its default. From then on trial i goes by the finished trials up to i - window alone, so that
-one slot and eight decide alike (where
-the search is not deterministic, by all that have ended):
-to the leader, or to another family where all that was given to others, past their defaults, still costs no more with it
-than the leader's own trials do.
-A trial's cost is rounds x the family's unit cost, which is what its default took per round: measured once, kept in the
-journal, and so repeated by a rerun.
+Every family begins with its default. From then on trial i depends on the finished trials up to i - window alone, so
+that one slot and eight decide alike (where the search is not deterministic, on all that have ended). It goes to the
+leader, or to another family while the trials of the others, past their defaults, cost no more with it than the
+leader's own trials do. A trial costs rounds x the family's unit cost, which is what its default took per round:
+measured once, kept in the journal, and so repeated by a rerun.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,19 +16,19 @@ import numpy as np
 from ray_pipeline.tuning.sampler import Proposal, Sampler, TrialResult
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FamilyAllocation:
-    """Asks and judges for one family or several; `families` in the order in which the spec names them. It remembers, as
-    `Proposals` does."""
+    """Asks and prunes for one family or several; it remembers, as `Sampler` does."""
 
     families: Sequence[Sampler]
+    """In the order in which the spec names them."""
     num_trials: int
     window: int | None
     results: dict[int, TrialResult] = field(default_factory=dict)
     given: list[tuple[str, int]] = field(default_factory=list)
     """For each trial its family and its number within the family."""
 
-    def next(self, known: Mapping[str, Any] | None = None) -> Proposal | None:
+    def ask(self, known: Mapping[str, Any] | None = None) -> Proposal | None:
         """The next trial, or None while it must wait for an earlier one (or there is none left: see `exhausted`).
 
         `known` is the trial as a journal has it: without a window its family and hyperparameters are taken from there.
@@ -41,7 +38,7 @@ class FamilyAllocation:
             return None
         known = known if self.window is None else None
         family = self._of[known["family"] if known else self._chosen(trial)]
-        proposal = family.next(known and known["params"])
+        proposal = family.ask(known and known["params"])
         if proposal is None:
             return None
         self.given.append((family.family, proposal.trial))
@@ -52,16 +49,16 @@ class FamilyAllocation:
         """Every trial has been proposed."""
         return len(self.given) >= self.num_trials
 
-    def goes_on(self, trial: int, rung: int, value: float) -> bool:
-        """Whether a trial is worth another rung, among the trials of its own family."""
+    def should_prune(self, trial: int, rung: int, value: float) -> bool:
+        """Whether a trial is stopped at a rung, compared with the trials of its own family."""
         family, number = self.given[trial]
-        return self._of[family].goes_on(number, rung, value)
+        return self._of[family].should_prune(number, rung, value)
 
-    def finish(self, result: TrialResult) -> None:
-        """Takes in how a trial ended."""
+    def tell(self, result: TrialResult) -> None:
+        """Take in how a trial ended."""
         self.results[result.trial] = result
         family, number = self.given[result.trial]
-        self._of[family].finish(replace(result, trial=number))
+        self._of[family].tell(replace(result, trial=number))
 
     def forget(self, trial: int) -> None:
         """The trial is to be run again."""
@@ -89,7 +86,7 @@ class FamilyAllocation:
 
     @property
     def _of(self) -> Mapping[str, Sampler]:
-        return {proposals.family: proposals for proposals in self.families}
+        return {sampler.family: sampler for sampler in self.families}
 
     def _best(self, results: Mapping[int, TrialResult]) -> TrialResult | None:
         finished = [o for o in results.values() if o.status == "completed" and o.metric is not None]
@@ -101,7 +98,7 @@ class FamilyAllocation:
 
     def _chosen(self, trial: int) -> str:
         """The family of this trial, by what is known when it is proposed."""
-        names = [proposals.family for proposals in self.families]
+        names = [sampler.family for sampler in self.families]
         if trial < len(names):
             return names[trial]
         known = self.results if self.window is None else {i: self.results[i] for i in range(self._known_by(trial))}
@@ -129,8 +126,8 @@ class FamilyAllocation:
         return any(i not in self.results for i in range(self._known_by(trial)))
 
     def _known_by(self, trial: int) -> int:
-        """How many trials must have ended before this one is proposed: those before its window and, for the contest's
-        own, all defaults."""
+        """How many trials must have ended before this one is proposed: those before its window, and all
+        defaults before the first trial that is allocated."""
         before_window = 0 if self.window is None else max(0, trial - self.window + 1)
         return max(before_window, len(self.families)) if trial >= len(self.families) > 1 else before_window
 

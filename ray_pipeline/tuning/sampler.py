@@ -1,39 +1,24 @@
-"""Which hyperparameters come next, and which trial goes on: decisions that do not depend on how many slots there are.
+"""Which hyperparameters come next: decisions that do not depend on how many slots there are.
 
 Trial i is proposed from the results of the trials up to i - window, and judged at a rung against those trials only.
-They are all
-finished by then, so nothing ever waits within a trial, and one slot and eight take the same decisions in whatever order
-results arrive.
-Without a window (`search.deterministic: false`) a decision knows all that has ended by then, and what it was is read
-from the journal alone.
-Optuna (TPE, multivariate) proposes by ask and tell; a stopped trial is told as pruned, with its intermediate values.
+They are all finished by then, so nothing waits within a trial, and one slot and eight take the same decisions in
+whatever order results arrive. Without a window (`search.deterministic: false`) a decision knows every finished trial,
+and is read from the journal on resume. Optuna proposes by ask and tell (TPE, multivariate); a pruned trial is told as
+pruned, with its intermediate values.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
+from typing import Any, Literal
 
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Log, Space
+from ray_pipeline.tuning.pruner import should_prune
 
-REDUCTION, EVALUATIONS = 3, 3
-MIN_KNOWN, RECENT = 2, 9
-SAMPLED_ROWS = 500_000
-"""A first rung on so many rows ranks trials well enough; from twice as many rows on it is one."""
 Status = Literal["completed", "stopped", "failed"]
 
 
-class Rung(NamedTuple):
-    """Where a trial is looked at: after so many rounds, on every `every`-th training row."""
-
-    rounds: int
-    every: int = 1
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Proposal:
     """A trial to run: its number, its family and all hyperparameters of it."""
 
@@ -42,7 +27,7 @@ class Proposal:
     params: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrialResult:
     """How a trial ended: one line of `trials.jsonl`."""
 
@@ -58,7 +43,7 @@ class TrialResult:
     why: str = ""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Sampler:
     """Asks and judges for one family. Not frozen: it is the one place where the search remembers."""
 
@@ -82,7 +67,7 @@ class Sampler:
     _told: set[int] = field(default_factory=set)
     _study: Any = None
 
-    def next(self, params: Mapping[str, Any] | None = None) -> Proposal | None:
+    def ask(self, params: Mapping[str, Any] | None = None) -> Proposal | None:
         """The next trial, with those hyperparameters where given, or None while it must wait for an earlier one (or
         there is none left: see `exhausted`)."""
         trial = len(self._asked)
@@ -90,7 +75,7 @@ class Sampler:
             self.window is not None and any(i not in self.results for i in range(max(0, trial - self.window + 1)))
         ):
             return None
-        self._tell([i for i in sorted(self.results) if self._knows(trial, i)])
+        self._tell_optuna([i for i in sorted(self.results) if self._knows(trial, i)])
         study = self._optuna()
         if params is not None and not any(other.state.name == "WAITING" for other in study.get_trials(deepcopy=False)):
             study.enqueue_trial(self._searched(params))
@@ -98,32 +83,24 @@ class Sampler:
             fixed_distributions={name: self._distribution(name, space) for name, space in self._spaces().items()}
         )
         self._asked.append(asked)
-        return Proposal(trial, self.family, {**self.space, **asked.params})
+        return Proposal(trial=trial, family=self.family, params={**self.space, **asked.params})
 
     @property
     def exhausted(self) -> bool:
         """Every trial has been proposed."""
         return len(self._asked) >= self.num_trials
 
-    def goes_on(self, trial: int, rung: int, value: float) -> bool:
-        """Whether a trial with this value at this rung (its index) is worth another: among the best third of the trials
-        it is compared with.
-
-        Those are the last nine that it may know. Proposals get better as the search goes on: held against all, two in
-            three would stay.
-        """
-        if not self.halving or not np.isfinite(value):
-            return not self.halving
+    def should_prune(self, trial: int, rung: int, value: float) -> bool:
+        """Whether a trial with this value at this rung (its index) is stopped."""
         known = [
-            o.rungs[rung][1] for i, o in sorted(self.results.items()) if self._knows(trial, i) and len(o.rungs) > rung
-        ][-RECENT:]
-        if len(known) < MIN_KNOWN:
-            return True
-        best_third = np.sort(np.asarray(known) * self._sign)[::-1][: math.ceil(len(known) / REDUCTION)]
-        return bool(value * self._sign >= best_third[-1])
+            self._sign * result.rungs[rung][1]
+            for number, result in sorted(self.results.items())
+            if self._knows(trial, number) and len(result.rungs) > rung
+        ]
+        return self.halving and should_prune(self._sign * value, known)
 
-    def finish(self, result: TrialResult) -> None:
-        """Takes in how a trial ended."""
+    def tell(self, result: TrialResult) -> None:
+        """Take in how a trial ended."""
         self.results[result.trial] = result
 
     @property
@@ -170,7 +147,7 @@ class Sampler:
                     self._study.enqueue_trial(params, skip_if_exists=True)
         return self._study
 
-    def _tell(self, known: Sequence[int]) -> None:
+    def _tell_optuna(self, known: Sequence[int]) -> None:
         import optuna
 
         state = {
@@ -194,19 +171,3 @@ class Sampler:
         if isinstance(space, Int) or name in self.integers:
             return IntDistribution(int(space.low), int(space.high), log=isinstance(space, Log))
         return FloatDistribution(space.low, space.high, log=isinstance(space, Log))
-
-
-def rungs(budget: int, halving: bool, rows: int = 0) -> tuple[Rung, ...]:
-    """The rounds at which a trial is looked at: a ninth of them, a third, and all, where that is ten rounds or more.
-
-    Earlier looks would stop whatever learns slowly: of a booster with a learning rate of 0.02, 14 rounds of 400 show a
-    quarter of the way.
-
-    Where there are many rows, the first of several rungs is trained on a share of them, and the trial begins anew on
-    all if it goes on.
-    """
-    found = [Rung(budget)]
-    while halving and len(found) < EVALUATIONS and found[0].rounds // REDUCTION >= 10:
-        found.insert(0, Rung(found[0].rounds // REDUCTION))
-    every = rows // SAMPLED_ROWS
-    return (Rung(found[0].rounds, every), *found[1:]) if len(found) > 1 and every > 1 else tuple(found)

@@ -1,182 +1,129 @@
-"""Steps 4 to 6: hyperparameters, by Ray Tune over slots. `proposals` decides, `keeper` remembers, `carry` brings trials
-to the slots and back."""
+"""The search: hyperparameters, by Ray Tune over slots.
 
-from dataclasses import dataclass
-from pathlib import Path
+The sampler proposes, the pruner stops, the family allocation shares out the trials, the trial store remembers, and the
+Tune runner brings trials to the slots and back.
+"""
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic.fields import FieldInfo
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Model, Scorer, TrainingContext
-from ray_pipeline.errors import NoTrialFinished, PipelineError, Problem, ResourceError, listed
+from ray_pipeline.components.models._base import TrainingContext
+from ray_pipeline.errors import NoTrialFinished, Problem, ResourceError, listed
+from ray_pipeline.evaluation.baselines import baselines
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.runtime.progress import stage
+from ray_pipeline.runtime.session import in_background
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
-from ray_pipeline.tuning.sampler import Sampler, TrialResult, rungs
-from ray_pipeline.tuning.trial_store import Tell, TrialStore
-from ray_pipeline.tuning.tune_runner import run_trials
+from ray_pipeline.tuning.family_ranking import rank_families
+from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.pruner import rungs_of
+from ray_pipeline.tuning.sampler import Sampler, TrialResult
+from ray_pipeline.tuning.training_memory import training_context
+from ray_pipeline.tuning.trial_store import FOLDER, TrialStore
 from ray_pipeline.tuning.warm_start import WarmStart
-from ray_pipeline.values import Predictions
+
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
 
 MIN_WINDOW, MAX_WINDOW = 4, 32
-CELL_BYTES, ROW_BYTES = 2.5, 52
-"""Of a quantised matrix and all that boosting on it takes, at its highest: bins twice (by rows and by columns); row
-pointers, positions, gradients, labels
-and predictions. Measured by `benchmarks/bench_footprint.py`."""
+TUNE_FOLDER = ".tune"
 
 
-@dataclass(frozen=True)
-class Leaderboard:
-    """Every trial, and the one whose model is refitted."""
+@stage("search")
+def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
+    """Search the hyperparameters of `spec.model`; trials that the journal knows are not run again.
 
-    results: tuple[TrialResult, ...]
-    best: TrialResult
-    trials: Path
-    """Where the finalists' own models lie, trained on train only, each in a folder by its trial's number."""
-    finalists: tuple[TrialResult, ...]
-    """The best trial of each family, best first."""
+    The baselines are scored beside the trials.
 
-    @property
-    def family(self) -> type[Model]:
-        """The winner's."""
-        return find("models", self.best.family)  # type: ignore[no-any-return]
-
-    def scorer(self) -> Scorer:
-        """What the winning trial's saved model scores with."""
-        return self.scorer_of(self.best)
-
-    def scorer_of(self, finalist: TrialResult) -> Scorer:
-        """What that finalist's saved model scores with."""
-        return find("models", finalist.family).load(self.model_folder(finalist))  # type: ignore[no-any-return]
-
-    def model_folder(self, finalist: TrialResult) -> Path:
-        """The folder of its model."""
-        return self.trials / f"{finalist.trial:04d}"
-
-    def check_reproduced(self, validation: Predictions, spec: Spec) -> None:
-        """Raises if the winning trial's saved model does not repeat the score that the trial reported."""
-        again = find("metrics", str(spec.search.metric))()(validation.label, validation.score, validation.weight)
-        if self.best.metric is None or not np.isclose(again, self.best.metric, rtol=1e-7, atol=1e-9):
-            raise PipelineError(
-                Problem(
-                    stage="search",
-                    found=(
-                        f"trial {self.best.trial} reported {self.best.metric!r}, but its saved model scores {again!r}"
-                    ),
-                    fix="report this: it is a bug of ray-pipeline",
-                )
-            )
-
-
-def warm_up() -> None:
-    """Imports what the search needs; 3 s that other stages can hide."""
-    import optuna  # noqa: F401
-    from ray import tune  # noqa: F401
-
-
-def training_context(spec: Spec, profile: Profile, encoded: Encoded, layout: Layout) -> TrainingContext:
-    """What every fit of the run has in common."""
-    cardinalities = {word: encoder.cardinalities for word, encoder in encoded.encoders.items()}
-    columns = max(len(of_each) for of_each in cardinalities.values())
-    external = num_bytes_trained(sum(encoded.rows.values()), columns, layout) > layout.memory
-    device = "cuda" if layout.gpus else "cpu"
-    weights = profile.class_weight(spec.fit.class_weight)
-    return TrainingContext(
-        spec.task,
-        len(profile.classes),
-        cardinalities,
-        layout.threads,
-        device,
-        weights,
-        encoded.rows["train"],
-        encoded.min_label,
-        external,
-    )
-
-
-def num_bytes_trained(rows: int, columns: int, layout: Layout) -> float:
-    """What one worker holds of the rows it trains on."""
-    return rows * (CELL_BYTES * columns + ROW_BYTES) / layout.workers
-
-
-def search(
-    spec: Spec,
-    encoded: Encoded,
-    context: TrainingContext,
-    layout: Layout,
-    folder: RunFolder,
-    tell: Tell,
-    warm: WarmStart | None = None,
-) -> Leaderboard:
-    """The leaderboard of `spec.search`; trials that the journal already knows are not run again. `warm` is tried right
-    after its family's default.
-
-    Raises:
-        NoTrialFinished: every trial failed; the first cause is told.
-        ResourceError: the cluster could not start a slot, or a family cannot train on as many workers.
+    Raises
+    ------
+    NoTrialFinished
+        Every trial failed or was stopped; the first cause is named.
+    ResourceError
+        The cluster could not start a slot, or a family cannot train on as many workers.
     """
-    proposals, halving = _contest(spec, context, warm), spec.search.scheduler == "asha"
-    _refuse_workers(spec, layout)
-    trial_store = TrialStore(
-        spec, proposals, lambda budget: rungs(budget, halving, encoded.rows["train"]), folder, tell
-    )
-    if trial_store.pending():
-        run_trials(spec, encoded, context, layout, trial_store, folder.path / ".tune")
-    results = tuple(proposals.results[i] for i in sorted(proposals.results))
-    if proposals.best is None:
-        failed, stopped = ([o for o in results if o.status == status] for status in ("failed", "stopped"))
-        found = f"0 of {len(results)} trials finished: {len(failed)} failed, {len(stopped)} were stopped"
-        if not failed and (first := next((o for o in stopped if o.why), None)):
-            found += f"; trial {first.trial}: {first.why}"
-        fix = (
-            f"the first failed with: {failed[0].why}; run with --debug for more"
-            if failed
-            else "give `search.trial_seconds`, `latency_ms` or `time` more"
+    _check_workers(spec, run.layout)
+    rows, context = encoded.rows, training_context(encoded, spec, run.layout, run.layout.threads)
+    allocation = allocate(spec, context, run.warm_start)
+    halving, num_rows = spec.search.scheduler == "asha", rows.rows["train"]
+    trial_store = TrialStore(spec, allocation, lambda budget: rungs_of(budget, halving, num_rows), run)
+    with in_background(lambda: baselines(rows, context, spec)) as scored_baselines:
+        if trial_store.pending():
+            from ray_pipeline.tuning.tune_runner import run_trials
+
+            run_trials(trial_store, rows, context, run.layout, run.folder.path / TUNE_FOLDER)
+        results = tuple(allocation.results[number] for number in sorted(allocation.results))
+        if allocation.best is None:
+            raise NoTrialFinished(_why_none_finished(results))
+        leaderboard = Leaderboard(
+            results=results,
+            best=allocation.best,
+            finalists=tuple(allocation.finalists.values()),
+            models=run.folder.path / FOLDER,
+            baselines=scored_baselines(),
         )
-        raise NoTrialFinished(Problem(stage="search", found=found, fix=fix))
-    return Leaderboard(results, proposals.best, folder.path / "trials", tuple(proposals.finalists.values()))
+    return replace(leaderboard, families=rank_families(leaderboard, rows, spec))
 
 
-def _refuse_workers(spec: Spec, layout: Layout) -> None:
-    """Several workers train one model by a collective, which a slot sets up once for all of its trials."""
-    by = {family: find("models", family).collective for family in spec.model}
-    alone = [family for family, collective in by.items() if collective is None]
-    if layout.workers == 1 or (not alone and len(set(by.values())) == 1):
-        return
-    found = f"{listed(alone)} trains on one" if alone else f"{listed(by)} do not train by the same collective"
-    fix = "leave `workers_per_trial` out" + ("" if len(by) == 1 else ", or search one family at a time")
-    raise ResourceError(
-        Problem(
-            key="workers_per_trial", stage="search", found=f"{layout.workers} workers per trial, but {found}", fix=fix
-        )
-    )
-
-
-def _contest(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
-    window = min(MAX_WINDOW, max(MIN_WINDOW, spec.search.trials // 8)) if spec.search.deterministic else None
+def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
+    """A sampler for each family of the spec, and the allocation of trials to them."""
+    trials, window = spec.search.trials, None
+    if spec.search.deterministic:
+        window = min(MAX_WINDOW, max(MIN_WINDOW, trials // 8))
     metric = find("metrics", str(spec.search.metric))
-    families = []
-    for family, model in spec.model.items():
-        kind = find("models", family)
-        integers = frozenset(
-            name for name, info in type(model).model_fields.items() if "int" in str(info.annotation).split("|")[0]
-        )
-        families.append(
+    samplers = []
+    for name, model in spec.model.items():
+        family = find("models", name)
+        samplers.append(
             Sampler(
-                family,
-                kind.space(model, context),
-                kind.start,
-                integers,
-                spec.search.trials,
-                spec.search.seed,
-                metric.better,
-                spec.search.searcher,
-                spec.search.scheduler == "asha",
+                family=name,
+                space=family.space(model, context),
+                start=family.start,
+                integers=_integers(type(model).model_fields),
+                num_trials=trials,
+                seed=spec.search.seed,
+                better=metric.better,
+                searcher=spec.search.searcher,
+                halving=spec.search.scheduler == "asha",
                 window=window,
-                warm=warm.params if warm and warm.family == family else None,
+                warm=warm.params if warm and warm.family == name else None,
             )
         )
-    return FamilyAllocation(families, spec.search.trials, window)
+    return FamilyAllocation(families=samplers, num_trials=trials, window=window)
+
+
+def _integers(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
+    """The hyperparameters that are whole numbers."""
+    return frozenset(name for name, info in fields.items() if "int" in str(info.annotation).split("|")[0])
+
+
+def _check_workers(spec: Spec, layout: Layout) -> None:
+    """Raise where the families cannot train on as many workers.
+
+    Several workers train one model by a collective, which a slot sets up once for all of its trials.
+    """
+    collectives = {family: find("models", family).collective for family in spec.model}
+    alone = [family for family, collective in collectives.items() if collective is None]
+    if layout.workers == 1 or (not alone and len(set(collectives.values())) == 1):
+        return
+    why = f"{listed(alone)} trains on one" if alone else f"{listed(collectives)} do not train by the same collective"
+    fix = "leave `workers_per_trial` out" + ("" if len(collectives) == 1 else ", or search one family at a time")
+    found = f"{layout.workers} workers per trial, but {why}"
+    raise ResourceError(Problem(key="workers_per_trial", stage="search", found=found, fix=fix))
+
+
+def _why_none_finished(results: Sequence[TrialResult]) -> Problem:
+    failed, stopped = ([r for r in results if r.status == status] for status in ("failed", "stopped"))
+    found = f"0 of {len(results)} trials finished: {len(failed)} failed, {len(stopped)} were stopped"
+    if not failed and (first := next((result for result in stopped if result.why), None)):
+        found += f"; trial {first.trial}: {first.why}"
+    fix = "give `search.trial_seconds`, `latency_ms` or `time` more"
+    if failed:
+        fix = f"the first failed with: {failed[0].why}; run with --debug for more"
+    return Problem(stage="search", found=found, fix=fix)

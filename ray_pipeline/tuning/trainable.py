@@ -1,8 +1,9 @@
-"""A slot: a long-lived group of workers that trains one trial after another. Imports, data and quantised matrix are
-paid for once."""
+"""A slot: a long-lived group of workers that trains one trial after another.
+
+Imports, data and the quantised matrix are paid for once.
+"""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -10,9 +11,9 @@ from ray import tune
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import ResourceError
-from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
+from ray_pipeline.tuning.trial_step import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
 
 
@@ -22,22 +23,20 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
     def setup(
         self,
         config: dict[str, Any],
-        encoded: Encoded,
+        encoded: EncodedRows,
         context: TrainingContext,
         metric: str,
         layout: Layout,
         storage: str,
     ) -> None:
-        """Starts the workers, who keep the encoded blocks, and takes the first trial."""
-        collective = find("models", config["family"]).collective
-        self.start_group: Callable[[], WorkerGroup] = lambda: WorkerGroup(
-            encoded, context, metric, layout, collective, storage
-        )
-        self.group: WorkerGroup | None = self.start_group()
+        """Start the workers, who keep the encoded blocks, and take the first trial."""
+        data = {"encoded": encoded, "context": context, "metric": metric}
+        self.group_args = (data, layout, find("models", config["family"]).collective, storage)
+        self.group: WorkerGroup | None = WorkerGroup(*self.group_args)
         self.reset_config(config)
 
     def reset_config(self, config: dict[str, Any]) -> bool:
-        """The next trial, from its beginning or, after another slot's death, from the rung it had reached."""
+        """Take the next trial, from its beginning or, after another slot's death, from the rung it had reached."""
         self.trial = config
         self.until = time.monotonic() + config["seconds"]
         self.trial_state: TrialState = config["before"][0] if config["before"] else TrialState()
@@ -45,41 +44,39 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains to the next rung: where the trial stands then. In a list, from which the driver takes it: Tune keeps
-        every result."""
-        rung, rungs = self.rung, self.trial["rungs"]
-        rounds, every = rungs[rung]
-        again = rung > 0 and every != rungs[rung - 1][1]  # the rung before was on a share of the rows
-        trial_step = TrialStep(
-            self.trial["trial"],
-            self.trial["family"],
-            self.trial["params"],
-            self.trial["seed"],
-            rounds,
-            every,
-            last=rung == len(rungs) - 1,
-            timed=self.trial["timed"],
-            seconds=min(self.until - time.monotonic(), self.trial["trial_seconds"] - self.trial_state.seconds),
-            before=TrialState(seconds=self.trial_state.seconds) if again else self.trial_state,
-        )
+        """Train to the next rung.
+
+        The state stands in a list, from which the driver takes it: Tune keeps every result.
+        """
+        trial, rung = self.trial["trial"], self.rung
         try:
-            self.group = self.group or self.start_group()
-            self.trial_state = self.group.run_step(trial_step)
+            self.group = self.group or WorkerGroup(*self.group_args)
+            self.trial_state = self.group.run_step(self._next_step())
         except ResourceError as error:
-            return {"trial": self.trial["trial"], "rung": rung, "standing": [], "problem": [error], "done": True}
+            return {"trial": trial, "rung": rung, "trial_state": [], "problem": [error], "done": True}
         except RuntimeError as error:  # the trial fails, the slot lives on with new workers
             self.group = None
             self.trial_state = TrialState(failed=str(error))
         self.rung += 1
-        return {
-            "trial": self.trial["trial"],
-            "rung": rung,
-            "standing": [self.trial_state],
-            "done": self.trial_state.ended or bool(self.trial_state.failed),
-        }
+        done = self.trial_state.ended or bool(self.trial_state.failed)
+        return {"trial": trial, "rung": rung, "trial_state": [self.trial_state], "done": done}
+
+    def _next_step(self) -> TrialStep:
+        rungs, before = self.trial["rungs"], self.trial_state
+        rounds, every = rungs[self.rung]
+        if self.rung > 0 and every != rungs[self.rung - 1][1]:  # the rung before was on a share of the rows
+            before = TrialState(seconds=before.seconds)
+        return TrialStep(
+            **{name: self.trial[name] for name in ("trial", "family", "params", "seed", "timed")},
+            rounds=rounds,
+            every=every,
+            last=self.rung == len(rungs) - 1,
+            seconds=min(self.until - time.monotonic(), self.trial["trial_seconds"] - self.trial_state.seconds),
+            before=before,
+        )
 
     def cleanup(self) -> None:
-        """Ends the workers."""
+        """End the workers."""
         if self.group is not None:
             self.group.close()
 

@@ -1,117 +1,51 @@
-"""What Ray Tune does for a search: it starts the slots, carries trials to them and their standing back, and restarts
-what died. It decides nothing."""
+"""What Ray Tune does for a search: it starts the slots, brings trials to them, and restarts what died.
+
+It decides nothing: the trial store does.
+"""
 
 import time
 from pathlib import Path
 from typing import Any
 
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
-from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import last_line, own_errors
-from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.trainable import SlotTrainable
+from ray_pipeline.tuning.trial_step import TrialState
 from ray_pipeline.tuning.trial_store import TrialStore
-from ray_pipeline.tuning.trial_worker import TrialState
 
-DEATHS = 2
+MAX_DEATHS = 2
 """How often a trial's slot may die before the trial counts as failed."""
 START_TIMEOUT_S = 60
 
 
 def run_trials(
-    spec: Spec, encoded: Encoded, context: TrainingContext, layout: Layout, trial_store: TrialStore, storage: Path
+    trial_store: TrialStore, encoded: EncodedRows, context: TrainingContext, layout: Layout, storage: Path
 ) -> None:
-    """Runs the keeper's trials on `layout.slots` slots until it has no more.
+    """Run the store's trials on `layout.slots` slots until it has no more.
 
-    Raises:
-        ResourceError: no slot could be started in time.
+    Raises
+    ------
+    ResourceError
+        No slot could be started in time.
     """
-    from ray import tune
-    from ray.tune.schedulers import FIFOScheduler
-    from ray.tune.search import Searcher
-
-    from ray_pipeline.tuning.trainable import SlotTrainable
-
-    class Proposer(Searcher):  # type: ignore[misc]
-        """Tune asks, the keeper answers."""
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Searcher, ()  # Tune pickles its parts into a state that nobody reads: the journal is the truth
-
-        def suggest(self, trial_id: str) -> Any:
-            config = trial_store.ask()
-            if config is None:
-                return Searcher.FINISHED if trial_store.over and not trial_store.running else None
-            configs[trial_id] = config
-            return config
-
-        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-            trial = configs[trial_id]["trial"]
-            if trial not in trial_store.running:
-                return
-            if trial_id in unborn and list(unborn.values()).count(trial) <= DEATHS:
-                trial_store.ask_again(trial)
-            else:
-                trial_store.failed(trial, f"its worker died {DEATHS + 1} times: {last_line(errors.get(trial_id))}")
-
-    class Judge(FIFOScheduler):  # type: ignore[misc]
-        """Stops a trial at a rung, or lets it go on."""
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return FIFOScheduler, ()
-
-        def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-            if tune_controller not in controllers:
-                controllers.add(tune_controller)
-                # Tune ends a reusable actor that finds no trial waiting at that instant; a new slot would take 5 s and
-                # one more copy of the data.
-                tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=layout.slots)
-
-        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            heard.append(time.monotonic())
-            if problems := result.get("problem"):
-                raise problems[0]
-            trial_state: TrialState = result["standing"].pop()
-            goes_on = trial_store.report(result["trial"], result["rung"], trial_state)
-            # Should the slot die, Tune starts the trial anew with its configuration: from here.
-            trial.config.update({"rung": result["rung"] + 1, "before": [trial_state]} if goes_on else {"before": []})
-            return str(self.CONTINUE if goes_on else self.STOP)
-
-        def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-            if result.get("standing"):
-                self.on_trial_result(tune_controller, trial, result)
-
-        def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-            errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
-            if (
-                trial.status == "PENDING"
-            ):  # its slot died waiting for it: the one death after which Tune does not try again
-                unborn[trial.trial_id] = configs[trial.trial_id]["trial"]
-
-        def choose_trial_to_run(self, tune_controller: Any) -> Any:
-            if (
-                not heard
-                and not any(trial.status == "RUNNING" for trial in tune_controller.get_trials())
-                and time.monotonic() - begun > START_TIMEOUT_S
-            ):
-                raise ResourceError(_not_started(layout))
-            return super().choose_trial_to_run(tune_controller)
-
-    configs: dict[str, dict[str, Any]] = {}
-    errors: dict[str, Any] = {}
-    unborn = dict[str, int]()
-    controllers = set[Any]()
-    begun, heard = time.monotonic(), list[float]()
+    search, known = trial_store.spec.search, _TuneTrials()
     slot = tune.with_parameters(
-        SlotTrainable, encoded=encoded, context=context, metric=spec.search.metric, layout=layout, storage=str(storage)
+        SlotTrainable, encoded=encoded, context=context, metric=search.metric, layout=layout, storage=str(storage)
     )
+    scheduler = RungScheduler(trial_store, known, layout)
     tuner = tune.Tuner(
         tune.with_resources(slot, layout.slot_resources()),
         tune_config=tune.TuneConfig(
-            search_alg=Proposer(),
-            scheduler=Judge(),
-            num_samples=spec.search.trials * (1 + DEATHS),
+            search_alg=TrialSearcher(trial_store, known),
+            scheduler=scheduler,
+            num_samples=search.trials * (1 + MAX_DEATHS),
             max_concurrent_trials=layout.slots,
             reuse_actors=True,
         ),
@@ -119,7 +53,7 @@ def run_trials(
             name="search",
             storage_path=str(storage),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=DEATHS),
+            failure_config=tune.FailureConfig(max_failures=MAX_DEATHS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -127,11 +61,104 @@ def run_trials(
         with own_errors():
             tuner.fit()
     except BaseException:
-        # Left alone, the slots of a search that was interrupted would hold their CPUs as long as anything remembers the
-        # exception.
-        for controller in controllers:
+        # Else the slots of an interrupted search would hold their CPUs as long as anything refers to the exception.
+        for controller in scheduler.controllers:
             controller.cleanup()
         raise
+
+
+class _TuneTrials:
+    """What both of Tune's parts must know of its trials, by Tune's own ids."""
+
+    def __init__(self) -> None:
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.errors: dict[str, Any] = {}
+        self.never_begun: dict[str, int] = {}
+        """Trials whose slot died before they began: the one death after which Tune does not try again."""
+
+
+class TrialSearcher(Searcher):  # type: ignore[misc]
+    """Tune asks for a trial, the store answers."""
+
+    def __init__(self, trial_store: TrialStore, known: _TuneTrials) -> None:
+        super().__init__()
+        self.trial_store, self.known = trial_store, known
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Searcher, ()  # Tune pickles its parts into a state that nobody reads: the journal is the truth
+
+    def suggest(self, trial_id: str) -> Any:
+        """The configuration of the next trial, None while it must wait, FINISHED where there will be no more."""
+        config = self.trial_store.ask()
+        if config is None:
+            finished = self.trial_store.over and not self.trial_store.running
+            return Searcher.FINISHED if finished else None
+        self.known.configs[trial_id] = config
+        return config
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Take in a trial that ended without a report: its slot died."""
+        trial = self.known.configs[trial_id]["trial"]
+        if trial not in self.trial_store.running:
+            return
+        deaths = list(self.known.never_begun.values()).count(trial)
+        if trial_id in self.known.never_begun and deaths <= MAX_DEATHS:
+            self.trial_store.ask_again(trial)
+        else:
+            reason = last_line(self.known.errors.get(trial_id))
+            self.trial_store.fail(trial, f"its worker died {MAX_DEATHS + 1} times: {reason}")
+
+
+class RungScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Stops a trial at a rung, or lets it go on, as the store decides."""
+
+    def __init__(self, trial_store: TrialStore, known: _TuneTrials, layout: Layout) -> None:
+        super().__init__()
+        self.trial_store, self.known, self.layout = trial_store, known, layout
+        self.controllers: set[Any] = set()
+        self.began, self.reported = time.monotonic(), False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FIFOScheduler, ()
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Keep the slots alive.
+
+        Tune ends a reusable actor that finds no trial waiting at that instant; a new slot would take 5 s and one more
+        copy of the data.
+        """
+        if tune_controller not in self.controllers:
+            self.controllers.add(tune_controller)
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self.layout.slots)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Take in where the trial stands; whether it goes on."""
+        self.reported = True
+        if problems := result.get("problem"):
+            raise problems[0]
+        trial_state: TrialState = result["trial_state"].pop()
+        continues = self.trial_store.report(result["trial"], result["rung"], trial_state)
+        # Should the slot die, Tune starts the trial anew with its configuration: from here.
+        trial.config.update({"rung": result["rung"] + 1, "before": [trial_state]} if continues else {"before": []})
+        return str(self.CONTINUE if continues else self.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Take in a trial's last report."""
+        if result.get("trial_state"):
+            self.on_trial_result(tune_controller, trial, result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Remember why a slot died."""
+        self.known.errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
+        if trial.status == "PENDING":
+            self.known.never_begun[trial.trial_id] = self.known.configs[trial.trial_id]["trial"]
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The next trial; raises `ResourceError` where no slot has started in time."""
+        running = any(trial.status == "RUNNING" for trial in tune_controller.get_trials())
+        if not self.reported and not running and time.monotonic() - self.began > START_TIMEOUT_S:
+            raise ResourceError(_not_started(self.layout))
+        return super().choose_trial_to_run(tune_controller)
 
 
 def _not_started(layout: Layout) -> Problem:

@@ -1,51 +1,66 @@
-"""What the validation part says once the search is over: what the winner had to beat, how far the other families are
-behind, how its scores become decisions."""
+"""What the validation part decides after the search: how scores become probabilities, and from which one on a row is
+selected."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ray_pipeline.components.calibrators._base import Calibrator
-from ray_pipeline.evaluation.baselines import Baseline
+from ray_pipeline.components.choice import find
 from ray_pipeline.evaluation.calibrate import calibrate, choose_threshold, rates_agree
-from ray_pipeline.evaluation.predict import predict, rescaled
+from ray_pipeline.evaluation.evaluate import finite
+from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.family_ranking import Rank, rank
-from ray_pipeline.tuning.search import Leaderboard
+from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.values import Predictions
 
+CALIBRATION_METRICS = ("ece", "log_loss", "brier")
 
-@dataclass(frozen=True)
-class Validated:
-    """The winner's scores on validation before and after calibration, and all that was decided on them."""
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """The winner's scores on validation before and after calibration, and what was decided on them."""
 
     raw: Predictions
-    rescaled: Predictions
+    calibrated: Predictions
+    """With the threshold."""
     calibrator: Calibrator
-    threshold: float | None
-    baselines: tuple[Baseline, ...]
-    families: tuple[Rank, ...]
+
+    @property
+    def threshold(self) -> float | None:
+        """A row is selected from this score on; None unless the task is binary."""
+        return self.calibrated.threshold
+
+    def calibration_as_json(self) -> dict[str, Any] | None:
+        """The content of calibration.json, what calibration changed; None for regression."""
+        if self.raw.task == "regression":
+            return None
+        sides = {"before": self.raw, "after": self.calibrated}
+        metrics = {
+            name: {
+                side: finite(find("metrics", name)()(rows.label, rows.score, rows.weight))
+                for side, rows in sides.items()
+            }
+            for name in CALIBRATION_METRICS
+        }
+        return {"kind": self.calibrator.kind, "rows": len(self.raw), **metrics}
 
 
-def validate(
-    leaderboard: Leaderboard, encoded: Encoded, baselines: tuple[Baseline, ...], profile: Profile, spec: Spec
-) -> Validated:
-    """The validation part, judged with the winning trial's own model, which has never seen it.
+def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec) -> Validation:
+    """Calibrate and choose the threshold with the winning trial's own model, which has never seen validation.
 
-    Raises:
-        PipelineError: the trial's saved model does not repeat its score.
-        SpecError: the threshold cannot be chosen as the spec asks.
+    Raises
+    ------
+    PipelineError
+        The trial's saved model does not repeat its score.
+    SpecError
+        The threshold cannot be chosen as the spec asks.
     """
-    raw = predict(leaderboard.scorer(), encoded, leaderboard.family.encoder, "validation", spec, profile.classes)
+    raw = score_part(leaderboard.scorer(), encoded.rows, leaderboard.family.encoder, "validation")
     leaderboard.check_reproduced(raw, spec)
-    same_rates = rates_agree(*profile.label_rates("train"), *profile.label_rates("validation"))
+    rates = (encoded.profile.label_rates(part) for part in ("train", "validation"))
+    same_rates = rates_agree(*next(rates), *next(rates))
     calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=same_rates)
-    decided = rescaled(raw, calibrator)
-    return Validated(
-        raw,
-        decided,
-        calibrator,
-        choose_threshold(decided, spec.evaluate.threshold),
-        baselines,
-        rank(leaderboard, encoded, spec, profile.classes),
-    )
+    calibrated = replace(raw, score=calibrator.apply(raw.score))
+    threshold = choose_threshold(calibrated, spec.evaluate.threshold)
+    return Validation(raw=raw, calibrated=replace(calibrated, threshold=threshold), calibrator=calibrator)

@@ -1,22 +1,22 @@
-"""Where a search begins besides the defaults: with the winner of an earlier run, or with the model that is champion now
-(`search.warm_start`)."""
+"""Where a search begins besides the defaults: with the winner of an earlier run, or with today's champion."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.errors import Problem, StorageError, listed
-from ray_pipeline.registry.registry import Registry
-from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
+
+if TYPE_CHECKING:
+    from ray_pipeline.registry.registry import Registry
+    from ray_pipeline.runs.context import Run
 
 CHAMPION, STEP, KEY = "champion", "warm_start", "search.warm_start"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WarmStart:
     """Hyperparameters that have won before."""
 
@@ -26,68 +26,59 @@ class WarmStart:
     params: Mapping[str, Any]
 
 
-def warm_start(spec: Spec, registry: Registry, folder: RunFolder, show: Progress) -> WarmStart | None:
-    """What `search.warm_start` names; None where it names nothing, there is no champion yet, or the family is not
-    searched.
+def find_warm_start(spec: Spec, run: "Run") -> WarmStart | None:
+    """What `search.warm_start` names; None where it names nothing, or its family is not searched.
 
-    It is looked up once and then in the run's journal: a resumed run and a rerun begin with the same, whoever is
-    champion by then.
+    It is looked up once and then in the run's journal: a resumed run and a rerun begin alike, whatever is champion
+    then.
 
-    Raises:
-        StorageError: there is no such run, the nearest are offered; or it has no model yet.
-        RegistryError: the registry does not answer.
+    Raises
+    ------
+    StorageError
+        There is no such run (the nearest are offered), or it has no model yet.
+    RegistryError
+        The registry does not answer.
     """
     if spec.search.warm_start is None:
         return None
-    told = folder.recorded(STEP)
-    if told is None:
-        found = (
-            _champion(spec, registry)
-            if spec.search.warm_start == CHAMPION
-            else _winner(spec.search.warm_start, spec, folder)
-        )
-        told = asdict(found) if found else {"source": None}
-        folder.record(STEP, told)
-    if told["source"] is None:
-        show.note(f"no warm start: no version of {spec.name!r} is champion yet")
+    recorded = run.journal.recorded(STEP)
+    if recorded is None:
+        if spec.search.warm_start == CHAMPION:
+            found = _of_champion(spec, run.registry)
+        else:
+            found = _of_run(spec.search.warm_start, spec, run)
+        recorded = asdict(found) if found else {"source": None}
+        run.journal.record(STEP, recorded)
+    if recorded["source"] is None:
+        run.progress.note(f"no warm start: no version of {spec.name!r} is champion yet")
         return None
-    found = WarmStart(**told)
-    if found.family not in spec.model:
-        show.note(
-            f"no warm start: {found.source} is of the family {found.family!r}, and the search is over"
-            f" {listed(list(spec.model))}"
-        )
+    warm = WarmStart(**recorded)
+    if warm.family not in spec.model:
+        searched = listed(list(spec.model))
+        run.progress.note(f"no warm start: {warm.source} is a {warm.family!r}, and the search is over {searched}")
         return None
-    return found
+    return warm
 
 
-def _champion(spec: Spec, registry: Registry) -> WarmStart | None:
+def _of_champion(spec: Spec, registry: "Registry") -> WarmStart | None:
     found = registry.champion(spec.name)
     return found and _of_bundle(found[1], f"models:/{spec.name}/{found[0]}")
 
 
-def _winner(run: str, spec: Spec, folder: RunFolder) -> WarmStart:
-    """Of the run with this id in the storage that `folder` lies in, or in this folder, which may be written as seen
-    from the spec."""
-    beside = spec.folder / run
+def _of_run(name: str, spec: Spec, run: "Run") -> WarmStart:
+    """The winner of the run with this id in the same storage, or in this folder, which may be relative to the spec."""
+    beside = spec.folder / name
     try:
-        earlier = RunFolder.open(folder.storage, str(beside) if (beside / "spec.yaml").is_file() else run)
+        earlier = run.folder.open(run.storage, str(beside) if (beside / "spec.yaml").is_file() else name)
     except StorageError as error:
-        raise StorageError(
-            [replace(one, file=None, key=KEY, found=f"{one.found} ({one.file})") for one in error.problems]
-        ) from None
+        problems = [replace(one, file=None, key=KEY, found=f"{one.found} ({one.file})") for one in error.problems]
+        raise StorageError(problems) from None
     if not (earlier.path / "model" / "model.json").is_file():
-        found = f"run {earlier.run} has no model yet"
-        raise StorageError(
-            Problem(
-                key=KEY,
-                found=found,
-                fix=f"go on with it first (`ray-pipeline resume {earlier.run}`), or name another run",
-            )
-        )
+        fix = f"go on with it first (`ray-pipeline resume {earlier.run}`), or name another run"
+        raise StorageError(Problem(key=KEY, found=f"run {earlier.run} has no model yet", fix=fix))
     return _of_bundle(earlier.path / "model", earlier.run)
 
 
 def _of_bundle(bundle: Path, source: str) -> WarmStart:
     model = json.loads((bundle / "model.json").read_text())
-    return WarmStart(source, model["family"], model["params"])
+    return WarmStart(source=source, family=model["family"], params=model["params"])

@@ -24,7 +24,8 @@ class Check(Choice):
 
     def finding(self, severity: Severity, column: str | None, rows: int, found: str, fix: str | None = None) -> Finding:
         """A finding of this check."""
-        return Finding(type(self).__module__.rpartition(".")[2], severity, column, int(rows), found, fix or self.fix)
+        name = type(self).__module__.rpartition(".")[2]
+        return Finding(check=name, severity=severity, column=column, rows=int(rows), found=found, fix=fix or self.fix)
 
 
 def varying(seen: Profile) -> list[str]:

@@ -1,0 +1,91 @@
+"""Encoded rows of all parts, in the object store; a worker reads a block on its own node without a copy."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline import encoded_block
+from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.values import PARTS, Part, Task
+
+if TYPE_CHECKING:
+    import ray
+
+Select = Callable[[pa.Table, int], pa.Table]
+"""Takes the rows of a part in one block, and the position of the first of them in the part; gives some of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedRows:
+    """Blocks of encoded rows; it is small and travels to workers."""
+
+    task: Task
+    label_name: str
+    classes: tuple[str, ...]
+    blocks: "tuple[ray.ObjectRef[pa.Table], ...]"
+    block_rows: tuple[tuple[int, ...], ...]
+    """Rows of each part in each block, in the order of `PARTS`."""
+    rows: Mapping[Part, int]
+    """Rows of each part."""
+    num_bytes: int
+    encoders: Mapping[str, Encoder]
+    """By the name that model families give as their `encoder`."""
+    slice_columns: tuple[str, ...]
+    min_label: float
+    """The smallest label of any row."""
+
+    def part(self, part: Part, encoder: str, select: Select | None = None) -> list[EncodedBlock]:
+        """Fetch the rows of one part, in file order; other rows stay where they are.
+
+        Parameters
+        ----------
+        part
+            The part to fetch.
+        encoder
+            The name of the encoder whose matrix comes with the rows.
+        select
+            Takes some of the rows, on the node where the block is; None for all of them.
+        """
+        import ray
+
+        task, place = ray.remote(num_cpus=0)(_rows_of_part_as_ipc), PARTS.index(part)
+        elsewhere = _on_other_nodes(self.blocks)
+        found: list[pa.Table | ray.ObjectRef[pa.Buffer]] = []
+        first = 0
+        for block, counts in zip(self.blocks, self.block_rows, strict=True):
+            if counts[place]:
+                asked = (part, encoder, select, first)
+                found.append(
+                    task.remote(block, *asked) if block in elsewhere else _rows_of_part(ray.get(block), *asked)
+                )
+            first += counts[place]
+        tables = [one if isinstance(one, pa.Table) else pa.ipc.open_stream(ray.get(one)).read_all() for one in found]
+        return [encoded_block.view(table, encoder) for table in tables if table.num_rows]
+
+
+def _on_other_nodes(blocks: "tuple[ray.ObjectRef[pa.Table], ...]") -> "set[ray.ObjectRef[pa.Table]]":
+    """The blocks that this node has no copy of."""
+    import ray
+
+    here, places = ray.get_runtime_context().get_node_id(), ray.experimental.get_object_locations(list(blocks))
+    return {block for block, place in places.items() if place["node_ids"] and here not in place["node_ids"]}
+
+
+def _rows_of_part(block: pa.Table, part: Part, encoder: str, select: Select | None, first: int) -> pa.Table:
+    start, stop = np.searchsorted(block[encoded_block.PART].to_numpy(), PARTS.index(part) + np.arange(2))
+    matrices = [name for name in block.column_names if name.startswith(encoded_block.MATRIX)]
+    unused = [name for name in matrices if name != encoded_block.MATRIX + encoder]
+    rows = block.slice(start, stop - start).drop_columns(unused)
+    return rows if select is None else select(rows, first)
+
+
+def _rows_of_part_as_ipc(block: pa.Table, part: Part, encoder: str, select: Select | None, first: int) -> pa.Buffer:
+    # IPC writes the slice alone; Ray would pickle a slice with the whole block behind it.
+    rows, sink = _rows_of_part(block, part, encoder, select, first), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return sink.getvalue()

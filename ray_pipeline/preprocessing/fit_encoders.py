@@ -1,0 +1,63 @@
+"""Encoders are fitted from the profile by arithmetic; no row is read again."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.column_encodings._base import Seen
+from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers
+from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.profiling.profile import Profile
+
+
+def fit_encoders(
+    profile: Profile, names: Iterable[str], chosen: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Encoder]:
+    """Fit an encoder for each name that some model family asks for.
+
+    Columns that say nothing are left out: those that are null in every training row, and those with one value.
+
+    Parameters
+    ----------
+    profile
+        What the pass over the rows found.
+    names
+        The encoders to fit; repeated names count once.
+    chosen
+        The options that a column has of its own, by its canonical name.
+
+    Raises
+    ------
+    DataError
+        No column varies.
+    """
+    seen = {name: _seen(profile, name) for name in profile.types if _varies(profile, name)}
+    if not seen:
+        found = f"none of {len(profile.types)} columns varies in the training rows"
+        raise DataError(Problem(stage="encode", found=found, fix="name columns with more than one value"))
+    return {name: find("encoders", name).fit(seen, chosen) for name in dict.fromkeys(names)}
+
+
+def _varies(profile: Profile, name: str) -> bool:
+    column = profile.columns[name]
+    return kind_of(profile.types[name]) is not None and column.nulls < column.rows and not column.is_constant
+
+
+def _seen(profile: Profile, name: str) -> Seen:
+    kind, column = kind_of(profile.types[name]), profile.columns[name]
+    assert kind is not None
+    sampled = kind != "category" and name in profile.sample.column_names
+    sample = numbers(profile.sample[name]) if sampled else np.empty(0)
+    unit = DAY_US if kind == "time" else 1
+    return Seen(
+        kind=kind,
+        missing=column.nulls + column.infinite,
+        counts=column.values,
+        sample=sample[~np.isnan(sample)],
+        mean=column.mean / unit,
+        deviation=float(np.sqrt(column.m2 / max(column.present, 1))) / unit,
+        outcomes=profile.outcomes.get(name, {}),
+    )

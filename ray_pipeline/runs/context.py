@@ -1,0 +1,277 @@
+"""The context of a run: where it runs, what it saves, how it is resumed, repeated and ended."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ray_pipeline.data.feast import with_feast_tables
+from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, listed
+from ray_pipeline.evaluation.gates import Verdict
+from ray_pipeline.registry.registry import Registry
+from ray_pipeline.report import write_report
+from ray_pipeline.runs.artifacts import write_artifacts
+from ray_pipeline.runs.journal import Journal
+from ray_pipeline.runs.manifest import FORMAT, manifest_of
+from ray_pipeline.runs.problems import explained
+from ray_pipeline.runs.release import Release
+from ray_pipeline.runs.reproducibility import pinned, plan_layout, versions
+from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.runtime.capacity import wait_for_capacity
+from ray_pipeline.runtime.layout import Layout, refuse_impossible
+from ray_pipeline.runtime.progress import Progress
+from ray_pipeline.runtime.session import in_background, session
+from ray_pipeline.runtime.shared_storage import check_shared_storage
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.tuning.final_fit import FINAL_FOLDER
+from ray_pipeline.tuning.refit import TrainedModel
+from ray_pipeline.tuning.search import TUNE_FOLDER
+from ray_pipeline.tuning.trial_store import FOLDER as TRIALS_FOLDER
+from ray_pipeline.tuning.warm_start import CHAMPION, WarmStart, find_warm_start
+
+V = TypeVar("V")
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What the stages of one run share. It remembers what it has saved, for the manifest."""
+
+    spec: Spec
+    where: Where
+    folder: RunFolder
+    registry: Registry
+    progress: Progress
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says of saved values."""
+    layout: Layout = field(init=False)
+    warm_start: WarmStart | None = None
+    registry_ready: Callable[[], None] = field(default=lambda: None)
+    """Waits until the registry can be written."""
+    end_session: Callable[[], None] = field(default=lambda: None)
+    """Ends Ray before the context does: its processes take 1.2 s to go."""
+
+    @property
+    def id(self) -> str:
+        """The run's id: the name of its folder."""
+        return self.folder.run
+
+    @property
+    def storage(self) -> str:
+        """The folder or URI that holds this run and others."""
+        return self.folder.storage
+
+    @property
+    def journal(self) -> Journal:
+        """The completed steps."""
+        return self.folder.journal
+
+    @property
+    def versions(self) -> Any:
+        """Versions of everything whose change may change a byte."""
+        return versions()
+
+    @property
+    def pinned(self) -> dict[str, Any] | None:
+        """What the run must make, where it verifies another one."""
+        return pinned(self.journal)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each stage so far."""
+        return {name: round(spent, 2) for name, spent in self.progress.seconds.items()}
+
+    def save(self, value: V) -> V:
+        """Write the files of a value, as its type decides, and give the value back.
+
+        Raises
+        ------
+        DataError
+            A resumed or repeated run made something else before; or the findings of a profile end the run.
+        """
+        write_artifacts(value, self)
+        return value
+
+    def times_judged(self, test_part: str) -> int:
+        """How many runs of this storage, this one included, have opened the same test part."""
+        self.journal.record("test_part", {"test_part": test_part})
+        return sum(other["test_part"] == test_part for other in self.folder.siblings("test_part"))
+
+    def write_report(self) -> Path:
+        """Write the manifest into the journal, and the report."""
+        self.journal.record("manifest", manifest_of(self))
+        return self._write_report()
+
+    def finish(self, model: TrainedModel, verdict: Verdict, version: int | None) -> Release:
+        """Write the release into the journal, the report anew with it, and the manifest last."""
+        self.progress.done("register")
+        status = "refused" if not verdict.passed else "unregistered" if version is None else "registered"
+        release = Release(
+            run=self.id,
+            status=status,  # type: ignore[arg-type]
+            exit=0 if verdict.passed else 7,
+            model=f"models:/{self.spec.name}/{version}" if version else None,
+            version=version,
+            family=model.best.family,
+            metrics=verdict.evaluation.metrics_as_json(),
+            gates=tuple(gate.as_json() for gate in verdict.gates),
+            num_trials=len(self.facts["trials"]),
+            rows=self.facts["rows"],
+            seconds=self.seconds,
+            report=f"{self.folder.address}/report.html",
+        )
+        answer = release.as_json()
+        result = {name: answer[name] for name in ("status", "model", "version", "seconds")}
+        self.journal.record("manifest", {**manifest_of(self), **result})
+        self.journal.record("release", answer)
+        write_last_files(self.folder)
+        return release
+
+    def begin(self) -> None:
+        """Write the spec and what is needed to go on after any interruption; nothing where they are written."""
+        if self.journal.recorded("begin") is None:
+            text = self.spec.render()
+            self.folder.write("spec.yaml", text)
+            self.journal.record(
+                "begin",
+                {
+                    "format": FORMAT,
+                    "fingerprint": self.spec.fingerprint,
+                    "spec_sha256": _sha256(text.encode()),
+                    "spec": self.spec.as_data(),
+                    "base": str(self.spec.folder),
+                    "where": self.where.with_absolute_paths(self.spec.folder, Path.cwd()).model_dump(mode="json"),
+                    "versions": versions(),
+                },
+            )
+
+    def _write_report(self) -> Path:
+        write_report(self.folder.path)
+        self.folder.upload("report.html")
+        return self.folder.path / "report.html"
+
+
+@contextmanager
+def open_run(
+    spec: Spec,
+    where: Where | None = None,
+    *,
+    progress: Progress | None = None,
+    resume_from: RunFolder | None = None,
+    debug: bool = False,
+) -> Iterator[Run]:
+    """Open a run: its folder, its lease, its registry, and a session of Ray.
+
+    What is slow and needs nothing from the stages goes on beside them: the registry's schema, and the imports of the
+    search.
+
+    Parameters
+    ----------
+    spec
+        What to train.
+    where
+        On what; this machine unless given, with runs in `runs` of the current folder.
+    progress
+        Shown what goes on.
+    resume_from
+        The folder of an interrupted run to go on with, or of a rerun; a new run unless given.
+    debug
+        Lets Ray, Tune and MLflow log.
+
+    Raises
+    ------
+    PipelineError
+        One of its subclasses says whose fault it is; `exit_code` is the contract's.
+    """
+    where, progress = where or Where(), progress or Progress()
+    spec = with_feast_tables(spec.trusting(where.trust), where)
+    if absent := spec.not_installed():
+        raise SpecError(absent)
+    refuse_impossible(where, spec.search.trials)
+    registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
+    folder = resume_from or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
+    run = Run(spec=spec, where=where, folder=folder, registry=registry, progress=progress)
+    with ExitStack() as stack:
+        stack.enter_context(progress.current())
+        stack.enter_context(folder.lease(progress.note))
+        stack.enter_context(explained(run))
+        run.begin()
+        if spec.needs_registry:
+            run.registry_ready = stack.enter_context(registry.preparing())
+        stack.enter_context(in_background(_import_search))
+        run.end_session = stack.enter_context(session(where, debug))
+        check_shared_storage(folder.path / "spec.yaml", where, shared=folder.is_remote)
+        wait_for_capacity(where)
+        if spec.search.warm_start == CHAMPION:
+            run.registry_ready()
+        run.warm_start = find_warm_start(spec, run)
+        run.layout = plan_layout(run.journal, where, spec.search.trials)
+        progress.stage("read")
+        yield run
+
+
+def began_with(folder: RunFolder) -> tuple[Spec, Where]:
+    """The spec and the cluster file that a run began with.
+
+    Raises
+    ------
+    StorageError
+        The journal does not say, or the run folder has another format.
+    DataError
+        The stored spec was edited since.
+    """
+    entry, path = folder.journal.recorded("begin"), folder.path / "spec.yaml"
+    if entry is None:
+        raise StorageError(
+            Problem(file=folder.address, found="the run has no journal to go on from", fix="start a new run")
+        )
+    if entry.get("format") != FORMAT:
+        found = f"the run folder has format {entry.get('format', 1)}; this version goes on with {FORMAT}"
+        raise StorageError(Problem(file=folder.address, found=found, fix="start a new run"))
+    text = path.read_bytes()
+    if _sha256(text) != entry["spec_sha256"]:
+        raise DataError(_edited(path, text, entry["spec"]))
+    spec = Spec.from_text(text.decode(), file=str(path), folder=Path(entry["base"]))
+    return spec, Where.model_validate({**entry["where"], "storage": folder.storage}, strict=False)
+
+
+def finished_release(folder: RunFolder) -> Release | None:
+    """What a complete run has answered; its last files are written if it was cut off just before them."""
+    answer, manifest = folder.journal.recorded("release"), folder.journal.recorded("manifest")
+    if answer is None or manifest is None:
+        return None
+    if not (folder.path / "manifest.json").is_file():
+        write_last_files(folder)
+    return Release.from_json(answer)
+
+
+def write_last_files(folder: RunFolder) -> None:
+    """Write the report, remove what only a resume needs, and write the manifest last."""
+    write_report(folder.path)
+    folder.upload("report.html")
+    for leftover in (TUNE_FOLDER, FINAL_FOLDER, TRIALS_FOLDER):
+        folder.remove(leftover)
+    folder.write_json("manifest.json", folder.journal.recorded("manifest"))
+
+
+def _import_search() -> None:
+    """Import what the search needs; it takes 3 s, which other stages hide."""
+    import optuna  # noqa: F401
+    from ray import tune  # noqa: F401
+
+
+def _edited(path: Path, text: bytes, before: dict[str, Any]) -> Problem:
+    try:
+        now = Spec.from_text(text.decode(), file=str(path)).as_data()
+        changed = sorted(key for key in {**before, **now} if before.get(key) != now.get(key))
+    except (SpecError, UnicodeDecodeError):
+        changed = []
+    what = f"the keys {listed(changed)} differ" if changed else "its text differs"
+    found = f"the stored spec is not the one that the run began with: {what}"
+    return Problem(file=str(path), stage="start", found=found, fix="restore the file, or start a new run")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

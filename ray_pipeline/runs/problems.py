@@ -1,0 +1,68 @@
+"""What ends a run early comes out as a `PipelineError` with the run's id and the spec's lines, and is journalled."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
+from ray_pipeline.spec import Spec
+
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
+
+
+@contextmanager
+def explained(run: "Run") -> Iterator[None]:
+    """Turn an interruption and a full or read-only disk into problems; name run, file and line of every problem.
+
+    Raises
+    ------
+    PipelineError
+        In place of what was raised; other errors pass as they are.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        found, fix = "interrupted; nothing is half-written", f"go on with `ray-pipeline resume {run.id}`"
+        raise _journalled(run, Interrupted(Problem(stage=run.progress.last_stage, found=found, fix=fix))) from None
+    except PipelineError as error:
+        error.problems = tuple(_with_line(problem, run.spec) for problem in error.problems)
+        raise _journalled(run, error) from error.__cause__
+    except Exception as error:
+        if not (refused := _refused_by_disk(error)):
+            raise
+        found = f"{refused.strerror or refused}{f' ({refused.filename})' if refused.filename else ''}"
+        fix = f"free some space, then `ray-pipeline resume {run.id}`: what is finished is kept"
+        if refused.errno == errno.EROFS:
+            fix = f"allow writing there, then `ray-pipeline resume {run.id}`: what is finished is kept"
+        problem = Problem(stage=run.progress.last_stage, file=run.folder.address, found=found, fix=fix)
+        raise _journalled(run, StorageError(problem)) from error
+
+
+def _refused_by_disk(error: BaseException | None) -> OSError | None:
+    """The disk's refusal at the root of a chain of wrapped errors."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return error
+        seen.add(id(error))
+        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
+    return None
+
+
+def _with_line(problem: Problem, spec: Spec) -> Problem:
+    """The problem with the line of the spec that holds its key; workers, who find some problems, do not know it."""
+    if problem.file or not problem.key:
+        return problem
+    file, line = spec.place(problem.key)
+    return replace(problem, file=file, line=line) if line else problem
+
+
+def _journalled(run: "Run", error: PipelineError) -> PipelineError:
+    error.answer = {"run": run.id}
+    with suppress(StorageError):  # the disk may be what is wrong
+        problems = [problem.as_json() for problem in error.problems]
+        run.journal.record("problem", {"exit": error.exit_code, "problems": problems})
+    return error

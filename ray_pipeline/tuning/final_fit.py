@@ -1,0 +1,193 @@
+"""The final fit: the winner's hyperparameters on all the rows it may see, by Ray Train, on one worker or many.
+
+The state is saved now and then. Workers that died, and a run that was cut off, go on from there to the same bytes.
+"""
+
+import hashlib
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ray_pipeline.components.choice import find
+from ray_pipeline.errors import Problem, ResourceError
+from ray_pipeline.plain_json import json_digest
+from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.preprocessing.shards import Shard
+from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.runtime.session import last_line, own_errors
+from ray_pipeline.spec import Spec
+from ray_pipeline.storage.blob_store import BlobStore
+from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.training_memory import training_context
+from ray_pipeline.tuning.worker_group import RESTARTS, START_TIMEOUT_S, backend, failure_config
+from ray_pipeline.values import Part
+
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
+
+STATE_FOLDER, FINAL_FOLDER = ".fit", ".final"
+STATE_ROUNDS = 50
+"""Rounds between two states. Taking one renews what the file cannot hold, so it is taken at fixed rounds: the bytes do
+not depend on time."""
+SAVE_EVERY_S = 10.0
+"""Seconds between two states that are saved."""
+CHECK_EVERY_S = 10.0
+"""Seconds between two checks that there still is a node that could go on with the fit."""
+
+
+def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> Path:
+    """Fit the winner on the parts of `fit.on`; a fit that the journal knows is not done again.
+
+    The rounds are scaled by the rows that these parts have more than train.
+
+    Returns
+    -------
+    Path
+        The model's file.
+
+    Raises
+    ------
+    ResourceError
+        Ray could not start the workers, or they died too often.
+    """
+    best, family, rows = leaderboard.best, leaderboard.family, encoded.rows.rows
+    parts: tuple[Part, ...] = ("train", "validation") if spec.fit.on == "train+validation" else ("train",)
+    rounds = family.refit_rounds(best.rounds, sum(rows[part] for part in parts) / rows["train"])
+    fit_id = json_digest([best.family, dict(best.params), rounds, list(parts), spec.seed])
+    name, final = f"{FINAL_FOLDER}/{family.file}", run.folder.path / FINAL_FOLDER / family.file
+    if run.journal.recorded("fit") == {"asked": fit_id, "sha256": _sha256(final)}:
+        return final
+    store = BlobStore(f"{run.folder.address}/{STATE_FOLDER}")
+    loop = {
+        "encoded": encoded.rows,
+        "family": best.family,
+        "params": dict(best.params),
+        "rounds": rounds,
+        "parts": parts,
+        "seed": spec.seed,
+        "context": training_context(encoded, spec, run.layout, run.layout.fit_threads),
+        "store": store,
+        "fit_id": fit_id[:16],
+        "save_every_s": SAVE_EVERY_S,
+    }
+    with own_errors():
+        if run.layout.workers == 1:
+            _on_one_worker(loop, run.layout)
+        else:
+            _on_many_workers(loop, run.layout, family.collective)
+    run.folder.write(name, store.read_sealed(_model_key(fit_id[:16])))
+    run.journal.record("fit", {"asked": fit_id, "sha256": _sha256(final)})
+    run.folder.remove(STATE_FOLDER)
+    return final
+
+
+def _sha256(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+def _resources(layout: Layout) -> dict[str, float]:
+    return {**layout.worker_resources(), "CPU": layout.fit_threads}
+
+
+def _on_one_worker(loop: dict[str, Any], layout: Layout) -> None:
+    """Train's local mode in an actor: a run of Train's own would start two further processes, 5 s of a small fit."""
+    import ray
+    from ray.exceptions import RayError
+
+    options = {"num_cpus": layout.fit_threads, "num_gpus": layout.gpus}
+    worker = ray.remote(_Worker).options(**options, max_restarts=RESTARTS, max_task_retries=RESTARTS).remote()
+    if not ray.wait([worker.__ray_ready__.remote()], timeout=START_TIMEOUT_S)[0]:
+        ray.kill(worker)
+        raise ResourceError(_refusal(layout, f"did not start within {START_TIMEOUT_S} s"))
+    trained = worker.train.remote(loop)
+    try:
+        while not ray.wait([trained], timeout=CHECK_EVERY_S)[0]:
+            largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+            if largest < layout.fit_threads:  # Ray would wait indefinitely
+                raise ResourceError(_refusal(layout, f"lost its node, and no other has more than {largest:g} CPUs"))
+        ray.get(trained)
+    except RayError as error:
+        raise ResourceError(_refusal(layout, f"failed: {last_line(error)}")) from error
+
+
+class _Worker:
+    """The actor of a fit on one worker."""
+
+    def train(self, loop: dict[str, Any]) -> None:
+        from ray.train import ScalingConfig
+        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+        DataParallelTrainer(_train, train_loop_config=loop, scaling_config=ScalingConfig(num_workers=0)).fit()
+
+
+def _on_many_workers(loop: dict[str, Any], layout: Layout, collective: str | None) -> None:
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+    from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+
+    scaling = ScalingConfig(
+        num_workers=layout.workers, use_gpu=layout.gpus > 0, resources_per_worker=_resources(layout)
+    )
+    name = f"train-{uuid.uuid4().hex[:8]}"  # Train goes on with a run of the same name by its own pickled state
+    storage = loop["store"].root
+    trainer = DataParallelTrainer(
+        _train,
+        train_loop_config=loop,
+        backend_config=backend(collective),
+        scaling_config=scaling,
+        run_config=RunConfig(name=name, storage_path=storage, failure_config=failure_config()),
+    )
+    try:
+        trainer.fit()
+    except (ControllerError, WorkerGroupError) as error:
+        raise ResourceError(_refusal(layout, f"failed {RESTARTS + 1} times: {last_line(error)}")) from error
+
+
+def _refusal(layout: Layout, what: str) -> Problem:
+    each = ", ".join(f"{amount:g} {name}" for name, amount in _resources(layout).items())
+    found = f"the final fit, which asked for {layout.workers} x ({each}), {what}"
+    fix = "free the cluster's CPUs and memory, then `ray-pipeline resume`"
+    return Problem(stage="fit", found=found, fix=fix)
+
+
+def _train(config: dict[str, Any]) -> None:
+    """The loop of a Train worker: train on its shard from the saved state, if any.
+
+    The first worker saves states and the model.
+    """
+    import ray.train
+
+    train_context, store, fit_id = ray.train.get_context(), config["store"], config["fit_id"]
+    rank, world = train_context.get_world_rank(), train_context.get_world_size()
+    family, context, params, rounds = (config[name] for name in ("family", "context", "params", "rounds"))
+    family = find("models", family)
+    family.warm_up()
+    shard = Shard(config["encoded"], family.encoder, *config["parts"], rank=rank, world=world)
+    trained = int(family.gather(np.array([shard.num_rows], np.float64), rank, world).sum())
+    num_rows = sum(config["encoded"].rows[part] for part in config["parts"])
+    if trained != num_rows:
+        raise RuntimeError(f"{world} workers train on {trained:,} rows, but there are {num_rows:,}")
+    state = store.read_sealed(_state_key(fit_id)) if store.exists(_state_key(fit_id)) else None
+    data = family.prepare_data(params, context, shard, [])
+    training = family.start_training(params, context, data, config["seed"], state)
+    saved = time.monotonic()
+    while (stop := min((training.rounds // STATE_ROUNDS + 1) * STATE_ROUNDS, rounds)) < rounds:
+        training.advance(stop)
+        state = training.state()
+        if rank == 0 and time.monotonic() - saved > config["save_every_s"]:
+            store.write_sealed(_state_key(fit_id), state)
+            saved = time.monotonic()
+    training.advance(rounds)
+    if rank == 0:
+        store.write_sealed(_model_key(fit_id), training.model(rounds))
+
+
+def _state_key(fit_id: str) -> str:
+    return f"{fit_id}.state"
+
+
+def _model_key(fit_id: str) -> str:
+    return f"{fit_id}.model"

@@ -1,0 +1,45 @@
+"""How many bytes a worker holds of the rows that it trains on, and what every fit of a run has in common."""
+
+from ray_pipeline.components.models._base import TrainingContext
+from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.spec import Spec
+
+CELL_BYTES, ROW_BYTES = 2.5, 52
+"""Of a quantised matrix and all that boosting on it takes, at its highest: bins twice (by rows and by columns); row
+pointers, positions, gradients, labels and predictions. Measured by `benchmarks/bench_footprint.py`."""
+
+
+def trained_bytes(rows: int, columns: int, layout: Layout) -> float:
+    """Bytes that one worker holds of the rows it trains on."""
+    return rows * (CELL_BYTES * columns + ROW_BYTES) / layout.workers
+
+
+def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int) -> TrainingContext:
+    """What every fit of the run has in common.
+
+    Parameters
+    ----------
+    encoded
+        The rows, and the profile that class weights come from.
+    spec
+        Names the task and the class weights.
+    layout
+        Says how much memory a worker has, and whether it has a GPU.
+    threads
+        Threads of each fit.
+    """
+    rows = encoded.rows
+    cardinalities = {name: encoder.cardinalities for name, encoder in rows.encoders.items()}
+    columns = max(map(len, cardinalities.values()))
+    return TrainingContext(
+        task=spec.task,
+        num_classes=len(rows.classes),
+        cardinalities=cardinalities,
+        threads=threads,
+        device="cuda" if layout.gpus else "cpu",
+        class_weight=encoded.profile.class_weight(spec.fit.class_weight),
+        rows=rows.rows["train"],
+        min_label=rows.min_label,
+        external=trained_bytes(sum(rows.rows.values()), columns, layout) > layout.memory,
+    )
