@@ -103,7 +103,7 @@ def _keep(store: BlobStore, key: str, encoded: Encoded, run: str) -> None:
         "run": run,
     }
     store.write(f"{key}/{WHOLE}", json.dumps(told).encode())
-    store.forget(KEPT)
+    store.evict(KEPT)
 
 
 def _save(store: BlobStore, name: str, block: pa.Table) -> None:

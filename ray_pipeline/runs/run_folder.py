@@ -13,7 +13,6 @@ import re
 import shutil
 import socket
 import tempfile
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,13 +23,13 @@ from typing import Any
 import pyarrow as pa
 
 from ray_pipeline.errors import Problem, ResourceError, StorageError, listed
-from ray_pipeline.storage.object_store import ObjectStore
+from ray_pipeline.storage.blob_store import BlobStore
 
 
 class RunFolder:
     """One run's folder under the storage folder."""
 
-    def __init__(self, path: Path, store: ObjectStore | None = None) -> None:
+    def __init__(self, path: Path, store: BlobStore | None = None) -> None:
         self.path = path
         self.store = store
         """Where the run is kept, if not in `path`."""
@@ -43,7 +42,7 @@ class RunFolder:
     @property
     def storage(self) -> str:
         """The folder or URI that the run is kept in, beside others."""
-        return self.store.uri if self.store else str(self.path.parent)
+        return self.store.root if self.store else str(self.path.parent)
 
     @property
     def address(self) -> str:
@@ -56,7 +55,7 @@ class RunFolder:
         cannot be made."""
         stem = f"{name}-{fingerprint[:8]}"
         if "://" in str(storage):
-            return cls._created(ObjectStore(str(storage)), stem)
+            return cls._created(BlobStore(str(storage)), stem)
         storage = Path(storage)
         try:
             storage.mkdir(parents=True, exist_ok=True)
@@ -88,21 +87,17 @@ class RunFolder:
         )
 
     @classmethod
-    def _created(cls, store: ObjectStore, stem: str) -> "RunFolder":
-        asked, claim = os.environ.get("RAY_PIPELINE_RUN_ID"), uuid.uuid4().hex
+    def _created(cls, store: BlobStore, stem: str) -> "RunFolder":
+        asked = os.environ.get("RAY_PIPELINE_RUN_ID")
         taken = [
             int(match[1]) for name in store.folders() if (match := re.fullmatch(re.escape(stem) + r"-(\d+)", name))
         ]
         for n in range(max(taken, default=0) + 1, max(taken, default=0) + 1000):
             run = asked or f"{stem}-{n}"
-            # There is no exclusive creation: who sees another claim after writing his own gives way. Both may; never do
-            # both stay.
-            store.put(f"{run}/journal/claim-{claim}", b"")
-            if asked or store.files(run) == [f"{run}/journal/claim-{claim}"]:
+            if store.create(f"{run}/journal/claim", b"") or asked:
                 return cls(_working_folder(run), store)
-            store.remove(f"{run}/journal/claim-{claim}")
         raise StorageError(
-            Problem(file=store.uri, key="storage", found=f"no free run number for {stem}", fix="remove old runs")
+            Problem(file=store.root, key="storage", found=f"no free run number for {stem}", fix="remove old runs")
         )
 
     @classmethod
@@ -115,12 +110,12 @@ class RunFolder:
         if "://" in run:
             storage, _, run = run.rstrip("/").rpartition("/")
         if "://" in str(storage):
-            store = ObjectStore(str(storage))
+            store = BlobStore(str(storage))
             if store.exists(f"{run}/spec.yaml"):
                 folder = _working_folder(run)
                 store.fetch(run, folder)
                 return cls(folder, store)
-            raise _unknown(run, store.uri, store.folders())
+            raise _unknown(run, store.root, store.folders())
         storage = Path(storage)
         for folder in (storage / run, Path(run)):
             if (folder / "spec.yaml").is_file():
@@ -138,8 +133,8 @@ class RunFolder:
     def siblings(self, step: str) -> list[dict[str, Any]]:
         """What every run of this storage, this one included, has recorded under that step."""
         if self.store:
-            names = [f"{run}/journal/{step}.json" for run in self.store.folders()]
-            texts: Iterable[bytes] = self.store.read_all([name for name in names if self.store.exists(name)])
+            entries = self.store.read_many([f"{run}/journal/{step}.json" for run in self.store.folders()])
+            texts: Iterable[bytes] = [text for text in entries if text is not None]
         else:
             texts = (path.read_bytes() for path in self.path.parent.glob(f"*/journal/{step}.json"))
         return [found for text in texts if (found := _found(text)) is not None]
@@ -149,7 +144,7 @@ class RunFolder:
         for path in (self.path / name for name in names) if self.store else ():
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file() and self.store:
-                    self.store.put(f"{self.run}/{file.relative_to(self.path)}", file.read_bytes())
+                    self.store.write(f"{self.run}/{file.relative_to(self.path)}", file.read_bytes())
 
     def remove(self, name: str) -> None:
         """Takes away a file or a folder of the run."""
