@@ -124,9 +124,9 @@ def drive(folder: Path) -> None:
     answer = pipeline.run(Spec.from_file(folder / "loans.yaml", ["register={alias: challenger}"]), where).as_json()
     scored = apply("loans@challenger", "s3://tables/data/loans", Path("/tmp/ray/own/scores.parquet"), where, None)
     manifest = Path("/tmp/ray/own/manifest.json")
-    from ray_pipeline.storage.object_store import ObjectStore
+    from ray_pipeline.storage.blob_store import BlobStore
 
-    manifest.write_bytes(ObjectStore("s3://runs/namespaces").read(f"{answer['run']}/manifest.json"))
+    manifest.write_bytes(BlobStore("s3://runs/namespaces").read(f"{answer['run']}/manifest.json"))
     again = rerun(str(manifest), Where(data="s3://tables", storage="/tmp/ray/own/alone"), verify=True)
     print(
         json.dumps(

@@ -10,10 +10,19 @@ from pathlib import Path
 from job_fixture import free_port, wait_until
 
 SECRET = "canary-5d41402abc4b2a76b9719d911017c592"  # looked for in everything that a run leaves
-SERVE = (
-    "import sys, time; from moto.server import ThreadedMotoServer; ThreadedMotoServer(ip_address='127.0.0.1',"
-    " port=int(sys.argv[1])).start(); time.sleep(1e6)"
-)
+SERVE = """
+import sys, threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+moto, alone = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+def application(environ, start_response):
+    with alone:  # moto looks at If-Match first and writes later: one request at a time makes that atomic, as S3 is
+        return list(moto(environ, start_response))
+
+make_server("127.0.0.1", int(sys.argv[1]), application, threaded=True).serve_forever()
+"""
 
 
 @contextmanager

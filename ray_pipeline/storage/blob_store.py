@@ -1,45 +1,240 @@
-"""Bytes by name, in a folder or an object store that every node reaches; it travels to workers."""
+"""Bytes by key, in a local folder or a bucket: each object is whole or absent, and damage is detected by the reader."""
 
-import shutil
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ray_pipeline.errors import Problem, StorageError
-from ray_pipeline.storage.object_store import ObjectStore
+from ray_pipeline.storage.lease import BucketLease, Lease, LocalLease
+from ray_pipeline.storage.local_backend import TEMPORARY, USES, LocalBackend
+
+if TYPE_CHECKING:
+    from ray_pipeline.storage.bucket_backend import BucketBackend
+
+SEAL_BYTES = hashlib.sha256().digest_size
+BATCH = 64
+"""Objects that `fetch` holds in memory at the same time."""
 
 
+class MissingBlob(StorageError):
+    """There is no object of that key."""
+
+
+class DamagedBlob(StorageError):
+    """The object is not what was written."""
+
+
+@dataclass(frozen=True)
 class BlobStore:
-    """What lies below an absolute path or a URI; a name is there whole, or not at all."""
+    """The objects below an absolute local folder or a URI (`s3://`, `gs://`, `abfs://`, `abfss://`).
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    An object appears at once and whole: a local file by a rename of a synced temporary file, an object of a bucket by
+    one put. A key is a relative path with `/` between its segments. Every method raises `StorageError` where the key is
+    refused, or the storage does not answer or does not let us in. The store holds no credentials and no connection, so
+    it travels to Ray workers.
 
-    def exists(self, name: str) -> bool:
-        """Whether something of that name is there."""
-        return ObjectStore(self.root).exists(name) if "://" in self.root else Path(self.root, name).is_file()
+    >>> import tempfile
+    >>> store = BlobStore(tempfile.mkdtemp())
+    >>> digest = store.write("run-1/spec.yaml", b"name: loans")
+    >>> store.read("run-1/spec.yaml", digest), store.keys(), store.folders()
+    (b'name: loans', ['run-1/spec.yaml'], ['run-1'])
+    """
 
-    def read(self, name: str) -> bytes:
-        """The content."""
-        return ObjectStore(self.root).read(name) if "://" in self.root else Path(self.root, name).read_bytes()
+    root: str
 
-    def write(self, name: str, content: bytes | pa.Buffer) -> None:
-        """Puts it there, in place of what was. Raises `StorageError` where that fails."""
-        if "://" in self.root:
-            ObjectStore(self.root).put(name, bytes(content))
-            return
-        path = Path(self.root, name)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", self.root.rstrip("/"))
+
+    def __reduce__(self) -> tuple[type["BlobStore"], tuple[str]]:
+        return BlobStore, (self.root,)
+
+    def address(self, key: str) -> str:
+        """The path or URI of an object."""
+        return f"{self.root}/{key}"
+
+    def write(self, key: str, content: bytes | pa.Buffer) -> str:
+        """Publishes the content as it is, in place of what was there; returns its SHA-256 in hex."""
+        with self._explained(key, "write"):
+            self._backend.put(key, content)
+        return hashlib.sha256(content).hexdigest()
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Publishes the content if there is no such object; whether it did.
+
+        Of several processes at most one gets True. On a bucket none may get it, where the answer to a request is lost.
+        """
+        with self._explained(key, "write"):
+            return self._backend.create(key, content)
+
+    def read(self, key: str, sha256: str | None = None) -> bytes:
+        """The content.
+
+        Parameters
+        ----------
+        sha256
+            What `write` returned, in hex; where given, the content is verified.
+
+        Raises
+        ------
+        MissingBlob
+            There is no such object.
+        DamagedBlob
+            The content has another SHA-256.
+        """
+        content: bytes = self._get(key).to_pybytes()
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise self._damaged(key)
+        return content
+
+    def read_many(self, keys: list[str]) -> list[bytes | None]:
+        """The contents in that order, read in parallel; None where there is no such object."""
+        for key in keys:
+            self._check(key)
+        with self._explained(None, "read"):
+            return [None if content is None else content.to_pybytes() for content in self._backend.get_many(keys)]
+
+    def write_sealed(self, key: str, content: bytes | pa.Buffer) -> None:
+        """Publishes the content followed by its SHA-256; only `read_sealed` reads it."""
+        with self._explained(key, "write"):
+            self._backend.put(key, content, hashlib.sha256(content).digest())
+
+    def read_sealed(self, key: str) -> pa.Buffer:
+        """The content that `write_sealed` got, without a copy; of a local file it is aligned for Arrow.
+
+        Raises
+        ------
+        MissingBlob
+            There is no such object.
+        DamagedBlob
+            The content does not fit the SHA-256 that follows it.
+        """
+        sealed = self._get(key)
+        content = sealed.slice(0, max(sealed.size - SEAL_BYTES, 0))
+        if hashlib.sha256(content).digest() != sealed.slice(content.size).to_pybytes():
+            raise self._damaged(key)
+        return content
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of that key."""
+        with self._explained(key, "read"):
+            return self._backend.exists(key)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """The keys of all objects below a folder, sorted."""
+        with self._explained(prefix or None, "list"):
+            return self._backend.keys(prefix)
+
+    def folders(self) -> list[str]:
+        """The names of the folders directly below the root, sorted."""
+        with self._explained(None, "list"):
+            return self._backend.folders()
+
+    def remove(self, key: str) -> None:
+        """Removes an object, or all below that key; nothing if there is none."""
+        self._check(key)
+        with self._explained(key, "remove"):
+            self._backend.remove(key)
+
+    def fetch(self, prefix: str, folder: Path) -> None:
+        """Copies all objects below a folder of the store into a local folder, by their names relative to it."""
+        keys = self.keys(prefix)
+        for start in range(0, len(keys), BATCH):
+            batch = keys[start : start + BATCH]
+            for key, content in zip(batch, self.read_many(batch), strict=True):
+                if content is not None:
+                    path = folder / Path(key).relative_to(prefix)
+                    with BlobStore(str(folder))._explained(None, "write"):
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(content)
+
+    @contextmanager
+    def use(self, folder: str) -> Iterator[None]:
+        """Marks a folder below the root as used now; `evict` does not remove it while this lasts.
+
+        A lock of the system on a local file says so, hence a dead process does not use anything.
+        """
+        with ExitStack() as stack:
+            with self._explained(folder, "use"):
+                stack.enter_context(self._backend.use(folder))
+            yield
+
+    def evict(self, max_folders: int) -> list[str]:
+        """Removes the least recently used folders below the root but for so many, except those in use.
+
+        Returns the names of those that are gone. On a bucket it removes nothing: that is for its lifecycle rules, which
+        know the age of each object without a listing of all.
+        """
+        with self._explained(None, "remove"):
+            return self._backend.evict(max_folders)
+
+    @contextmanager
+    def lease(self, key: str, on_wait: Callable[[str], None] | None = None) -> Iterator[Lease]:
+        """Holds a lease, which one process has at a time; see `ray_pipeline.storage.lease`.
+
+        Parameters
+        ----------
+        key
+            The lease's own object; it stays when the lease is released.
+        on_wait
+            Called with a message when the owner is on another machine, and we wait up to 15 s for a sign of life.
+
+        Raises
+        ------
+        ResourceError
+            Another process holds it; the message names its host, its pid and since when.
+        """
+        with self._explained(key, "hold"):
+            backend, place = self._backend, self.address(key)
+            if isinstance(backend, LocalBackend):
+                lease: Lease = LocalLease(backend.path(key), place)
+            else:
+                lease = BucketLease(backend, key, place, on_wait)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        except OSError as error:
-            fix = "free some space, or name another `storage`; then `ray-pipeline resume`"
-            raise StorageError(Problem(file=str(path), found=f"cannot write: {error.strerror}", fix=fix)) from None
+            yield lease
+        finally:
+            lease.release()
 
-    def forget(self, kept: int) -> None:
-        """Takes the oldest folders away but for so many; a bucket has rules of its own for that."""
+    @cached_property
+    def _backend(self) -> "LocalBackend | BucketBackend":
         if "://" not in self.root:
-            for old in sorted(Path(self.root).iterdir(), key=lambda path: path.stat().st_mtime)[:-kept]:
-                shutil.rmtree(old, ignore_errors=True)
+            return LocalBackend(Path(self.root))
+        from ray_pipeline.storage.bucket_backend import BucketBackend
+
+        return BucketBackend(self.root)
+
+    def _get(self, key: str) -> pa.Buffer:
+        with self._explained(key, "read"):
+            (content,) = self._backend.get_many([key])
+        if content is None:
+            fix = "check the name, and that nobody has removed it"
+            raise MissingBlob(Problem(file=self.address(key), found="does not exist", fix=fix))
+        return content
+
+    def _check(self, key: str) -> None:
+        """Raises `StorageError` if the key could lead out of the root, or to files of our own."""
+        segments = key.split("/")
+        if {"", ".", ".."} & set(segments) or segments[0] in (TEMPORARY, USES) or "\\" in key or not key.isprintable():
+            found = f"{key!r} is not a key: it must be a relative path without '..', empty segments and backslashes"
+            raise StorageError(Problem(file=self.root, found=found, fix="use another name"))
+
+    @contextmanager
+    def _explained(self, key: str | None, verb: str) -> Iterator[None]:
+        """Checks the key, and says in words why the storage refuses it."""
+        if key is not None:
+            self._check(key)
+        try:
+            yield
+        except self._backend.failures as error:
+            found, fix = self._backend.explain(error)
+            place = self.root if key is None else self.address(key)
+            raise StorageError(Problem(key="storage", file=place, found=f"cannot {verb}: {found}", fix=fix)) from None
+
+    def _damaged(self, key: str) -> DamagedBlob:
+        found = "has changed since it was written: its SHA-256 is another one"
+        return DamagedBlob(Problem(file=self.address(key), found=found, fix="remove it, then run again"))

@@ -1,0 +1,219 @@
+"""Objects as plain files below a local folder: synced and renamed into place, never written in place."""
+
+import errno
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+import pyarrow as pa
+
+from ray_pipeline.errors import Problem, StorageError
+
+TEMPORARY, USES = ".tmp", ".use"
+"""Folders below the root that are ours: unfinished files, and one marker for each folder that was used."""
+MAX_TEMPORARY_AGE_S = 3600.0
+USE_TIMEOUT_S = 5.0
+_FIXES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or ask for a larger quota",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "ask for the permission to write and read there",
+    errno.EPERM: "ask for the permission to write and read there",
+}
+
+
+class LocalBackend:
+    """The files below one absolute folder."""
+
+    failures: tuple[type[Exception], ...] = (OSError,)
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_absolute():
+            fix = "give an absolute path, or a URI such as s3://bucket/runs"
+            raise StorageError(Problem(key="storage", file=str(root), found="is a relative path", fix=fix))
+        self.root = root
+        self._swept = False
+
+    def explain(self, error: Exception) -> tuple[str, str]:
+        """What happened, and what would help."""
+        number, text = getattr(error, "errno", None), getattr(error, "strerror", None)
+        fix = _FIXES.get(number or 0, "check the folder and its file system")
+        return text or str(error), f"{fix}, or name another `storage`; then `ray-pipeline resume`"
+
+    def path(self, key: str) -> Path:
+        """The file of that key; a symbolic link that leads out of the root is refused."""
+        path = self.root / key
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
+            found, fix = "is reached by a symbolic link that leads out of the storage folder", "remove the link"
+            raise StorageError(Problem(key="storage", file=str(path), found=found, fix=fix))
+        return path
+
+    def put(self, key: str, *parts: bytes | pa.Buffer) -> None:
+        """Publishes the parts as one file, in place of what was there."""
+        path = self.path(key)
+        with self._written(*parts) as temporary:
+            while temporary.exists():  # again where another process has just removed the folder
+                with suppress(FileNotFoundError):
+                    _make(path.parent)
+                    temporary.replace(path)
+                    _sync(path.parent)
+                    return
+            raise FileNotFoundError(errno.ENOENT, "another process has removed its temporary file")
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Publishes the content if there is no such file; whether it did."""
+        path = self.path(key)
+        with self._written(content) as temporary, suppress(FileExistsError):
+            _make(path.parent)
+            path.hardlink_to(temporary)
+            _sync(path.parent)
+            return True
+        return False
+
+    def get_many(self, keys: list[str]) -> list[pa.Buffer | None]:
+        """The contents in that order; None where there is no such file. Buffers are aligned for Arrow."""
+        return [self._get(self.path(key)) for key in keys]
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a file of that key."""
+        return self.path(key).is_file()
+
+    def keys(self, prefix: str) -> list[str]:
+        """The files below that folder, sorted; symbolic links are left out."""
+        found = (
+            Path(folder, name)
+            for folder, _, names in os.walk(self.path(prefix), onerror=_unless_absent)
+            for name in names
+        )
+        keys = (path.relative_to(self.root) for path in found if not path.is_symlink())
+        return sorted(key.as_posix() for key in keys if key.parts[0] not in (TEMPORARY, USES))
+
+    def folders(self) -> list[str]:
+        """The folders directly below the root, sorted."""
+        if not self.root.is_dir():
+            return []
+        folders = {entry.name for entry in os.scandir(self.root) if entry.is_dir(follow_symlinks=False)}
+        return sorted(folders - {TEMPORARY, USES})
+
+    def remove(self, key: str) -> None:
+        """Removes a file or a folder: first its name, at once, then its content."""
+        grave = self._temporary()
+        with suppress(FileNotFoundError):
+            self.path(key).rename(grave)
+            _delete(grave)
+
+    @contextmanager
+    def use(self, folder: str) -> Iterator[None]:
+        """Marks a folder as used now, and keeps `evict` away from it."""
+        with flocked(self.root / USES / folder, fcntl.LOCK_SH, USE_TIMEOUT_S) as marker:
+            os.utime(marker.fileno())
+            yield
+
+    def evict(self, max_folders: int) -> list[str]:
+        """Removes the least recently used folders but for so many, unless they are in use; returns their names."""
+        by_use = sorted(self.folders(), key=self._last_use)
+        return [folder for folder in by_use[: max(len(by_use) - max_folders, 0)] if self._evicted(folder)]
+
+    def _evicted(self, folder: str) -> bool:
+        with suppress(BlockingIOError), flocked(self.root / USES / folder, fcntl.LOCK_EX):
+            self.remove(folder)
+            (self.root / USES / folder).unlink()
+            return True
+        return False
+
+    def _last_use(self, folder: str) -> float:
+        marker = self.root / USES / folder
+        return (marker if marker.exists() else self.root / folder).stat().st_mtime
+
+    def _get(self, path: Path) -> pa.Buffer | None:
+        # Not a memory map: verified bytes must not change under the reader, and an unlink on NFS would raise SIGBUS.
+        try:
+            with pa.OSFile(str(path)) as file:
+                return file.read_buffer()
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _written(self, *parts: bytes | pa.Buffer) -> Iterator[Path]:
+        """A temporary file with these parts, synced; gone at the end."""
+        temporary = self._temporary()
+        try:
+            with temporary.open("xb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _temporary(self) -> Path:
+        """A path that no other process uses; files that dead processes left here go, once they are old."""
+        folder = self.root / TEMPORARY
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in () if self._swept else folder.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - old.lstat().st_mtime > MAX_TEMPORARY_AGE_S:
+                    _delete(old)
+        self._swept = True
+        return folder / uuid4().hex
+
+
+def flocked(path: Path, operation: int, timeout_s: float = 0.0) -> IO[str]:
+    """The file, open and locked; to close it, or to die, frees the lock.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process still holds the lock after `timeout_s` seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+        try:
+            fcntl.flock(file, operation | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass  # removed between open and lock: lock the new file instead
+        except OSError as error:
+            if not isinstance(error, BlockingIOError) or time.monotonic() >= deadline:
+                file.close()
+                raise
+            time.sleep(0.02)
+        file.close()
+
+
+def _make(folder: Path) -> None:
+    """Makes a folder and its parents, so that they survive a loss of power."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    with suppress(FileNotFoundError):  # removed meanwhile, and what was published with it
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _unless_absent(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
