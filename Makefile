@@ -1,51 +1,61 @@
-# Every target makes the virtual environment first. Needs python3 (3.11 or newer), pip and make; not python3-venv.
+# Each target makes the virtual environment first. Needs python3 (3.11 or newer), pip and make; not python3-venv.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(PYTHON) -m pip --python $(BIN)/python --quiet --quiet --disable-pip-version-check
+INSTALL_LOCKED := $(PIP) install --require-hashes --only-binary :all:
+COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate
 
 .PHONY: demo test test-all check bench lock clean
 
-demo: .venv/.installed            ## three Parquet tables become a gated, registered model with a report
+demo: .venv/.runtime              ## three feature tables become a gated, registered model with a report
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
-test: check .feast/.installed     ## everything but the long tests: at most 15 minutes on 2 cores
+test: check .feast/.installed     ## all checks, and all tests but the long ones
 	$(BIN)/pytest -m "not long"
 
-test-all: check .feast/.installed ## the long ones too: at most 60
+test-all: check .feast/.installed ## all checks and all tests
 	$(BIN)/pytest
 
-check: .venv/.torch               ## lint, types, layers, spelling
+check: .venv/.dev                 ## format, lint, types, layers, spelling
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/typos
 
-bench: .venv/.installed           ## one JSON line: our wall time against a plain script's
+bench: .venv/.runtime             ## prints one JSON line: our wall time divided by that of a plain script
 	$(BIN)/python benchmarks/bench_run.py
 
-lock: .venv/.installed            ## pins every package anew, with hashes
+# The run-time lock takes its versions from the development lock, so both environments agree.
+lock: .venv/.dev                  ## pins the newest version of each package, with hashes, in both locks
 	$(PIP) install uv
-	$(BIN)/uv pip compile pyproject.toml --extra ui --extra jobs --extra delta --extra iceberg --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --upgrade -o requirements.lock
+	$(COMPILE) --extra ui --extra jobs --extra delta --extra iceberg --extra dev --upgrade -o requirements-dev.lock
+	$(COMPILE) --extra jobs --constraint requirements-dev.lock --upgrade -o requirements.lock
 
 clean:
 	rm -rf .venv .feast demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-# pip works on the environment from outside, so that Debian's python3 without ensurepip will do.
-.venv/.installed: requirements.lock pyproject.toml
-	@echo "installing the locked packages into .venv (a few minutes, once)"
+# pip works on the environment from outside, because Debian's python3 has no ensurepip.
+$(BIN)/python:
 	$(PYTHON) -m venv --without-pip .venv
-	$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+
+.venv/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing the packages of requirements.lock into .venv (a few minutes, once)"
+	$(INSTALL_LOCKED) -r requirements.lock
 	$(PIP) install --no-deps --editable .
 	@touch $@
 
-# Outside the lock: each platform and accelerator has a build of its own, with hashes of its own.
+# torch is outside the lock: each platform and accelerator has its own build with its own hashes.
 TORCH ?= torch==2.13.*
-.venv/.torch: .venv/.installed
+.venv/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "installing the packages of requirements-dev.lock and torch into .venv (a few minutes, once)"
+	$(INSTALL_LOCKED) -r requirements-dev.lock
+	$(PIP) install --no-deps --editable .
 	$(PIP) install "$(TORCH)"
-	@touch $@
+	@touch .venv/.runtime $@
 
-# Feast needs an older pandas, so it has an environment of its own.
+# Feast needs an older pandas, so it has its own environment.
 .feast/.installed:
 	$(PYTHON) -m venv --without-pip .feast
 	$(PYTHON) -m pip --python .feast/bin/python --quiet --quiet --disable-pip-version-check install "feast==0.67.*"

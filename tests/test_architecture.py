@@ -40,7 +40,11 @@ def test_an_import_loads_nothing_heavy(module: str) -> None:
 def test_every_file_of_a_choice_folder_has_the_one_class_that_find_returns(folder: str) -> None:
     assert (
         menu(folder)
-        == tuple(sorted(path.stem for path in (PACKAGE / "components" / folder).glob("*.py") if not path.stem.startswith("_")))
+        == tuple(
+            sorted(
+                path.stem for path in (PACKAGE / "components" / folder).glob("*.py") if not path.stem.startswith("_")
+            )
+        )
         != ()
     )
     for word in menu(folder):

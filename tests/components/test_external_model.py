@@ -45,7 +45,7 @@ def test_a_trusted_family_of_ones_own_is_trained_and_registered(loans: Path, tmp
         ),
         (
             "from ray_pipeline.components.models._base import Model\n\n\nclass Forest(Model):\n    file = 'model.txt'",
-            "lacks budget, library, needs, patience, start",
+            "lacks budget, encoder, library, patience, start",
         ),
         (
             (

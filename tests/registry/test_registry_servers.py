@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 from bundle_fixture import Trained, train
 from job_fixture import free_port, wait_until
-from test_tracking import AT_ONCE, NAME, add
+from registry.test_registry import AT_ONCE, NAME, add
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.registry import Registry, package

@@ -6,6 +6,7 @@ Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter
 import importlib
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -250,7 +251,7 @@ def _quantised(
     if context.external:
         folder = tempfile.TemporaryDirectory(prefix="ray-pipeline-pages-", ignore_cleanup_errors=True)
         matrix = xgboost.ExtMemQuantileDMatrix(Blocks(f"{folder.name}/{'validation' if ref else 'train'}"), **shape)
-        matrix.pages = folder  # its files go with it
+        weakref.finalize(matrix, folder.cleanup)  # the files live as long as the matrix
     else:
         matrix = xgboost.QuantileDMatrix(Blocks(None), **shape)
     expected = sum(len(block.label) for block in blocks)
