@@ -262,9 +262,9 @@ def test_data_that_cannot_be_meant_is_told_with_its_place_and_its_count(name: st
 @pytest.mark.parametrize(
     ("limit", "told"),
     [
-        ({"MOST_COLUMNS": 4}, "labels: 5 columns; at most 4 are read"),
-        ({"LEAST_BOMB": 0, "MOST_EXPANSION": 0.5}, "row group 0 of column 'id' expands 1 times to 0 MB"),
-        ({"LEAST_BOMB": 0, "MOST_TEXT": 50}, "row group 0 holds 0.0 GB of text in column 'b'"),
+        ({"MAX_COLUMNS": 4}, "labels: 5 columns; at most 4 are read"),
+        ({"MIN_BOMB": 0, "MAX_EXPANSION": 0.5}, "row group 0 of column 'id' expands 1 times to 0 MB"),
+        ({"MIN_BOMB": 0, "MAX_TEXT": 50}, "row group 0 holds 0.0 GB of text in column 'b'"),
     ],
 )
 def test_what_would_fill_the_memory_is_refused_by_its_footer(
