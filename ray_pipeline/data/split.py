@@ -19,5 +19,5 @@ def split(table: Table, spec: Spec) -> Table:
         return maker.split_input(maker.prepare(block)[0], splitter).select(list(looked))
 
     with table.scanning():
-        seen = pa.concat_tables(arrow_blocks(table.blocks(), look))
-    return table.with_splitter(splitter.look(seen))
+        fit_rows = pa.concat_tables(arrow_blocks(table.blocks(), look))
+    return table.with_splitter(splitter.fit(fit_rows))

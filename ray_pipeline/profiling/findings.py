@@ -10,7 +10,7 @@ from ray_pipeline.values import SEVERITIES, Finding
 
 def check(profile: Profile, spec: Spec) -> tuple[Finding, ...]:
     """Every finding, the gravest first; none that `checks.ignore` names (a check, or `check:column`)."""
-    found = [finding for word in menu("checks") for finding in find("checks", word)().look(profile, spec)]
+    found = [finding for word in menu("checks") for finding in find("checks", word)().check(profile, spec)]
     ignored = set(spec.checks.ignore)
     kept = [f for f in found if f.check not in ignored and f"{f.check}:{f.column}" not in ignored]
     return tuple(sorted(kept, key=lambda f: -SEVERITIES.index(f.severity)))
