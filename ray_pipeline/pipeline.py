@@ -19,7 +19,7 @@ from ray_pipeline.evaluation.predict import predict
 from ray_pipeline.preprocessing.cache import reuse
 from ray_pipeline.preprocessing.encode import encode, fit_encoders
 from ray_pipeline.profiling.findings import check, refuse
-from ray_pipeline.profiling.profile import profile
+from ray_pipeline.profiling.profile import profile_table
 from ray_pipeline.registry.register import Release, prove, register, release_of
 from ray_pipeline.registry.registry import CHAMPION, Registry
 from ray_pipeline.runs import artifacts as record
@@ -85,8 +85,8 @@ def run(
         table = split(read(spec, where), spec)
 
         show.stage("profile")
-        with in_background(lambda: fingerprint(table, spec)) as data:
-            profiled = profile(table, spec)
+        with in_background(lambda: fingerprint(table)) as data:
+            profiled = profile_table(table, spec)
             repeat.assert_same_data(folder, data())
         findings = check(profiled, spec)
         record.profiled(folder, table, profiled, findings)

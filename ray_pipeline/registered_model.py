@@ -104,12 +104,12 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
 
 
 def _scored(
-    bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Shape]
+    bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Histogram]
 ) -> tuple[Predictions, dict[str, int], dict[str, Any]]:
     """The scored rows, the rows dropped by their reason, and how many were in each bin of each column's training
     shape."""
     table, carried = read(spec, where, rows=path), put_bundle(bundle)
-    maker, classes = table.maker, pa.array(bundle.schema["classes"], pa.string())
+    maker, classes = table.row_builder, pa.array(bundle.schema["classes"], pa.string())
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 
     def score_block(block: pa.Table) -> pa.Table:

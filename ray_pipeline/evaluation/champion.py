@@ -69,7 +69,7 @@ def rescore(bundle: Bundle, test: Predictions, where: Where, rows: str) -> Resco
     """The champion's predictions on the challenger's test rows, which lie at the path `rows`, paired by key."""
     own = Spec.from_text(bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]))
     table = split(read(own, where, rows=rows), own)
-    wanted, maker, carried = pa.array(test.key), table.maker, put_bundle(bundle)
+    wanted, maker, carried = pa.array(test.key), table.row_builder, put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)

@@ -16,8 +16,8 @@ from ray_pipeline import encoded_block as blocks
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.choice import find
-from ray_pipeline.data.read import Table
 from ray_pipeline.data.rows import KEY
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem, StorageError
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.session import arrow_blocks
@@ -82,7 +82,7 @@ def predict_stream(bundle: Bundle, table: Table, key: str | None, out: Path) -> 
 
     Out: the key (where there is one), `score` (`score_<class>` for multiclass), `decision`.
     """
-    maker, classes, carried = table.maker, bundle.schema["classes"], put_bundle(bundle)
+    maker, classes, carried = table.row_builder, bundle.schema["classes"], put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)

@@ -15,12 +15,12 @@ from ray_pipeline.components.column_encodings._base import Seen
 from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.slices._base import Slice
-from ray_pipeline.data.read import Table
 from ray_pipeline.data.rows import KEY, LABEL, PART, TIME, WEIGHT
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.hashing import hash_values
-from ray_pipeline.profiling.block_summary import folds
-from ray_pipeline.profiling.column_statistics import ColumnProfile
+from ray_pipeline.profiling.column_statistics import ColumnStatistics
+from ray_pipeline.profiling.label_folds import folds
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runtime.session import own_errors
 from ray_pipeline.spec import Spec
@@ -76,7 +76,7 @@ def fit_encoders(
     return {word: find("encoders", word).fit(seen, chosen) for word in dict.fromkeys(needs)}
 
 
-def _varies(column: ColumnProfile) -> bool:
+def _varies(column: ColumnStatistics) -> bool:
     return column.nulls < column.rows and not column.is_constant
 
 
@@ -102,7 +102,7 @@ def _seen(profile: Profile, name: str) -> Seen:
 def encode(table: Table, encoders: Mapping[str, Encoder], profile: Profile, spec: Spec) -> Encoded:
     """Every row of every part, encoded: matrix, label, weight, key, part, bootstrap cluster, and what slices and bias
     need."""
-    maker, classes = table.maker, pa.array(profile.classes, pa.string())
+    maker, classes = table.row_builder, pa.array(profile.classes, pa.string())
     edges = slice_edges(spec.slices, table, profile)
     multiclass = spec.task == "multiclass"
 

@@ -16,7 +16,7 @@ from ray_pipeline.bundle import Bundle, write_bundle
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
-from ray_pipeline.data.read import Table
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.evaluation.evaluate import Evaluation, finite
 from ray_pipeline.evaluation.explain import Explanation
@@ -149,9 +149,9 @@ def profiled(folder: RunFolder, table: Table, profile: Profile, findings: tuple[
             "table": dict(table.lookups[name]),
         }
     folder.write_json("joins.json", joins)
-    shapes = drift.shapes(profile.sample, profile.types)
-    folder.write_json("training.json", drift.to_json(shapes))
-    folder.write_json("drift.json", drift.drift_by_part(shapes, profile.judged))
+    histograms = drift.histograms(profile.sample, profile.types)
+    folder.write_json("training.json", drift.to_json(histograms))
+    folder.write_json("drift.json", drift.drift_by_part(histograms, profile.evaluation_samples))
     folder.record("profile", {"rows": dict(profile.parts), "dropped": dropped(table, profile)})
 
 
@@ -314,7 +314,7 @@ def manifest(
         "plan": asdict(layout),
         "warm_start": folder.recorded("warm_start"),
         "rows": {**profile.parts, "dropped": dropped(table, profile)},
-        "times": dict(profile.last_time),
+        "times": dict(profile.time_ranges),
         "digests": made(folder),
         "trials": [plain(asdict(result)) for result in leaderboard.results],
         "winner": {

@@ -1,14 +1,15 @@
 """What a run will take, from footers alone: rows, bytes, how tables are joined, memory of a worker, and how many trials
 run at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.sources._base import Footers, Source
-from ray_pipeline.data.columns import Names
+from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.data.column_checks import check_columns
+from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.partitioned_join import JoinPlan
+from ray_pipeline.data.read import open_sources
 from ray_pipeline.runtime.plan import Plan, shown
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -107,29 +108,16 @@ def estimate(spec: Spec, where: Where, layout: Plan) -> Estimate:
     Raises:
         DataError: a file or column is absent or of the wrong kind; every problem in one go.
     """
-    paths = {name: where.resolve(table.path, spec.folder) for name, table in spec.features.all.items()}
-    sources: dict[str, Source] = {
-        name: find("sources", table.kind)(name=name, path=paths[name]) for name, table in spec.features.all.items()
-    }
-    footers = {name: source.footers() for name, source in sources.items()}
-    names = Names(spec, footers, labelled=True)
-    names.check()
-    tables = {name: _table(name, footers[name], _read(spec, name, names)) for name in sources}
-    rows, columns = footers["labels"].num_rows, len(names.features)
+    footers = {name: source.footers() for name, source in open_sources(spec, where).items()}
+    resolved = ResolvedColumns(spec, footers)
+    check_columns(resolved)
+    tables = {name: _table(name, footers[name], read) for name, read in resolved.to_read().items()}
+    rows, columns = footers["labels"].num_rows, len(resolved.features)
     width = len(spec.encoders) * columns * FLOAT + ROLES
     return Estimate(tables, columns, float(rows) * width, num_bytes_trained(rows, columns, layout), layout)
 
 
-def _read(spec: Spec, name: str, names: Names) -> list[str]:
-    if name == "labels":
-        return list(names.scanned(spec, True))
-    table = spec.features.tables[name]
-    return [
-        column for column in dict.fromkeys([*table.on, table.time, table.known_at, *names.columns_of(name)]) if column
-    ]
-
-
-def _table(name: str, footers: Footers, columns: list[str]) -> TableEstimate:
+def _table(name: str, footers: Footers, columns: Sequence[str]) -> TableEstimate:
     packed, plain = footers.bytes_of(columns)
     return TableEstimate(
         footers.num_rows,

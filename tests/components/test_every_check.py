@@ -66,7 +66,17 @@ def copied(share: float) -> dict[str, Any]:
 
 
 def footers_of(**more: Any) -> Footers:
-    return Footers("rain", ("a", "b", "c"), pa.schema([]), 9, 12, "", file_bytes=(4, 4, 4), file_rows=(5, 0, 4), **more)
+    return Footers(
+        path="rain",
+        files=("a", "b", "c"),
+        schema=pa.schema([]),
+        num_rows=9,
+        num_bytes=12,
+        fingerprint="",
+        file_bytes=(4, 4, 4),
+        file_rows=(5, 0, 4),
+        **more,
+    )
 
 
 CASES: dict[str, Planted] = {

@@ -56,7 +56,9 @@ class AfterTheFact(Check):
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
-        known = {_words(name): name for name in [*profile.columns, *profile.sample.column_names] if not name.startswith("__")}
+        known = {
+            _words(name): name for name in [*profile.columns, *profile.sample.column_names] if not name.startswith("__")
+        }
         known |= {_words(name): name for name in filter(None, (spec.features.labels.time, spec.features.labels.key))}
         for name in varying(profile):
             words = _words(name.partition(".")[2] or name)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ray_pipeline.components.checks._base import Check, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS
-from ray_pipeline.profiling.drift import drift_by_part, shapes
+from ray_pipeline.profiling.drift import drift_by_part, histograms
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
@@ -22,9 +22,11 @@ class Drift(Check):
         worst: dict[str, Finding] = {}
         indices: dict[str, float] = {}
         large = {
-            part: rows for part, rows in profile.judged.items() if min(rows.num_rows, profile.sample.num_rows) >= MIN_ROWS
+            part: rows
+            for part, rows in profile.evaluation_samples.items()
+            if min(rows.num_rows, profile.sample.num_rows) >= MIN_ROWS
         }
-        for part, drifts in drift_by_part(shapes(profile.sample, varying(profile)), large).items():
+        for part, drifts in drift_by_part(histograms(profile.sample, varying(profile)), large).items():
             for told in drifts:
                 name, index, severity = told["column"], told["index"], told["severity"]
                 if severity and index > indices.get(name, 0.0):

@@ -25,5 +25,8 @@ class SampleWeight(Check):
         for name in varying(profile):
             if kind_of(profile.types[name]) == "number" and NAMED.search(name.partition(".")[2] or name):
                 yield self.finding(
-                    "medium", name, profile.columns[name].rows, f"{name} is named like a sample weight, and is a feature"
+                    "medium",
+                    name,
+                    profile.columns[name].rows,
+                    f"{name} is named like a sample weight, and is a feature",
                 )

@@ -24,9 +24,9 @@ class TimeOrder(Check):
         if spec.split.by == "time" or TIME not in profile.sample.column_names:
             return
         train = numbers(profile.sample[TIME])
-        last, span = profile.last_time.get("train", ["", ""])[1], np.ptp(train)
+        last, span = profile.time_ranges.get("train", ["", ""])[1], np.ptp(train)
         for part in (PARTS[2], PARTS[1]):
-            judged = profile.judged.get(part)
+            judged = profile.evaluation_samples.get(part)
             if judged is None or min(judged.num_rows, len(train)) < MIN_ROWS:
                 continue
             times = numbers(judged[TIME])

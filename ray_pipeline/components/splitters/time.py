@@ -37,9 +37,9 @@ Moment = Annotated[
 
 
 class Time(Splitter):
-    """Two cut dates (UTC). A row at a cut goes to the later part; the rows of the last `gap` before each cut are dropped.
+    """Two cut dates (UTC); a row at a cut goes to the later part.
 
-    The dropped rows are counted.
+    The rows of the last `gap` before each cut are dropped and counted.
     """
 
     by: Literal["time"] = "time"
