@@ -79,7 +79,7 @@ def ours(folder: Path) -> dict:
         begun = time.time()
         spec = Spec.from_text(SPEC, folder=folder)
         table = read(spec, Where(), labelled=False)
-        maker = table.maker
+        maker = table.row_builder
 
         def join(block: pa.Table) -> pa.Table:
             rows, _ = maker.prepare(block)

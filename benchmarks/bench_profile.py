@@ -32,7 +32,7 @@ def ours(text: str, folder: Path) -> dict:
     from ray_pipeline.data.split import split
     from ray_pipeline.preprocessing.encode import encode, fit_encoders
     from ray_pipeline.profiling.findings import check
-    from ray_pipeline.profiling.profile import profile
+    from ray_pipeline.profiling.profile import profile_table
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
 
@@ -40,7 +40,7 @@ def ours(text: str, folder: Path) -> dict:
         begun = time.time()
         spec = Spec.from_text(text, folder=folder)
         table = split(read(spec, Where()), spec)
-        profiled = profile(table, spec)
+        profiled = profile_table(table, spec)
         seen = time.time()
         findings = check(profiled, spec)
         encoders = fit_encoders(profiled, ["trees"])

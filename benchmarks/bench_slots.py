@@ -34,7 +34,7 @@ from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
 from ray_pipeline.preprocessing.encode import Encoded, encode, fit_encoders
 from ray_pipeline.preprocessing.shards import Shard
-from ray_pipeline.profiling.profile import profile
+from ray_pipeline.profiling.profile import profile_table
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
@@ -77,7 +77,7 @@ def encoded_rows(
         spec = Spec.from_text(ROWS.format(family=family), folder=Path(made))
         with session(Where()):
             table = split(read(spec, Where()), spec)
-            profiled = profile(table, spec)
+            profiled = profile_table(table, spec)
             encoders = fit_encoders(profiled, spec.encoder, table.own_encodings(spec))
             encoded = encode(table, encoders, profiled, spec)
             context = training_context(spec, profiled, encoded, ONE)

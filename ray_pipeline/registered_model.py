@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.data.read import Table, read
+from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
 from ray_pipeline.evaluation.champion import champion
@@ -115,7 +116,7 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
 
 
 def _scored(
-    bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Shape]
+    bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Histogram]
 ) -> tuple[Predictions, dict[str, int], dict[str, Any]]:
     """The scored rows, the rows dropped by their reason, and how many were in each bin of each training shape."""
     table, bundle_ref = read(spec, where, rows=path), put_bundle(bundle)
@@ -123,7 +124,7 @@ def _scored(
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 
     def score_block(block: pa.Table) -> pa.Table:
-        rows, counts = table.maker(block)
+        rows, counts = table.row_builder(block)
         label = rows[LABEL]
         if multiclass:
             label = pa.compute.index_in(label.cast(pa.string()), classes).cast(pa.float64())

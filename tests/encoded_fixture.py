@@ -25,7 +25,11 @@ search: {trials: 6, metric: auc, seed: 3}
 def encoders() -> dict[str, Encoder]:
     """An encoder for trees, of three numbers."""
     sample = np.linspace(-2, 2, 50)
-    return {"trees": find("encoders", "trees").fit({name: Seen("number", 1, {}, sample) for name in "abc"})}
+    return {
+        "trees": find("encoders", "trees").fit(
+            {name: Seen(kind="number", missing=1, counts={}, sample=sample) for name in "abc"}
+        )
+    }
 
 
 def encoded(rows: int = 3_000, num_blocks: int = 3, seed: int = 0) -> Encoded:
@@ -51,13 +55,13 @@ def encoded(rows: int = 3_000, num_blocks: int = 3, seed: int = 0) -> Encoded:
         counts.append(tuple(int(c) for c in np.bincount(part, minlength=3)))
     totals = {part: sum(count[i] for count in counts) for i, part in enumerate(PARTS)}
     return Encoded(
-        tuple(ray.put(table) for table in tables),
-        tuple(counts),
-        totals,
-        sum(t.nbytes for t in tables),
-        encoders(),
-        (),
-        0.0,
+        blocks=tuple(ray.put(table) for table in tables),
+        block_rows=tuple(counts),
+        rows=totals,
+        num_bytes=sum(t.nbytes for t in tables),
+        encoders=encoders(),
+        slice_columns=(),
+        min_label=0.0,
     )
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.sources._base import Footers
-from ray_pipeline.data.as_of_join import JoinCounts
+from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.rows import KEY, LABEL, LABEL_INPUT, PART, TIME, WEIGHT, RowCounts
-from ray_pipeline.profiling.block_summary import BlockSummary, RowHashes, SummaryOptions, read_summary, summarize
+from ray_pipeline.profiling.block_summary import BlockSummary, SummaryOptions, read_summary, summarize
 from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.profiling.row_hashes import RowHashes
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
@@ -45,30 +46,32 @@ def profile_of(
     roles |= {TIME: time} if time is not None else {}
     table = pa.table({**made, **roles, **{LABEL_INPUT + name: values for name, values in (label_inputs or {}).items()}})
     features = tuple(name for name in made if name not in extra)
-    look = SummaryOptions(features, group, task != "regression", 10_000, share)
-    state, row_hashes = BlockSummary(), []
+    options = SummaryOptions(
+        features=features, group=group, classify=task != "regression", sample_rows=10_000, hash_share=share
+    )
+    total, row_hashes = BlockSummary(), []
     for start in range(0, rows, max(rows // blocks, 1)):
-        block = summarize(table.slice(start, max(rows // blocks, 1)), RowCounts(), look)
-        found, _, printed = read_summary(block.to_pylist()[0])
-        state, row_hashes = state + found, [*row_hashes, printed]
+        block = summarize(table.slice(start, max(rows // blocks, 1)), RowCounts(), options)
+        summary, _, block_hashes = read_summary(block.to_pylist()[0])
+        total, row_hashes = total + summary, [*row_hashes, block_hashes]
     counts = RowCounts(
         null_label=null_label,
         unlabelled=unlabelled or {},
-        joins={name: JoinCounts(rows, rows) for name in time_granularity or {}},
+        joins={name: JoinCounts(rows=rows, matched=rows) for name in time_granularity or {}},
     )
     return Profile(
-        {name: made[name].type for name in features},
-        state.columns,
-        counts,
-        state.parts,
-        state.labels,
-        ("0", "1") if task == "binary" else (),
-        state.sampled(0),
-        state.spans,
-        {name: state.sampled(code) for code, name in enumerate(PARTS) if code},
-        RowHashes.joined(row_hashes, share),
-        time_granularity or {},
-        footers or {},
+        types={name: made[name].type for name in features},
+        columns=total.columns,
+        counts=counts,
+        parts=total.parts,
+        labels=total.labels,
+        classes=("0", "1") if task == "binary" else (),
+        sample=total.sampled(0),
+        time_ranges=total.time_ranges,
+        evaluation_samples={name: total.sampled(code) for code, name in enumerate(PARTS) if code},
+        row_hashes=RowHashes.concat(row_hashes, share),
+        time_granularity=time_granularity or {},
+        footers=footers or {},
     )
 
 

@@ -1,17 +1,15 @@
-"""Feast as a catalogue: its registry says where feature tables lie, what joins them and how old a row may be; reading
-and joining are ours.
+"""Feast as a catalogue: its registry says where feature tables are stored, how they join, and how old a row may be.
 
-Feast needs an older pandas than we do, so its own Python reads the registry: that of FEAST_PYTHON, else the one beside
-the command `feast`.
-A row counts from its created timestamp on (`known_at`). Feast itself takes that column to break ties only, and so lets
-a row be seen before it was there.
+Reading and joining are ours. Feast needs an older pandas than we do, so its own Python reads the registry: the one that
+FEAST_PYTHON names, else the one beside the command `feast`. A row counts from its created timestamp on (`known_at`).
+Feast itself uses that column for ties only, and so shows a row before it existed.
 """
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,33 +21,40 @@ from ray_pipeline.spec.sections import FeatureTable, Repository
 from ray_pipeline.spec.where import Where
 
 PYTHON = "FEAST_PYTHON"
-SECONDS = 120
+TIMEOUT_S = 120
 KINDS = {"ParquetFormat": "parquet", "NoneType": "parquet", "DeltaFormat": "delta"}
+View = Mapping[str, Any]
+"""What Feast says of a view, see `_feast_views`."""
 
 
 def with_feast_tables(spec: Spec, where: Where) -> Spec:
-    """The spec in which the feature tables of each Feast repository stand as if they had been written out: path, `on`,
-    `time`, `known_at`, `max_age`, `columns`.
+    """The spec with the feature tables of each Feast repository written out.
 
-    Raises:
-        SpecError: no Python with Feast is at hand, or the tables do not go with the rest of the spec.
-        DataError: the repository, its registry, the service or a view is not there, or a view is made of what cannot be
-            read.
+    Each table gets its path, `on`, `time`, `known_at`, `max_age` and `columns`.
+
+    Raises
+    ------
+    SpecError
+        No Python with Feast is found, or the tables do not fit the rest of the spec.
+    DataError
+        The repository, its registry, the service or a view does not exist, or a view has a source that cannot be read.
     """
     tables, problems = dict[str, FeatureTable](), list[Problem]()
-    for name, asked in spec.features.repositories.items():
-        folder = where.resolve(asked.path, spec.folder)
-        for view in _told(spec, name, asked, folder):
-            if problem := _unfit(spec, name, view, {*spec.features.all, *tables}):
-                problems.append(problem)
+    for name, repository in spec.features.repositories.items():
+        folder = where.resolve(repository.path, spec.folder)
+        for view in _read_views(spec, name, repository, folder):
+            if reason := _unfit(view, {*spec.features.all, *tables}):
+                found, fix = reason
+                problems.append(_problem(spec, name, f"feature view {view['name']!r} {found}", fix))
             else:
-                tables[view["name"]] = _table(view, folder)
+                tables[view["name"]] = _feature_table(view, folder)
     if problems:
         raise DataError(problems)
     return spec.with_tables(tables) if tables else spec
 
 
-def _table(view: Mapping[str, Any], folder: str) -> FeatureTable:
+def _feature_table(view: View, folder: str) -> FeatureTable:
+    """The table that one would have written in the spec for this view."""
     path = view["path"] if "://" in view["path"] else str(Path(folder, view["path"]))
     return FeatureTable(
         path=path,
@@ -62,43 +67,32 @@ def _table(view: Mapping[str, Any], folder: str) -> FeatureTable:
     )
 
 
-def _unfit(spec: Spec, name: str, view: Mapping[str, Any], taken: set[str]) -> Problem | None:
-    """Why a view cannot be a feature table here, if so."""
-
-    def reasons() -> Iterator[tuple[str, str]]:
-        if view["source"] == "NoneType":
-            yield f"is computed on demand ({view['view']})", "write what it computes to a table, or leave the view out"
-        elif view["source"] != "FileSource":
-            yield f"lies in a {view['source']}; files are read", "export it as Parquet, or leave the view out"
-        elif view["format"] not in KINDS:
-            yield f"lies in files of {view['format']}", "write it as Parquet or Delta"
-        elif view["endpoint"]:
-            yield "sets s3_endpoint_override", "leave it out, and set AWS_ENDPOINT_URL in the environment"
-        elif view["renamed"]:
-            old, new = next(iter(view["renamed"].items()))
-            yield (
-                f"renames {old!r} to {new!r}",
-                "give the columns the same names in the source, the view and the label table",
-            )
-        elif not view["keys"] or view["keys"] == ["__dummy_id"]:
-            yield "has no entity to join on", "give it an entity"
-        elif view["name"] in taken:
-            yield "has the name of another table", "give one of them another name (`with_name`)"
-
-    return next((_problem(spec, name, f"feature view {view['name']!r} {found}", fix) for found, fix in reasons()), None)
+def _unfit(view: View, taken: set[str]) -> tuple[str, str] | None:
+    """Why a view cannot be a feature table here, and what would help; None if it can."""
+    if view["source"] == "NoneType":
+        return f"is computed on demand ({view['view']})", "write what it computes to a table, or leave the view out"
+    if view["source"] != "FileSource":
+        return f"has a {view['source']}; only files are read", "export it as Parquet, or leave the view out"
+    if view["format"] not in KINDS:
+        return f"has files of {view['format']}", "write it as Parquet or Delta"
+    if view["endpoint"]:
+        return "sets s3_endpoint_override", "leave it out, and set AWS_ENDPOINT_URL in the environment"
+    if view["renamed"]:
+        old, new = next(iter(view["renamed"].items()))
+        fix = "give the columns the same names in the source, the view and the label table"
+        return f"renames {old!r} to {new!r}", fix
+    if not view["keys"] or view["keys"] == ["__dummy_id"]:
+        return "has no entity to join on", "give it an entity"
+    if view["name"] in taken:
+        return "has the name of another table", "give one of them another name (`with_name`)"
+    return None
 
 
-def _told(spec: Spec, name: str, asked: Repository, folder: str) -> list[dict[str, Any]]:
-    """What Feast says of the views that are asked for."""
+def _read_views(spec: Spec, name: str, repository: Repository, folder: str) -> list[View]:
+    """What Feast says of the views of a repository that the spec names."""
     if not Path(folder, "feature_store.yaml").is_file():
-        raise DataError(
-            _problem(
-                spec,
-                name,
-                f"{folder} is no feature repository: it has no feature_store.yaml",
-                "name the folder that `feast apply` runs in",
-            )
-        )
+        found = f"{folder} is no feature repository: it has no feature_store.yaml"
+        raise DataError(_problem(spec, name, found, "name the folder that `feast apply` runs in"))
     python = _python()
     if python is None:
         fix = (
@@ -108,48 +102,41 @@ def _told(spec: Spec, name: str, asked: Repository, folder: str) -> list[dict[st
         raise SpecError(
             _problem(spec, name, "Feast is not installed, and needs an environment of its own (pandas 2)", fix)
         )
-    script = Path(
-        _feast_views.__file__
-    ).read_text()  # as text: the file's own folder, with its csv.py, must not come before the library's
-    words = [
-        python,
-        "-c",
-        script,
-        json.dumps({"repository": folder, "service": asked.service, "views": asked.views or []}),
-    ]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     try:
-        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS)
-        told = json.loads(done.stdout.splitlines()[-1])
+        answer = _ask_feast(python, repository, folder)
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
-        raise SpecError(
-            _problem(
-                spec,
-                name,
-                f"{python} gives no answer: {str(error).splitlines()[0][:200]}",
-                f"set {PYTHON} to a Python that has Feast",
-            )
-        ) from None
-    if "error" not in told:
-        return told["views"]  # type: ignore[no-any-return]
-    if "No module named 'feast'" in told["error"]:
+        found = f"{python} gives no answer: {str(error).splitlines()[0][:200]}"
+        raise SpecError(_problem(spec, name, found, f"set {PYTHON} to a Python that has Feast")) from None
+    if "error" not in answer:
+        return answer["views"]  # type: ignore[no-any-return]
+    if "No module named 'feast'" in answer["error"]:
         raise SpecError(_problem(spec, name, f"{python} has no Feast", f"set {PYTHON} to a Python that has it"))
-    if told["known"] or "there is no" in told["error"]:
-        near = nearest(str(asked.service or next(iter(asked.views or ()), "")), told["known"])
-        raise DataError(
-            _problem(
-                spec,
-                name,
-                f"{told['error']}; {near}Known: {listed(told['known']) or 'none'}",
-                "correct the name, or run `feast apply`",
-            )
-        )
-    raise DataError(
-        _problem(spec, name, f"Feast cannot read the registry: {told['error']}", "run `feast apply` in the repository")
+    if answer["known"] or "there is no" in answer["error"]:
+        near = nearest(str(repository.service or next(iter(repository.views or ()), "")), answer["known"])
+        found = f"{answer['error']}; {near}Known: {listed(answer['known']) or 'none'}"
+        raise DataError(_problem(spec, name, found, "correct the name, or run `feast apply`"))
+    found = f"Feast cannot read the registry: {answer['error']}"
+    raise DataError(_problem(spec, name, found, "run `feast apply` in the repository"))
+
+
+def _ask_feast(python: str, repository: Repository, folder: str) -> dict[str, Any]:
+    """The answer of `_feast_views`, run by that Python."""
+    # The script is passed as text: its own folder, which has a csv.py, must not come before the standard library's.
+    script = Path(_feast_views.__file__).read_text()
+    question: dict[str, Any] = {"repository": folder, "service": repository.service, "views": repository.views or []}
+    done = subprocess.run(
+        [python, "-c", script, json.dumps(question)],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
     )
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 def _python() -> str | None:
+    """The Python that has Feast, if one is named or found."""
     if given := os.environ.get(PYTHON):
         return str(Path(given).absolute())
     command = shutil.which("feast")

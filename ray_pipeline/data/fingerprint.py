@@ -1,94 +1,98 @@
-"""What the data was: SHA-256 of every file and of every column that the run reads, over the very bytes that stand in
-the files."""
+"""What the data was: SHA-256 of every file and of every column that the run reads, over the bytes in the files."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from ray_pipeline.components.sources._base import Footers
-from ray_pipeline.data.read import Table
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import listed
-from ray_pipeline.spec import Spec
 
 TASK_BYTES = 256 << 20
 MAGIC = b"PAR1"
 Chunks = dict[str, str]
+"""SHA-256 of a file's chunks, by column."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fingerprint:
-    """Of one table. Both views are over the same column chunks, so that a change is told by its files and by its
-    columns."""
+    """The fingerprint of one table, by file and by column: both views hash the same column chunks."""
 
     files: Mapping[str, str]
-    """By the path under the table's root."""
+    """SHA-256 by the path below the table's root."""
     columns: Mapping[str, str]
 
     @property
     def sha256(self) -> str:
-        """Of the whole table."""
+        """SHA-256 of the whole table."""
         return _sha256(f"{name} {digest}" for name, digest in (*self.files.items(), *self.columns.items()))
 
     def as_json(self) -> dict[str, Any]:
-        """As the manifest has it."""
+        """The object of the manifest."""
         return {"fingerprint": self.sha256, "file_sha256": dict(self.files), "column_sha256": dict(self.columns)}
 
 
-def fingerprint(table: Table, spec: Spec) -> dict[str, Fingerprint]:
-    """The fingerprint of every table of the run; each byte of its columns is read once, on whatever node has time."""
+def fingerprint(table: Table) -> dict[str, Fingerprint]:
+    """The fingerprint of every table of the run.
+
+    Each byte of the columns is read once, on whichever node has time.
+    """
     import ray
 
-    wanted = {name: _columns(name, table, spec) for name in table.footers}
-    work = [(name, file) for name, footers in table.footers.items() for file in footers.files]
-    hashed: dict[tuple[str, str], Chunks] = {}
+    files = [(name, file) for name, footers in table.footers.items() for file in footers.files]
+    groups = list(_groups(files, table.footers))
     task = ray.remote(_hash_files)
     tasks = [
-        task.remote([(table.footers[name].path, file, wanted[name]) for name, file in group])
-        for group in _groups(work, table.footers)
+        task.remote([(table.footers[name].path, file, table.columns_read[name]) for name, file in group])
+        for group in groups
     ]
-    for group, found in zip(_groups(work, table.footers), ray.get(tasks), strict=True):
-        hashed |= dict(zip(group, found, strict=True))
+    hashed: dict[tuple[str, str], Chunks] = {}
+    for group, chunks in zip(groups, ray.get(tasks), strict=True):
+        hashed |= dict(zip(group, chunks, strict=True))
     return {
-        name: _whole({_under_root(footers.path, file): hashed[name, file] for file in footers.files})
+        name: _combine({_under_root(footers.path, file): hashed[name, file] for file in footers.files})
         for name, footers in table.footers.items()
     }
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs between two fingerprints of one table (as JSON), in words; the empty string where nothing does."""
-    said = []
-    for what in ("file", "column"):
-        old, new = (told.get(f"{what}_sha256", {}) for told in (before, now))
-        changed = [name for name in new if name in old and new[name] != old[name]]
+    """What differs between two fingerprints of one table.
+
+    Parameters
+    ----------
+    before, now
+        The fingerprints as JSON.
+
+    Returns
+    -------
+    str
+        One phrase for each kind of change; empty if nothing differs.
+
+    Examples
+    --------
+    >>> before = Fingerprint(files={"a": "1"}, columns={"x": "1"}).as_json()
+    >>> changes(before, Fingerprint(files={"a": "1"}, columns={"x": "2", "y": "1"}).as_json())
+    '1 of 2 columns changed (x), 1 of 2 columns added (y)'
+    """
+    phrases = []
+    for noun in ("file", "column"):
+        old, new = (one.get(f"{noun}_sha256", {}) for one in (before, now))
         for verb, names in (
-            ("changed", changed),
-            ("added", [n for n in new if n not in old]),
-            ("removed", [n for n in old if n not in new]),
+            ("changed", [name for name in new if name in old and new[name] != old[name]]),
+            ("added", [name for name in new if name not in old]),
+            ("removed", [name for name in old if name not in new]),
         ):
             if names:
-                said.append(f"{len(names)} of {len(new)} {what}s {verb} ({listed(names)})")
-    return ", ".join(said)
+                phrases.append(f"{len(names)} of {len(new)} {noun}s {verb} ({listed(names)})")
+    return ", ".join(phrases)
 
 
-def _columns(name: str, table: Table, spec: Spec) -> tuple[str, ...]:
-    """The table's columns that the run reads."""
-    if name == "labels":
-        return tuple(table.scanned)
-    feature = spec.features.tables[name]
-    names = [
-        *table.maker.columns,
-        *(table.canonical(written) for written in (spec.where_expression.columns if spec.where_expression else ())),
-    ]
-    own = [column.partition(".")[2] for column in names if column.startswith(f"{name}.")]
-    return tuple(dict.fromkeys([*feature.on, *(column for column in (feature.time, feature.known_at) if column), *own]))
-
-
-def _groups(work: Sequence[tuple[str, str]], footers: Mapping[str, Footers]) -> Iterator[list[tuple[str, str]]]:
-    """Files together, so that a task has about `TASK_BYTES` to hash."""
+def _groups(files: Iterable[tuple[str, str]], footers: Mapping[str, Footers]) -> Iterator[list[tuple[str, str]]]:
+    """Groups of files, so that a task has about `TASK_BYTES` to hash."""
     group, size = list[tuple[str, str]](), 0
-    for name, file in work:
+    for name, file in files:
         group.append((name, file))
         size += footers[name].num_bytes // max(len(footers[name].files), 1)
         if size >= TASK_BYTES:
@@ -103,10 +107,21 @@ def _hash_files(files: Sequence[tuple[str, str, Sequence[str]]]) -> list[Chunks]
 
 
 def hash_columns(path: str, file: str, columns: Sequence[str]) -> Chunks:
-    """SHA-256 of each column's chunks in one Parquet file, as they stand there, encoded and compressed; a partition's
-    column is in no file.
+    """SHA-256 of each column's chunks in one Parquet file, as they are stored: encoded and compressed.
 
-    Another kind of file (CSV) is hashed whole, as the column `*`.
+    Parameters
+    ----------
+    path
+        The table's path, which says where the file is stored.
+    file
+        The file's path.
+    columns
+        The columns to hash. The column of a hive partition is in no file.
+
+    Returns
+    -------
+    dict of str to str
+        By column. Another kind of file (CSV) is hashed as a whole, as the column `*`.
     """
     import pyarrow.fs as pafs
     import pyarrow.parquet as pq
@@ -120,9 +135,8 @@ def hash_columns(path: str, file: str, columns: Sequence[str]) -> Chunks:
         for group in range(metadata.num_row_groups):
             for position in range(metadata.num_columns):
                 chunk = metadata.row_group(group).column(position)
-                name = (
-                    chunk.path_in_schema if chunk.path_in_schema in digests else chunk.path_in_schema.partition(".")[0]
-                )
+                path_in_schema = chunk.path_in_schema
+                name = path_in_schema if path_in_schema in digests else path_in_schema.partition(".")[0]
                 if name in digests:
                     start = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset)
                     digests[name].update(opened.read_at(chunk.total_compressed_size, start))
@@ -130,25 +144,26 @@ def hash_columns(path: str, file: str, columns: Sequence[str]) -> Chunks:
     return {name: digest.hexdigest() for name, digest in digests.items() if name in present}
 
 
-def _whole(chunks: Mapping[str, Chunks]) -> Fingerprint:
-    names = dict.fromkeys(name for found in chunks.values() for name in found)
+def _combine(files: Mapping[str, Chunks]) -> Fingerprint:
+    """The fingerprint of a table from the digests of its files."""
+    names = dict.fromkeys(name for chunks in files.values() for name in chunks)
     return Fingerprint(
-        {file: _sha256(f"{name} {digest}" for name, digest in found.items()) for file, found in chunks.items()},
-        {name: _sha256(f"{file} {found[name]}" for file, found in chunks.items() if name in found) for name in names},
+        files={file: _sha256(f"{name} {digest}" for name, digest in chunks.items()) for file, chunks in files.items()},
+        columns={
+            name: _sha256(f"{file} {chunks[name]}" for file, chunks in files.items() if name in chunks)
+            for name in names
+        },
     )
 
 
 def _under_root(path: str, file: str) -> str:
-    """The file's path as it is on every machine: from the table's folder on."""
+    """The file's path below the table's folder, which is the same on every machine."""
     root = path.partition("://")[2] if "://" in path else path
     while any(sign in root for sign in "*?["):
         root = str(PurePosixPath(root).parent)
-    return (
-        str(PurePosixPath(file).relative_to(root))
-        if PurePosixPath(file).is_relative_to(root) and file != root
-        else PurePosixPath(file).name
-    )
+    below = PurePosixPath(file)
+    return str(below.relative_to(root)) if below.is_relative_to(root) and file != root else below.name
 
 
-def _sha256(lines: Iterator[str]) -> str:
+def _sha256(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,14 +1,12 @@
-"""Feature tables too large to be held whole: in parts by key hash, each made ready by itself; and the choice between
-both ways.
+"""Joins of feature tables that are too large for a copy on every node, and the choice between both ways.
 
-The label rows are not moved. A block looks up each of its rows in the part that the row's key belongs to, so that every
-block keeps its order, a key
-that half of the label rows have is joined in all blocks at once, and no worker holds more than one part. Ray holds the
-parts, and spills to disk
-what its object store cannot keep.
+Such a table is partitioned by key hash, and each partition is prepared separately. The label rows do not move: a block
+looks up each of its rows in the partition of the row's key. So every block keeps its order, a key that half of the
+label rows have is joined in all blocks at once, and no worker holds more than one partition. Ray holds the partitions
+and spills to disk what its object store cannot keep.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.data.as_of_join import FeatureTable, JoinCounts
+from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
+from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.join_keys import plain_key
 from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import content_hashes
@@ -28,104 +27,122 @@ if TYPE_CHECKING:
 
 BROADCAST_BYTES = 1 << 30
 PART_BYTES = 256 << 20
-Make = Callable[[pa.Table], FeatureTable]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JoinPlan:
-    """How a feature table is joined, and why; as `joins.json` and `plan` tell it."""
+    """How a feature table is joined, and why; as in `joins.json` and in the answer of `plan`."""
 
     how: str
     """`broadcast` or `partitioned`."""
     parts: int
+    """Number of partitions."""
     why: str
 
     @classmethod
     def of(cls, decoded_bytes: int) -> "JoinPlan":
-        """The plan for a table of which so many bytes, decompressed, are read."""
+        """The plan for a table.
+
+        Parameters
+        ----------
+        decoded_bytes
+            Decompressed bytes of the columns that are read.
+        """
         size, limit = _shown(decoded_bytes), _shown(BROADCAST_BYTES)
         if decoded_bytes <= BROADCAST_BYTES:
-            return cls("broadcast", 1, f"{size} once decompressed, at most {limit}: one copy a node")
+            why = f"{size} once decompressed, at most {limit}: one copy on each node"
+            return cls(how="broadcast", parts=1, why=why)
         parts = max(2, -(-decoded_bytes // PART_BYTES))
-        return cls(
-            "partitioned",
-            parts,
+        why = (
             f"{size} once decompressed, more than {limit}: {parts} parts by key hash of about {_shown(PART_BYTES)},"
-            " spilled by Ray as needed",
+            " spilled by Ray as needed"
         )
+        return cls(how="partitioned", parts=parts, why=why)
 
 
-@dataclass(frozen=True)
-class PartedTable:
-    """A feature table in parts by key hash; joins any block of label rows as a whole one would."""
+@dataclass(frozen=True, kw_only=True)
+class PartitionedTable:
+    """A feature table, partitioned by key hash; it joins a block of label rows as the whole table does."""
 
-    parts: "tuple[ray.ObjectRef[FeatureTable], ...]"
+    partitions: "tuple[ray.ObjectRef[JoinTable], ...]"
     duplicates: int
     without_time: int
     granularity: str | None
 
     def join(self, keys: Sequence[pa.ChunkedArray], at: pa.ChunkedArray | None) -> tuple[pa.Table, JoinCounts]:
-        """The feature columns for each label row, in its order, and the counts; holds one part at a time."""
+        """As `JoinTable.join`; holds one partition at a time."""
         import ray
 
-        part = part_of(keys, len(self.parts))
-        order = np.argsort(part, kind="stable")
-        bounds = np.searchsorted(part[order], np.arange(len(self.parts) + 1))
-        found, counts = list[pa.Table](), JoinCounts()
-        for place, ref in enumerate(self.parts):
-            rows = pa.array(order[bounds[place] : bounds[place + 1]])
-            if len(rows) or not found:
-                columns, fared = ray.get(ref).join(
+        partition = partition_of(keys, len(self.partitions))
+        order = np.argsort(partition, kind="stable")
+        bounds = np.searchsorted(partition[order], np.arange(len(self.partitions) + 1))
+        joined, counts = list[pa.Table](), JoinCounts()
+        for number, ref in enumerate(self.partitions):
+            rows = pa.array(order[bounds[number] : bounds[number + 1]])
+            if len(rows) or not joined:
+                columns, added = ray.get(ref).join(
                     [key.take(rows) for key in keys], None if at is None else at.take(rows)
                 )
-                found, counts = [*found, columns], counts + fared
+                joined, counts = [*joined, columns], counts + added
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return pa.concat_tables(found).take(pa.array(back)), counts
+        return pa.concat_tables(joined).take(pa.array(back)), counts
 
 
-def part_of(keys: Sequence[pa.ChunkedArray], parts: int) -> NDArray[np.int64]:
-    """The part that each row's key belongs to, (n,); equal keys of any width belong to one."""
-    plain = pa.table({str(place): plain_key(key) for place, key in enumerate(keys)})
-    return (content_hashes(plain) % np.uint64(parts)).astype(np.int64)
+def partition_of(keys: Sequence[pa.ChunkedArray], num_partitions: int) -> NDArray[np.int64]:
+    """The partition of each row's key; shape (rows,). Equal keys of any integer or text width have the same one."""
+    plain = pa.table({str(number): plain_key(key) for number, key in enumerate(keys)})
+    return (content_hashes(plain) % np.uint64(num_partitions)).astype(np.int64)
 
 
-def cut(rows: pa.Table, on: Sequence[str], parts: int) -> list[pa.Table]:
-    """The rows of each part, in their order."""
-    part = part_of([rows[column] for column in on], parts)
-    return [rows.filter(pa.array(part == place)) for place in range(parts)]
+def split_by_key(rows: pa.Table, on: Sequence[str], num_partitions: int) -> list[pa.Table]:
+    """The rows of each partition, in their order."""
+    partition = partition_of([rows[column] for column in on], num_partitions)
+    return [rows.filter(pa.array(partition == number)) for number in range(num_partitions)]
 
 
-def partition(pieces: Sequence[Piece], on: Sequence[str], parts: int, make: Make) -> PartedTable:
-    """The table whose rows the pieces bring, in two parts or more: every piece is cut by key hash by a task, and every
-    part made ready by another.
+def partition_table(pieces: Sequence[Piece], options: JoinOptions, num_partitions: int) -> PartitionedTable:
+    """The table that the pieces hold, partitioned by key hash on the cluster.
 
-    Raises:
-        DataError: whatever `make` found wrong in a part.
+    One task for each piece splits it by key; one task for each partition prepares it.
+
+    Parameters
+    ----------
+    pieces
+        Calls that read the table's rows, each of them some rows.
+    options
+        How the table is joined.
+    num_partitions
+        At least two.
+
+    Raises
+    ------
+    DataError
+        A partition cannot be prepared, for instance because a lookup's key occurs twice.
     """
     import ray
 
-    def ready(*cuts: pa.Table) -> tuple[FeatureTable, tuple[int, int, str | None]]:
-        table = make(pa.concat_tables(cuts))
+    def prepare_partition(*tables: pa.Table) -> tuple[JoinTable, tuple[int, int, str | None]]:
+        table = prepare(pa.concat_tables(tables), options)
         return table, (table.duplicates, table.without_time, table.granularity)
 
-    cutting = ray.remote(lambda piece: cut(piece(), on, parts)).options(num_returns=parts)
-    readying = ray.remote(ready).options(num_returns=2)
-    cuts = [cutting.remote(piece) for piece in pieces]
-    made = [readying.remote(*(one[place] for one in cuts)) for place in range(parts)]
+    split_task = ray.remote(lambda piece: split_by_key(piece(), options.on, num_partitions))
+    prepare_task = ray.remote(prepare_partition).options(num_returns=2)
+    splits = [split_task.options(num_returns=num_partitions).remote(piece) for piece in pieces]
+    prepared = [prepare_task.remote(*(split[number] for split in splits)) for number in range(num_partitions)]
     try:
-        facts = ray.get([fact for _, fact in made])
+        duplicates, without_time, granularities = zip(*ray.get([facts for _, facts in prepared]), strict=True)
     except Exception as error:
         own = find_own(error)
         if isinstance(own, DataError):
             raise own from None
         raise
-    time_granularity = {granularity for _, _, granularity in facts}
-    granularity = (
-        None if None in time_granularity else "hour" if "hour" in time_granularity else next(iter(time_granularity))
-    )
-    return PartedTable(
-        tuple(table for table, _ in made), sum(one for one, _, _ in facts), sum(one for _, one, _ in facts), granularity
+    finest_first = [None, "hour", "day"]  # the table's times are as fine as those of its finest partition
+    return PartitionedTable(
+        partitions=tuple(table for table, _ in prepared),
+        duplicates=sum(duplicates),
+        without_time=sum(without_time),
+        granularity=min(granularities, key=finest_first.index),
     )
 
 

@@ -1,23 +1,26 @@
-"""Step 2: train, validation and test, each row's part a pure function of the row."""
+"""Step 2: train, validation and test; the part of a row is a pure function of the row."""
 
 import pyarrow as pa
 
-from ray_pipeline.data.read import Table
+from ray_pipeline.data.table import Table
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
 
 
 def split(table: Table, spec: Spec) -> Table:
-    """The table whose rows know their part; one extra pass only where the splitter must first look at a column of every
-    row."""
-    splitter, maker = spec.split, table.maker
-    looked = splitter.fit_columns()
-    if not looked:
+    """The table with a part for each row.
+
+    One extra pass over the rows is made only if the splitter needs a column of every row first.
+    """
+    splitter, builder = spec.split, table.row_builder
+    columns = list(splitter.fit_columns())
+    if not columns:
         return table.with_splitter(splitter)
 
-    def look(block: pa.Table) -> pa.Table:
-        return maker.split_input(maker.prepare(block)[0], splitter).select(list(looked))
+    def fit_rows(block: pa.Table) -> pa.Table:
+        rows, _ = builder.prepare(block)
+        return builder.split_input(rows, splitter).select(columns)
 
-    with table.scanning():
-        seen = pa.concat_tables(arrow_blocks(table.blocks(), look))
-    return table.with_splitter(splitter.look(seen))
+    with table.locating_errors():
+        rows = pa.concat_tables(arrow_blocks(table.blocks(), fit_rows))
+    return table.with_splitter(splitter.fit(rows))

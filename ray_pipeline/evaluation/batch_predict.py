@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import find
-from ray_pipeline.data.read import Table
 from ray_pipeline.data.rows import KEY
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem, StorageError
 from ray_pipeline.evaluation.predict import score_columns
 from ray_pipeline.runtime.session import arrow_blocks
@@ -40,7 +40,7 @@ def batch_predict(bundle: Bundle, table: Table, key: str | None, out: Path) -> i
     classes, bundle_ref = tuple(bundle.schema["classes"]), put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
-        rows, _ = table.maker(block)
+        rows, _ = table.row_builder(block)
         loaded = bundle_ref.load()
         score = loaded.score(rows)
         keys = {key: rows[KEY]} if key else {}

@@ -76,7 +76,7 @@ def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -
     """
     own = Spec.from_text(bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]))
     table = split(read(own, where, rows=path), own)
-    wanted, maker, bundle_ref = pa.array(predictions.key), table.maker, put_bundle(bundle)
+    wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)

@@ -10,14 +10,14 @@ import pyarrow.compute as pc
 
 from ray_pipeline import encoded_block
 from ray_pipeline.components.encoders._base import Encoder
-from ray_pipeline.data.read import Table
 from ray_pipeline.data.rows import KEY, LABEL, PART, WEIGHT
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.preprocessing.cache import cached_rows
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.fit_encoders import fit_encoders
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices, slice_edges
-from ray_pipeline.profiling.block_summary import folds
+from ray_pipeline.profiling.label_folds import folds
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.runtime.session import own_errors
@@ -66,7 +66,7 @@ def encode_rows(
     """Encode every row of every part: matrix, label, weight, key, part, bootstrap cluster and slice names."""
 
     def encode_block(block: pa.Table) -> pa.Table:
-        rows, _ = table.maker(block)
+        rows, _ = table.row_builder(block)
         return _encode_block(rows, table, profile, spec, encoders, edges)
 
     with own_errors():

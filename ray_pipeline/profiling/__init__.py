@@ -1,4 +1,4 @@
-"""Profiling: one pass over the rows; everything that encoding and the checks need follows from it by arithmetic.
+"""Profiling: one pass over the rows. All that encoding and the checks need follows from it by arithmetic.
 
 In: a `Table`.
 Out: a `Profile`: counts, column statistics, samples, findings, drift.

@@ -1,5 +1,7 @@
-"""Findings from the profile: what a careful person would notice in the rows before trusting a model on them. The checks
-themselves are `checks/`."""
+"""Findings from the profile: what a careful person notices in the rows before trusting a model on them.
+
+The checks themselves are in `components/checks/`.
+"""
 
 from ray_pipeline.components.choice import find, menu
 from ray_pipeline.errors import DataError, Problem
@@ -9,20 +11,29 @@ from ray_pipeline.values import SEVERITIES, Finding
 
 
 def check(profile: Profile, spec: Spec) -> tuple[Finding, ...]:
-    """Every finding, the gravest first; none that `checks.ignore` names (a check, or `check:column`)."""
-    found = [finding for word in menu("checks") for finding in find("checks", word)().look(profile, spec)]
+    """The findings of every check, the most severe first.
+
+    `checks.ignore` leaves out a check, or a check on one column (`check:column`).
+    """
+    findings = [finding for word in menu("checks") for finding in find("checks", word)().check(profile, spec)]
     ignored = set(spec.checks.ignore)
-    kept = [f for f in found if f.check not in ignored and f"{f.check}:{f.column}" not in ignored]
+    kept = [f for f in findings if f.check not in ignored and f"{f.check}:{f.column}" not in ignored]
     return tuple(sorted(kept, key=lambda f: -SEVERITIES.index(f.severity)))
 
 
 def raise_on_findings(findings: tuple[Finding, ...], spec: Spec) -> None:
-    """Raises `DataError` with every finding at or above `checks.fail_on`."""
+    """Ends the run if a finding is too severe.
+
+    Raises
+    ------
+    DataError
+        With every finding of at least the severity `checks.fail_on`.
+    """
     if spec.checks.fail_on not in SEVERITIES:
         return
-    least = SEVERITIES.index(spec.checks.fail_on)
-    grave = [f for f in findings if SEVERITIES.index(f.severity) >= least]
-    if grave:
+    limit = SEVERITIES.index(spec.checks.fail_on)
+    severe = [f for f in findings if SEVERITIES.index(f.severity) >= limit]
+    if severe:
         raise DataError(
             Problem(
                 stage="check",
@@ -31,5 +42,5 @@ def raise_on_findings(findings: tuple[Finding, ...], spec: Spec) -> None:
                 found=f"{f.check}: {f.found}",
                 fix=f"{f.fix}, or add '{f.check}{f':{f.column}' if f.column else ''}' to checks.ignore",
             )
-            for f in grave
+            for f in severe
         )

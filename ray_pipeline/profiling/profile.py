@@ -1,5 +1,7 @@
-"""One pass over the joined rows: counts, statistics of each column, a sample by key hash. Everything later is
-arithmetic on this."""
+"""One pass over the joined rows: counts, statistics of each column, a sample by key hash.
+
+Every later stage does arithmetic on this.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,57 +12,53 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.components.sources._base import Footers
-from ray_pipeline.data.read import Table
 from ray_pipeline.data.rows import RowCounts
-from ray_pipeline.profiling.block_summary import (
-    BlockSummary,
-    RowHashes,
-    SummaryOptions,
-    outcome_arrays,
-    read_summary,
-    summarize,
-)
-from ray_pipeline.profiling.column_statistics import ColumnProfile
+from ray_pipeline.data.table import Table
+from ray_pipeline.profiling.block_summary import BlockSummary, SummaryOptions, TimeRange, read_summary, summarize
+from ray_pipeline.profiling.column_statistics import ColumnStatistics
+from ray_pipeline.profiling.label_folds import outcome_arrays
 from ray_pipeline.profiling.requirements import (
-    classes_of,
-    refuse_empty_parts,
-    refuse_repeated_keys,
-    refuse_weightless_parts,
+    label_classes,
+    require_rows,
+    require_unique_keys,
+    require_weights,
 )
+from ray_pipeline.profiling.row_hashes import RowHashes
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS, Finding
 
 SAMPLE_ROWS, SAMPLE_CELLS = 10_000, 20_000_000
-PRINTS = 2_000_000
+MAX_HASHES = 2_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
-    """All that one pass found out."""
+    """What one pass over the rows finds."""
 
     types: Mapping[str, pa.DataType]
-    columns: Mapping[str, ColumnProfile]
+    """Of every feature."""
+    columns: Mapping[str, ColumnStatistics]
+    """Of every feature, over the training rows."""
     counts: RowCounts
     parts: Mapping[str, int]
+    """Rows of each part."""
     labels: Mapping[str, Mapping[str, int]]
     """Rows by part and label value (classification), or nothing (regression)."""
     classes: tuple[str, ...]
     sample: pa.Table
-    """Training rows with the smallest key hashes, at most `SAMPLE_ROWS`: role columns, features, slice columns, what
-    the label was made of."""
-    last_time: Mapping[str, Any]
-    """Of each part: from when to when, where labels have a time."""
-    judged: Mapping[str, pa.Table] = field(default_factory=dict)
-    """The like sample of validation and of test."""
-    row_hashes: RowHashes = field(default_factory=lambda: RowHashes.joined([], 1.0))
+    """The `SAMPLE_ROWS` training rows with the smallest key hashes: roles, features and slice columns."""
+    time_ranges: Mapping[str, TimeRange] = field(default_factory=dict)
+    """First and last timestamp of each part, if labels have a time."""
+    evaluation_samples: Mapping[str, pa.Table] = field(default_factory=dict)
+    """The same kind of sample of validation and of test."""
+    row_hashes: RowHashes = field(default_factory=lambda: RowHashes.concat([], 1.0))
     time_granularity: Mapping[str, str] = field(default_factory=dict)
-    """Feature tables whose times all stand at the start of a `day` or an `hour`, though nothing says when their rows
-    became known."""
+    """`day` or `hour`, for each feature table without `known_at` whose times are all the start of one."""
     footers: Mapping[str, Footers] = field(default_factory=dict)
+    """By table."""
     outcomes: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
-    """Of columns that are encoded by the label: rows and sum of labels of each value by fold, each of shape (2,
-    FOLDS)."""
+    """For each column that is encoded by the label: rows and sums of labels of each value by fold, shape (2, FOLDS)."""
 
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The fingerprint of each table, with its files, rows and bytes."""
@@ -83,8 +81,19 @@ class Profile:
         return [counts.get(name, 0) / max(self.parts[part], 1) for name in self.classes], self.parts[part]
 
     def class_weight(self, how: Any) -> tuple[float, ...] | None:
-        """A factor for each class: `balanced` makes every class weigh the same (n / (classes x rows of the class)); or
-        as written; or None."""
+        """A factor for each class.
+
+        Parameters
+        ----------
+        how
+            `balanced`, a weight by class, or None.
+
+        Returns
+        -------
+        tuple of float or None
+            In the order of `classes`: n / (classes x rows of the class) for `balanced`, so that every class weighs the
+            same; or the given weights, 1 for a class without one; or None.
+        """
         if how is None or not self.classes:
             return None
         counts = self.labels["train"]
@@ -95,54 +104,73 @@ class Profile:
         return tuple(float(how.get(name, 1.0)) for name in self.classes)
 
     def quantiles(self, column: str, bins: int) -> list[float]:
-        """The inner edges of `bins` equally filled bins of a number, from the sample of training rows."""
+        """The inner edges of equally filled bins of a number.
+
+        Parameters
+        ----------
+        column
+            A column of the sample, by canonical name.
+        bins
+            Number of bins, at least 1.
+
+        Returns
+        -------
+        list of float
+            Ascending; fewer than `bins` - 1 where values repeat, and none where every value is missing.
+        """
         values = self.sample[column].cast(pa.float64(), safe=False).drop_null().to_numpy()
         return np.unique(np.quantile(values, np.arange(1, bins) / bins)).tolist() if len(values) else []
 
 
-def profile(table: Table, spec: Spec) -> Profile:
-    """Statistics of the joined, parted rows. Raises `DataError` for an empty part, a label with one class, a repeated
-    key."""
-    maker = table.maker
+def profile_rows(table: Table, spec: Spec) -> Profile:
+    """Statistics of the joined rows of every part.
+
+    Raises
+    ------
+    DataError
+        A key is repeated, a part has no rows or no weight, or the label has one class.
+    """
+    builder, options = table.row_builder, _options(table, spec)
+
+    def summarize_block(block: pa.Table) -> pa.Table:
+        return summarize(*builder(block), options)
+
+    total, keys, row_hashes = BlockSummary(), list[NDArray[np.uint64]](), list[RowHashes]()
+    with table.locating_errors():
+        for row in (row for block in arrow_blocks(table.blocks(), summarize_block) for row in block.to_pylist()):
+            summary, block_keys, block_hashes = read_summary(row)
+            total = total + summary
+            keys.append(block_keys)
+            row_hashes.append(block_hashes)
+    if spec.features.labels.key:
+        require_unique_keys(np.concatenate([*keys, np.zeros(0, np.uint64)]), spec)
+    require_rows(total, table, spec)
+    require_weights(total, spec)
+    return Profile(
+        types={**table.features},
+        columns=total.columns,
+        counts=total.counts,
+        parts=total.parts,
+        labels=total.labels,
+        classes=label_classes(total, spec) if options.classify else (),
+        sample=total.sampled(0),
+        time_ranges=total.time_ranges,
+        evaluation_samples={part: total.sampled(PARTS.index(part)) for part in PARTS[1:]},
+        row_hashes=RowHashes.concat(row_hashes, options.hash_share),
+        time_granularity=table.time_granularity,
+        footers=table.footers,
+        outcomes=outcome_arrays(total.outcomes),
+    )
+
+
+def _options(table: Table, spec: Spec) -> SummaryOptions:
+    """What the summary of each block holds."""
     group = getattr(spec.split, "group", None) or spec.evaluate.cluster
-    look = SummaryOptions(
+    return SummaryOptions(
         features=tuple(table.features),
         group=table.canonical(group) if group else None,
         classify=spec.task != "regression",
         sample_rows=min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(table.features), 1)),
-        hash_share=min(1.0, PRINTS / table.num_rows),
-        by_label=tuple(table.canonical(name) for name, chosen in spec.encode.items() if chosen.as_ == "target"),
-    )
-
-    def summarized(block: pa.Table) -> pa.Table:
-        return summarize(*maker(block), look)
-
-    state = BlockSummary()
-    keys: list[NDArray[np.uint64]] = []
-    row_hashes: list[RowHashes] = []
-    with table.scanning():
-        for row in (row for block in arrow_blocks(table.blocks(), summarized) for row in block.to_pylist()):
-            found, hashes, printed = read_summary(row)
-            state = state + found
-            keys.append(hashes)
-            row_hashes.append(printed)
-    if spec.features.labels.key:
-        refuse_repeated_keys(np.concatenate([*keys, np.zeros(0, np.uint64)]), spec)
-    refuse_empty_parts(state, table, spec)
-    refuse_weightless_parts(state, spec)
-    classes = classes_of(state, spec) if look.classify else ()
-    return Profile(
-        {**table.features},
-        state.columns,
-        state.counts,
-        state.parts,
-        state.labels,
-        classes,
-        state.sampled(0),
-        state.spans,
-        {part: state.sampled(PARTS.index(part)) for part in PARTS[1:]},
-        RowHashes.joined(row_hashes, look.hash_share),
-        table.time_granularity,
-        table.footers,
-        outcome_arrays(state.outcomes),
+        hash_share=min(1.0, MAX_HASHES / table.num_rows),
+        by_label=tuple(table.canonical(name) for name, options in spec.encode.items() if options.as_ == "target"),
     )

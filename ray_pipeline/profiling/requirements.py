@@ -1,9 +1,12 @@
-"""What the pass over the rows may show that ends a run at once: repeated keys, empty parts, a label with one class."""
+"""What the rows must fulfil after the one pass: unique keys, rows and weight in every part, at least two classes."""
+
+from collections import Counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.data.read import Table
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.hashing import distinct
 from ray_pipeline.profiling.block_summary import BlockSummary
@@ -11,150 +14,134 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
 MIN_ROWS = 50
+LABEL_KEY = "features.labels.label"
 
 
-def refuse_repeated_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
-    """Raises `DataError` for repeated keys: two rows of one key would be two answers to one question (64-bit hashes; a
-    false alarm is one in 10^8 at 600,000 rows)."""
-    doubled = len(hashes) - len(distinct(hashes))
-    if doubled:
-        file, line = spec.place("features.labels.key")
+def require_unique_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
+    """No two rows have one key.
+
+    Parameters
+    ----------
+    hashes
+        The 64-bit hash of every row's key; shape (rows,). A false alarm has a chance of one in 10^8 at 600,000 rows.
+    spec
+        The run's spec, for the place in messages.
+
+    Raises
+    ------
+    DataError
+        With the number of rows that repeat a key.
+    """
+    if repeated := len(hashes) - len(distinct(hashes)):
         key = spec.features.labels.key
-        raise DataError(
-            Problem(
-                file=file,
-                line=line,
-                key="features.labels.key",
-                stage="profile",
-                column=key,
-                rows=doubled,
-                found=f"{key!r} is not unique: {doubled:,} rows repeat a key",
-                fix="name a unique key, or leave `key` out",
-            )
-        )
+        found = f"{key!r} is not unique: {repeated:,} rows repeat a key"
+        place = _place(spec, "features.labels.key")
+        fix = "name a unique key, or leave `key` out"
+        raise DataError(Problem(**place, stage="profile", column=key, rows=repeated, found=found, fix=fix))
 
 
-def refuse_empty_parts(state: BlockSummary, table: Table, spec: Spec) -> None:
-    """Raises `DataError` where a part holds no row, with what became of all rows, or where there are fewer than
-    `LEAST_ROWS` in all."""
-    empty, rows = [part for part in PARTS if not state.parts.get(part)], sum(state.parts.values())
+def require_rows(summary: BlockSummary, table: Table, spec: Spec) -> None:
+    """Every part has rows, and all parts together have at least `MIN_ROWS`.
+
+    Raises
+    ------
+    DataError
+        With the rows of each part, or with what became of all rows.
+    """
+    rows, empty = sum(summary.parts.values()), [part for part in PARTS if not summary.parts.get(part)]
+    if not rows:
+        raise DataError(Problem(stage="read", rows=0, found=_all_dropped(summary, table), fix="widen `select`"))
     if not empty and rows >= MIN_ROWS:
         return
-    counts = state.counts
-    file, line = spec.place("split")
-    if not any(state.parts.values()):
-        left = table.num_rows - table.out_of_range
-        raise DataError(
-            Problem(
-                stage="read",
-                rows=0,
-                found=(
-                    f"0 rows left of {table.num_rows:,}: {table.out_of_range:,} out of range,"
-                    f" {left - counts.scanned + counts.where:,} by `where`, {counts.null_label:,} without a label,"
-                    f" {counts.gap:,} in a gap"
-                ),
-                fix="widen `select`",
-            )
-        )
     if not empty:
         found = f"{rows:,} rows are left of {table.num_rows:,}; train, validation and test need {MIN_ROWS} together"
-        raise DataError(
-            Problem(
-                file=file, line=line, stage="split", rows=rows, found=found, fix="widen `select`, or bring more rows"
-            )
-        )
-    found = (
-        f"{listed(empty)} {'is' if len(empty) == 1 else 'are'} empty: "
-        + ", ".join(f"{part} {state.parts.get(part, 0):,}" for part in PARTS)
-        + " rows"
-    )
-    times = (
-        f"; labels.time goes from {min(s[0] for s in state.spans.values())} to"
-        f" {max(s[1] for s in state.spans.values())}"
-        if state.spans
-        else ""
-    )
-    raise DataError(
-        Problem(
-            file=file,
-            line=line,
-            key="split",
-            stage="split",
-            rows=0,
-            found=found + times,
-            fix="move the cut dates" if spec.split.by == "time" else "ask for larger shares",
-        )
-    )
+        fix = "widen `select`, or bring more rows"
+        raise DataError(Problem(**_place(spec, "split"), stage="split", rows=rows, found=found, fix=fix))
+    each = ", ".join(f"{part} {summary.parts.get(part, 0):,}" for part in PARTS)
+    found = f"{listed(empty)} {'is' if len(empty) == 1 else 'are'} empty: {each} rows"
+    if ranges := summary.time_ranges.values():
+        first, last = min(start for start, _ in ranges), max(end for _, end in ranges)
+        found += f"; labels.time goes from {first} to {last}"
+    fix = "move the cut dates" if spec.split.by == "time" else "ask for larger shares"
+    raise DataError(Problem(**_place(spec, "split"), stage="split", rows=0, found=found, fix=fix))
 
 
-def refuse_weightless_parts(state: BlockSummary, spec: Spec) -> None:
-    """Raises `DataError` where all rows of a part weigh nothing."""
-    none = [part for part in PARTS if not state.weights.get(part)]
-    if none:
-        file, line = spec.place("features.labels.weight")
-        found = f"every weight in {listed(none)} is 0"
+def require_weights(summary: BlockSummary, spec: Spec) -> None:
+    """No part has weights of 0 alone.
+
+    Raises
+    ------
+    DataError
+        With the parts whose weights are all 0.
+    """
+    if weightless := [part for part in PARTS if not summary.weights.get(part)]:
         raise DataError(
             Problem(
-                file=file,
-                line=line,
-                key="features.labels.weight",
+                **_place(spec, "features.labels.weight"),
                 stage="split",
                 column=spec.features.labels.weight,
-                rows=sum(state.parts[part] for part in none),
-                found=found,
-                fix="mend the weights, or leave `weight` out",
+                rows=sum(summary.parts[part] for part in weightless),
+                found=f"every weight in {listed(weightless)} is 0",
+                fix="correct the weights, or leave `weight` out",
             )
         )
 
 
-def classes_of(state: BlockSummary, spec: Spec) -> tuple[str, ...]:
-    """The label's classes, sorted. Raises `DataError` where there is one only, or where train lacks one."""
-    file, line = spec.place("features.labels.label")
-    text = spec.features.labels.label
+def label_classes(summary: BlockSummary, spec: Spec) -> tuple[str, ...]:
+    """The label's classes, sorted: by number if all are whole numbers, else by text.
+
+    Raises
+    ------
+    DataError
+        The label has one class (for a binary task: in a part), or train lacks a class of another part.
+    """
+    known = summary.labels["train"]
+    if spec.task == "binary":
+        _require_both_classes(summary, spec)
+    unseen = Counter[str]()
     for part in PARTS:
-        if len(state.labels[part]) == 1 and spec.task == "binary":
-            (only,) = state.labels[part]
-            shown = {"0": "false (0)", "1": "true (1)"}.get(only, only)
-            raise DataError(
-                Problem(
-                    file=file,
-                    line=line,
-                    key="features.labels.label",
-                    stage="split",
-                    column=text,
-                    rows=state.parts[part],
-                    found=f"the label has one class in {part}: {shown} in all {state.parts[part]:,} rows",
-                    fix="mend the label's condition, or split otherwise",
-                )
-            )
-    known = state.labels["train"]
-    unseen = {value: count for part in PARTS for value, count in state.labels[part].items() if value not in known}
+        unseen.update({value: rows for value, rows in summary.labels[part].items() if value not in known})
     if unseen:
-        raise DataError(
-            Problem(
-                file=file,
-                line=line,
-                key="features.labels.label",
-                stage="split",
-                column=text,
-                rows=sum(unseen.values()),
-                found=f"classes that train never shows: {listed(f'{v!r} ({n} rows)' for v, n in unseen.items())}",
-                fix="leave them out with `select.where`, or split otherwise",
-            )
-        )
+        found = f"classes that train does not have: {listed(f'{v!r} ({n} rows)' for v, n in unseen.items())}"
+        fix = "leave them out with `select.where`, or split in another way"
+        raise DataError(_label_problem(spec, found, fix, sum(unseen.values())))
     if spec.task == "binary":
         return ("0", "1")
     if len(known) < 2:
         raise DataError(
-            Problem(
-                file=file,
-                line=line,
-                key="features.labels.label",
-                stage="split",
-                column=text,
-                found=f"the label has one class: {listed(known)}",
-                fix="multiclass needs at least two",
-            )
+            _label_problem(spec, f"the label has one class: {listed(known)}", "multiclass needs at least two")
         )
     whole = all(value.lstrip("-").isdigit() for value in known)
     return tuple(sorted(known, key=(lambda v: (int(v), v)) if whole else (lambda v: (0, v))))
+
+
+def _require_both_classes(summary: BlockSummary, spec: Spec) -> None:
+    """A binary label has both classes in every part."""
+    for part in PARTS:
+        if len(summary.labels[part]) == 1:
+            (only,) = summary.labels[part]
+            shown = {"0": "false (0)", "1": "true (1)"}.get(only, only)
+            found = f"the label has one class in {part}: {shown} in all {summary.parts[part]:,} rows"
+            fix = "correct the label's condition, or split in another way"
+            raise DataError(_label_problem(spec, found, fix, summary.parts[part]))
+
+
+def _all_dropped(summary: BlockSummary, table: Table) -> str:
+    """What became of the rows, where none is left."""
+    counts = summary.counts
+    by_where = table.num_rows - table.out_of_range - counts.scanned + counts.where
+    return (
+        f"0 rows left of {table.num_rows:,}: {table.out_of_range:,} out of range, {by_where:,} by `where`,"
+        f" {counts.null_label:,} without a label, {counts.gap:,} in a gap"
+    )
+
+
+def _label_problem(spec: Spec, found: str, fix: str, rows: int | None = None) -> Problem:
+    column = spec.features.labels.label
+    return Problem(**_place(spec, LABEL_KEY), stage="split", column=column, rows=rows, found=found, fix=fix)
+
+
+def _place(spec: Spec, key: str) -> dict[str, Any]:
+    """File, line and key of a problem."""
+    file, line = spec.place(key)
+    return {"file": file, "line": line, "key": key}

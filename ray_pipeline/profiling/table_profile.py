@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from ray_pipeline.data.fingerprint import fingerprint
-from ray_pipeline.data.read import Table
+from ray_pipeline.data.table import Table
 from ray_pipeline.profiling.findings import check
-from ray_pipeline.profiling.profile import Profile, profile
+from ray_pipeline.profiling.profile import Profile, profile_rows
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.runtime.session import in_background
 from ray_pipeline.spec import Spec
@@ -25,8 +25,8 @@ def profile_table(table: Table, spec: Spec) -> Profile:
     DataError
         A part is empty, a key repeats, or the label has one class.
     """
-    with in_background(lambda: fingerprint(table, spec)) as fingerprints:
-        profiled = profile(table, spec)
+    with in_background(lambda: fingerprint(table)) as fingerprints:
+        profiled = profile_rows(table, spec)
         data = {name: {**one.as_json(), **_sizes(name, table)} for name, one in fingerprints().items()}
     return replace(
         profiled,

@@ -39,11 +39,11 @@ def _(profile: Profile, run: "Run") -> None:
     assert_same_data(run.journal, profile.data)
     run.folder.write_json("checks.json", [asdict(finding) for finding in profile.findings])
     run.folder.write_json("joins.json", profile.joins)
-    shapes = drift.shapes(profile.sample, profile.types)
+    shapes = drift.histograms(profile.sample, profile.types)
     run.folder.write_json("training.json", drift.to_json(shapes))
-    run.folder.write_json("drift.json", drift.drift_by_part(shapes, profile.judged))
+    run.folder.write_json("drift.json", drift.drift_by_part(shapes, profile.evaluation_samples))
     run.journal.record("profile", profile.rows_as_json())
-    run.facts |= {"data": profile.data, "rows": profile.rows_as_json(), "times": dict(profile.last_time)}
+    run.facts |= {"data": profile.data, "rows": profile.rows_as_json(), "times": dict(profile.time_ranges)}
     raise_on_findings(profile.findings, run.spec)
 
 

@@ -1,13 +1,14 @@
 """What a run will take, from footers alone: rows, bytes, joins, memory of a worker, and how many trials run at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.sources._base import Footers, Source
-from ray_pipeline.data.columns import Names
+from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.data.column_checks import check_columns
+from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.partitioned_join import JoinPlan
+from ray_pipeline.data.read import open_sources
 from ray_pipeline.runtime.layout import Layout, shown
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -101,16 +102,12 @@ def estimate(spec: Spec, where: Where, layout: Layout) -> Estimate:
     DataError
         A file or column is absent or of the wrong kind; every problem at once.
     """
-    paths = {name: where.resolve(table.path, spec.folder) for name, table in spec.features.all.items()}
-    sources: dict[str, Source] = {
-        name: find("sources", table.kind)(name=name, path=paths[name]) for name, table in spec.features.all.items()
-    }
-    footers = {name: source.footers() for name, source in sources.items()}
-    names = Names(spec, footers, labelled=True)
-    names.check()
-    rows, columns = footers["labels"].num_rows, len(names.features)
+    footers = {name: source.footers() for name, source in open_sources(spec, where).items()}
+    resolved = ResolvedColumns(spec, footers)
+    check_columns(resolved)
+    rows, columns = footers["labels"].num_rows, len(resolved.features)
     return Estimate(
-        tables={name: _table(name, footers[name], _read(spec, name, names)) for name in sources},
+        tables={name: _table(name, footers[name], read) for name, read in resolved.to_read().items()},
         columns=columns,
         encoded_bytes=float(rows) * (len(spec.encoders) * columns * FLOAT_BYTES + ROLE_BYTES),
         worker_bytes=trained_bytes(rows, columns, layout),
@@ -122,17 +119,7 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number > 1)}"
 
 
-def _read(spec: Spec, name: str, names: Names) -> list[str]:
-    """The columns of a table that are read."""
-    if name == "labels":
-        return list(names.scanned(spec, True))
-    table = spec.features.tables[name]
-    return [
-        column for column in dict.fromkeys([*table.on, table.time, table.known_at, *names.columns_of(name)]) if column
-    ]
-
-
-def _table(name: str, footers: Footers, columns: list[str]) -> TableEstimate:
+def _table(name: str, footers: Footers, columns: Sequence[str]) -> TableEstimate:
     compressed, decoded = footers.bytes_of(columns)
     return TableEstimate(
         rows=footers.num_rows,

@@ -66,7 +66,17 @@ def copied(share: float) -> dict[str, Any]:
 
 
 def footers_of(**more: Any) -> Footers:
-    return Footers("rain", ("a", "b", "c"), pa.schema([]), 9, 12, "", file_bytes=(4, 4, 4), file_rows=(5, 0, 4), **more)
+    return Footers(
+        path="rain",
+        files=("a", "b", "c"),
+        schema=pa.schema([]),
+        num_rows=9,
+        num_bytes=12,
+        fingerprint="",
+        file_bytes=(4, 4, 4),
+        file_rows=(5, 0, 4),
+        **more,
+    )
 
 
 CASES: dict[str, Planted] = {
@@ -270,7 +280,7 @@ def test_every_check_of_the_folder_is_tried_here() -> None:
 @pytest.mark.parametrize("word", CASES)
 def test_a_planted_fault_is_told_with_its_severity_and_nothing_else_is(word: str) -> None:
     case = CASES[word]
-    found = list(find("checks", word)().look(case.make(), case.spec()))
+    found = list(find("checks", word)().check(case.make(), case.spec()))
     told = {(f.column, f.severity) for f in found}
     assert told == case.told
     assert any(case.says in f.found for f in found), found
@@ -292,13 +302,13 @@ def test_clean_rows_give_no_finding(word: str, task: str) -> None:
     spec = spec_of(
         task, label_name, ", time: at", "{by: time, validation: 2024-03-01, test: 2024-04-01}", "bias: {groups: [word]}"
     )
-    assert list(find("checks", word)().look(seen, spec)) == []
+    assert list(find("checks", word)().check(seen, spec)) == []
 
 
 def test_a_class_among_many_that_a_column_tells_is_found() -> None:
     label = rng.choice(["a", "b", "c"], ROWS)
     seen = profile_of({"told": np.char.upper(label), "noise": NOISE}, label, task="multiclass")
-    (finding,) = find("checks", "leakage")().look(seen, spec_of("multiclass", "y"))
+    (finding,) = find("checks", "leakage")().check(seen, spec_of("multiclass", "y"))
     assert (finding.column, finding.severity) == ("told", "high")
     assert "an accuracy of 1.0000" in finding.found
 
@@ -307,7 +317,7 @@ def test_a_duration_is_found_to_be_its_end_less_the_moment_of_prediction() -> No
     seconds = rng.integers(60, 9_000, ROWS).astype(float)
     ended = TIME + (seconds * 1e6).astype("timedelta64[us]")
     seen = profile_of({"ended": ended, "noise": NOISE}, seconds, task="regression", time=TIME)
-    (finding,) = find("checks", "label_sum")().look(seen, spec_of("regression", "took", features=", time: began"))
+    (finding,) = find("checks", "label_sum")().check(seen, spec_of("regression", "took", features=", time: began"))
     assert finding.column == "ended"
     assert "began" in finding.found
 
@@ -315,7 +325,7 @@ def test_a_duration_is_found_to_be_its_end_less_the_moment_of_prediction() -> No
 @pytest.mark.parametrize("coarse", [False, True])
 def test_rows_that_are_equal_by_chance_are_no_copies(coarse: bool) -> None:
     columns = {"word": WORD, "few": rng.integers(0, 30 if coarse else 900, ROWS)}
-    found = list(find("checks", "shared_rows")().look(profile_of(columns, LABEL, PART), spec_of()))
+    found = list(find("checks", "shared_rows")().check(profile_of(columns, LABEL, PART), spec_of()))
     assert found
     assert {f.severity for f in found} == {"medium"}
 
@@ -323,6 +333,6 @@ def test_rows_that_are_equal_by_chance_are_no_copies(coarse: bool) -> None:
 def test_copies_are_estimated_from_a_share_of_the_contents() -> None:
     case = copied(0.4)
     seen = profile_of(case["columns"], case["label"], case["part"], share=0.5)
-    (finding,) = find("checks", "shared_rows")().look(seen, spec_of())
+    (finding,) = find("checks", "shared_rows")().check(seen, spec_of())
     assert finding.severity == "high"
     assert finding.rows == pytest.approx(0.4 * (PART == 2).sum(), rel=0.25)

@@ -30,14 +30,8 @@ from ray_pipeline.components.encoders.nets import Nets
 from ray_pipeline.components.encoders.trees import Trees
 from ray_pipeline.data.rows import KEY, LABEL, PART, WEIGHT, RowCounts
 from ray_pipeline.preprocessing.encode import fit_encoders
-from ray_pipeline.profiling.block_summary import (
-    BlockSummary,
-    SummaryOptions,
-    folds,
-    outcome_arrays,
-    read_summary,
-    summarize,
-)
+from ray_pipeline.profiling.block_summary import BlockSummary, SummaryOptions, read_summary, summarize
+from ray_pipeline.profiling.label_folds import folds, outcome_arrays
 from ray_pipeline.profiling.profile import Profile
 
 FINITE = st.floats(-1e4, 1e4, allow_subnormal=False)
@@ -64,20 +58,23 @@ def fitted(
             PART: pa.array(np.zeros(rows), pa.int8()),
         }
     )
-    look = SummaryOptions(("a",), None, False, 10_000, 1.0, ("a",) if options.get("encode") == "target" else ())
-    state, step = BlockSummary(), rows // 3 + 1
+    by_label = ("a",) if options.get("encode") == "target" else ()
+    summary_options = SummaryOptions(
+        features=("a",), group=None, classify=False, sample_rows=10_000, hash_share=1.0, by_label=by_label
+    )
+    total, step = BlockSummary(), rows // 3 + 1
     for start in range(0, rows, step):
-        state = state + read_summary(summarize(table.slice(start, step), RowCounts(), look).to_pylist()[0])[0]
+        row = summarize(table.slice(start, step), RowCounts(), summary_options).to_pylist()[0]
+        total = total + read_summary(row)[0]
     profile = Profile(
-        {"a": values.type},
-        state.columns,
-        RowCounts(),
-        state.parts,
-        {},
-        (),
-        state.sampled(0),
-        {},
-        outcomes=outcome_arrays(state.outcomes),
+        types={"a": values.type},
+        columns=total.columns,
+        counts=RowCounts(),
+        parts=total.parts,
+        labels={},
+        classes=(),
+        sample=total.sampled(0),
+        outcomes=outcome_arrays(total.outcomes),
     )
     return fit_encoders(profile, [needs], {"a": options})[needs], table
 

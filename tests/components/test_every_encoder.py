@@ -23,7 +23,7 @@ from ray_pipeline.components.encoders.trees import MAX_NATIVE, Trees
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.errors import DataError
 from ray_pipeline.preprocessing.encode import fit_encoders
-from ray_pipeline.profiling.column_statistics import ColumnProfile, profile_column
+from ray_pipeline.profiling.column_statistics import describe_column
 from ray_pipeline.profiling.profile import Profile
 
 NUMBERS = st.one_of(st.none(), st.floats(width=32), st.just(math.inf), st.just(-math.inf))
@@ -230,9 +230,15 @@ def test_few_values_are_native_categories_and_many_are_ranks() -> None:
 
 
 def fitted(columns: dict[str, pa.ChunkedArray], needs: str = "trees") -> Any:
-    seen: dict[str, ColumnProfile] = {name: profile_column(values) for name, values in columns.items()}
-    types = {name: values.type for name, values in columns.items()}
-    profile = Profile(types, seen, RowCounts(), {}, {}, (), pa.table(columns), {})
+    profile = Profile(
+        types={name: values.type for name, values in columns.items()},
+        columns={name: describe_column(values) for name, values in columns.items()},
+        counts=RowCounts(),
+        parts={},
+        labels={},
+        classes=(),
+        sample=pa.table(columns),
+    )
     return fit_encoders(profile, [needs])[needs]
 
 

@@ -49,8 +49,8 @@ def made(word: str, fields: dict[str, Any]) -> Splitter:
     return find("splitters", word).model_validate(fields)  # type: ignore[no-any-return]
 
 
-def looked(splitter: Splitter, rows: pa.Table) -> Splitter:
-    return splitter.look(rows.select(list(splitter.fit_columns()))) if splitter.fit_columns() else splitter
+def fitted(splitter: Splitter, rows: pa.Table) -> Splitter:
+    return splitter.fit(rows.select(list(splitter.fit_columns()))) if splitter.fit_columns() else splitter
 
 
 def test_every_splitter_of_the_folder_is_tried_here() -> None:
@@ -60,7 +60,7 @@ def test_every_splitter_of_the_folder_is_tried_here() -> None:
 @pytest.mark.parametrize(("word", "fields"), CASES)
 def test_every_row_is_in_exactly_one_part_and_no_part_is_empty(word: str, fields: dict[str, Any]) -> None:
     rows = rows_of()
-    part = looked(made(word, fields), rows).part_of(rows)
+    part = fitted(made(word, fields), rows).part_of(rows)
     assert part.dtype == np.int8 and part.shape == (rows.num_rows,)
     allowed = {TRAIN, VALIDATION, TEST} | ({DROPPED} if "gap" in fields else set())
     assert set(part.tolist()) == allowed
@@ -75,8 +75,8 @@ def test_neither_the_order_of_rows_nor_the_size_of_blocks_moves_a_row(
     rows = rows_of(600)
     order = np.random.default_rng(seed).permutation(rows.num_rows)
     shuffled = rows.take(order)
-    whole = looked(made(word, fields), rows).part_of(rows)
-    splitter = looked(made(word, fields), shuffled)
+    whole = fitted(made(word, fields), rows).part_of(rows)
+    splitter = fitted(made(word, fields), shuffled)
     blocks = [splitter.part_of(shuffled.slice(at, size)) for at in range(0, rows.num_rows, size)]
     np.testing.assert_array_equal(np.concatenate(blocks), whole[order])
 
@@ -85,7 +85,7 @@ def test_neither_the_order_of_rows_nor_the_size_of_blocks_moves_a_row(
 def test_appended_rows_move_no_row(word: str, fields: dict[str, Any]) -> None:
     rows = rows_of(4_000)
     first = rows.slice(0, 1_500)
-    before, after = (looked(made(word, fields), seen).part_of(seen) for seen in (first, rows))
+    before, after = (fitted(made(word, fields), seen).part_of(seen) for seen in (first, rows))
     np.testing.assert_array_equal(before, after[:1_500])
 
 
@@ -97,7 +97,7 @@ def test_the_type_that_a_file_gives_a_whole_key_moves_no_row(
     rows = rows_of(500)
     other = rows.set_column(0, "key", rows["key"].cast(type_)).set_column(3, "team", rows["team"].cast(pa.int64()))
     np.testing.assert_array_equal(
-        looked(made(word, fields), rows).part_of(rows), looked(made(word, fields), other).part_of(other)
+        fitted(made(word, fields), rows).part_of(rows), fitted(made(word, fields), other).part_of(other)
     )
 
 
@@ -125,7 +125,7 @@ def test_a_group_is_never_divided(fields: dict[str, Any]) -> None:
     rows = rows_of()
     part, team = made("random", fields).part_of(rows), rows["team"].to_numpy()
     assert all(len(set(part[team == one].tolist())) == 1 for one in np.unique(team))
-    carving = looked(made("column", {"column": "half", "group": "team"}), rows)
+    carving = fitted(made("column", {"column": "half", "group": "team"}), rows)
     carved = carving.part_of(rows)
     assert all(len(set(carved[(team == one) & (carved != TEST)].tolist())) <= 1 for one in np.unique(team))
 
@@ -133,13 +133,23 @@ def test_a_group_is_never_divided(fields: dict[str, Any]) -> None:
 def test_stratify_gives_each_class_the_same_shares() -> None:
     rows = rows_of()
     part, label = (
-        looked(made("random", {"stratify": True, "validation": 0.2, "test": 0.1}), rows).part_of(rows),
+        fitted(made("random", {"stratify": True, "validation": 0.2, "test": 0.1}), rows).part_of(rows),
         rows["label"].to_numpy(),
     )
     for value in (0.0, 1.0):
         n = int((label == value).sum())
         assert int((part[label == value] == TEST).sum()) == round(0.1 * n)
         assert abs(int((part[label == value] == VALIDATION).sum()) - 0.2 * n) <= 1
+
+
+@pytest.mark.parametrize(("word", "fields"), CASES)
+def test_fitting_leaves_the_splitter_and_earlier_fits_as_they_were(word: str, fields: dict[str, Any]) -> None:
+    rows, splitter = rows_of(500), made(word, fields)
+    first = fitted(splitter, rows)
+    before = first.part_of(rows)
+    fitted(splitter, rows.slice(0, 200)), fitted(first, rows.slice(200))
+    np.testing.assert_array_equal(first.part_of(rows), before)
+    assert splitter == made(word, fields)
 
 
 def test_a_row_at_a_cut_goes_to_the_later_part_and_the_gap_is_dropped_exactly() -> None:
@@ -217,7 +227,7 @@ def test_cut_dates_in_the_wrong_order_are_refused() -> None:
 def test_strange_values_of_a_split_column_are_told_with_their_counts() -> None:
     rows = pa.table({"fold": ["train"] * 3 + ["Test"] * 2 + [None] * 4})
     with pytest.raises(DataError) as told:
-        looked(made("column", {"column": "fold"}), rows)
+        fitted(made("column", {"column": "fold"}), rows)
     (problem,) = told.value.problems
     assert told.value.exit_code == 3 and (problem.stage, problem.column, problem.rows) == ("split", "fold", 6)
     assert (
@@ -229,10 +239,10 @@ def test_strange_values_of_a_split_column_are_told_with_their_counts() -> None:
 
 def test_validation_is_carved_out_of_train_only_where_the_column_names_none() -> None:
     rows, code = rows_of(), {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-    named = looked(made("column", {"column": "fold"}), rows).part_of(rows)
+    named = fitted(made("column", {"column": "fold"}), rows).part_of(rows)
     assert named.tolist() == [code[fold] for fold in rows["fold"].to_pylist()]
     carved, half = (
-        looked(made("column", {"column": "half", "validation": 0.25}), rows).part_of(rows),
+        fitted(made("column", {"column": "half", "validation": 0.25}), rows).part_of(rows),
         np.array(rows["half"].to_pylist()),
     )
     assert (carved[half == "test"] == TEST).all() and not (carved[half == "train"] == TEST).any()
@@ -240,7 +250,7 @@ def test_validation_is_carved_out_of_train_only_where_the_column_names_none() ->
     assert abs((carved == VALIDATION).sum() - n / 4) < 5 * np.sqrt(n * 3 / 16)
     encoded = rows.set_column(5, "half", rows["half"].combine_chunks().dictionary_encode())
     np.testing.assert_array_equal(
-        looked(made("column", {"column": "half", "validation": 0.25}), encoded).part_of(encoded), carved
+        fitted(made("column", {"column": "half", "validation": 0.25}), encoded).part_of(encoded), carved
     )
 
 

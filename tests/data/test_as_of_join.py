@@ -1,7 +1,6 @@
 """The as-of join against a brute-force oracle, on random tables, whatever the blocks."""
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_pipeline.components.sources.parquet import Parquet
-from ray_pipeline.data.as_of_join import FeatureTable, JoinCounts, as_of_table, lookup_table
+from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, as_of_table, lookup_table, prepare
+from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.join_keys import finest_unit
-from ray_pipeline.data.partitioned_join import JoinPlan, PartedTable, cut, part_of, partition
+from ray_pipeline.data.partitioned_join import (
+    JoinPlan,
+    PartitionedTable,
+    partition_of,
+    partition_table,
+    split_by_key,
+)
 from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import hash_rows
 
@@ -75,53 +81,58 @@ def oracle(
     st.integers(1, 4),
     st.integers(1, 4),
 )
-def test_join_equals_the_oracle_whatever_the_blocks_and_the_plan(rows, asked, on, bitemporal, max_age, block, parts):
+def test_join_equals_the_oracle_whatever_the_blocks_and_the_plan(
+    rows, label_rows, on, bitemporal, max_age, block, partitions
+):
     table = features(rows)
     content = hash_rows(table).tolist()
-    make = partial(
-        as_of_table,
-        "f",
+    options = JoinOptions(
+        name="f",
         on=on,
         columns=["value"],
         time="time",
         known_at="known" if bitemporal else None,
-        max_age_us=None if max_age is None else max_age * 3_600_000_000,
-        unit="us",
+        max_age=None if max_age is None else max_age * HOUR,
     )
-    made = make(table) if parts == 1 else parted([make(part) for part in cut(table, on, parts)])
-    expected = [oracle(row, rows, content, on, bitemporal, max_age) for row in asked]
-    spine, values, counts = labels(asked), [], JoinCounts()
-    for start in range(0, max(len(asked), 1), block):
+    prepared = as_of_table(table, options)
+    if partitions > 1:
+        prepared = partitioned([as_of_table(one, options) for one in split_by_key(table, on, partitions)])
+    expected = [oracle(row, rows, content, on, bitemporal, max_age) for row in label_rows]
+    spine, values, counts = labels(label_rows), [], JoinCounts()
+    for start in range(0, max(len(label_rows), 1), block):
         part = spine.slice(start, block)
-        found, fared = made.join([part[k] for k in on], part["time"])
-        values += found["f.value"].to_pylist()
-        counts = counts + fared
+        joined, added = prepared.join([part[k] for k in on], part["time"])
+        values += joined["f.value"].to_pylist()
+        counts = counts + added
     assert values == [value for value, _ in expected]
     for why in ("matched", "too_old", "not_yet_known", "never_seen", "null_key"):
-        assert getattr(counts, why) == sum(told == why for _, told in expected), why
-    assert counts.rows == len(asked)
+        assert getattr(counts, why) == sum(result == why for _, result in expected), why
+    assert counts.rows == len(label_rows)
 
 
-def parted(parts: list[FeatureTable]) -> PartedTable:
-    """The parts as one table, held by a stand-in for Ray's object store."""
-    return PartedTable(tuple(parts), 0, 0, None)  # type: ignore[arg-type]
+def partitioned(partitions: list[JoinTable]) -> PartitionedTable:
+    """The partitions as one table; without a cluster each is its own reference."""
+    return PartitionedTable(partitions=tuple(partitions), duplicates=0, without_time=0, granularity=None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
-def parts_are_at_hand(monkeypatch, request):
-    """Without a cluster a part is its own reference."""
+def partitions_are_their_own_references(monkeypatch, request):
     if "ray_local" not in request.fixturenames:
-        monkeypatch.setattr("ray.get", lambda part: part)
+        monkeypatch.setattr("ray.get", lambda partition: partition)
 
 
-def test_keys_of_any_width_belong_to_one_part_and_rows_keep_their_order():
+def test_keys_of_any_width_belong_to_one_partition_and_rows_keep_their_order():
     for values in ([1, 2, None, 900], ["a", "b", None, "ü"], [START, START + HOUR, None, START]):
         plain = pa.array(values)
         wider = plain.cast(pa.int32()) if isinstance(values[0], int) else plain.dictionary_encode()
-        assert part_of([pa.chunked_array([plain])], 7).tolist() == part_of([pa.chunked_array([wider])], 7).tolist()
+        assert (
+            partition_of([pa.chunked_array([plain])], 7).tolist()
+            == partition_of([pa.chunked_array([wider])], 7).tolist()
+        )
     table = pa.table({"k": [3, 1, 3, 2, 1], "v": range(5)})
-    assert [part["v"].to_pylist() for part in cut(table, ["k"], 3)] == [
-        [v for v, k in enumerate([3, 1, 3, 2, 1]) if part_of([pa.chunked_array([[k]])], 3)[0] == p] for p in range(3)
+    partition = partition_of([table["k"]], 3).tolist()
+    assert [one["v"].to_pylist() for one in split_by_key(table, ["k"], 3)] == [
+        [v for v in range(5) if partition[v] == number] for number in range(3)
     ]
 
 
@@ -134,7 +145,7 @@ def test_the_plan_follows_from_the_bytes_that_are_read(monkeypatch):
 
 
 @pytest.mark.parametrize("time", ["time", None])
-def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, ray_local, tmp_path):
+def test_a_partitioned_table_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, ray_local, tmp_path):
     import ray
 
     rng = np.random.default_rng(0)
@@ -145,33 +156,25 @@ def test_a_table_in_parts_with_a_hot_key_is_joined_as_a_whole_one_on_ray(time, r
     table = pa.table({"k": key, "time": pa.array(rng.integers(0, 900, rows), US), "v": np.arange(rows)})
     pq.write_table(table, tmp_path / "f.parquet", row_group_size=300)
     source = Parquet(name="f", path=str(tmp_path))
-    make = (
-        partial(as_of_table, "f", on=["k"], columns=["v"], time="time", known_at=None, max_age_us=None, unit="us")
-        if time
-        else partial(lookup_table, "f", on=["k"], columns=["v"])
-    )
-    parts = partition(source.pieces(source.footers(), table.column_names, 1), ["k"], 5, make)
+    options = JoinOptions(name="f", on=["k"], columns=["v"], time=time)
+    partitioned = partition_table(source.pieces(source.footers(), table.column_names, 1), options, 5)
     keys, at_ = (
         pa.chunked_array([rng.integers(-1, 45, 3_000)]),
         pa.chunked_array([pa.array(rng.integers(0, 1_000, 3_000), US)]),
     )
-    ours, counts = ray.get(ray.put(parts)).join([keys], at_ if time else None)
-    whole, expected = make(table).join([keys], at_ if time else None)
+    ours, counts = ray.get(ray.put(partitioned)).join([keys], at_ if time else None)
+    whole, expected = prepare(table, options).join([keys], at_ if time else None)
     assert ours.to_pydict() == whole.to_pydict()
     assert counts == expected
-    assert (parts.duplicates, parts.granularity) == (make(table).duplicates, None)
+    assert (partitioned.duplicates, partitioned.granularity) == (prepare(table, options).duplicates, None)
 
 
-def test_a_repeated_key_in_a_part_is_told_as_in_a_whole_table(ray_local, tmp_path):
+def test_a_repeated_key_in_a_partition_is_reported_as_in_a_whole_table(ray_local, tmp_path):
     pq.write_table(pa.table({"k": [1, 2, 1], "v": [1, 2, 3]}), tmp_path / "f.parquet")
     source = Parquet(name="planes", path=str(tmp_path))
     with pytest.raises(DataError, match="planes: 1 rows repeat a key"):
-        partition(
-            source.pieces(source.footers(), ["k", "v"], 2),
-            ["k"],
-            2,
-            partial(lookup_table, "planes", on=["k"], columns=["v"]),
-        )
+        pieces = source.pieces(source.footers(), ["k", "v"], 2)
+        partition_table(pieces, JoinOptions(name="planes", on=["k"], columns=["v"]), 2)
 
 
 @settings(max_examples=100, deadline=None)
@@ -179,7 +182,7 @@ def test_a_repeated_key_in_a_part_is_told_as_in_a_whole_table(ray_local, tmp_pat
     st.dictionaries(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), st.integers(), max_size=9),
     st.lists(st.tuples(key, st.one_of(st.none(), st.integers(0, 3))), max_size=10),
 )
-def test_lookup_equals_a_dict(known, asked):
+def test_lookup_equals_a_dict(known, label_keys):
     table = pa.table(
         {
             "k": pa.array([k for k, _ in known], pa.string()),
@@ -187,21 +190,21 @@ def test_lookup_equals_a_dict(known, asked):
             "v": pa.array([hash(v) % 1000 for v in known.values()], pa.int64()),
         }
     )
-    made = lookup_table("f", table, ["k", "j"], ["v"])
-    found, _ = made.join(
+    prepared = lookup_table(table, JoinOptions(name="f", on=["k", "j"], columns=["v"]))
+    joined, _ = prepared.join(
         [
-            pa.chunked_array([pa.array([k for k, _ in asked], pa.string())]),
-            pa.chunked_array([pa.array([j for _, j in asked], pa.int64())]),
+            pa.chunked_array([pa.array([k for k, _ in label_keys], pa.string())]),
+            pa.chunked_array([pa.array([j for _, j in label_keys], pa.int64())]),
         ],
         None,
     )
-    assert found["f.v"].to_pylist() == [hash(known[row]) % 1000 if row in known else None for row in asked]
+    assert joined["f.v"].to_pylist() == [hash(known[row]) % 1000 if row in known else None for row in label_keys]
 
 
 def test_lookup_with_a_repeated_key_is_refused_with_the_key_and_its_count():
     table = pa.table({"k": ["a", "b", "a"], "v": [1, 2, 3]})
     with pytest.raises(DataError) as raised:
-        lookup_table("planes", table, ["k"], ["v"])
+        lookup_table(table, JoinOptions(name="planes", on=["k"], columns=["v"]))
     (problem,) = raised.value.problems
     assert problem.rows == 1
     assert "planes: 1 rows repeat a key (['a'])" in problem.found
@@ -211,28 +214,20 @@ def test_ties_are_counted_and_do_not_depend_on_the_order_of_rows():
     rows = [{"k": "a", "j": 0, "time": 1, "known": 1, "value": value} for value in (3, 1, 2)]
     found = set()
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
-        made: FeatureTable = as_of_table(
-            "f",
-            features([rows[i] for i in order]),
-            ["k"],
-            ["value"],
-            time="time",
-            known_at=None,
-            max_age_us=None,
-            unit="us",
-        )
-        values, _ = made.join([pa.chunked_array([["a"]])], pa.chunked_array([pa.array([START + 2 * HOUR], US)]))
+        options = JoinOptions(name="f", on=["k"], columns=["value"], time="time")
+        prepared = as_of_table(features([rows[i] for i in order]), options)
+        values, _ = prepared.join([pa.chunked_array([["a"]])], pa.chunked_array([pa.array([START + 2 * HOUR], US)]))
         found.add(values["f.value"][0].as_py())
-        assert made.duplicates == 2
+        assert prepared.duplicates == 2
     assert len(found) == 1
 
 
 def test_units_are_compared_exactly():
     assert finest_unit(pa.timestamp("us", "UTC"), pa.timestamp("ns", "UTC")) == "ns"
     table = pa.table({"k": ["a"], "time": pa.array([1_000_000_001], pa.timestamp("ns", "UTC")), "v": [7]})
-    made = as_of_table("f", table, ["k"], ["v"], time="time", known_at=None, max_age_us=None, unit="ns")
+    prepared = as_of_table(table, JoinOptions(name="f", on=["k"], columns=["v"], time="time", unit="ns"))
     for moment, expected in ((1_000_000, None), (1_000_001, 7)):
-        values, _ = made.join(
+        values, _ = prepared.join(
             [pa.chunked_array([["a"]])], pa.chunked_array([pa.array([moment], pa.timestamp("us", "UTC"))])
         )
         assert values["f.v"].to_pylist() == [expected]

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_pipeline.data import split as split_stage
-from ray_pipeline.data.read import Table, read
+from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import PipelineError
 from ray_pipeline.profiling import profile as profile_stage
 from ray_pipeline.profiling.findings import check
-from ray_pipeline.profiling.profile import Profile, profile
+from ray_pipeline.profiling.profile import Profile, profile_table
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -228,7 +229,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a good table, whose rows are scanned by this process in two blocks instead of by Ray."""
 
     def blocks(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
-        whole = made.source.table(made.scanned)
+        whole = made.source.table(made.columns_read["labels"])
         return [work(whole.slice(start, ROWS // 2)) for start in range(0, whole.num_rows, ROWS // 2)]
 
     monkeypatch.setattr(Table, "blocks", lambda made: made)
@@ -241,7 +242,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def profiled(at: Path, task: str = "binary", label: str = "y", more: str = "") -> tuple[Profile, Spec]:
     spec = Spec.from_text(SPEC.format(task=task, label=label, more=more), file="bad.yaml", folder=at)
-    return profile(split(read(spec, Where()), spec), spec), spec
+    return profile_table(split(read(spec, Where()), spec), spec), spec
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -262,9 +263,9 @@ def test_data_that_cannot_be_meant_is_told_with_its_place_and_its_count(name: st
 @pytest.mark.parametrize(
     ("limit", "told"),
     [
-        ({"MOST_COLUMNS": 4}, "labels: 5 columns; at most 4 are read"),
-        ({"LEAST_BOMB": 0, "MOST_EXPANSION": 0.5}, "row group 0 of column 'id' expands 1 times to 0 MB"),
-        ({"LEAST_BOMB": 0, "MOST_TEXT": 50}, "row group 0 holds 0.0 GB of text in column 'b'"),
+        ({"MAX_COLUMNS": 4}, "labels: 5 columns; at most 4 are read"),
+        ({"MIN_BOMB": 0, "MAX_EXPANSION": 0.5}, "row group 0 of column 'id' expands 1 times to 0 MB"),
+        ({"MIN_BOMB": 0, "MAX_TEXT": 50}, "row group 0 holds 0.0 GB of text in column 'b'"),
     ],
 )
 def test_what_would_fill_the_memory_is_refused_by_its_footer(

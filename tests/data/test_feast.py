@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tables import write_spec
 
-from ray_pipeline.data.as_of_join import as_of_table
+from ray_pipeline.data.as_of_join import JoinOptions, as_of_table
 from ray_pipeline.data.feast import PYTHON, resolved
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.spec import Spec
@@ -132,18 +132,16 @@ def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder:
     rows = pq.read_table(folder / "data/rates.parquet")
 
     def ours(known_at: str | None) -> dict[int, float | None]:
-        made = as_of_table(
-            "rates",
-            rows,
-            on=("branch",),
+        options = JoinOptions(
+            name="rates",
+            on=["branch"],
             columns=["rate"],
             time="hour",
             known_at=known_at,
-            max_age_us=round(timedelta(hours=6) / timedelta(microseconds=1)),
-            unit="us",
+            max_age=timedelta(hours=6),
         )
-        found, _ = made.join([loans["branch"]], loans["asked"])
-        return dict(zip(loans["loan_id"].to_pylist(), found["rates.rate"].to_pylist(), strict=True))
+        joined, _ = as_of_table(rows, options).join([loans["branch"]], loans["asked"])
+        return dict(zip(loans["loan_id"].to_pylist(), joined["rates.rate"].to_pylist(), strict=True))
 
     def theirs(view: str) -> dict[int, float | None]:
         found = pq.read_table(folder / f"{view}.parquet", columns=["loan_id", "rate"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_pipeline.profiling.drift import LOW, MEDIUM, drift, from_json, shapes, stability, to_json
+from ray_pipeline.profiling.drift import LOW, MEDIUM, drift, from_json, histograms, stability, to_json
 
 
 def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
@@ -28,8 +28,8 @@ def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
 
 
 def judged(train: pa.Table, new: pa.Table) -> dict[str, dict]:
-    known = from_json(json.loads(json.dumps(to_json(shapes(train, train.column_names)))))
-    return {row["column"]: row for row in drift(known, {name: shape.count(new[name]) for name, shape in known.items()})}
+    known = from_json(json.loads(json.dumps(to_json(histograms(train, train.column_names)))))
+    return {row["column"]: row for row in drift(known, {name: one.count(new[name]) for name, one in known.items()})}
 
 
 @pytest.mark.parametrize("rows", [200, 5_000])
@@ -54,7 +54,7 @@ def test_values_gone_missing_are_a_drift_of_their_own() -> None:
 
 
 def test_the_profile_holds_no_row() -> None:
-    told = to_json(shapes(table(5_000, 0), ["number", "text"]))["columns"]
+    told = to_json(histograms(table(5_000, 0), ["number", "text"]))["columns"]
     assert len(told["number"]["counts"]) <= 11 and len(told["text"]["counts"]) == 6
     assert sum(told["number"]["counts"]) == 5_000
 

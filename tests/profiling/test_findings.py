@@ -9,7 +9,7 @@ import pytest
 
 from ray_pipeline.data.rows import LABEL, RowCounts
 from ray_pipeline.errors import DataError
-from ray_pipeline.profiling.column_statistics import profile_column
+from ray_pipeline.profiling.column_statistics import describe_column
 from ray_pipeline.profiling.findings import check, refuse
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
@@ -35,12 +35,15 @@ def spec_of(task: str = "binary", fail_on: str = "high", ignore: str = "") -> Sp
 
 def profile_of(columns: Mapping[str, Any], label: Any, null_label: int = 0) -> Profile:
     made = {name: pa.chunked_array([values]) for name, values in columns.items()}
-    sample = pa.table({**made, LABEL: np.asarray(label, float)})
-    types, seen = (
-        {name: values.type for name, values in made.items()},
-        {name: profile_column(values) for name, values in made.items()},
+    return Profile(
+        types={name: values.type for name, values in made.items()},
+        columns={name: describe_column(values) for name, values in made.items()},
+        counts=RowCounts(null_label=null_label),
+        parts={"train": len(label)},
+        labels={},
+        classes=("0", "1"),
+        sample=pa.table({**made, LABEL: np.asarray(label, float)}),
     )
-    return Profile(types, seen, RowCounts(null_label=null_label), {"train": len(label)}, {}, ("0", "1"), sample, {})
 
 
 def planted(task: str = "binary") -> tuple[dict[str, Any], Any]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_pipeline.data.rows import RowCounts
-from ray_pipeline.profiling.column_statistics import ColumnProfile, profile_column, value_counts
+from ray_pipeline.profiling.column_statistics import ColumnStatistics, describe_column, value_counts
 from ray_pipeline.profiling.profile import Profile
 
 NUMBERS = st.lists(
@@ -22,10 +22,10 @@ NUMBERS = st.lists(
 CUTS = st.lists(st.integers(0, 50), max_size=5).map(sorted)
 
 
-def added(values: pa.Array, cuts: list[int]) -> ColumnProfile:
-    total, bounds = ColumnProfile(), [0, *cuts, 50]
+def added(values: pa.Array, cuts: list[int]) -> ColumnStatistics:
+    total, bounds = ColumnStatistics(), [0, *cuts, 50]
     for low, high in pairwise(bounds):
-        total = total + profile_column(pa.chunked_array([values.slice(low, high - low)], values.type))
+        total = total + describe_column(pa.chunked_array([values.slice(low, high - low)], values.type))
     return total
 
 
@@ -58,7 +58,7 @@ def test_counts_of_values_add_up_whatever_holds_them(words: list[str | None], cu
 
 
 def test_times_are_microseconds_and_counts_are_by_text() -> None:
-    found = profile_column(
+    found = describe_column(
         pa.chunked_array([pa.array([datetime(1970, 1, 1), datetime(1970, 1, 2), None], pa.timestamp("s"))])
     )
     assert (found.low, found.high, found.nulls) == (0.0, 86_400e6, 1)
@@ -66,7 +66,7 @@ def test_times_are_microseconds_and_counts_are_by_text() -> None:
 
 
 def test_numbers_too_large_to_square_are_profiled_without_failing() -> None:
-    found = profile_column(pa.chunked_array([[1e300, -1e300]])) + profile_column(pa.chunked_array([[1.0, None]]))
+    found = describe_column(pa.chunked_array([[1e300, -1e300]])) + describe_column(pa.chunked_array([[1.0, None]]))
     assert (found.low, found.high, found.nulls) == (-1e300, 1e300, 1)
 
 
@@ -79,7 +79,6 @@ def profile_of(**more: Any) -> Profile:
         "labels": {"train": {"0": 8, "1": 2}},
         "classes": ("0", "1"),
         "sample": pa.table({"n": [None, *range(101)]}),
-        "last_time": {},
     }
     return Profile(**{**fields, **more})
 

@@ -137,13 +137,13 @@ def test_a_run_cut_off_before_its_manifest_answers_without_working(run, tmp_path
 
 def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, ray_local):
     folder = RunFolder.create(tmp_path, "loans", "0" * 64)
-    first = {"labels": Fingerprint({"a.parquet": "1", "b.parquet": "2"}, {"x": "3"})}
+    first = {"labels": Fingerprint(files={"a.parquet": "1", "b.parquet": "2"}, columns={"x": "3"})}
     repeat.assert_same_data(folder, first)
     repeat.assert_same_data(folder, first)
     with pytest.raises(
         DataError, match=r"not what this run, before it was interrupted, read: 1 of 2 files removed|1 of 1 files"
     ):
-        repeat.assert_same_data(folder, {"labels": Fingerprint({"a.parquet": "1"}, {"x": "4"})})
+        repeat.assert_same_data(folder, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"})})
     folder.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
     with pytest.raises(ResourceError, match="fits its model with 64 threads, and the largest node here has 2"):
         repeat.plan_layout(folder, Where(), 4)
@@ -159,9 +159,9 @@ def test_a_fingerprint_says_what_changed_and_is_of_the_named_columns_alone(loans
     assert hash_columns(str(file), str(file), ("amount", "purpose", "hive")) == before
     (tmp_path / "loans.csv").write_text("amount\n1\n")
     assert set(hash_columns(str(tmp_path / "loans.csv"), str(tmp_path / "loans.csv"), ("amount",))) == {"*"}
-    old = Fingerprint({"a": "1", "b": "2"}, {"x": "1"}).as_json()
+    old = Fingerprint(files={"a": "1", "b": "2"}, columns={"x": "1"}).as_json()
     assert (
-        changes(old, Fingerprint({"a": "1", "c": "2"}, {"x": "1"}).as_json())
+        changes(old, Fingerprint(files={"a": "1", "c": "2"}, columns={"x": "1"}).as_json())
         == "1 of 2 files added (c), 1 of 2 files removed (b)"
     )
     assert changes(old, old) == ""

@@ -140,7 +140,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "one_class": Mistake(
         3,
-        ("one class in train", "true (1) in all", "mend the label's condition"),
+        ("one class in train", "true (1) in all", "correct the label's condition"),
         {**LABEL, "stage": "split"},
         spec=("label: loss > 0 => label: loss >= 0",),
     ),
@@ -152,7 +152,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "infinite_label": Mistake(
         3,
-        (f"the label is infinite in {ROWS // 50} rows", "mend the label, or leave the rows out"),
+        (f"the label is infinite in {ROWS // 50} rows", "correct the label, or leave the rows out"),
         {**LABEL, "stage": "read", "column": "loss", "rows": ROWS // 50},
         spec=REGRESSION,
         data={"loans": every(50, "loss", np.inf)},
@@ -223,7 +223,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "null_time": Mistake(
         3,
-        ("'asked' is null in 15 rows", "mend the rows"),
+        ("'asked' is null in 15 rows", "correct the rows"),
         {"file": "loans.yaml", "line": 8, "key": "features.labels.time", "column": "asked", "rows": 15},
         data={"loans": every(100, "asked", None)},
     ),

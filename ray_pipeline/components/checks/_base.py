@@ -18,7 +18,7 @@ class Check(Choice):
     fix: ClassVar[str]
     """What would do, as a person would be told."""
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """Every finding of this kind."""
         raise NotImplementedError
 
@@ -28,7 +28,7 @@ class Check(Choice):
         return Finding(check=name, severity=severity, column=column, rows=int(rows), found=found, fix=fix or self.fix)
 
 
-def varying(seen: Profile) -> list[str]:
+def varying(profile: Profile) -> list[str]:
     """The columns that are neither constant nor null throughout; the others have a finding of their own, and are left
     out."""
-    return [name for name, column in seen.columns.items() if column.nulls < column.rows and not column.is_constant]
+    return [name for name, column in profile.columns.items() if column.nulls < column.rows and not column.is_constant]

@@ -54,19 +54,21 @@ class AfterTheFact(Check):
 
     fix: ClassVar = "leave it out unless it is known at the moment of prediction"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
-        known = {_words(name): name for name in [*seen.columns, *seen.sample.column_names] if not name.startswith("__")}
+        known = {
+            _words(name): name for name in [*profile.columns, *profile.sample.column_names] if not name.startswith("__")
+        }
         known |= {_words(name): name for name in filter(None, (spec.features.labels.time, spec.features.labels.key))}
-        for name in varying(seen):
+        for name in varying(profile):
             words = _words(name.partition(".")[2] or name)
             if (twin := _twin(words, known)) is not None:
-                yield self.finding("medium", name, seen.columns[name].rows, f"{name} says what came of {twin}")
+                yield self.finding("medium", name, profile.columns[name].rows, f"{name} says what came of {twin}")
             elif said := sorted(set(words) & AFTERWARDS):
                 yield self.finding(
                     "medium",
                     name,
-                    seen.columns[name].rows,
+                    profile.columns[name].rows,
                     f"{name} speaks of {said[0]!r}, which is known only afterwards",
                 )
 

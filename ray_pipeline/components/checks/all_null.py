@@ -14,9 +14,9 @@ class AllNull(Check):
 
     fix: ClassVar = LEAVE_OUT
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a column."""
-        for name, column in seen.columns.items():
+        for name, column in profile.columns.items():
             if column.nulls == column.rows:
                 yield self.finding(
                     "medium", name, column.rows, f"{name} is null in all {column.rows:,} training rows; it was left out"

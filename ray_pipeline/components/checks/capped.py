@@ -23,13 +23,13 @@ class Capped(Check):
 
     fix: ClassVar = "know that all above it is written as it; for a label, consider leaving such rows out"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
         columns: dict[str, pa.ChunkedArray] = {
-            name: seen.sample[name] for name in varying(seen) if kind_of(seen.types[name]) == "number"
+            name: profile.sample[name] for name in varying(profile) if kind_of(profile.types[name]) == "number"
         }
         if spec.task == "regression":
-            columns[spec.features.labels.label] = seen.sample[LABEL]
+            columns[spec.features.labels.label] = profile.sample[LABEL]
         for name, held in columns.items():
             values = numbers(held)
             distinct, rows = np.unique(values[np.isfinite(values)], return_counts=True)
@@ -41,4 +41,4 @@ class Capped(Check):
                     f"{name} is {distinct[-1]:g}, its highest value, in {top:,} of {rows.sum():,} sampled rows"
                     f" ({share:.1%})"
                 )
-                yield self.finding("low", name, round(share * seen.parts["train"]), found)
+                yield self.finding("low", name, round(share * profile.parts["train"]), found)

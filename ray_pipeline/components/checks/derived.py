@@ -21,9 +21,9 @@ class Derived(Check):
 
     fix: ClassVar = "keep one of the two"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column, and one a bias group."""
-        names, sample = varying(seen)[:MAX_COLUMNS], seen.sample.slice(0, MAX_ROWS)
+        names, sample = varying(profile)[:MAX_COLUMNS], profile.sample.slice(0, MAX_ROWS)
         if sample.num_rows < MIN_ROWS:
             return
         coded = {name: codes(sample[name]) for name in names}

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ray_pipeline.components.checks._base import Check, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS
-from ray_pipeline.profiling.drift import drift_by_part, shapes
+from ray_pipeline.profiling.drift import drift_by_part, histograms
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
@@ -17,18 +17,20 @@ class Drift(Check):
 
     fix: ClassVar = "expect the model to be worse there; leave out what only tells the time"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column: of the part where it drifts most."""
         worst: dict[str, Finding] = {}
         indices: dict[str, float] = {}
         large = {
-            part: rows for part, rows in seen.judged.items() if min(rows.num_rows, seen.sample.num_rows) >= MIN_ROWS
+            part: rows
+            for part, rows in profile.evaluation_samples.items()
+            if min(rows.num_rows, profile.sample.num_rows) >= MIN_ROWS
         }
-        for part, drifts in drift_by_part(shapes(seen.sample, varying(seen)), large).items():
+        for part, drifts in drift_by_part(histograms(profile.sample, varying(profile)), large).items():
             for told in drifts:
                 name, index, severity = told["column"], told["index"], told["severity"]
                 if severity and index > indices.get(name, 0.0):
                     indices[name] = index
                     found = f"{name} differs between train and {part} by a population stability index of {index:.2f}"
-                    worst[name] = self.finding(severity, name, seen.parts[part], found)
+                    worst[name] = self.finding(severity, name, profile.parts[part], found)
         yield from worst.values()

@@ -18,14 +18,14 @@ class DuplicateRows(Check):
 
     fix: ClassVar = "remove them where the rows are made, unless they are separate events"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding."""
-        row_hashes = seen.row_hashes
+        row_hashes = profile.row_hashes
         contents = row_hashes.labelled[row_hashes.part == 0]
         again = round((len(contents) - len(distinct(contents))) / row_hashes.share) if len(contents) else 0
         if again:
             about = "" if row_hashes.share == 1 else "about "
-            share = again / seen.parts["train"]
+            share = again / profile.parts["train"]
             yield self.finding(
                 "medium" if share >= MANY else "low",
                 None,

@@ -15,11 +15,11 @@ class EarlyJoin(Check):
 
     fix: ClassVar = "name the column that says when a row became known: `known_at`"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a feature table."""
-        for table, granularity in seen.time_granularity.items():
+        for table, granularity in profile.time_granularity.items():
             time = spec.features.tables[table].time
-            matched = seen.counts.joins[table].matched
+            matched = profile.counts.joins[table].matched
             found = (
                 f"{table}.{time} always stands at the start of {'a day' if granularity == 'day' else 'an hour'}, and"
                 f" its rows are used from that moment on; a summary is known only when its {granularity} is over"

@@ -20,16 +20,16 @@ class FutureTime(Check):
 
     fix: ClassVar = "leave it out; if it was planned ahead, like a due date, name it in checks.ignore"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a column."""
-        if TIME not in seen.sample.column_names:
+        if TIME not in profile.sample.column_names:
             return
-        moment = seen.sample[TIME]
-        for name in varying(seen):
-            if kind_of(seen.types[name]) != "time":
+        moment = profile.sample[TIME]
+        for name in varying(profile):
+            if kind_of(profile.types[name]) != "time":
                 continue
-            values = seen.sample[name].filter(pa.array(np.isfinite(numbers(seen.sample[name]))))
-            later = numbers(seen.sample[name]) > numbers(moment)
+            values = profile.sample[name].filter(pa.array(np.isfinite(numbers(profile.sample[name]))))
+            later = numbers(profile.sample[name]) > numbers(moment)
             if later.any():
                 found = (
                     f"{name} is later than {spec.features.labels.time} in {later.sum():,} of {len(values):,} sampled"

@@ -22,10 +22,10 @@ class IdLike(Check):
 
     fix: ClassVar = "leave it out, or join a table by it"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a column."""
-        for name in varying(seen):
-            column, type_ = seen.columns[name], seen.types[name]
+        for name in varying(profile):
+            column, type_ = profile.columns[name], profile.types[name]
             if column.rows < MIN_ROWS:
                 continue
             if kind_of(type_) == "category" and len(column.values) > OF_TEXTS * column.present:
@@ -36,7 +36,7 @@ class IdLike(Check):
                     f"{name} has {len(column.values):,} distinct values in {column.present:,} rows",
                 )
             elif pa.types.is_integer(type_.value_type if pa.types.is_dictionary(type_) else type_):
-                values = seen.sample[name].drop_null()
+                values = profile.sample[name].drop_null()
                 distinct = pc.count_distinct(values).as_py() if len(values) >= MIN_ROWS else 0
                 if distinct > OF_NUMBERS * max(len(values), 1):
                     found = (

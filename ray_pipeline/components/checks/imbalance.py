@@ -16,10 +16,10 @@ class Imbalance(Check):
 
     fix: ClassVar = "bring more such rows; judge by average_precision and not by accuracy"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a class."""
-        for value, rows in seen.labels.get("train", {}).items():
-            if rows < MIN_ROWS or rows < MIN_SHARE * seen.parts["train"]:
+        for value, rows in profile.labels.get("train", {}).items():
+            if rows < MIN_ROWS or rows < MIN_SHARE * profile.parts["train"]:
                 word = (
                     {"0": "negatives", "1": "positives"}.get(value, f"class {value!r}")
                     if spec.task == "binary"
@@ -29,5 +29,5 @@ class Imbalance(Check):
                     "medium",
                     spec.features.labels.label,
                     rows,
-                    f"{word}: {rows:,} of {seen.parts['train']:,} training rows",
+                    f"{word}: {rows:,} of {profile.parts['train']:,} training rows",
                 )

@@ -14,10 +14,10 @@ class Infinite(Check):
 
     fix: ClassVar = "mend the values where they are made"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a column."""
-        for name in varying(seen):
-            if rows := seen.columns[name].infinite:
+        for name in varying(profile):
+            if rows := profile.columns[name].infinite:
                 yield self.finding(
                     "medium", name, rows, f"{name} is infinite in {rows:,} training rows; they count as missing"
                 )

@@ -29,15 +29,15 @@ class LabelSum(Check):
 
     fix: ClassVar = "leave all of them out: they are parts of the outcome"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column that belongs to a sum."""
         outcomes = {
-            name.removeprefix(LABEL_INPUT): name for name in seen.sample.column_names if name.startswith(LABEL_INPUT)
+            name.removeprefix(LABEL_INPUT): name for name in profile.sample.column_names if name.startswith(LABEL_INPUT)
         }
         if spec.task == "regression":
             outcomes = {spec.features.labels.label: LABEL, **outcomes}
-        names = [name for name in varying(seen) if kind_of(seen.types[name]) in ("number", "time")][:MAX_COLUMNS]
-        sample = seen.sample.slice(0, MAX_ROWS)
+        names = [name for name in varying(profile) if kind_of(profile.types[name]) in ("number", "time")][:MAX_COLUMNS]
+        sample = profile.sample.slice(0, MAX_ROWS)
         if not names or sample.num_rows < MIN_ROWS:
             return
         columns = np.stack([numbers(sample[name]) for name in names], axis=1)
@@ -52,7 +52,7 @@ class LabelSum(Check):
                 f"{'' if round(weight, 6) == 1 else f'{weight:.6g} x '}{names[index]}" for index, weight in parts
             )
             for index, _ in parts:
-                if names[index] not in told and names[index] in seen.columns:
+                if names[index] not in told and names[index] in profile.columns:
                     told.add(names[index])
                     yield self.finding(
                         "high",

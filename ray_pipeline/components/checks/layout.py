@@ -17,9 +17,9 @@ class Layout(Check):
 
     fix: ClassVar = "rewrite the table in files of 100 to 500 MB with row groups of at most 512 MB"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most three findings a table."""
-        for table, footers in seen.footers.items():
+        for table, footers in profile.footers.items():
             files, usual = len(footers.files), median(footers.file_bytes or (0,))
             if files >= MAX_FILES and usual < SMALL_FILE:
                 yield self.finding(

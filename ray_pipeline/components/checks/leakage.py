@@ -26,12 +26,12 @@ class Leakage(Check):
 
     fix: ClassVar = "leave it out if it is known only after the fact"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column for its values, and one for their absence."""
-        if seen.sample.num_rows < MIN_ROWS:
+        if profile.sample.num_rows < MIN_ROWS:
             return
-        for name in varying(seen):
-            values, column, label = seen.sample[name], name, seen.sample[LABEL]
+        for name in varying(profile):
+            values, column, label = profile.sample[name], name, profile.sample[LABEL]
             missing = pc.is_null(values, nan_is_null=True).to_numpy()
             present = pa.array(~missing)
             told = self._told(
@@ -43,7 +43,7 @@ class Leakage(Check):
                     " sampled rows)"
                 )
                 yield self.finding("high" if told >= LEAK else "medium", column, (~missing).sum(), found)
-            elif (of := self._source(name, ~missing, seen)) is not None:
+            elif (of := self._source(name, ~missing, profile)) is not None:
                 found = (
                     f"{name} follows {of}, of which the label is made, with a rank correlation of at least {LEAK}"
                     f" ({(~missing).sum():,} sampled rows)"
@@ -54,7 +54,7 @@ class Leakage(Check):
                 and not missing.all()
                 and (
                     absent := self._told(
-                        pc.cast(pc.is_null(values, nan_is_null=True), "int8"), seen.sample[LABEL], spec
+                        pc.cast(pc.is_null(values, nan_is_null=True), "int8"), profile.sample[LABEL], spec
                     )
                 )
                 >= SUSPECT
@@ -77,14 +77,14 @@ class Leakage(Check):
         share, base = told_share(values, codes(label))
         return share if 1 - share < (1 - base) / 10 else 0.0  # a class that nearly all rows have is told by anything
 
-    def _source(self, name: str, use: NDArray[np.bool_], seen: Profile) -> str | None:
+    def _source(self, name: str, use: NDArray[np.bool_], profile: Profile) -> str | None:
         """The column behind a label's expression that this one follows step by step, if there is one."""
-        if kind_of(seen.types[name]) == "category" or use.sum() < MIN_ROWS:
+        if kind_of(profile.types[name]) == "category" or use.sum() < MIN_ROWS:
             return None
-        for column in seen.sample.column_names:
-            if column.startswith(LABEL_INPUT) and kind_of(seen.sample.schema.field(column).type) == "number":
-                source = numbers(seen.sample[column])
+        for column in profile.sample.column_names:
+            if column.startswith(LABEL_INPUT) and kind_of(profile.sample.schema.field(column).type) == "number":
+                source = numbers(profile.sample[column])
                 both = use & np.isfinite(source)
-                if strength(numbers(seen.sample[name])[both], source[both], "regression") >= LEAK:
+                if strength(numbers(profile.sample[name])[both], source[both], "regression") >= LEAK:
                     return str(column.removeprefix(LABEL_INPUT))
         return None

@@ -20,17 +20,17 @@ class MissingWithLabel(Check):
 
     fix: ClassVar = "leave it out if it is recorded together with the outcome"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column; none where most columns are so, since then the rows are merely blank."""
-        rows = seen.counts.null_label
+        rows = profile.counts.null_label
         if rows < MIN_ROWS:
             return
-        ours = [name for name in varying(seen) if name in seen.counts.unlabelled]
+        ours = [name for name in varying(profile) if name in profile.counts.unlabelled]
         found = []
         for name in ours:
-            missing = seen.counts.unlabelled[name]
-            elsewhere = (pc.sum(pc.is_null(seen.sample[name], nan_is_null=True)).as_py() or 0) / max(
-                seen.sample.num_rows, 1
+            missing = profile.counts.unlabelled[name]
+            elsewhere = (pc.sum(pc.is_null(profile.sample[name], nan_is_null=True)).as_py() or 0) / max(
+                profile.sample.num_rows, 1
             )
             if missing >= OFTEN * rows and elsewhere <= ELSEWHERE:
                 text = (

@@ -14,7 +14,7 @@ class NullLabel(Check):
 
     fix: ClassVar = "nothing, if rows without an outcome are expected"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding."""
-        if rows := seen.counts.null_label:
+        if rows := profile.counts.null_label:
             yield self.finding("low", spec.features.labels.label, rows, f"{rows:,} rows without a label were dropped")

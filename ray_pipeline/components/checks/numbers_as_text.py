@@ -17,10 +17,10 @@ class NumbersAsText(Check):
 
     fix: ClassVar = "write the column as numbers, and the words as null"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
-        for name in varying(seen):
-            values = seen.columns[name].values
+        for name in varying(profile):
+            values = profile.columns[name].values
             read = {value: rows for value, rows in values.items() if _is_number(value)}
             if len(read) >= MIN_DISTINCT and sum(read.values()) >= MIN_SHARE * sum(values.values()):
                 words = listed((repr(value) for value in values if value not in read), 3)

@@ -21,19 +21,19 @@ class Outliers(Check):
 
     fix: ClassVar = "mend or leave out such rows, or take the logarithm"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
-        names = {name: name for name in varying(seen) if kind_of(seen.types[name]) == "number"}
+        names = {name: name for name in varying(profile) if kind_of(profile.types[name]) == "number"}
         if spec.task == "regression":
             names[spec.features.labels.label] = LABEL
         for name, held in names.items():
-            values = numbers(seen.sample[held])
+            values = numbers(profile.sample[held])
             values = values[np.isfinite(values)]
             if len(values) < MIN_ROWS:
                 continue
             middle = np.median(values)
             usual = float(np.quantile(np.abs(values - middle), 0.99))
-            column = seen.columns.get(held)
+            column = profile.columns.get(held)
             low, high = (column.low, column.high) if column else (values.min(), values.max())
             reach = max(abs((low or 0.0) - middle), abs((high or 0.0) - middle))
             if usual > 0 and reach > Z_99 * usual:

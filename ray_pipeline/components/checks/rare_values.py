@@ -17,10 +17,10 @@ class RareValues(Check):
 
     fix: ClassVar = "group rare values where they are made, or write `encode: {COLUMN: {rare: 30}}`"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
-        for name in varying(seen):
-            column = seen.columns[name]
+        for name in varying(profile):
+            column = profile.columns[name]
             rare = {
                 value: rows
                 for value, rows in column.values.items()

@@ -20,10 +20,13 @@ class SampleWeight(Check):
 
     fix: ClassVar = "name it as features.labels.weight, or leave it out"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a column."""
-        for name in varying(seen):
-            if kind_of(seen.types[name]) == "number" and NAMED.search(name.partition(".")[2] or name):
+        for name in varying(profile):
+            if kind_of(profile.types[name]) == "number" and NAMED.search(name.partition(".")[2] or name):
                 yield self.finding(
-                    "medium", name, seen.columns[name].rows, f"{name} is named like a sample weight, and is a feature"
+                    "medium",
+                    name,
+                    profile.columns[name].rows,
+                    f"{name} is named like a sample weight, and is a feature",
                 )

@@ -21,12 +21,12 @@ class Sentinel(Check):
 
     fix: ClassVar = "write the value as null where it is made, or keep it if it is a real value"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding for each end of a column."""
-        for name in varying(seen):
-            if kind_of(seen.types[name]) != "number":
+        for name in varying(profile):
+            if kind_of(profile.types[name]) != "number":
                 continue
-            values = numbers(seen.sample[name])
+            values = numbers(profile.sample[name])
             distinct, rows = np.unique(values[np.isfinite(values)], return_counts=True)
             for end, inner in (
                 ((0, distinct[1:]), (-1, distinct[:-1])) if len(distinct) > 10 and rows.sum() >= MIN_ROWS else ()
@@ -38,7 +38,7 @@ class Sentinel(Check):
                         f"{name} is {value:g} in {rows[end]:,} of {rows.sum():,} sampled rows ({share:.1%}), while all"
                         f" other values lie in {inner[0]:g} to {inner[-1]:g}"
                     )
-                    yield self.finding("medium", name, round(share * seen.columns[name].present), found)
+                    yield self.finding("medium", name, round(share * profile.columns[name].present), found)
 
 
 def _code(value: float) -> bool:

@@ -16,9 +16,9 @@ class SharedGroups(Check):
 
     fix: ClassVar = "split by random with this `group`, or mend the column that names the parts"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a part."""
-        row_hashes = seen.row_hashes
+        row_hashes = profile.row_hashes
         group = getattr(spec.split, "group", None)
         train = row_hashes.group[row_hashes.group_part == 0]
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):

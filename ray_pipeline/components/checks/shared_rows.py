@@ -25,9 +25,9 @@ class SharedRows(Check):
 
     fix: ClassVar = "remove the copies where the rows are made, or split by a `group` that keeps them together"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a part."""
-        row_hashes = seen.row_hashes
+        row_hashes = profile.row_hashes
         train = row_hashes.part == 0
         telling = len(distinct(row_hashes.content[train])) >= TELLING * train.sum()
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):

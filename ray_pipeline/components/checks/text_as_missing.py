@@ -37,11 +37,11 @@ class TextAsMissing(Check):
 
     fix: ClassVar = "write it as null where it is made, or keep it if the word says something"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
-        for name in varying(seen):
+        for name in varying(profile):
             held: dict[str, int] = defaultdict(int)
-            for value, rows in seen.columns[name].values.items():
+            for value, rows in profile.columns[name].values.items():
                 if value.strip().lower() in MISSING:
                     held[value] += rows
             if held:

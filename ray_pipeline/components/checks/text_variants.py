@@ -16,11 +16,11 @@ class TextVariants(Check):
 
     fix: ClassVar = "write each value in one way"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding a column."""
-        for name in varying(seen):
+        for name in varying(profile):
             alike = defaultdict[str, dict[str, int]](dict)
-            for value, rows in seen.columns[name].values.items():
+            for value, rows in profile.columns[name].values.items():
                 alike[" ".join(value.casefold().split())][value] = rows
             groups = sorted(
                 (group for group in alike.values() if len(group) > 1), key=lambda group: -sum(group.values())

@@ -19,21 +19,21 @@ class TimeOrder(Check):
 
     fix: ClassVar = "split by time, or do without labels.time if the order of rows means nothing"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """At most one finding: of test, or else of validation."""
-        if spec.split.by == "time" or TIME not in seen.sample.column_names:
+        if spec.split.by == "time" or TIME not in profile.sample.column_names:
             return
-        train = numbers(seen.sample[TIME])
-        last, span = seen.last_time.get("train", ["", ""])[1], np.ptp(train)
+        train = numbers(profile.sample[TIME])
+        last, span = profile.time_ranges.get("train", ["", ""])[1], np.ptp(train)
         for part in (PARTS[2], PARTS[1]):
-            judged = seen.judged.get(part)
+            judged = profile.evaluation_samples.get(part)
             if judged is None or min(judged.num_rows, len(train)) < MIN_ROWS:
                 continue
             times = numbers(judged[TIME])
             earlier = float((times < train.max()).mean())
             before = np.median(times) < np.median(train) - 0.25 * span
             if earlier > 0.01:
-                rows = round(earlier * seen.parts[part])
+                rows = round(earlier * profile.parts[part])
                 found = (
                     f"about {rows:,} {part} rows ({earlier:.0%}) are earlier than the last training row ({last}), since"
                     f" the split is {spec.split.by}"

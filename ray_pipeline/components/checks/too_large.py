@@ -19,11 +19,11 @@ class TooLarge(Check):
 
     fix: ClassVar = "scale it, or take its logarithm"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a column."""
-        for name in varying(seen):
-            column = seen.columns[name]
-            if column.low is None or column.high is None or kind_of(seen.types[name]) != "number":
+        for name in varying(profile):
+            column = profile.columns[name]
+            if column.low is None or column.high is None or kind_of(profile.types[name]) != "number":
                 continue
             if (reach := max(-column.low, column.high)) > MAX_FLOAT32:
                 yield self.finding("high", name, column.rows, f"{name} reaches {reach:.3g}, which float32 cannot hold")

@@ -14,9 +14,9 @@ class UnevenFiles(Check):
 
     fix: ClassVar = "write the column in every file, in one type"
 
-    def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """One finding a column."""
-        for table, footers in seen.footers.items():
+        for table, footers in profile.footers.items():
             for name, files in footers.extra.items():
                 yield self.finding(
                     "low",

@@ -10,7 +10,7 @@ import pyarrow.dataset as pads
 from ray_pipeline.errors import Problem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Footers:
     """What can be known of a table without reading its rows."""
 

@@ -92,7 +92,14 @@ class CSV(Choice):
         )
         held = {name: (table[name].nbytes, table[name].nbytes) for name in table.column_names}
         return Footers(
-            self.path, names, table.schema, table.num_rows, sum(sizes), fingerprint.hexdigest(), held, file_bytes=sizes
+            path=self.path,
+            files=names,
+            schema=table.schema,
+            num_rows=table.num_rows,
+            num_bytes=sum(sizes),
+            fingerprint=fingerprint.hexdigest(),
+            column_bytes=held,
+            file_bytes=sizes,
         )
 
     def table(self, columns: Sequence[str]) -> pa.Table:

@@ -59,20 +59,21 @@ class Parquet(Choice):
                     fix="name files that hold rows",
                 )
             )
+        groups = [[m.row_group(i) for i in range(m.num_row_groups)] for m in metadata]
         return Footers(
-            self.path,
-            tuple(names),
-            self._with_partitions(fs, files, schema),
-            num_rows,
-            sum(sizes),
-            hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest(),
-            _column_bytes(metadata),
-            uneven,
-            extra,
-            sizes,
-            tuple(m.num_rows for m in metadata),
-            tuple(tuple(m.row_group(i).num_rows for i in range(m.num_row_groups)) for m in metadata),
-            max((m.row_group(i).total_byte_size for m in metadata for i in range(m.num_row_groups)), default=0),
+            path=self.path,
+            files=tuple(names),
+            schema=self._with_partitions(fs, files, schema),
+            num_rows=num_rows,
+            num_bytes=sum(sizes),
+            fingerprint=hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest(),
+            column_bytes=_column_bytes(metadata),
+            uneven=uneven,
+            extra=extra,
+            file_bytes=sizes,
+            file_rows=tuple(m.num_rows for m in metadata),
+            group_rows=tuple(tuple(group.num_rows for group in of_file) for of_file in groups),
+            largest_group=max((group.total_byte_size for of_file in groups for group in of_file), default=0),
         )
 
     def _refuse_bombs(self, file: str, metadata: pq.FileMetaData) -> None:

@@ -1,1 +1,1 @@
-"""Splitters: which part a row belongs to."""
+"""Splitters: which part (train, validation or test) a row belongs to."""

@@ -1,5 +1,4 @@
-"""What every splitter says: the part of each row, as a pure function of the row; and what it must look at before it
-can."""
+"""The interface of a splitter: the part of each row, as a pure function of the row."""
 
 from typing import Self
 
@@ -19,24 +18,62 @@ class Splitter(Choice):
     by: str
 
     def columns(self) -> tuple[str, ...]:
-        """The columns of the label table that decide, beyond key and time."""
+        """The columns of the label table that decide, besides key and time."""
         return ()
 
     def fit_columns(self) -> tuple[str, ...]:
-        """The roles (`key`, `label`) or columns that one extra pass must bring before `part_of` can be asked; mostly
-        none."""
+        """The roles (`key`, `label`) or columns that `fit` needs of every row; none where no extra pass is needed."""
         return ()
 
-    def look(self, seen: pa.Table) -> Self:
-        """The splitter that has seen those columns of every row. Raises `DataError` where they cannot be split."""
+    def fit(self, rows: pa.Table) -> Self:
+        """The splitter that is ready for `part_of`.
+
+        Parameters
+        ----------
+        rows
+            The `fit_columns` of all rows.
+
+        Raises
+        ------
+        DataError
+            The rows cannot be split by these columns.
+        """
         return self
 
     def part_of(self, rows: pa.Table) -> Parts:
-        """The part of each row, shape (n,) int8. `rows` has the roles `key`, `time` and `label`, and `columns()`, under
-        these names."""
+        """The part of each row.
+
+        Parameters
+        ----------
+        rows
+            A table with the roles `key`, `time` and `label` and the columns of `columns()`, under these names.
+
+        Returns
+        -------
+        Parts
+            Shape (rows,), int8.
+        """
         raise NotImplementedError
 
 
 def carve(position: NDArray[np.float64], validation: float, test: float) -> Parts:
-    """Parts by a row's position in [0, 1): the lowest share is test, the next validation, the rest train."""
+    """Parts by position: the lowest share is test, the next one validation, the rest train.
+
+    Parameters
+    ----------
+    position
+        A number in [0, 1) for each row; shape (rows,).
+    validation, test
+        The shares of the two parts, each between 0 and 1.
+
+    Returns
+    -------
+    Parts
+        Shape (rows,), int8.
+
+    Examples
+    --------
+    >>> carve(np.array([0.05, 0.2, 0.9]), validation=0.2, test=0.1).tolist()
+    [2, 1, 0]
+    """
     return np.where(position < test, TEST, np.where(position < test + validation, VALIDATION, TRAIN)).astype(np.int8)

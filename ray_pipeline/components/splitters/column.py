@@ -1,5 +1,4 @@
-"""Split by a column that says train, validation or test; where it never says validation, a share of train is carved by
-key hash."""
+"""Split by a column that says train, validation or test."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,7 +14,11 @@ from ray_pipeline.values import PARTS
 
 
 class Column(Splitter):
-    """The part that a column names; `validation` is the share of train to carve where the column names none."""
+    """The part that a column names.
+
+    If no row says validation, the share `validation` of the training rows becomes validation, by the hash of the key
+    (or of `group`).
+    """
 
     by: Literal["column"] = "column"
     column: str
@@ -25,45 +28,42 @@ class Column(Splitter):
     _carve: bool = PrivateAttr(default=False)
 
     def columns(self) -> tuple[str, ...]:
-        """The column itself, and the group's where validation is carved by group."""
+        """The column itself, and the group's column if there is a group."""
         return (self.column, self.group) if self.group else (self.column,)
 
     def fit_columns(self) -> tuple[str, ...]:
-        """The column itself: whether it names a validation part can only be seen in all of its rows."""
+        """The column itself: only all of its rows show whether it names a validation part."""
         return (self.column,)
 
-    def look(self, seen: pa.Table) -> Self:
-        """The splitter that knows whether validation must be carved. Raises `DataError` on any value but the three
-        parts."""
-        counts = {
-            row["values"]: row["counts"]
-            for row in pc.value_counts(seen[self.column].combine_chunks().cast(pa.string())).to_pylist()
-        }
-        strange = {value: count for value, count in counts.items() if value not in PARTS}
-        if strange:
+    def fit(self, rows: pa.Table) -> Self:
+        """The splitter that knows whether it must take validation rows out of train.
+
+        Raises
+        ------
+        DataError
+            The column has another value than the names of the three parts.
+        """
+        values = pc.value_counts(rows[self.column].combine_chunks().cast(pa.string())).to_pylist()
+        counts = {row["values"]: row["counts"] for row in values}
+        if unknown := {value: count for value, count in counts.items() if value not in PARTS}:
+            num_rows, shown = sum(unknown.values()), listed(f"{value!r} ({n:,} rows)" for value, n in unknown.items())
             raise DataError(
                 Problem(
                     stage="split",
                     column=self.column,
-                    rows=sum(strange.values()),
-                    found=(
-                        f"{sum(strange.values()):,} rows name no part:"
-                        f" {listed(f'{value!r} ({count:,} rows)' for value, count in strange.items())}"
-                    ),
+                    rows=num_rows,
+                    found=f"{num_rows:,} rows name no part: {shown}",
                     fix=f"the column must say one of {', '.join(PARTS)}",
                 )
             )
-        looked = self.model_copy()
-        looked._carve = "validation" not in counts
-        return looked
+        fitted = self.model_copy()
+        fitted._carve = "validation" not in counts
+        return fitted
 
     def part_of(self, rows: pa.Table) -> Parts:
-        """The part that the column names, validation carved out of train by hash where it names none."""
-        part: Parts = (
-            pc.index_in(rows[self.column].cast(pa.string()), pa.array(PARTS))
-            .to_numpy(zero_copy_only=False)
-            .astype(np.int8)
-        )
+        """The part that the column names; after `fit`, with validation rows taken out of train if it names none."""
+        names = rows[self.column].cast(pa.string())
+        part: Parts = pc.index_in(names, pa.array(PARTS)).to_numpy(zero_copy_only=False).astype(np.int8)
         if self._carve:
             carved = uniform(hash_values(rows[self.group or "key"], self.seed)) < self.validation
             part[(part == 0) & carved] = VALIDATION

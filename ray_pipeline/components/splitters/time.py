@@ -1,4 +1,4 @@
-"""Split by the moment of prediction: train before the first cut, validation before the second, test after it."""
+"""Split by the moment of prediction: train, then validation, then test."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, Self
@@ -11,7 +11,8 @@ from ray_pipeline.components.splitters._base import DROPPED, TEST, TRAIN, VALIDA
 from ray_pipeline.duration import Duration
 
 
-def _moment(written: object) -> datetime:
+def _parse_moment(written: object) -> datetime:
+    """A date or time as a naive UTC datetime."""
     if isinstance(written, str):
         written = datetime.fromisoformat(written)
     if isinstance(written, date) and not isinstance(written, datetime):
@@ -21,22 +22,25 @@ def _moment(written: object) -> datetime:
     return written.replace(tzinfo=None) if written.tzinfo is None else written.astimezone(UTC).replace(tzinfo=None)
 
 
-def _written(moment: datetime) -> str:
-    return (
-        moment.date().isoformat() if moment == datetime(moment.year, moment.month, moment.day) else moment.isoformat()
-    )
+def _write_moment(moment: datetime) -> str:
+    """The date alone at midnight, else date and time, in ISO format."""
+    midnight = datetime(moment.year, moment.month, moment.day)
+    return moment.date().isoformat() if moment == midnight else moment.isoformat()
 
 
 Moment = Annotated[
     datetime,
-    BeforeValidator(_moment),
-    PlainSerializer(_written, return_type=str),
+    BeforeValidator(_parse_moment),
+    PlainSerializer(_write_moment, return_type=str),
     Field(json_schema_extra={"type": "string"}),
 ]
 
 
 class Time(Splitter):
-    """Cut dates (UTC); a row at a cut goes to the later part; the last `gap` before each cut is dropped and counted."""
+    """Two cut dates (UTC); a row at a cut goes to the later part.
+
+    The rows of the last `gap` before each cut are dropped and counted.
+    """
 
     by: Literal["time"] = "time"
     validation: Moment
@@ -46,7 +50,9 @@ class Time(Splitter):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.validation >= self.test:
-            raise ValueError(f"validation ({_written(self.validation)}) must be before test ({_written(self.test)})")
+            raise ValueError(
+                f"validation ({_write_moment(self.validation)}) must be before test ({_write_moment(self.test)})"
+            )
         return self
 
     def part_of(self, rows: pa.Table) -> Parts:

@@ -1,0 +1,128 @@
+"""Checks of the columns that the spec names, from schemas alone: every absent or unfit column is reported at once."""
+
+from unicodedata import normalize
+
+import pyarrow as pa
+
+from ray_pipeline.components.column_encodings._columns import Kind, kind_of
+from ray_pipeline.data.columns import ResolvedColumns
+from ray_pipeline.data.join_keys import plain_key
+from ray_pipeline.errors import listed, nearest
+from ray_pipeline.spec.sections import Encode, FeatureTable
+
+ENCODING_OPTIONS = {
+    "category": ("as", "rare"),
+    "number": ("scale", "flag"),
+    "time": ("parts", "cycles", "flag", "scale"),
+}
+"""The keys of `encode` that each kind of column takes, besides `impute`."""
+
+
+def check_columns(columns: ResolvedColumns) -> None:
+    """Checks every column that the spec names.
+
+    Raises
+    ------
+    DataError
+        With one problem for each column that is absent or unfit.
+    """
+    _check_label_columns(columns)
+    _check_encodings(columns)
+    _check_twins(columns)
+    for name, table in columns.spec.features.tables.items():
+        _check_join_columns(columns, name, table)
+        for time in (table.time, table.known_at):
+            if time is not None and time in columns.schemas[name].names:
+                _check_time(columns, name, time)
+    columns.problems.raise_all()
+
+
+def _check_label_columns(columns: ResolvedColumns) -> None:
+    """Every column that the spec names outside feature tables exists."""
+    spec, labels = columns.spec, columns.spec.features.labels
+    named = [("features.labels.key", labels.key), ("features.labels.time", labels.time)]
+    if columns.labelled:
+        where = spec.where_expression.columns if spec.where_expression else ()
+        named += [
+            ("features.labels.weight", labels.weight),
+            *(("features.labels.slice_only", name) for name in labels.slice_only),
+            *(("features.labels.label", name) for name in spec.label_expression.columns),
+            *(("split", name) for name in spec.split.columns()),
+            *(("select.where", name) for name in where),
+        ]
+    for key, name in named:
+        if name and name not in columns.resolve:
+            columns.problems.add_absent(key, "labels", name)
+
+
+def _check_encodings(columns: ResolvedColumns) -> None:
+    """`encode` names features, with options for their kind."""
+    for written, options in columns.spec.encode.items():
+        name, key = columns.resolve.get(written, written), f"encode.{written}"
+        if name not in columns.features:
+            fix = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
+            columns.problems.add(key, written, f"{written!r} is no feature", fix)
+            continue
+        kind = kind_of(columns.types[name]) or "number"
+        if option := _unfit_option(options, kind):
+            found = f"`{option}` is not for {name}, which is {columns.types[name]}"
+            fix = f"for a {kind} there are impute, {', '.join(ENCODING_OPTIONS[kind])}"
+            columns.problems.add(key, name, found, fix)
+
+
+def _unfit_option(options: Encode, kind: Kind) -> str | None:
+    """The first option that a column of this kind does not take."""
+    given = ["as" if word == "encode" else word for word in options.given if word != "impute"]
+    if unfit := [word for word in given if word not in ENCODING_OPTIONS[kind]]:
+        return unfit[0]
+    impute = options.impute
+    is_text = isinstance(impute, str) and impute not in ("mean", "median", "most_frequent", "none")
+    unfit_impute = impute in ("mean", "median") if kind == "category" else is_text
+    return f"impute: {impute}" if unfit_impute else None
+
+
+def _check_twins(columns: ResolvedColumns) -> None:
+    """No two features have names that differ by case or Unicode form alone: nobody can tell them apart."""
+    alike: dict[str, list[str]] = {}
+    for name in columns.features:
+        alike.setdefault(normalize("NFKC", name).casefold(), []).append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            found = f"{' and '.join(map(repr, names))} differ by case or Unicode form alone"
+            columns.problems.add("features", names[1], found, "rename one of them, or leave it out of `columns`")
+
+
+def _check_join_columns(columns: ResolvedColumns, name: str, table: FeatureTable) -> None:
+    """A feature table has its keys and times, and the label table has the keys in the same type."""
+    roles = [*(("on", column) for column in table.on), ("time", table.time), ("known_at", table.known_at)]
+    for role, column in roles:
+        if column and column not in columns.schemas[name].names:
+            columns.problems.add_absent(f"features.{name}.{role}", name, column)
+    for column in table.on:
+        if column not in columns.schemas["labels"].names:
+            columns.problems.add_absent(f"features.{name}.on", "labels", column)
+        elif column in columns.schemas[name].names:
+            ours, theirs = (_key_type(columns.schemas[t].field(column).type) for t in ("labels", name))
+            if ours != theirs:
+                found = f"{column!r} is {ours} in labels and {theirs} in {name}"
+                columns.problems.add(f"features.{name}.on", column, found, "write both in one type")
+
+
+def _key_type(type_: pa.DataType) -> pa.DataType:
+    """The type in which a key column is compared."""
+    return plain_key(pa.chunked_array([], type_)).type
+
+
+def _check_time(columns: ResolvedColumns, name: str, time: str) -> None:
+    """A feature table's time can be compared with the time of the labels."""
+    labels, key = columns.schemas["labels"], f"features.{name}.time"
+    label_time = columns.spec.features.labels.time
+    if label_time not in labels.names:
+        return
+    ours, theirs = labels.field(label_time).type, columns.schemas[name].field(time).type
+    if unfit := [type_ for type_ in (ours, theirs) if kind_of(type_) != "time"]:
+        found = f"{time!r} is compared with {label_time!r}, but {unfit[0]} is not a time"
+        columns.problems.add(key, time, found, "write it as a timestamp or a date")
+    elif all(map(pa.types.is_timestamp, (ours, theirs))) and (ours.tz is None) != (theirs.tz is None):
+        found = f"{name}.{time} is {theirs}, but {label_time} is {ours}: one has a time zone, the other none"
+        columns.problems.add(key, time, found, "write both in UTC, or both without a zone")
