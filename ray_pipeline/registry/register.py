@@ -14,6 +14,7 @@ from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.runs.digests import of_json
 from ray_pipeline.runs.reproducibility import versions
@@ -32,6 +33,7 @@ PLAIN_FILES = (
     "evaluation.json",
     "bias.json",
     "scorecard.json",
+    "report.html",
 )
 
 
@@ -84,20 +86,21 @@ def register(
     }
     overall = {row.metric: row.value for row in evaluation.measured if not row.slice}
     return registry.register(
-        spec.name,
-        bundle.folder,
-        run=folder.run,
-        alias=spec.registration.alias,
-        scorecard=verdict.as_json(),
-        sample=proof.sample,
-        scores=proof.scores,
-        spec_text=spec.render(),
-        tags={"fingerprint": spec.fingerprint, "family": leaderboard.best.family},
-        metrics=overall,
-        params=leaderboard.best.params,
-        data=lineage,
-        report=folder.path / "report.html",
-        files=[folder.path / name for name in PLAIN_FILES],
+        NewVersion(
+            name=spec.name,
+            run=folder.run,
+            alias=spec.registration.alias,
+            bundle_folder=bundle.folder,
+            sample=proof.sample,
+            scores=proof.scores,
+            scorecard=verdict.as_json(),
+            spec_text=spec.render(),
+            tags={"fingerprint": spec.fingerprint, "family": leaderboard.best.family},
+            metrics=overall,
+            params=leaderboard.best.params,
+            lineage=lineage,
+            files=tuple(folder.path / name for name in PLAIN_FILES),
+        )
     )
 
 
