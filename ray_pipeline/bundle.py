@@ -1,9 +1,8 @@
-"""The bundle: a folder of plain files that scores rows exactly as training did. It needs neither Ray nor pickle.
+"""The bundle: a folder of plain files that scores rows exactly as training did, without Ray and without pickle.
 
-`SHA256SUMS` names every file; each is hashed before anything is parsed, and nothing else may lie beside them.
+`SHA256SUMS` lists every file. Each is hashed before anything is parsed, and a file that is not listed is refused.
 """
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
 from ray_pipeline.components.choice import find
@@ -24,12 +24,13 @@ from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
 from ray_pipeline.values import Matrix, Vector
 
+__all__ = ["Bundle", "check_files", "sums", "write_bundle"]
+
 FORMAT = 1
-SUMS = "SHA256SUMS"
 JSON_FILES = ("calibration.json", "encoder.json", "model.json", "schema.json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """A trained model with all that scoring needs: encoder, model, calibrator, threshold and the schema of its rows."""
 
@@ -43,19 +44,25 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: Path, fingerprint: str | None = None) -> Self:
-        """The bundle in that folder, its files proved to be those that were written.
+        """Load the bundle of a folder, after its files were checked.
 
-        Raises:
-            RegistryError: a file is missing, extra, a link or changed, or (where `fingerprint` is given) the whole is
-                another bundle.
+        Parameters
+        ----------
+        fingerprint
+            SHA-256 that `SHA256SUMS` must have; None accepts any bundle.
+
+        Raises
+        ------
+        RegistryError
+            A file is missing, unlisted, a link or changed; or it is another bundle than `fingerprint` says.
         """
         folder = Path(folder).resolve()
-        found = check_files(folder)
-        if fingerprint not in (None, found):
+        actual = check_files(folder)
+        if fingerprint not in (None, actual):
             raise RegistryError(
                 Problem(
                     file=str(folder / SUMS),
-                    found=f"is of bundle {found[:12]}, not of {str(fingerprint)[:12]}",
+                    found=f"is of bundle {actual[:12]}, not of {str(fingerprint)[:12]}",
                     fix="restore the folder, or register the run again",
                 )
             )
@@ -77,33 +84,50 @@ class Bundle:
                     fix="use the version of ray-pipeline that wrote it",
                 )
             ) from error
-        return cls(folder, found, schema, model, fitted, scorer, calibrator)
+        return cls(
+            folder=folder,
+            fingerprint=actual,
+            schema=schema,
+            model=model,
+            encoder=fitted,
+            scorer=scorer,
+            calibrator=calibrator,
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that a row must bring; those of feature tables as `table.column`."""
+        """Names of the columns that a row must have; those of feature tables as `table.column`."""
         return tuple(column["name"] for column in self.schema["columns"])
 
     def score(self, table: pa.Table) -> Vector:
-        """float64 scores, (rows,) or (rows, classes): probability of the positive class, of each class, or the number.
+        """Return the scores of rows as they were before encoding.
 
-        A column is found by its full name, or by its bare name where only one column bears it; extra columns are
-        ignored.
+        A column is found by its full name, or by its bare name if only one column has it. Other columns are ignored.
 
-        Raises:
-            DataError: a column is missing, twice there, or of another kind than in training.
+        Returns
+        -------
+        Vector
+            float64: the probability of the positive class, shape (rows,); of each class, shape (rows, classes); or the
+            predicted number, shape (rows,).
+
+        Raises
+        ------
+        DataError
+            A column is missing, occurs twice, or is of another kind than in training.
         """
         return self.score_matrix(self.encoder.apply(self.select(table)))
 
     def score_matrix(self, matrix: Matrix) -> Vector:
-        """The same from encoded rows."""
+        """Return the scores, as `score` does, of encoded rows; shape (rows, features)."""
         if not len(matrix):
             return np.empty((0, len(self.schema["classes"])) if self.schema["task"] == "multiclass" else 0)
         return np.asarray(self.calibrator.apply(np.asarray(self.scorer(matrix), np.float64)), np.float64)
 
     def decide(self, score: Vector) -> NDArray[Any]:
-        """What the scores mean, (rows,): 0 or 1 at the bundle's threshold (0.5 where it has none), the likeliest class,
-        or the number itself."""
+        """Return the decision for each score, shape (rows,).
+
+        It is 0 or 1 at the bundle's threshold (0.5 if it has none), the most likely class, or the number itself.
+        """
         if self.schema["task"] == "binary":
             threshold = self.schema["threshold"]
             return (score >= (0.5 if threshold is None else threshold)).astype(np.int8)
@@ -113,7 +137,13 @@ class Bundle:
         return np.asarray(score)
 
     def predict(self, rows: Any) -> Vector:
-        """`score` for a pandas or polars frame, an Arrow table, a dict of columns or a list of dicts."""
+        """Return the scores, as `score` does, of a pandas or polars frame, an Arrow table or a dict or list of dicts.
+
+        Raises
+        ------
+        DataError
+            As for `score`; or the rows are no table, or a column has values of several types.
+        """
         if isinstance(rows, pa.Table):
             return self.score(rows)
         try:
@@ -129,7 +159,13 @@ class Bundle:
         return self.score(table)
 
     def select(self, table: pa.Table) -> pa.Table:
-        """The bundle's columns of that table, by their full names and in the order of the schema."""
+        """Return the bundle's columns of a table, under their full names and in the order of the schema.
+
+        Raises
+        ------
+        DataError
+            A column is missing or occurs twice.
+        """
         given = table.column_names
         sources = self._sources(given)
         missing = [name for name in self.columns if name not in sources]
@@ -137,28 +173,16 @@ class Bundle:
             found = (
                 f"{len(missing)} of {len(self.columns)} columns are missing: {listed(missing)} (found: {listed(given)})"
             )
-            raise DataError(
-                Problem(
-                    stage="predict",
-                    column=missing[0],
-                    found=found,
-                    fix="bring the columns that the model was trained on; a missing value is null",
-                )
-            )
+            fix = "bring the columns that the model was trained on; a missing value is null"
+            raise DataError(Problem(stage="predict", column=missing[0], found=found, fix=fix))
         twice = [name for name in sources.values() if given.count(name) > 1]
         if twice:
-            raise DataError(
-                Problem(
-                    stage="predict",
-                    column=twice[0],
-                    found=f"column {twice[0]!r} is there {given.count(twice[0])} times",
-                    fix="keep one of them",
-                )
-            )
+            found = f"column {twice[0]!r} is there {given.count(twice[0])} times"
+            raise DataError(Problem(stage="predict", column=twice[0], found=found, fix="keep one of them"))
         return pa.table({name: table[sources[name]] for name in self.columns})
 
     def _sources(self, given: list[str]) -> dict[str, str]:
-        """For each column of the schema that can be found, its name in the given table."""
+        """The name in the given table of each column of the schema that can be found."""
         bare = [name.rpartition(".")[2] for name in self.columns]
         sources = {}
         for name, short in zip(self.columns, bare, strict=True):
@@ -178,9 +202,14 @@ def write_bundle(
     calibration: Mapping[str, Any],
     schema: Mapping[str, Any],
 ) -> Bundle:
-    """The bundle, now in `folder`; it appears whole, by rename, in place of what was there.
+    """Write a bundle to `folder` and load it; it appears whole, by rename, and replaces an earlier one.
 
-    The same parts give the same bytes. Raises `StorageError` where the folder cannot be written.
+    The same parts give the same bytes. All parts but `model_file` become JSON files.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be written.
     """
     folder = Path(folder)
     fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
@@ -194,104 +223,50 @@ def write_bundle(
         (fresh / SUMS).write_text(sums(fresh), encoding="utf-8")
         _replace(folder, fresh)
     except OSError as error:
-        raise StorageError(
-            Problem(
-                file=str(folder),
-                found=f"cannot be written: {error}",
-                fix="free space or allow writing, then resume the run",
-            )
-        ) from error
+        fix = "free space or allow writing, then resume the run"
+        raise StorageError(Problem(file=str(folder), found=f"cannot be written: {error}", fix=fix)) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Bundle.load(folder)
 
 
-def sums(folder: Path) -> str:
-    """The text of `SHA256SUMS` (as `sha256sum` writes it) for every file under the folder, sorted by path, itself left
-    out."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / SUMS)
-    return "".join(f"{_sha256(file)}  {file.relative_to(folder).as_posix()}\n" for file in files)
-
-
 def check_files(folder: Path) -> str:
-    """The bundle's fingerprint (SHA-256 of `SHA256SUMS`), after every file was hashed; parses nothing else."""
+    """Hash every file of a bundle and return its fingerprint, the SHA-256 of `SHA256SUMS`.
+
+    Raises
+    ------
+    RegistryError
+        There is no bundle, or a file is missing, unlisted, a link or changed.
+    """
     if not folder.is_dir():
-        raise RegistryError(
-            Problem(
-                file=str(folder),
-                found="there is no bundle here",
-                fix="name the folder `model` of a finished run, or a registered model",
-            )
-        )
+        fix = "name the folder `model` of a finished run, or a registered model"
+        raise RegistryError(Problem(file=str(folder), found="there is no bundle here", fix=fix))
     names = {entry.name for entry in folder.iterdir()}
     model_files = sorted(filter(FILE.fullmatch, names))
     expected = {SUMS, *JSON_FILES, *(model_files[:1] or ["model.ubj"])}
-    _refuse(
-        folder,
-        sorted(names - expected),
-        "is no part of a bundle",
-        "remove it, if you know where it comes from; a bundle never holds pickle",
-    )
+    fix = "remove it, if you know where it comes from; a bundle never holds pickle"
+    refuse(folder, sorted(names - expected), "is no part of a bundle", fix)
     return check_sums(folder, expected - {SUMS})
 
 
-def check_sums(folder: Path, names: set[str]) -> str:
-    """SHA-256 of the folder's `SHA256SUMS`, after exactly these files (paths under the folder) were found as it says.
-
-    Raises:
-        RegistryError: naming each file that is missing, a link, unlisted or changed.
-    """
-    restore = "restore the folder from where it was made, or register the run again"
-    wanted = sorted({SUMS, *names})
-    _refuse(folder, [name for name in wanted if (folder / name).is_symlink()], "is a link", restore)
-    _refuse(folder, [name for name in wanted if not (folder / name).is_file()], "is missing", restore)
-    written = (folder / SUMS).read_bytes()
-    lines = [line.split("  ", 1) for line in written.decode(errors="replace").splitlines() if "  " in line]
-    listed_sums = {name: digest for digest, name in lines}
-    _refuse(folder, sorted(names ^ set(listed_sums)), f"and {SUMS} do not agree: one of them lacks the other", restore)
-    _refuse(
-        folder,
-        [name for name in sorted(names) if _sha256(folder / name) != listed_sums[name]],
-        "was changed: its SHA-256 is not the one written with it",
-        restore,
-    )
-    return hashlib.sha256(written).hexdigest()
-
-
-def _refuse(folder: Path, names: list[str], found: str, fix: str) -> None:
-    if names:
-        raise RegistryError([Problem(file=str(folder / name), found=found, fix=fix) for name in names])
-
-
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    """One JSON object of the bundle, of a format that this version reads."""
+    """One JSON object of the bundle, in the format that this version reads."""
+    file = str(folder / name)
     try:
-        written = json.loads((folder / name).read_bytes())
+        content = json.loads((folder / name).read_bytes())
     except ValueError as error:
-        raise RegistryError(
-            Problem(file=str(folder / name), found=f"is no JSON: {error}", fix="register the run again")
-        ) from error
-    if not isinstance(written, dict) or written.get("format", FORMAT) != FORMAT:
-        known = written.get("format") if isinstance(written, dict) else type(written).__name__
-        raise RegistryError(
-            Problem(
-                file=str(folder / name),
-                found=f"has format {known!r}; this version reads {FORMAT}",
-                fix="use the version of ray-pipeline that wrote it",
-            )
-        )
-    return written
+        raise RegistryError(Problem(file=file, found=f"is no JSON: {error}", fix="register the run again")) from error
+    if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
+        actual = content.get("format") if isinstance(content, dict) else type(content).__name__
+        found = f"has format {actual!r}; this version reads {FORMAT}"
+        raise RegistryError(Problem(file=file, found=found, fix="use the version of ray-pipeline that wrote it"))
+    return content
 
 
 def _replace(folder: Path, fresh: Path) -> None:
-    """Puts `fresh` in the place of `folder`; a reader sees the old or the new one, or for a moment none."""
+    """Put `fresh` in the place of `folder`; a reader finds the old folder, the new one or, for a moment, none."""
     old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
     if folder.exists():
         folder.rename(old)
     fresh.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -38,8 +38,8 @@ def add(app: typer.Typer) -> None:
     ) -> dict[str, Any]:
         """Show what two runs were asked differently and what came of it: here, as JSON, and as a page."""
         from ray_pipeline.report.compare import compare
+        from ray_pipeline.report.diff_page import write_diff
         from ray_pipeline.report.run_files import RunFiles
-        from ray_pipeline.report.side_by_side import write_diff
 
         folders = [run_folder(run, on, storage) for run in (first, second)]
         files = [RunFiles.read(folder.path) for folder in folders]

@@ -1,22 +1,32 @@
 """Registry: the only door to MLflow. A version is written whole, proved in a fresh process, and then gets its alias.
 
-In: a bundle, its verdict and lineage.
-Out: a registered version, its bundle on this machine, its history.
-May import: evaluation and what lies below it.
+In: a bundle, its verdict and lineage. Out: a registered version, its bundle on this machine, its history.
+May import: evaluation and the layers below it.
 """
 
 from ray_pipeline.bundle import Bundle
+from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.registry import Registry
 
-__all__ = ["Registry", "load"]
+__all__ = ["NewVersion", "Registry", "load"]
 
 
 def load(model: str, registry: str | None = None) -> Bundle:
-    """The registered model, ready to score: `load("models:/flight_delay@champion").predict(frame)`.
+    """Return a registered model, ready to score.
 
-    Args:
-        model: `name@alias`, `name/version` or `models:/...`.
-        registry: its MLflow address; default RAY_PIPELINE_REGISTRY, MLFLOW_TRACKING_URI, else
-            `sqlite:///./runs/mlflow.db`.
+    `load("models:/flight_delay@champion").predict(frame)` returns the scores of a data frame.
+
+    Parameters
+    ----------
+    model
+        `name@alias`, `name/version` or `models:/...`.
+    registry
+        The registry's MLflow address; by default RAY_PIPELINE_REGISTRY, then MLFLOW_TRACKING_URI, then
+        `sqlite:///./runs/mlflow.db`.
+
+    Raises
+    ------
+    RegistryError
+        There is no such registry or model, or a file of the bundle is not as it was registered.
     """
     return Bundle.load((Registry(registry) if registry else Registry.default()).fetch(model))

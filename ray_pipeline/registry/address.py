@@ -1,4 +1,4 @@
-"""Where a registry is and which model is meant: the two texts that a user writes, read once and strictly."""
+"""Where a registry is and which model is meant: the two texts that a user writes, parsed strictly."""
 
 import os
 import re
@@ -15,9 +15,13 @@ NAME = r"[A-Za-z0-9_.\-]{1,100}"
 MODEL = re.compile(rf"(?:models:/{{1,2}})?(?P<name>{NAME})(?:@(?P<alias>{NAME})|/(?P<version>[1-9][0-9]{{0,8}}))")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelName:
-    """One registered version, by alias or by number."""
+    """One registered version, named by an alias or by its number.
+
+    >>> ModelName.parse("models:/flight_delay@champion")
+    ModelName(name='flight_delay', alias='champion', version=None)
+    """
 
     name: str
     alias: str | None = None
@@ -25,7 +29,13 @@ class ModelName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `name@alias`, `name/version` or `models:/...` means. Raises `RegistryError` for anything else."""
+        """Parse `name@alias`, `name/version` or `models:/...`.
+
+        Raises
+        ------
+        RegistryError
+            The text is anything else.
+        """
         match = MODEL.fullmatch(text)
         if match is None:
             bare = re.fullmatch(rf"(?:models:/)?({NAME})/?", text)
@@ -36,24 +46,26 @@ class ModelName:
             )
             raise RegistryError(Problem(key="MODEL", found=f"{text!r} names no version of a model", fix=offer))
         version = match["version"]
-        return cls(match["name"], match["alias"], int(version) if version else None)
+        return cls(name=match["name"], alias=match["alias"], version=int(version) if version else None)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.alias}" if self.alias else f"{self.name}/{self.version}"
 
 
 def default_uri() -> str:
-    """The registry where none is named: RAY_PIPELINE_REGISTRY, MLFLOW_TRACKING_URI, else `./runs/mlflow.db`."""
+    """Return the default address: RAY_PIPELINE_REGISTRY, else MLFLOW_TRACKING_URI, else that of `./runs/mlflow.db`."""
     return (
         os.environ.get("RAY_PIPELINE_REGISTRY") or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///./runs/mlflow.db"
     )
 
 
 def absolute(uri: str) -> str:
-    """The registry's address, as MLflow takes it; a sqlite path is made absolute, since Ray's workers change directory.
+    """Return the registry's address for MLflow; a sqlite path becomes absolute, since Ray's workers change directory.
 
-    Raises:
-        RegistryError: it is a plain folder (MLflow's file store, which MLflow itself has given up) or no address.
+    Raises
+    ------
+    RegistryError
+        It is a plain folder (MLflow's file store, which MLflow has given up) or no address of a registry.
     """
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if scheme == "sqlite":
@@ -73,7 +85,16 @@ def absolute(uri: str) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a sqlite address; None for every other address."""
+    """Return the file of a sqlite address, as an absolute path; None for any other address.
+
+    >>> sqlite_file("sqlite:////srv/mlflow.db")
+    PosixPath('/srv/mlflow.db')
+
+    Raises
+    ------
+    RegistryError
+        A sqlite address that names no file.
+    """
     scheme, _, rest = uri.partition(":")
     if scheme.partition("+")[0] != "sqlite":
         return None
@@ -86,6 +107,10 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def hidden(uri: str) -> str:
-    """The address without its login, for messages."""
+    """Return the address without its login, for messages.
+
+    >>> hidden("postgresql://reader:secret@db:5432/mlflow")
+    'postgresql://db:5432/mlflow'
+    """
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else uri

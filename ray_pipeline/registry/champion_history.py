@@ -1,5 +1,4 @@
-"""Who is champion, since when and why: the alias `champion` and a journal of its every move, kept as a tag of the
-registered model."""
+"""Who is champion, since when and why: the alias `champion`, and a journal of its moves in a tag of the model."""
 
 import getpass
 import json
@@ -13,25 +12,33 @@ from ray_pipeline.registry.versions import TAG, model_of, status_of
 
 CHAMPION = "champion"
 JOURNAL = f"{TAG}journal"
-KEPT = 200
+MAX_MOVES = 200
+
+Move = dict[str, Any]
 
 
-def journal_of(model: Any) -> list[dict[str, Any]]:
-    """Every move of the alias, oldest first: `action`, `from`, `to`, `who`, `when` (UTC), `why`; the last 200."""
-    moves: list[dict[str, Any]] = json.loads(model.tags.get(JOURNAL, "[]"))
+def journal_of(model: Any) -> list[Move]:
+    """Return the moves of the alias, oldest first, at most the last 200.
+
+    A move has `action` (`register`, `promote`, `force`, `rollback` or `revoke`), `from` and `to` (version numbers or
+    None), `who`, `when` (UTC) and `why`.
+    """
+    moves: list[Move] = json.loads(model.tags.get(JOURNAL, "[]"))
     return moves
 
 
-def current(model: Any) -> int | None:
-    """The version that bears the alias."""
+def champion_version(model: Any) -> int | None:
+    """Return the number of the version that has the alias `champion`."""
     return next((int(version) for alias, version in model.aliases.items() if alias == CHAMPION), None)
 
 
-def promote(client: Any, version: Any, *, force: bool, reason: str | None) -> dict[str, Any]:
-    """The move, once `champion` names this version; without a move `action` is `none`.
+def promote(client: Any, version: Any, *, force: bool, reason: str | None) -> Move:
+    """Make a version champion and return the move; `action` is `none` if it is champion already.
 
-    Raises:
-        RegistryError: the version is incomplete; or it has no passed scorecard and is not forced with a reason.
+    Raises
+    ------
+    RegistryError
+        The version is incomplete; or its scorecard has not passed, and `force` and `reason` are not both given.
     """
     model = model_of(client, version.name)
     label = f"{version.name}/{version.version}"
@@ -41,28 +48,32 @@ def promote(client: Any, version: Any, *, force: bool, reason: str | None) -> di
         )
     scorecard = version.tags.get(f"{TAG}scorecard")
     if scorecard != "passed" and not (force and reason):
-        found = f"the scorecard of {label} says {scorecard!r}" if scorecard else f"{label} has no scorecard"
         raise RegistryError(
             Problem(
                 key="--reason" if force else "MODEL",
-                found=found,
-                fix="promote it all the same with --force --reason TEXT",
+                found=f"the scorecard of {label} says {scorecard!r}" if scorecard else f"{label} has no scorecard",
+                fix="to promote it anyway, give --force --reason TEXT",
             )
         )
-    before = current(model)
-    if before == int(version.version):
-        return _entry("none", before, before, reason)
-    return move(
-        client, model, _entry("force" if scorecard != "passed" else "promote", before, int(version.version), reason)
-    )
+    before, number = champion_version(model), int(version.version)
+    if before == number:
+        return _move("none", before, number, reason)
+    return _set_alias(client, model, _move("promote" if scorecard == "passed" else "force", before, number, reason))
 
 
-def rollback(client: Any, name: str, *, reason: str | None) -> dict[str, Any]:
-    """The move back to the champion before. Raises `RegistryError` where the journal knows of none."""
+def rollback(client: Any, name: str, *, reason: str | None) -> Move:
+    """Make the champion before the present one champion again, and return the move.
+
+    Raises
+    ------
+    RegistryError
+        The journal has no champion before the present one.
+    """
     model = model_of(client, name)
-    now = current(model)
-    history = _before(now, _champion_history(journal_of(model)))
-    if not history:
+    now = champion_version(model)
+    history = _history(journal_of(model), now)
+    earlier = history if now is None else history[:-1]
+    if not earlier:
         raise RegistryError(
             Problem(
                 key="NAME",
@@ -70,66 +81,70 @@ def rollback(client: Any, name: str, *, reason: str | None) -> dict[str, Any]:
                 fix="promote another version instead",
             )
         )
-    return move(client, model, _entry("rollback", now, history[-1], reason))
+    return _set_alias(client, model, _move("rollback", now, earlier[-1], reason))
 
 
-def revoke(client: Any, version: Any, alias: str, *, reason: str) -> dict[str, Any]:
-    """The move that took the alias away; nobody bears it until somebody is promoted."""
-    entry = {**_entry("revoke", int(version.version), None, reason), "alias": alias}
+def revoke(client: Any, version: Any, alias: str, *, reason: str) -> Move:
+    """Take an alias away from a version and return the move; only moves of `champion` are kept in the journal."""
+    move = {**_move("revoke", int(version.version), None, reason), "alias": alias}
     if alias == CHAMPION:
-        model = model_of(client, version.name)
-        client.set_registered_model_tag(model.name, JOURNAL, json.dumps([*journal_of(model), entry][-KEPT:]))
+        _write_journal(client, model_of(client, version.name), move)
     client.delete_registered_model_alias(version.name, alias)
-    return entry
-
-
-def move(client: Any, model: Any, entry: dict[str, Any]) -> dict[str, Any]:
-    """Writes the journal, then moves the alias: a move that was cut off is on record, never the other way round."""
-    client.set_registered_model_tag(model.name, JOURNAL, json.dumps([*journal_of(model), entry][-KEPT:]))
-    client.set_registered_model_alias(model.name, CHAMPION, str(entry["to"]))
-    return entry
+    return move
 
 
 def set_champion(client: Any, name: str, version: int, alias: str) -> None:
-    """Gives a version just registered its alias; `champion` with an entry in the journal."""
+    """Give a version that was just registered its alias; `champion` with an entry in the journal."""
     model = model_of(client, name)
     if alias != CHAMPION:
         client.set_registered_model_alias(name, alias, str(version))
-    elif current(model) != version:
-        move(client, model, _entry("register", current(model), version, None))
+    elif champion_version(model) != version:
+        _set_alias(client, model, _move("register", champion_version(model), version, None))
 
 
-def _champion_history(journal: list[dict[str, Any]]) -> list[int]:
-    """The champions that no rollback has undone, oldest first."""
+def _history(journal: list[Move], now: int | None) -> list[int]:
+    """The champions that no rollback and no revocation has undone, oldest first; the last is `now`, if there is one."""
+    before: list[int] = []
     history: list[int] = []
-    for entry in journal:
-        if entry["action"] == "rollback":
-            history = _before(entry["from"], history)
-        if entry["action"] == "revoke" and history[-1:] == [entry["from"]]:
-            del history[-1]
-            continue
-        for version in (entry["from"], entry["to"]) if entry["action"] != "rollback" else (entry["to"],):
-            if version is not None and history[-1:] != [version]:
-                history.append(version)
-    return history
+    for move in journal:
+        before = _ending_with(move["from"], history, before)
+        undone = move["action"] in ("rollback", "revoke") and move["from"] is not None
+        history = _ending_with(move["to"], before[:-1] if undone else before, [])
+    return _ending_with(now, history, before)
 
 
-def _before(version: int | None, history: list[int]) -> list[int]:
-    """The reign without its last entry of this version and what follows it."""
-    return history[: len(history) - 1 - history[::-1].index(version)] if version in history else history
+def _ending_with(version: int | None, history: list[int], before: list[int]) -> list[int]:
+    """The history whose last champion is this version.
+
+    If it is not the last one, either the last move was interrupted between journal and alias (then the history `before`
+    that move ends with the version), or another program moved the alias.
+    """
+    if version is None or history[-1:] == [version]:
+        return history
+    return before if before[-1:] == [version] else [*history, version]
 
 
-def _entry(action: str, before: int | None, after: int | None, reason: str | None) -> dict[str, Any]:
+def _set_alias(client: Any, model: Any, move: Move) -> Move:
+    """Write the journal, then the alias: an interrupted move may be in the journal only, never in the alias only."""
+    _write_journal(client, model, move)
+    client.set_registered_model_alias(model.name, CHAMPION, str(move["to"]))
+    return move
+
+
+def _write_journal(client: Any, model: Any, move: Move) -> None:
+    client.set_registered_model_tag(model.name, JOURNAL, json.dumps([*journal_of(model), move][-MAX_MOVES:]))
+
+
+def _move(action: str, before: int | None, after: int | None, reason: str | None) -> Move:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         user = str(os.getuid())
-    who = f"{user}@{socket.gethostname()}"
     return {
         "action": action,
         "from": before,
         "to": after,
-        "who": who,
+        "who": f"{user}@{socket.gethostname()}",
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "why": reason,
     }

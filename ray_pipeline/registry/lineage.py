@@ -14,7 +14,7 @@ SCORECARD = "scorecard.json"
 
 
 def overview(all_models: Iterable[Any], all_versions: Iterable[Any]) -> list[dict[str, Any]]:
-    """Every model with its aliases and versions, newest first."""
+    """Return every model with its aliases and its versions, newest first."""
     versions: dict[str, list[Any]] = {}
     for version in all_versions:
         versions.setdefault(version.name, []).append(version)
@@ -23,26 +23,22 @@ def overview(all_models: Iterable[Any], all_versions: Iterable[Any]) -> list[dic
         own = sorted(versions.get(model.name, []), key=lambda version: -int(version.version))
         aliases = {alias: int(number) for alias, number in sorted(model.aliases.items())}
         models.append(
-            {"name": model.name, "aliases": aliases, "versions": [_brief(version, aliases) for version in own]}
+            {"name": model.name, "aliases": aliases, "versions": [_summary(version, aliases) for version in own]}
         )
     return models
 
 
 def detail(client: Any, version: Any) -> dict[str, Any]:
-    """One version: what `overview` says of it, and metrics, hyperparameters, gates, data, every tag, and the champion's
-    journal."""
+    """Return what `overview` says of a version, and its metrics, hyperparameters, gates, data, tags and journal."""
     model = model_of(client, version.name)
     run = client.get_run(version.run_id) if version.run_id else None
+    verdict = version.tags.get(f"{TAG}judged_by", SCORECARD)
     return {
-        **_brief(version, {alias: int(number) for alias, number in model.aliases.items()}),
+        **_summary(version, {alias: int(number) for alias, number in model.aliases.items()}),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
         "params": dict(sorted(run.data.params.items())) if run else {},
-        "gates": (
-            (file_of(client, version.run_id, version.tags.get(f"{TAG}judged_by", SCORECARD)) or {}).get("gates", [])
-            if run
-            else []
-        ),
-        "data": file_of(client, version.run_id, "data.json") if run else None,
+        "gates": (json_file(client, version.run_id, verdict) or {}).get("gates", []) if run else [],
+        "data": json_file(client, version.run_id, "data.json") if run else None,
         "tags": {key.removeprefix(TAG): value for key, value in sorted(version.tags.items())},
         "artifacts": run.info.artifact_uri if run else version.source,
         "journal": journal_of(model),
@@ -50,10 +46,8 @@ def detail(client: Any, version: Any) -> dict[str, Any]:
 
 
 def attach(client: Any, version: Any, file: str, content: Mapping[str, Any]) -> None:
-    """Stores a JSON file with the version's run, under the time it was made; a scorecard also becomes the version's
-    verdict."""
-    now = datetime.now(UTC)
-    path = f"evaluations/{now:%Y%m%dT%H%M%S.%fZ}/{file}"
+    """Store a JSON file with the version's run, under the present time; a scorecard becomes the version's verdict."""
+    path = f"evaluations/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}/{file}"
     client.log_dict(version.run_id, dict(content), path)
     if file == SCORECARD:
         verdict = {"scorecard": "passed" if content["passed"] else "refused", "judged_by": path}
@@ -61,23 +55,8 @@ def attach(client: Any, version: Any, file: str, content: Mapping[str, Any]) -> 
             client.set_model_version_tag(version.name, str(version.version), f"{TAG}{key}", value)
 
 
-def _brief(version: Any, aliases: Mapping[str, int]) -> dict[str, Any]:
-    tags = version.tags
-    number = int(version.version)
-    return {
-        "model": f"models:/{version.name}/{number}",
-        "version": number,
-        "status": status_of(version),
-        "scorecard": tags.get(f"{TAG}scorecard"),
-        "aliases": sorted(alias for alias, named in aliases.items() if named == number),
-        "family": tags.get(f"{TAG}family"),
-        "run": tags.get(f"{TAG}run"),
-        "created": datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
-    }
-
-
-def file_of(client: Any, run_id: str, path: str) -> dict[str, Any] | None:
-    """A JSON file of the run; None where it is not there."""
+def json_file(client: Any, run_id: str, path: str) -> dict[str, Any] | None:
+    """Return the object in a JSON file of MLflow's run; None if it is absent, unreadable or no object."""
     from mlflow.exceptions import MlflowException
 
     root = local_path(client.get_run(run_id).info.artifact_uri)
@@ -91,3 +70,18 @@ def file_of(client: Any, run_id: str, path: str) -> dict[str, Any] | None:
     except (OSError, ValueError, MlflowException):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _summary(version: Any, aliases: Mapping[str, int]) -> dict[str, Any]:
+    tags = version.tags
+    number = int(version.version)
+    return {
+        "model": f"models:/{version.name}/{number}",
+        "version": number,
+        "status": status_of(version),
+        "scorecard": tags.get(f"{TAG}scorecard"),
+        "aliases": sorted(alias for alias, named in aliases.items() if named == number),
+        "family": tags.get(f"{TAG}family"),
+        "run": tags.get(f"{TAG}run"),
+        "created": datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
+    }

@@ -1,12 +1,8 @@
-"""What a registered version consists of: an MLflow model folder with the bundle, the code that scores it, and rows to
-prove it by.
+"""What a registered version consists of: an MLflow model with the bundle, its scoring code and rows that prove it.
 
-model/
-  MLmodel, python_env.yaml, requirements.txt    MLflow's own
-  pyfunc_model.py, code/ray_pipeline/           what scoring needs, and no more: neither ray nor mlflow nor this module
-  artifacts/bundle/                             the bundle
-  verification/{rows.parquet, scores.npy}       rows and the scores that training gave them
-  SHA256SUMS                                    of all of these
+`MLmodel`, `python_env.yaml` and `requirements.txt` are MLflow's own. `code/` holds what scoring imports, and no more.
+`artifacts/bundle/` is the bundle; `verification/` holds rows and the training run's scores of them; `SHA256SUMS` lists
+all files.
 """
 
 import ast
@@ -18,7 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline.bundle import SUMS, Bundle, check_sums, sums
+from ray_pipeline.bundle import Bundle
+from ray_pipeline.checksums import SUMS, check_sums, sums
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.values import Vector
@@ -37,8 +34,15 @@ ROWS = 256
 
 
 def pack(bundle: Bundle, sample: pa.Table, scores: Vector, folder: Path) -> Path:
-    """The folder `model` under `folder`, ready to be stored; `scores` are those of the training run for the rows of
-    `sample`, of which 256 are kept."""
+    """Write the version's files to `model` under `folder`, and return that folder.
+
+    Parameters
+    ----------
+    sample
+        Rows before encoding; 256 of them are kept.
+    scores
+        The training run's scores of `sample`, shape (rows,) or (rows, classes).
+    """
     import mlflow.pyfunc
     import pyarrow.parquet as pq
 
@@ -63,7 +67,13 @@ def pack(bundle: Bundle, sample: pa.Table, scores: Vector, folder: Path) -> Path
 
 
 def check(model: Path) -> str:
-    """The version's own fingerprint, once every file of the folder was found as it was stored."""
+    """Return the version's fingerprint, the SHA-256 of its `SHA256SUMS`, after every file of the folder was checked.
+
+    Raises
+    ------
+    RegistryError
+        The folder is empty, or a file is missing, unlisted, a link or changed.
+    """
     files = {path.relative_to(model) for path in model.rglob("*") if path.is_symlink() or path.is_file()}
     if not files:
         raise RegistryError(
@@ -73,7 +83,7 @@ def check(model: Path) -> str:
                 fix="restore the registry's artifacts, or register the run again",
             )
         )
-    # MLflow leaves META and compiled code in a folder that it loads where it lies.
+    # MLflow writes META and compiled code into a folder that it loads in place.
     stored = {
         path.as_posix() for path in files if path.as_posix() not in (SUMS, META) and "__pycache__" not in path.parts
     }
@@ -81,22 +91,22 @@ def check(model: Path) -> str:
 
 
 def scoring_code(target: Path) -> None:
-    """Copies the package's files that scoring imports: the seeds, and what modules import at their top, to the end."""
+    """Copy the package's files that scoring imports: `SEEDS`, and recursively what they import at module level."""
     waiting = {file for seed in SEEDS for file in PACKAGE.glob(seed)}
-    found: set[Path] = set()
+    needed: set[Path] = set()
     while waiting:
         file = waiting.pop()
-        found.add(file)
+        needed.add(file)
         parents = {folder / "__init__.py" for folder in file.parents if folder.is_relative_to(PACKAGE)}
-        waiting |= ({path for path in parents if path.exists()} | _imported(file)) - found
-    for file in sorted(found):
+        waiting |= ({path for path in parents if path.exists()} | _imported(file)) - needed
+    for file in sorted(needed):
         copy = target / file.relative_to(PACKAGE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
 
 
 def _imported(file: Path) -> set[Path]:
-    """The package's files that a module imports when it is itself imported."""
+    """The package's files that a module imports at module level."""
     modules: list[str] = []
     for statement in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Import):
@@ -108,27 +118,26 @@ def _imported(file: Path) -> set[Path]:
 
 
 def requirements(bundle: Bundle) -> list[str]:
-    """The pinned packages that scoring imports, as installed here."""
+    """Return the packages that scoring imports, pinned to the versions that are installed here."""
     family = find("models", bundle.model["family"])
     readers = {"safetensors"} if family.file.endswith(".safetensors") else set()
     return sorted(_pinned(name) for name in {*LIBRARIES, *readers, family.library})
 
 
 def _pinned(library: str) -> str:
-    """The installed package of that name, or else the one that brings the module of that name (whose search takes
-    seconds)."""
+    """The installed package of that name, or else the package of the module of that name."""
     try:
         return f"{library}=={importlib.metadata.version(library)}"
     except importlib.metadata.PackageNotFoundError:
-        package = importlib.metadata.packages_distributions()[library][0]
+        package = importlib.metadata.packages_distributions()[library][0]  # this takes seconds
         return f"{package}=={importlib.metadata.version(package)}"
 
 
 def signature(bundle: Bundle) -> Any:
-    """MLflow's signature: every column may be null or absent there, so that our own message names what is missing.
+    """Return MLflow's signature of the model.
 
-    Numbers and booleans are `any`: MLflow would refuse integers for doubles and nulls among integers, and turn a null
-    boolean to false.
+    Every column is optional there, so that the bundle's own message names a missing column. Numbers and booleans have
+    the type `any`: MLflow would refuse integers for doubles and nulls among integers, and turn a null boolean to false.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec

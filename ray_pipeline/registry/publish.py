@@ -1,86 +1,60 @@
-"""How a version comes to be: stored whole, proved in a fresh process, then named. Cut off anywhere, the same call goes
-on.
+"""How a version is published: stored whole, proved in a fresh process, then given its alias.
 
-incomplete   the version exists, its files may not be proved; no alias, nothing loads it
-verified     proved; its alias is being set
-registered   done, or `refused`: done, but its scorecard did not pass, so it has no alias
+Its tag `status` is `incomplete`, then `verified`, and in the end `registered`, or `refused` if its scorecard has not
+passed. No alias points to an incomplete version, and none is loaded. After an interruption the same call continues.
 """
 
 import json
 import math
-import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry import package, verify
 from ray_pipeline.registry.champion_history import set_champion
+from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.preflight import writing
-from ray_pipeline.registry.versions import FOLDER, TAG, downloaded, local_path, of_run, status_of
-from ray_pipeline.values import Vector
+from ray_pipeline.registry.versions import FOLDER, TAG, downloaded, local_path, status_of, version_of_run
 
 
-@dataclass(frozen=True)
-class Record:
-    """What is told about a version; the fields are those of `Registry.register`."""
+def publish(client: Any, uri: str, artifacts: str | None, bundle: Bundle, new: NewVersion) -> int:
+    """Publish a version and return its number.
 
-    name: str
-    run: str
-    alias: str | None
-    scorecard: Mapping[str, Any] | None
-    spec_text: str
-    tags: Mapping[str, str]
-    metrics: Mapping[str, float]
-    params: Mapping[str, Any]
-    data: Mapping[str, Any]
-    files: tuple[Path, ...]
+    Parameters
+    ----------
+    client
+        MLflow's client for the registry at `uri`.
+    artifacts
+        The folder or URI for the files of a new experiment; None leaves the choice to the server.
+    bundle
+        The bundle in `new.bundle_folder`.
 
-    @property
-    def verdict(self) -> str | None:
-        """`passed`, `refused`, or None where nothing was judged."""
-        return None if self.scorecard is None else "passed" if self.scorecard["passed"] else "refused"
-
-
-def register(
-    client: Any, uri: str, artifacts: str | None, bundle: Bundle, record: Record, sample: pa.Table, scores: Vector
-) -> int:
-    """The number of the run's version; see `Registry.register`."""
-    _check_names(record)
+    Raises
+    ------
+    RegistryError
+        The stored version scores a row differently; or the run has already registered another model.
+    """
     with writing(uri):
-        there = of_run(client, record.name, record.run)
-        if there and _is_done(there, bundle):
-            return int(there.version)
-        run_id = there.run_id if there else _open_run(client, artifacts, record)
+        existing = version_of_run(client, new.name, new.run)
+        if existing and _is_done(existing, bundle):
+            return int(existing.version)
+        run_id = existing.run_id if existing else _open_run(client, artifacts, new)
     with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
-        model = package.pack(bundle, sample, scores, Path(folder))
+        model = package.pack(bundle, new.sample, new.scores, Path(folder))
         client.log_artifacts(run_id, str(model), FOLDER)
-        _log_files(client, run_id, record)
+        _log_files(client, run_id, new)
     with writing(uri):
-        version = of_run(client, record.name, record.run) or _new_version(client, run_id, bundle, record)
+        version = version_of_run(client, new.name, new.run) or _create_version(client, run_id, bundle, new)
     try:
         proof = verify.verify(_stored(client, run_id), fingerprint=None, shipped=True)
     except RegistryError:
         client.set_terminated(run_id, "FAILED")
         raise
     with writing(uri):
-        return _finish(client, version, record, proof["sha256"])
-
-
-def _check_names(record: Record) -> None:
-    """Names go into MLflow's search, paths and tags: only plain ones may."""
-    for key, text in (("name", record.name), ("run", record.run), ("register.alias", record.alias)):
-        if text is not None and not re.fullmatch(r"[A-Za-z0-9_.\-]{1,200}", text):
-            raise RegistryError(
-                Problem(
-                    key=key, found=f"{text!r} is no name for the registry", fix="use letters, digits and _ . - only"
-                )
-            )
+        return _finish(client, version, new, proof["sha256"])
 
 
 def _is_done(version: Any, bundle: Bundle) -> bool:
@@ -90,78 +64,65 @@ def _is_done(version: Any, bundle: Bundle) -> bool:
     return status_of(version) in ("registered", "refused")
 
 
-def _open_run(client: Any, artifacts: str | None, record: Record) -> str:
-    """MLflow's run of our run: one, in the experiment that bears the model's name."""
-    experiment = client.get_experiment_by_name(record.name)
+def _open_run(client: Any, artifacts: str | None, new: NewVersion) -> str:
+    """The id of MLflow's run for our run, in the experiment that has the model's name; it is created only once."""
+    experiment = client.get_experiment_by_name(new.name)
     if experiment is None:
-        location = f"{artifacts}/{record.name}" if artifacts else None
+        location = f"{artifacts}/{new.name}" if artifacts else None
         experiment_id = (
-            _made(lambda: client.create_experiment(record.name, artifact_location=location))
-            or client.get_experiment_by_name(record.name).experiment_id
+            _created(lambda: client.create_experiment(new.name, artifact_location=location))
+            or client.get_experiment_by_name(new.name).experiment_id
         )
     else:
         experiment_id = experiment.experiment_id
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment_id)
-    known = client.search_runs([experiment_id], f"tags.`{TAG}run` = '{record.run}'", max_results=1)
-    if known:
-        return str(known[0].info.run_id)
-    run = client.create_run(experiment_id, run_name=record.run, tags={f"{TAG}run": record.run, **_tags(record)})
+    known = client.search_runs([experiment_id], f"tags.`{TAG}run` = '{new.run}'", max_results=1)
+    run = known[0] if known else client.create_run(experiment_id, run_name=new.run, tags=_tags(new))
     return str(run.info.run_id)
 
 
-def _log_files(client: Any, run_id: str, record: Record) -> None:
-    """Numbers, lineage and the run's plain files, beside the model."""
+def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
+    """Store metrics, hyperparameters, lineage and the run's plain files beside the model."""
     from mlflow.entities import Dataset, DatasetInput, Metric, Param
     from mlflow.utils.time import get_current_time_millis
 
     now = get_current_time_millis()
-    metrics = [Metric(key, float(value), now, 0) for key, value in record.metrics.items() if math.isfinite(value)]
-    params = [Param(key, str(value)) for key, value in record.params.items()]
+    metrics = [Metric(key, float(value), now, 0) for key, value in new.metrics.items() if math.isfinite(value)]
+    params = [Param(key, str(value)) for key, value in new.params.items()]
     client.log_batch(run_id, metrics=metrics, params=params)
-    digest = str(record.data.get("fingerprint", ""))[:36]
+    digest = str(new.lineage.get("fingerprint", ""))[:36]
     if digest and not client.get_run(run_id).inputs.dataset_inputs:
-        client.log_inputs(
-            run_id,
-            [
-                DatasetInput(
-                    Dataset(
-                        name=record.name,
-                        digest=digest,
-                        source_type="ray_pipeline",
-                        source=json.dumps({"spec": "spec.yaml", "data": "data.json"}),
-                    )
-                )
-            ],
-        )
+        source = json.dumps({"spec": "spec.yaml", "data": "data.json"})
+        dataset = Dataset(name=new.name, digest=digest, source_type="ray_pipeline", source=source)
+        client.log_inputs(run_id, [DatasetInput(dataset)])
+    texts = {"spec.yaml": new.spec_text, "data.json": _json(new.lineage)}
+    if new.scorecard is not None:
+        texts["scorecard.json"] = _json(new.scorecard)
     with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
-        plain = {"spec.yaml": record.spec_text, "data.json": _json(record.data)}
-        if record.scorecard is not None:
-            plain["scorecard.json"] = _json(record.scorecard)
-        for name, text in plain.items():
+        for name, text in texts.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         client.log_artifacts(run_id, folder)
-    for file in record.files:
-        if file.name not in plain and file.is_file():
+    for file in new.files:
+        if file.name not in texts and file.is_file():
             client.log_artifact(run_id, str(file))
 
 
-def _new_version(client: Any, run_id: str, bundle: Bundle, record: Record) -> Any:
-    """The version's row, with all its tags in the same transaction."""
-    _made(lambda: client.create_registered_model(record.name))
+def _create_version(client: Any, run_id: str, bundle: Bundle, new: NewVersion) -> Any:
+    """Create the version with all its tags in one transaction."""
+    _created(lambda: client.create_registered_model(new.name))
     tags = {
-        **_tags(record),
-        f"{TAG}run": record.run,
+        **_tags(new),
         f"{TAG}bundle": bundle.fingerprint,
         f"{TAG}family": str(bundle.model["family"]),
         f"{TAG}status": "incomplete",
     }
     root = client.get_run(run_id).info.artifact_uri
-    return client.create_model_version(record.name, source=f"{root}/{FOLDER}", run_id=run_id, tags=tags)
+    return client.create_model_version(new.name, source=f"{root}/{FOLDER}", run_id=run_id, tags=tags)
 
 
-def _made(create: Callable[[], Any]) -> Any:
-    """What was made; None where it is there already, perhaps since a moment ago."""
+def _created(create: Callable[[], Any]) -> Any:
+    """What was created; None if it exists already, also if another process has created it just now."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -172,29 +133,32 @@ def _made(create: Callable[[], Any]) -> Any:
         return None
 
 
-def _finish(client: Any, version: Any, record: Record, sha256: str) -> int:
-    """Marks the proved version and names it."""
+def _finish(client: Any, version: Any, new: NewVersion, sha256: str) -> int:
+    """Mark the proved version, set its alias and return its number."""
     number = int(version.version)
-    tags = {"sha256": sha256, **({"scorecard": record.verdict} if record.verdict else {}), "status": "verified"}
-    for key, value in tags.items():
-        client.set_model_version_tag(record.name, str(number), f"{TAG}{key}", value)
-    if record.alias and record.verdict != "refused":
-        set_champion(client, record.name, number, record.alias)
-    client.set_model_version_tag(
-        record.name, str(number), f"{TAG}status", "refused" if record.verdict == "refused" else "registered"
-    )
+
+    def tag(key: str, value: str) -> None:
+        client.set_model_version_tag(new.name, str(number), f"{TAG}{key}", value)
+
+    tag("sha256", sha256)
+    if new.verdict:
+        tag("scorecard", new.verdict)
+    tag("status", "verified")
+    if new.alias and new.verdict != "refused":
+        set_champion(client, new.name, number, new.alias)
+    tag("status", "refused" if new.verdict == "refused" else "registered")
     client.set_terminated(version.run_id)
     return number
 
 
 def _stored(client: Any, run_id: str) -> Path:
-    """The model's folder as it was stored: where it lies, or downloaded again."""
+    """The model's folder as the registry has stored it, on this machine."""
     local = local_path(client.get_run(run_id).info.artifact_uri)
     return local / FOLDER if local else downloaded(client, run_id)
 
 
-def _tags(record: Record) -> dict[str, str]:
-    return {f"{TAG}{key}": str(value) for key, value in record.tags.items()}
+def _tags(new: NewVersion) -> dict[str, str]:
+    return {f"{TAG}{key}": str(value) for key, value in {**new.tags, "run": new.run}.items()}
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -1,5 +1,4 @@
-"""What MLflow runs to serve a bundle: a model from code, so that nothing is pickled. Shipped with each version, run by
-MLflow alone."""
+"""What MLflow runs to serve a bundle: a model from code, so that nothing is pickled. Each version contains it."""
 
 from typing import Any
 
@@ -9,21 +8,24 @@ from mlflow.models import set_model
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """Scores the rows of a frame by the bundle that lies among the artifacts."""
+    """Scores the rows of a data frame with the bundle among the model's artifacts."""
 
-    _skip_type_hint_validation = True  # the signature says what a row is; without this MLflow warns at every load
+    _skip_type_hint_validation = True  # the signature describes a row; without this, MLflow warns at every load
 
     def load_context(self, context: Any) -> None:
-        """Reads the bundle; every file is hashed first."""
+        """Load the bundle, after each of its files was hashed."""
         from pathlib import Path
 
         from ray_pipeline.bundle import Bundle
 
         self.bundle = Bundle.load(Path(context.artifacts["bundle"]))
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow makes rules of type hints
-        """float64 scores, (rows,) or (rows, classes). A row that does not fit is the caller's error (HTTP 400), in our
-        words."""
+    # Without annotations: MLflow takes them for a schema of the rows.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """Return float64 scores of shape (rows,) or (rows, classes).
+
+        A row that does not fit is the caller's error (HTTP 400), with the bundle's message.
+        """
         from ray_pipeline.errors import DataError
 
         try:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.plain_json import json_digest
+from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.runtime.session import in_background
 from ray_pipeline.tuning.refit import TrainedModel
@@ -49,18 +50,19 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
             "parent": warm_start.get("source"),
         }
         return run.registry.register(
-            spec.name,
-            model.bundle.folder,
-            run=run.id,
-            alias=registration.alias,
-            scorecard=verdict.as_json(),
-            sample=model.proof.sample,
-            scores=model.proof.scores,
-            spec_text=spec.render(),
-            tags={"fingerprint": spec.fingerprint, "family": model.best.family},
-            metrics={name: row.value for name, row in verdict.evaluation.overall_metrics.items()},
-            params=model.best.params,
-            data=lineage,
-            report=report,
-            files=[run.folder.path / name for name in PLAIN_FILES],
+            NewVersion(
+                name=spec.name,
+                run=run.id,
+                alias=registration.alias,
+                bundle_folder=model.bundle.folder,
+                sample=model.proof.sample,
+                scores=model.proof.scores,
+                scorecard=verdict.as_json(),
+                spec_text=spec.render(),
+                tags={"fingerprint": spec.fingerprint, "family": model.best.family},
+                metrics={name: row.value for name, row in verdict.evaluation.overall_metrics.items()},
+                params=model.best.params,
+                lineage=lineage,
+                files=(report, *(run.folder.path / name for name in PLAIN_FILES)),
+            )
         )

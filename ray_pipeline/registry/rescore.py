@@ -1,34 +1,28 @@
-"""Run in a process of its own, by path: scores a version's stored rows, as a batch and one by one, and compares bit for
-bit.
+"""A script for a process of its own: it scores a version's stored rows in a batch and one by one, and compares bits.
 
-Arguments: the folder with the package to score by, the version's folder, and where Python finds libraries. Answers one
-line of JSON.
+Arguments: the folder with the package to score with, the version's folder, and a JSON list of library folders.
+It prints one line of JSON.
 """
 
 import json
 import sys
 from pathlib import Path
 
-FORBIDDEN = (
-    "ray",
-    "mlflow",
-    "pandas",
-    "polars",
-    "sklearn",
-)  # scoring must do without; xgboost also loads five times as fast
+# Scoring must work without them. Without pandas and scikit-learn, XGBoost also loads five times as fast.
+FORBIDDEN = ("ray", "mlflow", "pandas", "polars", "sklearn")
 
 
 class Forbid:
-    """Makes the forbidden libraries unknown to `import`."""
+    """An import finder that hides the forbidden libraries."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Raises `ModuleNotFoundError` for them, and leaves the rest to others."""
+        """Raise `ModuleNotFoundError` for a forbidden library; leave every other module to the other finders."""
         if name.partition(".")[0] in FORBIDDEN:
-            raise ModuleNotFoundError(f"scoring must do without {name}", name=name)
+            raise ModuleNotFoundError(f"scoring must work without {name}", name=name)
 
 
 def rescore(model: Path) -> dict[str, object]:
-    """How many rows were scored, and whether each score came out as stored, in a batch and alone."""
+    """Return how many rows were scored, the bundle's fingerprint and, if a score differs, `found` with the details."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -44,16 +38,12 @@ def rescore(model: Path) -> dict[str, object]:
         if scores.shape != stored.shape:
             answer["found"] = f"the {path} path gives scores of shape {scores.shape} instead of {stored.shape}"
         elif scores.tobytes() != stored.tobytes():
-            same = (
-                (np.ascontiguousarray(scores).view(np.uint64) == stored.view(np.uint64))
-                .reshape(len(rows), -1)
-                .all(axis=1)
-            )
-            row = int(np.flatnonzero(~same)[0])
-            now, then = scores[row].tolist(), stored[row].tolist()
+            same_bits = np.ascontiguousarray(scores).view(np.uint64) == stored.view(np.uint64)
+            differing = np.flatnonzero(~same_bits.reshape(len(rows), -1).all(axis=1))
+            row = int(differing[0])
             answer["found"] = (
-                f"the {path} path scores {np.sum(~same)} of {len(rows)} stored rows differently; row {row}: {now}"
-                f" instead of {then}"
+                f"the {path} path scores {len(differing)} of {len(rows)} stored rows differently; row {row}:"
+                f" {scores[row].tolist()} instead of {stored[row].tolist()}"
             )
     return answer
 

@@ -1,5 +1,4 @@
-"""The versions in a sqlite registry, read from its tables: `models list` in half a second, where importing MLflow alone
-takes two."""
+"""The versions in a sqlite registry, read from its tables: that takes half a second, the import of MLflow alone two."""
 
 import sqlite3
 from collections import defaultdict
@@ -7,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TABLES = {
+QUERIES = {
     "models": "SELECT name FROM registered_models ORDER BY name",
     "versions": "SELECT name, version, creation_time FROM model_versions WHERE current_stage != 'Deleted_Internal'",
     "tags": "SELECT name, version, key, value FROM model_version_tags",
@@ -15,9 +14,9 @@ TABLES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Version:
-    """What a list says of a version, under MLflow's names."""
+    """A version, with the attribute names of MLflow's `ModelVersion`."""
 
     name: str
     version: int
@@ -25,19 +24,19 @@ class Version:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model:
-    """A registered model under MLflow's names."""
+    """A registered model, with the attribute names of MLflow's `RegisteredModel`."""
 
     name: str
     aliases: dict[str, int]
 
 
 def list_sqlite(file: Path) -> tuple[list[Model], list[Version]] | None:
-    """Every model and version; None where the tables are not those that we know (an MLflow to come)."""
+    """Return every model and every version; None if the file lacks a table or a column that the queries name."""
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=20)) as database:
-            rows = {name: database.execute(query).fetchall() for name, query in TABLES.items()}
+            rows = {name: database.execute(query).fetchall() for name, query in QUERIES.items()}
     except sqlite3.DatabaseError:
         return None
     tags, aliases = defaultdict[tuple[str, int], dict[str, str]](dict), defaultdict[str, dict[str, int]](dict)
@@ -45,5 +44,7 @@ def list_sqlite(file: Path) -> tuple[list[Model], list[Version]] | None:
         tags[name, number][key] = value
     for name, alias, number in rows["aliases"]:
         aliases[name][alias] = int(number)
-    versions = [Version(name, number, created, tags[name, number]) for name, number, created in rows["versions"]]
-    return [Model(name, aliases[name]) for (name,) in rows["models"]], versions
+    return [Model(name=name, aliases=aliases[name]) for (name,) in rows["models"]], [
+        Version(name=name, version=number, creation_timestamp=created, tags=tags[name, number])
+        for name, number, created in rows["versions"]
+    ]

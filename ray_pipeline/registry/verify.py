@@ -1,5 +1,4 @@
-"""The proof of a version: its files are those that were stored, and a fresh process without Ray gives its stored rows
-their stored scores."""
+"""Prove a version: its files are as stored, and a fresh process without Ray gives its stored rows the same scores."""
 
 import json
 import os
@@ -15,19 +14,30 @@ TIMEOUT_S = 120
 
 
 def verify(model: Path, *, fingerprint: str | None, shipped: bool) -> dict[str, Any]:
-    """What was proved: `files` hashed, `rows` scored, and the version's `sha256`.
+    """Hash the files of a version, score its stored rows again, and return what was proved.
 
-    Args:
-        model: the version's folder, on this machine.
-        fingerprint: what its `SHA256SUMS` must hash to; None while it is being registered.
-        shipped: score by the code stored in the version (as a server will), not by this installation. Only for a
-            version that this process has just made: code from a registry is not run to judge the registry.
+    Parameters
+    ----------
+    model
+        The version's folder on this machine.
+    fingerprint
+        SHA-256 that its `SHA256SUMS` must have; None while the version is being registered.
+    shipped
+        Score with the code that is stored in the version, as a server will, instead of this installation. Only for a
+        version that this process has just created: code from a registry must not run to judge that registry.
 
-    Raises:
-        RegistryError: a file or a score is not what was stored.
+    Returns
+    -------
+    dict
+        `files` (how many were hashed), `rows` (how many were scored), `sha256` of the version and of its `bundle`.
+
+    Raises
+    ------
+    RegistryError
+        A file or a score is not what was stored.
     """
-    found = package.check(model)
-    if fingerprint not in (None, found):
+    sha256 = package.check(model)
+    if fingerprint not in (None, sha256):
         raise RegistryError(
             Problem(
                 file=str(model / "SHA256SUMS"),
@@ -36,34 +46,27 @@ def verify(model: Path, *, fingerprint: str | None, shipped: bool) -> dict[str, 
             )
         )
     files = sum(path.is_file() for path in model.rglob("*"))
-    answer = _rescored(model, model / "code" if shipped else package.PACKAGE.parent)
-    if "found" in answer:
+    scoring = _score_again(model, model / "code" if shipped else package.PACKAGE.parent)
+    if "found" in scoring:
         raise RegistryError(
             Problem(
                 stage="verify",
                 file=str(model),
-                found=str(answer["found"]),
-                fix="the version gets no alias; register the run again, with the library versions it was trained with",
+                found=str(scoring["found"]),
+                fix="the version gets no alias; register the run again, with the library versions of the training",
             )
         )
-    return {"files": files, "rows": answer["rows"], "sha256": found, "bundle": answer["fingerprint"]}
+    return {"files": files, "rows": scoring["rows"], "sha256": sha256, "bundle": scoring["fingerprint"]}
 
 
-def _rescored(model: Path, code: Path) -> dict[str, Any]:
+def _score_again(model: Path, code: Path) -> dict[str, Any]:
+    """What `rescore.py` prints in a process of its own."""
+    libraries = json.dumps([path for path in sys.path if path])
     script = Path(__file__).with_name("rescore.py")
-    command = [
-        sys.executable,
-        "-I",
-        "-B",
-        str(script),
-        str(code),
-        str(model),
-        json.dumps([path for path in sys.path if path]),
-    ]
     try:
-        # One thread: rows scored one by one would spend their time waking the others.
         done = subprocess.run(
-            command,
+            [sys.executable, "-I", "-B", script, code, model, libraries],
+            # With more threads, scoring one row at a time would spend its time on waking them.
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
@@ -74,5 +77,5 @@ def _rescored(model: Path, code: Path) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         return {"found": f"scoring the stored rows took more than {TIMEOUT_S} s"}
     except (IndexError, ValueError):
-        last = done.stderr.strip().splitlines()[-1:] or ["no word"]
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         return {"found": f"the process that scores the stored rows ended with code {done.returncode}: {last[0]}"}

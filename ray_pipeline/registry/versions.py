@@ -1,4 +1,4 @@
-"""What the registry knows: models, aliases, versions and their files, found by the name a user writes. Reads only."""
+"""Find models, aliases, versions and their files by the name that a user writes. Reads only."""
 
 import atexit
 import shutil
@@ -17,12 +17,12 @@ PAGE = 1000
 
 
 def all_versions(client: Any, query: str = "") -> list[Any]:
-    """Every version that answers the query, newest first within a model."""
+    """Return every version that matches MLflow's `query`, newest first within a model."""
     return _pages(lambda token: client.search_model_versions(query, max_results=PAGE, page_token=token))
 
 
 def all_models(client: Any) -> list[Any]:
-    """Every registered model, by name."""
+    """Return every registered model, sorted by name."""
     return sorted(
         _pages(lambda token: client.search_registered_models(max_results=PAGE, page_token=token)),
         key=lambda model: model.name,
@@ -30,7 +30,13 @@ def all_models(client: Any) -> list[Any]:
 
 
 def model_of(client: Any, name: str) -> Any:
-    """The registered model of that name. Raises `RegistryError` with the nearest names."""
+    """Return the registered model of that name.
+
+    Raises
+    ------
+    RegistryError
+        There is no such model; the message offers the nearest names.
+    """
     models = all_models(client)
     for model in models:
         if model.name == name:
@@ -45,7 +51,13 @@ def model_of(client: Any, name: str) -> Any:
 
 
 def resolve(client: Any, wanted: ModelName) -> Any:
-    """The one version that is meant. Raises `RegistryError` with the aliases or versions there are."""
+    """Return the version that a name means.
+
+    Raises
+    ------
+    RegistryError
+        There is no such model, alias or version; the message lists those that exist.
+    """
     from mlflow.exceptions import MlflowException
 
     model = model_of(client, wanted.name)
@@ -79,21 +91,25 @@ def resolve(client: Any, wanted: ModelName) -> Any:
     )
 
 
-def of_run(client: Any, name: str, run: str) -> Any | None:
-    """The version that this run registered, if it did."""
+def version_of_run(client: Any, name: str, run: str) -> Any | None:
+    """Return the version that a run has registered, or None."""
     return next(iter(all_versions(client, f"name = '{name}' and tags.`{TAG}run` = '{run}'")), None)
 
 
 def status_of(version: Any) -> str:
-    """`registered`, `refused`, `incomplete`, or `foreign` where another program registered it."""
+    """Return `registered`, `refused`, `verified` or `incomplete`; `foreign` for a version of another program."""
     return str(version.tags.get(f"{TAG}status", "foreign"))
 
 
-def files_of(client: Any, version: Any) -> Path:
-    """The version's folder on this machine: where it lies, or a download that goes with this process.
+def model_folder(client: Any, version: Any) -> Path:
+    """Return the version's folder on this machine.
 
-    Raises:
-        RegistryError: another program registered it, its source is not its own run's folder, or it is incomplete.
+    If the registry keeps it elsewhere, it is downloaded to a temporary folder that is removed when the process ends.
+
+    Raises
+    ------
+    RegistryError
+        Another program registered the version, its source is not the folder of its own run, or it is incomplete.
     """
     label = f"{version.name}/{version.version}"
     status = status_of(version)
@@ -105,7 +121,7 @@ def files_of(client: Any, version: Any) -> Path:
         raise RegistryError(
             Problem(
                 key="MODEL",
-                found=f"{label} is incomplete: its registration was cut off or its verification failed",
+                found=f"{label} is incomplete: its registration was interrupted, or its verification failed",
                 fix=f"resume run {version.tags.get(f'{TAG}run')}",
             )
         )
@@ -122,9 +138,15 @@ def files_of(client: Any, version: Any) -> Path:
     return local / FOLDER if local else downloaded(client, version.run_id)
 
 
-def bundle_of(client: Any, version: Any) -> Path:
-    """The version's bundle on this machine, every file hashed and the whole the one that was registered."""
-    folder = files_of(client, version) / "artifacts" / "bundle"
+def bundle_folder(client: Any, version: Any) -> Path:
+    """Return the folder of the version's bundle on this machine, after its files were checked.
+
+    Raises
+    ------
+    RegistryError
+        A file is not as it was written, or the bundle is not the one that was registered.
+    """
+    folder = model_folder(client, version) / "artifacts" / "bundle"
     if check_files(folder) != version.tags.get(f"{TAG}bundle"):
         raise RegistryError(
             Problem(
@@ -137,24 +159,24 @@ def bundle_of(client: Any, version: Any) -> Path:
 
 
 def local_path(uri: str) -> Path | None:
-    """The path of a `file:` address or a plain path; None for every other address."""
+    """Return the path of a `file:` URI or a plain path, and None for any other URI."""
     parts = urlsplit(uri)
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def downloaded(client: Any, run_id: str) -> Path:
-    """The version's folder, fetched from the registry; it goes with this process."""
+    """Download a version's folder to a temporary folder that is removed when the process ends, and return it."""
     folder = tempfile.mkdtemp(prefix="ray_pipeline-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(client.download_artifacts(run_id, FOLDER, folder))
 
 
-def _pages(page: Any) -> list[Any]:
+def _pages(search: Any) -> list[Any]:
     found: list[Any] = []
     token = None
     while True:
-        part = page(token)
-        found += part
-        token = part.token
+        page = search(token)
+        found += page
+        token = page.token
         if not token:
             return found

@@ -1,8 +1,7 @@
 """Report: one self-contained HTML page for people, from the plain files of a run folder.
 
-In: a run folder.
-Out: report.html, and two runs side by side.
-May import: components and what lies below them.
+In: a run folder. Out: report.html; and a page that compares two runs.
+May import: components and the layers below it.
 """
 
 from ray_pipeline.report.write import write_report

@@ -1,118 +1,96 @@
-"""Two runs side by side, from their plain files: what was asked for differently, and what came of it."""
+"""Compare two runs by their plain files: what their specs ask for differently, and how the results differ."""
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ray_pipeline.report.run_files import Row, RunFiles, number, rows_of, section
+from ray_pipeline.report.run_files import JsonObject, RunFiles, nested, number, objects_of
 
 Pairs = list[dict[str, Any]]
-NOT_ASKED = ("name", "register")
-MAX_SLICES = 20
 SIDES = ("first", "second")
+TABLES = ("spec", "data", "rows", "model", "versions", "seconds")
+NOT_COMPARED = ("name", "register")  # keys of the spec
+MAX_SLICES = 20
 
 
 def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
-    """All that differs, as plain values; numbers that are not there are None.
+    """Return all that differs, as plain values; a number that is not known is None.
 
-    `slices` are those of at least `evaluate.min_rows` rows in both, furthest apart first; `same_rows` says whether both
-    were judged on the same test rows: only then is a difference of metrics one of the models.
+    `slices` has the slices with at least `evaluate.min_rows` rows in both runs, the largest difference first.
+    `same_rows` says whether both runs were judged on the same test rows: only then is a difference in a metric a
+    difference between the models.
     """
     both = (first, second)
-    least = max(
-        (least for files in both if math.isfinite(least := number(section(files.spec, "evaluate").get("min_rows")))),
-        default=0.0,
-    )
+    keys, tables = [_row_keys(files) for files in both], [_tables(files) for files in both]
+    min_rows = [number(nested(files.spec, "evaluate").get("min_rows")) for files in both]
+    most_rows = max((rows for rows in min_rows if math.isfinite(rows)), default=0.0)
+
+    def is_judged(row: JsonObject) -> bool:
+        return bool(row.get("slice")) and number(row.get("rows")) >= most_rows
+
     return {
         "first": first.run,
         "second": second.run,
-        "same_rows": _rows(first) is not None and _rows(first) == _rows(second),
-        "spec": _differing(
-            *({key: value for key, value in _flat(files.spec) if key.split(".")[0] not in NOT_ASKED} for files in both)
-        ),
-        "data": _differing(*(dict(_flat(section(files.manifest, "data"))) for files in both)),
-        "rows": _differing(*(dict(_flat(section(files.manifest, "rows"))) for files in both)),
-        "model": _differing(
-            *(
-                dict(_flat({key: files.model.get(key) for key in ("family", "rounds", "params", "validation")}))
-                for files in both
-            )
-        ),
-        "versions": _differing(*(dict(_flat(section(files.manifest, "versions"))) for files in both)),
-        "seconds": _differing(*(dict(_flat(section(files.manifest, "seconds"))) for files in both)),
-        "gates": _gates(*both),
-        "metrics": _measured(first.evaluation, second.evaluation, lambda row: not row.get("slice")),
-        "slices": _furthest(
-            _measured(
-                first.evaluation,
-                second.evaluation,
-                lambda row: bool(row.get("slice")) and number(row.get("rows")) >= least,
-            )
-        ),
-        "bias": _measured(first.bias, second.bias, lambda row: bool(row.get("reduction"))),
+        "same_rows": keys[0] is not None and keys[0] == keys[1],
+        **{name: _differing(tables[0][name], tables[1][name]) for name in TABLES},
+        "gates": _gates(first, second),
+        "metrics": _pairs(first.evaluation, second.evaluation, lambda row: not row.get("slice")),
+        "slices": _largest(_pairs(first.evaluation, second.evaluation, is_judged)),
+        "bias": _pairs(first.bias, second.bias, lambda row: bool(row.get("reduction"))),
     }
 
 
-def _measured(first: Iterable[Row], second: Iterable[Row], wanted: Callable[[Row], bool]) -> Pairs:
-    """Each measured value of either run with its interval, and the difference (second less first)."""
-    found: list[dict[tuple[str, str], Row]] = [
-        {_name(row): row for row in rows if wanted(row)} for rows in (first, second)
-    ]
+def _tables(files: RunFiles) -> dict[str, dict[str, Any]]:
+    """The values of a run to compare, under dotted keys, for each of `TABLES`."""
+    model = {key: files.model.get(key) for key in ("family", "rounds", "params", "validation")}
+    spec = {key: value for key, value in files.spec.items() if key not in NOT_COMPARED}
+    manifest = {name: nested(files.manifest, name) for name in ("data", "rows", "versions", "seconds")}
+    return {name: dict(_flat(value)) for name, value in {"spec": spec, "model": model, **manifest}.items()}
+
+
+def _pairs(first: Iterable[JsonObject], second: Iterable[JsonObject], wanted: Callable[[JsonObject], bool]) -> Pairs:
+    """Each value of either run with its interval, and the difference, second less first."""
+    by_name = [{_name(row): row for row in rows if wanted(row)} for rows in (first, second)]
     pairs = []
-    for metric, where in dict.fromkeys((*found[0], *found[1])):
-        sides = {name: _interval(rows.get((metric, where))) for name, rows in zip(SIDES, found, strict=True)}
-        change = number(section(sides, "second").get("value")) - number(section(sides, "first").get("value"))
-        pairs.append(
-            {
-                "metric": metric,
-                "slice": json.loads(where),
-                **sides,
-                "difference": change if math.isfinite(change) else None,
-            }
-        )
+    for metric, where in dict.fromkeys((*by_name[0], *by_name[1])):
+        sides = {side: _interval(rows.get((metric, where))) for side, rows in zip(SIDES, by_name, strict=True)}
+        difference = number(nested(sides, "second").get("value")) - number(nested(sides, "first").get("value"))
+        pairs.append({"metric": metric, "slice": json.loads(where), **sides, "difference": _finite(difference)})
     return pairs
 
 
-def _name(row: Row) -> tuple[str, str]:
-    reduced = bool(
-        row.get("reduction")
-    )  # the two groups furthest apart may be others in the other run: only their columns name a gap
-    where = dict.fromkeys(section(row, "group"), "") if reduced else section(row, "slice")
+def _name(row: JsonObject) -> tuple[str, str]:
+    """Metric and slice of a row; a gap has only its columns, since the furthest groups may differ between the runs."""
+    where = dict.fromkeys(nested(row, "group"), "") if row.get("reduction") else nested(row, "slice")
     return str(row.get("metric") or row.get("measure")), json.dumps(where, ensure_ascii=False, default=str)
 
 
-def _interval(row: Row | None) -> dict[str, float | None] | None:
-    if row is None:
-        return None
-    values = {key: number(row.get(key)) for key in ("value", "low", "high")}
-    return {key: value if math.isfinite(value) else None for key, value in values.items()}
+def _interval(row: JsonObject | None) -> dict[str, float | None] | None:
+    return None if row is None else {key: _finite(number(row.get(key))) for key in ("value", "low", "high")}
 
 
-def _furthest(pairs: Pairs) -> Pairs:
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _largest(pairs: Pairs) -> Pairs:
     known = [pair for pair in pairs if pair["difference"] is not None]
     return sorted(known, key=lambda pair: -abs(pair["difference"]))[:MAX_SLICES]
 
 
 def _gates(first: RunFiles, second: RunFiles) -> Pairs:
-    found = [
-        {str(row.get("gate")): row for row in rows_of(files.scorecard.get("gates")) if isinstance(row, Mapping)}
-        for files in (first, second)
+    by_text = [
+        {str(row.get("gate")): row for row in objects_of(files.scorecard.get("gates"))} for files in (first, second)
     ]
+
+    def side(row: JsonObject | None) -> dict[str, Any] | None:
+        return None if row is None else {"passed": row.get("passed") is True, **(_interval(row) or {})}
+
     return [
-        {
-            "gate": gate,
-            **{
-                name: (
-                    None
-                    if (row := rows.get(gate)) is None
-                    else {"passed": row.get("passed") is True, **(_interval(row) or {})}
-                )
-                for name, rows in zip(SIDES, found, strict=True)
-            },
-        }
-        for gate in dict.fromkeys((*found[0], *found[1]))
+        {"gate": gate, **{name: side(rows.get(gate)) for name, rows in zip(SIDES, by_text, strict=True)}}
+        for gate in dict.fromkeys((*by_text[0], *by_text[1]))
     ]
 
 
@@ -124,7 +102,7 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Pairs:
     ]
 
 
-def _flat(value: Row, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _flat(value: JsonObject, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, item in value.items():
         if isinstance(item, Mapping) and item:
             yield from _flat(item, f"{prefix}{key}.")
@@ -132,21 +110,17 @@ def _flat(value: Row, prefix: str = "") -> Iterable[tuple[str, Any]]:
             yield f"{prefix}{key}", item
 
 
-def _rows(files: RunFiles) -> str | None:
-    """The fingerprint of the keys and labels that the run was judged on; None where it kept no predictions."""
+def _row_keys(files: RunFiles) -> str | None:
+    """A fingerprint of the keys and labels of the test rows; None if the run has no predictions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    digest = hashlib.sha256()
     try:
-        digest = hashlib.sha256()
         for path in sorted((files.folder / "predictions").glob("*.parquet")):
             for batch in pq.ParquetFile(path).iter_batches(columns=["key", "label"]):
-                digest.update(
-                    "\n".join(
-                        f"{key}\t{label}"
-                        for key, label in zip(*(column.to_pylist() for column in batch.columns), strict=True)
-                    ).encode()
-                )
+                rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+                digest.update("\n".join(f"{key}\t{label}" for key, label in rows).encode())
     except (OSError, pa.ArrowException, KeyError):
         return None
     return digest.hexdigest()

@@ -1,74 +1,111 @@
-"""How numbers and foreign text look on the page. Text from data is shown, never obeyed: escaping is the template's, the
-rest is here."""
+"""How numbers and foreign text look on the page. Foreign text is shown, never interpreted; the template escapes it."""
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
+
+from ray_pipeline.report.run_files import Estimate, number
 
 PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@\s/]+(?=@)")
 
 
-def figure(value: float) -> str:
-    """A measured number with the digits that a reader can use; `–` where it is undefined."""
-    if not math.isfinite(value):
+def format_number(value: object) -> str:
+    """Format a measured number with the digits that a reader can use; `–` if it is no finite number.
+
+    >>> format_number(0.69161), format_number(-23.114), format_number(12345.6), format_number(0.00001234)
+    ('0.6916', '−23.11', '12,346', '1.2e-05')
+    >>> format_number(None), format_number(math.nan), format_number("0.7")
+    ('–', '–', '–')
+    """
+    measured = number(value)
+    if not math.isfinite(measured):
         return "–"
-    size = abs(value)
-    if value and size < 1e-4:
-        text = f"{value:.1e}"
+    size = abs(measured)
+    if measured and size < 1e-4:
+        text = f"{measured:.1e}"
     elif size < 10:
-        text = f"{value:.4f}"
+        text = f"{measured:.4f}"
     elif size < 1000:
-        text = f"{value:.2f}"
+        text = f"{measured:.2f}"
     else:
-        text = f"{value:,.0f}"
-    return text.replace("-", "−", 1) if value < 0 else text
+        text = f"{measured:,.0f}"
+    return text.replace("-", "−", 1) if measured < 0 else text
 
 
-def interval(low: float, high: float) -> str:
-    """`[0.6851, 0.7012]`, or `–` where either end is undefined."""
-    return f"[{figure(low)}, {figure(high)}]" if math.isfinite(low) and math.isfinite(high) else "–"
+def format_interval(estimate: Estimate) -> str:
+    """Format the interval of an estimate; `–` if an end is not known.
+
+    >>> format_interval(Estimate(value=0.69, low=0.68512, high=0.7012))
+    '[0.6851, 0.7012]'
+    >>> format_interval(Estimate(value=0.69, low=0.68512, high=math.nan))
+    '–'
+    """
+    known = math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    return f"[{format_number(estimate.low)}, {format_number(estimate.high)}]" if known else "–"
 
 
-def count(value: float) -> str:
-    """A number of rows with thousands separated."""
-    return f"{round(value):,}" if math.isfinite(value) else "–"
+def format_count(value: object) -> str:
+    """Format a number of rows.
+
+    >>> format_count(210442), format_count(None)
+    ('210,442', '–')
+    """
+    rows = number(value)
+    return f"{round(rows):,}" if math.isfinite(rows) else "–"
 
 
-def share(part: float, whole: float) -> str:
-    """`12.3 %`; a share that is not zero never reads as zero."""
+def format_share(part: float, whole: float) -> str:
+    """Format a share in per cent; one that is not zero never reads as zero.
+
+    >>> format_share(123, 1000), format_share(1, 100_000), format_share(0, 7), format_share(1, 0)
+    ('12.3 %', '< 0.1 %', '0.0 %', '–')
+    """
     if not whole or not math.isfinite(part / whole):
         return "–"
     percent = 100 * part / whole
     return "< 0.1 %" if 0 < percent < 0.1 else f"{percent:.1f} %"
 
 
-def clock(seconds: float) -> str:
-    """`0.4 s`, `41 s`, `3 min 05 s`, `2 h 10 min`, `3.5 days`."""
-    if not math.isfinite(seconds):
+def format_duration(seconds: object) -> str:
+    """Format a number of seconds.
+
+    >>> [format_duration(seconds) for seconds in (0.42, 41, 185, 7800, 302_400, None)]
+    ['0.4 s', '41 s', '3 min 05 s', '2 h 10 min', '3.5 days', '–']
+    """
+    spent = number(seconds)
+    if not math.isfinite(spent):
         return "–"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
+    if spent < 10:
+        return f"{spent:.1f} s"
+    whole = round(spent)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole < 172_800 else f"{seconds / 86_400:.1f} days"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole < 172_800 else f"{spent / 86_400:.1f} days"
 
 
-def size(num_bytes: float) -> str:
-    """`8.1 MB`, in powers of ten."""
+def format_bytes(value: object) -> str:
+    """Format a number of bytes, in powers of ten.
+
+    >>> format_bytes(812), format_bytes(8_100_000)
+    ('812 bytes', '8.1 MB')
+    """
+    num_bytes = number(value)
     if not math.isfinite(num_bytes):
         return "–"
     power = min(int(math.log10(max(abs(num_bytes), 1)) // 3), 4)
     return f"{num_bytes / 1000**power:.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-def visible(value: object) -> object:
-    """Foreign text with what cannot be seen written out (`⟨U+202E⟩`) and passwords in URIs blotted; other values as
-    they are."""
+def printable(value: object) -> object:
+    """Write out the invisible characters of a text and mask passwords in URIs; leave other values as they are.
+
+    >>> printable("a\\u202eb"), printable("s3://reader:secret@store/flights")
+    ('a⟨U+202E⟩b', 's3://reader:•••@store/flights')
+    """
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     text = PASSWORD.sub(r"\1•••", value)
@@ -79,12 +116,29 @@ def visible(value: object) -> object:
     )
 
 
-def brief(value: object, most: int = 160) -> str:
-    """Text cut to a length that a table can bear."""
-    text = str(visible(str(value)))
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def shorten(value: object, width: int = 160) -> str:
+    """Cut a text to a width that fits into a table.
+
+    >>> shorten("weather.pressure", 8)
+    'weather…'
+    """
+    text = str(printable(str(value)))
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def crossed(values: Iterable[object]) -> str:
-    """The name of a slice or of its value: `JFK × UA`."""
-    return " × ".join(brief(value, 60) for value in values)
+def join_names(values: Iterable[object]) -> str:
+    """Join the columns of a slicing, or the values of a slice.
+
+    >>> join_names(["JFK", "UA"])
+    'JFK × UA'
+    """
+    return " × ".join(shorten(value, 60) for value in values)
+
+
+def name_slice(values: Mapping[str, object]) -> str:
+    """Name a slice by its columns and their values.
+
+    >>> name_slice({"origin": "JFK", "carrier": "UA"})
+    'origin JFK and carrier UA'
+    """
+    return " and ".join(f"{shorten(column, 40)} {shorten(value, 60)}".strip() for column, value in values.items())

@@ -1,4 +1,4 @@
-"""A page: a template filled in with the one style and the one script that its policy allows, and written whole."""
+"""A page: a template with the one style and the one script that its security policy allows, written whole."""
 
 import base64
 import hashlib
@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from ray_pipeline.report.format import visible
+from ray_pipeline.report.format import printable
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+Context = dict[str, Any]
+"""Values for the template, under the names that it uses."""
+
 
 def fill(template: str, /, **values: Any) -> str:
-    """The page as text: every value is escaped, what cannot be seen is written out, passwords are blotted."""
+    """Return the page as text; every value passes `printable` and is escaped."""
     style, script = (_text(part) for part in ("page.css", "sort.js"))
     return _template(template).render(
         style=Markup(style), style_hash=_digest(style), script=Markup(script), script_hash=_digest(script), **values
@@ -25,7 +28,13 @@ def fill(template: str, /, **values: Any) -> str:
 
 
 def write(text: str, target: Path) -> Path:
-    """The target, which holds the page whole or is as it was. Raises `OSError` where it cannot be written."""
+    """Write the page and return its path; after an error the file is as it was before.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
     draft = target.with_name(f".{target.stem}.{os.getpid()}.html")
     try:
         with draft.open("wb") as file:
@@ -43,7 +52,7 @@ def _template(name: str) -> "Template":
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, undefined=StrictUndefined, finalize=printable, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_text(name))
 
@@ -54,5 +63,5 @@ def _text(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """What the policy knows style and script by."""
+    """The hash by which the security policy allows a style or a script."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""The pictures of the page: numbers in, SVG out."""
+"""The pictures of the page: numbers in, SVG out; None if there is nothing to draw."""
 
 import math
 from collections.abc import Sequence
@@ -7,139 +7,121 @@ import numpy as np
 from markupsafe import Markup
 
 from ray_pipeline.report import curves
-from ray_pipeline.report.format import brief, count, figure, share
-from ray_pipeline.report.predictions import Scored
-from ray_pipeline.report.run_files import Row, number, rows_of
-from ray_pipeline.report.svg import Plot, Range, padded
+from ray_pipeline.report.format import format_count, format_number, format_share, shorten
+from ray_pipeline.report.predictions import StoredPredictions
+from ray_pipeline.report.run_files import JsonObject, list_of, number
+from ray_pipeline.report.svg import Plot, Range, padded_range
+from ray_pipeline.values import Vector
 
 UNIT: Range = (-0.02, 1.02)
-DENSITIES = 5
+NUM_SHADES = 5
+NUM_CELLS = 36
 
 
-def trials(rows: Sequence[Row], metric: str, better: str, families: Sequence[str]) -> Markup | None:
-    """Every trial's metric in the order of the trials, and the best so far as a line."""
+def trials(rows: Sequence[JsonObject], metric: str, better: str, families: Sequence[str]) -> Markup | None:
+    """Draw the metric of each trial, in the order of the trials, and the best so far as a line."""
     values = [number(row.get("metric")) for row in rows]
     finite = sorted(value for value in values if math.isfinite(value))
     if not finite:
         return None
-    # A trial or two that went astray must not flatten all the others: what lies far outside the middle is drawn at the
-    # edge.
+    # One or two trials that failed badly must not flatten all the others: they are drawn at the edge.
     low, high = np.quantile(finite, [0.25, 0.75])
     reach = 6 * (high - low) or (finite[-1] - finite[0]) or 1.0
-    span = padded([value for value in finite if low - reach <= value <= high + reach])
-    first = min((number(row.get("trial")) for row in rows), default=0)
-    last = max((number(row.get("trial")) for row in rows), default=1)
+    axis = padded_range([value for value in finite if low - reach <= value <= high + reach])
+    places = [number(row.get("trial")) for row in rows]
+    last = max(places)
     legend = [(f"family{i % 4}", family) for i, family in enumerate(families)] if len(families) > 1 else []
-    plot = Plot((first - 1, last + 1), span, across="trial", up=f"{metric} on validation", legend=legend)
-    best, path = math.nan, []
-    for row, value in zip(rows, values, strict=True):
-        if (
-            row.get("status") == "completed"
-            and math.isfinite(value)
-            and not (value <= best if better == "higher" else value >= best)
-        ):
+    plot = Plot((min(places) - 1, last + 1), axis, x_label="trial", y_label=f"{metric} on validation", legend=legend)
+    best, steps = math.nan, []
+    for row, value, place, following in zip(rows, values, places, [*places[1:], last], strict=True):
+        is_better = not (value <= best if better == "higher" else value >= best)
+        if row.get("status") == "completed" and math.isfinite(value) and is_better:
             best = value
-        path.append((number(row.get("trial")), best))
-    steps = [
-        point for (x, y), (after, _) in zip(path, [*path[1:], (last, 0)], strict=True) for point in ((x, y), (after, y))
-    ]
-    plot.line([x for x, _ in steps], [min(max(y, span[0]), span[1]) for _, y in steps], "best")
-    for row, value in zip(rows, values, strict=True):
-        kind = (
-            f"family{families.index(str(row.get('family'))) % 4}" if str(row.get("family")) in families else "family0"
-        )
-        title = f"trial {row.get('trial')}: {figure(value)}, {brief(row.get('status'), 20)}"
+        steps += [(place, best), (following, best)]
+    plot.line([x for x, _ in steps], [min(max(y, axis[0]), axis[1]) for _, y in steps], "best")
+    for row, value, place in zip(rows, values, places, strict=True):
+        family = str(row.get("family"))
+        css = f"family{families.index(family) % 4}" if family in families else "family0"
+        title = f"trial {row.get('trial')}: {format_number(value)}, {shorten(row.get('status'), 20)}"
         if math.isfinite(value):
-            plot.dot(
-                number(row.get("trial")),
-                min(max(value, span[0]), span[1]),
-                kind if row.get("status") == "completed" else f"{kind} stopped",
-                title,
-            )
+            stopped = "" if row.get("status") == "completed" else " stopped"
+            plot.dot(place, min(max(value, axis[0]), axis[1]), css + stopped, title)
         else:
-            plot.words(number(row.get("trial")), span[0], "×", "failed", "middle")
-    return plot.svg(f"{len(rows)} trials, best {metric} {figure(best)}")
+            plot.text(place, axis[0], "×", "failed", "middle")
+    return plot.svg(f"{len(rows)} trials, best {metric} {format_number(best)}")
 
 
-def rungs(rows: Sequence[Row], metric: str, winner: object) -> Markup | None:
-    """The metric of each trial as it trained, rung by rung; the winner stands out."""
-    paths = [
-        (
-            row,
-            [
-                (number(rung[0]), number(rung[1]))
-                for rung in rows_of(row.get("rungs"))
-                if isinstance(rung, list) and len(rung) >= 2
-            ],
-        )
-        for row in rows
-    ]
+def rungs(rows: Sequence[JsonObject], metric: str, winner: object) -> Markup | None:
+    """Draw the metric of each trial while it trained, one line for each trial; the winner stands out."""
+    paths = [(row, _rungs_of(row)) for row in rows]
     points = [point for _, path in paths for point in path if math.isfinite(point[1])]
-    if len({round_ for round_, _ in points}) < 2:
+    if len({rounds for rounds, _ in points}) < 2:
         return None
-    low, high = (
-        np.quantile([value for _, value in points], [0.02, 1.0])
-        if len(points) > 20
-        else (min(v for _, v in points), max(v for _, v in points))
-    )
-    plot = Plot(
-        (0, max(r for r, _ in points) * 1.03), padded([low, high]), across="rounds", up=f"{metric} on validation"
-    )
+    values = [value for _, value in points]
+    low, high = np.quantile(values, [0.02, 1.0]) if len(points) > 20 else (min(values), max(values))
+    last = max(rounds for rounds, _ in points)
+    plot = Plot((0, last * 1.03), padded_range([low, high]), x_label="rounds", y_label=f"{metric} on validation")
     for row, path in sorted(paths, key=lambda pair: pair[0].get("trial") == winner):
         won = row.get("trial") == winner
-        inside = [(r, v if low <= v <= high else math.nan) for r, v in path]
-        plot.line([r for r, _ in inside], [v for _, v in inside], "learning winner" if won else "learning")
+        inside = [(rounds, value if low <= value <= high else math.nan) for rounds, value in path]
+        plot.line([x for x, _ in inside], [y for _, y in inside], "learning winner" if won else "learning")
         if path and math.isfinite(inside[-1][1]):
-            words = f"trial {row.get('trial')}: {figure(path[-1][1])} after {path[-1][0]:g} rounds"
-            plot.dot(*inside[-1], "family0" if won else "ending", words, r=3.5 if won else 2)
+            title = f"trial {row.get('trial')}: {format_number(path[-1][1])} after {path[-1][0]:g} rounds"
+            plot.dot(*inside[-1], "family0" if won else "ending", title, r=3.5 if won else 2)
     return plot.svg(f"{metric} by rounds of training, one line for each trial")
 
 
-def roc(scored: Scored, value: str) -> Markup | None:
-    """True against false positive rate; the dot is the threshold in use."""
-    across, up = curves.roc(scored.label, scored.score, scored.weight)
+def _rungs_of(row: JsonObject) -> list[tuple[float, float]]:
+    """The (round, metric) pairs of a trial."""
+    written = [rung for rung in list_of(row.get("rungs")) if isinstance(rung, list) and len(rung) >= 2]
+    return [(number(rung[0]), number(rung[1])) for rung in written]
+
+
+def roc(predictions: StoredPredictions, note: str) -> Markup | None:
+    """Draw the true against the false positive rate; the dot is the threshold in use."""
+    across, up = curves.roc(predictions.label, predictions.score, predictions.weight)
     if not len(across):
         return None
-    plot = Plot(UNIT, UNIT, across="false positive rate", up="true positive rate")
+    plot = Plot(UNIT, UNIT, x_label="false positive rate", y_label="true positive rate")
     plot.line([0, 1], [0, 1], "chance")
     plot.line([*across, 1], [*up, 0], "under", close=True)
     plot.line(across, up, "curve")
-    if scored.decision is not None:
-        cells = curves.confusion(scored.label.astype(np.int64), scored.decision, scored.weight, 2)
+    if predictions.decision is not None:
+        cells = curves.confusion(predictions.label.astype(np.int64), predictions.decision, predictions.weight, 2)
         plot.dot(cells[0, 1] / cells[0].sum(), cells[1, 1] / cells[1].sum(), "here", "at the threshold", r=4.5)
-    if value:
-        plot.words(0.98, 0.06, value, "note", "end")
-    return plot.svg(f"ROC curve; {value}")
+    if note:
+        plot.text(0.98, 0.06, note, "note", "end")
+    return plot.svg(f"ROC curve; {note}")
 
 
-def precision_recall(scored: Scored, value: str) -> Markup | None:
-    """Precision against recall; the dashed line is the share of positives, the dot the threshold in use."""
-    recall, precision = curves.precision_recall(scored.label, scored.score, scored.weight)
+def precision_recall(predictions: StoredPredictions, note: str) -> Markup | None:
+    """Draw precision against recall; the dashed line is the share of positives, the dot the threshold in use."""
+    recall, precision = curves.precision_recall(predictions.label, predictions.score, predictions.weight)
     if not len(recall):
         return None
-    base = float(scored.weight @ scored.label / scored.weight.sum())
-    plot = Plot(UNIT, UNIT, across="recall", up="precision")
+    base = float(predictions.weight @ predictions.label / predictions.weight.sum())
+    plot = Plot(UNIT, UNIT, x_label="recall", y_label="precision")
     plot.line([0, 1], [base, base], "chance")
     plot.line(recall, precision, "curve")
-    if scored.decision is not None:
-        cells = curves.confusion(scored.label.astype(np.int64), scored.decision, scored.weight, 2)
+    if predictions.decision is not None:
+        cells = curves.confusion(predictions.label.astype(np.int64), predictions.decision, predictions.weight, 2)
         if cells[:, 1].sum() > 0:
             plot.dot(cells[1, 1] / cells[1].sum(), cells[1, 1] / cells[:, 1].sum(), "here", "at the threshold", r=4.5)
-    plot.words(0.98, 0.94, value, "note", "end")
-    plot.words(0.02, base - 0.06 if base > 0.1 else base + 0.02, f"share of positives {base:.3f}")
-    return plot.svg(f"precision-recall curve; {value}")
+    plot.text(0.98, 0.94, note, "note", "end")
+    plot.text(0.02, base - 0.06 if base > 0.1 else base + 0.02, f"share of positives {base:.3f}")
+    return plot.svg(f"precision-recall curve; {note}")
 
 
-def reliability(scored: Scored, value: str) -> Markup | None:
-    """Observed rate against mean score in tenths of the rows, over a histogram of the scores."""
-    bins = curves.reliability(scored.label, scored.score, scored.weight)
-    if not bins or not (scored.score.min() >= 0 and scored.score.max() <= 1):
+def reliability(predictions: StoredPredictions, note: str) -> Markup | None:
+    """Draw the observed rate against the mean score in bins of equally many rows, over a histogram of the scores."""
+    bins = curves.reliability(predictions.label, predictions.score, predictions.weight)
+    if not bins or not (predictions.score.min() >= 0 and predictions.score.max() <= 1):
         return None
     # Rare positives have low scores: the axes reach only as far as the bins and nearly all of the scores do.
-    top = min(1.0, 1.08 * max(float(np.quantile(scored.score, 0.999)), max(b.high for b in bins)))
-    reach = (-0.02 * top, 1.02 * top)
-    plot = Plot(reach, reach, across="score", up="observed rate")
-    heights, edges = np.histogram(scored.score, bins=40, range=(0, top))
+    top = min(1.0, 1.08 * max(float(np.quantile(predictions.score, 0.999)), max(b.high for b in bins)))
+    axis = (-0.02 * top, 1.02 * top)
+    plot = Plot(axis, axis, x_label="score", y_label="observed rate")
+    heights, edges = np.histogram(predictions.score, bins=40, range=(0, top))
     for height, left, right in zip(heights / heights.max() * 0.16, edges, edges[1:], strict=False):
         if height:
             plot.bar((left, right), (0, height * top), "histogram")
@@ -147,69 +129,67 @@ def reliability(scored: Scored, value: str) -> Markup | None:
     plot.line([b.score for b in bins], [b.rate for b in bins], "curve thin")
     for b in bins:
         plot.line([b.score, b.score], [b.low, b.high], "error")
-        plot.dot(b.score, b.rate, "family0", f"score {b.score:.3f}: {b.rate:.3f} of {count(b.rows)} rows")
-    if value:
-        plot.words(0.02 * top, 0.94 * top, value, "note")
-    return plot.svg(f"reliability curve in {len(bins)} bins of equally many rows; {value}")
+        plot.dot(b.score, b.rate, "family0", f"score {b.score:.3f}: {b.rate:.3f} of {format_count(b.rows)} rows")
+    if note:
+        plot.text(0.02 * top, 0.94 * top, note, "note")
+    return plot.svg(f"reliability curve in {len(bins)} bins of equally many rows; {note}")
 
 
-def predicted(scored: Scored) -> Markup | None:
-    """Actual value against prediction, as a density; what lies beyond the outer half per cent is drawn at the edge."""
-    both = np.concatenate([scored.label, scored.score])
-    both = both[np.isfinite(both)]
-    low, high = (float(q) for q in np.quantile(both, [0.005, 0.995]))
-    if not len(both) or not low < high:
+def actual_by_predicted(predictions: StoredPredictions) -> Markup | None:
+    """Draw the actual values against the predictions as a density; the outer half per cent is drawn at the edge."""
+    axis = _middle(np.concatenate([predictions.label, predictions.score]))
+    if axis is None:
         return None
-    cells = 36
-    grid = curves.density(scored.score, scored.label, low, high, cells)
-    size = (high - low) / cells
-    plot = Plot((low, high), (low, high), across="predicted", up="actual")
-    depth = np.ceil(DENSITIES * np.sqrt(grid / grid.max())).astype(int)
-    for level in range(1, DENSITIES + 1):
-        plot.cells(
-            [(low + i * size, low + j * size) for i, j in zip(*np.nonzero(depth == level), strict=True)],
-            (size, size),
-            f"density{level}",
-        )
+    low, high = axis
+    rows = curves.density(predictions.score, predictions.label, low, high, NUM_CELLS)
+    size = (high - low) / NUM_CELLS
+    plot = Plot(axis, axis, x_label="predicted", y_label="actual")
+    shades = np.ceil(NUM_SHADES * np.sqrt(rows / rows.max())).astype(int)
+    for shade in range(1, NUM_SHADES + 1):
+        places = zip(*np.nonzero(shades == shade), strict=True)
+        plot.cells([(low + i * size, low + j * size) for i, j in places], (size, size), f"density{shade}")
     plot.line([low, high], [low, high], "chance")
     return plot.svg("actual values against predictions")
 
 
-def residuals(scored: Scored) -> Markup | None:
-    """How often each residual (actual less predicted) occurs; the outer half per cent is drawn at the edge."""
-    residual = scored.label - scored.score
-    residual = residual[np.isfinite(residual)]
-    low, high = (float(q) for q in np.quantile(residual, [0.005, 0.995])) if len(residual) else (0.0, 0.0)
-    if not low < high:
+def residuals(predictions: StoredPredictions) -> Markup | None:
+    """Draw a histogram of the residuals, actual less predicted; the outer half per cent is drawn at the edge."""
+    residual = predictions.label - predictions.score
+    axis = _middle(residual)
+    if axis is None:
         return None
-    heights, edges = np.histogram(np.clip(residual, low, high), bins=48)
-    plot = Plot(padded([low, high], 0.02), (0, float(heights.max()) * 1.06), across="actual less predicted", up="rows")
+    heights, edges = np.histogram(np.clip(residual[np.isfinite(residual)], *axis), bins=48)
+    top = float(heights.max())
+    plot = Plot(padded_range(axis, 0.02), (0, top * 1.06), x_label="actual less predicted", y_label="rows")
     for height, left, right in zip(heights, edges, edges[1:], strict=False):
         if height:
-            plot.bar(
-                (left, right),
-                (0, float(height)),
-                "histogram strong",
-                f"{figure(left)} to {figure(right)}: {count(height)} rows",
-            )
-    plot.line([0, 0], [0, float(heights.max())], "chance")
+            title = f"{format_number(left)} to {format_number(right)}: {format_count(int(height))} rows"
+            plot.bar((left, right), (0, float(height)), "histogram strong", title)
+    plot.line([0, 0], [0, top], "chance")
     return plot.svg("distribution of the residuals")
 
 
 def parts(rows: Sequence[tuple[str, float]]) -> Markup:
-    """The parts as one bar, each as long as its share of the rows."""
+    """Draw the parts as one bar; each is as long as its share of the rows."""
     total, width, left, marks = sum(n for _, n in rows), 720.0, 0.0, []
     for name, n in rows:
         wide = width * n / total
-        label = f"{name} {share(n, total)}"
-        fits = next((words for words in (label, name) if wide > 7.5 * len(words)), "")
-        text = f'<text class="inbar" x="{left + wide / 2:.1f}" y="18" text-anchor="middle">{fits}</text>'
+        label = f"{name} {format_share(n, total)}"
+        text = next((text for text in (label, name) if wide > 7.5 * len(text)), "")
         marks.append(
-            f'<path class="part {name}" d="M{left:.1f}'
-            f' 0h{max(wide - 2, 0.5):.1f}v28h-{max(wide - 2, 0.5):.1f}z"><title>{label}</title></path>{text}'
+            f'<path class="part {name}" d="M{left:.1f} 0h{max(wide - 2, 0.5):.1f}v28h-{max(wide - 2, 0.5):.1f}z">'
+            f"<title>{label}</title></path>"
+            f'<text class="inbar" x="{left + wide / 2:.1f}" y="18" text-anchor="middle">{text}</text>'
         )
         left += wide
     return Markup(
-        f'<svg class="parts" viewBox="0 0 {width:.0f} 28" role="img" aria-label="rows of each'
-        f' part">{"".join(marks)}</svg>'
+        f'<svg class="parts" viewBox="0 0 {width:.0f} 28" role="img" aria-label="rows of each part">'
+        f"{''.join(marks)}</svg>"
     )
+
+
+def _middle(values: Vector) -> Range | None:
+    """The range of the finite values without the outer half per cent on each side; None if it has no length."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(q) for q in np.quantile(finite, [0.005, 0.995])) if len(finite) else (0.0, 0.0)
+    return (low, high) if low < high else None

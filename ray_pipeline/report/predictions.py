@@ -1,4 +1,4 @@
-"""The scored rows of the test part, read back from `predictions/*.parquet`, and only the columns that pictures need."""
+"""The scored rows of the test part, from `predictions/*.parquet`: only the columns that the pictures need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.report.run_files import RunFiles, number, section
+from ray_pipeline.report.run_files import RunFiles, nested, number
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Label, score, decision and weight of n rows that have both a label and a score.
+@dataclass(frozen=True, kw_only=True)
+class StoredPredictions:
+    """The rows of the test part that have both a label and a prediction.
 
-    `label`: 0/1, class index or number; `score`: (n,), probability or number ((n, classes) is left on disk: no picture
-    needs it);
-    `decision`: (n,) 0/1 or class index, absent for regression; `weight`: ones where the run has none.
+    Parameters
+    ----------
+    task
+        `binary`, `multiclass` or `regression`.
+    classes
+        Names of the classes; empty for a regression, and for a binary model without names.
+    label
+        0 or 1, the index of the class, or the number; shape (rows,).
+    score
+        The probability or the number, shape (rows,); empty for several classes, whose scores no picture needs.
+    decision
+        0 or 1, or the index of the class, shape (rows,); None for a regression, and for a model without a threshold.
+    weight
+        Ones if the run has no weights; shape (rows,).
+    weighted
+        Whether the run has weights.
     """
 
     task: str
@@ -31,68 +44,74 @@ class Scored:
     weighted: bool
 
     @classmethod
-    def read(cls, files: RunFiles) -> "Scored":
-        """The predictions of a run.
+    def read(cls, files: RunFiles) -> "StoredPredictions":
+        """Read the predictions of a run.
 
-        Raises:
-            ValueError: they are absent, unreadable or lack a column; the text is for people.
+        Raises
+        ------
+        ValueError
+            They are absent, unreadable or lack a column. The page shows the message.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        folder, task = files.folder / "predictions", str(files.schema.get("task") or files.spec.get("task"))
-        paths = sorted(folder.glob("*.parquet"))
-        if not paths:
-            raise ValueError("there are no predictions in the run folder")
-        weight = section(files.spec, "features", "labels").get("weight")
-        try:
-            names = pq.read_schema(paths[0]).names
-            wanted = [name for name in ("label", "score", "decision", *(["weight"] if weight else [])) if name in names]
-            table = pa.concat_tables([_plain(pq.read_table(path, columns=wanted)) for path in paths])
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ValueError(f"the predictions cannot be read: {str(error).splitlines()[0]}") from None
-        needed = {"label", "decision"} if task == "multiclass" else {"label", "score"}
-        if absent := sorted(needed - set(wanted)):
-            raise ValueError(f"the predictions have no column {', '.join(absent)}")
-        table = table.filter(_complete(table, sorted(needed)))
-        if not table.num_rows:
-            raise ValueError("no row of the predictions has both a label and a score")
-        return _from_table(
-            table, task, tuple(str(c) for c in files.schema.get("classes") or ()), number(files.schema.get("threshold"))
+        task = str(files.schema.get("task") or files.spec.get("task"))
+        columns = _read_columns(files, {"label", "decision"} if task == "multiclass" else {"label", "score"})
+        weighted = "weight" in columns
+        weight = np.nan_to_num(columns["weight"].astype(float)) if weighted else np.ones(len(columns["label"]))
+        classes = tuple(str(name) for name in files.schema.get("classes") or ())
+        if task == "multiclass":
+            texts = np.concatenate([columns["label"].astype(str), columns["decision"].astype(str)])
+            classes = classes or tuple(str(name) for name in np.unique(texts))
+            index, decided = _indices(columns["label"], classes), _indices(columns["decision"], classes)
+            kept = (index >= 0) & (decided >= 0)
+            label, score, weight = index[kept].astype(float), np.empty(0), weight[kept]
+            decision: NDArray[np.int64] | None = decided[kept]
+        else:
+            label, score = columns["label"].astype(float), columns["score"].astype(float)
+            decision = None if task == "regression" else _decision(columns, number(files.schema.get("threshold")))
+        return cls(
+            task=task if task in ("multiclass", "regression") else "binary",
+            classes=() if task == "regression" else classes,
+            label=label,
+            score=score,
+            decision=decision,
+            weight=weight,
+            weighted=weighted,
         )
 
 
-def _from_table(table: "pa.Table", task: str, classes: tuple[str, ...], threshold: float) -> Scored:
-    columns = {name: table[name].to_numpy() for name in table.column_names}
-    ones = np.ones(table.num_rows)
-    weighted = "weight" in columns
-    weight = np.nan_to_num(columns["weight"].astype(float)) if weighted else ones
-    if task == "multiclass":
-        known = classes or tuple(
-            sorted({str(value) for name in ("label", "decision") for value in np.unique(columns[name].astype(str))})
-        )
-        label, decision = _indices(columns["label"], known), _indices(columns["decision"], known)
-        kept = (label >= 0) & (decision >= 0)
-        return Scored(task, known, label[kept].astype(float), np.empty(0), decision[kept], weight[kept], weighted)
-    label, score = columns["label"].astype(float), columns["score"].astype(float)
-    if task == "regression":
-        return Scored(task, (), label, score, None, weight, weighted)
-    if set(np.unique(label)) - {0.0, 1.0}:
+def _read_columns(files: RunFiles, needed: set[str]) -> dict[str, NDArray[Any]]:
+    """Label, score, decision and weight, as far as they are stored, of the rows that have all the needed ones."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    paths = sorted((files.folder / "predictions").glob("*.parquet"))
+    if not paths:
+        raise ValueError("there are no predictions in the run folder")
+    weight = ["weight"] if nested(files.spec, "features", "labels").get("weight") else []
+    try:
+        stored = pq.read_schema(paths[0]).names
+        names = [name for name in ("label", "score", "decision", *weight) if name in stored]
+        table = pa.concat_tables([_without_dictionaries(pq.read_table(path, columns=names)) for path in paths])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"the predictions cannot be read: {str(error).splitlines()[0]}") from None
+    if absent := sorted(needed - set(names)):
+        raise ValueError(f"the predictions have no column {', '.join(absent)}")
+    table = table.filter(_complete(table, sorted(needed)))
+    if not table.num_rows:
+        raise ValueError("no row of the predictions has both a label and a score")
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def _decision(columns: dict[str, NDArray[Any]], threshold: float) -> NDArray[np.int64] | None:
+    """The stored decisions of a binary model, else those at the threshold; None if there is no threshold either."""
+    if set(np.unique(columns["label"].astype(float))) - {0.0, 1.0}:
         raise ValueError("the labels in the predictions are not 0 and 1")
-    decided = (
-        columns["decision"].astype(float) == 1
-        if "decision" in columns and columns["decision"].dtype.kind in "biuf"
-        else None
-    )
-    if decided is None and np.isfinite(threshold):
-        decided = score >= threshold
-    return Scored(
-        "binary", classes, label, score, None if decided is None else decided.astype(np.int64), weight, weighted
-    )
+    if "decision" in columns and columns["decision"].dtype.kind in "biuf":
+        return np.asarray(columns["decision"].astype(float) == 1, np.int64)
+    return np.asarray(columns["score"].astype(float) >= threshold, np.int64) if np.isfinite(threshold) else None
 
 
-def _plain(table: "pa.Table") -> "pa.Table":
-    """The table with its dictionaries written out: files of one part may differ in theirs."""
+def _without_dictionaries(table: "pa.Table") -> "pa.Table":
+    """The table without dictionary encoding: the files of one part may have different dictionaries."""
     import pyarrow as pa
 
     fields = [
@@ -103,22 +122,23 @@ def _plain(table: "pa.Table") -> "pa.Table":
 
 
 def _complete(table: "pa.Table", names: Sequence[str]) -> Any:
+    """Whether each row has a value in all of the columns."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kept = pa.chunked_array([pa.repeat(True, table.num_rows)])
+    complete = pa.chunked_array([pa.repeat(True, table.num_rows)])
     for name in names:
-        kept = pc.and_(kept, pc.invert(pc.is_null(table[name], nan_is_null=pa.types.is_floating(table[name].type))))
-    return kept
+        is_nan = pa.types.is_floating(table[name].type)
+        complete = pc.and_(complete, pc.invert(pc.is_null(table[name], nan_is_null=is_nan)))
+    return complete
 
 
 def _indices(values: NDArray[Any], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Class index of each value, -1 where unknown; a whole number that is no class name is an index already."""
-    words = values.astype(str)
-    place = {name: i for i, name in enumerate(classes)}
-    distinct, inverse = np.unique(words, return_inverse=True)
-    if any(word not in place for word in distinct) and values.dtype.kind in "iu":
+    """The class index of each value, -1 if it is unknown; a whole number that is no class name is an index already."""
+    index_of = {name: i for i, name in enumerate(classes)}
+    distinct, inverse = np.unique(values.astype(str), return_inverse=True)
+    if any(name not in index_of for name in distinct) and values.dtype.kind in "iu":
         index = values.astype(np.int64)
         return np.where((index >= 0) & (index < len(classes)), index, -1)
-    found: NDArray[np.int64] = np.array([place.get(str(word), -1) for word in distinct], dtype=np.int64)[inverse]
+    found: NDArray[np.int64] = np.array([index_of.get(str(name), -1) for name in distinct], dtype=np.int64)[inverse]
     return found

@@ -1,44 +1,45 @@
-"""The plain files of a run folder as values. Each may be absent or broken: then it is empty, and `missing` says why."""
+"""The plain files of a run folder as values. A file that is absent or broken is empty, and `missing` says why."""
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-Row = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunFiles:
-    """What a run left behind, file by file (contract, section 3); names are those of the files."""
+    """What a run has written, one field for each file."""
 
     folder: Path
-    spec: Row
+    spec: JsonObject
     spec_text: str
-    manifest: Row
-    checks: tuple[Row, ...]
-    joins: Row
-    drift: Row
-    trials: tuple[Row, ...]
-    families: tuple[Row, ...]
-    baselines: tuple[Row, ...]
-    evaluation: tuple[Row, ...]
-    bias: tuple[Row, ...]
-    weak_slices: Row
-    explained: Row
-    calibrated: Row
-    scorecard: Row
-    model: Row
-    calibration: Row
-    schema: Row
+    manifest: JsonObject
+    checks: tuple[JsonObject, ...]
+    joins: JsonObject
+    drift: JsonObject
+    trials: tuple[JsonObject, ...]
+    families: tuple[JsonObject, ...]
+    baselines: tuple[JsonObject, ...]
+    evaluation: tuple[JsonObject, ...]
+    bias: tuple[JsonObject, ...]
+    weak_slices: JsonObject
+    explain: JsonObject
+    calibration: JsonObject
+    scorecard: JsonObject
+    model: JsonObject
+    model_calibration: JsonObject
+    schema: JsonObject
     model_fingerprint: str
     missing: Mapping[str, str]
 
     @classmethod
     def read(cls, folder: Path) -> "RunFiles":
-        """The files of a run folder; never raises for what they contain."""
+        """Read the files of a run folder; no content of theirs raises an error."""
         missing: dict[str, str] = {}
 
         def load(name: str, parse: Callable[[str], Any], empty: Any) -> Any:
@@ -52,8 +53,8 @@ class RunFiles:
 
         spec_text = load("spec.yaml", str, "")
         manifest = load("manifest.json", _object, {})
-        if not manifest:  # it is written last; until then the journal has what it will say
-            manifest = section(load("journal/manifest.json", _object, {}), "found")
+        if not manifest:  # it is written last; until then the journal has its content
+            manifest = nested(load("journal/manifest.json", _object, {}), "found")
             if manifest:
                 missing.pop("manifest.json", None)
         return cls(
@@ -61,20 +62,20 @@ class RunFiles:
             spec=load("spec.yaml", _yaml, {}),
             spec_text=spec_text,
             manifest=manifest,
-            checks=load("checks.json", _rows, ()),
+            checks=load("checks.json", _objects, ()),
             joins=load("joins.json", _object, {}),
             drift=load("drift.json", _object, {}),
             trials=load("trials.jsonl", _lines, ()),
-            baselines=load("baselines.json", _rows, ()),
-            families=load("families.json", _rows, ()),
-            evaluation=load("evaluation.json", _rows, ()),
-            bias=load("bias.json", _rows, ()),
+            baselines=load("baselines.json", _objects, ()),
+            families=load("families.json", _objects, ()),
+            evaluation=load("evaluation.json", _objects, ()),
+            bias=load("bias.json", _objects, ()),
             weak_slices=load("weak_slices.json", _object, {}),
-            explained=load("explain.json", _object, {}),
-            calibrated=load("calibration.json", _object, {}),
+            explain=load("explain.json", _object, {}),
+            calibration=load("calibration.json", _object, {}),
             scorecard=load("scorecard.json", _object, {}),
             model=load("model/model.json", _object, {}),
-            calibration=load("model/calibration.json", _object, {}),
+            model_calibration=load("model/calibration.json", _object, {}),
             schema=load("model/schema.json", _object, {}),
             model_fingerprint=load("model/SHA256SUMS", lambda text: hashlib.sha256(text.encode()).hexdigest(), ""),
             missing=missing,
@@ -85,53 +86,86 @@ class RunFiles:
         """The run's id: the name of its folder."""
         return self.folder.resolve().name
 
+    @property
+    def overall(self) -> dict[str, JsonObject]:
+        """The rows of `evaluation.json` on the whole test part, by metric."""
+        return {str(row.get("metric")): row for row in self.evaluation if not row.get("slice")}
 
-def section(value: Row, *keys: str) -> Row:
-    """The mapping under nested keys, empty where there is none."""
+    def why_missing(self, *names: str) -> list[str]:
+        """Return why files are missing, one line for each of the named files that is."""
+        return [self.missing[name] for name in names if name in self.missing]
+
+
+class Estimate(NamedTuple):
+    """A value and the two ends of its interval; NaN where one is not known."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, row: JsonObject) -> "Estimate":
+        """Read `value`, `low` and `high` of a row."""
+        return cls(value=number(row.get("value")), low=number(row.get("low")), high=number(row.get("high")))
+
+
+def nested(value: JsonObject, *keys: str) -> JsonObject:
+    """Return the object under nested keys; an empty one if there is none.
+
+    >>> nested({"search": {"metric": "auc"}}, "search"), nested({}, "features", "labels")
+    ({'metric': 'auc'}, {})
+    """
     for key in keys:
-        found = value.get(key)
-        value = found if isinstance(found, Mapping) else {}
+        inner = value.get(key)
+        value = inner if isinstance(inner, Mapping) else {}
     return value
 
 
-def rows_of(value: object) -> Sequence[Any]:
-    """A JSON list; empty where it is none."""
+def list_of(value: object) -> Sequence[Any]:
+    """Return a JSON list; an empty one if the value is no list."""
     return value if isinstance(value, list) else ()
 
 
+def objects_of(value: object) -> list[JsonObject]:
+    """Return the objects of a JSON list, without its other items."""
+    return [item for item in list_of(value) if isinstance(item, Mapping)]
+
+
 def number(value: object) -> float:
-    """A JSON number as a float; null, anything else and what no picture can hold (beyond 1e100) is NaN."""
-    return (
-        float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100
-        else float("nan")
-    )
+    """Return a number as a float; NaN for anything else, and beyond 1e100, which no picture can show.
+
+    >>> number(3), number(None), number(True)
+    (3.0, nan, nan)
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100:
+        return float(value)
+    return math.nan
 
 
-def _yaml(text: str) -> Row:
+def _yaml(text: str) -> JsonObject:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        found = YAML(typ="safe", pure=True).load(text)
+        content = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise ValueError(str(error).splitlines()[0]) from None
-    return found if isinstance(found, Mapping) else {}
+    return content if isinstance(content, Mapping) else {}
 
 
-def _object(text: str) -> Row:
-    found = json.loads(text)
-    if not isinstance(found, Mapping):
-        raise ValueError(f"an object was expected, found {type(found).__name__}")
-    return found
+def _object(text: str) -> JsonObject:
+    content = json.loads(text)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"an object was expected, found {type(content).__name__}")
+    return content
 
 
-def _rows(text: str) -> tuple[Row, ...]:
-    found = json.loads(text)
-    if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):
+def _objects(text: str) -> tuple[JsonObject, ...]:
+    content = json.loads(text)
+    if not isinstance(content, list) or not all(isinstance(row, Mapping) for row in content):
         raise ValueError("a list of objects was expected")
-    return tuple(found)
+    return tuple(content)
 
 
-def _lines(text: str) -> tuple[Row, ...]:
-    return _rows(f"[{','.join(line for line in text.splitlines() if line.strip())}]")
+def _lines(text: str) -> tuple[JsonObject, ...]:
+    return _objects(f"[{','.join(line for line in text.splitlines() if line.strip())}]")

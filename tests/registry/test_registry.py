@@ -24,76 +24,15 @@ import typer
 from bundle_fixture import Trained, train
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from registry_fixture import NAME, PASSED, REFUSED, add, model_folder
 from typer.testing import CliRunner
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.cli import models as models_cli
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import RegistryError
-from ray_pipeline.registry import Registry, load, package
-from ray_pipeline.registry import champion_history as champion
-from ray_pipeline.registry import preflight as reach
-from ray_pipeline.registry import publish as register
+from ray_pipeline.registry import Registry, champion_history, load, package, preflight, publish
 from ray_pipeline.registry.address import ModelName, absolute
-
-NAME = "flight_delay"
-PASSED = {"passed": True, "gates": [{"gate": "auc >= 0.6", "passed": True, "value": 0.71, "low": 0.7, "high": 0.72}]}
-REFUSED = {"passed": False, "gates": [{"gate": "auc >= 0.9", "passed": False, "value": 0.71, "low": 0.7, "high": 0.72}]}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """One binary bundle."""
-    return train(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty registry, made once: MLflow's migrations take seconds."""
-    file = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    Registry(f"sqlite:///{file}").prepare()
-    return file
-
-
-@pytest.fixture
-def registry(schema: Path, tmp_path: Path) -> Registry:
-    """An empty registry of the test's own."""
-    shutil.copyfile(schema, tmp_path / "mlflow.db")
-    return Registry(f"sqlite:///{tmp_path}/mlflow.db")
-
-
-@pytest.fixture(scope="module")
-def three(schema: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """A registry with three versions of one model, for tests that change at most its champion."""
-    folder = tmp_path_factory.mktemp("three")
-    shutil.copyfile(schema, folder / "mlflow.db")
-    made = Registry(f"sqlite:///{folder}/mlflow.db")
-    for run, scorecard in (("run-1", PASSED), ("run-2", PASSED), ("run-3", REFUSED)):
-        add(made, trained, run, scorecard=scorecard)
-    return made
-
-
-def add(registry: Registry, trained: Trained, run: str, **changes: Any) -> int:
-    """Registers a bundle as a run would."""
-    given: dict[str, Any] = {
-        "alias": "challenger",
-        "scorecard": PASSED,
-        "sample": trained.rows,
-        "scores": trained.bundle.score(trained.rows),
-        "spec_text": "name: flight_delay\n",
-        "tags": {"fingerprint": "a" * 64, "data": "d" * 64},
-        "metrics": {"auc": 0.71, "brier": 0.2, "undefined": float("nan")},
-        "params": {"max_depth": 3},
-        "data": {"fingerprint": "d" * 64, "files": {"data/flights/0.parquet": "e" * 64}},
-        "report": None,
-    }
-    return registry.register(NAME, trained.bundle.folder, run=run, **{**given, **changes})
-
-
-def model_folder(registry: Registry, model: str) -> Path:
-    """Where a version's files lie."""
-    return registry.fetch(model).parents[1]
-
 
 # Registering
 
@@ -135,7 +74,7 @@ def test_a_list_read_from_the_tables_is_what_mlflow_says(
 
     seen = three.list()
     assert len(seen[0]["versions"]) == 3 and seen[0]["aliases"]
-    monkeypatch.setattr(door, "glance", lambda _: None)
+    monkeypatch.setattr(door, "list_sqlite", lambda _: None)
     assert three.list() == seen
     assert registry.list() == []
 
@@ -155,8 +94,7 @@ def test_the_report_and_plain_files_go_along(registry: Registry, trained: Traine
         registry,
         trained,
         "run-1",
-        report=tmp_path / "report.html",
-        files=[tmp_path / "evaluation.json", tmp_path / "absent.json"],
+        files=tuple(tmp_path / name for name in ("report.html", "evaluation.json", "absent.json")),
     )
     stored = model_folder(registry, f"{NAME}/1").parent
     assert {"report.html", "evaluation.json", "spec.yaml", "data.json"} <= {file.name for file in stored.iterdir()}
@@ -205,17 +143,17 @@ def test_a_score_that_differs_in_its_last_bit_stops_the_registration_and_the_rig
     [
         ("_open_run", False),
         ("_log_files", False),
-        ("_new_version", False),
+        ("_create_version", False),
         ("verify.verify", True),
         ("_finish", True),
-        ("crown", True),
-        ("crown", False),
+        ("set_champion", True),
+        ("set_champion", False),
     ],
 )
 def test_cut_off_anywhere_the_same_call_ends_with_one_version_and_its_alias(
     registry: Registry, trained: Trained, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
 ) -> None:
-    target, name = (register.verify, "verify") if step == "verify.verify" else (register, step)
+    target, name = (publish.verify, "verify") if step == "verify.verify" else (publish, step)
     real = getattr(target, name)
 
     def cut(*args: Any, **kwargs: Any) -> Any:
@@ -255,27 +193,6 @@ def test_names_that_could_mean_something_else_are_refused(registry: Registry, tr
         add(registry, trained, name)
 
 
-AT_ONCE = """
-import sys
-from pathlib import Path
-sys.path[:0] = sys.argv[3:]
-import pyarrow.parquet as pq
-from ray_pipeline.bundle import Bundle
-from ray_pipeline.registry import Registry
-folder, run = Path(sys.argv[1]), sys.argv[2]
-registry = Registry(f"sqlite:///{folder}/new/mlflow.db")
-registry.prepare()
-rows = pq.read_table(folder / "rows.parquet")
-bundle = Bundle.load(folder / "model")
-for again in range(2):
-    version = registry.register("flight_delay", bundle.folder, run=run, alias="challenger",
-                                scorecard={"passed": True, "gates": []}, sample=rows,
-                                scores=bundle.score(rows), spec_text="", tags={}, metrics={"auc": 0.7},
-                                params={}, data={}, report=None)
-print(version)
-"""
-
-
 # What a version consists of
 
 
@@ -286,29 +203,15 @@ def test_the_shipped_code_is_what_scoring_needs_and_no_more(three: Registry) -> 
         "bundle.py",
         "errors.py",
         "values.py",
-        "choice.py",
-        "models/xgboost.py",
-        "encoders/trees.py",
-        "calibrators/none.py",
+        "components/choice.py",
+        "components/models/xgboost.py",
+        "components/encoders/trees.py",
+        "components/calibrators/none.py",
     } <= shipped
-    assert not [
-        file
-        for file in shipped
-        if file.split("/")[0]
-        in (
-            "stages",
-            "tracking",
-            "cli",
-            "report",
-            "runtime",
-            "spec",
-            "pipeline.py",
-            "metrics",
-            "slices",
-            "sources",
-            "splitters",
-        )
-    ]
+    choices = {f"components/{kind}" for kind in ("calibrators", "column_encodings", "encoders", "models")}
+    folders = {file.rpartition("/")[0] for file in shipped}
+    assert folders == {"", "components", "components/models/_torch", *choices}
+    assert "pipeline.py" not in shipped
 
 
 SERVED = """
@@ -421,13 +324,6 @@ def test_verify_hashes_every_file_and_scores_the_stored_rows(three: Registry) ->
 
 
 @pytest.fixture
-def one(registry: Registry, trained: Trained) -> Registry:
-    """A registry with one version that a test may damage."""
-    add(registry, trained, "run-1")
-    return registry
-
-
-@pytest.fixture
 def damaged(three: Registry, tmp_path: Path) -> Iterator[Registry]:
     """The registry with three versions; what a test does to the files of the first is undone."""
     folder = model_folder(three, f"{NAME}/1")
@@ -515,10 +411,10 @@ def test_a_source_outside_the_runs_artifacts_is_refused(one: Registry, tmp_path:
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("a@b", ModelName("a", "b")),
-        ("flight_delay/3", ModelName("flight_delay", None, 3)),
-        ("models:/x.y-z@champion", ModelName("x.y-z", "champion")),
-        ("models:/x/12", ModelName("x", None, 12)),
+        ("a@b", ModelName(name="a", alias="b")),
+        ("flight_delay/3", ModelName(name="flight_delay", version=3)),
+        ("models:/x.y-z@champion", ModelName(name="x.y-z", alias="champion")),
+        ("models:/x/12", ModelName(name="x", version=12)),
     ],
 )
 def test_models_are_named_in_four_ways(text: str, meant: ModelName) -> None:
@@ -633,7 +529,7 @@ def test_promote_and_rollback_are_a_stack(three: Registry, moves: list[int | str
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(three.uri, three.uri)
-    client.delete_registered_model_tag(NAME, champion.JOURNAL)
+    client.delete_registered_model_tag(NAME, champion_history.JOURNAL)
     client.delete_registered_model_alias(NAME, "champion")
     history: list[int] = []
     for move in moves:
@@ -672,7 +568,7 @@ def test_a_registry_that_refuses_or_hangs_is_told_before_any_training(monkeypatc
         with pytest.raises(RegistryError) as refused:
             Registry(address).prepare()
         listening.listen()  # accepts, and never answers
-        monkeypatch.setattr(reach, "DEADLINE_S", 1)
+        monkeypatch.setattr(preflight, "DEADLINE_S", 1)
         with pytest.raises(RegistryError, match="did not answer within 1 s") as hung:
             Registry(address).prepare()
     for caught in (refused, hung):
@@ -700,7 +596,7 @@ def test_a_read_only_sqlite_is_refused(registry: Registry, tmp_path: Path) -> No
 def test_a_locked_sqlite_is_waited_for_and_then_named(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "LOCK_S", 0.5)
+    monkeypatch.setattr(preflight, "LOCK_S", 0.5)
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(RegistryError, match="locked by another process"):

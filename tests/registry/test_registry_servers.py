@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from bundle_fixture import Trained, train
+from bundle_fixture import Trained
 from job_fixture import free_port, wait_until
-from registry.test_registry import AT_ONCE, NAME, add
+from registry_fixture import AT_ONCE, NAME, add
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.registry import Registry, package
@@ -41,11 +41,6 @@ def end(server: subprocess.Popen[bytes]) -> None:
             os.killpg(server.pid, sent)
         with suppress(subprocess.TimeoutExpired):
             server.wait(15)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")

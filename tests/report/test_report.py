@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 
 from ray_pipeline.cli.report import add
 from ray_pipeline.report import curves, svg, write_report
-from ray_pipeline.report import diagnostics as looked_for
-from ray_pipeline.report import format as wording
+from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
-from ray_pipeline.report.sections import _bound, verdict
+from ray_pipeline.report.sections.data import drift
+from ray_pipeline.report.sections.verdict import bound_of, verdict
 from ray_pipeline.report.write import render
 
 SECTIONS = (
@@ -340,7 +340,7 @@ def test_values_of_any_type_in_the_right_places_never_break_the_page(
 
 
 def test_the_columns_that_drift_most_stand_first_with_a_bar_for_each_part(run: Path) -> None:
-    seen = looked_for.drift(RunFiles.read(run))
+    seen = drift(RunFiles.read(run))
     assert seen["parts"] == ["validation", "test"]
     assert [name for name, _ in seen["rows"][:3]] == ["hour", "weather.month", "steady_29"] and (
         len(seen["rows"]),
@@ -411,7 +411,7 @@ def test_hostile_text_is_shown_as_text_and_adds_no_element_and_no_attribute(
     assert [(tag, sorted(attrs)) for tag, attrs in hostile.elements] == [
         (tag, sorted(attrs)) for tag, attrs in harmless.elements
     ]
-    assert str(wording.brief(payload, 60))[:40] in hostile.text["findings"]
+    assert str(shorten(payload, 60))[:40] in hostile.text["findings"]
     raw = (tmp_path / "b" / "run" / "report.html").read_text("utf-8")
     assert not set(raw) & set("\u202e\u2066\u200f\x00\x07\x1b")
 
@@ -504,7 +504,7 @@ def test_one_class_in_the_test_part_is_said_and_not_drawn(run: Path, tmp_path: P
 def test_a_gate_is_drawn_against_the_bound_it_is_judged_on(
     gate: str, champion: float | None, expected: tuple[float, bool]
 ) -> None:
-    np.testing.assert_equal(_bound(gate, {"champion": champion}), expected)
+    np.testing.assert_equal(bound_of(gate, {"champion": champion}), expected)
 
 
 def test_a_scorecard_without_gates_passes_and_a_torn_one_is_no_verdict(tmp_path: Path) -> None:
@@ -594,7 +594,7 @@ def test_ticks_lie_inside_the_axis_and_are_few(low: float, span: float) -> None:
     ],
 )
 def test_a_figure_has_the_digits_a_reader_can_use(value: float, expected: str) -> None:
-    assert wording.figure(value) == expected
+    assert format_number(value) == expected
 
 
 app = typer.Typer()
