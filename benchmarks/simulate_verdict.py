@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import platform
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -100,8 +101,8 @@ def coverage(simulations: int, rows: int, draws: int, clustered: bool, by_row: b
                 Predictions(p.task, p.classes, p.key, p.label, p.score, p.weight, p.key.astype(np.uint64), p.columns)
                 for p in (binary, regression)
             )
-        found = replicate(scored, binary, CUT, draws=draws, seed=seed)
-        found |= replicate([find("metrics", "rmse")()], regression, None, draws=draws, seed=seed)
+        found = replicate(scored, replace(binary, threshold=CUT), draws=draws, seed=seed)
+        found |= replicate([find("metrics", "rmse")()], regression, draws=draws, seed=seed)
         for word, of in (("auc", binary), ("log_loss", binary), ("rmse", regression)):
             interval = percentile(
                 find("metrics", word)()(of.label, of.score, of.weight, CUT), found[word], clusters, 0.95
@@ -148,7 +149,7 @@ def gate(simulations: int, rows: int, draws: int) -> dict[str, float]:
     for seed in range(simulations):
         for name, more in (("equal_refused", 0.0), ("worse_passed", worse)):
             value, seen = pair(seed, more)
-            drawn = [replicate([auc], one, None, draws=draws, seed=seed)["auc"] for one in seen]
+            drawn = [replicate([auc], one, draws=draws, seed=seed)["auc"] for one in seen]
             passed = percentile(value, drawn[0] - drawn[1], rows, 0.95).low >= -margin
             wrong[name] += passed == (name == "worse_passed")
     return {"margin": round(margin, 5), **{name: count / simulations for name, count in wrong.items()}}

@@ -25,7 +25,16 @@ def binary(
     score = 1 / (1 + np.exp(-(shift * odds - shift**2 / 2 + np.log(0.3 / 0.7))))
     cluster = np.arange(n, dtype=np.uint64) if clusters is None else rng.integers(0, clusters, n).astype(np.uint64)
     named = {name: np.asarray(values, dtype=object) for name, values in (columns or {}).items()}
-    return Predictions("binary", ("0", "1"), np.arange(n), label, score, np.ones(n), cluster, named)
+    return Predictions(
+        task="binary",
+        classes=("0", "1"),
+        key=np.arange(n),
+        label=label,
+        score=score,
+        weight=np.ones(n),
+        cluster=cluster,
+        columns=named,
+    )
 
 
 def regression(seed: int = 0, n: int = 1000, columns: dict[str, Any] | None = None) -> Predictions:

@@ -15,7 +15,6 @@ from sklearn.metrics import accuracy_score, precision_score
 import ray_pipeline
 from ray_pipeline.evaluation.bias import Bias, audit
 from ray_pipeline.evaluation.evaluate import evaluate
-from ray_pipeline.evaluation.groups import take
 from ray_pipeline.values import Predictions
 
 N = 6000
@@ -30,7 +29,7 @@ def found(rows: tuple[Bias, ...], measure: str, **group: str) -> Bias:
 
 def test_each_group_has_its_rates() -> None:
     test = binary(n=N, columns={"sex": SEX})
-    rows = audit(test, 0.4, spec_of(bias={"groups": ["sex"]}))
+    rows = audit(replace(test, threshold=0.4), spec_of(bias={"groups": ["sex"]}))
     women = test.columns["sex"] == "Female"
     rate = found(rows, "true_positive_rate", sex="Female")
     assert rate.value == pytest.approx((test.score[women & (test.label == 1)] >= 0.4).mean())
@@ -42,7 +41,7 @@ def test_each_group_has_its_rates() -> None:
 def test_a_planted_gap_is_found_and_its_ratio() -> None:
     test = binary(n=N, columns={"sex": SEX})
     lowered = replace(test, score=np.where(test.columns["sex"] == "Female", test.score * 0.7, test.score))
-    rows = audit(lowered, 0.4, spec_of(bias={"groups": ["sex"]}))
+    rows = audit(replace(lowered, threshold=0.4), spec_of(bias={"groups": ["sex"]}))
     women, men = (found(rows, "selection_rate", sex=sex).value for sex in ("Female", "Male"))
     gap, ratio = found(rows, "selection_rate gap"), found(rows, "selection_rate ratio")
     assert gap.value == pytest.approx(men - women) and 0 < gap.low < gap.value < gap.high
@@ -53,7 +52,7 @@ def test_a_planted_gap_is_found_and_its_ratio() -> None:
 def test_a_gap_of_noise_reaches_down_to_none() -> None:
     for seed in range(10):
         gap = found(
-            audit(binary(seed, N, columns={"race": RACE}), 0.4, spec_of(bias={"groups": ["race"]})),
+            audit(replace(binary(seed, N, columns={"race": RACE}), threshold=0.4), spec_of(bias={"groups": ["race"]})),
             "selection_rate gap",
         )
         assert gap.value > 0
@@ -64,7 +63,8 @@ def test_a_gap_of_noise_reaches_down_to_none() -> None:
 
 def test_a_group_under_the_minimum_is_shown_and_not_judged() -> None:
     rows = audit(
-        binary(n=N, columns={"race": RACE}), 0.4, spec_of(bias={"groups": ["race"], "measures": ["selection_rate"]})
+        replace(binary(n=N, columns={"race": RACE}), threshold=0.4),
+        spec_of(bias={"groups": ["race"], "measures": ["selection_rate"]}),
     )
     assert [row.group.get("race") for row in rows[:3]] == ["A", "B", "C"]
     small, gap = rows[2], found(rows, "selection_rate gap")
@@ -84,7 +84,10 @@ def test_a_group_of_three_rows_is_shown_and_not_judged() -> None:
 
 
 def test_one_judged_group_has_no_gap() -> None:
-    rows = audit(binary(n=300, columns={"race": ["A"] * 290 + ["B"] * 10}), 0.4, spec_of(bias={"groups": ["race"]}))
+    rows = audit(
+        replace(binary(n=300, columns={"race": ["A"] * 290 + ["B"] * 10}), threshold=0.4),
+        spec_of(bias={"groups": ["race"]}),
+    )
     gap = found(rows, "selection_rate gap")
     assert math.isnan(gap.value) and gap.group == {"race": ""}
 
@@ -102,14 +105,14 @@ def test_intersections_have_every_column() -> None:
 def test_a_rate_of_zero_has_a_ratio_of_zero_that_is_not_certain() -> None:
     test = binary(n=N, columns={"sex": SEX})
     never = replace(test, score=np.where(test.columns["sex"] == "Female", 0.1, test.score))
-    ratio = found(audit(never, 0.4, spec_of(bias={"groups": ["sex"]})), "selection_rate ratio")
+    ratio = found(audit(replace(never, threshold=0.4), spec_of(bias={"groups": ["sex"]})), "selection_rate ratio")
     assert (ratio.value, ratio.low) == (0, 0) and 0 < ratio.high < 0.1
 
 
 def test_regression_has_errors_and_residuals_and_no_ratio_of_those() -> None:
     test = regression(n=N, columns={"sex": SEX})
     shifted = replace(test, label=test.label + (test.columns["sex"] == "Female"))
-    rows = audit(shifted, None, spec_of("regression", bias={"groups": ["sex"]}))
+    rows = audit(shifted, spec_of("regression", bias={"groups": ["sex"]}))
     gap = found(rows, "mean_residual gap")
     assert gap.low < 1 < gap.high and gap.low > 0.8
     assert "mean_residual ratio" not in {row.measure for row in rows} and "rmse ratio" in {row.measure for row in rows}
@@ -128,7 +131,9 @@ def test_every_rate_gap_and_ratio_is_fairlearns(by: tuple[str, ...]) -> None:
         "accuracy": accuracy_score,
     }
     groups = [list(by)] if len(by) > 1 else list(by)
-    rows = audit(test, 0.3, spec_of(bias={"groups": groups, "measures": list(measures), "min_rows": 1}))
+    rows = audit(
+        replace(test, threshold=0.3), spec_of(bias={"groups": groups, "measures": list(measures), "min_rows": 1})
+    )
     frame = fairlearn.MetricFrame(
         metrics=measures,
         y_true=test.label,
@@ -153,7 +158,7 @@ def test_adult_s_label_rates_are_those_of_its_readme() -> None:
     test = Predictions(
         "binary", ("0", "1"), np.arange(n), label, label, np.ones(n), np.arange(n, dtype=np.uint64), columns
     )
-    rows = audit(test, 0.5, spec_of(bias={"groups": ["sex", "race"], "measures": ["label_rate"]}))
+    rows = audit(test, spec_of(bias={"groups": ["sex", "race"], "measures": ["label_rate"]}))
     known = (
         {"Male": 0.3038, "Female": 0.1093},
         {"White": 0.2540, "Black": 0.1208, "Asian-Pac-Islander": 0.2693, "Amer-Indian-Eskimo": 0.1170, "Other": 0.1232},
@@ -172,12 +177,14 @@ def test_the_four_fifths_rule_is_held_against_the_interval() -> None:
     test, spec = binary(n=N, columns={"sex": SEX}), spec_of(bias={"groups": ["sex"]})
     women = test.columns["sex"] == "Female"
     for factor, expected in ((0.6, "broken"), (1.0, "kept")):
-        rows = audit(replace(test, score=np.where(women, test.score * factor, test.score)), 0.3, spec)
+        rows = audit(
+            replace(replace(test, score=np.where(women, test.score * factor, test.score)), threshold=0.3), spec
+        )
         assert found(rows, "selection_rate ratio").four_fifths == expected
-    few = take(test, np.arange(600))
-    assert found(audit(few, 0.3, spec), "selection_rate ratio").four_fifths == "open"
+    few = test.take(np.arange(600))
+    assert found(audit(replace(few, threshold=0.3), spec), "selection_rate ratio").four_fifths == "open"
     assert {row.four_fifths for row in rows if row.measure != "selection_rate ratio"} == {None}
-    broken = evaluate(replace(test, score=np.where(women, test.score * 0.6, test.score)), 0.3, spec)
+    broken = evaluate(replace(replace(test, score=np.where(women, test.score * 0.6, test.score)), threshold=0.3), spec)
     assert any("four-fifths rule broken by sex" in note and "Female to Male" in note for note in broken.notes)
 
 
@@ -185,7 +192,9 @@ def test_groups_of_equal_scores_and_unequal_labels_are_miscalibrated() -> None:
     test = binary(n=N, columns={"sex": SEX})
     rng, women = np.random.default_rng(77), test.columns["sex"] == "Female"
     shifted = replace(test, label=np.where(women & (rng.random(N) < 0.2), 1.0, test.label))
-    rows = audit(shifted, 0.4, spec_of(bias={"groups": ["sex"], "measures": ["mean_residual", "score_p50"]}))
+    rows = audit(
+        replace(shifted, threshold=0.4), spec_of(bias={"groups": ["sex"], "measures": ["mean_residual", "score_p50"]})
+    )
     assert found(rows, "mean_residual", sex="Female").low > 0.05
     assert found(rows, "mean_residual", sex="Male").low < 0 < found(rows, "mean_residual", sex="Male").high
     assert found(rows, "score_p50 gap").low == 0

@@ -12,7 +12,7 @@ from part_fixture import binary, regression, spec_of
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import DataError
 from ray_pipeline.evaluation.evaluate import evaluate
-from ray_pipeline.evaluation.groups import groups_of, take
+from ray_pipeline.evaluation.groups import groups_of
 
 N = 2000
 CARRIER = np.array(["AA", "UA", "null"])[np.random.default_rng(1).choice(3, N, p=[0.6, 0.35, 0.05])]
@@ -22,7 +22,7 @@ ORIGIN = np.array(["JFK", "LGA"])[np.random.default_rng(2).integers(0, 2, N)]
 def test_every_metric_is_measured_overall_and_by_slice() -> None:
     test = binary(n=N, columns={"carrier": CARRIER, "origin": ORIGIN})
     spec = spec_of(evaluate={"metrics": ["auc", "accuracy"], "slices": ["carrier", ["origin", "carrier"]]})
-    rows = evaluate(test, 0.4, spec).as_json()
+    rows = evaluate(replace(test, threshold=0.4), spec).as_json()
     assert [(row["metric"], row["slice"]) for row in rows[:4]] == [
         ("auc", {}),
         ("accuracy", {}),
@@ -34,7 +34,7 @@ def test_every_metric_is_measured_overall_and_by_slice() -> None:
         inside = np.ones(N, bool)
         for column, name in row["slice"].items():
             inside &= test.columns[column] == name
-        some = take(test, inside)
+        some = test.take(inside)
         assert row["rows"] == inside.sum()
         assert row["value"] == pytest.approx(
             find("metrics", row["metric"])()(some.label, some.score, some.weight, 0.4), rel=1e-12
@@ -45,33 +45,33 @@ def test_every_metric_is_measured_overall_and_by_slice() -> None:
 
 def test_an_undefined_slice_is_null_and_not_left_out() -> None:
     test = binary(n=50, columns={"group": ["a"] * 49 + ["b"]})
-    row = evaluate(test, 0.5, spec_of(evaluate={"metrics": ["auc"], "slices": ["group"]})).as_json()[-1]
+    row = evaluate(test, spec_of(evaluate={"metrics": ["auc"], "slices": ["group"]})).as_json()[-1]
     assert row == {"metric": "auc", "slice": {"group": "b"}, "value": None, "low": None, "high": None, "rows": 1}
 
 
 def test_rows_of_one_cluster_widen_the_interval() -> None:
     rows = binary(n=N)
     spec, day = spec_of(evaluate={"metrics": ["auc"]}), np.sort(rows.score).searchsorted(rows.score) // 50
-    by_row = evaluate(rows, 0.5, spec)
-    by_day = evaluate(replace(rows, cluster=day.astype(np.uint64)), 0.5, spec)
+    by_row = evaluate(rows, spec)
+    by_day = evaluate(replace(rows, cluster=day.astype(np.uint64)), spec)
     assert (by_row.clusters, by_day.clusters) == (N, 40)
     assert by_day.resolution["auc"] > 1.5 * by_row.resolution["auc"]
     assert any("auc under" in note and "40 independent clusters" in note for note in by_day.notes)
 
 
 def test_few_clusters_are_said() -> None:
-    assert "only 5 independent clusters: intervals are rough" in evaluate(binary(clusters=5), 0.5, spec_of()).notes
+    assert "only 5 independent clusters: intervals are rough" in evaluate(binary(clusters=5), spec_of()).notes
 
 
 def test_a_part_of_one_class_leaves_auc_undefined_and_the_rest_measured() -> None:
     test = binary(n=300)
-    found = evaluate(take(test, test.label == 0), 0.5, spec_of(evaluate={"metrics": ["auc", "accuracy"]}))
+    found = evaluate(test.take(test.label == 0), 0.5, spec_of(evaluate={"metrics": ["auc", "accuracy"]}))
     assert [math.isfinite(m.value) for m in found.measured] == [False, True]
     assert "auc is undefined on this part" in found.notes
 
 
 def test_regression_is_evaluated_without_a_threshold() -> None:
-    found = evaluate(regression(), None, spec_of("regression"))
+    found = evaluate(regression(), spec_of("regression"))
     assert [m.metric for m in found.measured] == ["rmse", "mae", "r2"]
     assert found.measured[0].low < 2 < found.measured[0].high
 
@@ -87,7 +87,7 @@ def test_multiclass_is_evaluated() -> None:
         label=label,
         score=score,
     )
-    found = evaluate(rows, None, spec_of("multiclass", evaluate={"slices": ["g"]}, bias={"groups": ["g"]}))
+    found = evaluate(rows, spec_of("multiclass", evaluate={"slices": ["g"]}, bias={"groups": ["g"]}))
     assert [m.metric for m in found.measured[:3]] == ["log_loss", "accuracy", "balanced_accuracy"]
     assert all(m.low < m.value < m.high for m in found.measured)
 
@@ -97,7 +97,7 @@ def test_the_same_rows_give_the_same_bytes() -> None:
         binary(n=N, columns={"origin": ORIGIN}),
         spec_of(evaluate={"slices": ["origin"]}, bias={"groups": ["origin"]}),
     )
-    first, again = (evaluate(test, 0.4, spec) for _ in range(2))
+    first, again = (evaluate(replace(test, threshold=0.4), spec) for _ in range(2))
     assert json.dumps([first.as_json(), first.bias_as_json()]) == json.dumps([again.as_json(), again.bias_as_json()])
 
 
@@ -110,7 +110,7 @@ def test_the_same_rows_give_the_same_bytes() -> None:
         ),
         (lambda rows: replace(rows, weight=np.zeros(2000)), "the weights of the 2,000 rows sum to 0"),
         (lambda rows: replace(rows, weight=np.r_[-1.0, np.ones(1999)]), "the least is -1"),
-        (lambda rows: take(rows, np.zeros(2000, bool)), "the part has no rows"),
+        (lambda rows: rows.take(np.zeros(2000, bool)), "the part has no rows"),
     ],
 )
 def test_a_part_that_cannot_be_measured_says_why(broken: object, message: str) -> None:
@@ -129,7 +129,7 @@ def test_a_slice_of_forty_thousand_values_is_cut_to_the_largest_and_said() -> No
     n = 50_000
     store = np.array([f"store {i}" for i in range(40_000)], object)
     rows = binary(n=n, columns={"store": np.concatenate([store, np.repeat(store[:10], 1_000)])})
-    found = evaluate(rows, 0.5, spec_of(evaluate={"metrics": ["accuracy"], "slices": ["store"], "draws": 100}))
+    found = evaluate(rows, spec_of(evaluate={"metrics": ["accuracy"], "slices": ["store"], "draws": 100}))
     sliced = [m for m in found.measured if m.slice]
     assert len(sliced) == 1000 and sorted(m.rows for m in sliced)[-10:] == [1001] * 10
     assert "store has 40,000 values; the largest 1,000 are measured" in found.notes

@@ -30,7 +30,7 @@ def test_the_columns_that_made_the_label_come_first_and_the_others_are_within_no
         {},
     )
     contributions = find("models", "xgboost").contributions(bundle.folder, matrix)
-    found = importance_of(bundle, matrix, rows, None, spec_of(), contributions, np.random.default_rng(0))
+    found = importance_of(bundle, matrix, rows, spec_of(), contributions, np.random.default_rng(0))
     by_name = {one.column: one for one in found.importance}
     assert {one.column for one in found.importance[:3]} == {"distance", "carrier", "weather.temp"}
     assert by_name["distance"].low > 0 and by_name["distance"].value > 0.1

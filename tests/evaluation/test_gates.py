@@ -22,7 +22,14 @@ SLICED = {"metrics": ["auc", "log_loss"], "slices": ["carrier"]}
 def judged(gate: str, rows: Predictions = ROWS, champion: Champion | None = None, **costs: Any) -> GateResult:
     spec = spec_of(gates=[gate], evaluate=SLICED)
     (result,) = judge(
-        spec.gates, evaluate(rows, 0.4, spec), rows, 0.4, champion, costs.get("latency_ms"), costs.get("size_mb"), spec
+        spec.gates,
+        evaluate(replace(rows, threshold=0.4), spec),
+        rows,
+        0.4,
+        champion,
+        costs.get("latency_ms"),
+        costs.get("size_mb"),
+        spec,
     ).gates
     return result
 
@@ -110,7 +117,14 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_and_counted() -> Non
     )
     spec = spec_of(gates=["auc >= champion - 0.05"], evaluate=SLICED)
     verdict = judge(
-        spec.gates, evaluate(ROWS, 0.4, spec), ROWS, 0.4, Champion(7, kept, 0.4, judged=unseen), None, None, spec
+        spec.gates,
+        evaluate(replace(ROWS, threshold=0.4), spec),
+        ROWS,
+        0.4,
+        Champion(7, kept, 0.4, judged=unseen),
+        None,
+        None,
+        spec,
     )
     assert verdict.passed
     assert verdict.as_json()["champion"] == {
@@ -161,7 +175,7 @@ def test_another_champion_fails_the_gate(champion: Champion, why: str) -> None:
 def test_what_cannot_be_decided_fails_and_says_so(gate: str, rows: Predictions, why: str) -> None:
     spec = spec_of(gates=[gate], evaluate=SLICED)
     bare = spec_of(gates=[], evaluate={"metrics": ["auc"]})
-    (result,) = judge(spec.gates, evaluate(rows, 0.4, bare), rows, 0.4, None, None, None, spec).gates
+    (result,) = judge(spec.gates, evaluate(replace(rows, threshold=0.4), bare), rows, 0.4, None, None, None, spec).gates
     assert not result.passed and result.why.startswith("cannot be decided, so it fails") and why in result.why
 
 
@@ -176,7 +190,9 @@ def test_latency_and_size_are_points() -> None:
 
 def test_the_scorecard_is_plain_json_and_refuses_on_one_gate() -> None:
     spec = spec_of(gates=["auc >= 0.6", "auc >= 0.99", "auc >= champion"], evaluate=SLICED)
-    verdict = judge(spec.gates, evaluate(ROWS, 0.4, spec), ROWS, 0.4, None, None, None, spec, times_judged=3)
+    verdict = judge(
+        spec.gates, evaluate(replace(ROWS, threshold=0.4), spec), ROWS, 0.4, None, None, None, spec, times_judged=3
+    )
     card = verdict.as_json()
     assert json.loads(json.dumps(card, allow_nan=False)) == card
     assert card["passed"] is False and [gate["passed"] for gate in card["gates"]] == [True, False, True]
@@ -188,5 +204,5 @@ def test_the_scorecard_is_plain_json_and_refuses_on_one_gate() -> None:
 def test_no_gates_pass() -> None:
     spec = spec_of("regression")
     rows = regression()
-    verdict = judge(spec.gates, evaluate(rows, None, spec), rows, None, None, None, None, spec)
+    verdict = judge(spec.gates, evaluate(rows, spec), rows, None, None, None, None, spec)
     assert verdict.passed and verdict.as_json()["gates"] == []

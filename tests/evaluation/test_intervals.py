@@ -2,6 +2,7 @@
 data."""
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -11,9 +12,8 @@ from part_fixture import binary, regression
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.evaluation.bootstrap import replicate
-from ray_pipeline.evaluation.groups import take
 from ray_pipeline.evaluation.intervals import Interval, largest_gap, percentile, reach, simultaneous
-from ray_pipeline.evaluation.linearized_variance import linearise
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.values import Predictions
 
 TRUE_AUC = NormalDist().cdf(1 / math.sqrt(2))
@@ -22,13 +22,15 @@ SIMULATIONS = 200
 
 def linearised(metric: Metric, rows: Predictions, threshold: float | None, confidence: float) -> Interval:
     """All rows as one group."""
-    found = linearise([metric], rows, np.zeros(len(rows), np.intp), threshold, confidence)[metric.word]
+    found = linearized_bounds([metric], replace(rows, threshold=threshold), np.zeros(len(rows), np.intp), confidence)[
+        metric.word
+    ]
     return Interval(float(found.value[0]), float(found.low[0]), float(found.high[0]))
 
 
 def repeated(rows: Predictions, times: int) -> Predictions:
     """Every row copied, the copies one cluster: no more is known than before."""
-    return take(rows, np.repeat(np.arange(len(rows)), times))
+    return rows.take(np.repeat(np.arange(len(rows)), times))
 
 
 def test_few_clusters_reach_further() -> None:
@@ -48,7 +50,7 @@ def test_95_percent_intervals_cover_about_95_percent(word: str, truth: float, ki
         else:
             found = percentile(
                 metric(rows.label, rows.score, rows.weight),
-                replicate([metric], rows, None, draws=200, seed=0)[word],
+                replicate([metric], rows, draws=200, seed=0)[word],
                 len(rows),
                 0.95,
             )
@@ -89,7 +91,7 @@ def test_a_gate_against_the_champion_errs_seldom() -> None:
             both.append(
                 (
                     metric(scored.label, score, scored.weight),
-                    replicate([metric], scored, None, draws=200, seed=seed)["auc"],
+                    replicate([metric], scored, draws=200, seed=seed)["auc"],
                 )
             )
         return both[0][0] - both[1][0], both[0][1] - both[1][1]
@@ -127,7 +129,7 @@ def test_the_linearised_interval_is_the_bootstraps(word: str) -> None:
     rows, metric = binary(3, 4000, clusters=900), find("metrics", word)()
     drawn = percentile(
         metric(rows.label, rows.score, rows.weight, 0.4),
-        replicate([metric], rows, 0.4, draws=2000, seed=0)[word],
+        replicate([metric], replace(rows, threshold=0.4), draws=2000, seed=0)[word],
         900,
         0.95,
     )
@@ -137,7 +139,7 @@ def test_the_linearised_interval_is_the_bootstraps(word: str) -> None:
 
 def test_ks_whose_draws_lie_higher_as_those_of_every_maximum_has_the_bootstraps_width() -> None:
     rows, metric = binary(3, 4000, clusters=900), find("metrics", "ks")()
-    low, high = np.quantile(replicate([metric], rows, None, draws=2000, seed=0)["ks"], [0.025, 0.975])
+    low, high = np.quantile(replicate([metric], rows, draws=2000, seed=0)["ks"], [0.025, 0.975])
     found = linearised(metric, rows, None, 0.95)
     assert found.high - found.low == pytest.approx(high - low, rel=0.12)
 
@@ -147,7 +149,7 @@ def test_the_linearised_interval_of_an_error_is_the_bootstraps(word: str) -> Non
     rows, metric = regression(4, 4000), find("metrics", word)()
     drawn = percentile(
         metric(rows.label, rows.score, rows.weight),
-        replicate([metric], rows, None, draws=1000, seed=0)[word],
+        replicate([metric], rows, draws=1000, seed=0)[word],
         4000,
         0.95,
     )
@@ -160,7 +162,9 @@ def test_copies_of_rows_in_one_cluster_add_no_knowledge(word: str) -> None:
     rows, metric = binary(1, 400), find("metrics", word)()
     once, ten = linearised(metric, rows, 0.4, 0.95), linearised(metric, repeated(rows, 10), 0.4, 0.95)
     assert (ten.low, ten.high) == pytest.approx((once.low, once.high), rel=1e-6)
-    drawn = [replicate([metric], one, 0.4, draws=100, seed=0)[word] for one in (rows, repeated(rows, 10))]
+    drawn = [
+        replicate([metric], replace(one, threshold=0.4), draws=100, seed=0)[word] for one in (rows, repeated(rows, 10))
+    ]
     assert drawn[0] == pytest.approx(drawn[1], rel=1e-9)
 
 
@@ -187,7 +191,7 @@ def test_one_cluster_has_no_interval(word: str) -> None:
     rows, metric = binary(0, 200, clusters=1), find("metrics", word)()
     found = linearised(metric, rows, 0.3, 0.95)
     assert math.isfinite(found.value) and math.isnan(found.low) and math.isnan(found.high)
-    drawn = percentile(found.value, replicate([metric], rows, 0.3, draws=100, seed=0)[word], 1, 0.95)
+    drawn = percentile(found.value, replicate([metric], replace(rows, threshold=0.3), draws=100, seed=0)[word], 1, 0.95)
     assert math.isnan(drawn.low)
 
 

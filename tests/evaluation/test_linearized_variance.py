@@ -1,6 +1,8 @@
 """Linearised intervals of many groups: each as if its rows were alone, whatever the chunks, the order of rows and the
 clusters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,7 @@ from part_fixture import binary, regression
 
 from ray_pipeline.components.choice import find, menu
 from ray_pipeline.evaluation import linearized_variance as module
-from ray_pipeline.evaluation.groups import take
-from ray_pipeline.evaluation.linearized_variance import linearise
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 
 BINARY = [find("metrics", word)() for word in menu("metrics") if "binary" in find("metrics", word).tasks]
 REGRESSION = [find("metrics", word)() for word in menu("metrics") if "regression" in find("metrics", word).tasks]
@@ -29,10 +30,10 @@ def test_groups_are_measured_as_if_alone(seed: int, at_once: int, clusters: int 
     group = np.concatenate([np.arange(5), rng.integers(0, 5, 115)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS_AT_ONCE", at_once)
-        found = linearise(metrics, rows, group, 0.4, 0.95)
+        found = linearized_bounds(metrics, replace(rows, threshold=0.4), group, 0.95)
     for number in range(5):
-        some = take(rows, group == number)
-        alone = linearise(metrics, some, np.zeros(len(some), np.intp), 0.4, 0.95)
+        some = rows.take(group == number)
+        alone = linearized_bounds(metrics, replace(some, threshold=0.4), np.zeros(len(some), np.intp), 0.95)
         for metric in metrics:
             ours, theirs = (
                 (bounds.value[i], bounds.low[i], bounds.high[i])
@@ -47,11 +48,13 @@ def test_groups_are_measured_as_if_alone(seed: int, at_once: int, clusters: int 
 @pytest.mark.parametrize("metric", BINARY, ids=lambda metric: metric.word)
 def test_a_value_s_error_is_that_of_its_influences(metric: object) -> None:
     rows = binary(5, 800, clusters=90)
-    found = linearise([metric], rows, np.zeros(800, np.intp), 0.4, 0.95)[metric.word]  # type: ignore[attr-defined, list-item]
+    found = linearized_bounds([metric], replace(rows, threshold=0.4), np.zeros(800, np.intp), 0.95)[metric.word]  # type: ignore[attr-defined, list-item]
     moved = np.bincount(rows.cluster.astype(int), metric.influence(rows.label, rows.score, rows.weight, 0.4), 90)  # type: ignore[attr-defined]
     assert found.error[0] == pytest.approx(np.sqrt(moved @ moved), rel=0.05)
     order = np.random.default_rng(0).permutation(800)
-    mixed = linearise([metric], take(rows, order), np.zeros(800, np.intp), 0.4, 0.95)[metric.word]  # type: ignore[attr-defined, list-item]
+    mixed = linearized_bounds([metric], replace(rows.take(order), threshold=0.4), np.zeros(800, np.intp), 0.95)[
+        metric.word
+    ]  # type: ignore[attr-defined, list-item]
     assert (mixed.low[0], mixed.high[0]) == pytest.approx((found.low[0], found.high[0]), rel=1e-6)
 
 
@@ -69,7 +72,7 @@ def test_many_classes_are_measured_by_group() -> None:
         {},
     )
     metrics = [find("metrics", word)() for word in menu("metrics") if "multiclass" in find("metrics", word).tasks]
-    found = linearise(metrics, rows, np.arange(300) % 2, None, 0.95)
+    found = linearized_bounds(metrics, rows, np.arange(300) % 2, 0.95)
     for metric in metrics:
         assert found[metric.word].value[1] == pytest.approx(
             metric(rows.label[1::2], score[1::2], np.ones(150)), rel=1e-9

@@ -32,7 +32,7 @@ def spoilt(rows: Predictions, seed: int = 0, **where: str) -> Predictions:
 
 
 def searched(rows: Predictions, word: str = "auc") -> WeakSlices:
-    return search_weak_slices(find("metrics", word)(), rows, 0.4, min_rows=200, confidence=0.95)
+    return search_weak_slices(find("metrics", word)(), replace(rows, threshold=0.4), min_rows=200, confidence=0.95)
 
 
 @pytest.mark.parametrize("word", ["auc", "log_loss", "accuracy", "average_precision"])
@@ -86,7 +86,9 @@ def test_the_worse_side_is_the_metrics_own() -> None:
 
 def test_they_are_part_of_the_evaluation_and_said() -> None:
     rows = spoilt(binary(1, N, shift=2.0, columns=columns(1)), carrier="UA")
-    found = evaluate(rows, 0.4, spec_of(evaluate={"metrics": ["auc"], "slices": ["carrier", "origin"]}))
+    found = evaluate(
+        replace(rows, threshold=0.4), spec_of(evaluate={"metrics": ["auc"], "slices": ["carrier", "origin"]})
+    )
     written = found.weak_as_json()
     assert written["found"][0]["slice"] == {"carrier": "UA"} and written["columns"] == ["carrier", "origin", "band"]
     assert any("auc is worse than overall in 1 of" in note for note in found.notes)
