@@ -17,7 +17,7 @@ from ray_pipeline.data.table import Table
 from ray_pipeline.errors import PipelineError
 from ray_pipeline.profiling import profile as profile_stage
 from ray_pipeline.profiling.findings import check
-from ray_pipeline.profiling.profile import Profile, profile_table
+from ray_pipeline.profiling.profile import Profile, profile_rows
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -242,7 +242,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def profiled(at: Path, task: str = "binary", label: str = "y", more: str = "") -> tuple[Profile, Spec]:
     spec = Spec.from_text(SPEC.format(task=task, label=label, more=more), file="bad.yaml", folder=at)
-    return profile_table(split(read(spec, Where()), spec), spec), spec
+    return profile_rows(split(read(spec, Where()), spec), spec), spec
 
 
 @pytest.mark.parametrize("name", CASES)

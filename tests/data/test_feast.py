@@ -13,7 +13,7 @@ import pytest
 from tables import write_spec
 
 from ray_pipeline.data.as_of_join import JoinOptions, as_of_table
-from ray_pipeline.data.feast import PYTHON, resolved
+from ray_pipeline.data.feast import PYTHON, with_feast_tables
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -115,14 +115,14 @@ def test_a_view_is_the_table_that_one_would_have_written(what: str, folder: Path
     assert (
         spec.as_data()["features"]["store"]["kind"] == "feast" and Spec.from_text(spec.render(), folder=folder) == spec
     )
-    found = resolved(spec, Where())
+    found = with_feast_tables(spec, Where())
     written = Spec.from_file(write_spec(folder, "written.yaml"))
     tables = found.as_data()["features"]
     assert Path(tables["rates"].pop("path")).samefile(folder / written.as_data()["features"]["rates"].pop("path"))
     expected = written.as_data()["features"]["rates"]
     expected.pop("path")
     assert tables["rates"] == expected and "store" not in tables
-    assert resolved(found, Where()) is found
+    assert with_feast_tables(found, Where()) is found
 
 
 def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder:
 )
 def test_what_cannot_be_read_is_told_with_its_place(what: str, found: str, fix: str, folder: Path) -> None:
     with pytest.raises(DataError) as told:
-        resolved(asked(folder, what), Where())
+        with_feast_tables(asked(folder, what), Where())
     (problem,) = told.value.problems
     assert problem.found.startswith(found) and fix in problem.fix
     assert (problem.key, problem.line) == ("features.store", 11)
@@ -186,21 +186,21 @@ def test_a_repository_that_is_none_and_a_python_without_feast_are_told(
 ) -> None:
     spec = asked(folder, "views: [rates]")
     with pytest.raises(DataError, match=r"is no feature repository: it has no feature_store\.yaml"):
-        resolved(spec, Where(data=str(tmp_path)))
+        with_feast_tables(spec, Where(data=str(tmp_path)))
     (tmp_path / "store").mkdir()
     (tmp_path / "store/feature_store.yaml").write_text("project: [")
     with pytest.raises(DataError, match="Feast cannot read the registry"):
-        resolved(spec, Where(data=str(tmp_path)))
+        with_feast_tables(spec, Where(data=str(tmp_path)))
     monkeypatch.setenv(PYTHON, "/bin/false")
     with pytest.raises(SpecError, match="gives no answer"):
-        resolved(spec, Where())
+        with_feast_tables(spec, Where())
     monkeypatch.setenv(PYTHON, sys.executable)
     with pytest.raises(SpecError, match=r"has no Feast.*set FEAST_PYTHON"):
-        resolved(spec, Where())
+        with_feast_tables(spec, Where())
     monkeypatch.delenv(PYTHON)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SpecError, match=r"needs an environment of its own.*pip install feast"):
-        resolved(spec, Where())
+        with_feast_tables(spec, Where())
 
 
 def test_plan_and_check_look_at_the_tables_behind_the_repository(folder: Path) -> None:

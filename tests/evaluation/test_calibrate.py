@@ -1,8 +1,6 @@
 """Calibration and threshold: kept from noise, taken where they help, and the best threshold is the best of all."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +14,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics.log_loss import LogLoss
 from ray_pipeline.errors import SpecError
 from ray_pipeline.evaluation.calibrate import calibrate, choose_threshold, rates_agree
-from ray_pipeline.runs import artifacts as record
-from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.tuning.validate import Validated
+from ray_pipeline.tuning.validate import Validation
 
 
 def test_auto_leaves_calibrated_scores_alone() -> None:
@@ -84,18 +80,13 @@ def test_a_metric_without_decisions_cannot_choose() -> None:
         choose_threshold(binary(), {"maximize": "auc"})
 
 
-def test_what_calibration_changed_is_written(tmp_path: Path) -> None:
+def test_what_calibration_changed_is_said() -> None:
     raw = binary(n=500)
-    calibrator = find("calibrators", "sigmoid").fit(raw.label, raw.score**2, raw.weight)
     before = replace(raw, score=raw.score**2)
-    record.validated(
-        RunFolder(tmp_path),
-        Validated(before, replace(before, score=calibrator.apply(before.score)), calibrator, 0.5, (), ()),
-    )
-    told = json.loads((tmp_path / "calibration.json").read_text())
-    assert told["kind"] == "sigmoid" and told["rows"] == 500
-    assert all(told[metric]["after"] < told[metric]["before"] for metric in ("ece", "log_loss", "brier"))
-    record.validated(
-        RunFolder(tmp_path / "none"), Validated(regression(), regression(), find("calibrators", "none")(), None, (), ())
-    )
-    assert [file.name for file in (tmp_path / "none").iterdir()] == ["baselines.json"]
+    calibrator = find("calibrators", "sigmoid").fit(raw.label, before.score, raw.weight)
+    after = replace(before, score=calibrator.apply(before.score), threshold=0.5)
+    changed = Validation(raw=before, calibrated=after, calibrator=calibrator).calibration_as_json()
+    assert changed is not None and changed["kind"] == "sigmoid" and changed["rows"] == 500
+    assert all(changed[metric]["after"] < changed[metric]["before"] for metric in ("ece", "log_loss", "brier"))
+    none = find("calibrators", "none")()
+    assert Validation(raw=regression(), calibrated=regression(), calibrator=none).calibration_as_json() is None

@@ -67,7 +67,12 @@ def test_rows_of_clusters_need_intervals_of_clusters() -> None:
         residual = 2 * math.sqrt(0.5) * (rng.normal(size=60)[cluster] + rng.normal(size=3000))
         for kind, ids in (("cluster", cluster), ("row", np.arange(3000))):
             rows = Predictions(
-                "regression", (), np.arange(3000), residual, np.zeros(3000), np.ones(3000), ids.astype(np.uint64), {}
+                task="regression",
+                key=np.arange(3000),
+                label=residual,
+                score=np.zeros(3000),
+                weight=np.ones(3000),
+                cluster=ids.astype(np.uint64),
             )
             found = linearised(metric, rows, None, 0.95)
             held[kind] += found.low <= 2 <= found.high
@@ -85,9 +90,7 @@ def test_a_gate_against_the_champion_errs_seldom() -> None:
         odds, both = np.log(truth.score / (1 - truth.score)), []
         for more in (math.hypot(0.3, worse), 0.3):
             score = 1 / (1 + np.exp(-(odds + more * rng.normal(size=rows))))
-            scored = Predictions(
-                truth.task, truth.classes, truth.key, truth.label, score, truth.weight, truth.cluster, {}
-            )
+            scored = replace(truth, score=score, columns={})
             both.append(
                 (
                     metric(scored.label, score, scored.weight),
@@ -170,16 +173,8 @@ def test_copies_of_rows_in_one_cluster_add_no_knowledge(word: str) -> None:
 
 def test_a_share_of_all_is_not_certain_and_stays_inside() -> None:
     rows = binary(0, 50)
-    all_right = Predictions(
-        rows.task,
-        rows.classes,
-        rows.key,
-        np.r_[np.ones(8), np.zeros(42)],
-        np.r_[np.ones(8), np.zeros(42)],
-        rows.weight,
-        rows.cluster,
-        {},
-    )
+    certain = np.r_[np.ones(8), np.zeros(42)]
+    all_right = replace(rows, label=certain, score=certain, columns={})
     recall = linearised(find("metrics", "recall")(), all_right, 0.5, 0.95)
     assert recall.value == recall.high == 1
     assert recall.low == pytest.approx(0.6, abs=0.05)  # 8 of 8 positives, whatever the 42 negatives say

@@ -10,7 +10,7 @@ import pytest
 from ray_pipeline.data.rows import LABEL, RowCounts
 from ray_pipeline.errors import DataError
 from ray_pipeline.profiling.column_statistics import describe_column
-from ray_pipeline.profiling.findings import check, refuse
+from ray_pipeline.profiling.findings import check, raise_on_findings
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
@@ -141,9 +141,9 @@ def test_findings_at_or_above_fail_on_refuse_the_run(fail_on: str, refused: set[
         Finding("null_label", "low", "c", 9, "x", "y"),
     )
     if not refused:
-        refuse(findings, spec_of(fail_on=fail_on))
+        raise_on_findings(findings, spec_of(fail_on=fail_on))
         return
     with pytest.raises(DataError) as told:
-        refuse(findings, spec_of(fail_on=fail_on))
+        raise_on_findings(findings, spec_of(fail_on=fail_on))
     assert told.value.exit_code == 3 and {p.column for p in told.value.problems} == refused
     assert "add 'leakage:b' to checks.ignore" in str(told.value)
