@@ -64,6 +64,8 @@ def test_the_architecture_page_names_every_room_and_enough_files() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert rooms == set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE))
+    files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert {file for file in files if f"`{file}`" not in text} == set()
     assert len(re.findall(r"`[\w/]+\.py`", text)) > 40
 
 
