@@ -77,16 +77,7 @@ def test_draws_repeat_byte_for_byte_and_are_paired_between_models() -> None:
     metrics = [find("metrics", word)() for word in ("auc", "log_loss")]
     first, again = (replicate(metrics, rows, draws=200, seed=1) for _ in range(2))
     assert all(first[word].tobytes() == again[word].tobytes() for word in first)
-    nearly = type(rows)(
-        rows.task,
-        rows.classes,
-        rows.key,
-        rows.label,
-        0.9 * rows.score + 0.1 * other.score,
-        rows.weight,
-        rows.cluster,
-        {},
-    )
+    nearly = replace(rows, score=0.9 * rows.score + 0.1 * other.score)
     paired = replicate(metrics, nearly, draws=200, seed=1)
     assert np.std(first["auc"] - paired["auc"]) < np.std(first["auc"]) / 3
 
@@ -100,10 +91,7 @@ def test_the_order_of_rows_does_not_matter(word: str) -> None:
 
 
 def test_a_draw_without_a_positive_is_undefined() -> None:
-    rows = binary(n=3)
-    rows = type(rows)(
-        rows.task, rows.classes, rows.key, np.array([1.0, 0, 0]), rows.score, rows.weight, rows.cluster, {}
-    )
+    rows = replace(binary(n=3), label=np.array([1.0, 0, 0]))
     found = replicate([find("metrics", "auc")(), find("metrics", "recall")()], rows, draws=100, seed=0)
     none = weights(rows.cluster, 100, 0)[0] == 0
     assert none.any()

@@ -61,16 +61,8 @@ def test_a_value_s_error_is_that_of_its_influences(metric: object) -> None:
 def test_many_classes_are_measured_by_group() -> None:
     rng = np.random.default_rng(0)
     score = rng.dirichlet(np.ones(3), 300)
-    rows = type(binary())(
-        "multiclass",
-        ("a", "b", "c"),
-        np.arange(300),
-        rng.integers(0, 3, 300).astype(float),
-        score,
-        np.ones(300),
-        np.arange(300, dtype=np.uint64),
-        {},
-    )
+    label = rng.integers(0, 3, 300).astype(float)
+    rows = replace(binary(n=300), task="multiclass", classes=("a", "b", "c"), label=label, score=score)
     metrics = [find("metrics", word)() for word in menu("metrics") if "multiclass" in find("metrics", word).tasks]
     found = linearized_bounds(metrics, rows, np.arange(300) % 2, 0.95)
     for metric in metrics:

@@ -135,10 +135,13 @@ def test_what_is_ignored_by_check_or_by_column_is_not_told(ignore: str) -> None:
     ("fail_on", "refused"), [("high", {"b"}), ("medium", {"a", "b"}), ("low", {"a", "b", "c"}), ("never", set())]
 )
 def test_findings_at_or_above_fail_on_refuse_the_run(fail_on: str, refused: set[str]) -> None:
-    findings = (
-        Finding("leakage", "high", "b", 9, "x", "y"),
-        Finding("id_like", "medium", "a", 9, "x", "y"),
-        Finding("null_label", "low", "c", 9, "x", "y"),
+    findings = tuple(
+        Finding(check=check, severity=severity, column=column, rows=9, found="x", fix="y")
+        for check, severity, column in (
+            ("leakage", "high", "b"),
+            ("id_like", "medium", "a"),
+            ("null_label", "low", "c"),
+        )
     )
     if not refused:
         raise_on_findings(findings, spec_of(fail_on=fail_on))
