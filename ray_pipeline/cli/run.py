@@ -97,7 +97,7 @@ def add(app: typer.Typer) -> None:
         debug: bool = False,
     ) -> dict[str, Any]:
         """Go on with an interrupted run; a finished trial is never run again."""
-        from ray_pipeline.rerun import resume as resume_run
+        from ray_pipeline.resuming import resume as resume_run
         from ray_pipeline.runs.run_folder import RunFolder
         from ray_pipeline.spec.where import Where
 
@@ -119,7 +119,7 @@ def _rerun(
     debug: bool = False,
 ) -> dict[str, Any]:
     """Build a run again from its manifest; names the first stage that differs, and why."""
-    from ray_pipeline.rerun import rerun
+    from ray_pipeline.resuming import rerun
     from ray_pipeline.runtime.progress import progress
     from ray_pipeline.spec.where import Where
 

@@ -13,7 +13,7 @@ from ray_pipeline import pipeline
 from ray_pipeline.cli import build
 from ray_pipeline.data.fingerprint import Fingerprint, changes, hash_columns
 from ray_pipeline.errors import DataError, ResourceError, StorageError
-from ray_pipeline.rerun import rerun
+from ray_pipeline.resuming import rerun
 from ray_pipeline.runs import reproducibility as repeat
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
