@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ray_pipeline.errors import Problem, ResourceError, StorageError
@@ -42,16 +42,6 @@ MARGIN_S = 2.0
 """The holder gives up so much earlier than others take over."""
 POLL_S, RETRY_S, REQUEST_S = 0.5, 1.0, 2.0
 """Between two looks at another owner's lease; between a failed renewal and the next; for one request of a renewal."""
-
-
-class Lease(Protocol):
-    """What a process holds alone."""
-
-    def check(self) -> None:
-        """Raises `ResourceError` if the lease is lost."""
-
-    def release(self) -> None:
-        """Lets others have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +220,9 @@ class BucketLease:
         else:
             self._lost = True
         return False
+
+
+Lease = LocalLease | BucketLease
 
 
 def _now() -> float:

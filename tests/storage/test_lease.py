@@ -53,7 +53,8 @@ def test_the_death_of_a_holder_on_this_host_frees_the_lease_at_once(store: BlobS
         assert holder.ask("take", "run/lease") == "held"
         with pytest.raises(ResourceError, match=f"held by process {holder.process.pid}"), store.lease("run/lease"):
             pass
-        holder.kill()
+        holder.process.kill()
+        os.waitid(os.P_PID, holder.process.pid, os.WEXITED | os.WNOWAIT)  # a zombie: nobody has waited for it
         began, told = time.monotonic(), list[str]()
         with store.lease("run/lease", told.append) as lease:
             lease.check()
