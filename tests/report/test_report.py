@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from report_fixture import build_run
@@ -22,7 +21,7 @@ from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
-from ray_pipeline.cli.report import add
+from ray_pipeline.cli import build
 from ray_pipeline.report import curves, svg, write_report
 from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
@@ -597,13 +596,8 @@ def test_a_figure_has_the_digits_a_reader_can_use(value: float, expected: str) -
     assert format_number(value) == expected
 
 
-app = typer.Typer()
-app.callback()(lambda: None)
-add(app)
-
-
 def call(*arguments: str) -> tuple[int, str, str]:
-    found = CliRunner().invoke(app, ["report", *arguments])
+    found = CliRunner().invoke(build(), ["report", *arguments])
     return found.exit_code, found.stdout, found.stderr
 
 
