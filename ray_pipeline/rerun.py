@@ -1,5 +1,4 @@
-"""A run built again from its manifest alone, each stage compared byte for byte with what it made then; the first that
-differs ends it."""
+"""Run again from a manifest alone, and compare each stage byte for byte; the first stage that differs ends the run."""
 
 import json
 from collections.abc import Mapping
@@ -20,18 +19,24 @@ NEEDED = ("run", "fingerprint", "spec", "base", "where", "plan", "data", "digest
 def rerun(
     run: str, where: Where | None, *, verify: bool, show: Progress | None = None, debug: bool = False
 ) -> dict[str, Any]:
-    """What came of building the run again, in a run of its own that is not registered: `identical`, or `rebuilt` where
-    nothing was to be compared.
+    """Run again what a manifest says, as a new run that is not registered, and return the answer.
 
-    Args:
-        run: the run's id under the storage folder, its folder, or the path of its manifest.
-        where: on what; unless said, as the run was. Workers and threads are the run's own in either case: the bytes
-            depend on them.
-        verify: compare every stage with the manifest.
+    Parameters
+    ----------
+    run
+        The run's id under the storage folder, its folder, or the path of its manifest.
+    where
+        The cluster file; None for that of the run. Workers and threads are those of the run in either case, since the
+        bytes depend on them.
+    verify
+        Compare every stage with the manifest. The status is then `identical`, else `rebuilt`.
 
-    Raises:
-        DataError: the first stage that differs, and why: which files and columns of the data, or which versions.
-        StorageError: there is no such run, or it has no whole manifest.
+    Raises
+    ------
+    DataError
+        A stage differs; the message names the first one and why: which files and columns, or which versions.
+    StorageError
+        There is no such run, or its manifest is incomplete.
     """
     told = manifest_of(run, where or Where())
     where = where or Where.model_validate(told["where"], strict=False)
@@ -62,7 +67,13 @@ def rerun(
 
 
 def manifest_of(run: str, where: Where) -> dict[str, Any]:
-    """The whole manifest of a complete run."""
+    """Return the manifest of a complete run.
+
+    Raises
+    ------
+    StorageError
+        The manifest is absent, no JSON, or lacks a key that a rerun needs.
+    """
     path = (
         Path(run)
         if run.endswith(".json")
@@ -75,7 +86,7 @@ def manifest_of(run: str, where: Where) -> dict[str, Any]:
             Problem(
                 file=str(path),
                 found="there is no manifest: the run is not complete",
-                fix="go on with it: ray-pipeline resume",
+                fix="continue the run: ray-pipeline resume",
             )
         ) from None
     except ValueError as error:
@@ -93,8 +104,7 @@ def manifest_of(run: str, where: Where) -> dict[str, Any]:
 
 
 def _spec(told: Mapping[str, Any]) -> Spec:
-    """The run's spec, to be built without registering; a search that a clock or a target ended is given the number of
-    trials it came to."""
+    """The run's spec without registration; a search that time or a target ended gets the number of its trials."""
     spec = Spec.from_text(told["spec"], file=f"{told['run']}/spec.yaml", folder=Path(told["base"]))
     sets = ["register=false"]
     if spec.search.time is not None or spec.search.target is not None:
