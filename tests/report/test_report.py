@@ -488,6 +488,15 @@ def test_one_class_in_the_test_part_is_said_and_not_drawn(run: Path, tmp_path: P
     assert "ROC: not to be drawn from these rows (one class only, or nothing varies)" in text
 
 
+def test_predictions_that_are_infinite_are_said_and_not_drawn(tmp_path: Path) -> None:
+    folder = build_run(tmp_path / "r", "regression", rows=3_000)
+    endless = pa.array([np.inf] * 5, pa.float64())
+    pq.write_table(pa.table({"label": endless, "score": endless}), folder / "predictions" / "part-0.parquet")
+    text = page_of(folder).text["curves"]
+    assert "Predicted and actual: not to be drawn from these rows" in text
+    assert "Residuals: not to be drawn from these rows" in text
+
+
 @pytest.mark.parametrize(
     ("gate", "champion", "expected"),
     [
