@@ -28,7 +28,7 @@ from registry_fixture import NAME, PASSED, REFUSED, add, model_folder
 from typer.testing import CliRunner
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.cli import models as models_cli
+from ray_pipeline.cli import build
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import RegistryError
 from ray_pipeline.registry import Registry, champion_history, load, package, preflight, publish
@@ -612,9 +612,7 @@ def test_a_locked_sqlite_is_waited_for_and_then_named(
 @pytest.fixture
 def command() -> typer.Typer:
     """The `models` commands alone."""
-    app = typer.Typer()
-    models_cli.add(app)
-    return app
+    return build()
 
 
 def answer(command: typer.Typer, *words: str) -> tuple[int, dict[str, Any]]:

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from report_fixture import build_run
@@ -22,7 +21,7 @@ from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
-from ray_pipeline.cli.report import add
+from ray_pipeline.cli import build
 from ray_pipeline.report import curves, svg, write_report
 from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
@@ -489,6 +488,15 @@ def test_one_class_in_the_test_part_is_said_and_not_drawn(run: Path, tmp_path: P
     assert "ROC: not to be drawn from these rows (one class only, or nothing varies)" in text
 
 
+def test_predictions_that_are_infinite_are_said_and_not_drawn(tmp_path: Path) -> None:
+    folder = build_run(tmp_path / "r", "regression", rows=3_000)
+    endless = pa.array([np.inf] * 5, pa.float64())
+    pq.write_table(pa.table({"label": endless, "score": endless}), folder / "predictions" / "part-0.parquet")
+    text = page_of(folder).text["curves"]
+    assert "Predicted and actual: not to be drawn from these rows" in text
+    assert "Residuals: not to be drawn from these rows" in text
+
+
 @pytest.mark.parametrize(
     ("gate", "champion", "expected"),
     [
@@ -597,13 +605,8 @@ def test_a_figure_has_the_digits_a_reader_can_use(value: float, expected: str) -
     assert format_number(value) == expected
 
 
-app = typer.Typer()
-app.callback()(lambda: None)
-add(app)
-
-
 def call(*arguments: str) -> tuple[int, str, str]:
-    found = CliRunner().invoke(app, ["report", *arguments])
+    found = CliRunner().invoke(build(), ["report", *arguments])
     return found.exit_code, found.stdout, found.stderr
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ray_pipeline import pipeline
-from ray_pipeline.cli import spec as verbs
+from ray_pipeline.cli import build
 from ray_pipeline.errors import PipelineError, SpecError
 from ray_pipeline.spec import Spec
 
@@ -945,9 +944,7 @@ def test_a_family_whose_library_is_absent_names_the_extra_before_any_work(monkey
 
 def run(*words: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON answer and standard error of one verb."""
-    app = typer.Typer()
-    verbs.add(app)
-    done = CliRunner().invoke(app, [*words, "--json"])
+    done = CliRunner().invoke(build(), [*words, "--json"])
     return done.exit_code, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 

@@ -11,13 +11,12 @@ from typing import Annotated, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from typer.testing import CliRunner
 
-from ray_pipeline.cli import spec as verbs
+from ray_pipeline.cli import build
 from ray_pipeline.components.choice import menu
 from ray_pipeline.components.metrics import DEFAULTS
 from ray_pipeline.components.models.xgboost import XGBoost
@@ -284,9 +283,7 @@ def test_the_json_schema_knows_every_choice() -> None:
 
 def run(*words: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON answer and standard error of one verb."""
-    app = typer.Typer()
-    verbs.add(app)
-    done = CliRunner().invoke(app, [*words, "--json"])
+    done = CliRunner().invoke(build(), [*words, "--json"])
     return done.exit_code, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
@@ -405,8 +402,8 @@ def test_check_tells_of_a_missing_cluster_file_beside_other_problems(loans: Path
 
 def test_check_loads_neither_ray_nor_pandas_nor_torch_nor_mlflow(loans: Path) -> None:
     code = (
-        "import sys, typer\nfrom typer.testing import CliRunner\nfrom ray_pipeline.cli import spec\napp ="
-        f" typer.Typer()\nspec.add(app)\ndone = CliRunner().invoke(app, ['check', {str(loans)!r}])\nassert"
+        "import sys\nfrom typer.testing import CliRunner\nfrom ray_pipeline.cli import build\n"
+        f"done = CliRunner().invoke(build(), ['check', {str(loans)!r}])\nassert"
         " done.exit_code == 0, done.output\nheavy = {'ray', 'pandas', 'torch', 'mlflow', 'xgboost', 'sklearn',"
         " 'scipy', 'polars', 'matplotlib', 'optuna', 'sqlalchemy'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
@@ -415,8 +412,7 @@ def test_check_loads_neither_ray_nor_pandas_nor_torch_nor_mlflow(loans: Path) ->
 
 
 def test_render_and_schema_print_themselves(loans: Path) -> None:
-    app = typer.Typer()
-    verbs.add(app)
+    app = build()
     printed = CliRunner().invoke(app, ["render", str(loans), "--set", "search.trials=5"])
     assert Spec.from_text(printed.stdout).search.trials == 5
     assert json.loads(CliRunner().invoke(app, ["schema"]).stdout)["required"]
