@@ -83,12 +83,12 @@ class RunFolder:
         StorageError
             There is none; the nearest ids are offered.
         """
+        path, is_elsewhere = Path(run), Path(run).is_absolute() or not Path(storage, run).is_dir()
         if "://" in run:
             storage, _, run = run.rstrip("/").rpartition("/")
-        elif (Path(run) / "spec.yaml").is_file() and not Path(storage, run, "spec.yaml").is_file():
-            path = Path(run).absolute()
-            storage, run = path.parent, path.name
-        elif Path(run).is_dir() and not Path(storage, run).is_dir():
+        elif is_elsewhere and (path / "spec.yaml").is_file():
+            storage, run = path.absolute().parent, path.absolute().name
+        elif is_elsewhere and path.is_dir():
             fix = "name the folder of one run, or its id"
             raise StorageError(Problem(file=run, found="is not a run folder: it has no spec.yaml", fix=fix))
         store = BlobStore(str(storage) if "://" in str(storage) else str(Path(storage).absolute()))

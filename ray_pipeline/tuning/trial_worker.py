@@ -40,7 +40,7 @@ class TrialWorker:
             return self._train(step, find("models", step.family))
         except Exception as error:
             self.data = self.training = self.trained = None
-            lines = str(error).strip().splitlines()
+            lines = str(error).partition("Stack trace:")[0].strip().splitlines()  # XGBoost adds one of C++
             return TrialState(failed=f"{type(error).__name__}: {lines[-1][:300] if lines else 'no reason given'}")
 
     def _train(self, step: TrialStep, family: type[Model]) -> TrialState:

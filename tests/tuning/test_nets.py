@@ -1,10 +1,12 @@
 """Nets where it is hard: huge labels, batches of one row, losses that are not finite, and scores that must not depend
 on the rows beside them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ray_pipeline.components.choice import find
@@ -20,13 +22,14 @@ ROWS = 130
 def block(scale: float = 1.0, rows: int = ROWS) -> EncodedBlock:
     drawn = np.random.default_rng(0)
     matrix = np.column_stack([drawn.normal(size=(rows, 2)), drawn.integers(0, 4, rows)]).astype(np.float32)
-    return EncodedBlock(matrix, scale * (5 + matrix[:, 0].astype(float) + (matrix[:, 2] == 2)), np.ones(rows), None)  # type: ignore[arg-type]
+    label = scale * (5 + matrix[:, 0].astype(float) + (matrix[:, 2] == 2))
+    return EncodedBlock(matrix=matrix, label=label, weight=np.ones(rows), rows=pa.table({}))
 
 
 def begun(family: str, rows: EncodedBlock, **more: Any) -> TrainingState:
     model = find("models", family)
     params = {name: more.get(name, SMALL.get(name, model.start.get(name, value))) for name, value in model()}
-    context = TrainingContext("regression", 0, {"nets": (0, 0, 4)}, threads=1)
+    context = TrainingContext(task="regression", num_classes=0, cardinalities={"nets": (0, 0, 4)}, threads=1)
     return model.start_training(params, context, model.prepare_data(params, context, [rows], [rows]), 0)  # type: ignore[no-any-return]
 
 
@@ -76,11 +79,11 @@ def test_the_rows_of_many_blocks_train_as_those_of_one(family: str) -> None:
     whole = block()
     model = find("models", family)
     params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model()}
-    context = TrainingContext("regression", 0, {"nets": (0, 0, 4)}, threads=1)
+    context = TrainingContext(task="regression", num_classes=0, cardinalities={"nets": (0, 0, 4)}, threads=1)
     parts = [
-        EncodedBlock(whole.matrix[at], whole.label[at], whole.weight[at], None)
+        replace(whole, matrix=whole.matrix[at], label=whole.label[at], weight=whole.weight[at])
         for at in (slice(0, 7), slice(7, 60), slice(60, ROWS))
-    ]  # type: ignore[arg-type]
+    ]
     made = [
         model.start_training(params, context, model.prepare_data(params, context, blocks, [whole]), 0)
         for blocks in ([whole], parts)

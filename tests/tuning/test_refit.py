@@ -8,49 +8,62 @@ import time
 from pathlib import Path
 
 import pytest
-from encoded_fixture import SPEC, context, encoded
+from encoded_fixture import SPEC, context, encoded, with_profile
+from run_fixture import run_at
 
-from ray_pipeline.errors import ResourceError
-from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.errors import ResourceError, StorageError
+from ray_pipeline.runs.context import Run
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning import refit as stage
-from ray_pipeline.tuning.refit import fit
+from ray_pipeline.storage.blob_store import BlobStore
+from ray_pipeline.tuning import final_fit
+from ray_pipeline.tuning.final_fit import fit_winner
+from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.sampler import TrialResult
-from ray_pipeline.tuning.search import Leaderboard
 
 pytestmark = pytest.mark.ray
 ROUNDS = 900
+LEAF = {
+    "max_depth": 4,
+    "learning_rate": 0.01,
+    "subsample": 0.8,
+    "colsample_bytree": 0.7,
+    "min_child_weight": 2.0,
+    "reg_lambda": 1.0,
+}
 
 
-def fitted(folder: RunFolder, workers: int = 1) -> bytes:
+def run_in(folder: Path, workers: int = 1) -> Run:
+    return run_at(folder, Spec.from_text(SPEC, file="toy.yaml", folder=Path()), workers=workers)
+
+
+def fitted(run: Run, rounds: int = ROUNDS) -> bytes:
     """The final model of a trial that nobody ran."""
-    spec = Spec.from_text(SPEC, file="toy.yaml", folder=Path())
-    data = encoded(3_000)
-    params = {
-        **dict(spec.model["xgboost"].space(context(rows=1_000))),
-        "max_depth": 4,
-        "learning_rate": 0.01,
-        "subsample": 0.8,
-        "colsample_bytree": 0.7,
-        "min_child_weight": 2.0,
-        "reg_lambda": 1.0,
-    }
-    rounds = round(ROUNDS * data.rows["train"] / (data.rows["train"] + data.rows["validation"]))
-    best = TrialResult(0, "xgboost", params, (), 0.8, rounds, 1.0, "completed")
-    board = Leaderboard((best,), best, folder.path / "trials", (best,))
-    return (fit(spec, board, data, context(), Layout(1, workers, 1, 0.0, 1), folder) / "model.ubj").read_bytes()
+    data = with_profile(encoded(3_000))
+    params = {**dict(run.spec.model["xgboost"].space(context(rows=1_000))), **LEAF}
+    rows = data.rows.rows
+    best = TrialResult(
+        trial=0,
+        family="xgboost",
+        params=params,
+        rungs=(),
+        metric=0.8,
+        rounds=round(rounds * rows["train"] / (rows["train"] + rows["validation"])),
+        seconds=1.0,
+        status="completed",
+    )
+    board = Leaderboard(results=(best,), best=best, finalists=(best,), models=run.folder.path / "trials")
+    return fit_winner(board, data, run.spec, run).read_bytes()
 
 
-def kill_after_the_first_state(folder: RunFolder, times: int) -> threading.Thread:
+def kill_after_the_first_state(run: Run, times: int) -> threading.Thread:
     """Kills the worker of this process's own Ray, so many times, whenever it has kept another state."""
 
     def work() -> None:
         for _ in range(times):
-            seen, states = time.time(), []
-            while not states:
+            seen, found = time.time(), []
+            while not found:
                 time.sleep(0.01)
-                states = [path for path in (folder.path / stage.KEPT).glob("*.state") if path.stat().st_mtime > seen]
+                found = [path for path in states(run) if path.stat().st_mtime > seen]
             while not (pids := workers()):
                 time.sleep(0.01)
             os.kill(pids[0], signal.SIGKILL)
@@ -58,6 +71,10 @@ def kill_after_the_first_state(folder: RunFolder, times: int) -> threading.Threa
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
+
+
+def states(run: Run) -> list[Path]:
+    return list((run.folder.path / final_fit.STATE_FOLDER).glob("*.state"))
 
 
 def workers() -> list[int]:
@@ -76,41 +93,45 @@ def workers() -> list[int]:
 
 @pytest.fixture(scope="module")
 def undisturbed(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return fitted(RunFolder.create(tmp_path_factory.mktemp("undisturbed"), "toy", "0" * 64))
+    return fitted(run_in(tmp_path_factory.mktemp("undisturbed")))
 
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "KEEP_S", 0.0)
+    monkeypatch.setattr(final_fit, "SAVE_EVERY_S", 0.0)
 
 
 def test_a_worker_that_is_killed_goes_on_from_its_state_to_the_same_bytes(undisturbed: bytes, tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path, "toy", "0" * 64)
-    killer = kill_after_the_first_state(folder, stage.RESTARTS)
-    assert fitted(folder) == undisturbed
+    run = run_in(tmp_path)
+    killer = kill_after_the_first_state(run, final_fit.RESTARTS)
+    assert fitted(run) == undisturbed
     assert not killer.is_alive()
-    assert not (folder.path / stage.KEPT).exists()
+    assert not (run.folder.path / final_fit.STATE_FOLDER).exists()
 
 
 def test_a_fit_that_was_cut_off_goes_on_from_its_state_to_the_same_bytes(
     undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunFolder.create(tmp_path, "toy", "0" * 64)
+    run = run_in(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "RESTARTS", 0)
-        kill_after_the_first_state(folder, 1)
+        patch.setattr(final_fit, "RESTARTS", 0)
+        kill_after_the_first_state(run, 1)
         with pytest.raises(ResourceError, match="the final fit, which asked for 1 x \\(1 CPU\\), failed"):
-            fitted(folder)
-    (state,) = (folder.path / stage.KEPT).glob("*.state")
+            fitted(run)
+    (state,) = states(run)
     kept = state.read_bytes()
-    state.write_bytes(b"not a booster")
-    with pytest.raises(ResourceError, match="failed"):  # so it is from there that a fit goes on
-        fitted(folder)
+    # So it is from there that a fit goes on: neither another state nor a damaged one is taken.
+    BlobStore(str(state.parent)).write_sealed(state.name, b"not a booster")
+    with pytest.raises(ResourceError, match="failed"):
+        fitted(run)
+    state.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises((ResourceError, StorageError), match="has changed since it was written"):
+        fitted(run)
     state.write_bytes(kept)
-    assert fitted(folder) == undisturbed
+    assert fitted(run) == undisturbed
 
 
 def test_a_fit_on_two_workers_keeps_the_model_of_the_first(ray_local: None, tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path, "toy", "0" * 64)
-    first = fitted(folder, workers=2)
-    assert fitted(folder) == first  # known to the journal: not done again
+    run = run_in(tmp_path, workers=2)
+    first = fitted(run, rounds=120)
+    assert fitted(run, rounds=120) == first  # known to the journal: not done again

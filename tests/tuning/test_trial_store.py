@@ -1,29 +1,51 @@
-"""What the search's memory makes of a trial's standing: who competes, who does not and why."""
+"""What the search's memory makes of a trial's state: which trials compete, which do not and why, and what is kept."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from encoded_fixture import SPEC, context, encoded
+from run_fixture import Told, run_at
 
-from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.runs.context import Run
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.sampler import rungs
-from ray_pipeline.tuning.search import _contest
+from ray_pipeline.tuning.pruner import rungs_of
+from ray_pipeline.tuning.search import allocate
+from ray_pipeline.tuning.trial_step import TrialState, TrialStep
 from ray_pipeline.tuning.trial_store import TrialStore
-from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
+from ray_pipeline.tuning.trial_worker import TrialWorker
 
 
-def trial_store(folder: Path, search: str) -> TrialStore:
-    spec = Spec.from_text(SPEC.replace("seed: 3", search), file="toy.yaml", folder=Path())
-    run = RunFolder.create(folder, "toy", "0" * 64)
-    return TrialStore(
-        spec, _contest(spec, context(rows=100), None), lambda budget: rungs(budget, halving=False), run, lambda *_: None
-    )
+def run_in(folder: Path, search: str = "seed: 3") -> Run:
+    return run_at(folder, Spec.from_text(SPEC.replace("seed: 3", search), file="toy.yaml", folder=Path()))
+
+
+def store_of(run: Run, progress: Told | None = None) -> TrialStore:
+    """A store that has handed out nothing yet; on a folder with a journal, as a resumed run has it."""
+    run.progress = progress or Told()
+    allocation = allocate(run.spec, context(rows=100), None)
+    return TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=False), run)
+
+
+def ended(best: float, model: bytes = b"m", **more: Any) -> TrialState:
+    return TrialState(rounds=40, best=best, best_rounds=40, ended=True, model=model, **more)
+
+
+def drive(store: TrialStore, scores: dict[int, float]) -> list[int]:
+    """Run the trials of the store one after another; the numbers of those that were run."""
+    ran = []
+    while (config := store.ask()) is not None:
+        ran.append(config["trial"])
+        store.report(config["trial"], 0, ended(scores[config["trial"]], b"model %d" % config["trial"]))
+    return ran
+
+
+SCORES = {0: 0.7, 1: 0.6, 2: 0.8, 3: 0.75, 4: 0.5, 5: 0.78}
 
 
 @pytest.mark.parametrize(
-    ("search", "standing", "status", "why"),
+    ("search", "trial_state", "status", "why"),
     [
         ("seed: 3", {"ended": True, "row_ms": 50.0}, "completed", ""),
         ("seed: 3, latency_ms: 2", {"ended": True, "row_ms": 1.9}, "completed", ""),
@@ -45,15 +67,83 @@ def trial_store(folder: Path, search: str) -> TrialStore:
 def test_a_model_that_is_too_slow_does_not_compete(
     search: str, trial_state: dict[str, Any], status: str, why: str, tmp_path: Path
 ) -> None:
-    memory = trial_store(tmp_path, search)
-    config = memory.ask()
+    store = store_of(run_in(tmp_path, search))
+    config = store.ask()
     assert config is not None and config["timed"] == ("latency_ms" in search)
     assert (
-        memory.report(config["trial"], 0, TrialState(rounds=40, best=0.7, best_rounds=40, model=b"m", **trial_state))
+        store.report(config["trial"], 0, TrialState(rounds=40, best=0.7, best_rounds=40, model=b"m", **trial_state))
         is False
     )
-    result = memory.proposals.results[0]
-    assert (result.status, result.why, memory.proposals.best is not None) == (status, why, status == "completed")
+    result = store.allocation.results[0]
+    assert (result.status, result.why, store.allocation.best is not None) == (status, why, status == "completed")
+
+
+def test_only_the_model_of_the_best_trial_is_kept_and_every_trial_is_journalled(tmp_path: Path) -> None:
+    run, told = run_in(tmp_path), Told()
+    assert drive(store_of(run, told), SCORES) == list(range(6))
+    files = [file.relative_to(run.folder.path).as_posix() for file in (run.folder.path / "trials").rglob("model.*")]
+    assert files == ["trials/0002/model.ubj"]
+    assert (run.folder.path / files[0]).read_bytes() == b"model 2"
+    assert run.journal.steps("trial-") == [f"trial-{number:04d}" for number in range(6)]
+    assert told.trials == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_resumed_search_replays_its_journal_and_runs_only_what_is_not_in_it(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    first = store_of(run)
+    drive(first, SCORES)
+    again = store_of(run)
+    assert again.ask() is None and again.over
+    assert again.allocation.results == first.allocation.results and again.allocation.best == first.allocation.best
+    (run.folder.path / "journal" / "trial-0005.json").unlink()
+    assert drive(store_of(run), SCORES) == [5]
+
+
+@pytest.mark.parametrize("damage", ["removed", "changed"])
+def test_a_trial_whose_model_is_lost_is_run_again(damage: str, tmp_path: Path) -> None:
+    run = run_in(tmp_path, "seed: 3, deterministic: false")
+    drive(store_of(run), SCORES)
+    for step in run.journal.steps("trial-"):
+        if step > "trial-0002":
+            (run.folder.path / "journal" / f"{step}.json").unlink()
+    file = run.folder.path / "trials/0002/model.ubj"
+    file.unlink() if damage == "removed" else file.write_bytes(b"model X")
+    ran = drive(store_of(run), SCORES)
+    assert ran == [2, 3, 4, 5] and file.read_bytes() == b"model 2"
+
+
+def test_a_record_of_another_proposal_is_not_believed(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    drive(store_of(run), SCORES)
+    record = run.journal.recorded("trial-0001")
+    assert record is not None
+    run.journal.record("trial-0001", {**record, "params": {**record["params"], "max_depth": 99}})
+    assert drive(store_of(run), SCORES) == [1]
+
+
+def test_a_failed_trial_has_its_cause_and_no_score_and_a_trial_that_never_began_is_handed_out_again(
+    tmp_path: Path,
+) -> None:
+    run = run_in(tmp_path)
+    store = store_of(run)
+    first, second = store.ask(), store.ask()
+    assert first is not None and second is not None
+    assert store.report(first["trial"], 0, TrialState(failed="XGBoostError: no")) is False
+    store.ask_again(second["trial"])
+    assert store.ask() == {**second, "seconds": math.inf}
+    result = store.allocation.results[0]
+    assert (result.status, result.why, result.metric, result.rungs) == ("failed", "XGBoostError: no", None, ())
+    assert store.finalists() == set() and not (run.folder.path / "trials").exists()
+    recorded = run.journal.recorded("trial-0000")
+    assert recorded is not None and recorded["why"] == "XGBoostError: no" and recorded["model_sha256"] is None
+
+
+def test_a_search_ends_at_its_target_or_when_its_time_is_up(tmp_path: Path) -> None:
+    assert drive(store_of(run_in(tmp_path, "seed: 3, target: 0.79")), SCORES) == [0, 1, 2]
+    timed = store_of(run_in(tmp_path, "seed: 3, time: 1h"))
+    assert 3590 < timed.seconds_left <= 3600 and not timed.over
+    timed.began -= 3601
+    assert timed.over and timed.ask() is None
 
 
 @pytest.mark.ray
@@ -70,7 +160,7 @@ def test_a_model_is_timed_where_that_is_asked(ray_local: None) -> None:
         },
     }
     timed, not_timed = (
-        training.run_step(TrialStep(trial, "xgboost", params, seed=0, rounds=5, timed=asked))
+        training.run_step(TrialStep(trial=trial, family="xgboost", params=params, seed=0, rounds=5, timed=asked))
         for trial, asked in enumerate((True, False))
     )
     assert not timed.failed and 0 < timed.row_ms < 1000 and not_timed.row_ms == 0

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from encoded_fixture import SPEC
+from run_fixture import Told, run_at
 
 from ray_pipeline.components.space import Float, Int, Log
 from ray_pipeline.errors import StorageError
-from ray_pipeline.runs import reproducibility as repeat
+from ray_pipeline.runs.reproducibility import pin
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.sampler import Sampler
-from ray_pipeline.tuning.warm_start import WarmStart, warm_start
+from ray_pipeline.tuning.warm_start import WarmStart, find_warm_start
 
 WON: dict[str, Any] = {"max_depth": 4, "learning_rate": 0.07, "num_boost_round": 90}
 
@@ -30,13 +30,6 @@ class Champions:
     def champion(self, name: str) -> tuple[int, Path] | None:
         assert name == "toy"
         return (self.version, self.folder / "model") if self.folder else None
-
-
-class Notes(Progress):
-    """Keeps what it is told."""
-
-    def note(self, text: str) -> None:
-        self.__dict__.setdefault("said", []).append(text)
 
 
 @pytest.fixture
@@ -55,8 +48,14 @@ def asked(
     word: str, storage: Path, registry: Champions | None = None, folder: RunFolder | None = None, text: str = SPEC
 ) -> tuple[WarmStart | None, RunFolder, list[str]]:
     spec = Spec.from_text(text, [f"search.warm_start={word}"], file="toy.yaml", folder=storage.parent)
-    run, show = folder or RunFolder.create(storage, "toy", "1" * 64), Notes()
-    return warm_start(spec, registry or Champions(None), run, show), run, getattr(show, "said", [])  # type: ignore[arg-type]
+    told = Told()
+    run = run_at(storage, spec, folder=folder or RunFolder.create(storage, "toy", "1" * 64), progress=told)
+    run.registry = registry or Champions(None)  # type: ignore[assignment]
+    return find_warm_start(spec, run), run.folder, told.notes
+
+
+def won(source: str, **params: Any) -> WarmStart:
+    return WarmStart(source=source, family="xgboost", params=params or WON)
 
 
 @pytest.mark.parametrize(
@@ -64,23 +63,23 @@ def asked(
 )
 def test_a_run_gives_what_it_won_with(storage: Path, word: str) -> None:
     found, run, _ = asked(word, storage)
-    assert found == WarmStart("toy-00000000-1", "xgboost", WON)
-    assert run.recorded("warm_start") == {"source": "toy-00000000-1", "family": "xgboost", "params": WON}
+    assert found == won("toy-00000000-1")
+    assert run.journal.recorded("warm_start") == {"source": "toy-00000000-1", "family": "xgboost", "params": WON}
 
 
 def test_who_was_champion_at_the_beginning_counts_when_the_run_is_resumed_or_built_again(storage: Path) -> None:
     champion = Champions(storage / "toy-00000000-1")
     first, run, _ = asked("champion", storage, champion)
-    assert first == WarmStart("models:/toy/3", "xgboost", WON)
+    assert first == won("models:/toy/3")
     (storage / "toy-00000000-2/model/model.json").write_text(
         json.dumps({"family": "xgboost", "params": {"max_depth": 2}})
     )
     later = Champions(storage / "toy-00000000-2", version=4)
     assert asked("champion", storage, later, folder=run)[0] == first
     again = RunFolder.create(storage, "toy", "1" * 64)
-    repeat.expect(again, {"plan": {}, "warm_start": run.recorded("warm_start")}, verify=False)
+    pin(again.journal, {"plan": {}, "warm_start": run.journal.recorded("warm_start")}, verify=False)
     assert asked("champion", storage, later, folder=again)[0] == first
-    assert asked("champion", storage, later)[0] == WarmStart("models:/toy/4", "xgboost", {"max_depth": 2})
+    assert asked("champion", storage, later)[0] == won("models:/toy/4", max_depth=2)
 
 
 def test_no_champion_yet_is_noted_and_stays_so_for_this_run(storage: Path) -> None:
@@ -98,7 +97,7 @@ def test_a_family_that_is_not_searched_is_noted(storage: Path) -> None:
         ),
     )
     assert found is None and said == [
-        "no warm start: toy-00000000-1 is of the family 'xgboost', and the search is over linear"
+        "no warm start: toy-00000000-1 is a 'xgboost', and the search is over linear"
     ]
 
 
@@ -127,8 +126,17 @@ def test_it_is_the_second_trial_within_the_spaces_and_beside_fixed_values() -> N
     start = {"depth": 3, "rate": 0.1, "share": 0.8}
 
     def first(warm: dict[str, Any] | None) -> list[dict[str, Any]]:
-        search = Sampler("toy", space, start, frozenset(), 6, 5, "higher", warm=warm)
-        return [dict(proposal.params) for proposal in (search.next() for _ in range(3)) if proposal]
+        search = Sampler(
+            family="toy",
+            space=space,
+            start=start,
+            integers=frozenset(),
+            num_trials=6,
+            seed=5,
+            better="higher",
+            warm=warm,
+        )
+        return [dict(proposal.params) for proposal in (search.ask() for _ in range(3)) if proposal]
 
     cold = first(None)
     warm = first({"depth": 7, "rate": 0.3, "share": 0.2, "rounds": 90, "elsewhere": 1})
