@@ -47,7 +47,7 @@ class Profile:
     """Rows by part and label value (classification), or nothing (regression)."""
     classes: tuple[str, ...]
     sample: pa.Table
-    """At most `SAMPLE_ROWS` training rows, those with the smallest key hashes, with roles, features and slice columns."""
+    """At most `SAMPLE_ROWS` training rows, those with the smallest key hashes: roles, features and slice columns."""
     time_ranges: Mapping[str, TimeRange] = field(default_factory=dict)
     """First and last timestamp of each part, if labels have a time."""
     evaluation_samples: Mapping[str, pa.Table] = field(default_factory=dict)
