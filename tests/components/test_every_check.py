@@ -140,7 +140,7 @@ CASES: dict[str, Planted] = {
     ),
     "after_the_fact": planted(
         {("dep_time", "medium"), ("endStation", "medium"), ("total_duration", "medium")},
-        "dep_time says what came of sched_dep_time",
+        "dep_time is named like the outcome of sched_dep_time",
         spec=lambda: spec_of(label="arr_loss_delay > 0"),
         columns={
             "dep_time": NOISE,
@@ -154,7 +154,7 @@ CASES: dict[str, Planted] = {
     ),
     "early_join": planted(
         {("rain.day", "medium")},
-        "always stands at the start of a day",
+        "is always the start of a day",
         columns={},
         time_granularity={"rain": "day"},
         spec=lambda: Spec.from_text(
@@ -249,7 +249,7 @@ CASES: dict[str, Planted] = {
     ),
     "uneven_files": planted(
         {("few", "low"), ("odd", "low")},
-        "stands in 1 of 3 files only",
+        "is in 1 of 3 files only",
         columns={},
         footers={
             "rain": footers_of(

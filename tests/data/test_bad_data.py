@@ -296,7 +296,7 @@ WARNED: dict[str, tuple[Spoil, str, str | None, str]] = {
         ),
         "uneven_files",
         "c",
-        "'c' stands in 1 of 3 files only",
+        "'c' is in 1 of 3 files only",
     ),
     "D26 null label": (
         table(put("y", pa.array([None] * 5 + [0, 1] * ((ROWS - 5) // 2) + [1]))),
