@@ -22,8 +22,9 @@ def add(app: typer.Typer) -> None:
         from ray_pipeline.spec.where import Where
         from ray_pipeline.tuning.estimate import estimate
 
-        known = Spec.from_file(spec, set_ or ())
-        where, trials = Where.find(on, known.folder), known.search.trials
+        where = Where.find(on, spec.resolve().parent)
+        known = Spec.from_file(spec, set_ or (), trust=where.trust)
+        trials = known.search.trials
         known = resolved(known, where)
         if where.address == "local":
             layout = on_this_machine(where, trials)

@@ -1,6 +1,7 @@
 """`check`, `render` and `schema`: everything that can be said of a spec without Ray and without reading rows."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,17 +33,20 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
 
     textual: list[Problem] = []
     of_data: list[Problem] = []
+    of_cluster: tuple[Problem, ...] = ()
     known = where = seen = None
     try:
-        known = Spec.from_file(spec, set or ())
+        where = Where.find(on, spec.resolve().parent)
+    except SpecError as error:
+        of_cluster = error.problems
+    try:
+        known = Spec.from_file(spec, set or (), trust=where.trust if where else None)
         textual += known.not_installed()
     except SpecError as error:
         textual += error.problems
-    try:
-        where = Where.find(on, spec.resolve().parent)
-        known = known and known.trusting(where.trust)
-    except SpecError as error:
-        textual += error.problems
+        with suppress(SpecError):  # an untrusted name does not hide what is wrong with the data
+            known = Spec.from_file(spec, set or ())
+    textual += of_cluster
     if known and where:
         try:
             known = resolved(known, where)

@@ -7,6 +7,7 @@ from unicodedata import normalize
 
 import pyarrow as pa
 
+from ray_pipeline.components.column_encodings._base import options_of
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.join_keys import plain_key
@@ -145,7 +146,6 @@ class Names:
 
     def _encodings(self) -> None:
         """Options of columns that are no feature, or of another kind than the options are for."""
-        of = {"category": ("as", "rare"), "number": ("scale", "flag"), "time": ("parts", "cycles", "flag", "scale")}
         for written, chosen in self.spec.encode.items():
             name, key = self.resolve.get(written, written), f"encode.{written}"
             if name not in self.features:
@@ -157,8 +157,9 @@ class Names:
                 )
                 continue
             kind = kind_of(self.types[name]) or "number"
-            said = ["as" if word == "encode" else word for word in chosen.given if word != "impute"]
-            unfit = [word for word in said if word not in of[kind]]
+            encoding, taken = chosen.encoding, [option for option in options_of(kind) if option != "impute"]
+            unfit = ["as"] if encoding and kind not in encoding.kinds else []
+            unfit += [option for option in chosen.given if option not in (*taken, "encode", "impute")]
             number = (
                 kind != "category"
                 and isinstance(chosen.impute, str)
@@ -170,7 +171,7 @@ class Names:
                     key,
                     name,
                     f"{what} is not for {name}, which is {self.types[name]}",
-                    f"for a {kind} there are impute, {', '.join(of[kind])}",
+                    f"for a {kind} there are as, impute, {', '.join(taken)}",
                 )
 
     def _comparable(self, table: str, column: str) -> None:

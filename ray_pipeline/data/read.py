@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.sources._base import Footers, Source, kind_at
+from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
 from ray_pipeline.components.splitters._base import Splitter
 from ray_pipeline.data.as_of_join import FeatureTable, as_of_table, lookup_table
 from ray_pipeline.data.columns import Names
@@ -114,7 +113,8 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     kinds = {name: table.kind for name, table in spec.features.all.items()} | (
         {"labels": kind_at(rows)} if rows else {}
     )
-    sources: dict[str, Source] = {name: find("sources", kinds[name])(name=name, path=paths[name]) for name in paths}
+    own = {name: table.parameters for name, table in spec.features.all.items()} | ({"labels": {}} if rows else {})
+    sources = {name: source_of(kinds[name], name, paths[name], own[name]) for name in paths}
     footers = _every(sources, lambda name: sources[name].footers())
     names = Names(spec, footers, labelled)
     names.check()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.choice import find
 from ray_pipeline.components.column_encodings.number import normal_quantiles
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Scorer, TrainingContext
 from ray_pipeline.components.models.linear import Linear
 from ray_pipeline.encoded_block import EncodedBlock
@@ -41,7 +41,7 @@ class Baseline:
 def baselines(encoded: Encoded, context: TrainingContext, spec: Spec, classes: tuple[str, ...]) -> tuple[Baseline, ...]:
     """The constant and the linear model, scored on validation as a trial is; from the matrix that is there for the
     first family."""
-    needs, metric = next(iter(encoded.encoders)), find("metrics", str(spec.search.metric))()
+    needs, metric = next(iter(encoded.encoders)), metric_of(spec.search.metric)
     every = max(1, encoded.rows["train"] // SAMPLE_ROWS)
     sample = list(Shard(encoded, needs, "train", every=every))
     found = []
@@ -54,7 +54,7 @@ def baselines(encoded: Encoded, context: TrainingContext, spec: Spec, classes: t
         ),
     ):
         rows = predict(scorer, encoded, needs, "validation", spec, classes)
-        found.append(Baseline(name, metric.word, float(metric(rows.label, rows.score, rows.weight)), about))
+        found.append(Baseline(name, metric.name, float(metric(rows.label, rows.score, rows.weight)), about))
     return tuple(found)
 
 

@@ -10,8 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.metrics._base import Metric
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.evaluation.groups import groups_of, measure_groups
 from ray_pipeline.evaluation.linearized_variance import linearise
@@ -50,7 +49,7 @@ def audit(test: Predictions, threshold: float | None, spec: Spec) -> tuple[Bias,
     """Every measure of the spec in every group, then its gap and its ratio; intervals of those hold for all pairs of
     groups at once."""
     asked, confidence = spec.bias, spec.evaluate.confidence
-    measures: list[Metric] = [find("metrics", word)() for word in asked.measures]
+    measures = [metric_of(word) for word in asked.measures]
     found = []
     for one in asked.groups:
         columns = Slice.parse(one).columns
@@ -68,16 +67,16 @@ def audit(test: Predictions, threshold: float | None, spec: Spec) -> tuple[Bias,
             confidence=confidence,
         )
         for measure, grouped in zip(measures, reduced, strict=True):
-            of_groups = bounds[measure.word]
+            of_groups = bounds[measure.name]
             for names, value, low, high, rows in zip(
                 groups.names, of_groups.value, of_groups.low, of_groups.high, groups.sizes, strict=True
             ):
-                found.append(Bias(measure.word, names, float(value), float(low), float(high), int(rows)))
+                found.append(Bias(measure.name, names, float(value), float(low), float(high), int(rows)))
             reductions: tuple[Reduction, ...] = ("gap", "ratio") if measure.range[0] >= 0 else ("gap",)
             pair = grouped.extremes() or dict.fromkeys(columns, "")
             for reduction in reductions:
                 seen = grouped.reduce(reduction, confidence)
                 found.append(
-                    Bias(f"{measure.word} {reduction}", pair, seen.value, seen.low, seen.high, judged, reduction)
+                    Bias(f"{measure.name} {reduction}", pair, seen.value, seen.low, seen.high, judged, reduction)
                 )
     return tuple(found)

@@ -67,7 +67,8 @@ def champion_of(
 
 def rescore(bundle: Bundle, test: Predictions, where: Where, rows: str) -> Rescored:
     """The champion's predictions on the challenger's test rows, which lie at the path `rows`, paired by key."""
-    own = Spec.from_text(bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]))
+    folder = Path(bundle.schema["base"])
+    own = Spec.from_text(bundle.schema["spec"], file="champion.yaml", folder=folder, trust=where.trust)
     table = split(read(own, where, rows=rows), own)
     wanted, maker, carried = pa.array(test.key), table.maker, put_bundle(bundle)
 

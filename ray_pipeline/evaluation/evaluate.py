@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.errors import DataError, Problem, listed
@@ -99,14 +99,14 @@ def evaluate(test: Predictions, threshold: float | None, spec: Spec) -> Evaluati
     """
     _check(test)
     asked = spec.evaluate
-    metrics: list[Metric] = [find("metrics", word)() for word in asked.metrics]
+    metrics = [metric_of(word) for word in asked.metrics]
     draws = replicate(metrics, test, threshold, draws=asked.draws, seed=spec.seed)
     clusters = num_clusters(test)
     measured = []
     for metric in metrics:
         value = metric(test.label, test.score, test.weight, 0.5 if threshold is None else threshold)
-        found = percentile(value, draws[metric.word], clusters, asked.confidence)
-        measured.append(Measured(metric.word, {}, found.value, found.low, found.high, len(test)))
+        found = percentile(value, draws[metric.name], clusters, asked.confidence)
+        measured.append(Measured(metric.name, {}, found.value, found.low, found.high, len(test)))
     resolution = {m.metric: (m.high - m.low) / 2 for m in measured}
     notes = [*_notes(measured, clusters, asked.confidence)]
     for one in asked.slices:
@@ -116,11 +116,11 @@ def evaluate(test: Predictions, threshold: float | None, spec: Spec) -> Evaluati
             notes.append(
                 f"{Slice.parse(one).name} has {left_out + MAX_SLICES:,} values; the largest {MAX_SLICES:,} are measured"
             )
-    headline: Metric = find("metrics", spec.search.metric)()
+    headline = metric_of(spec.search.metric)
     weak = search_weak_slices(headline, test, threshold, min_rows=asked.min_rows, confidence=asked.confidence)
     if weak.found:
         notes.append(
-            f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
+            f"{headline.name} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
             f" columns (at most {FALSE:.0%} of them by luck)"
         )
     bias = audit(test, threshold, spec)

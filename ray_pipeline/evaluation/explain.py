@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ray_pipeline import encoded_block as blocks
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
 from ray_pipeline.evaluation.evaluate import finite
 from ray_pipeline.evaluation.groups import groups_of, take
@@ -110,11 +111,11 @@ def importance_of(
 ) -> Explanation:
     """The importance of each table column on these rows, whose encoded form is `matrix` (n, columns); `contributions`
     (n, columns) are Shapley values."""
-    metric = find("metrics", spec.search.metric)()
+    metric = metric_of(spec.search.metric)
     sign = 1.0 if metric.better == "higher" else -1.0
     cut, clusters, draws = 0.5 if threshold is None else threshold, num_clusters(rows), min(DRAWS, spec.evaluate.draws)
     whole = metric(rows.label, rows.score, rows.weight, cut)
-    whole_drawn = replicate([metric], rows, threshold, draws=draws, seed=spec.seed)[metric.word]
+    whole_drawn = replicate([metric], rows, threshold, draws=draws, seed=spec.seed)[metric.name]
     found, at = [], 0
     for encoding in bundle.encoder.encoded:
         its = slice(at, at + len(encoding.columns))
@@ -124,13 +125,13 @@ def importance_of(
         without = replace(rows, score=bundle.score_matrix(shuffled))
         lost = sign * (whole - metric(without.label, without.score, without.weight, cut))
         lost_drawn = sign * (
-            whole_drawn - replicate([metric], without, threshold, draws=draws, seed=spec.seed)[metric.word]
+            whole_drawn - replicate([metric], without, threshold, draws=draws, seed=spec.seed)[metric.name]
         )
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
         shap = None if contributions is None else float(np.abs(contributions[:, its].sum(1)).mean())
         found.append(Importance(encoding.name, interval.value, interval.low, interval.high, shap))
     found.sort(key=lambda one: (-np.nan_to_num(one.value, nan=-np.inf), one.column))
-    return Explanation(metric.word, len(rows), tuple(found))
+    return Explanation(metric.name, len(rows), tuple(found))
 
 
 def _rows(encoded: Encoded, needs: str, places: NDArray[np.intp]) -> Matrix:

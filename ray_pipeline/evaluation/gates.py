@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import HALF, Metric
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
@@ -160,7 +160,7 @@ class _Bench:
         """The gate's left side with its interval."""
         if gate.metric in COSTS:
             return _cost(gate.metric, self.costs.get(gate.metric), "")
-        metric: Metric = find("metrics", gate.metric)()
+        metric = metric_of(gate.metric)
         if gate.reduction:
             return self._reduced(gate, metric, self.test, self.threshold)[0]
         known = self.evaluation.overall(gate.metric)
@@ -176,7 +176,7 @@ class _Bench:
     def _overall(self, metric: Metric, rows: Predictions, threshold: float | None) -> tuple[Interval, Vector]:
         asked = self.spec.evaluate
         value = metric(rows.label, rows.score, rows.weight, HALF if threshold is None else threshold)
-        draws = replicate([metric], rows, threshold, draws=asked.draws, seed=self.spec.seed)[metric.word]
+        draws = replicate([metric], rows, threshold, draws=asked.draws, seed=self.spec.seed)[metric.name]
         return percentile(value, draws, num_clusters(rows), asked.confidence), draws
 
     def _reduced(
@@ -234,7 +234,7 @@ class _Bench:
             return _decided(gate, difference, bound, ours, theirs)
         rows = self.test if champion.judged is None else take(self.test, champion.judged)
         _comparable(rows, champion.predictions)
-        metric: Metric = find("metrics", gate.metric)()
+        metric = metric_of(gate.metric)
         theirs_rows = _with_columns_of(rows, champion.predictions)
         if gate.reduction:
             (mine, my_draws), (other, other_draws) = (

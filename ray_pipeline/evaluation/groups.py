@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Metric, Numbers, ShareMetric
+from ray_pipeline.components.metrics._base import Metric, Numbers
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
 from ray_pipeline.evaluation.intervals import NAN, Interval, largest_gap, simultaneous
 from ray_pipeline.evaluation.linearized_variance import linearise
@@ -148,13 +148,13 @@ def measure_groups(
     ]
     clusters, found = num_clusters(rows), []
     for metric in metrics:
-        floor = bounds[metric.word].error if isinstance(metric, ShareMetric) else np.zeros(len(judged))
+        floor = bounds[metric.name].error if metric.is_share else np.zeros(len(judged))
         found.append(
             Grouped(
                 metric,
                 names,
-                bounds[metric.word].value,
-                np.stack([one[metric.word] for one in drawn], axis=1),
+                bounds[metric.name].value,
+                np.stack([one[metric.name] for one in drawn], axis=1),
                 floor,
                 clusters,
             )

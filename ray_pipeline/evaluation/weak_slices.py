@@ -108,7 +108,7 @@ def _tested(
         return []
     kept = np.isin(groups.of, large)
     some, of = take(rows, kept), np.searchsorted(large, groups.of[kept])
-    found = linearise([whole.metric], some, of, threshold, confidence, whole.of_cluster[kept])[whole.metric.word]
+    found = linearise([whole.metric], some, of, threshold, confidence, whole.of_cluster[kept])[whole.metric.name]
     variance = found.variance - 2 * found.shared + whole.variance
     difference = found.value - whole.value
     worse = -difference if whole.metric.better == "higher" else difference
@@ -117,7 +117,7 @@ def _tested(
     able = np.isfinite(found.value) & (variance > 0) & (found.clusters > 2) & _of_every_class(some, of, len(large))
     return [
         WeakSlice(
-            whole.metric.word,
+            whole.metric.name,
             groups.names[number],
             float(found.value[place]),
             float(found.low[place]),

@@ -1,7 +1,8 @@
 """Findings from the profile: what a careful person would notice in the rows before trusting a model on them. The checks
 themselves are `checks/`."""
 
-from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.choice import menu, read_parameters
+from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
@@ -10,7 +11,11 @@ from ray_pipeline.values import SEVERITIES, Finding
 
 def check(profile: Profile, spec: Spec) -> tuple[Finding, ...]:
     """Every finding, the gravest first; none that `checks.ignore` names (a check, or `check:column`)."""
-    found = [finding for word in menu("checks") for finding in find("checks", word)().look(profile, spec)]
+    own = {read_choice(name)[0]: name for name in spec.checks.extra}
+    found = list[Finding]()
+    for name in {**{word: word for word in menu("checks")}, **own}.values():
+        kind, parameters = read_parameters("checks", name)
+        found += kind(**parameters).look(profile, spec)
     ignored = set(spec.checks.ignore)
     kept = [f for f in found if f.check not in ignored and f"{f.check}:{f.column}" not in ignored]
     return tuple(sorted(kept, key=lambda f: -SEVERITIES.index(f.severity)))

@@ -96,7 +96,7 @@ def profile(table: Table, spec: Spec) -> Profile:
         classify=spec.task != "regression",
         sample_rows=min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(table.features), 1)),
         hash_share=min(1.0, PRINTS / table.num_rows),
-        by_label=tuple(table.canonical(name) for name, chosen in spec.encode.items() if chosen.as_ == "target"),
+        by_label=tuple(table.canonical(name) for name, chosen in spec.encode.items() if chosen.by_label),
     )
 
     def summarized(block: pa.Table) -> pa.Table:

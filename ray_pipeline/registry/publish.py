@@ -116,7 +116,11 @@ def _log_files(client: Any, run_id: str, record: Record) -> None:
     from mlflow.utils.time import get_current_time_millis
 
     now = get_current_time_millis()
-    metrics = [Metric(key, float(value), now, 0) for key, value in record.metrics.items() if math.isfinite(value)]
+    metrics = [
+        Metric(re.sub(r"[^\w./ -]+", "_", key).strip("_"), float(value), now, 0)  # MLflow allows no other characters
+        for key, value in record.metrics.items()
+        if math.isfinite(value)
+    ]
     params = [Param(key, str(value)) for key, value in record.params.items()]
     client.log_batch(run_id, metrics=metrics, params=params)
     digest = str(record.data.get("fingerprint", ""))[:36]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.report import curves, pictures
 from ray_pipeline.report.format import brief, count, crossed, figure, interval, share
 from ray_pipeline.report.predictions import Scored
@@ -19,10 +19,11 @@ MAX_CLASSES = 12
 
 def better(metric: str) -> str:
     """`higher` or `lower`, as the metric's file says; `` where neither is good or the metric is unknown."""
-    if metric not in menu("metrics"):
+    try:
+        found = metric_of(metric)
+    except ValueError:
         return ""
-    found = find("metrics", metric)
-    return str(found.better) if found.objective else ""
+    return found.better if found.objective else ""
 
 
 def headline(files: RunFiles) -> str:

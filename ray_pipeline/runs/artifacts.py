@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle, write_bundle
 from ray_pipeline.components.calibrators._base import Calibrator
-from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.data.read import Table
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.evaluation.evaluate import Evaluation, finite
@@ -175,9 +175,9 @@ def validated(folder: RunFolder, found: Validated) -> None:
     if found.families:
         folder.write_json("families.json", [one.as_json() for one in found.families])
     if found.raw.task != "regression":
-        metrics = [find("metrics", word)() for word in ("ece", "log_loss", "brier")]
+        metrics = [metric_of(word) for word in ("ece", "log_loss", "brier")]
         sides = (("before", found.raw), ("after", found.rescaled))
-        told = {m.word: {side: finite(m(rows.label, rows.score, rows.weight)) for side, rows in sides} for m in metrics}
+        told = {m.name: {side: finite(m(rows.label, rows.score, rows.weight)) for side, rows in sides} for m in metrics}
         folder.write_json("calibration.json", {"kind": found.calibrator.kind, "rows": len(found.raw), **told})
 
 

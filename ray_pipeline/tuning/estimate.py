@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.sources._base import Footers, Source
+from ray_pipeline.components.sources._base import Footers, source_of
 from ray_pipeline.data.columns import Names
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.runtime.plan import Plan, shown
@@ -108,16 +107,15 @@ def estimate(spec: Spec, where: Where, layout: Plan) -> Estimate:
         DataError: a file or column is absent or of the wrong kind; every problem in one go.
     """
     paths = {name: where.resolve(table.path, spec.folder) for name, table in spec.features.all.items()}
-    sources: dict[str, Source] = {
-        name: find("sources", table.kind)(name=name, path=paths[name]) for name, table in spec.features.all.items()
-    }
+    tables = spec.features.all
+    sources = {name: source_of(table.kind, name, paths[name], table.parameters) for name, table in tables.items()}
     footers = {name: source.footers() for name, source in sources.items()}
     names = Names(spec, footers, labelled=True)
     names.check()
-    tables = {name: _table(name, footers[name], _read(spec, name, names)) for name in sources}
+    footprints = {name: _table(name, footers[name], _read(spec, name, names)) for name in sources}
     rows, columns = footers["labels"].num_rows, len(names.features)
     width = len(spec.encoders) * columns * FLOAT + ROLES
-    return Estimate(tables, columns, float(rows) * width, num_bytes_trained(rows, columns, layout), layout)
+    return Estimate(footprints, columns, float(rows) * width, num_bytes_trained(rows, columns, layout), layout)
 
 
 def _read(spec: Spec, name: str, names: Names) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ray_pipeline import encoded_block as blocks
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
 from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.evaluation.latency import row_ms
@@ -47,7 +48,7 @@ def rank(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, classes: tuple[
     """The families that have a finished trial, best first; nothing where one family had the search to itself."""
     if len(spec.model) < 2:
         return ()
-    metric = find("metrics", str(spec.search.metric))()
+    metric = metric_of(spec.search.metric)
     sign = 1.0 if metric.better == "higher" else -1.0
     ranks: list[Rank] = []
     first: tuple[float, Any] | None = None
@@ -55,7 +56,7 @@ def rank(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, classes: tuple[
         family, scorer = find("models", finalist.family), leaderboard.scorer_of(finalist)
         rows = predict(scorer, encoded, family.encoder, "validation", spec, classes)
         value = metric(rows.label, rows.score, rows.weight)
-        draws = replicate([metric], rows, None, draws=spec.evaluate.draws, seed=spec.seed)[metric.word]
+        draws = replicate([metric], rows, None, draws=spec.evaluate.draws, seed=spec.seed)[metric.name]
         first = first or (value, draws)
         clusters = num_clusters(rows)
         own = percentile(value, draws, clusters, spec.evaluate.confidence)
@@ -67,7 +68,7 @@ def rank(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, classes: tuple[
             Rank(
                 finalist.family,
                 finalist.trial,
-                metric.word,
+                metric.name,
                 value,
                 own.low,
                 own.high,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, Scorer, TrainingContext
 from ray_pipeline.errors import NoTrialFinished, PipelineError, Problem, ResourceError, listed
 from ray_pipeline.preprocessing.encode import Encoded
@@ -58,7 +59,7 @@ class Leaderboard:
 
     def check_reproduced(self, validation: Predictions, spec: Spec) -> None:
         """Raises if the winning trial's saved model does not repeat the score that the trial reported."""
-        again = find("metrics", str(spec.search.metric))()(validation.label, validation.score, validation.weight)
+        again = metric_of(spec.search.metric)(validation.label, validation.score, validation.weight)
         if self.best.metric is None or not np.isclose(again, self.best.metric, rtol=1e-7, atol=1e-9):
             raise PipelineError(
                 Problem(
@@ -157,7 +158,7 @@ def _refuse_workers(spec: Spec, plan: Plan) -> None:
 
 def _contest(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
     window = min(MAX_WINDOW, max(MIN_WINDOW, spec.search.trials // 8)) if spec.search.deterministic else None
-    metric = find("metrics", str(spec.search.metric))
+    metric = metric_of(spec.search.metric)
     families = []
     for family, model in spec.model.items():
         kind = find("models", family)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, TrainingContext, TrainingState
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.preprocessing.encode import Encoded
@@ -72,7 +73,7 @@ class TrialWorker:
         self.encoded, self.context, self.metric, self.rank, self.world = (
             encoded,
             context,
-            find("metrics", metric)(),
+            metric_of(metric),
             rank,
             world,
         )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from encoded_fixture import SPEC, context, encoded
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.encoded_block import column, views
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runs.run_folder import RunFolder
@@ -51,7 +51,7 @@ def model_bytes(board: Leaderboard) -> bytes:
 def auc_again(board: Leaderboard, data: Any) -> float:
     rows = list(views(data.fetch(), "trees", "validation"))
     score = np.concatenate([board.scorer()(row.matrix) for row in rows])
-    return float(find("metrics", "auc")()(column(rows, "label"), score.astype(np.float64), column(rows, "weight")))
+    return float(metric_of("auc")(column(rows, "label"), score.astype(np.float64), column(rows, "weight")))
 
 
 @pytest.fixture(scope="module")
