@@ -22,7 +22,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.evaluation.bootstrap import replicate
 from ray_pipeline.evaluation.groups import measure_groups
 from ray_pipeline.evaluation.intervals import percentile
@@ -91,7 +91,7 @@ def apart(rows: Predictions) -> Predictions:
 def coverage(simulations: int, rows: int, draws: int, clustered: bool, by_row: bool = False) -> dict[str, float]:
     """Share of intervals that hold the truth; `by_row` takes each row of a cluster for independent."""
     known, held = truths(), dict.fromkeys(truths(), 0)
-    scored = [find("metrics", word)() for word in ("auc", "log_loss")]
+    scored = [metric_of(word) for word in ("auc", "log_loss")]
     for seed in range(simulations):
         rng = np.random.default_rng([seed, clustered])
         binary, regression = part(rng, rows, clustered), errors(rng, rows, clustered)
@@ -102,14 +102,12 @@ def coverage(simulations: int, rows: int, draws: int, clustered: bool, by_row: b
                 for p in (binary, regression)
             )
         found = replicate(scored, replace(binary, threshold=CUT), draws=draws, seed=seed)
-        found |= replicate([find("metrics", "rmse")()], regression, draws=draws, seed=seed)
+        found |= replicate([metric_of("rmse")], regression, draws=draws, seed=seed)
         for word, of in (("auc", binary), ("log_loss", binary), ("rmse", regression)):
-            interval = percentile(
-                find("metrics", word)()(of.label, of.score, of.weight, CUT), found[word], clusters, 0.95
-            )
+            interval = percentile(metric_of(word)(of.label, of.score, of.weight, CUT), found[word], clusters, 0.95)
             held[word] += interval.low <= known[word] <= interval.high
         (rates,) = measure_groups(
-            [find("metrics", "selection_rate")()],
+            [metric_of("selection_rate")],
             apart(binary),
             ["group"],
             CUT,
@@ -126,7 +124,7 @@ def coverage(simulations: int, rows: int, draws: int, clustered: bool, by_row: b
 def gate(simulations: int, rows: int, draws: int) -> dict[str, float]:
     """Errors of `auc >= champion - m`, judged as `stages/judge.py` judges it: on the lower bound of the paired
     difference."""
-    auc, noise = find("metrics", "auc")(), 0.3
+    auc, noise = metric_of("auc"), 0.3
 
     def pair(seed: int, worse: float) -> tuple[float, list[Predictions]]:
         rng = np.random.default_rng([seed, 7])

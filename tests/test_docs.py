@@ -143,7 +143,7 @@ def test_the_metric_of_the_extending_page_agrees_with_numpy(wape: Any, rows: lis
 
 
 def test_the_metric_of_the_extending_page_declares_all_that_a_metric_must(wape: Any) -> None:
-    assert wape.word == "wape" and wape.tasks == ("regression",) and wape.better == "lower"
+    assert wape.name == "wape" and wape.tasks == ("regression",) and wape.better == "lower"
     label, score, weight = np.array([1.0, 2.0, 4.0]), np.array([2.0, 2.0, 2.0]), np.ones(3)
     assert wape(label, score, weight) == pytest.approx(3 / 7)
     assert wape.influence(label, score, weight).shape == (3,) and abs(wape.influence(label, score, weight).sum()) < 1e-9

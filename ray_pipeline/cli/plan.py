@@ -18,8 +18,9 @@ def plan(spec: SpecFile, on: On = None, set: Sets = None, *, debug: bool = False
     from ray_pipeline.spec import Spec
     from ray_pipeline.tuning.estimate import estimate
 
-    parsed = Spec.from_file(spec, set or ())
-    where, trials = where_of(on, parsed.folder), parsed.search.trials
+    where = where_of(on, spec.resolve().parent)
+    parsed = Spec.from_file(spec, set or (), trust=where.trust)
+    trials = parsed.search.trials
     parsed = with_feast_tables(parsed, where)
     if where.address == "local":
         layout = layout_on_this_machine(where, trials)

@@ -12,7 +12,7 @@ from ray_pipeline.cli.options import On, RunId, Sets, SpecFile, run_folder, wher
 from ray_pipeline.errors import Problem, SpecError, StorageError, nearest
 
 if TYPE_CHECKING:
-    from ray_pipeline.registry.register import Release
+    from ray_pipeline.runs.release import Release
     from ray_pipeline.runtime.progress import Progress
 
 EXAMPLES = ("flights", "adult")

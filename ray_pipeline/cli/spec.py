@@ -1,6 +1,7 @@
 """`check`, `render` and `schema`: all that can be said of a spec without Ray and without reading rows."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -18,17 +19,20 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
 
     of_text: list[Problem] = []
     of_data: list[Problem] = []
+    of_cluster: tuple[Problem, ...] = ()
     parsed = where = tables = None
     try:
-        parsed = Spec.from_file(spec, set or ())
+        where = where_of(on, spec.resolve().parent)
+    except SpecError as error:
+        of_cluster = error.problems
+    try:
+        parsed = Spec.from_file(spec, set or (), trust=where.trust if where else None)
         of_text += parsed.not_installed()
     except SpecError as error:
         of_text += error.problems
-    try:
-        where = where_of(on, spec.resolve().parent)
-        parsed = parsed and parsed.trusting(where.trust)
-    except SpecError as error:
-        of_text += error.problems
+        with suppress(SpecError):  # an untrusted name does not hide what is wrong with the data
+            parsed = Spec.from_file(spec, set or ())
+    of_text += of_cluster
     if parsed and where:
         try:
             parsed = with_feast_tables(parsed, where)

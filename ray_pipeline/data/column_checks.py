@@ -4,18 +4,12 @@ from unicodedata import normalize
 
 import pyarrow as pa
 
+from ray_pipeline.components.column_encodings._base import options_of
 from ray_pipeline.components.column_encodings._columns import Kind, kind_of
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.join_keys import plain_key
 from ray_pipeline.errors import listed, nearest
 from ray_pipeline.spec.sections import Encode, FeatureTable
-
-ENCODING_OPTIONS = {
-    "category": ("as", "rare"),
-    "number": ("scale", "flag"),
-    "time": ("parts", "cycles", "flag", "scale"),
-}
-"""The keys of `encode` that each kind of column takes, besides `impute`."""
 
 
 def check_columns(columns: ResolvedColumns) -> None:
@@ -66,19 +60,25 @@ def _check_encodings(columns: ResolvedColumns) -> None:
         kind = kind_of(columns.types[name]) or "number"
         if option := _unfit_option(options, kind):
             found = f"`{option}` is not for {name}, which is {columns.types[name]}"
-            fix = f"for a {kind} there are impute, {', '.join(ENCODING_OPTIONS[kind])}"
+            fix = f"for a {kind} there are as, impute, {', '.join(_options_of(kind))}"
             columns.problems.add(key, name, found, fix)
 
 
 def _unfit_option(options: Encode, kind: Kind) -> str | None:
     """The first option that a column of this kind does not take."""
-    given = ["as" if word == "encode" else word for word in options.given if word != "impute"]
-    if unfit := [word for word in given if word not in ENCODING_OPTIONS[kind]]:
+    if options.encoding and kind not in options.encoding.kinds:
+        return "as"
+    if unfit := [option for option in options.given if option not in ("encode", "impute", *_options_of(kind))]:
         return unfit[0]
     impute = options.impute
     is_text = isinstance(impute, str) and impute not in ("mean", "median", "most_frequent", "none")
     unfit_impute = impute in ("mean", "median") if kind == "category" else is_text
     return f"impute: {impute}" if unfit_impute else None
+
+
+def _options_of(kind: Kind) -> list[str]:
+    """The keys of `encode` that a column of this kind takes, besides `as` and `impute`."""
+    return [option for option in options_of(kind) if option != "impute"]
 
 
 def _check_twins(columns: ResolvedColumns) -> None:

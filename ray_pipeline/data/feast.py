@@ -58,7 +58,7 @@ def _feature_table(view: View, folder: str) -> FeatureTable:
     path = view["path"] if "://" in view["path"] else str(Path(folder, view["path"]))
     return FeatureTable(
         path=path,
-        kind=KINDS[view["format"]],  # type: ignore[arg-type]
+        kind=KINDS[view["format"]],
         on=tuple(view["keys"]),
         time=view["time"],
         known_at=view["created"] or None,

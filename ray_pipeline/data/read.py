@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.sources._base import Footers, Source, kind_at
+from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.column_checks import check_columns
 from ray_pipeline.data.columns import ResolvedColumns
@@ -97,10 +96,10 @@ def open_sources(spec: Spec, where: Where, rows: str | None = None) -> dict[str,
     """The source of each table; `rows` is read in place of the label table."""
     sources: dict[str, Source] = {}
     for name, table in spec.features.all.items():
-        path, kind = where.resolve(table.path, spec.folder), str(table.kind)
+        path, kind, parameters = where.resolve(table.path, spec.folder), table.kind, table.parameters
         if name == "labels" and rows:
-            path, kind = rows, kind_at(rows)
-        sources[name] = find("sources", kind)(name=name, path=path)
+            path, kind, parameters = rows, kind_at(rows), {}
+        sources[name] = source_of(kind, name, path, parameters)
     return sources
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.choice import find
 from ray_pipeline.components.column_encodings.number import normal_quantiles
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Scorer, TrainingContext
 from ray_pipeline.components.models.linear import Linear
 from ray_pipeline.encoded_block import EncodedBlock
@@ -36,7 +36,7 @@ class Baseline:
 
 def baselines(rows: EncodedRows, context: TrainingContext, spec: Spec) -> tuple[Baseline, ...]:
     """Score the constant and the linear model on validation as a trial is; from the matrix of the first family."""
-    encoder, metric = next(iter(rows.encoders)), find("metrics", str(spec.search.metric))()
+    encoder, metric = next(iter(rows.encoders)), metric_of(spec.search.metric)
     every = max(1, rows.rows["train"] // SAMPLE_ROWS)
     sample = list(Shard(rows, encoder, "train", every=every))
     about = f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train"
@@ -47,7 +47,7 @@ def baselines(rows: EncodedRows, context: TrainingContext, spec: Spec) -> tuple[
     ):
         validation = score_part(scorer, rows, encoder, "validation")
         value = float(metric(validation.label, validation.score, validation.weight))
-        scored.append(Baseline(name=name, metric=metric.word, value=value, about=what))
+        scored.append(Baseline(name=name, metric=metric.name, value=value, about=what))
     return tuple(scored)
 
 

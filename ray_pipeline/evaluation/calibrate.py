@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ray_pipeline.components.calibrators._base import Calibrator
+from ray_pipeline.components.calibrators._base import Calibrator, candidates, fit_calibrator
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.metrics._base import Numbers
+from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.components.metrics._base import Numbers, SumMetric
 from ray_pipeline.components.metrics.log_loss import LogLoss
 from ray_pipeline.errors import Problem, SpecError
 from ray_pipeline.hashing import mix
 from ray_pipeline.values import Predictions, Vector
 
-CANDIDATES = ("sigmoid", "temperature", "isotonic")
 FOLDS = 5
 Z_99 = 2.576  # standard errors: label rates further apart than this differ beyond noise (two-sided 99 %)
 
@@ -33,8 +33,8 @@ def calibrate(validation: Predictions, how: str, *, same_rates: bool) -> Calibra
         return none
     label, score, weight = validation.label, validation.score, validation.weight
     if how != "auto":
-        return _fitted(how, label, score, weight)
-    losses = {kind: _held_out_losses(validation, kind) for kind in CANDIDATES}
+        return fit_calibrator(how, label, score, weight)
+    losses = {kind: _held_out_losses(validation, kind) for kind in candidates()}
     losses = {kind: loss for kind, loss in losses.items() if np.isfinite(loss).all()}
     if not losses:
         return none
@@ -43,7 +43,7 @@ def calibrate(validation: Predictions, how: str, *, same_rates: bool) -> Calibra
     gained = weight * (raw - losses[kind])
     by_cluster = np.bincount(np.unique(validation.cluster, return_inverse=True)[1], gained)
     error = float(np.sqrt(((by_cluster - by_cluster.mean()) ** 2).sum()))
-    return _fitted(kind, label, score, weight) if gained.sum() > error else none
+    return fit_calibrator(kind, label, score, weight) if gained.sum() > error else none
 
 
 def rates_agree(a_rate: ArrayLike, a_rows: float, b_rate: ArrayLike, b_rows: float) -> bool:
@@ -86,8 +86,8 @@ def choose_threshold(validation: Predictions, rule: Any) -> float | None:
 
 def _values(word: str, cells: Numbers) -> Numbers:
     """The metric at each threshold, from the cells alone: one row of each kind says what a row adds."""
-    metric = find("metrics", word)()
-    if not metric.decides:
+    metric = metric_of(word)
+    if not (isinstance(metric, SumMetric) and metric.decides and metric.fits("binary")):
         found = f"{word!r} does not depend on the threshold"
         raise SpecError(
             Problem(
@@ -109,11 +109,6 @@ def _cells_by_cut(rows: Predictions) -> tuple[Vector, Numbers]:
     return cuts, np.stack([tp, fp, positives.sum() - tp, negatives.sum() - fp], axis=1)
 
 
-def _fitted(kind: str, label: Vector, score: Numbers, weight: Vector) -> Calibrator:
-    fitted: Calibrator = find("calibrators", kind).fit(label, score, weight)
-    return fitted
-
-
 def _losses(label: Vector, score: Numbers) -> Vector:
     return LogLoss().terms(label, score)[:, 1]
 
@@ -126,6 +121,6 @@ def _held_out_losses(rows: Predictions, kind: str) -> Vector:
     for held_out in range(FOLDS):
         inside, outside = fold == held_out, fold != held_out
         if inside.any() and len(np.unique(rows.label[outside])) == len(np.unique(rows.label)):
-            fitted = _fitted(kind, rows.label[outside], rows.score[outside], rows.weight[outside])
+            fitted = fit_calibrator(kind, rows.label[outside], rows.score[outside], rows.weight[outside])
             losses[inside] = _losses(rows.label[inside], fitted.apply(rows.score[inside]))
     return losses

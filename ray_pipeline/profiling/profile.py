@@ -26,7 +26,7 @@ from ray_pipeline.profiling.requirements import (
 from ray_pipeline.profiling.row_hashes import RowHashes
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
-from ray_pipeline.values import PARTS
+from ray_pipeline.values import PARTS, Finding
 
 SAMPLE_ROWS, SAMPLE_CELLS = 10_000, 20_000_000
 MAX_HASHES = 2_000_000
@@ -59,6 +59,21 @@ class Profile:
     """By table."""
     outcomes: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
     """For each column that is encoded by the label: rows and sums of labels of each value by fold, shape (2, FOLDS)."""
+
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The fingerprint of each table, with its files, rows and bytes."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Rows that no part holds, by the reason."""
+    joins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """How the label rows fared in each join, and how the table is joined."""
+    test_part: str = ""
+    """The name of the test part: two runs with it judge on the same rows."""
+    findings: tuple[Finding, ...] = ()
+    """What the checks found, the gravest first."""
+
+    def rows_as_json(self) -> dict[str, Any]:
+        """Rows of each part, and of those dropped."""
+        return {**self.parts, "dropped": self.dropped}
 
     def label_rates(self, part: str) -> tuple[list[float], int]:
         """The share of each class in a part, and the part's rows; no shares for regression."""
@@ -107,7 +122,7 @@ class Profile:
         return np.unique(np.quantile(values, np.arange(1, bins) / bins)).tolist() if len(values) else []
 
 
-def profile_table(table: Table, spec: Spec) -> Profile:
+def profile_rows(table: Table, spec: Spec) -> Profile:
     """Statistics of the joined rows of every part.
 
     Raises
@@ -157,5 +172,5 @@ def _options(table: Table, spec: Spec) -> SummaryOptions:
         classify=spec.task != "regression",
         sample_rows=min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(table.features), 1)),
         hash_share=min(1.0, MAX_HASHES / table.num_rows),
-        by_label=tuple(table.canonical(name) for name, options in spec.encode.items() if options.as_ == "target"),
+        by_label=tuple(table.canonical(name) for name, options in spec.encode.items() if options.by_label),
     )

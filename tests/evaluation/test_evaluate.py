@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from part_fixture import binary, regression, spec_of
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.errors import DataError
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.groups import groups_of
@@ -37,7 +37,7 @@ def test_every_metric_is_measured_overall_and_by_slice() -> None:
         some = test.take(inside)
         assert row["rows"] == inside.sum()
         assert row["value"] == pytest.approx(
-            find("metrics", row["metric"])()(some.label, some.score, some.weight, 0.4), rel=1e-12
+            metric_of(row["metric"])(some.label, some.score, some.weight, 0.4), rel=1e-12
         )
         assert row["low"] < row["value"] < row["high"]
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows

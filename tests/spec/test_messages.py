@@ -401,7 +401,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "kind": (
         "    path: data/rates",
         "    path: data/rates\n    kind: parquett",
-        ["loans.yaml:12: features.rates.kind: there is no kind 'parquett'; did you mean 'parquet'?"],
+        ["loans.yaml:12: features.rates.kind: there is no source 'parquett'; did you mean 'parquet'?"],
     ),
     "feast_neither": (
         "    path: data/rates\n    on: [region]\n    time: day\n    columns: [rate]\n",
@@ -585,7 +585,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "calibrate": (
         "  metrics: [auc]",
         "  calibrate: platt",
-        ["loans.yaml:20: evaluate.calibrate: expected"],
+        ["loans.yaml:20: evaluate.calibrate: there is no calibrator 'platt';"],
     ),
     "gate": (
         "auc >= 0.6",
@@ -772,8 +772,9 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "search:",
         "encode: {amount: {scale: robust, as: one_hot}}\nsearch:",
         [
-            "loans.yaml:18: encode.amount: scale, as do not go together · Fix: `as` and `rare` are of texts, `scale`"
-            " and `flag` of numbers, `parts` and `cycles` of times"
+            "loans.yaml:18: encode.amount: scale, as do not go together · Fix: `as: frequency` takes impute, rare; `as:"
+            " moment` takes parts, cycles; `as: number` takes impute, scale, flag; `as: one_hot` takes impute, rare;"
+            " `as: ordinal` takes impute, rare; `as: target` takes impute, rare"
         ],
     ),
     "ignored_check": (
@@ -922,7 +923,10 @@ def test_a_family_of_ones_own_must_be_trusted_and_be_one() -> None:
     for packages, told in (
         ((), "'json.JSONDecoder' is not trusted; the cluster file allows it with `trust: [json]`"),
         (("js",), "is not trusted"),
-        (("json",), "json has no class 'JSONDecoder' that is a choice"),
+        (
+            ("json",),
+            "'json.JSONDecoder' is not a class that derives from ray_pipeline.components.models._base.Model",
+        ),
     ):
         with pytest.raises(SpecError, match=r"loans\.yaml:17: model\.json\.JSONDecoder: ") as refused:
             spec.trusting(packages)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ray_pipeline.cli import build
 from ray_pipeline.components.choice import menu
-from ray_pipeline.components.metrics import DEFAULTS
+from ray_pipeline.components.metrics import DEFAULTS, names
 from ray_pipeline.components.models.xgboost import XGBoost
 from ray_pipeline.components.space import Any as AnyOf
 from ray_pipeline.components.space import Float, Int, Log, Number, Within
@@ -272,13 +272,20 @@ def test_the_json_schema_knows_every_choice() -> None:
         "explain",
         "seed",
     }
-    assert {one["properties"]["by"]["const"] for one in schema["properties"]["split"]["oneOf"]} == set(
-        menu("splitters")
-    )
+    *splitters, external = schema["properties"]["split"]["anyOf"]
+    assert {one["properties"]["by"]["const"] for one in splitters} == set(menu("splitters"))
+    assert external["properties"]["by"]["pattern"]
     families = schema["properties"]["model"]["anyOf"][2]["properties"]
     assert set(menu("models")) <= set(families)
     assert "max_depth" in families["xgboost"]["properties"]
-    assert set(schema["$defs"]["Search"]["properties"]["metric"]["enum"]) == set(menu("metrics"))
+    words, _, _, mapping = schema["$defs"]["Search"]["properties"]["metric"]["anyOf"]
+    assert {*words["enum"], *mapping["properties"]} == set(names())
+    assert mapping["properties"]["f_beta"]["properties"]["beta"]["exclusiveMinimum"] == 0
+    sources, *_ = schema["$defs"]["FeatureTable"]["properties"]["kind"]["anyOf"]
+    assert set(sources["enum"]) == set(menu("sources"))
+    calibrators, *_ = schema["$defs"]["Evaluate"]["properties"]["calibrate"]["anyOf"]
+    assert set(calibrators["enum"]) == {"auto", *menu("calibrators")}
+    assert "x-choice" not in json.dumps(schema)
 
 
 def run(*words: str) -> tuple[int, dict[str, Any], str]:

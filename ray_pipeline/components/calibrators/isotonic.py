@@ -1,6 +1,6 @@
 """Isotonic calibration: the nondecreasing step function of the least squared error, joined by straight lines."""
 
-from typing import Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -12,7 +12,8 @@ Knots = tuple[tuple[float, ...], ...]
 class Isotonic(Calibrator):
     """Knots of each class (one list for binary); multiclass is one against the rest, then scaled to sum 1."""
 
-    kind: Literal["isotonic"] = "isotonic"
+    candidate: ClassVar[bool] = True
+
     score: Knots
     probability: Knots
 

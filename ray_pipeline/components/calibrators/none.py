@@ -1,14 +1,12 @@
 """No calibration: scores stay as the model gives them."""
 
-from typing import Literal, Self
+from typing import Self
 
 from ray_pipeline.components.calibrators._base import Calibrator, Scores
 
 
 class Identity(Calibrator):
     """Returns its input; also what regression has."""
-
-    kind: Literal["none"] = "none"
 
     @classmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:

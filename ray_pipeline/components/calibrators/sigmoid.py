@@ -1,6 +1,6 @@
 """Sigmoid calibration on the log odds (Platt, 1999): p = sigmoid(slope * logit(score) + offset)."""
 
-from typing import Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from ray_pipeline.components.calibrators._base import Calibrator, Scores, logit,
 class Sigmoid(Calibrator):
     """Slope and offset of each class (one for binary); multiclass is one against the rest, then scaled to sum 1."""
 
-    kind: Literal["sigmoid"] = "sigmoid"
+    candidate: ClassVar[bool] = True
+
     slope: tuple[float, ...]
     offset: tuple[float, ...]
 

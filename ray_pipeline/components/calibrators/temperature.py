@@ -1,7 +1,7 @@
 """Temperature scaling (Guo, 2017): log odds divided by one number, so that no decision at 0.5 and no ranking
 changes."""
 
-from typing import Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +12,8 @@ from ray_pipeline.components.calibrators._base import TINY, Calibrator, Scores, 
 class Temperature(Calibrator):
     """Above 1 it makes scores less sure, below 1 surer; kept within [0.05, 20]."""
 
-    kind: Literal["temperature"] = "temperature"
+    candidate: ClassVar[bool] = True
+
     temperature: float = Field(gt=0)
 
     @classmethod

@@ -1,12 +1,12 @@
 """A category as the share of training rows that have it."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
-from ray_pipeline.components.column_encodings._columns import MISSING, UNSEEN, codes
+from ray_pipeline.components.column_encodings._columns import MISSING, UNSEEN, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.values import Matrix
 
@@ -14,6 +14,9 @@ from ray_pipeline.values import Matrix
 class Frequency(Encoding):
     """The share of rows with a value; all rare and unseen values share the share of the rare, a missing one has that of
     the missing."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("category",)
+    takes: ClassVar[tuple[str, ...]] = ("impute", "rare")
 
     categories: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()

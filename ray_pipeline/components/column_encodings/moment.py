@@ -1,12 +1,13 @@
 """A time as its parts: year, and month, day, weekday and hour as points on their cycles."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.components.column_encodings._columns import Kind
 from ray_pipeline.values import Matrix
 
 CYCLES = {"month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60), "yearday": (1, 366)}
@@ -18,6 +19,9 @@ class Moment(Encoding):
     """Each part (of UTC, where the time has a zone) as a number; with `cycles`, as sine and cosine instead, so that 23
     h is near 0 h."""
 
+    kinds: ClassVar[tuple[Kind, ...]] = ("time",)
+    takes: ClassVar[tuple[str, ...]] = ("parts", "cycles")
+
     parts: tuple[str, ...]
     cycles: bool = False
     finite: bool = False
@@ -28,10 +32,15 @@ class Moment(Encoding):
         return cls(
             name=name,
             kind=seen.kind,
-            parts=options.parts,
+            parts=options.parts or PARTS,
             cycles=options.finite if options.cycles is None else options.cycles,
             finite=options.finite,
         )
+
+    @classmethod
+    def is_default(cls, kind: Kind, options: Options) -> bool:
+        """Of a time, where its parts are asked for."""
+        return kind == "time" and bool(options.parts)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,13 +1,13 @@
 """A number, or a time as days since 1970: filled where it is missing, scaled, flagged."""
 
 from statistics import NormalDist
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
-from ray_pipeline.components.column_encodings._columns import numbers
+from ray_pipeline.components.column_encodings._columns import Kind, numbers
 from ray_pipeline.values import Matrix, Vector
 
 MAX_KNOTS = 256
@@ -16,6 +16,9 @@ MAX_KNOTS = 256
 class Number(Encoding):
     """The number itself, (number - centre) / width, or the normal quantile of its rank; the logarithm is signed:
     sign(x) log(1 + |x|)."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("number", "time")
+    takes: ClassVar[tuple[str, ...]] = ("impute", "scale", "flag")
 
     log: bool = False
     centre: float = 0.0
@@ -44,6 +47,11 @@ class Number(Encoding):
             return scaled.model_copy(update={"missing": 0.0})
         filled = scaled.transformed(np.array([_fill(options.impute, seen)]))[0]
         return scaled.model_copy(update={"missing": float(filled)})
+
+    @classmethod
+    def is_default(cls, kind: Kind, options: Options) -> bool:
+        """Of a number, and of a time whose parts nobody asks for."""
+        return kind == "number" or (kind == "time" and not options.parts)
 
     @property
     def columns(self) -> tuple[str, ...]:

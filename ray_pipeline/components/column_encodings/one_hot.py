@@ -1,12 +1,12 @@
 """A category as one column for each value, 1 where the row has it."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
-from ray_pipeline.components.column_encodings._columns import UNSEEN, codes
+from ray_pipeline.components.column_encodings._columns import UNSEEN, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.values import Matrix
@@ -16,6 +16,9 @@ MAX_SHOWN = 1_000
 
 class OneHot(Encoding):
     """A column a category, and one for all others where some are rare; a missing value is 0 in all of them."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("category",)
+    takes: ClassVar[tuple[str, ...]] = ("impute", "rare")
 
     categories: tuple[str, ...] = ()
     other: bool = False

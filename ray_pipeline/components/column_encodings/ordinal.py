@@ -1,18 +1,21 @@
 """A category as a code: its place in the order of falling frequency."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
-from ray_pipeline.components.column_encodings._columns import MISSING, codes
+from ray_pipeline.components.column_encodings._columns import MISSING, Kind, codes
 from ray_pipeline.values import Matrix
 
 
 class Ordinal(Encoding):
     """Codes 0 for unseen or rare, then 1, 2, … for the categories, missing as NaN; or, for families that take no NaN,
     one code more: 0 for missing."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("category",)
+    takes: ClassVar[tuple[str, ...]] = ("impute", "rare")
 
     categories: tuple[str, ...] = ()
     finite: bool = False
@@ -34,6 +37,11 @@ class Ordinal(Encoding):
             native=native,
             missing=stands_for(options, categories),
         )
+
+    @classmethod
+    def is_default(cls, kind: Kind, options: Options) -> bool:
+        """Of a category."""
+        return kind == "category"
 
     @property
     def cardinalities(self) -> tuple[int, ...]:

@@ -1,15 +1,15 @@
 """A category as the mean label of the training rows that have it (Micci-Barreca, 2001)."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.components.column_encodings._base import FOLDS, Encoding, Fold, Options, Seen, by_frequency
-from ray_pipeline.components.column_encodings._columns import MISSING, codes
+from ray_pipeline.components.column_encodings._columns import MISSING, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
-from ray_pipeline.values import Matrix
+from ray_pipeline.values import Matrix, Task
 
 SMOOTH = 10.0
 """As many rows of the overall mean are added to each value's own: a value of few rows says little."""
@@ -22,6 +22,11 @@ class Target(Encoding):
     An unseen or rare value becomes the overall mean; a missing one NaN, or, for families that take none, the overall
     mean.
     """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("category",)
+    takes: ClassVar[tuple[str, ...]] = ("impute", "rare")
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "regression")
+    by_label: ClassVar[bool] = True
 
     categories: tuple[str, ...] = ()
     means: tuple[tuple[float, ...], ...] = ()
@@ -53,11 +58,6 @@ class Target(Encoding):
             finite=options.finite,
             missing=stands_for(options, categories),
         )
-
-    @property
-    def needs_folds(self) -> bool:
-        """Always."""
-        return True
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
         """One column; without folds, rows are new ones."""

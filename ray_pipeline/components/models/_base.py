@@ -97,6 +97,14 @@ class Model(Choice):
     """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on
     one worker."""
 
+    @classmethod
+    def unfit(cls) -> str | None:
+        """A model's file must say its format, which may not be a pickle."""
+        if FILE.fullmatch(cls.file):
+            return None
+        form = "it must be named `model.` and the format, which may not be a pickle"
+        return f"keeps its model in a file {cls.file!r}; {form}"
+
     def space(self, context: TrainingContext) -> dict[str, Any]:
         """Each hyperparameter's value or space on this data."""
         return dict(self)

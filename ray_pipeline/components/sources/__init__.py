@@ -1,1 +1,3 @@
 """Sources: where the rows of a table are."""
+
+DEFAULT = "parquet"

@@ -4,15 +4,14 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 
-from ray_pipeline.components.choice import Choice
-from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources.parquet import even
 from ray_pipeline.errors import DataError, Problem
@@ -21,11 +20,10 @@ MAX_BYTES = 1 << 30
 BLOCK_ROWS = 100_000
 
 
-class CSV(Choice):
+class CSV(Source):
     """A table in one CSV file or several, each with the same header."""
 
-    name: str
-    path: str
+    endings: ClassVar[tuple[str, ...]] = (".csv",)
 
     @cached_property
     def _read(self) -> tuple[pa.Table, list[pafs.FileInfo]]:

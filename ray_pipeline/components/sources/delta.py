@@ -2,7 +2,7 @@
 and what partitions they are of."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import pyarrow.fs as pafs
@@ -19,6 +19,8 @@ FEATURES = {
 class Delta(Parquet):
     """A Delta table: `path` is its folder or URI. The newest version is read; its number is part of the fingerprint by
     the files that it names."""
+
+    endings: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
     def _log(self) -> Any:

@@ -8,7 +8,7 @@ table is refused, with its remedy.
 import re
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow.fs as pafs
 
@@ -19,6 +19,8 @@ from ray_pipeline.errors import DataError, Problem
 class Iceberg(Parquet):
     """An Iceberg table: `path` is its folder or URI (with `metadata/` in it), or one of its metadata files, for a fixed
     version."""
+
+    endings: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
     def _scan(self) -> Any:

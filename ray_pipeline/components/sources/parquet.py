@@ -14,8 +14,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from ray_pipeline.components.choice import Choice
-from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at, filesystem, root_of
 from ray_pipeline.errors import DataError, Problem, listed
 
@@ -25,13 +24,10 @@ MAX_COLUMNS, MAX_EXPANSION = 100_000, 1_000
 MIN_BOMB, MAX_TEXT = 256 << 20, 2 << 30
 
 
-class Parquet(Choice):
+class Parquet(Source):
     """A table in Parquet: `path` is a file, a folder, a glob or a URI."""
 
-    uri_schemes: ClassVar[tuple[str, ...]] = ("s3", "gs", "abfs", "file")
-
-    name: str
-    path: str
+    endings: ClassVar[tuple[str, ...]] = SUFFIXES
 
     def footers(self) -> Footers:
         """Files, schema, rows and bytes of all footers, each file checked to be whole Parquet with the columns of the
