@@ -103,7 +103,7 @@ def test_a_write_succeeds_while_another_process_removes_the_folder(local: BlobSt
     thread = threading.Thread(target=remove)
     thread.start()
     try:
-        for _ in range(200):
+        for _ in range(60):
             local.write("cache/set/block", b"1")
     finally:
         over.set()
