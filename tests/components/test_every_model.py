@@ -224,6 +224,21 @@ def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, tas
 
 
 @pytest.mark.parametrize("family", EVERY)
+def test_a_block_of_weights_of_one_may_follow_a_weighted_block(family: str) -> None:
+    model, context, blocks = find("models", family), training_context("binary"), blocks_of("binary")
+    params = params_of(model, context)
+    weights = [pa.array(np.full(block.num_rows, weight)) for block, weight in zip(blocks, (2.0, 1.0, 0.5), strict=True)]
+    blocks = [
+        block.set_column(block.column_names.index(packed.WEIGHT), packed.WEIGHT, weight)
+        for block, weight in zip(blocks, weights, strict=True)
+    ]
+    train, validation = (list(packed.views(blocks, model.encoder, part)) for part in ("train", "validation"))
+    training = model.start_training(params, context, model.prepare_data(params, context, train, validation), 0)
+    training.advance(3)
+    assert np.isfinite(training.scores()).all()
+
+
+@pytest.mark.parametrize("family", EVERY)
 def test_a_fit_without_validation_rows_trains_on_all_it_is_given(family: str) -> None:
     model, context = find("models", family), training_context("binary")
     params = params_of(model, context)
