@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.evaluation.baselines import Baseline
-from ray_pipeline.evaluation.calibrate import calibrate, choose_threshold, rates_agree
+from ray_pipeline.evaluation.calibrate import calibrate, rates_agree
 from ray_pipeline.evaluation.predict import predict, rescaled
+from ray_pipeline.evaluation.threshold import choose_threshold
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
