@@ -6,9 +6,10 @@ from typing import Any
 
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.metrics import metric_of
-from ray_pipeline.evaluation.calibrate import calibrate, choose_threshold, rates_agree
+from ray_pipeline.evaluation.calibrate import calibrate, rates_agree
 from ray_pipeline.evaluation.evaluate import finite
 from ray_pipeline.evaluation.predict import score_part
+from ray_pipeline.evaluation.threshold import choose_threshold
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.leaderboard import Leaderboard

@@ -37,17 +37,21 @@ class Calibrator(Choice):
     @classmethod
     @abstractmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
-        """The calibrator of the least log loss on the given rows.
+        """Fit the calibrator of the least log loss on the given rows.
 
-        Args:
-            label: 0/1 or class index, shape (n,).
-            score: raw probabilities, shape (n,) or (n, classes).
-            weight: at least 0, shape (n,).
+        Parameters
+        ----------
+        label
+            0/1 or class index, shape (n,).
+        score
+            Raw probabilities, shape (n,) or (n, classes).
+        weight
+            At least 0, shape (n,).
         """
 
     @abstractmethod
     def apply(self, score: Scores) -> Scores:
-        """Calibrated probabilities, in the shape of the raw ones."""
+        """Calibrate raw probabilities; the shape stays the same."""
 
 
 def fit_calibrator(name: str, label: Scores, score: Scores, weight: Scores) -> Calibrator:

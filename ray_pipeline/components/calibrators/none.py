@@ -6,13 +6,13 @@ from ray_pipeline.components.calibrators._base import Calibrator, Scores
 
 
 class Identity(Calibrator):
-    """Returns its input; also what regression has."""
+    """Returns its input; a regression has no other."""
 
     @classmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
-        """Nothing to learn."""
+        """Return the identity, which has nothing to fit."""
         return cls()
 
     def apply(self, score: Scores) -> Scores:
-        """The scores themselves."""
+        """Return the scores."""
         return score
