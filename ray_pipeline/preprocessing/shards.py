@@ -75,10 +75,10 @@ class Shard(Sequence[EncodedBlock]):
         (block,) = views([ray.get(piece.block)], self.encoder, piece.part)
         seen = slice(piece.start, piece.stop, self.every)
         return EncodedBlock(
-            block.matrix[seen],
-            block.label[seen],
-            block.weight[seen],
-            block.rows.slice(piece.start, piece.stop - piece.start),
+            matrix=block.matrix[seen],
+            label=block.label[seen],
+            weight=block.weight[seen],
+            rows=block.rows.slice(piece.start, piece.stop - piece.start),
         )
 
     def __iter__(self) -> Iterator[EncodedBlock]:

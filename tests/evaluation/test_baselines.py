@@ -31,7 +31,7 @@ def rows_of(task: str, rows: int, seed: int) -> EncodedBlock:
     label = {"binary": signal > 0.7, "multiclass": np.digitize(signal, [0.2, 1.2]), "regression": signal}[task].astype(
         float
     )
-    return EncodedBlock(matrix, label, rng.random(rows), pa.table({}))
+    return EncodedBlock(matrix=matrix, label=label, weight=rng.random(rows), rows=pa.table({}))
 
 
 def training_context(task: Any) -> TrainingContext:

@@ -20,7 +20,8 @@ ROWS = 130
 def block(scale: float = 1.0, rows: int = ROWS) -> EncodedBlock:
     drawn = np.random.default_rng(0)
     matrix = np.column_stack([drawn.normal(size=(rows, 2)), drawn.integers(0, 4, rows)]).astype(np.float32)
-    return EncodedBlock(matrix, scale * (5 + matrix[:, 0].astype(float) + (matrix[:, 2] == 2)), np.ones(rows), None)  # type: ignore[arg-type]
+    label = scale * (5 + matrix[:, 0].astype(float) + (matrix[:, 2] == 2))
+    return EncodedBlock(matrix=matrix, label=label, weight=np.ones(rows), rows=None)  # type: ignore[arg-type]
 
 
 def begun(family: str, rows: EncodedBlock, **more: Any) -> TrainingState:
@@ -78,7 +79,7 @@ def test_the_rows_of_many_blocks_train_as_those_of_one(family: str) -> None:
     params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model()}
     context = TrainingContext("regression", 0, {"nets": (0, 0, 4)}, threads=1)
     parts = [
-        EncodedBlock(whole.matrix[at], whole.label[at], whole.weight[at], None)
+        EncodedBlock(matrix=whole.matrix[at], label=whole.label[at], weight=whole.weight[at], rows=None)
         for at in (slice(0, 7), slice(7, 60), slice(60, ROWS))
     ]  # type: ignore[arg-type]
     made = [

@@ -10,7 +10,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
 AFTERWARDS = re.compile(
-    "actuals?|after|cancell?ed|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?|discharged?|duration"
+    "actuals?|after|canceled|cancelled|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?|discharged?|duration"
     "|elapsed|final|finished|outcome|post|recover(ed|y)|refunded|resolution|resolved|result|returned|settled|settlement"
     "|target"
 )
