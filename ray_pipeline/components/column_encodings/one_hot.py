@@ -33,8 +33,15 @@ class OneHot(Encoding):
         categories = by_frequency(seen.counts, options.rare)
         if len(categories) > MAX_SHOWN:
             found = f"{name} has {len(categories):,} values, too many for as many columns (at most {MAX_SHOWN:,})"
-            fix = "add `rare: 100`, or use `as: frequency`"
-            raise DataError(Problem(stage="encode", key=f"encode.{name}", column=name, found=found, fix=fix))
+            raise DataError(
+                Problem(
+                    stage="encode",
+                    key=f"encode.{name}",
+                    column=name,
+                    found=found,
+                    fix="add `rare: 100`, or use `as: frequency`",
+                )
+            )
         return cls(
             name=name,
             kind=seen.kind,

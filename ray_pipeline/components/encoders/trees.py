@@ -6,8 +6,8 @@ from ray_pipeline.components.column_encodings._base import Options
 from ray_pipeline.components.encoders._base import Encoder
 
 # XGBoost sorts the values of a native category in every node. With 100 values a round costs twice as much; with 4,000
-# (tail numbers) the trees overfit (flights, random split: test AUC .751 native, .778 by rank). From 9 values up, a number
-# does as well: the rank by frequency.
+# (tail numbers) the trees overfit (flights, random split: test AUC .751 native, .778 by rank). From 9 values up, the
+# rank by frequency as a number does as well.
 MAX_NATIVE = 8
 
 

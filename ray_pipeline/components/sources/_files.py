@@ -37,9 +37,14 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
     try:
         at = fs.get_file_info(root)
         if at.type == pafs.FileType.NotFound:
-            fix = "correct the path; it is relative to the spec's folder, or to `data:` of the cluster file"
-            found = f"{name}: there is no such file or folder"
-            raise DataError(Problem(stage="read", file=path, found=found, fix=fix))
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=path,
+                    found=f"{name}: there is no such file or folder",
+                    fix="correct the path; it is relative to the spec's folder, or to `data:` of the cluster file",
+                )
+            )
         if at.type == pafs.FileType.File:
             return fs, [at]
         infos = fs.get_file_info(pafs.FileSelector(root, recursive=True))
@@ -53,9 +58,14 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
         if (_matches(info.path.split("/"), glob, suffixes) if glob else info.path.endswith(suffixes))
     ]
     if not files:
-        fix = f"name a folder with *{suffixes[0]} files, a file or a glob"
-        found = f"{name}: no {what} file here ({len(visible)} other files)"
-        raise DataError(Problem(stage="read", file=path, found=found, fix=fix))
+        raise DataError(
+            Problem(
+                stage="read",
+                file=path,
+                found=f"{name}: no {what} file here ({len(visible)} other files)",
+                fix=f"name a folder with *{suffixes[0]} files, a file or a glob",
+            )
+        )
     return fs, sorted(files, key=lambda info: info.path)
 
 
@@ -82,8 +92,9 @@ def filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
 
 def _unreachable(name: str, path: str, error: Exception) -> StorageError:
     found = f"{name}: {str(error).splitlines()[0]}"
-    fix = "check the URI and the credentials in the environment"
-    return StorageError(Problem(stage="read", file=path, found=found, fix=fix))
+    return StorageError(
+        Problem(stage="read", file=path, found=found, fix="check the URI and the credentials in the environment")
+    )
 
 
 def _folder(path: str) -> str:

@@ -59,8 +59,9 @@ def refuse_bombs(table: str, file: str, metadata: pq.FileMetaData) -> None:
         return DataError(Problem(stage="read", file=file, found=f"{table}: {found}", fix=fix, **more))
 
     if metadata.num_columns > MAX_COLUMNS:
-        found = f"{metadata.num_columns:,} columns; at most {MAX_COLUMNS:,} are read"
-        raise problem(found, "write the columns that are needed")
+        raise problem(
+            f"{metadata.num_columns:,} columns; at most {MAX_COLUMNS:,} are read", "write the columns that are needed"
+        )
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for place in range(group.num_columns) if group.total_byte_size >= MIN_BOMB else ():

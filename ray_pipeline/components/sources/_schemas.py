@@ -33,8 +33,15 @@ def unify_schemas(
     """
     for file, schema in zip(files, schemas, strict=True):
         if repeated := [name for name, count in Counter(schema.names).items() if count > 1]:
-            found, fix = f"{table}: {repeated[0]!r} appears twice", "write the file with one column of that name"
-            raise DataError(Problem(stage="read", file=file, column=repeated[0], found=found, fix=fix))
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=file,
+                    column=repeated[0],
+                    found=f"{table}: {repeated[0]!r} appears twice",
+                    fix="write the file with one column of that name",
+                )
+            )
     if all(schema.equals(schemas[0]) for schema in schemas[1:]):
         return schemas[0].remove_metadata(), {}, {}
     fields, uneven, extra = list[pa.Field](), dict[str, Problem](), dict[str, int]()

@@ -33,14 +33,21 @@ class CSV(Choice):
         fs, files = files_at(self.name, self.path, (".csv",), "CSV")
         size = sum(f.size for f in files)
         if size > MAX_BYTES:
-            found = f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read"
-            raise DataError(Problem(stage="read", file=self.path, found=found, fix="write the table as Parquet"))
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=self.path,
+                    found=f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read",
+                    fix="write the table as Parquet",
+                )
+            )
         tables = [self._table(fs, one) for one in files]
         schemas = [table.schema for table in tables]
         schema, uneven, extra = unify_schemas(self.name, [one.path for one in files], schemas)
         if uneven or extra:
-            found, fix = f"{self.name}: the files have different headers", "write one header in all files"
-            raise DataError([*uneven.values(), Problem(stage="read", file=self.path, found=found, fix=fix)][0])
+            found = f"{self.name}: the files have different headers"
+            headers = Problem(stage="read", file=self.path, found=found, fix="write one header in all files")
+            raise DataError(next(iter(uneven.values()), headers))
         return pa.concat_tables([table.select(schema.names) for table in tables]), files
 
     def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pa.Table:
@@ -54,8 +61,11 @@ class CSV(Choice):
                 )
         except (pa.ArrowInvalid, OSError) as error:
             found = f"{self.name}: {str(error).splitlines()[0]}"
-            fix = "correct the file, or write the table as Parquet"
-            raise DataError(Problem(stage="read", file=info.path, found=found, fix=fix)) from None
+            raise DataError(
+                Problem(
+                    stage="read", file=info.path, found=found, fix="correct the file, or write the table as Parquet"
+                )
+            ) from None
 
     def footers(self) -> Footers:
         """The inferred schema, rows and bytes.
@@ -67,8 +77,15 @@ class CSV(Choice):
         """
         table, files = self._read
         if not table.num_rows:
-            found, fix = f"{self.name}: 0 rows in {len(files)} files", "name files that hold rows"
-            raise DataError(Problem(stage="read", file=self.path, rows=0, found=found, fix=fix))
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=self.path,
+                    rows=0,
+                    found=f"{self.name}: 0 rows in {len(files)} files",
+                    fix="name files that hold rows",
+                )
+            )
         fingerprint = hashlib.sha256()
         for batch in table.to_batches(BLOCK_ROWS):
             for column in batch.columns:

@@ -34,8 +34,11 @@ class Iceberg(Parquet):
             infos = fs.get_file_info(pafs.FileSelector(f"{path}/metadata", allow_not_found=True))
             known = [info.path for info in infos if info.path.endswith(".metadata.json")]
             if not known:
-                found = "there is no Iceberg table (no metadata/*.metadata.json)"
-                raise DataError(self._problem(found, "correct the path or `kind`"))
+                raise DataError(
+                    self._problem(
+                        "there is no Iceberg table (no metadata/*.metadata.json)", "correct the path or `kind`"
+                    )
+                )
             path = max(known, key=_version)
         scheme = self.path.split("://")[0] + "://" if "://" in self.path else ""
         return StaticTable.from_metadata(
@@ -45,8 +48,12 @@ class Iceberg(Parquet):
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         tasks = list(self._scan.plan_files())
         if deleted := sum(bool(task.delete_files) for task in tasks):
-            found = f"rows of {deleted} of {len(tasks)} files are deleted by delete files, which cannot be read"
-            raise DataError(self._problem(found, "compact the table: `CALL system.rewrite_data_files`"))
+            raise DataError(
+                self._problem(
+                    f"rows of {deleted} of {len(tasks)} files are deleted by delete files, which cannot be read",
+                    "compact the table: `CALL system.rewrite_data_files`",
+                )
+            )
         if not tasks:
             raise DataError(self._problem("the newest snapshot has no file", "name a table that has rows", rows=0))
         uris = sorted(task.file.file_path for task in tasks)

@@ -45,8 +45,15 @@ class Parquet(Choice):
         schema, uneven, extra = unify_schemas(self.name, names, [m.schema.to_arrow_schema() for m in metadata])
         num_rows = sum(m.num_rows for m in metadata)
         if num_rows == 0:
-            found, fix = f"{self.name}: 0 rows in {len(files)} files", "name files that hold rows"
-            raise DataError(Problem(stage="read", file=self.path, rows=0, found=found, fix=fix))
+            raise DataError(
+                Problem(
+                    stage="read",
+                    file=self.path,
+                    rows=0,
+                    found=f"{self.name}: 0 rows in {len(files)} files",
+                    fix="name files that hold rows",
+                )
+            )
         identity = [
             [PurePosixPath(f.path).name, f.size, m.num_rows, chunk_statistics(m)]
             for f, m in zip(files, metadata, strict=True)
