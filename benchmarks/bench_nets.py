@@ -41,7 +41,7 @@ def main() -> None:
     matrix = drawn.normal(size=(asked.rows, asked.columns)).astype(np.float32)
     label = (matrix[:, 0] + matrix[:, 1] * matrix[:, 2] > 0).astype(float)
     blocks = [
-        EncodedBlock(part, label[at], np.ones(len(at)), None)
+        EncodedBlock(matrix=part, label=label[at], weight=np.ones(len(at)), rows=None)
         for at, part in ((at, matrix[at]) for at in np.array_split(np.arange(asked.rows), asked.blocks))
     ]
     family = find("models", asked.family)

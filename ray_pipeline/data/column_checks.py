@@ -54,8 +54,8 @@ def _check_encodings(columns: ResolvedColumns) -> None:
     for written, options in columns.spec.encode.items():
         name, key = columns.resolve.get(written, written), f"encode.{written}"
         if name not in columns.features:
-            fix = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
-            columns.problems.add(key, written, f"{written!r} is no feature", fix)
+            known = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
+            columns.problems.add(key, written, f"{written!r} is no feature", known)
             continue
         kind = kind_of(columns.types[name]) or "number"
         if option := _unfit_option(options, kind):
@@ -88,8 +88,12 @@ def _check_twins(columns: ResolvedColumns) -> None:
         alike.setdefault(normalize("NFKC", name).casefold(), []).append(name)
     for names in alike.values():
         if len(names) > 1:
-            found = f"{' and '.join(map(repr, names))} differ by case or Unicode form alone"
-            columns.problems.add("features", names[1], found, "rename one of them, or leave it out of `columns`")
+            columns.problems.add(
+                "features",
+                names[1],
+                f"{' and '.join(map(repr, names))} differ by case or Unicode form alone",
+                "rename one of them, or leave it out of `columns`",
+            )
 
 
 def _check_join_columns(columns: ResolvedColumns, name: str, table: FeatureTable) -> None:
@@ -104,8 +108,12 @@ def _check_join_columns(columns: ResolvedColumns, name: str, table: FeatureTable
         elif column in columns.schemas[name].names:
             ours, theirs = (_key_type(columns.schemas[t].field(column).type) for t in ("labels", name))
             if ours != theirs:
-                found = f"{column!r} is {ours} in labels and {theirs} in {name}"
-                columns.problems.add(f"features.{name}.on", column, found, "write both in one type")
+                columns.problems.add(
+                    f"features.{name}.on",
+                    column,
+                    f"{column!r} is {ours} in labels and {theirs} in {name}",
+                    "write both in one type",
+                )
 
 
 def _key_type(type_: pa.DataType) -> pa.DataType:
@@ -121,8 +129,16 @@ def _check_time(columns: ResolvedColumns, name: str, time: str) -> None:
         return
     ours, theirs = labels.field(label_time).type, columns.schemas[name].field(time).type
     if unfit := [type_ for type_ in (ours, theirs) if kind_of(type_) != "time"]:
-        found = f"{time!r} is compared with {label_time!r}, but {unfit[0]} is not a time"
-        columns.problems.add(key, time, found, "write it as a timestamp or a date")
+        columns.problems.add(
+            key,
+            time,
+            f"{time!r} is compared with {label_time!r}, but {unfit[0]} is not a time",
+            "write it as a timestamp or a date",
+        )
     elif all(map(pa.types.is_timestamp, (ours, theirs))) and (ours.tz is None) != (theirs.tz is None):
-        found = f"{name}.{time} is {theirs}, but {label_time} is {ours}: one has a time zone, the other none"
-        columns.problems.add(key, time, found, "write both in UTC, or both without a zone")
+        columns.problems.add(
+            key,
+            time,
+            f"{name}.{time} is {theirs}, but {label_time} is {ours}: one has a time zone, the other none",
+            "write both in UTC, or both without a zone",
+        )

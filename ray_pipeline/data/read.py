@@ -169,7 +169,7 @@ def _load(
 def _row_builder(
     spec: Spec, columns: ResolvedColumns, tables: Mapping[str, JoinTable | PartitionedTable], selection: Selection
 ) -> RowBuilder:
-    """What each block of the label table goes through; the feature tables lie in the object store."""
+    """What each block of the label table goes through; the feature tables are in the object store."""
     import ray
 
     labels, label = spec.features.labels, spec.label_expression if columns.labelled else None

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.stats import _weighted_percentile
 
-from ray_pipeline.components.choice import UnknownChoice, menu
+from ray_pipeline.components.choice import UnknownChoice, find, menu
 from ray_pipeline.components.metrics import BIAS_DEFAULTS, DEFAULTS, metric_of, metrics_without_parameters, names
 from ray_pipeline.components.metrics._base import SumMetric
 from ray_pipeline.values import Task
@@ -160,7 +160,7 @@ REGRESSION: dict[str, Callable[..., float]] = {
     "absolute_error_quantile(quantile=0.75)": lambda y, s, w: _weighted_percentile(np.abs(y - s), w, 75, average=True),
 }
 ORACLES = {"binary": BINARY, "multiclass": MULTICLASS, "regression": REGRESSION}
-SMOOTHED = tuple(metric_of(word) for word in ("lift_at", "absolute_error_quantile", "score_quantile"))
+SMOOTHED = tuple(find("metrics", word) for word in ("lift_at", "absolute_error_quantile", "score_quantile"))
 """Their influence is compared with the bootstrap elsewhere: single rows would say 0 or infinity."""
 CASES = [(word, task) for word in EVERY for task in TASKS if metric_of(word).fits(task)]
 
@@ -266,7 +266,7 @@ def test_it_is_undefined_without_rows(word: str, task: str) -> None:
 
 
 def test_r2_is_undefined_where_all_labels_are_equal() -> None:
-    assert math.isnan(metric_of("r2")(np.full(5, 1e3 / 3), np.arange(5.0), np.ones(5)))
+    assert math.isnan(find("metrics", "r2")()(np.full(5, 1e3 / 3), np.arange(5.0), np.ones(5)))
 
 
 @pytest.mark.parametrize("word", EVERY)
@@ -283,7 +283,7 @@ def test_it_is_called_what_was_written(word: str) -> None:
 
 
 def test_every_file_is_tried_here() -> None:
-    assert {type(metric_of(word)) for word in EVERY} == {metric_of(word) for word in menu("metrics")}
+    assert {type(metric_of(word)) for word in EVERY} == {find("metrics", word) for word in menu("metrics")}
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_name_says_the_parameters_that_the_word_alone_does_not(written: object
 
 def test_an_alias_is_the_metric_with_the_parameters_that_it_stands_for() -> None:
     assert dict(metric_of("f0_5")) == dict(metric_of("f_beta(beta=0.5)"))
-    assert type(metric_of("auc_weighted")) is metric_of("auc")
+    assert type(metric_of("auc_weighted")) is find("metrics", "auc")
     assert {"f1", "f2", "median_absolute_error", "lift_at_5", "f_beta", "auc"} <= set(names())
 
 

@@ -272,7 +272,7 @@ def test_what_would_fill_the_memory_is_refused_by_its_footer(
     limit: dict[str, float], told: str, at: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in limit.items():
-        monkeypatch.setattr(f"ray_pipeline.components.sources.parquet.{name}", value)
+        monkeypatch.setattr(f"ray_pipeline.components.sources._parquet_footers.{name}", value)
     with pytest.raises(PipelineError) as raised:
         profiled(at)
     (problem,) = raised.value.problems

@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from part_fixture import binary, regression
 
-from ray_pipeline.components.choice import menu
-from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
 from ray_pipeline.evaluation.bootstrap import replicate, weights
 
-BINARY = [metric_of(word) for word in menu("metrics") if "binary" in metric_of(word).tasks]
+BINARY = [metric for metric in metrics_without_parameters() if metric.fits("binary")]
 
 
 def test_weights_are_poisson_with_mean_and_variance_one() -> None:

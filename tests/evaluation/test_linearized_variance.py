@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from part_fixture import binary, regression
 
-from ray_pipeline.components.choice import menu
-from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.components.metrics import metrics_without_parameters
 from ray_pipeline.evaluation import linearized_variance as module
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 
-BINARY = [metric_of(word) for word in menu("metrics") if "binary" in metric_of(word).tasks]
-REGRESSION = [metric_of(word) for word in menu("metrics") if "regression" in metric_of(word).tasks]
+BINARY = [metric for metric in metrics_without_parameters() if metric.fits("binary")]
+REGRESSION = [metric for metric in metrics_without_parameters() if metric.fits("regression")]
 
 
 @settings(max_examples=15, deadline=None)
@@ -64,7 +63,7 @@ def test_many_classes_are_measured_by_group() -> None:
     score = rng.dirichlet(np.ones(3), 300)
     label = rng.integers(0, 3, 300).astype(float)
     rows = replace(binary(n=300), task="multiclass", classes=("a", "b", "c"), label=label, score=score)
-    metrics = [metric_of(word) for word in menu("metrics") if "multiclass" in metric_of(word).tasks]
+    metrics = [metric for metric in metrics_without_parameters() if metric.fits("multiclass")]
     found = linearized_bounds(metrics, rows, np.arange(300) % 2, 0.95)
     for metric in metrics:
         assert found[metric.name].value[1] == pytest.approx(

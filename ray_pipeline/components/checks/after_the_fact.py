@@ -10,9 +10,9 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
 AFTERWARDS = re.compile(
-    "actuals?|after|cancell?ed|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?|discharged?|duration"
-    "|elapsed|final|finished|outcome|post|recover(ed|y)|refunded|resolution|resolved|result|returned|settled|settlement"
-    "|target"
+    "actuals?|after|canceled|cancelled|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?"
+    "|discharged?|duration|elapsed|final|finished|outcome|post|recover(ed|y)|refunded|resolution|resolved|result"
+    "|returned|settled|settlement|target"
 )
 PLANNED = ("sched", "scheduled", "planned", "expected", "estimated", "promised", "start", "begin")
 LATER = {"start": ("end", "stop", "finish"), "begin": ("end", "stop", "finish")}

@@ -12,15 +12,15 @@ from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.values import Matrix, Task
 
 SMOOTH = 10.0
-"""As many rows of the overall mean are added to each value's own: a value of few rows says little."""
+"""This many rows with the overall mean are added to each value's rows: few rows say little."""
 
 
 class Target(Encoding):
-    """The smoothed mean of the label; a training row is encoded by the means of the four folds that it is not in, so
-    that no row is told its own label.
+    """The smoothed mean of the label.
 
-    An unseen or rare value becomes the overall mean; a missing one NaN, or, for families that take none, the overall
-    mean.
+    A training row is encoded by the means of the folds that it is not in, so that its own label has no effect. An
+    unseen or rare value becomes the overall mean. A missing one becomes NaN, or the overall mean for families that take
+    no NaN.
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("category",)
@@ -30,14 +30,14 @@ class Target(Encoding):
 
     categories: tuple[str, ...] = ()
     means: tuple[tuple[float, ...], ...] = ()
-    """For each category: the mean over all training rows, then over all but those of each fold."""
+    """For each category: the mean of all training rows, then of all rows except those of each fold."""
     overall: tuple[float, ...] = ()
     finite: bool = False
     missing: str | None = None
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """From rows and sums of labels by value and fold."""
+        """The means, from rows and sums of labels by value and fold."""
         categories = by_frequency(seen.counts, options.rare)
         all_values = (
             np.sum([_without(one) for one in seen.outcomes.values()], axis=0)
@@ -60,16 +60,16 @@ class Target(Encoding):
         )
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
-        """One column; without folds, rows are new ones."""
-        found = codes(filled(values, self.missing), self.categories)
+        """One column; rows without folds are new ones."""
+        code = codes(filled(values, self.missing), self.categories)
         table = np.array([*self.means, self.overall], np.float32).reshape(-1, FOLDS + 1)
-        mean: Matrix = table[np.where(found < 0, -1, found), 0 if fold is None else fold.astype(np.int64) + 1]
+        mean: Matrix = table[np.where(code < 0, -1, code), 0 if fold is None else fold.astype(np.int64) + 1]
         if not self.finite:
-            mean[found == MISSING] = np.nan
+            mean[code == MISSING] = np.nan
         return mean[:, None]
 
 
 def _without(outcomes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows and sums over all folds, then over all but each one; shape (2, 1 + FOLDS)."""
+    """Rows and sums over all folds, then over all folds except each one; shape (2, 1 + FOLDS)."""
     total = outcomes.sum(axis=1, keepdims=True)
     return np.concatenate([total, total - outcomes], axis=1)
