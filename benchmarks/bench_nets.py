@@ -1,5 +1,4 @@
-"""An epoch of our training loop beside a bare PyTorch loop over in-memory tensors: the same net, batches, optimiser and
-number of threads, in turns.
+"""An epoch of our training loop against a bare PyTorch loop: the same net, batches, optimizer and threads, in turns.
 
 usage: bench_nets.py [--rows 50000] [--columns 20] [--family mlp] [--epochs 3] [--threads 2] [--blocks 12]   -> one JSON
 line; the ratio is the result
@@ -19,7 +18,7 @@ from ray_pipeline.encoded_block import EncodedBlock
 
 
 def bare(net: torch.nn.Module, x: torch.Tensor, label: torch.Tensor, params: dict) -> None:
-    """One epoch as a tutorial would write it."""
+    """One epoch as in a tutorial, on tensors in memory."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=params["lr"], weight_decay=params["weight_decay"])
     net.train()
     for places in torch.randperm(len(x)).split(params["batch_size"]):
@@ -46,7 +45,9 @@ def main() -> None:
     ]
     family = find("models", asked.family)
     params = {name: family.start.get(name, value) for name, value in family()}
-    context = TrainingContext("binary", 2, {family.encoder: (0,) * asked.columns}, asked.threads)
+    context = TrainingContext(
+        task="binary", num_classes=2, cardinalities={family.encoder: (0,) * asked.columns}, threads=asked.threads
+    )
     training = family.start_training(params, context, family.prepare_data(params, context, blocks, []), 0)
     net, x, y = (
         family.build(params, (0,) * asked.columns, 1),

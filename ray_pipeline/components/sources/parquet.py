@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import PurePosixPath
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.dataset as pads
