@@ -16,6 +16,7 @@ from ray_pipeline import pipeline
 from ray_pipeline.errors import DataError, Interrupted, RegistryError
 from ray_pipeline.registered_model import apply, reevaluate
 from ray_pipeline.registry.registry import Registry
+from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
@@ -238,11 +239,11 @@ def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial
     before = {path.name: path.read_bytes() for path in (run.path / "journal").glob("trial-*.json")}
     assert len(before) == 3
     assert not (run.path / "manifest.json").exists()
-    resumed = pipeline.resume(run)
+    resumed = resume(run)
     assert resumed.status == "registered"
     assert {name: (run.path / "journal" / name).read_bytes() for name in before} == before
     assert (run.path / "model/SHA256SUMS").read_bytes() == (folder_of(release) / "model/SHA256SUMS").read_bytes()
-    assert pipeline.resume(run).as_json() == resumed.as_json()  # a complete run answers again and does nothing
+    assert resume(run).as_json() == resumed.as_json()  # a complete run answers again and does nothing
 
 
 def test_predict_scores_every_row_in_order_and_as_the_run_did(release, spec, at, loans, tmp_path):

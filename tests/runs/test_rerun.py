@@ -6,50 +6,31 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tables import write_spec
 from typer.testing import CliRunner
 
-from ray_pipeline import pipeline
 from ray_pipeline.cli import build
 from ray_pipeline.data.fingerprint import Fingerprint, changes, hash_columns
 from ray_pipeline.errors import DataError, ResourceError, StorageError
 from ray_pipeline.resuming import rerun
-from ray_pipeline.runs import reproducibility as repeat
+from ray_pipeline.runs.reproducibility import assert_same_data, plan_layout
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
 pytestmark = pytest.mark.ray
 STAGES = ["read", "split", "encoder", "trials", "model", "predictions", "metrics"]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, loans, ray_local) -> Path:
-    """A complete run of tables that a test may copy; not registered."""
-    at = tmp_path_factory.mktemp("rerun")
-    shutil.copytree(loans / "data", at / "data")
-    spec = Spec.from_file(
-        write_spec(
-            at,
-            trials="trials: 6 => trials: 5",
-            register="register: {alias: challenger} => register: false",
-            gate="auc >= champion - 0.2,  => ",
-        )
-    )
-    return Path(pipeline.run(spec, Where(storage=str(at / "runs"))).report).parent
-
-
 @pytest.fixture
-def moved(run, tmp_path) -> tuple[Path, Where]:
+def moved(complete, tmp_path) -> tuple[Path, Where]:
     """The manifest and the tables on another machine, where the spec's folder is unknown."""
-    told = json.loads((run / "manifest.json").read_text())
+    told = json.loads((complete / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**told, "base": "/nowhere"}))
-    shutil.copytree(run.parent.parent / "data", tmp_path / "tables" / "data")
+    shutil.copytree(complete.parent.parent / "data", tmp_path / "tables" / "data")
     (tmp_path / "there.yaml").write_text(f"data: {tmp_path / 'tables'}\nstorage: {tmp_path / 'runs'}\n")
     return tmp_path / "manifest.json", Where.from_file(tmp_path / "there.yaml")
 
 
-def test_a_manifest_alone_gives_the_same_bytes_on_another_machine(moved, run):
+def test_a_manifest_alone_gives_the_same_bytes_on_another_machine(moved, complete):
     manifest, there = moved
     told = rerun(str(manifest), there, verify=True)
     assert (told["status"], told["exit"], told["differs"], told["same"]) == ("identical", 0, None, STAGES)
@@ -62,7 +43,7 @@ def test_a_manifest_alone_gives_the_same_bytes_on_another_machine(moved, run):
         "bias.json",
         "predictions/test.parquet",
     ):
-        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+        assert (again / name).read_bytes() == (complete / name).read_bytes(), name
     assert not (manifest.parent / "runs" / "mlflow.db").exists()  # a rerun registers nothing
 
 
@@ -105,8 +86,8 @@ def test_a_stage_that_differs_is_named_with_the_versions_that_changed(moved):
     assert differs.value.answer["same"] == ["split"]
 
 
-def test_a_run_that_is_not_complete_cannot_be_built_again(run, tmp_path):
-    shutil.copytree(run, tmp_path / "runs" / "cut")
+def test_a_run_that_is_not_complete_cannot_be_built_again(complete, tmp_path):
+    shutil.copytree(complete, tmp_path / "runs" / "cut")
     (tmp_path / "runs/cut/manifest.json").unlink()
     with pytest.raises(StorageError, match="there is no manifest"):
         rerun("cut", Where(storage=str(tmp_path / "runs")), verify=True)
@@ -115,38 +96,18 @@ def test_a_run_that_is_not_complete_cannot_be_built_again(run, tmp_path):
         rerun("cut", Where(storage=str(tmp_path / "runs")), verify=True)
 
 
-def test_a_run_under_way_is_not_resumed_a_second_time(run, tmp_path):
-    shutil.copytree(run, tmp_path / "cut")
-    for name in ("manifest.json", "journal/release.json"):
-        (tmp_path / "cut" / name).unlink()
-    with (
-        RunFolder(tmp_path / "cut").held(),
-        pytest.raises(ResourceError, match=r"the run cut is under way: process \d+ on "),
-    ):
-        pipeline.resume(RunFolder(tmp_path / "cut"))
-
-
-def test_a_run_cut_off_before_its_manifest_answers_without_working(run, tmp_path, monkeypatch):
-    shutil.copytree(run, tmp_path / "cut")
-    (tmp_path / "cut" / "manifest.json").unlink()
-    monkeypatch.setattr(pipeline, "run", None)
-    answer = pipeline.resume(RunFolder(tmp_path / "cut")).as_json()
-    assert answer["status"] == "unregistered"
-    assert (tmp_path / "cut" / "manifest.json").is_file()
-
-
 def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, ray_local):
-    folder = RunFolder.create(tmp_path, "loans", "0" * 64)
-    first = {"labels": Fingerprint(files={"a.parquet": "1", "b.parquet": "2"}, columns={"x": "3"})}
-    repeat.assert_same_data(folder, first)
-    repeat.assert_same_data(folder, first)
+    journal = RunFolder.create(tmp_path, "loans", "0" * 64).journal
+    first = {"labels": Fingerprint(files={"a.parquet": "1", "b.parquet": "2"}, columns={"x": "3"}).as_json()}
+    assert_same_data(journal, first)
+    assert_same_data(journal, first)
     with pytest.raises(
         DataError, match=r"not what this run, before it was interrupted, read: 1 of 2 files removed|1 of 1 files"
     ):
-        repeat.assert_same_data(folder, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"})})
-    folder.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
+        assert_same_data(journal, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"}).as_json()})
+    journal.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
     with pytest.raises(ResourceError, match="fits its model with 64 threads, and the largest node here has 2"):
-        repeat.plan_layout(folder, Where(), 4)
+        plan_layout(journal, Where(), 4)
 
 
 def test_a_fingerprint_says_what_changed_and_is_of_the_named_columns_alone(loans, tmp_path):

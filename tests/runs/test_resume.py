@@ -1,0 +1,152 @@
+"""What `resume` refuses before any work: an edited spec, another format, a run that another process works on."""
+
+import json
+import os
+import shutil
+import time
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from run_fixture import Told, run_at
+from storage_fixture import workers
+from tables import SPEC
+from typer.testing import CliRunner
+
+from ray_pipeline import pipeline
+from ray_pipeline.cli import build
+from ray_pipeline.errors import DataError, ResourceError, StorageError
+from ray_pipeline.resuming import resume
+from ray_pipeline.runs.manifest import FORMAT
+from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.spec import Spec
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> RunFolder:
+    """A run that was cut off right after its beginning."""
+    run = run_at(tmp_path / "runs", Spec.from_text(SPEC, file="loans.yaml", folder=tmp_path))
+    run.begin()
+    return run.folder
+
+
+def edit(folder: RunFolder, old: str, new: str) -> None:
+    path = folder.path / "spec.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def resumed(folder: RunFolder) -> None:
+    resume(RunFolder.open(folder.storage, folder.run))
+
+
+def test_the_journal_holds_the_hash_of_the_whole_stored_spec(begun: RunFolder) -> None:
+    entry = begun.journal.recorded("begin")
+    assert entry is not None
+    assert entry["spec_sha256"] == sha256((begun.path / "spec.yaml").read_bytes()).hexdigest()
+    assert entry["format"] == FORMAT
+
+
+@pytest.mark.parametrize(
+    ("edits", "keys"),
+    [
+        ([("auc >= 0.6", "auc >= 0.1")], "gates"),
+        ([("alias: challenger", "alias: champion")], "register"),
+        ([("auc >= 0.6", "auc >= 0.1"), ("trials: 6", "trials: 1")], "gates, search"),
+    ],
+    ids=["a loosened gate", "another alias", "two keys"],
+)
+def test_an_edited_spec_is_refused_and_the_changed_keys_are_named(
+    begun: RunFolder, edits: list[tuple[str, str]], keys: str
+) -> None:
+    for old, new in edits:
+        edit(begun, old, new)
+    with pytest.raises(DataError) as refused:
+        resumed(begun)
+    (problem,) = refused.value.problems
+    assert (refused.value.exit_code, problem.file) == (3, str(begun.path / "spec.yaml"))
+    assert problem.found == f"the stored spec is not the one that the run began with: the keys {keys} differ"
+    assert problem.fix == "restore the file, or start a new run"
+
+
+@pytest.mark.parametrize("text", ["# a comment\n{}", "name: [loans", "\ufeff{}"])
+def test_any_other_byte_in_the_stored_spec_is_refused(begun: RunFolder, text: str) -> None:
+    path = begun.path / "spec.yaml"
+    path.write_text(text.format(path.read_text()) if "{}" in text else text)
+    with pytest.raises(DataError, match=r"the stored spec is not the one .*: its text differs"):
+        resumed(begun)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="its text differs"):
+        resumed(begun)
+
+
+def test_the_command_line_refuses_a_loosened_gate_with_exit_3(begun: RunFolder) -> None:
+    edit(begun, "auc >= 0.6", "auc >= 0.1")
+    answered = CliRunner().invoke(build(), ["resume", str(begun.path), "--json"])
+    answer = json.loads(answered.stdout.splitlines()[-1])
+    assert (answered.exit_code, answer["exit"], answer["status"]) == (3, 3, "error")
+    assert "the keys gates differ" in answer["problems"][0]["found"]
+
+
+@pytest.mark.parametrize("written", [None, 1, FORMAT + 1])
+def test_a_run_folder_of_another_format_is_refused(begun: RunFolder, written: int | None) -> None:
+    entry = dict(begun.journal.recorded("begin") or {})
+    entry |= {"format": written}
+    begun.journal.record("begin", {key: value for key, value in entry.items() if value is not None})
+    with pytest.raises(StorageError, match=f"the run folder has format {written or 1}; this version goes on with 2"):
+        resumed(begun)
+
+
+def test_a_run_without_a_beginning_is_refused(begun: RunFolder) -> None:
+    (begun.path / "journal" / "begin.json").unlink()
+    with pytest.raises(StorageError, match="the run has no journal to go on from") as refused:
+        resumed(begun)
+    assert refused.value.exit_code == 6
+
+
+def test_a_run_that_another_process_works_on_is_refused_within_two_seconds_with_its_owner(begun: RunFolder) -> None:
+    with workers(1, begun.storage) as (holder,):
+        assert holder.ask("take", f"{begun.run}/journal/lease") == "held"
+        began = time.monotonic()
+        with pytest.raises(ResourceError) as refused:
+            resumed(begun)
+        assert time.monotonic() - began < 2
+        (problem,) = refused.value.problems
+        assert refused.value.exit_code == 4
+        assert f"process {holder.process.pid} on {os.uname().nodename} since " in problem.found
+        since = datetime.fromisoformat(problem.found.rpartition(" since ")[2])
+        assert 0 <= (datetime.now(UTC) - since).total_seconds() < 120
+        holder.kill()
+        began, told = time.monotonic(), Told()
+        with begun.lease(told.note):
+            assert time.monotonic() - began < 2 and told.notes == []
+
+
+def test_a_run_that_is_refused_keeps_its_journal_as_it_was(begun: RunFolder) -> None:
+    before = {path.name: path.read_bytes() for path in begun.path.rglob("*.json")}
+    with begun.lease(lambda _: None), pytest.raises(ResourceError):
+        resumed(begun)
+    assert {path.name: path.read_bytes() for path in begun.path.rglob("*.json")} == before
+
+
+def test_whoever_lost_the_lease_writes_no_more(begun: RunFolder) -> None:
+    with begun.lease(lambda _: None):
+        begun.write("checks.json", "[]")
+        (begun.path / "journal" / "lease").unlink()  # by hand: another process may lock a new one
+        with pytest.raises(ResourceError, match="lost by this process"):
+            begun.write("checks.json", "[1]")
+    assert (begun.path / "checks.json").read_text() == "[]"
+
+
+@pytest.mark.ray
+def test_a_run_cut_off_before_its_manifest_answers_without_working(
+    complete: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(complete, tmp_path / "cut")
+    (tmp_path / "cut" / "manifest.json").unlink()
+    monkeypatch.setattr(pipeline, "run", None)
+    answer = resume(RunFolder.open(tmp_path, "cut")).as_json()
+    assert answer["status"] == "unregistered"
+    assert (tmp_path / "cut" / "manifest.json").read_bytes() == (complete / "manifest.json").read_bytes()
