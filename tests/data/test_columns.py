@@ -160,8 +160,12 @@ def test_a_column_that_cannot_be_a_feature_is_refused_unless_it_is_left_out() ->
     [
         ("{sex: {as: ordinal}}", "'sex' is no feature", "Known: branch, amount"),
         ("{amuont: {impute: mean}}", "'amuont' is no feature", "did you mean 'amount'?"),
-        ("{amount: {as: one_hot}}", "`as` is not for amount, which is double", "for a number there are impute"),
-        ("{purpose: {scale: log}}", "`scale` is not for purpose, which is string", "for a category there are impute"),
+        ("{amount: {as: one_hot}}", "`as` is not for amount, which is double", "for a number there are as, impute"),
+        (
+            "{purpose: {scale: log}}",
+            "`scale` is not for purpose, which is string",
+            "for a category there are as, impute",
+        ),
         ("{purpose: {impute: mean}}", "`impute: mean` is not for purpose, which is string", "for a category"),
         ("{amount: {impute: none at all}}", "`impute: none at all` is not for amount, which is double", "for a number"),
         ("{opened: {rare: 5}}", "`rare` is not for branches.opened, which is date32[day]", "for a time there are"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ray_pipeline.data.feast import PYTHON, resolved
+from ray_pipeline.data.feast import PYTHON, with_feast_tables
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -56,19 +56,19 @@ def spec_with(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: Any) -> Spe
 
 
 def test_a_view_becomes_the_table_that_one_would_have_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = resolved(spec_with(folder, monkeypatch, {"views": [VIEW]}), Where())
+    spec = with_feast_tables(spec_with(folder, monkeypatch, {"views": [VIEW]}), Where())
     table = spec.features.tables["rates"]
     assert (table.path, table.kind) == (str(folder / "store/data/rates.parquet"), "parquet")
     assert (table.on, table.columns) == (("branch",), ("rate",))
     assert (table.time, table.known_at, table.max_age) == ("hour", "known", timedelta(hours=6))
-    assert not spec.features.repositories and resolved(spec, Where()) is spec
+    assert not spec.features.repositories and with_feast_tables(spec, Where()) is spec
 
 
 def test_a_uri_an_absent_created_column_and_no_ttl_are_kept_as_they_are(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = {**VIEW, "path": "s3://tables/rates", "format": "DeltaFormat", "created": "", "ttl_s": 0}
-    table = resolved(spec_with(folder, monkeypatch, {"views": [view]}), Where()).features.tables["rates"]
+    table = with_feast_tables(spec_with(folder, monkeypatch, {"views": [view]}), Where()).features.tables["rates"]
     assert (table.path, table.kind, table.known_at, table.max_age) == ("s3://tables/rates", "delta", None, None)
 
 
@@ -89,7 +89,7 @@ def test_a_view_that_cannot_be_read_is_a_problem_with_its_place(
 ) -> None:
     other = {**VIEW, "name": "other", "keys": []}
     with pytest.raises(DataError) as raised:
-        resolved(spec_with(folder, monkeypatch, {"views": [{**VIEW, **changes}, VIEW, other]}), Where())
+        with_feast_tables(spec_with(folder, monkeypatch, {"views": [{**VIEW, **changes}, VIEW, other]}), Where())
     first, second = raised.value.problems
     assert first.found == f"feature view {changes.get('name', 'rates')!r} {found}" and first.fix
     assert second.found == "feature view 'other' has no entity to join on"
@@ -112,5 +112,5 @@ def test_an_error_of_feast_is_a_problem(
     answer: dict[str, Any], error: type[Exception], found: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(error) as raised:
-        resolved(spec_with(folder, monkeypatch, answer), Where())
+        with_feast_tables(spec_with(folder, monkeypatch, answer), Where())
     assert found in str(raised.value) and "Fix: " in str(raised.value)

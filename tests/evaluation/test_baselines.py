@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import ray
 from encoded_fixture import SPEC, context, encoded
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression
@@ -109,12 +110,15 @@ def test_heavy_rows_count_more() -> None:
     assert means[1] > means[0] + 0.1
 
 
+@pytest.mark.ray
 def test_both_are_scored_on_validation_by_the_metric_of_the_search(ray_local: None) -> None:
     spec = Spec.from_text(SPEC.replace("metric: auc", "metric: log_loss"), file="toy.yaml", folder=Path())
     rows = encoded()
     same, straight = baselines(rows, context(), spec)
     label = {
-        part: np.concatenate([block["label"].to_numpy()[block["part"].to_numpy() == part] for block in rows.fetch()])
+        part: np.concatenate(
+            [block["label"].to_numpy()[block["part"].to_numpy() == part] for block in ray.get(list(rows.blocks))]
+        )
         for part in (0, 1)
     }
     mean = label[0].mean()
@@ -123,6 +127,7 @@ def test_both_are_scored_on_validation_by_the_metric_of_the_search(ray_local: No
     assert straight.value < same.value - 0.05
 
 
+@pytest.mark.ray
 def test_only_sums_and_sampled_rows_of_train_come_to_the_driver(
     ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +137,7 @@ def test_only_sums_and_sampled_rows_of_train_come_to_the_driver(
     monkeypatch.setattr("ray_pipeline.evaluation.baselines.linear", lambda sample, *_: seen.append(sample) or _half)
     baselines(rows, context(), spec)
     every = rows.rows["train"] // 300
-    blocks = [next(views([block], "trees", "train")) for block in rows.fetch()]
+    blocks = [next(views([block], "trees", "train")) for block in ray.get(list(rows.blocks))]
     np.testing.assert_array_equal(seen[0].matrix, np.concatenate([block.matrix[::every] for block in blocks]))
     np.testing.assert_array_equal(seen[0].label, np.concatenate([block.label[::every] for block in blocks]))
 

@@ -135,7 +135,7 @@ def test_whoever_lost_the_lease_writes_no_more(begun: RunFolder) -> None:
     with begun.lease(lambda _: None):
         begun.write("checks.json", "[]")
         (begun.path / "journal" / "lease").unlink()  # by hand: another process may lock a new one
-        with pytest.raises(ResourceError, match="lost by this process"):
+        with pytest.raises(ResourceError, match="this process has lost the lease"):
             begun.write("checks.json", "[1]")
     assert (begun.path / "checks.json").read_text() == "[]"
 

@@ -38,16 +38,16 @@ def test_creators_at_the_same_time_get_different_numbers(bucket: dict[str, str])
 def test_a_run_is_opened_elsewhere_with_all_that_was_written(bucket: dict[str, str]) -> None:
     here = RunFolder.create("s3://runs/opened", "loans", FINGERPRINT)
     here.write("spec.yaml", "name: loans\n")
-    here.record("profile", {"rows": 12})
+    here.journal.record("profile", {"rows": 12})
     (here.path / "model").mkdir()
     (here.path / "model" / "model.ubj").write_bytes(b"trees")
-    here.share("model")
+    here.upload("model")
     assert here.address == f"s3://runs/opened/{here.run}"
     for name in (("s3://runs/opened", here.run), ("./runs", here.address)):
         there = RunFolder.open(*name)
         assert (
             there.path != here.path
-            and there.recorded("profile") == {"rows": 12}
+            and there.journal.recorded("profile") == {"rows": 12}
             and (there.path / "model/model.ubj").read_bytes() == b"trees"
         )
         assert there.siblings("profile") == [{"rows": 12}]
