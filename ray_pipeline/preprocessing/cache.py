@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.errors import StorageError
+from ray_pipeline.hashing import hash_code
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runs.digests import of_json
 from ray_pipeline.runs.reproducibility import versions
@@ -75,6 +76,7 @@ def _key(folder: RunFolder, spec: Spec, encoders: Mapping[str, Encoder]) -> str:
             folder.recorded("data"),
             {needs: encoder.to_json() for needs, encoder in encoders.items()},
             versions(),
+            {package: hash_code(package) for package in spec.external_packages},
         ]
     )[:16]
 

@@ -151,6 +151,8 @@ def test_check_takes_it_with_its_parameters(way: str, folder: str, loans: Path, 
     again = Spec.from_text(read.render(), folder=read.folder, trust=[PACKAGE] if on else [])
     assert again == read and again.fingerprint == read.fingerprint
     other = Spec.from_file(write_spec(loans, "plain.yaml"))
+    assert read.external_packages == {"file": (), "package": (PACKAGE,), "entry point": (INSTALLED,)}[way]
+    assert other.external_packages == ()
     assert read.fingerprint != other.fingerprint
     if way == "package":
         code, answer = check(spec)
