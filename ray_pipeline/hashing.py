@@ -4,6 +4,9 @@ So int32 and int64, files and blocks agree.
 """
 
 from functools import reduce
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,6 +69,15 @@ def hash_rows(table: pa.Table, seed: int = 0) -> NDArray[np.uint64]:
     columns = [canonical(table[name]) for name in sorted(table.column_names)]
     rows = (b"\x1f".join(NULL if value is None else value for value in row) for row in zip(*columns, strict=True))
     return np.fromiter((xxh64_intdigest(row, seed) for row in rows), np.uint64, table.num_rows)
+
+
+def hash_code(package: str) -> str:
+    """SHA-256 of the Python files of an importable package or module, in the order of their paths."""
+    spec = find_spec(package)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
+    files = files or ([Path(spec.origin)] if spec and spec.origin else [])
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def distinct(numbers: NDArray[Any]) -> NDArray[Any]:

@@ -63,7 +63,8 @@ class Untrusted(UnknownChoice):
 @cache
 def files(folder: str) -> tuple[str, ...]:
     """The words that the folder itself has: the names of its files, sorted."""
-    return tuple(sorted(file.stem for file in (Path(__file__).parent / folder).glob("[!_]*.py")))
+    paths = importlib.import_module(f"{__package__}.{folder}").__path__
+    return tuple(sorted(file.stem for path in paths for file in Path(path).glob("[!_]*.py")))
 
 
 def menu(folder: str) -> tuple[str, ...]:

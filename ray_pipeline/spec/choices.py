@@ -23,11 +23,16 @@ MARK = "x-choice"
 
 @dataclass
 class Reading:
-    """One reading of a spec: whether untrusted names may wait, which of them do, and every dotted name."""
+    """One reading of a spec, and what it came across."""
 
     may_wait: bool = False
+    """Whether names of untrusted packages may wait for `Spec.trusting`."""
     waiting: list[str] = field(default_factory=list)
+    """The names that wait."""
     dotted: list[str] = field(default_factory=list)
+    """Every dotted name."""
+    packages: set[str] = field(default_factory=set)
+    """The packages of all classes that were found."""
 
     @classmethod
     def of(cls, info: ValidationInfo) -> "Reading":
@@ -39,12 +44,18 @@ class Reading:
         if "." in word:
             self.dotted.append(word)
         try:
-            return find_metric(word)[0] if folder == "metrics" else find(folder, word)
+            found = find_metric(word)[0] if folder == "metrics" else find(folder, word)
         except Untrusted:
             if not self.may_wait:
                 raise
             self.waiting.append(word)
             return None
+        self.note(found)
+        return found
+
+    def note(self, kind: type[Choice]) -> None:
+        """Takes down where a class comes from."""
+        self.packages.add(kind.__module__.partition(".")[0])
 
 
 class ExternalModel(Choice):
@@ -176,7 +187,11 @@ def _slice(written: object, info: ValidationInfo) -> object:
     reading = Reading.of(info)
     try:
         waiting = [word for word in words_in(written) if reading.find("slices", word) is None]
-        return ExternalSlice(form=written) if waiting else Slice.parse(written)
+        if waiting:
+            return ExternalSlice(form=written)
+        found = Slice.parse(written)
+        reading.note(type(found))
+        return found
     except UnknownChoice as error:
         refuse(refusals(error, None, (), written))
 
@@ -205,6 +220,8 @@ def _families(written: object, info: ValidationInfo) -> object:
         try:
             kind = Reading.of(info).find("models", word)
             families[word] = _model(kind, {} if values is None else values)
+            if kind is not None and kind.encoder not in files("encoders"):
+                Reading.of(info).find("encoders", kind.encoder)
         except (UnknownChoice, ValidationError) as error:
             wrongs += refusals(error, kind, (word,), word)
         except ValueError as error:
@@ -222,9 +239,6 @@ def _model(kind: type[Choice] | None, values: object) -> Choice:
         raise ValueError(f"expected a mapping of hyperparameters, got {values!r}")
     if kind is None:
         return ExternalModel.model_validate(values)
-    encoder: str = getattr(kind, "encoder")  # noqa: B009 (of models alone)
-    if encoder not in files("encoders"):
-        find("encoders", encoder)
     return kind.model_validate(values)
 
 

@@ -52,6 +52,7 @@ from ray_pipeline.values import Task
 EXPECTED = "name, task, features, split, model"
 NOT_IDENTITY = ("name", "register")
 GUESSES = 3
+PACKAGE = "ray_pipeline"
 
 
 def _gate(written: object, info: ValidationInfo) -> object:
@@ -108,6 +109,7 @@ class Spec(Section):
     _text: Text = PrivateAttr(default=Text("spec", {}, {}))
     _folder: Path = PrivateAttr(default=Path())
     _dotted: tuple[str, ...] = PrivateAttr(default=())
+    _packages: tuple[str, ...] = PrivateAttr(default=())
 
     @classmethod
     def from_file(cls, path: str | Path, sets: Sequence[str] = (), trust: Sequence[str] | None = None) -> Self:
@@ -174,6 +176,7 @@ class Spec(Section):
         if problems:
             raise SpecError(sorted(problems, key=lambda problem: problem.line or 0))
         spec._text, spec._folder, spec._dotted = text, folder, tuple(reading.dotted)
+        spec._packages = tuple(sorted(reading.packages - {PACKAGE}))
         return spec
 
     def __eq__(self, other: object) -> bool:
@@ -187,6 +190,11 @@ class Spec(Section):
     def folder(self) -> Path:
         """The folder of the file: relative data paths start here."""
         return self._folder
+
+    @property
+    def external_packages(self) -> tuple[str, ...]:
+        """The packages, besides this one, whose classes it uses; sorted."""
+        return self._packages
 
     def place(self, key: str) -> tuple[str, int | None]:
         """File and line of a dotted key, or of the nearest key around it, for problems that only the data shows."""
