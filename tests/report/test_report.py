@@ -25,7 +25,8 @@ from ray_pipeline.report import curves, svg, write_report
 from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
 from ray_pipeline.report.sections.data import drift
-from ray_pipeline.report.sections.verdict import bound_of, verdict
+from ray_pipeline.report.sections.verdict import bound_of
+from ray_pipeline.report.sections.verdict import context as verdict
 from ray_pipeline.report.write import render
 
 SECTIONS = (

@@ -11,7 +11,7 @@ from ray_pipeline.report.svg import share_bar
 MAX_COLUMNS, MAX_COLUMNS_BY_SLICE = 40, 12
 
 
-def importance(files: RunFiles) -> Context:
+def context(files: RunFiles) -> Context:
     """Return the columns of `explain.json`, the most important first."""
     ranked = sorted(_by_column(files.explain).items(), key=lambda item: -number(item[1].get("value")))
     longest = max((abs(number(row.get("value"))) for _, row in ranked), default=0.0) or 1.0

@@ -15,7 +15,7 @@ Names = tuple[str, ...]
 ByMetric = Mapping[str, JsonObject]
 
 
-def slices(files: RunFiles, metric: str) -> Context:
+def context(files: RunFiles, metric: str) -> Context:
     """Return one table for each slicing, the worst value of the metric first."""
     groupings: dict[Names, dict[Names, dict[str, JsonObject]]] = {}
     for row in files.evaluation:
