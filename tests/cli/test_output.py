@@ -58,7 +58,7 @@ def test_the_exit_codes_are_those_of_the_contract() -> None:
 def test_an_error_ends_with_its_exit_code_and_every_problem(
     kind: type[PipelineError], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    problems = [Problem(found="one", fix="mend it", file="a.yaml", line=3), Problem(found="two")]
+    problems = [Problem(found="one", fix="repair it", file="a.yaml", line=3), Problem(found="two")]
     code, answer, err = ended(capfd, raising(kind(problems)))
     assert code == answer["exit"] == kind.exit_code
     assert answer["status"] == ("interrupted" if kind is Interrupted else "error")

@@ -1,5 +1,4 @@
-"""The report from plain files: it says what they say, survives what is absent or hostile, and gives the same bytes
-again."""
+"""The report from plain files: it shows what they say, survives absent and hostile files, and gives the same bytes."""
 
 import base64
 import hashlib
@@ -26,7 +25,8 @@ from ray_pipeline.report import curves, svg, write_report
 from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
 from ray_pipeline.report.sections.data import drift
-from ray_pipeline.report.sections.verdict import bound_of, verdict
+from ray_pipeline.report.sections.verdict import bound_of
+from ray_pipeline.report.sections.verdict import context as verdict
 from ray_pipeline.report.write import render
 
 SECTIONS = (
@@ -235,7 +235,7 @@ def test_the_page_stays_small_with_many_columns_slices_and_trials(run: Path, tmp
     assert write_report(folder).stat().st_size < 3_000_000
 
 
-def test_until_the_manifest_is_written_the_journal_tells_the_rows(run: Path, tmp_path: Path) -> None:
+def test_until_the_manifest_is_written_the_rows_come_from_the_journal(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path / "r")
     (folder / "journal").mkdir()
     (folder / "journal" / "manifest.json").write_text(
@@ -566,7 +566,7 @@ def test_reliability_bins_are_those_of_scikit_learn_and_hold_every_row() -> None
     assert all(b.low < b.rate < b.high for b in bins)
 
 
-def test_equal_scores_are_never_parted_between_bins() -> None:
+def test_equal_scores_are_never_in_two_bins() -> None:
     bins = curves.reliability(np.array([0.0, 1.0] * 50), np.repeat([0.2, 0.7], 50), np.ones(100))
     assert [(b.score, b.rows) for b in bins] == [(pytest.approx(0.2), 50), (pytest.approx(0.7), 50)]
 
