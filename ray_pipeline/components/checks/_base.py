@@ -13,10 +13,10 @@ LEAVE_OUT = "leave it out of `columns`"
 
 
 class Check(Choice):
-    """One thing that may be wrong with the data, looked for by arithmetic on the profile."""
+    """One thing that may be wrong with the data, found by arithmetic on the profile."""
 
     fix: ClassVar[str]
-    """What would do, as a person would be told."""
+    """What would help, in words for the user."""
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
         """Every finding of this kind."""
@@ -28,6 +28,5 @@ class Check(Choice):
 
 
 def varying(profile: Profile) -> list[str]:
-    """The columns that are neither constant nor null throughout; the others have a finding of their own, and are left
-    out."""
+    """The columns that are neither constant nor null in every row; the others have a finding of their own."""
     return [name for name, column in profile.columns.items() if column.nulls < column.rows and not column.is_constant]
