@@ -71,10 +71,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     require_representable(sources, footers, columns_read)
     selection = select_rows(spec, columns)
     plans = {name: JoinPlan.of(footers[name].bytes_of(columns_read[name])[1]) for name in spec.features.tables}
-    options = {name: _join_options(spec, name, columns) for name in spec.features.tables}
-    tables = _for_each(
-        plans, lambda name: _load(sources[name], footers[name], options[name], plans[name], columns_read[name])
-    )
+    tables = _for_each(plans, lambda name: _load(spec, name, sources[name], footers[name], columns, plans[name]))
     return Table(
         source=sources["labels"],
         columns_read=columns_read,
@@ -157,13 +154,14 @@ def _join_options(spec: Spec, name: str, columns: ResolvedColumns) -> JoinOption
 
 
 def _load(
-    source: Source, footers: Footers, options: JoinOptions, plan: JoinPlan, columns: tuple[str, ...]
+    spec: Spec, name: str, source: Source, footers: Footers, columns: ResolvedColumns, plan: JoinPlan
 ) -> JoinTable | PartitionedTable:
     """A feature table, read and prepared for its join."""
+    options, read = _join_options(spec, name, columns), columns.to_read()[name]
     if plan.how == "broadcast":
-        return prepare(source.table(columns), options)
-    rows = max(1, footers.num_rows * PIECE_BYTES // max(footers.bytes_of(columns)[1], 1))
-    return partition_table(source.pieces(footers, columns, rows), options, plan.parts)
+        return prepare(source.table(read), options)
+    rows = max(1, footers.num_rows * PIECE_BYTES // max(footers.bytes_of(read)[1], 1))
+    return partition_table(source.pieces(footers, read, rows), options, plan.parts)
 
 
 def _row_builder(

@@ -14,10 +14,10 @@ LEAVE_OUT = "leave it out of `columns`"
 
 
 class Check(Choice, ABC):
-    """One thing that may be wrong with the data, looked for by arithmetic on the profile."""
+    """One thing that may be wrong with the data, found by arithmetic on the profile."""
 
     fix: ClassVar[str]
-    """What would do, as a person would be told."""
+    """What would help, in words for the user."""
 
     @abstractmethod
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
@@ -30,6 +30,5 @@ class Check(Choice, ABC):
 
 
 def varying(profile: Profile) -> list[str]:
-    """The columns that are neither constant nor null throughout; the others have a finding of their own, and are left
-    out."""
+    """The columns that are neither constant nor null in every row; the others have a finding of their own."""
     return [name for name, column in profile.columns.items() if column.nulls < column.rows and not column.is_constant]

@@ -18,27 +18,25 @@ from ray_pipeline.values import Matrix, Task, Vector
 
 FOLDS = 5
 Fold = NDArray[np.int8]
-"""Of each row the fold, 0 to 4, whose outcomes must not be used to encode it; -1 for rows that no outcome was learnt
-from; shape (n,)."""
+"""The fold of each row, 0 to 4, whose labels must not encode it; -1 for a row outside training; shape (rows,)."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the training rows say of one column: all that an encoding may know of it."""
+    """Statistics of one column over the training rows: all that an encoding may know of it."""
 
     kind: Kind
     missing: int
     """Rows whose value is null or not finite."""
     counts: Mapping[str, int]
-    """Rows of each value, for a category."""
+    """Rows of each value of a category."""
     sample: Vector
-    """Finite values of a number or time (in days) in a sample of the rows, (n,) float64, unsorted."""
+    """Finite values of a number or time (in days) in a sample of the rows; shape (sampled,), float64, unsorted."""
     mean: float = 0.0
     deviation: float = 0.0
-    """Mean and standard deviation (of the population) of all finite values of a number or time (in days)."""
+    """Mean and standard deviation of all finite values of a number or time (in days), divided by n."""
     outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """Of each value of a category that is to be encoded by the label: rows and sum of labels by fold, shape (2,
-    FOLDS)."""
+    """For a category that is encoded by the label: rows and sums of labels of each value by fold, shape (2, FOLDS)."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,13 @@ class Encoding(Choice):
         return self.by_label
 
     def apply(self, values: pa.ChunkedArray, fold: Fold | None = None) -> Matrix:
-        """Its columns of the matrix, shape (rows, columns). Raises `DataError` where the column is of another kind than
-        in training."""
+        """The columns of the matrix for a column of a table; shape (rows, columns).
+
+        Raises
+        ------
+        DataError
+            The column has another kind than in training.
+        """
         refuse_other_kind(self.name, self.kind, values)
         return self.encode(values, fold)
 
@@ -140,7 +143,19 @@ def options_of(kind: Kind) -> tuple[str, ...]:
 
 
 def by_frequency(counts: Mapping[str, int], rare: float = 0) -> tuple[str, ...]:
-    """The values in the order of falling frequency, ties by text, without those with fewer rows than `rare` (or, below
-    1, with a smaller share)."""
+    """The values by falling frequency, ties by text.
+
+    Parameters
+    ----------
+    counts
+        Rows of each value.
+    rare
+        Values with fewer rows are left out; a number below 1 is a share of all rows.
+
+    Examples
+    --------
+    >>> by_frequency({"a": 1, "c": 3, "b": 3}, rare=2)
+    ('b', 'c')
+    """
     least = rare * sum(counts.values()) if 0 < rare < 1 else rare
     return tuple(value for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if rows >= least)

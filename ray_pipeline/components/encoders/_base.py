@@ -68,18 +68,31 @@ class Encoder(Choice):
         return any(encoding.needs_folds for encoding in self.encoded)
 
     def apply(self, table: pa.Table, fold: Fold | None = None) -> Matrix:
-        """float32 in C order, shape (rows, columns). Raises `DataError` where a column is missing or of another kind.
+        """The matrix of a table.
 
-        Args:
-            table: rows with the columns that it `reads`, and any others.
-            fold: of training rows, where it `needs_folds`; nothing for new ones.
+        Parameters
+        ----------
+        table
+            Rows with the columns that the encoder `reads`, and any others.
+        fold
+            The fold of each training row, if the encoder `needs_folds`; None for new rows. Shape (rows,).
+
+        Returns
+        -------
+        Matrix
+            float32 in C order, shape (rows, columns).
+
+        Raises
+        ------
+        DataError
+            A column is missing or has another kind than in training.
         """
         refuse_missing(self.reads, table)
         matrix, at = np.empty((table.num_rows, len(self.columns)), np.float32), 0
         for encoding in self.encoded:
-            made = encoding.apply(table[encoding.name], fold)
-            matrix[:, at : at + made.shape[1]] = made
-            at += made.shape[1]
+            columns = encoding.apply(table[encoding.name], fold)
+            matrix[:, at : at + columns.shape[1]] = columns
+            at += columns.shape[1]
         return matrix
 
     def to_json(self) -> dict[str, Any]:
