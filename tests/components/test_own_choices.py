@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-import typer
 from own_choices import (
     CLASSES,
     DOTTED,
@@ -29,7 +28,7 @@ from own_choices import (
 from tables import write_spec
 from typer.testing import CliRunner
 
-from ray_pipeline.cli import spec as verbs
+from ray_pipeline.cli import build
 from ray_pipeline.components import choice
 from ray_pipeline.components.choice import UnknownChoice, find, menu, name_of, trust
 from ray_pipeline.components.metrics import metric_of
@@ -105,9 +104,7 @@ def own_spec(loans: Path, folder: str, word: str, name: str) -> Path:
 
 
 def check(spec: Path, *words: str) -> tuple[int, dict[str, Any]]:
-    app = typer.Typer()
-    verbs.add(app)
-    done = CliRunner().invoke(app, ["check", str(spec), *words, "--json"])
+    done = CliRunner().invoke(build(), ["check", str(spec), *words, "--json"])
     return done.exit_code, json.loads(done.stdout.splitlines()[-1])
 
 
