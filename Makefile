@@ -5,6 +5,9 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --quiet --quiet --disable-pip-ver
 INSTALL_LOCKED := $(PIP) install --require-hashes --only-binary :all:
 COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate
 
+# One process has a Ray and runs the tests that need it; the other one runs all others.
+TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
 .PHONY: demo test test-all check bench lock clean
 
 demo: .venv/.runtime              ## three feature tables become a gated, registered model with a report
@@ -12,10 +15,10 @@ demo: .venv/.runtime              ## three feature tables become a gated, regist
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
 test: check .feast/.installed     ## all checks, and all tests but the long ones
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest $(TWO_PROCESSES) -m "not long"
 
 test-all: check .feast/.installed ## all checks and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(TWO_PROCESSES)
 
 check: .venv/.dev                 ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .

@@ -23,6 +23,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sends the tests that need Ray to one process, first, and each other file as a whole to another one."""
+    needs_ray = [item.get_closest_marker("ray") or "ray_local" in item.fixturenames for item in items]
+    for item, ray in zip(items, needs_ray, strict=True):
+        item.add_marker(pytest.mark.xdist_group("ray" if ray else item.path.name))
+    items[:] = [item for _, item in sorted(zip(needs_ray, items, strict=True), key=lambda pair: not pair[0])]
+
+
 @pytest.fixture(scope="session")
 def ray_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A local Ray with 2 CPUs, its files under a short folder of its own."""
