@@ -62,7 +62,7 @@ class Refusal:
 def problems(error: ValidationError, section: type[BaseModel], text: Text) -> list[Problem]:
     """Every finding as a problem, in the order of the file."""
     found: dict[tuple[Place, str], Problem] = {}
-    for one in error.errors():
+    for one in _findings(error):
         place = _place_in_file(one["loc"])
         message = message_of(one, _section(section, one["loc"][:-1]))
         found.setdefault(
@@ -81,7 +81,7 @@ def problems(error: ValidationError, section: type[BaseModel], text: Text) -> li
 def mistakes(error: ValidationError, section: type[BaseModel]) -> list[Mistake]:
     """Where each finding is, its kind, and the keys that would be known there."""
     found = list[Mistake]()
-    for one in error.errors():
+    for one in _findings(error):
         parent = _section(section, one["loc"][:-1])
         found.append((_place_in_file(one["loc"]), one["type"], keys(parent) if parent else ()))
     return found
@@ -152,6 +152,17 @@ def unknown_key(key: str, known: Sequence[str]) -> Message:
 def keys(section: type[BaseModel]) -> tuple[str, ...]:
     """The keys of a section as they are written."""
     return tuple(field.alias or name for name, field in section.model_fields.items() if not field.exclude)
+
+
+def _findings(error: ValidationError) -> list[ErrorDetails]:
+    """All but that a list is empty where its items are wrong: pydantic counts only the right ones."""
+    errors = error.errors()
+    places = [one["loc"] for one in errors]
+    return [
+        one
+        for one in errors
+        if one["type"] != "too_short" or not any(place[: len(one["loc"])] == one["loc"] != place for place in places)
+    ]
 
 
 def _no_such_word(key: str, given: object, known: Sequence[str]) -> Message:

@@ -34,6 +34,36 @@ from ray_pipeline.spec.gate import Gate, misfits
         ),
         ("latency_ms < 20", Gate("latency_ms < 20", False, "latency_ms", None, (), "<", 20.0)),
         ("r2 >= -0.5", Gate("r2 >= -0.5", False, "r2", None, (), ">=", -0.5)),
+        (
+            "f_beta(beta=2) >= 0.5",
+            Gate("f_beta(beta=2) >= 0.5", False, "f_beta(beta=2)", None, (), ">=", 0.5),
+        ),
+        (
+            "point f_beta( beta = 2.0, average=macro ) worst by `a (b)`>=champion - 0.1",
+            Gate(
+                "point f_beta(average=macro,beta=2) worst by `a (b)`>=champion - 0.1",
+                True,
+                "f_beta(average=macro,beta=2)",
+                "worst",
+                ("a (b)",),
+                ">=",
+                None,
+                ("-", 0.1),
+            ),
+        ),
+        ("f2 > 0.5", Gate("f2 > 0.5", False, "f2", None, (), ">", 0.5)),
+        (
+            'my_package.Cost(unit="a >= b (c)") <= 3',
+            Gate(
+                'my_package.Cost(unit="a >= b (c)") <= 3',
+                False,
+                'my_package.Cost(unit="a >= b (c)")',
+                None,
+                (),
+                "<=",
+                3.0,
+            ),
+        ),
     ],
 )
 def test_a_gate_means(text: str, expected: Gate) -> None:
@@ -74,6 +104,12 @@ def test_a_gate_means(text: str, expected: Gate) -> None:
         ("auc worst by origin, >= 0.5", "is not a list of columns"),
         ("auc worst by origin, origin >= 0.5", "names a column twice"),
         ("auc of origin worst >= 0.5", "is not a gate; write [point] METRIC"),
+        ("f_beta >= 0.5", "'f_beta' is no metric: beta: it is required, and not given"),
+        ("f_beta(beta=0) >= 0.5", "'f_beta(beta=0)' is no metric: beta: expected a number above 0, got 0"),
+        ("f_beta(betta=2,beta=1) >= 0.5", "betta: unknown key 'betta'; did you mean 'beta'?"),
+        ("f_beta(2) >= 0.5", "'f_beta(2)' is no choice with parameters; write name(parameter=value,other=value)"),
+        ("f_bta(beta=2) >= 0.5", "there is no metric 'f_bta'; did you mean 'f_beta'?"),
+        ("size_bm <= 5", "there is no metric 'size_bm'; did you mean 'size_mb'?"),
     ],
 )
 def test_a_gate_that_means_nothing_says_what_would_do(text: str, message: str) -> None:
@@ -98,6 +134,9 @@ def test_a_gate_that_means_nothing_says_what_would_do(text: str, message: str) -
         (["selection_rate worst by origin >= 0.1"], "has no better or worse; gate its gap or its ratio"),
         (["auc >= 0.9", "auc <= 0.8"], "'auc <= 0.8' contradicts 'auc >= 0.9': no model can pass both"),
         (["auc > 0.9", "auc <= 0.9"], "contradicts"),
+        (["f_beta(beta=2) >= 0.9", "f_beta(beta=2.0) <= 0.8"], "contradicts 'f_beta(beta=2) >= 0.9'"),
+        (["precision(average=macro) >= 0.5"], "'precision(average=macro)' is not a binary metric"),
+        (["f_beta(beta=3) >= 1.5"], "f_beta(beta=3) lies in [0, 1]"),
     ],
 )
 def test_gates_that_do_not_fit_the_spec_are_found(texts: list[str], message: str) -> None:

@@ -506,6 +506,53 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "metric: acu",
         ["loans.yaml:18: search.metric: there is no metric 'acu'; did you mean 'auc'?"],
     ),
+    "metric_parameter": (
+        "metric: auc",
+        "metric: {f_beta: {betta: 2}}",
+        [
+            "loans.yaml:18: search.metric.f_beta.beta: it is required, and not given · Fix: add `beta:`",
+            "loans.yaml:18: search.metric.f_beta.betta: unknown key 'betta'; did you mean 'beta'?",
+        ],
+    ),
+    "metric_parameter_value": (
+        "metrics: [auc]",
+        "metrics: [auc, {lift_at: {share: 2}}]",
+        [
+            "loans.yaml:20: evaluate.metrics[1].lift_at.share: expected a number of at most 1, got 2 · Fix: correct"
+            " the number"
+        ],
+    ),
+    "metric_parameter_lacking": (
+        "metrics: [auc]",
+        "metrics: [auc, pinball]",
+        ["loans.yaml:20: evaluate.metrics[1].quantile: it is required, and not given · Fix: add `quantile:`"],
+    ),
+    "metric_parameters_in_text": (
+        "metrics: [auc]",
+        "metrics: ['f_beta(beta 2)']",
+        [
+            "loans.yaml:20: evaluate.metrics[0]: 'f_beta(beta 2)' is no choice with parameters · Fix: write"
+            " name(parameter=value,other=value)"
+        ],
+    ),
+    "metric_twice": (
+        "metrics: [auc]",
+        "metrics: ['f_beta(beta=2)', {f_beta: {beta: 2.0}}]",
+        ["loans.yaml:20: evaluate.metrics: 'f_beta(beta=2)' is listed twice · Fix: correct the value"],
+    ),
+    "metric_of_many_classes": (
+        "metrics: [auc]",
+        "metrics: [auc, {precision: {average: macro}}]",
+        ["loans.yaml:20: evaluate.metrics[1]: 'precision(average=macro)' is not a binary metric;"],
+    ),
+    "metric_type": (
+        "metrics: [auc]",
+        "metrics: [auc, 5]",
+        [
+            "loans.yaml:20: evaluate.metrics[1]: expected a name or {name: {parameter: value}}, got 5 · Fix: correct"
+            " the value"
+        ],
+    ),
     "metric_task": (
         "metric: auc",
         "metric: rmse",
@@ -515,6 +562,11 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "metrics: [auc]",
         "metrics: [auc, f11]",
         ["loans.yaml:20: evaluate.metrics[1]: there is no metric 'f11'; did you mean 'f1'?"],
+    ),
+    "metrics_alone": (
+        "metrics: [auc]",
+        "metrics: acu",
+        ["loans.yaml:20: evaluate.metrics[0]: there is no metric 'acu'; did you mean 'auc'?"],
     ),
     "metrics_empty": (
         "metrics: [auc]",
@@ -776,6 +828,36 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
             " moment` takes parts, cycles; `as: number` takes impute, scale, flag; `as: one_hot` takes impute, rare;"
             " `as: ordinal` takes impute, rare; `as: target` takes impute, rare"
         ],
+    ),
+    "encode_as": (
+        "search:",
+        "encode: {amount: {as: onehot}}\nsearch:",
+        ["loans.yaml:18: encode.amount.as: there is no column encoding 'onehot'; did you mean 'one_hot'?"],
+    ),
+    "encode_as_parameter": (
+        "search:",
+        "encode: {amount: {as: {target: {smooth: 3}}}}\nsearch:",
+        ["loans.yaml:18: encode.amount.as.target.smooth: unknown key 'smooth';"],
+    ),
+    "extra_check": (
+        "search:",
+        "checks: {extra: [leekage]}\nsearch:",
+        ["loans.yaml:18: checks.extra[0]: there is no check 'leekage'; did you mean 'leakage'?"],
+    ),
+    "slice_kind": (
+        "slices: [region]",
+        "slices: [{quantil: {column: age}}]",
+        ["loans.yaml:21: evaluate.slices[0]: there is no slice 'quantil'; did you mean 'quantile'?"],
+    ),
+    "source_key": (
+        "    path: data/rates",
+        "    path: data/rates\n    kind: delta\n    vacuum: true",
+        ["loans.yaml:13: features.rates.vacuum: unknown key 'vacuum';"],
+    ),
+    "source_s_hidden_key": (
+        "    path: data/rates",
+        "    path: data/rates\n    parameters: {a: 1}",
+        ["loans.yaml:12: features.rates.parameters: unknown key 'parameters';"],
     ),
     "ignored_check": (
         "search:",

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from ray_pipeline.cli import build
+from ray_pipeline.components import choice
 from ray_pipeline.components.choice import menu
 from ray_pipeline.components.metrics import DEFAULTS, names
 from ray_pipeline.components.models.xgboost import XGBoost
@@ -288,6 +290,76 @@ def test_the_json_schema_knows_every_choice() -> None:
     assert "x-choice" not in json.dumps(schema)
 
 
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        (SMALLEST, True),
+        (FLIGHTS, True),
+        (SMALLEST + "search: {metric: {f_beta: {beta: 2}}}\n", True),
+        (SMALLEST + "search: {metric: f_beta(beta=2)}\n", True),
+        (SMALLEST + "search: {metric: my_package.Cost}\n", True),
+        (
+            SMALLEST
+            + "evaluate: {metrics: [f1, {lift_at: {share: 0.05}}], calibrate: {my_package.Spline: {knots: 3}}}",
+            True,
+        ),
+        (
+            SMALLEST + "evaluate: {slices: [{my_package.Steps: {column: age}}, {kind: my_package.Steps, column: a}]}",
+            True,
+        ),
+        (SMALLEST.replace("key: row_id", "key: row_id, kind: my_package.Lake, version: 3"), True),
+        (SMALLEST.replace("{by: column, column: official_split}", "{by: my_package.Weeks, n: 3}"), True),
+        (SMALLEST + "encode: {age: {as: {my_package.Bins: {n: 3}}}, sex: {as: one_hot}}", True),
+        (SMALLEST + "search: {metric: acu}\n", False),
+        (SMALLEST + "search: {metric: {f_beta: {betta: 2}}}\n", False),
+        (SMALLEST + "evaluate: {calibrate: platt}", False),
+        (SMALLEST + "evaluate: {slices: [{column: age, binz: 3}]}", False),
+        (SMALLEST + "encode: {age: {as: onehot}}", False),
+        (SMALLEST.replace("key: row_id", "key: row_id, version: 3"), False),
+        (SMALLEST.replace("key: row_id", "key: row_id, kind: parquett"), False),
+        (SMALLEST.replace("by: column", "by: colum"), False),
+    ],
+)
+def test_the_json_schema_takes_what_the_spec_takes(text: str, valid: bool) -> None:
+    from jsonschema import Draft202012Validator
+
+    schema = Spec.json_schema()
+    Draft202012Validator.check_schema(schema)
+    written = YAML(typ="safe", pure=True).load(text)
+    plain = json.loads(json.dumps(written, default=str))
+    assert Draft202012Validator(schema).is_valid(plain) == valid
+    if not valid:
+        with pytest.raises(SpecError):
+            Spec.from_text(text)
+    else:
+        Spec.from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("{f_beta: {beta: 2}}", "f_beta(beta=2)"),
+        ("f_beta( beta=2.0 )", "f_beta(beta=2)"),
+        ("'f_beta(beta=0.50)'", "f_beta(beta=0.5)"),
+        ("{lift_at: {share: 0.05}}", "lift_at(share=0.05)"),
+        ("f2", "f2"),
+        ("{f1: }", "f1"),
+    ],
+)
+def test_a_metric_is_kept_in_its_canonical_form(written: str, canonical: str) -> None:
+    spec = Spec.from_text(SMALLEST, [f"search.metric={written}", f"evaluate.metrics=[auc, {written}]"])
+    assert (spec.search.metric, spec.evaluate.metrics) == (canonical, ("auc", canonical))
+    same = Spec.from_text(SMALLEST, [f"search.metric={canonical}", f"evaluate.metrics=[auc, {canonical}]"])
+    assert same == spec and Spec.from_text(spec.render()) == spec
+
+
+@pytest.mark.parametrize("split", ["random", "{random: {seed: 3}}", "{by: {random: {seed: 3}}}", "random(seed=3)"])
+def test_a_splitter_is_named_as_every_choice_is(split: str) -> None:
+    text = SMALLEST.replace("{by: column, column: official_split}", split)
+    plain = SMALLEST.replace("{by: column, column: official_split}", f"{{by: random, seed: {3 * ('seed' in split)}}}")
+    assert Spec.from_text(text) == Spec.from_text(plain)
+
+
 def run(*words: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON answer and standard error of one verb."""
     done = CliRunner().invoke(build(), [*words, "--json"])
@@ -405,6 +477,15 @@ def test_check_tells_of_a_missing_cluster_file_beside_other_problems(loans: Path
     loans.write_text(loans.read_text().replace("task: binary", "task: bnary"))
     code, answer, _ = run("check", str(loans), "--on", "nowhere")
     assert (code, [problem["key"] for problem in answer["problems"]]) == (2, ["task", "--on"])
+
+
+def test_check_reads_no_package_s_metadata_unless_a_name_asks_for_it(loans: Path) -> None:
+    choice._installed.cache_clear()
+    assert run("check", str(loans))[0] == 0
+    assert choice._installed.cache_info().misses == 0
+    loans.write_text(loans.read_text() + "search: {metric: acu}\n")
+    assert run("check", str(loans))[0] == 2
+    assert choice._installed.cache_info().misses > 0
 
 
 def test_check_loads_neither_ray_nor_pandas_nor_torch_nor_mlflow(loans: Path) -> None:
