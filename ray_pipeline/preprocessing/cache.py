@@ -73,7 +73,7 @@ def _load(
     """Read the blocks in their order, each on whatever node has time. Raises `DamagedBlob`."""
     import ray
 
-    index = json.loads(store.read_sealed(f"{key}/{INDEX}"))
+    index = json.loads(store.read_sealed(f"{key}/{INDEX}").to_pybytes())
     load = ray.remote(_load_block).options(num_returns=2)
     loaded = [load.remote(store, f"{key}/{name}") for name in index["blocks"]]
     for error in ray.get([error for _, error in loaded]):
