@@ -1,8 +1,7 @@
-"""Two threads of one fit beside other busy programs: what waiting costs with OpenMP's own patience and with ours, for
-boosting and for a net.
+"""Two threads of a fit beside other busy programs: the cost of waiting with OpenMP's default spinning and with ours.
 
-usage: bench_contention.py [--busy 0 1 2] [--repeat 3]   -> one JSON line; `ratio` is OpenMP's own milliseconds a step
-by ours
+usage: bench_contention.py [--busy 0 1 2] [--repeat 3]   -> one JSON line; `ratio` is milliseconds per step with the
+default, divided by those with ours
 """
 
 import argparse
@@ -59,8 +58,8 @@ def net() -> float:
 FITS = {"boosting": boosting, "net": net}
 
 
-def measured(fit: str, busy: int, spins: str | None) -> float:
-    """Milliseconds a step in a process of its own, beside as many busy ones."""
+def milliseconds(fit: str, busy: int, spins: str | None) -> float:
+    """Milliseconds per step in a process of its own, beside `busy` other busy processes."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     }
@@ -85,15 +84,15 @@ def main() -> None:
     if asked.fit:
         print(FITS[asked.fit]())
         return
-    found = {}
+    results = {}
     for fit in FITS:
         for busy in asked.busy:
             turns = [
-                (measured(fit, busy, None), measured(fit, busy, SETTINGS["GOMP_SPINCOUNT"]))
+                (milliseconds(fit, busy, None), milliseconds(fit, busy, SETTINGS["GOMP_SPINCOUNT"]))
                 for _ in range(asked.repeat)
-            ]  # in turn: the machine drifts
+            ]  # in turns: the speed of the machine drifts
             own, ours = (statistics.median(times) for times in zip(*turns, strict=True))
-            found[f"{fit}, {busy} busy"] = {
+            results[f"{fit}, {busy} busy"] = {
                 "ratio": round(own / ours, 2),
                 "own_ms": round(own, 1),
                 "ours_ms": round(ours, 1),
@@ -104,7 +103,7 @@ def main() -> None:
         "xgboost": version("xgboost"),
         "torch": version("torch"),
     }
-    print(json.dumps({"benchmark": "contention", **found, "machine": machine}))
+    print(json.dumps({"benchmark": "contention", **results, "machine": machine}))
 
 
 if __name__ == "__main__":

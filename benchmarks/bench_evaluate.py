@@ -1,9 +1,8 @@
-"""Evaluation alone, after the predictions exist: seconds and peak memory of `evaluate` and of the gates, at the sizes
-that others take minutes for.
+"""Evaluation alone, from existing predictions: seconds and peak memory of `evaluate` and of the gates.
 
 usage: bench_evaluate.py [small | large | all] [--rows N] [--slices N] [--draws N]   -> one JSON line
 
-small: 8,000 rows, 5 metrics, one six-valued slice, 1,000 draws (TFMA on the same: 16 minutes by its users' report)
+small: 8,000 rows, 5 metrics, one slicing with six values, 1,000 draws (TFMA needs 16 minutes, by its users' report)
 large: 5,000,000 rows, 10 metrics, 1,000 slices of one column, 200 draws
 """
 
@@ -30,8 +29,8 @@ METRICS = {
 SIZES = {"small": (8_000, 6, 1_000), "large": (5_000_000, 1_000, 200)}
 
 
-def scored(rows: int, slices: int) -> Predictions:
-    """Gaussian scores of both classes (AUC 0.76), slices of unequal sizes."""
+def predictions(rows: int, slices: int) -> Predictions:
+    """Scores with Gaussian log odds in both classes (AUC 0.76), and slices of unequal sizes."""
     rng = np.random.default_rng(0)
     label = (rng.random(rows) < 0.3).astype(float)
     score = 1 / (1 + np.exp(-(rng.normal(size=rows) + label - 0.5 + np.log(0.3 / 0.7))))
@@ -39,19 +38,19 @@ def scored(rows: int, slices: int) -> Predictions:
     names = np.array([f"store {i}" for i in range(slices)], dtype=object)
     column = names[rng.choice(slices, rows, p=share / share.sum())]
     return Predictions(
-        "binary",
-        ("0", "1"),
-        np.arange(rows),
-        label,
-        score,
-        np.ones(rows),
-        np.arange(rows, dtype=np.uint64),
-        {"store": column},
+        task="binary",
+        classes=("0", "1"),
+        key=np.arange(rows),
+        label=label,
+        score=score,
+        weight=np.ones(rows),
+        cluster=np.arange(rows, dtype=np.uint64),
+        columns={"store": column},
     )
 
 
 def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
-    """Seconds of evaluation and of judging, and the process's peak memory."""
+    """Seconds of evaluation and of judging, and peak memory of the process."""
     spec = Spec.from_text(
         json.dumps(
             {
@@ -65,14 +64,14 @@ def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
             }
         )
     )
-    test = scored(rows, slices)
+    test = predictions(rows, slices)
     before = _peak_gib()
     begun = time.perf_counter()
     evaluation = evaluate(replace(test, threshold=0.4), spec)
     evaluated = time.perf_counter()
     judge(spec.gates, evaluation, test, 0.4, None, None, None, spec)
     judged = time.perf_counter()
-    found = {
+    sizes = {
         "rows": rows,
         "slices": slices,
         "metrics": len(METRICS[size]),
@@ -80,7 +79,7 @@ def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
         "measured": len(evaluation.measured),
     }
     return {
-        **found,
+        **sizes,
         "seconds": round(evaluated - begun, 2),
         "judge_seconds": round(judged - evaluated, 2),
         "rows_gib": round(before, 2),

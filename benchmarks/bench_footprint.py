@@ -1,5 +1,4 @@
-"""Memory of XGBoost by the number of columns, beside what the planner reckons: the most that quantising and boosting
-take, in bytes a row.
+"""Memory of XGBoost by the number of columns, against the planner's estimate: peak bytes per row of a fit.
 
 usage: bench_footprint.py [--rows 2000000]   -> one JSON line; `row` and `cell` are the straight line through the
 measurements
@@ -22,8 +21,8 @@ from ray_pipeline.tuning.search import CELL_BYTES, ROW_BYTES
 WIDTHS, BLOCK_ROWS, ROUNDS = (2, 4, 8, 16, 32, 64), 100_000, 8
 
 
-def taken(columns: int, rows: int) -> float:
-    """Bytes a row, beyond the interpreter and the block that is streamed again and again."""
+def bytes_per_row(columns: int, rows: int) -> float:
+    """Peak bytes per row, without the interpreter and the one block that is streamed repeatedly."""
     import xgboost
 
     blocks = rows // BLOCK_ROWS
@@ -64,20 +63,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_000_000)
     rows = parser.parse_args().rows
-    found = {}
+    measured = {}
     for columns in WIDTHS:
         with multiprocessing.get_context("spawn").Pool(1) as alone:
-            found[columns] = round(alone.apply(taken, (columns, rows)), 1)
-    cell, row = np.polyfit(list(found), list(found.values()), 1)
-    reckoned = {columns: CELL_BYTES * columns + ROW_BYTES for columns in WIDTHS}
+            measured[columns] = round(alone.apply(bytes_per_row, (columns, rows)), 1)
+    cell, row = np.polyfit(list(measured), list(measured.values()), 1)
+    estimated = {columns: CELL_BYTES * columns + ROW_BYTES for columns in WIDTHS}
     print(
         json.dumps(
             {
                 "benchmark": "footprint",
-                "bytes_per_row": found,
+                "bytes_per_row": measured,
                 "row": round(row, 1),
                 "cell": round(cell, 2),
-                "reckoned_by_measured": {columns: round(reckoned[columns] / found[columns], 2) for columns in WIDTHS},
+                "estimated_by_measured": {
+                    columns: round(estimated[columns] / measured[columns], 2) for columns in WIDTHS
+                },
                 "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "xgboost": version("xgboost")},
             }
         )

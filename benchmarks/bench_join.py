@@ -1,8 +1,7 @@
-"""The as-of join, Parquet to Parquet, Ray already up, beside polars `join_asof` in one process on the same cores; and
-its growth with the rows.
+"""The as-of join, Parquet to Parquet with Ray running, against polars `join_asof` in one process on the same cores.
 
 usage: bench_join.py [--rows 10000000] [--features 1000000] [--keys 10000] [--partitioned] [--growth]   -> one JSON
-line; the ratios are the result
+line; the ratios are the result. `growth` is the time by the time for half of the rows.
 """
 
 import argparse
@@ -111,8 +110,10 @@ def polars(folder: Path) -> dict:
 
 
 def same(folder: Path) -> bool:
-    """Whether both wrote the same answer for every row (of two feature rows with one key and time either is right to
-    polars; none are drawn)."""
+    """Whether both gave the same values for every row.
+
+    Polars may take either of two feature rows with the same key and time; the generated rows have none.
+    """
     mine, theirs = (pads.dataset(folder / name).to_table().sort_by("id") for name in ("ours", "polars.parquet"))
     return mine.select(["id", "v", "w"]).equals(theirs.select(["id", "v", "w"]))
 
@@ -123,9 +124,9 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=1_000_000)
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument(
-        "--partitioned", action="store_true", help="join as if the table were too large to be broadcast"
+        "--partitioned", action="store_true", help="join as if the feature table were too large for a broadcast"
     )
-    parser.add_argument("--growth", action="store_true", help="half of the rows first, to see how time grows")
+    parser.add_argument("--growth", action="store_true", help="also join half of the rows, for the growth of the time")
     asked = parser.parse_args()
     from ray_pipeline.data import partitioned_join as partitions
     from ray_pipeline.runtime.session import session, set_environment

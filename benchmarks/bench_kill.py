@@ -1,13 +1,11 @@
-"""Random SIGKILLs of the driver or of a worker, at any stage: every run must end with the model of the run that nobody
-killed, and with one version.
+"""Random SIGKILLs of the driver or a worker, in any stage: each run must end with the same model and one version.
 
 usage: bench_kill.py [--kills 200] [--seed 0] [--rows 3000] [--trials 8]   -> one JSON line; `ok` of `kills` is the
 result
 
-A kill waits for a journal entry chosen at random (so that short stages are hit as often as long ones) and some random
-seconds. A killed driver is resumed;
-a run whose worker was killed must end by itself. No finished trial may be run again: its journal entry keeps its bytes
-and its time.
+A kill waits for a journal entry chosen at random, so that short stages are hit as often as long ones, and then for some
+random seconds. A killed driver is resumed; a run whose worker was killed must end by itself. No finished trial may run
+again: its journal entry keeps its bytes and its time.
 """
 
 import argparse
@@ -39,11 +37,12 @@ gates: [auc >= 0.5]
 register: {{alias: champion}}
 """
 WAIT_S = 300
-LINGER_S = {"data": 2.0, "fit": 2.0, "manifest": 8.0}  # the stage that follows is that long; elsewhere half a second
+# The length of the stage that follows the entry; half a second for the others.
+LINGER_S = {"data": 2.0, "fit": 2.0, "manifest": 8.0}
 
 
 def write_rows(folder: Path, rows: int) -> None:
-    """A table whose label two columns decide."""
+    """Writes a table whose label depends on two columns."""
     draw = np.random.default_rng(0)
     x, y, kind = draw.normal(size=rows), draw.normal(size=rows), draw.choice(list("abc"), rows)
     late = draw.random(rows) < 1 / (1 + np.exp(-(x + y * (kind == "a"))))
@@ -53,7 +52,7 @@ def write_rows(folder: Path, rows: int) -> None:
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The verb as a process in a session of its own, its chatter in a file."""
+    """Starts a command as a process in a session of its own, with its standard error in a file."""
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     with (folder / "stderr.txt").open("a") as err:
         return subprocess.Popen(
@@ -68,13 +67,13 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def answer(process: subprocess.Popen[str]) -> dict:
-    """The verb's JSON, once it has ended."""
+    """The JSON answer of a command, after it has ended."""
     out, _ = process.communicate(timeout=WAIT_S)
     return json.loads(out.splitlines()[-1]) if out.strip() else {"exit": process.returncode, "run": None}
 
 
 def below(pid: int) -> dict[int, str]:
-    """The workers of Ray below that process, with their command lines."""
+    """Ray's workers among the descendants of a process, with their command lines."""
     parents, found, grown = {}, {pid}, True
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -86,13 +85,12 @@ def below(pid: int) -> dict[int, str]:
     for child in found - {pid}:
         with suppress(OSError):
             lines[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-    return {
-        child: line for child, line in lines.items() if line.startswith("ray::") and "Agent" not in line
-    }  # an agent's end is its node's end
+    # Without Ray's agents: when an agent ends, its node ends.
+    return {child: line for child, line in lines.items() if line.startswith("ray::") and "Agent" not in line}
 
 
 def until(step: str, folder: Path, process: subprocess.Popen[str]) -> bool:
-    """Whether the run has written that journal entry while it lived."""
+    """Waits for a journal entry of the run; whether the run wrote it before it ended."""
     end = time.monotonic() + WAIT_S
     while process.poll() is None and time.monotonic() < end:
         if list(folder.glob(f"runs/*/journal/{step}.json")):
@@ -102,7 +100,7 @@ def until(step: str, folder: Path, process: subprocess.Popen[str]) -> bool:
 
 
 def outcome(folder: Path, run: str) -> dict:
-    """What a complete run has left: its model's bytes, its versions in the registry, who is champion."""
+    """What a complete run leaves: the bytes of its model, the number of versions, and the aliases."""
     with closing(sqlite3.connect(folder / "runs" / "mlflow.db")) as database:
         versions = database.execute("select count(*) from model_versions").fetchone()[0]
         named = database.execute("select alias, version from registered_model_aliases").fetchall()
@@ -121,7 +119,7 @@ def trials_of(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def killed(folder: Path, draw: random.Random, trials: int) -> dict:
-    """One run with one kill, gone on with to its end."""
+    """One run with one kill, resumed until it is complete."""
     steps = [
         "begin",
         "layout",
@@ -138,27 +136,27 @@ def killed(folder: Path, draw: random.Random, trials: int) -> dict:
     ]
     whom, step = draw.choice(["driver", "driver", "worker"]), draw.choice(steps)
     process = start(folder, "run", "kill.yaml")
-    told = {"whom": whom, "after": step, "hit": until(step, folder, process)}
+    result = {"whom": whom, "after": step, "hit": until(step, folder, process)}
     time.sleep(draw.random() * LINGER_S.get(step, 0.5))
     victims = [process.pid] if whom == "driver" else sorted(below(process.pid))
     if victims and process.poll() is None:
         victim = draw.choice(victims)
-        told["victim"] = below(process.pid).get(victim, "driver")[:60]
+        result["victim"] = below(process.pid).get(victim, "driver")[:60]
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
     begun = time.monotonic()
-    found, before = answer(process), trials_of(folder)
-    while found["exit"] != 0 and told.setdefault("resumed", 0) < 3:
-        told["resumed"] += 1
+    ended, before = answer(process), trials_of(folder)
+    while ended["exit"] != 0 and result.setdefault("resumed", 0) < 3:
+        result["resumed"] += 1
         first, *_ = [path.parent.parent.name for path in folder.glob("runs/*/journal/begin.json")] or [None]
-        found = answer(start(folder, "resume", first) if first else start(folder, "run", "kill.yaml"))
-    told["seconds"] = round(time.monotonic() - begun, 1)
-    told |= {
-        "exit": found["exit"],
-        "run": found.get("run"),
+        ended = answer(start(folder, "resume", first) if first else start(folder, "run", "kill.yaml"))
+    result["seconds"] = round(time.monotonic() - begun, 1)
+    result |= {
+        "exit": ended["exit"],
+        "run": ended.get("run"),
         "again": sum(trials_of(folder).get(name) != kept for name, kept in before.items()),
     }
-    return told
+    return result
 
 
 def main() -> None:
@@ -175,16 +173,15 @@ def main() -> None:
             write_rows(folder, args.rows)
             (folder / "kill.yaml").write_text(SPEC.format(trials=args.trials))
             if number == 0:
-                found = answer(start(folder, "run", "kill.yaml"))
-                alone = outcome(folder, found["run"])
+                undisturbed = outcome(folder, answer(start(folder, "run", "kill.yaml"))["run"])
                 continue
-            told = killed(folder, draw, args.trials)
-            print(json.dumps(told), file=sys.stderr, flush=True)
-            kinds[told["whom"]] += 1
-            seconds.append(told["seconds"])
-            same = told["exit"] == 0 and outcome(folder, told["run"]) == alone
-            if not same or told["again"]:
-                failed.append({**told, "stderr": (folder / "stderr.txt").read_text()[-1500:]})
+            result = killed(folder, draw, args.trials)
+            print(json.dumps(result), file=sys.stderr, flush=True)
+            kinds[result["whom"]] += 1
+            seconds.append(result["seconds"])
+            same = result["exit"] == 0 and outcome(folder, result["run"]) == undisturbed
+            if not same or result["again"]:
+                failed.append({**result, "stderr": (folder / "stderr.txt").read_text()[-1500:]})
     print(
         json.dumps(
             {

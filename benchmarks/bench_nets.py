@@ -1,5 +1,4 @@
-"""An epoch of our training loop beside a bare PyTorch loop over in-memory tensors: the same net, batches, optimiser and
-number of threads, in turns.
+"""An epoch of our training loop against a bare PyTorch loop: the same net, batches, optimizer and threads, in turns.
 
 usage: bench_nets.py [--rows 50000] [--columns 20] [--family mlp] [--epochs 3] [--threads 2] [--blocks 12]   -> one JSON
 line; the ratio is the result
@@ -19,7 +18,7 @@ from ray_pipeline.encoded_block import EncodedBlock
 
 
 def bare(net: torch.nn.Module, x: torch.Tensor, label: torch.Tensor, params: dict) -> None:
-    """One epoch as a tutorial would write it."""
+    """One epoch as in a tutorial, on tensors in memory."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=params["lr"], weight_decay=params["weight_decay"])
     net.train()
     for places in torch.randperm(len(x)).split(params["batch_size"]):
@@ -41,12 +40,14 @@ def main() -> None:
     matrix = drawn.normal(size=(asked.rows, asked.columns)).astype(np.float32)
     label = (matrix[:, 0] + matrix[:, 1] * matrix[:, 2] > 0).astype(float)
     blocks = [
-        EncodedBlock(part, label[at], np.ones(len(at)), None)
+        EncodedBlock(matrix=part, label=label[at], weight=np.ones(len(at)), rows=None)
         for at, part in ((at, matrix[at]) for at in np.array_split(np.arange(asked.rows), asked.blocks))
     ]
     family = find("models", asked.family)
     params = {name: family.start.get(name, value) for name, value in family()}
-    context = TrainingContext("binary", 2, {family.encoder: (0,) * asked.columns}, asked.threads)
+    context = TrainingContext(
+        task="binary", num_classes=2, cardinalities={family.encoder: (0,) * asked.columns}, threads=asked.threads
+    )
     training = family.start_training(params, context, family.prepare_data(params, context, blocks, []), 0)
     net, x, y = (
         family.build(params, (0,) * asked.columns, 1),

@@ -1,14 +1,11 @@
-"""`predict` beside bare XGBoost: rows per second in one run, and whether peak memory stays flat from a million rows to
-thirty million.
+"""`predict` against bare XGBoost: rows per second, and whether the peak memory stays flat as the rows grow.
 
 usage: bench_predict.py [--rows 1000000 30000000] [--rounds 300] [--depth 6]   -> one JSON line; `ratio` and `peak_gib`
 are the results
 
-The peer is `Booster.inplace_predict` with all cores on an encoded float32 matrix that is in memory already: no reading,
-no encoding, no writing.
-Ours reads Parquet, encodes, scores, decides and writes Parquet; Ray's start (seconds, once) is left out of the rate and
-told apart.
-Memory is the sum of the proportional set sizes of the command and of everything below it.
+The peer is `Booster.inplace_predict` on all cores, on an encoded float32 matrix in memory: it does not read, encode or
+write. `predict` reads Parquet, encodes, scores, decides and writes Parquet. The start of Ray (seconds, once) is not in
+the rate; `seconds` includes it. Memory is the proportional set size of the command and all its child processes.
 """
 
 import argparse
@@ -42,7 +39,7 @@ register: {{alias: champion}}
 
 
 def rows(count: int, seed: int) -> pa.Table:
-    """Ten numbers and two texts, with nulls; the label follows three of them."""
+    """Ten numeric and two text columns, with nulls; three of them determine the label."""
     draw = np.random.default_rng(seed)
     table = {
         f"x{i}": pa.array(draw.normal(size=count).astype(np.float32), mask=draw.random(count) < 0.05) for i in range(10)
@@ -63,7 +60,7 @@ def rows(count: int, seed: int) -> pa.Table:
 
 
 def memory(pid: int) -> float:
-    """GiB of that process and everything below it, shared pages counted once."""
+    """GiB of a process and its descendants; shared pages count once."""
     parents, found, grown, total = {}, {pid}, True, 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -78,7 +75,7 @@ def memory(pid: int) -> float:
 
 
 def command(folder: Path, *words: str) -> tuple[dict, float, float]:
-    """The verb's answer, its seconds, its peak memory."""
+    """The answer of a command, its seconds and its peak memory."""
     begun, peak = time.monotonic(), 0.0
     process = subprocess.Popen(
         [sys.executable, "-m", "ray_pipeline", *words, "--json"],
@@ -100,7 +97,7 @@ def command(folder: Path, *words: str) -> tuple[dict, float, float]:
 
 
 def bare(folder: Path, run: str) -> float:
-    """Rows per second of XGBoost alone."""
+    """Rows per second of XGBoost alone, the best of three."""
     import xgboost
 
     from ray_pipeline.bundle import Bundle
@@ -123,7 +120,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=6)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rpp") as root:
-        folder, told = Path(root), {}
+        folder, results = Path(root), {}
         pq.write_table(rows(60_000, 0), folder / "train.parquet")
         (folder / "bench.yaml").write_text(SPEC.format(rounds=args.rounds, depth=args.depth))
         run, *_ = command(folder, "run", "bench.yaml")
@@ -139,18 +136,18 @@ def main() -> None:
                 folder, "predict", "models:/bench@champion", "--rows", str(many), "--out", str(folder / "out.parquet")
             )
             assert answer["rows"] == max(1, count // FILE_ROWS) * FILE_ROWS, answer
-            told[count] = {
+            results[count] = {
                 "rows_per_s": round(answer["rows"] / answer["seconds"]["score"]),
                 "seconds": round(seconds, 1),
                 "peak_gib": round(peak, 2),
             }
-        ratio = {count: round(found["rows_per_s"] / alone, 2) for count, found in told.items()}
+        ratio = {count: round(result["rows_per_s"] / alone, 2) for count, result in results.items()}
         print(
             json.dumps(
                 {
                     "bare_rows_per_s": round(alone),
                     "rounds": args.rounds,
-                    "predict": told,
+                    "predict": results,
                     "ratio": ratio,
                     "cores": os.cpu_count(),
                 }

@@ -1,5 +1,4 @@
-"""Profile, fit and encode (two passes over the source) beside the fit and transform of Ray's own `Chain` (impute,
-ordinal, impute, scale), on the flights rows times ten.
+"""Profile, fit and encode (two passes over the source) against Ray's own `Chain` of preprocessors, on the flights.
 
 usage: bench_profile.py [FLIGHTS_DIR] [--copies 10] [--growth]   -> one JSON line; the ratio is the result
 """
@@ -27,7 +26,7 @@ model: xgboost
 
 
 def ours(text: str, folder: Path) -> dict:
-    """Both passes over the table of a spec, and what each stage took."""
+    """Seconds of both passes over the table of a spec, by stage."""
     from ray_pipeline.data.read import read
     from ray_pipeline.data.split import split
     from ray_pipeline.preprocessing.encode import encode, fit_encoders
@@ -58,8 +57,7 @@ def ours(text: str, folder: Path) -> dict:
 
 
 def chain(path: Path) -> dict:
-    """In a process and on a Ray of its own, with Ray's defaults and none of our settings; Ray is up before the clock
-    runs."""
+    """Seconds of the chain, in a process and on a Ray of its own, without our settings or the start of Ray."""
     from ray_pipeline.runtime.session import SETTINGS
 
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
@@ -84,8 +82,7 @@ def chain_here(path: Path) -> dict:
     with Peak() as peak:
         begun = time.time()
         dataset = ray.data.read_parquet(str(path)).select_columns([*features, "late"])
-        # `most_frequent` would be one pass more, but in ray 2.60 it fails on texts with nulls (imputer.py:288, float +
-        # None)
+        # `most_frequent` would be one more pass, but in ray 2.60 it fails on texts with nulls (imputer.py:288).
         steps = Chain(
             SimpleImputer(texts, strategy="constant", fill_value="missing"),
             OrdinalEncoder(texts),
@@ -109,7 +106,7 @@ def main() -> None:
         "flights", nargs="?", type=Path, default=HERE.parent / "ray_pipeline" / "examples" / "flights" / "data"
     )
     parser.add_argument("--copies", type=int, default=10)
-    parser.add_argument("--growth", action="store_true", help="ours alone at 1, 2, 4 and 8 copies instead")
+    parser.add_argument("--growth", action="store_true", help="measure ours alone, with 1, 2, 4 and 8 copies")
     parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.peer:
@@ -129,7 +126,7 @@ def main() -> None:
                 check=True,
             )
         specs = {copies: SPEC.replace("PATH", path.name) for copies, path in paths.items()}
-        ours(specs[sizes[0]], Path(made)) if asked.growth else None  # the workers' imports are not growth
+        ours(specs[sizes[0]], Path(made)) if asked.growth else None  # the first run imports for the workers
         measured = {copies: ours(spec, Path(made)) for copies, spec in specs.items()}
         rows = pq.read_metadata(paths[sizes[-1]]).num_rows
         if asked.growth:

@@ -1,9 +1,8 @@
-"""How good the families are on three public tables with frozen parts: each family searched alone, the mean over seeds,
-the time it took.
+"""How good the families are on three public tables with fixed parts: the mean over seeds of each family searched alone.
 
 The tables are Parquet files with columns `row_id`, `label`, `part` (train, validation, test) and features: adult
-(binary), california_housing and bike_sharing
-(regression). What a seed changes: the search, the initialisation and the order of rows.
+(binary), california_housing and bike_sharing (regression). A seed changes the search, the initial weights and the order
+of the rows.
 
 usage: bench_quality.py FOLDER [--sets adult ...] [--families xgboost ...] [--seeds 0 1 2] [--trials 32] [--minutes 10]
 -> one JSON line
@@ -43,7 +42,7 @@ seed: {seed}
 
 
 def trained(table: Path, model: str, seed: int, trials: int, minutes: float) -> dict:
-    """One run: the test metric of the registered model, its family, the seconds of the whole run."""
+    """One run: the test metric of the model, its family, and the seconds of the whole run."""
     task, metric = TASKS[table.stem]
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "quality.yaml"
@@ -78,9 +77,9 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=["xgboost", "mlp", "ft_transformer"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--trials", type=int, default=32)
-    parser.add_argument("--minutes", type=float, default=8, help="of search; the whole run takes a little longer")
+    parser.add_argument("--minutes", type=float, default=8, help="of the search; the whole run takes a little longer")
     asked = parser.parse_args()
-    found: dict[str, dict] = {}
+    results: dict[str, dict] = {}
     for name in asked.sets:
         for family in asked.families:
             runs = [
@@ -95,7 +94,7 @@ def main() -> None:
                 "trials": [run["trials"] for run in runs],
                 "seconds": [run["seconds"] for run in runs],
             }
-            found.setdefault(name, {})[family] = row
+            results.setdefault(name, {})[family] = row
             print(name, family, row, file=sys.stderr, flush=True)
     print(
         json.dumps(
@@ -104,7 +103,7 @@ def main() -> None:
                 "trials": asked.trials,
                 "minutes": asked.minutes,
                 "seeds": asked.seeds,
-                "sets": found,
+                "sets": results,
             }
         )
     )

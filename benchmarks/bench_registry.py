@@ -1,4 +1,4 @@
-"""The registry at a thousand versions: `models list` from the shell, registration with all its checks, promotion.
+"""The registry with a thousand versions: seconds of `models list`, of a registration, a promotion and a verification.
 
 usage: bench_registry.py [--versions 1000] [--models 1] [--repeat 3]   -> one JSON line
 """
@@ -25,6 +25,7 @@ register: {alias: challenger}
 
 
 def timed(folder: Path, *words: str) -> tuple[float, dict]:
+    """Seconds of a command, and its JSON answer."""
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "ray_pipeline", *words, "--json"],
@@ -40,7 +41,7 @@ def timed(folder: Path, *words: str) -> tuple[float, dict]:
 
 
 def fill(uri: str, models: int, versions: int) -> None:
-    """Rows as our registrations leave them; their files are not needed to list them."""
+    """Registers versions with the tags of real ones but without files, which a list does not read."""
     from ray_pipeline.registry.mlflow_session import client, mlflow_session
 
     with mlflow_session(uri):
@@ -87,7 +88,7 @@ def main() -> None:
         promoted, _ = timed(folder, "models", "promote", f"m0/{run['version']}", "--registry", uri)
         verified, _ = timed(folder, "models", "verify", f"m0/{run['version']}", "--registry", uri)
     shown = sum(len(model["versions"]) for model in listed[0][1]["models"])
-    told = {
+    listing = {
         "versions": shown,
         "list_s": [round(s, 2) for s, _ in listed],
         "list_median_s": round(statistics.median(s for s, _ in listed), 2),
@@ -95,7 +96,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                **told,
+                **listing,
                 "register_s": run["seconds"]["register"],
                 "run_s": round(run_seconds, 1),
                 "promote_s": round(promoted, 2),

@@ -1,12 +1,10 @@
-"""The report page: its size, the seconds to write it, and the milliseconds that headless Chromium takes to the end of
-the load event.
+"""The report: its size, the seconds to write it, and the milliseconds until headless Chromium has loaded it.
 
 usage: bench_report.py [--columns N] [--slices N] [--rows N] [--opened N]   -> one JSON line
 
-The run folder is made up as a run leaves it, with a finding and an importance for each column, and slices of five
-columns; the page is opened by fresh browsers,
-from disk, and the median and the slowest are told (PerformanceNavigationTiming.loadEventEnd: the browser's own start
-does not count).
+The run folder is made up: a finding and an importance for each column, and slices of five columns. Each load is from
+disk, in a new browser process. The result has the median and the slowest load, up to the end of the load event
+(`PerformanceNavigationTiming.loadEventEnd`, which does not include the start of the browser).
 """
 
 import argparse
@@ -49,12 +47,12 @@ TIMED = (
 
 
 def wide_run(folder: Path, columns: int, slices: int, rows: int) -> Path:
-    """A complete run folder of a binary task with that many columns and slices, five metrics each."""
+    """Writes a complete run folder of a binary task with that many columns and slices, five metrics each."""
     rng = np.random.default_rng(0)
     build_run(folder, rows=rows)
     names = [f"feature_table.column_{i:03d}" for i in range(columns)]
 
-    def changed(file: str, rows: object) -> None:
+    def write(file: str, rows: object) -> None:
         (folder / file).write_text(json.dumps(rows))
 
     finding = {
@@ -64,8 +62,8 @@ def wide_run(folder: Path, columns: int, slices: int, rows: int) -> Path:
         "found": "11.1 % null, and the label rate there is 0.41 against 0.22",
         "fix": "impute it",
     }
-    changed("checks.json", [{**finding, "column": name} for name in names])
-    changed(
+    write("checks.json", [{**finding, "column": name} for name in names])
+    write(
         "explain.json",
         {
             "method": "shuffled",
@@ -75,11 +73,11 @@ def wide_run(folder: Path, columns: int, slices: int, rows: int) -> Path:
             ],
         },
     )
-    measured = [row for row in json.loads((folder / "evaluation.json").read_text()) if not row["slice"]]
+    evaluation = [row for row in json.loads((folder / "evaluation.json").read_text()) if not row["slice"]]
     for i in range(slices):
-        for row in [row for row in measured if not row["slice"]]:
+        for row in [row for row in evaluation if not row["slice"]]:
             value = row["value"] + rng.normal(0, 0.02)
-            measured.append(
+            evaluation.append(
                 {
                     **row,
                     "slice": {f"column_{i % 5}": f"value {i}"},
@@ -89,12 +87,12 @@ def wide_run(folder: Path, columns: int, slices: int, rows: int) -> Path:
                     "rows": int(rng.integers(200, 2000)),
                 }
             )
-    changed("evaluation.json", measured)
+    write("evaluation.json", evaluation)
     return folder
 
 
 def opened(page: Path, chromium: str) -> float:
-    """Milliseconds from navigation to the end of the load event, as the browser itself measured them."""
+    """Milliseconds from navigation to the end of the load event, measured by the browser itself."""
     text = page.read_text()
     script = text[text.index("<script>") + len("<script>") : text.index("</script>")]
     digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in (script, script + TIMED)]
@@ -110,7 +108,7 @@ def opened(page: Path, chromium: str) -> float:
         )
     title = re.search(r"<title>([\d.]+)</title>", ran.stdout)
     if title is None:
-        raise SystemExit("the browser did not tell when the page had loaded")
+        raise SystemExit("the browser did not report when the page had loaded")
     return float(title[1])
 
 
@@ -129,7 +127,7 @@ def main() -> None:
         seconds = time.perf_counter() - begun
         loads = [opened(page, chromium) for _ in range(asked.opened)]
         megabytes = page.stat().st_size / 1e6
-    found = {
+    sizes = {
         "columns": asked.columns,
         "slices": asked.slices,
         "rows": asked.rows,
@@ -141,7 +139,7 @@ def main() -> None:
         json.dumps(
             {
                 "benchmark": "report",
-                **found,
+                **sizes,
                 "load_ms": round(statistics.median(loads)),
                 "load_ms_max": round(max(loads)),
                 "machine": machine,

@@ -1,5 +1,4 @@
-"""The whole run beside the plain script, on the joined flights table: the same rows, trials and rounds, cold,
-everything included.
+"""A whole run against the plain script, on the joined flights: the same rows, trials and rounds, from a cold start.
 
 usage: bench_run.py [FLIGHTS_DIR] [--trials 32] [--rounds 100] [--repeat 1]   -> one JSON line; the ratio is the result,
 not the seconds

@@ -1,20 +1,18 @@
-"""The search beside what a user would run instead, on the joined flights table; cold, everything included, peers in the
-same run.
+"""The search against what a user would run instead, on the joined flights: from a cold start, peers in the same run.
 
 usage: bench_search.py CASE [FLIGHTS_DIR] [--trials N] [--rounds N]   -> one JSON line; the ratio is the result, not the
 seconds
 cases: wall     16 trials x 100 rounds against the plain script
        score    time to the best validation AUC of the plain script's 32 trials x 100 rounds, on its own split
-       recipe   8 trials x 50 rounds, and one more trial, against Ray's documented recipe and the same as tuned by an
-       expert
-       times10  the rows ten times, 16 trials, against the plain script: wall time and peak memory of all processes
-       together
+       recipe   8 trials x 50 rounds, and one more trial, against Ray's documented recipe and the same recipe as an
+                expert tunes it
+       times10  ten times the rows, 16 trials, against the plain script: wall time and peak memory of all processes
        small    100 trials on 5,000 rows: seconds per trial beyond training itself
-       stage    the search of 32 trials with halving, from the first slot ready, against the same boosters trained alone
-       on one thread, by slots
-       lag      the same search where decisions lag (deterministic) and where they do not
+       stage    the search of 32 trials with halving, from the first slot on, against the same boosters trained alone on
+                one thread, divided by the slots
+       lag      the same search with decisions that lag (deterministic) and with decisions at once
        growth   rows x 1, 2, 4, 8: seconds of the search per row
-       fit      one worker's fit through the family's seam against bare `xgboost.train` on the same arrays
+       fit      one worker's fit through the family's interface against bare `xgboost.train` on the same arrays
 """
 
 import argparse
@@ -35,90 +33,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from bench_run import HERE, SPEC
-from peak import Peak
-
-STOPWATCH = """
-import json, runpy, sys, time
-begun = time.time()
-import optuna
-optimize = optuna.study.Study.optimize
-def timed(study, objective, trials):
-    def show(_, trial):
-        print(json.dumps([time.time() - begun, trial.value]), file=sys.stderr)
-
-    optimize(study, objective, trials, callbacks=[show])
-optuna.study.Study.optimize = timed
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-"""Runs a script and tells after each of its trials the seconds since its start and the trial's value."""
-
-
-def ours(table: Path, trials: int, rounds: int, *sets: str) -> "Ran":
-    """A whole run, from the command line to the registered model; `sets` are `--set` overrides of the spec."""
-    (table.parent / "bench.yaml").write_text(
-        SPEC.format(trials=trials, rounds=rounds).replace("joined.parquet", table.name)
-    )
-    with tempfile.TemporaryDirectory(dir=table.parent) as cold, Peak() as peak:
-        begun = time.time()
-        command = [
-            sys.executable,
-            "-m",
-            "ray_pipeline",
-            "run",
-            str(table.parent / "bench.yaml"),
-            "--json",
-            "--quiet",
-            *(word for one in sets for word in ("--set", one)),
-        ]
-        done = subprocess.run(command, cwd=cold, capture_output=True, text=True)
-        seconds = time.time() - begun
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        answer = json.loads(done.stdout.splitlines()[-1])
-        run = (Path(cold) / answer["report"]).parent
-        lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
-        ended = {
-            int(path.stem.rpartition("-")[2]): path.stat().st_mtime - begun
-            for path in (run / "journal").glob("trial-*.json")
-        }
-        encoder = json.loads((run / "model" / "encoder.json").read_text())
-    best = max(line["metric"] for line in lines if line["status"] == "completed")
-    told = {
-        "seconds": round(seconds, 1),
-        "validation": round(best, 4),
-        "stages": answer["seconds"],
-        "training": round(sum(line["seconds"] for line in lines), 1),
-    }
-    for line in lines:
-        line["ended"] = ended[line["trial"]]
-    return Ran({**told, "peak_gib": peak.gib}, lines, encoder, answer["rows"])
-
-
-class Ran(dict):
-    """What is told of a run; beside it its trials, each with the seconds from the command to its end, its encoder and
-    its rows by part."""
-
-    def __init__(self, told: dict, trials: list[dict], encoder: dict, rows: dict) -> None:
-        super().__init__(told)
-        self.trials, self.encoder, self.rows = trials, encoder, rows
-
-
-def peer(script: str, table: Path, trials: int, rounds: int, *more: str) -> dict:
-    """What a peer says of itself, its wall time and its peak memory."""
-    fast = (
-        {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
-        if "expert" in more
-        else {}
-    )
-    with Peak() as peak:
-        begun = time.time()
-        command = [sys.executable, str(HERE / "peers" / script), str(table), "late", str(trials), str(rounds), *more]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **fast})
-    if done.returncode:
-        raise SystemExit(done.stderr[-3000:])
-    return {**json.loads(done.stdout.splitlines()[-1]), "seconds": round(time.time() - begun, 1), "peak_gib": peak.gib}
+from bench_run import HERE
+from search_runs import Ran, copied, ours, peer, plain_trials
 
 
 def wall(table: Path, trials: int, rounds: int) -> dict:
@@ -137,10 +53,8 @@ def recipe(table: Path, trials: int, rounds: int) -> dict:
         ("expert", lambda n, rounds: peer("ray_recipe.py", table, n, rounds, "expert")),
         ("documented", lambda n, rounds: peer("ray_recipe.py", table, n, rounds)),
     ):
-        runs[name] = (
-            run(trials, rounds),
-            run(few if name != "ours" else 3 * trials, rounds),
-        )  # one more of ours takes a second or two: more trials, less noise
+        # One more trial of ours takes a second or two: more trials give less noise.
+        runs[name] = run(trials, rounds), run(few if name != "ours" else 3 * trials, rounds)
     whole = {name: one["seconds"] for name, (one, _) in runs.items()}
     more = {
         name: (other["seconds"] - one["seconds"]) / (2 * trials if name == "ours" else few - trials)
@@ -160,26 +74,13 @@ def score(table: Path, trials: int, rounds: int) -> dict:
     rows = pq.read_table(table)
     y = rows["late"].to_numpy()
     part, places = np.full(len(y), "train", object), np.arange(len(y))
-    rest, test, of_rest, _ = train_test_split(
-        places, y, test_size=0.2, random_state=0, stratify=y
-    )  # as the plain script splits
+    # As the plain script splits.
+    rest, test, of_rest, _ = train_test_split(places, y, test_size=0.2, random_state=0, stratify=y)
     _, validation, _, _ = train_test_split(rest, of_rest, test_size=0.2, random_state=0, stratify=of_rest)
     part[test], part[validation] = "test", "validation"
     parted = table.with_name("parted.parquet")
     pq.write_table(rows.append_column("part", pa.array(part, pa.string())), parted)
-    command = [
-        sys.executable,
-        "-c",
-        STOPWATCH,
-        str(HERE / "peers" / "plain_script.py"),
-        str(table),
-        "late",
-        str(trials),
-        str(rounds),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seen = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("[")]
-    target = json.loads(done.stdout.splitlines()[-1])["validation"]
+    seen, target = plain_trials(table, trials, rounds)
     theirs = next(seconds for seconds, value in seen if value == target)
     mine = ours(parted, 2 * trials, rounds, "split={by: column, column: part}", f"search.target={target!r}")
     reached = [trial["ended"] for trial in mine.trials if trial["status"] == "completed" and trial["metric"] >= target]
@@ -214,9 +115,11 @@ def stage(table: Path, trials: int, rounds: int) -> dict:
     }
 
 
-def replayed(table: Path, mine: "Ran", shares: list[list[dict]]) -> float:
-    """Seconds in which as many bare processes as there are shares train these trials' boosters, one thread each, their
-    matrices at hand."""
+def replayed(table: Path, mine: Ran, shares: list[list[dict]]) -> float:
+    """Seconds in which bare processes, one for each share, train the boosters of their trials on one thread each.
+
+    Their matrices are in memory before the clock starts.
+    """
     spawn = multiprocessing.get_context("spawn")
     ready, done = spawn.Barrier(len(shares) + 1), spawn.Barrier(len(shares) + 1)
     workers = [
@@ -262,49 +165,33 @@ def lag(table: Path, trials: int, rounds: int) -> dict:
         name: ours(table, trials, rounds, f"search.deterministic={written}")
         for name, written in (("deterministic", "true"), ("free", "false"))
     }
-    told = {
+    times = {
         name: {"search": run["stages"]["search"], "training": run["training"], "validation": run["validation"]}
         for name, run in runs.items()
     }
-    idle = {name: round(1 - one["training"] / (os.cpu_count() or 1) / one["search"], 3) for name, one in told.items()}
+    idle = {name: round(1 - one["training"] / (os.cpu_count() or 1) / one["search"], 3) for name, one in times.items()}
     return {
-        "price": round(told["deterministic"]["search"] / told["free"]["search"], 3),
+        "price": round(times["deterministic"]["search"] / times["free"]["search"], 3),
         "idle_share": idle,
-        "runs": told,
+        "runs": times,
     }
 
 
 def growth(table: Path, trials: int, rounds: int) -> dict:
-    found = {}
+    results = {}
     for copies in (1, 2, 4, 8):
         mine = ours(copied(table, copies), trials, rounds)
-        found[copies] = {
+        results[copies] = {
             "microseconds_a_row": round(1e6 * mine["stages"]["search"] / mine.rows["train"], 1),
             "search": mine["stages"]["search"],
             "training": mine["training"],
             "peak_gib": mine["peak_gib"],
         }
-    return {"ratio": round(found[8]["microseconds_a_row"] / found[1]["microseconds_a_row"], 3), "copies": found}
+    return {"ratio": round(results[8]["microseconds_a_row"] / results[1]["microseconds_a_row"], 3), "copies": results}
 
 
 def times10(table: Path, trials: int, rounds: int) -> dict:
     return wall(copied(table, 10), trials, rounds)
-
-
-def copied(table: Path, copies: int) -> Path:
-    """The rows so many times, each copy with keys of its own."""
-    rows = pq.read_table(table)
-    at = rows.column_names.index("flight_id")
-    file = table.with_name(f"times{copies}.parquet")
-    with pq.ParquetWriter(file, rows.schema) as writer:
-        for copy in range(copies):
-            ids = rows["flight_id"].to_numpy() + copy * 10_000_000
-            writer.write_table(
-                rows.set_column(
-                    at, rows.schema.field(at), pa.chunked_array([pa.array(ids, rows.schema.field(at).type)])
-                )
-            )
-    return file
 
 
 def small(table: Path, trials: int, rounds: int) -> dict:
@@ -343,7 +230,13 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
             blocks.PART: pa.array(np.zeros(len(label), np.int8)),
         },
     )
-    context = TrainingContext("binary", 2, {"trees": (0,) * len(names)}, os.cpu_count() or 1, rows=len(label))
+    context = TrainingContext(
+        task="binary",
+        num_classes=2,
+        cardinalities={"trees": (0,) * len(names)},
+        threads=os.cpu_count() or 1,
+        rows=len(label),
+    )
     searched = {name: value for name, value in XGBoost.start.items() if name != "objective"}
     params = {**XGBoost().space(context), **searched, "num_boost_round": rounds}
     bare = {name: value for name, value in params.items() if name not in ("num_boost_round", "early_stopping_rounds")}
@@ -364,7 +257,7 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
     mine, theirs = (sorted(times[name])[1] for name in ("ours", "bare"))
     return {
         "ratio_seconds": round(mine / theirs, 3),
-        "seconds": {name: [round(t, 2) for t in found] for name, found in times.items()},
+        "seconds": {name: [round(t, 2) for t in taken] for name, taken in times.items()},
     }
 
 

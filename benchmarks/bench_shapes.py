@@ -1,5 +1,4 @@
-"""Tables of extreme shape: 10,000 files of 1,000 rows are planned and validated; 5,000 columns x 20,000 rows are
-profiled, fitted and encoded.
+"""Tables of extreme shape: 10,000 files of 1,000 rows are planned and read; 5,000 columns are profiled and encoded.
 
 usage: bench_shapes.py files [--files 10000] | wide [--columns 5000] [--rows 20000]   -> one JSON line: seconds, and GiB
 of the driver (files) or of all processes (wide)
@@ -28,7 +27,7 @@ model: xgboost
 
 
 def files(folder: Path, count: int) -> dict:
-    """`plan` and all that is checked before the first pass, over so many files."""
+    """Seconds of `plan` and of all checks before the first pass, for a table of many files."""
     from ray_pipeline.data.read import read
     from ray_pipeline.runtime.layout import layout_on_this_machine
     from ray_pipeline.spec import Spec
@@ -49,14 +48,14 @@ def files(folder: Path, count: int) -> dict:
     spec, where = Spec.from_text(SPEC, folder=folder.parent), Where()
     begun = time.time()
     assert not look(spec, where).problems
-    told = estimate(spec, where, layout_on_this_machine(where, 8))
+    needs = estimate(spec, where, layout_on_this_machine(where, 8))
     planned = time.time()
     import ray
 
     ray.init(num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False)
     up = time.time()
     table = read(spec, where)
-    assert (table.num_rows, told.tables["labels"].rows) == (count * 1_000, count * 1_000)
+    assert (table.num_rows, needs.tables["labels"].rows) == (count * 1_000, count * 1_000)
     table.blocks()
     done = time.time()
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -68,7 +67,7 @@ def files(folder: Path, count: int) -> dict:
 
 
 def wide(folder: Path, columns: int, rows: int) -> dict:
-    """Both passes over a table of so many numbers."""
+    """Seconds of both passes over a table of many numeric columns."""
     from ray_pipeline.runtime.session import session, set_environment
     from ray_pipeline.spec.where import Where
 
@@ -95,8 +94,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "rows"
         folder.mkdir()
-        told = files(folder, asked.files) if asked.case == "files" else wide(folder, asked.columns, asked.rows)
-    print(json.dumps({"bench": f"shapes {asked.case}", **told}))
+        result = files(folder, asked.files) if asked.case == "files" else wide(folder, asked.columns, asked.rows)
+    print(json.dumps({"bench": f"shapes {asked.case}", **result}))
 
 
 if __name__ == "__main__":

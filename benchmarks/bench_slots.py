@@ -1,11 +1,10 @@
-"""What a slot costs, on the joined flights table: two workers against one, and the memory of training beyond the
-encoded rows.
+"""The cost of a slot, on the joined flights: two workers against one, and the memory of training beyond encoded rows.
 
 usage: bench_slots.py CASE [FLIGHTS_DIR] [--copies N] [--rounds N] [--family xgboost]   -> one JSON line
-cases: workers   one trial on 2 workers x 1 thread against 1 worker x 2 threads, started and with their data at hand
-       cells     peak memory of all processes beyond the encoded rows, per cell, while one worker quantises and trains
-                 (`bare`: of XGBoost alone on the same blocks, which it also runs, in a process of its own)
-       external  the same where the rows are four times the memory that a worker may have: bins are paged from disk
+cases: workers   one trial on 2 workers x 1 thread against 1 worker x 2 threads; both are started and have their data
+       cells     peak memory of all processes beyond the encoded rows, per cell, while one worker bins and trains
+                 (it also runs `bare`: XGBoost alone on the same blocks, in a process of its own)
+       external  the same if the rows are four times the memory of a worker: bins are paged from disk
        wide      `external` with half of the rows and every column twice
 """
 
@@ -41,7 +40,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.search import training_context
 from ray_pipeline.tuning.trial_worker import TrialStep
-from ray_pipeline.tuning.worker_group import Group
+from ray_pipeline.tuning.worker_group import WorkerGroup
 
 ONE, TWO = (
     Layout(slots=1, workers=1, threads=2, gpus=0.0, fit_threads=2),
@@ -62,7 +61,7 @@ model: {family}
 def encoded_rows(
     flights: Path, copies: int, family: str, wide: int = 1
 ) -> Iterator[tuple[Encoded, TrainingContext, dict[str, Any]]]:
-    """The rows, encoded, every column `wide` times; the job; the family's default hyperparameters."""
+    """The encoded rows, with every column `wide` times, the training context, and the family's default parameters."""
     with tempfile.TemporaryDirectory() as made:
         joined = [
             sys.executable,
@@ -90,7 +89,7 @@ def encoded_rows(
 
 
 def widen(file: Path, times: int) -> None:
-    """Repeats every feature of the file."""
+    """Repeats every feature column of a file."""
     table = pq.read_table(file)
     for name in (name for name in table.column_names if name not in ("late", "flight_id")):
         for turn in range(1, times):
@@ -101,19 +100,19 @@ def widen(file: Path, times: int) -> None:
 def trained(
     encoded: Encoded, context: TrainingContext, params: dict[str, Any], layout: Layout, family: str, rounds: int
 ) -> float:
-    """Seconds of a trial on a group that has trained another one before, which paid for start and data."""
+    """Seconds of a trial on a worker group that has trained another one, so that start and data are not counted."""
     kind = find("models", family)
     with tempfile.TemporaryDirectory() as storage:
-        group = Group(encoded, replace(context, threads=layout.threads), "auc", layout, kind.collective, storage)
+        group = WorkerGroup(encoded, replace(context, threads=layout.threads), "auc", layout, kind.collective, storage)
         try:
-            group.run_step(TrialStep(0, family, params, seed=0, rounds=1))
+            group.run_step(TrialStep(trial=0, family=family, params=params, seed=0, rounds=1))
             begun = time.perf_counter()
-            standing = group.run_step(TrialStep(1, family, params, seed=1, rounds=rounds))
+            state = group.run_step(TrialStep(trial=1, family=family, params=params, seed=1, rounds=rounds))
             seconds = time.perf_counter() - begun
         finally:
             group.close()
-    if standing.failed or standing.rounds != rounds:
-        raise SystemExit(f"{standing.failed or standing.rounds}")
+    if state.failed or state.rounds != rounds:
+        raise SystemExit(f"{state.failed or state.rounds}")
     return seconds
 
 
@@ -138,32 +137,31 @@ def cells(
         kind.warm_up()
         columns = len(context.cardinalities[kind.encoder])
         num_cells = columns * (encoded.rows["train"] + encoded.rows["validation"])
-        with (
-            tempfile.TemporaryDirectory() as small
-        ):  # a trial on a few rows: imports and Ray Train's own memory are no part of the figure
-            few = TrialStep(0, family, params, seed=0, rounds=1, every=1000)
-            group = Group(encoded, replace(context, external=external), "auc", ONE, kind.collective, small)
+        # A trial on a few rows comes first: imports and Ray Train's own memory are not part of the figure.
+        with tempfile.TemporaryDirectory() as small:
+            few = TrialStep(trial=0, family=family, params=params, seed=0, rounds=1, every=1000)
+            group = WorkerGroup(encoded, replace(context, external=external), "auc", ONE, kind.collective, small)
             group.run_step(few)
             with Peak(every_s=0.2, store=False) as peak:
                 begun = time.perf_counter()
-                standing = group.run_step(TrialStep(1, family, params, seed=1, rounds=rounds))
+                state = group.run_step(TrialStep(trial=1, family=family, params=params, seed=1, rounds=rounds))
                 seconds = time.perf_counter() - begun
             group.close()
-        if standing.failed:
-            raise SystemExit(standing.failed)
-        found = {
+        if state.failed:
+            raise SystemExit(state.failed)
+        figures = {
             "bytes_per_cell": round(peak.gib * 2**30 / num_cells, 2),
             "peak_gib": peak.gib,
             "cells": num_cells,
             "seconds": round(seconds, 1),
         }
         return (
-            found
+            figures
             if not external
             else {
                 "share_of_limit": round(peak.gib * 2**30 / num_cells, 2),
                 "limit_gib": round(num_cells / 2**30, 3),
-                **found,
+                **figures,
             }
         )
 
@@ -217,9 +215,8 @@ def bare(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]
 
 
 def external(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:
-    return cells(
-        flights, copies, family, rounds, external=True
-    )  # floats are 4 bytes a cell: the limit is 1 byte a cell
+    # Floats have 4 bytes per cell, so the limit is 1 byte per cell.
+    return cells(flights, copies, family, rounds, external=True)
 
 
 def wide(flights: Path, copies: int, family: str, rounds: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Peak memory of a process and all that it started: proportional set size, sampled, so that shared pages count once.
+"""Peak memory of a process and all its descendants: proportional set size, sampled, so that shared pages count once.
 
-Half a second between two looks: the kernel walks every page table of every process for one, and ten a second took 42 %
-of a core from what was measured.
+There is half a second between two samples: for each, the kernel walks every page table of every process. Ten samples a
+second took 42 % of a core from the program that was measured.
 """
 
 import os
@@ -10,10 +10,9 @@ from pathlib import Path
 
 
 class Peak:
-    """`with Peak() as peak: …; peak.gib`: the peak of this process and its descendants above what they held at the
-    start.
+    """Measures the peak above the memory at the start: `with Peak() as peak: ...`, then `peak.gib`.
 
-    `store=False` leaves out shared memory, in which Ray's object store lies.
+    `store=False` leaves out shared memory, where Ray keeps its object store.
     """
 
     def __init__(self, every_s: float = 0.5, *, store: bool = True) -> None:

@@ -1,11 +1,11 @@
 #!/bin/bash
-# A run as a Slurm job: Ray starts on every node of the job, the run on the first, and all of it ends together.
+# A run as a Slurm job: Ray starts on every node of the job, the run on the first node, and all end together.
 #
 #   sbatch cluster/slurm.sh run flights.yaml
 #   sbatch cluster/slurm.sh resume flight_delay-0c61a3b7-1      # after the time limit, a lost node, scancel
 #
-# The words after the script are those of `ray-pipeline`; ON says which cluster file (default: shared-folder.yaml beside this script).
-# The job's exit code is the run's. Two minutes before the limit the run is told: it closes its journal and ends with 130.
+# The arguments of the script are those of `ray-pipeline`. ON names the cluster file (default: cluster/shared-folder.yaml).
+# The job's exit code is the run's. Two minutes before the time limit the run gets SIGTERM: it closes its journal and ends with 130.
 #SBATCH --job-name=ray-pipeline
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
@@ -22,13 +22,13 @@ fi
 
 read -r first < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$first" hostname --ip-address | cut -d ' ' -f 1)
-port=$((20000 + SLURM_JOB_ID % 10000))                      # two jobs may share a node
+port=$((20000 + SLURM_JOB_ID % 10000))                      # two jobs can share a node
 
-# Only who has the job's own environment may talk to its Ray.
+# Only processes with the job's environment can talk to its Ray.
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
 
-# Slurm copies the script before it starts it, so that `$0` is not where this file lies.
+# Slurm copies the script before it runs it, so `$0` does not name this file.
 on=${ON:-$SLURM_SUBMIT_DIR/cluster/shared-folder.yaml}
 exec srun --kill-on-bad-exit=0 ray symmetric-run --address "$address:$port" --min-nodes "$SLURM_JOB_NUM_NODES" --num-cpus="$SLURM_CPUS_PER_TASK" \
   -- ray-pipeline "$@" --on "$on" --json

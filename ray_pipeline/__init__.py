@@ -5,19 +5,38 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_WHERE = {
-    "Spec": "ray_pipeline.spec",
-    "Where": "ray_pipeline.spec.where",
-    "Release": "ray_pipeline.pipeline",
-    "run": "ray_pipeline.pipeline",
-    "resume": "ray_pipeline.pipeline",
-    "load": "ray_pipeline.registry",
+_MODULES = {
+    # what the user writes, and what comes back
+    "Spec": "spec",
+    "Where": "spec.where",
+    "Release": "runs.release",
+    # whole runs, and registered models
+    "run": "pipeline",
+    "resume": "resuming",
+    "rerun": "resuming",
+    "load": "registry",
+    "predict_rows": "registered_model",
+    "evaluate_registered": "registered_model",
+    # the stages, in their order
+    "open_run": "runs.context",
+    "read": "data.read",
+    "split": "data.split",
+    "profile_table": "profiling.table_profile",
+    "encode": "preprocessing.encode",
+    "search": "tuning.search",
+    "refit": "tuning.refit",
+    "predict": "evaluation.predict",
+    "evaluate": "evaluation.evaluate",
+    "explain": "evaluation.explain",
+    "champion": "evaluation.champion",
+    "judge": "evaluation.gates",
+    "register": "registry.register",
 }
-__all__ = [*_WHERE, "__version__"]
+__all__ = [*_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when they are first asked for: `import ray_pipeline` loads neither ray nor mlflow."""
-    if name not in _WHERE:
+    """A public name, imported when it is first asked for: `import ray_pipeline` loads neither ray nor mlflow."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'ray_pipeline' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(f"ray_pipeline.{_MODULES[name]}"), name)

@@ -10,7 +10,18 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_duration(written: object) -> timedelta:
-    """The length of time; raises `ValueError` with the accepted form."""
+    """The length of time that a text means.
+
+    Raises
+    ------
+    ValueError
+        With the accepted form, if the text is no length of time.
+
+    Examples
+    --------
+    >>> parse_duration("1.5h")
+    datetime.timedelta(seconds=5400)
+    """
     if isinstance(written, timedelta):
         return written
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", written.strip()) if isinstance(written, str) else None
@@ -20,7 +31,13 @@ def parse_duration(written: object) -> timedelta:
 
 
 def write_duration(length: timedelta) -> str:
-    """The same length in the largest unit that divides it: 6h, not 360m."""
+    """The length of time in the largest unit that divides it.
+
+    Examples
+    --------
+    >>> write_duration(timedelta(hours=6)), write_duration(timedelta(minutes=90))
+    ('6h', '90m')
+    """
     seconds = length.total_seconds()
     for unit, size in reversed(UNITS.items()):
         if seconds % size == 0 and (seconds or unit == "s"):

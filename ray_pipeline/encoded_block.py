@@ -1,4 +1,4 @@
-"""Encoded rows as Arrow blocks: each block's rows ordered by part, so that a part is a view and never a copy."""
+"""Encoded rows as Arrow blocks: the rows of a block are ordered by part, so a part is a view and never a copy."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,27 +15,47 @@ MATRIX, LABEL, WEIGHT, KEY, PART, CLUSTER, SLICE = "matrix:", "label", "weight",
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedBlock:
-    """Rows of one part out of one block: `matrix` (n, columns) float32 and `label`, `weight` (n,), all views of the
-    block."""
+    """The rows of one part in one block; all arrays are views of the block."""
 
     matrix: Matrix
+    """Shape (rows, columns), float32."""
     label: Vector
+    """Shape (rows,)."""
     weight: Vector
+    """Shape (rows,)."""
     rows: pa.Table
     """The rows with key, cluster and slice columns."""
 
 
 def pack(matrices: Mapping[str, Matrix], columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
-    """One block of encoded rows; a matrix for each encoder, by its word."""
-    held = {
-        MATRIX + encoder: pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
-        for encoder, matrix in matrices.items()
+    """One block of encoded rows.
+
+    Parameters
+    ----------
+    matrices
+        A matrix for each encoder, by its word; each of shape (rows, columns of the encoder), float32.
+    columns
+        All other columns; each of shape (rows,).
+    """
+    packed = {
+        MATRIX + word: pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
+        for word, matrix in matrices.items()
     }
-    return pa.table({**held, **columns})
+    return pa.table({**packed, **columns})
 
 
 def views(blocks: Iterable[pa.Table], encoder: str, *parts: Part) -> Iterator[EncodedBlock]:
-    """The rows of those parts as that encoder made them, block by block, in order; empty views are left out."""
+    """The rows of some parts, block by block in order; empty views are left out.
+
+    Parameters
+    ----------
+    blocks
+        Blocks that `pack` made, each ordered by part.
+    encoder
+        The word of the encoder whose matrix is taken.
+    parts
+        The parts to take.
+    """
     codes = [PARTS.index(part) for part in parts]
     for block in blocks:
         part = block[PART].to_numpy()
@@ -52,7 +72,7 @@ def view(rows: pa.Table, encoder: str) -> EncodedBlock:
 
 
 def column(blocks: Sequence[EncodedBlock], name: str) -> NDArray[Any]:
-    """One column of many blocks, concatenated; strings as str objects."""
+    """One column of many blocks, concatenated; shape (rows of all blocks,). Texts are str objects."""
     arrays = [block.rows[name] for block in blocks]
     if pa.types.is_dictionary(arrays[0].type):
         arrays = [array.cast(pa.string()) for array in arrays]
@@ -60,6 +80,7 @@ def column(blocks: Sequence[EncodedBlock], name: str) -> NDArray[Any]:
 
 
 def _matrix(rows: pa.Table, name: str) -> Matrix:
+    """The matrix column as an array of shape (rows, columns), a view if it has one chunk."""
     chunks = rows[name].chunks
     width = rows.schema.field(name).type.list_size
     matrices = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in chunks]

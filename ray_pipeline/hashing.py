@@ -1,7 +1,12 @@
-"""One hash for every decision about a row: xxh64 of the canonical UTF-8 of a value, so that int32 and int64, files and
-blocks agree."""
+"""One hash for every decision about a row: xxh64 of the canonical UTF-8 of a value.
+
+So int32 and int64, files and blocks agree.
+"""
 
 from functools import reduce
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +15,29 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from xxhash import xxh64_intdigest
 
+NULL = b"\xff"
+"""What a null hashes like: a byte that no UTF-8 text has."""
+
 
 def canonical(values: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
-    """The canonical UTF-8 of each value: decimal integers, ISO times in UTC microseconds, strings as they are; null is
-    None."""
+    """The canonical UTF-8 of each value.
+
+    Parameters
+    ----------
+    values
+        Shape (rows,).
+
+    Returns
+    -------
+    list of bytes or None
+        Decimal text for whole numbers, also for floats that are whole; microseconds since 1970 (UTC) for timestamps;
+        texts as they are; None for null.
+
+    Examples
+    --------
+    >>> canonical(pa.array([7.0, 0.5, None]))
+    [b'7', b'0.5', None]
+    """
     kind = values.type
     if pa.types.is_dictionary(kind):
         return canonical(values.cast(kind.value_type))
@@ -29,67 +53,104 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
 
 
 def hash_values(values: pa.Array | pa.ChunkedArray, seed: int = 0) -> NDArray[np.uint64]:
-    """xxh64 of each value's canonical UTF-8; shape (n,). A null hashes like the byte 0xff, which no UTF-8 text is."""
-    return np.fromiter(
-        (xxh64_intdigest(b"\xff" if value is None else value, seed) for value in canonical(values)),
-        np.uint64,
-        len(values),
-    )
+    """The xxh64 of each value's canonical UTF-8; shape (rows,).
+
+    Examples
+    --------
+    >>> hash_values(pa.array([1, None], pa.int8())) == hash_values(pa.array(["1", None]))
+    array([ True,  True])
+    """
+    hashes = (xxh64_intdigest(NULL if value is None else value, seed) for value in canonical(values))
+    return np.fromiter(hashes, np.uint64, len(values))
 
 
 def hash_rows(table: pa.Table, seed: int = 0) -> NDArray[np.uint64]:
-    """xxh64 of each row's whole content, columns in the order of their names; shape (n,)."""
+    """The xxh64 of each row's whole content, columns in the order of their names; shape (rows,)."""
     columns = [canonical(table[name]) for name in sorted(table.column_names)]
-    separated = (
-        b"\x1f".join(b"\xff" if value is None else value for value in row) for row in zip(*columns, strict=True)
-    )
-    return np.fromiter((xxh64_intdigest(row, seed) for row in separated), np.uint64, table.num_rows)
+    rows = (b"\x1f".join(NULL if value is None else value for value in row) for row in zip(*columns, strict=True))
+    return np.fromiter((xxh64_intdigest(row, seed) for row in rows), np.uint64, table.num_rows)
+
+
+def hash_code(package: str) -> str:
+    """SHA-256 of the Python files of an importable package or module, in the order of their paths."""
+    spec = find_spec(package)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
+    files = files or ([Path(spec.origin)] if spec and spec.origin else [])
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
-    """The distinct numbers, ascending. `np.unique` does it by hashing since numpy 2.3: at two million 64-bit numbers
-    that takes 40 times as long."""
+    """The distinct numbers, ascending; shape (distinct,).
+
+    `np.unique` hashes since numpy 2.3, which takes 40 times as long for two million 64-bit numbers.
+
+    Examples
+    --------
+    >>> distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
     ordered = np.sort(numbers)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def count_among(numbers: NDArray[Any], known: NDArray[Any]) -> int:
-    """How many of the numbers occur among the known ones."""
-    asked, known = np.sort(numbers), distinct(known)
-    found = np.searchsorted(known, asked)
-    return int((known[found[found < len(known)]] == asked[found < len(known)]).sum())
+    """How many of the numbers occur among the known ones.
+
+    Parameters
+    ----------
+    numbers
+        Shape (n,); a repeated number counts each time.
+    known
+        Shape (m,).
+
+    Examples
+    --------
+    >>> count_among(np.array([1, 1, 2]), np.array([1, 3]))
+    2
+    """
+    numbers, known = np.sort(numbers), distinct(known)
+    place = np.searchsorted(known, numbers)
+    inside = place < len(known)
+    return int((known[place[inside]] == numbers[inside]).sum())
 
 
 def uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """The upper 53 bits of each hash as a number in [0, 1); shape (n,)."""
+    """The upper 53 bits of each hash as a number in [0, 1); shape (rows,).
+
+    Examples
+    --------
+    >>> uniform(np.array([0, 2**63], np.uint64)).tolist()
+    [0.0, 0.5]
+    """
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def content_hashes(table: pa.Table) -> NDArray[np.uint64]:
-    """A 64-bit hash of each row's content, columns in their order; shape (n,). Vectorised: for finding equal rows,
-    never for deciding where a row goes."""
+    """A 64-bit hash of each row's content, columns in their order; shape (rows,).
+
+    It is vectorised: for finding equal rows, never for deciding where a row goes.
+    """
     start = np.full(table.num_rows, 0x9E3779B97F4A7C15, np.uint64)
     return reduce(lambda mixed, name: mix(mixed ^ _content(table[name])), table.column_names, start)
 
 
 def mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each number well mixed, one to one (the finaliser of SplitMix64: Steele, Lea & Flood, 2014)."""
+    """Each number well mixed, one to one; the shape stays (the finaliser of SplitMix64: Steele, Lea & Flood, 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
 
 
 def _content(values: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Each value as 64 bits, equal for equal values of any width; shape (n,). Text is hashed once for each distinct
-    value."""
+    """Each value as 64 bits, equal for equal values of any width; shape (rows,). A distinct text is hashed once."""
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         coded = values.cast(pa.large_string()).combine_chunks().dictionary_encode("encode")
         return hash_values(coded.dictionary)[coded.indices.to_numpy()] if len(coded) else np.zeros(0, np.uint64)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        numbers = pc.fill_null(
-            values.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), np.iinfo(np.int64).min
-        ).to_numpy()
+        micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+        numbers = pc.fill_null(micros, np.iinfo(np.int64).min).to_numpy()
         return np.asarray(numbers, np.int64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     if not (
         pa.types.is_integer(kind)

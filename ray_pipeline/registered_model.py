@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
+from ray_pipeline.components.choice import trust
 from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT
 from ray_pipeline.data.table import Table
@@ -109,8 +110,9 @@ def _absolute(path: str) -> str:
 @contextmanager
 def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iterator[tuple[Registry, Bundle, Spec]]:
     known = Registry(registry or where.registry_uri(Path.cwd()), debug=debug)
+    trust(where.trust)
     bundle = Bundle.load(known.fetch(model))
-    spec = Spec.from_text(bundle.schema["spec"], file=model, folder=Path(bundle.schema["base"]))
+    spec = Spec.from_text(bundle.schema["spec"], file=model, folder=Path(bundle.schema["base"]), trust=where.trust)
     with session(where, debug, STREAM_BYTES):
         yield known, bundle, spec
 

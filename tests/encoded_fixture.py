@@ -48,7 +48,9 @@ def blocks(rows: int = 3_000, num_blocks: int = 3, seed: int = 0, *names: str) -
             packed.KEY: np.arange(first, first + n),
             packed.CLUSTER: np.arange(first, first + n, dtype=np.uint64),
         }
-        numbers = pa.table({name: pa.array(matrix[:, at], mask=np.isnan(matrix[:, at])) for at, name in enumerate("abc")})
+        numbers = pa.table(
+            {name: pa.array(matrix[:, at], mask=np.isnan(matrix[:, at])) for at, name in enumerate("abc")}
+        )
         matrices = {
             name: matrix if name == "trees" else encoder.apply(numbers, None)
             for name, encoder in encoders(*names).items()

@@ -104,7 +104,7 @@ def drive(folder: Path) -> None:
 
     from ray_pipeline import pipeline
     from ray_pipeline.registered_model import apply
-    from ray_pipeline.rerun import rerun
+    from ray_pipeline.resuming import rerun
     from ray_pipeline.runtime.session import set_environment
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where

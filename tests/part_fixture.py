@@ -43,14 +43,13 @@ def regression(seed: int = 0, n: int = 1000, columns: dict[str, Any] | None = No
     score = rng.normal(10, 3, n)
     named = {name: np.asarray(values, dtype=object) for name, values in (columns or {}).items()}
     return Predictions(
-        "regression",
-        (),
-        np.arange(n),
-        score + rng.normal(0, 2, n),
-        score,
-        np.ones(n),
-        np.arange(n, dtype=np.uint64),
-        named,
+        task="regression",
+        key=np.arange(n),
+        label=score + rng.normal(0, 2, n),
+        score=score,
+        weight=np.ones(n),
+        cluster=np.arange(n, dtype=np.uint64),
+        columns=named,
     )
 
 

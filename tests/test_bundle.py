@@ -1,4 +1,4 @@
-"""The bundle: what it scores, what it refuses, and what it does without."""
+"""The bundle: what it scores, what it refuses, and which libraries it does not need."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ def test_no_rows_give_no_scores(tmp_path: Path) -> None:
     assert multiclass.bundle.score(multiclass.rows.slice(0, 0)).shape == (0, 3)
 
 
-def test_decisions_follow_the_threshold_the_likeliest_class_or_the_number(tmp_path: Path) -> None:
+def test_decisions_are_those_at_the_threshold_the_most_likely_class_or_the_number(tmp_path: Path) -> None:
     binary, multiclass, regression = (
         train(tmp_path / task, task=task) for task in ("binary", "multiclass", "regression")
     )
@@ -136,7 +136,7 @@ def test_frames_of_every_kind_score_alike(trained: Trained) -> None:
         np.testing.assert_array_equal(trained.bundle.predict(given_rows), expected)
 
 
-def test_bare_names_serve_where_one_column_bears_them(trained: Trained) -> None:
+def test_a_bare_name_is_enough_if_one_column_has_it(trained: Trained) -> None:
     bare = trained.rows.rename_columns([name.rpartition(".")[2] for name in trained.rows.column_names])
     np.testing.assert_array_equal(trained.bundle.score(bare), trained.bundle.score(trained.rows))
 
@@ -313,7 +313,7 @@ def test_another_bundle_in_its_place_is_found_by_the_fingerprint(folder: Path) -
         Bundle.load(folder, first.fingerprint)
 
 
-def test_no_folder_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+def test_an_absent_folder_has_a_message_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="there is no bundle here"):
         Bundle.load(tmp_path / "nothing")
 

@@ -14,8 +14,9 @@ from tables import write_spec
 
 from ray_pipeline import pipeline
 from ray_pipeline.errors import DataError, Interrupted, RegistryError
-from ray_pipeline.registered_model import apply, reevaluate
+from ray_pipeline.registered_model import evaluate_registered, predict_rows
 from ray_pipeline.registry.registry import Registry
+from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
@@ -238,16 +239,16 @@ def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial
     before = {path.name: path.read_bytes() for path in (run.path / "journal").glob("trial-*.json")}
     assert len(before) == 3
     assert not (run.path / "manifest.json").exists()
-    resumed = pipeline.resume(run)
+    resumed = resume(run)
     assert resumed.status == "registered"
     assert {name: (run.path / "journal" / name).read_bytes() for name in before} == before
     assert (run.path / "model/SHA256SUMS").read_bytes() == (folder_of(release) / "model/SHA256SUMS").read_bytes()
-    assert pipeline.resume(run).as_json() == resumed.as_json()  # a complete run answers again and does nothing
+    assert resume(run).as_json() == resumed.as_json()  # a complete run answers again and does nothing
 
 
 def test_predict_scores_every_row_in_order_and_as_the_run_did(release, spec, at, loans, tmp_path):
     out = tmp_path / "scores.parquet"
-    told = apply("models:/loans/1", str(loans / "data/loans"), out, at, None)
+    told = predict_rows("models:/loans/1", str(loans / "data/loans"), out, at, None)
     scored = pq.read_table(out)
     assert told["rows"] == scored.num_rows == 6_000
     assert scored.column_names == ["loan_id", "score", "decision"]
@@ -261,19 +262,20 @@ def test_rows_that_lack_a_column_are_refused_by_its_name_and_nothing_is_written(
     rows = pq.read_table(loans / "data/loans/part-0.parquet")
     pq.write_table(rows.drop_columns(["amount", "sex"]), tmp_path / "rows.parquet")
     with pytest.raises(DataError, match="amount") as told:
-        apply("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)
+        predict_rows("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)
     assert (told.value.exit_code, told.value.problems[0].column) == (3, "amount")
     assert not list(tmp_path.glob("*scores*"))
     pq.write_table(
         rows.drop_columns(["loss", "sex"]), tmp_path / "rows.parquet"
     )  # neither the label nor what was only sliced is needed
     assert (
-        apply("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)["rows"] == 2_000
+        predict_rows("models:/loans/1", str(tmp_path / "rows.parquet"), tmp_path / "scores.parquet", at, None)["rows"]
+        == 2_000
     )
 
 
 def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_path):
-    told = reevaluate("loans@challenger", str(loans / "data/loans"), at, None)
+    told = evaluate_registered("loans@challenger", str(loans / "data/loans"), at, None)
     assert told["exit"] in (0, 7)
     assert told["rows"] == {"scored": 6_000 - 62, "dropped": {"null_label": 62, "where": 0, "range": 0}}
     assert told["metrics"]["auc"]["value"] > 0.7
@@ -306,7 +308,7 @@ def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at
             moved.set_column(rows.column_names.index("income"), "income", pa.array(rows["income"].to_pylist()[::-1])),
             file,
         )
-    told = reevaluate("poor@champion", str(tmp_path / "loans"), at, None, revoke=True)
+    told = evaluate_registered("poor@champion", str(tmp_path / "loans"), at, None, revoke=True)
     assert (told["exit"], told["status"]) == (7, "refused")
     assert (told["drift"][0]["column"], told["drift"][0]["severity"]) == ("amount", "medium")
     assert (told["revoked"]["from"], told["revoked"]["to"], told["revoked"]["action"]) == (1, None, "revoke")

@@ -1,6 +1,7 @@
 """One hash for one value, whatever type, block or file holds it; the xxhash library is the oracle."""
 
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh64_intdigest
 
-from ray_pipeline.hashing import canonical, count_among, distinct, hash_rows, hash_values, uniform
+from ray_pipeline.hashing import canonical, count_among, distinct, hash_code, hash_rows, hash_values, uniform
 
 WHOLE = st.lists(st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1)), max_size=30)
 
@@ -74,3 +75,16 @@ def test_uniform_numbers_keep_the_order_of_hashes_and_stay_below_1(hashes: list[
     position = uniform(np.array(sorted(hashes), np.uint64))
     assert ((position >= 0) & (position < 1)).all() and (np.diff(position) >= 0).all()
     assert position.tolist() == [(value >> 11) / 2**53 for value in sorted(hashes)]
+
+
+def test_the_hash_of_code_changes_with_any_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "hashed_package").mkdir()
+    for name in ("__init__", "one", "two"):
+        (tmp_path / "hashed_package" / f"{name}.py").write_text(f"word = '{name}'")
+    (tmp_path / "hashed_module.py").write_text("word = 1")
+    before = [hash_code("hashed_package"), hash_code("hashed_module")]
+    assert before == [hash_code("hashed_package"), hash_code("hashed_module")]
+    (tmp_path / "hashed_package" / "two.py").write_text("word = 'three'")
+    (tmp_path / "hashed_module.py").write_text("word = 2")
+    assert not {*before} & {hash_code("hashed_package"), hash_code("hashed_module")}

@@ -1,4 +1,4 @@
-"""The command `ray-pipeline`: one verb a function, every verb with `--json`, `--quiet` and `--debug`."""
+"""The command `ray-pipeline`: one function for each verb. Every verb has `--json`, `--quiet` and `--debug`."""
 
 import gc
 import sys
@@ -7,12 +7,19 @@ from typing import Any
 import typer
 
 from ray_pipeline.cli import diff, jobs, models, plan, report, run, score, spec, ui
-from ray_pipeline.cli.output import failure, to_json
+from ray_pipeline.cli.output import Verb, failure, to_json, verb
 from ray_pipeline.errors import Problem, SpecError
 
-CommandError: Any = typer.BadParameter.__mro__[
-    2
-]  # ClickException: click's own, or that of the copy of click that typer brings
+# ClickException: that of click, or of the copy of click that typer contains.
+CommandError: Any = typer.BadParameter.__mro__[2]
+VERBS: tuple[Verb, ...] = (
+    *(run.init, run.run, run.resume, run.rerun),
+    *(plan.plan, spec.check, spec.render, spec.schema),
+    *(score.predict, score.evaluate),
+    *(report.report, diff.diff, ui.ui),
+    *(jobs.submit, jobs.status, jobs.logs, jobs.stop),
+)
+MODEL_VERBS: tuple[Verb, ...] = (models.show, models.verify, models.promote, models.rollback)
 EPILOG = (
     "Exit codes: 0 done · 2 spec · 3 data · 4 resources · 5 registry · 6 storage · 7 gates refused · 8 no trial"
     " finished · 130 interrupted"
@@ -20,7 +27,7 @@ EPILOG = (
 
 
 def build() -> typer.Typer:
-    """The application with all of its verbs."""
+    """Return the application with all its verbs."""
     app = typer.Typer(
         name="ray-pipeline",
         help="One YAML file takes Parquet feature tables to a gated, registered model.",
@@ -29,13 +36,18 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for verbs in (run, plan, spec, score, models, report, diff, ui, jobs):
-        verbs.add(app)
+    for function in VERBS:
+        verb(app)(function)
+    of_models = typer.Typer(help="List, show, verify, promote and roll back registered models.", no_args_is_help=True)
+    app.add_typer(of_models, name="models")
+    verb(of_models, "list")(models.list_models)
+    for function in MODEL_VERBS:
+        verb(of_models)(function)
     return app
 
 
 def main() -> None:
-    """Runs the command line; a wrong command line is answered like any other mistake (exit 2, JSON where asked)."""
+    """Run the command line. A wrong command line ends like any other error in the spec: exit 2, and JSON on request."""
     try:
         build()(standalone_mode=False)
     except typer.Exit as ended:
@@ -52,5 +64,5 @@ def main() -> None:
             print(to_json(failure(SpecError(problem))), flush=True)
         raise SystemExit(2) from None
     finally:
-        # else the interpreter's end looks through all that Ray, pandas and MLflow imported once more: 1.2 s of 1.4
+        # Without this, the interpreter searches all objects of Ray, pandas and MLflow for garbage when it ends: 1.2 s.
         gc.freeze()

@@ -1,5 +1,5 @@
-"""How every verb speaks: progress and problems on standard error, one JSON object as the last line of standard output,
-an exit code."""
+"""How every verb answers: progress and problems on standard error, on request one JSON object as the last line of
+standard output, and an exit code."""
 
 import functools
 import inspect
@@ -16,81 +16,59 @@ import typer
 from ray_pipeline.errors import Interrupted, PipelineError, Problem
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks, and the chatter of Ray, Tune and MLflow.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks, and the logs of Ray, Tune and MLflow.")]
 MODES = {"json": Json, "quiet": Quiet, "debug": Debug}
+
+Verb = Callable[..., dict[str, Any] | None]
 
 
 class Answer(Exception):
-    """Ends a verb with an answer whose exit code is not zero, though nothing went wrong (a refused model)."""
+    """Ends a verb with an answer whose exit code is not zero, though nothing went wrong: a refused model."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self.answer = answer
         super().__init__(answer.get("status"))
 
 
-def verb(
-    app: typer.Typer, name: str | None = None
-) -> Callable[[Callable[..., dict[str, Any] | None]], Callable[..., None]]:
-    """Makes a command of a function that returns its JSON answer (and prints for people itself, on `typer.echo`).
+def verb(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Callable[..., None]]:
+    """Return a decorator that makes a command of a function.
 
-    The function may take `quiet` and `debug`; `--json`, `--quiet` and `--debug` are added to every command. With
-    `--json`
-    whatever the function prints to standard output goes to standard error, so that the answer stands alone.
+    The function prints for people with `typer.echo` and returns its JSON answer. Every command gets the options
+    `--json`, `--quiet` and `--debug`; a function that has a parameter `quiet` or `debug` is given its value. With
+    `--json` all that the function prints goes to standard error, so that the answer stands alone.
     """
 
-    def decorate(function: Callable[..., dict[str, Any] | None]) -> Callable[..., None]:
+    def decorate(function: Verb) -> Callable[..., None]:
         own = inspect.signature(function).parameters
-        extra = [
+        modes = [
             inspect.Parameter(mode, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
             for mode, kind in MODES.items()
         ]
 
         @functools.wraps(function)
         def command(**given: Any) -> None:
-            modes = {mode: given.pop(mode) for mode in MODES}
-            raise SystemExit(finish(lambda: function(**given, **{m: v for m, v in modes.items() if m in own}), **modes))
+            chosen = {mode: given.pop(mode) for mode in MODES}
+            taken = {mode: value for mode, value in chosen.items() if mode in own}
+            raise SystemExit(finish(lambda: function(**given, **taken), **chosen))
 
-        parameters = [p for p in own.values() if p.name not in MODES]
-        command.__signature__ = inspect.Signature([*parameters, *extra])  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in [*parameters, *extra]}
+        parameters = [*(parameter for parameter in own.values() if parameter.name not in MODES), *modes]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         app.command(name)(command)
         return command
 
     return decorate
 
 
-def finish(
-    work: Callable[[], dict[str, Any] | None], *, json: bool = False, quiet: bool = False, debug: bool = False
-) -> int:
-    """Runs a verb to its end, prints what the contract asks for and returns the exit code."""
+def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool = False) -> int:
+    """Run a verb to its end, print its problems and, with `json`, its answer; return the exit code."""
     out = sys.stdout
     previous = signal.signal(signal.SIGTERM, _interrupt)
     if json:
         sys.stdout = sys.stderr
     try:
-        answer = {"status": "done", "exit": 0, **(work() or {})}
-    except Answer as refused:
-        answer = refused.answer
-    except (KeyboardInterrupt, typer.Abort):
-        answer = failure(
-            Interrupted(Problem(found="interrupted", fix="nothing is half-written; start again, or resume the run"))
-        )
-    except PipelineError as error:
-        answer = {**failure(error), **getattr(error, "answer", {})}
-        if debug:
-            traceback.print_exc()
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        answer = failure(
-            PipelineError(
-                Problem(
-                    found=f"a bug of ray-pipeline: {type(error).__name__}: {error}",
-                    fix="run again with --debug and report the traceback",
-                )
-            )
-        )
+        answer = _answer(work, debug)
     finally:
         sys.stdout = out
         signal.signal(signal.SIGTERM, previous)
@@ -101,14 +79,38 @@ def finish(
     return int(answer["exit"])
 
 
+def _answer(work: Verb, debug: bool) -> dict[str, Any]:
+    """The answer of a verb, also if it ends with an error."""
+    try:
+        return {"status": "done", "exit": 0, **(work() or {})}
+    except Answer as refused:
+        return refused.answer
+    except (KeyboardInterrupt, typer.Abort):
+        fix = "nothing is half-written; start again, or resume the run"
+        return failure(Interrupted(Problem(found="interrupted", fix=fix)))
+    except PipelineError as error:
+        if debug:
+            traceback.print_exc()
+        return {**failure(error), **getattr(error, "answer", {})}
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        found = f"a bug of ray-pipeline: {type(error).__name__}: {error}"
+        return failure(PipelineError(Problem(found=found, fix="run again with --debug and report the traceback")))
+
+
 def failure(error: PipelineError) -> dict[str, Any]:
-    """The JSON answer of a verb that ended with an error."""
+    """Return the JSON answer of a verb that ended with an error."""
     status = "interrupted" if isinstance(error, Interrupted) else "error"
     return {"status": status, "exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]}
 
 
 def to_json(value: object) -> str:
-    """One line of JSON; numbers that are not finite become null."""
+    """Return one line of JSON; numbers that are not finite become null.
+
+    >>> to_json({"auc": float("nan"), "rows": (1, 2)})
+    '{"auc": null, "rows": [1, 2]}'
+    """
     return json.dumps(_finite(value), ensure_ascii=False, default=str)
 
 

@@ -5,69 +5,62 @@ from typing import Annotated, Any
 
 import typer
 
-from ray_pipeline.cli.output import Answer, verb
-from ray_pipeline.cli.run import On
+from ray_pipeline.cli.options import Model, On, RegistryUri, where_of
+from ray_pipeline.cli.output import Answer
 
-Model = Annotated[str, typer.Argument(help="name@alias, name/version or models:/...", show_default=False)]
-Rows = Annotated[str, typer.Option("--rows", help="Parquet: label rows, joined as training was.", show_default=False)]
-RegistryUri = Annotated[
-    str | None,
-    typer.Option("--registry", help="The registry's URI, where it is not the cluster file's.", show_default=False),
+Rows = Annotated[
+    str,
+    typer.Option(
+        "--rows",
+        metavar="PATH",
+        help="Parquet files with new rows, like those of the label table. Features are joined as in training.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="The Parquet file to write.", show_default=False)]
+Revoke = Annotated[
+    bool, typer.Option("--revoke", help="If a gate fails, remove the alias that MODEL names from its version.")
 ]
 
 
-def add(app: typer.Typer) -> None:
-    """Adds predict and evaluate."""
+def predict(
+    model: Model, rows: Rows, out: Out, on: On = None, registry: RegistryUri = None, *, debug: bool = False
+) -> dict[str, Any]:
+    """Score rows with a registered model and write key, score and decision.
 
-    @verb(app, "predict")
-    def predict(
-        model: Model,
-        rows: Rows,
-        out: Annotated[Path, typer.Option("--out", help="Where to write: one Parquet file.", show_default=False)],
-        on: On = None,
-        registry: RegistryUri = None,
-        *,
-        debug: bool = False,
-    ) -> dict[str, Any]:
-        """Score rows in a stream: key, score, decision. Never drops or reorders a row; needs no label."""
-        from ray_pipeline.registered_model import predict_rows
+    Rows keep their order, and none is dropped. They need no label.
+    """
+    from ray_pipeline.registered_model import predict_rows
 
-        told = predict_rows(model, rows, out, _where(on), registry, debug=debug)
-        typer.echo(f"{told['rows']:,} rows scored by {told['model']} into {told['out']}")
-        return told
-
-    @verb(app, "evaluate")
-    def evaluate(
-        model: Model,
-        rows: Rows,
-        on: On = None,
-        registry: RegistryUri = None,
-        revoke: Annotated[
-            bool,
-            typer.Option("--revoke", help="Where a gate fails, take the alias by which MODEL is named away from it."),
-        ] = False,
-        *,
-        debug: bool = False,
-    ) -> dict[str, Any]:
-        """Score a registered model on new labelled rows; slices, bias and gates; the scorecard goes to the version."""
-        from ray_pipeline.cli.summary import figures
-        from ray_pipeline.registered_model import evaluate_registered
-
-        told = evaluate_registered(model, rows, _where(on), registry, revoke=revoke, debug=debug)
-        figures(told)
-        for row in told["drift"]:
-            if row["severity"]:
-                typer.echo(
-                    f"  {row['column']} has moved from the training rows: population stability index {row['index']:.2f}"
-                )
-        if told["revoked"]:
-            typer.echo(f"  {told['revoked']['alias']} was taken away from version {told['revoked']['from']}")
-        if told["exit"]:
-            raise Answer(told)
-        return told
+    answer = predict_rows(model, rows, out, where_of(on), registry, debug=debug)
+    typer.echo(f"{answer['rows']:,} rows scored by {answer['model']} into {answer['out']}")
+    return answer
 
 
-def _where(on: str | None) -> Any:
-    from ray_pipeline.spec.where import Where
+def evaluate(
+    model: Model,
+    rows: Rows,
+    on: On = None,
+    registry: RegistryUri = None,
+    revoke: Revoke = False,
+    *,
+    debug: bool = False,
+) -> dict[str, Any]:
+    """Evaluate a registered model on new labelled rows: metrics, slices, bias and gates.
 
-    return Where.find(on, Path())
+    The scorecard is stored with the version.
+    """
+    from ray_pipeline.cli.summary import print_scorecard
+    from ray_pipeline.registered_model import evaluate_registered
+
+    answer = evaluate_registered(model, rows, where_of(on), registry, revoke=revoke, debug=debug)
+    print_scorecard(answer)
+    for row in answer["drift"]:
+        if row["severity"]:
+            index = f"population stability index {row['index']:.2f}"
+            typer.echo(f"  {row['column']} differs from the training rows: {index}")
+    if answer["revoked"]:
+        typer.echo(f"  {answer['revoked']['alias']} was taken away from version {answer['revoked']['from']}")
+    if answer["exit"]:
+        raise Answer(answer)
+    return answer

@@ -1,98 +1,87 @@
-"""`check`, `render` and `schema`: everything that can be said of a spec without Ray and without reading rows."""
+"""`check`, `render` and `schema`: all that can be said of a spec without Ray and without reading rows."""
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Any
 
 import typer
 
-from ray_pipeline.cli.output import Answer, verb
+from ray_pipeline.cli.options import On, Sets, SpecFile, where_of
+from ray_pipeline.cli.output import Answer
 from ray_pipeline.errors import DataError, PipelineError, Problem, SpecError
-
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.")]
-On = Annotated[str | None, typer.Option("--on", help="A cluster file, or the name of one in cluster/ beside the spec.")]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replaces a key of the spec; may be given again.")
-]
-
-
-def add(app: typer.Typer) -> None:
-    """Adds the three verbs."""
-    verb(app, "check")(check)
-    verb(app, "render")(render)
-    verb(app, "schema")(schema)
 
 
 def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
-    """Everything that can be known of SPEC without Ray and without reading rows: every problem, not the first."""
+    """Check a spec without Ray and without reading rows, and print every problem."""
     from ray_pipeline.data.feast import with_feast_tables
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.footers import look
-    from ray_pipeline.spec.where import Where
 
-    textual: list[Problem] = []
+    of_text: list[Problem] = []
     of_data: list[Problem] = []
-    known = where = seen = None
+    of_cluster: tuple[Problem, ...] = ()
+    parsed = where = tables = None
     try:
-        known = Spec.from_file(spec, set or ())
-        textual += known.not_installed()
+        where = where_of(on, spec.resolve().parent)
     except SpecError as error:
-        textual += error.problems
+        of_cluster = error.problems
     try:
-        where = Where.find(on, spec.resolve().parent)
-        known = known and known.trusting(where.trust)
+        parsed = Spec.from_file(spec, set or (), trust=where.trust if where else None)
+        of_text += parsed.not_installed()
     except SpecError as error:
-        textual += error.problems
-    if known and where:
+        of_text += error.problems
+        with suppress(SpecError):  # an untrusted name does not hide what is wrong with the data
+            parsed = Spec.from_file(spec, set or ())
+    of_text += of_cluster
+    if parsed and where:
         try:
-            known = with_feast_tables(known, where)
-            seen = look(known, where)
-            of_data += seen.problems
+            parsed = with_feast_tables(parsed, where)
+            tables = look(parsed, where)
+            of_data += tables.problems
         except PipelineError as error:
-            (textual if isinstance(error, SpecError) else of_data).extend(error.problems)
-    problems = [*textual, *of_data]
-    fingerprint = known.fingerprint if known else None
+            (of_text if isinstance(error, SpecError) else of_data).extend(error.problems)
+    fingerprint, problems = parsed.fingerprint if parsed else None, [*of_text, *of_data]
     if problems:
-        code = SpecError.exit_code if textual else DataError.exit_code
         raise Answer(
             {
                 "status": "error",
-                "exit": code,
+                "exit": SpecError.exit_code if of_text else DataError.exit_code,
                 "fingerprint": fingerprint,
                 "problems": [problem.as_json() for problem in problems],
             }
         )
-    if known and seen:
-        for line in _summary(known, {name: len(schema.names) for name, schema in seen.schemas.items()}):
+    if parsed and tables:
+        for line in _summary(parsed, {name: len(schema.names) for name, schema in tables.schemas.items()}):
             typer.echo(line)
     return {"status": "ok", "fingerprint": fingerprint, "problems": []}
 
 
 def render(spec: SpecFile, set: Sets = None) -> dict[str, Any]:
-    """Prints SPEC with every default filled in."""
+    """Print a spec with every default filled in."""
     from ray_pipeline.spec import Spec
 
-    known = Spec.from_file(spec, set or ())
-    typer.echo(known.render(), nl=False)
-    return {"fingerprint": known.fingerprint, "spec": known.as_data(), "problems": []}
+    parsed = Spec.from_file(spec, set or ())
+    typer.echo(parsed.render(), nl=False)
+    return {"fingerprint": parsed.fingerprint, "spec": parsed.as_data(), "problems": []}
 
 
 def schema() -> dict[str, Any]:
-    """Prints the JSON schema of a spec, for editors."""
+    """Print the JSON schema of a spec, for editors."""
     from ray_pipeline.spec import Spec
 
-    written = Spec.json_schema()
-    typer.echo(json.dumps(written, indent=2))
-    return {"schema": written, "problems": []}
+    json_schema = Spec.json_schema()
+    typer.echo(json.dumps(json_schema, indent=2))
+    return {"schema": json_schema, "problems": []}
 
 
-def _summary(spec: Any, widths: dict[str, int]) -> list[str]:
+def _summary(spec: Any, num_columns: dict[str, int]) -> list[str]:
+    """The tables, the split, the search and the gates, one line each."""
     lines = [f"{spec.name}: {spec.task}, label {spec.features.labels.label!r}"]
     for name, table in spec.features.all.items():
         columns = "every column" if table.columns is None else f"{len(table.columns)} named"
-        has = f" of {widths[name]}" if name in widths else " (not looked at)"
-        how = "" if name == "labels" else f", as of {spec.features.labels.time}" if table.time else ", looked up"
-        lines.append(f"  {name:<10} {table.path}: {columns}{has}{how}")
+        of = f" of {num_columns[name]}" if name in num_columns else " (not looked at)"
+        join = "" if name == "labels" else f", as of {spec.features.labels.time}" if table.time else ", looked up"
+        lines.append(f"  {name:<10} {table.path}: {columns}{of}{join}")
     split = ", ".join(f"{key} {value}" for key, value in spec.as_data()["split"].items() if value not in (None, False))
     lines += [
         f"  {'split':<10} {split}",

@@ -2,5 +2,5 @@
 
 In: a spec and the files behind its paths.
 Out: a lazy `Table` of joined, split rows, and its fingerprint.
-May import: components, spec, runtime and what lies below them.
+May import: components, spec, runtime and what is below them.
 """

@@ -4,18 +4,12 @@ from unicodedata import normalize
 
 import pyarrow as pa
 
+from ray_pipeline.components.column_encodings._base import options_of
 from ray_pipeline.components.column_encodings._columns import Kind, kind_of
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.join_keys import plain_key
 from ray_pipeline.errors import listed, nearest
 from ray_pipeline.spec.sections import Encode, FeatureTable
-
-ENCODING_OPTIONS = {
-    "category": ("as", "rare"),
-    "number": ("scale", "flag"),
-    "time": ("parts", "cycles", "flag", "scale"),
-}
-"""The keys of `encode` that each kind of column takes, besides `impute`."""
 
 
 def check_columns(columns: ResolvedColumns) -> None:
@@ -60,25 +54,31 @@ def _check_encodings(columns: ResolvedColumns) -> None:
     for written, options in columns.spec.encode.items():
         name, key = columns.resolve.get(written, written), f"encode.{written}"
         if name not in columns.features:
-            fix = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
-            columns.problems.add(key, written, f"{written!r} is no feature", fix)
+            known = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
+            columns.problems.add(key, written, f"{written!r} is no feature", known)
             continue
         kind = kind_of(columns.types[name]) or "number"
         if option := _unfit_option(options, kind):
             found = f"`{option}` is not for {name}, which is {columns.types[name]}"
-            fix = f"for a {kind} there are impute, {', '.join(ENCODING_OPTIONS[kind])}"
+            fix = f"for a {kind} there are as, impute, {', '.join(_options_of(kind))}"
             columns.problems.add(key, name, found, fix)
 
 
 def _unfit_option(options: Encode, kind: Kind) -> str | None:
     """The first option that a column of this kind does not take."""
-    given = ["as" if word == "encode" else word for word in options.given if word != "impute"]
-    if unfit := [word for word in given if word not in ENCODING_OPTIONS[kind]]:
+    if options.encoding and kind not in options.encoding.kinds:
+        return "as"
+    if unfit := [option for option in options.given if option not in ("encode", "impute", *_options_of(kind))]:
         return unfit[0]
     impute = options.impute
     is_text = isinstance(impute, str) and impute not in ("mean", "median", "most_frequent", "none")
     unfit_impute = impute in ("mean", "median") if kind == "category" else is_text
     return f"impute: {impute}" if unfit_impute else None
+
+
+def _options_of(kind: Kind) -> list[str]:
+    """The keys of `encode` that a column of this kind takes, besides `as` and `impute`."""
+    return [option for option in options_of(kind) if option != "impute"]
 
 
 def _check_twins(columns: ResolvedColumns) -> None:
@@ -88,8 +88,12 @@ def _check_twins(columns: ResolvedColumns) -> None:
         alike.setdefault(normalize("NFKC", name).casefold(), []).append(name)
     for names in alike.values():
         if len(names) > 1:
-            found = f"{' and '.join(map(repr, names))} differ by case or Unicode form alone"
-            columns.problems.add("features", names[1], found, "rename one of them, or leave it out of `columns`")
+            columns.problems.add(
+                "features",
+                names[1],
+                f"{' and '.join(map(repr, names))} differ by case or Unicode form alone",
+                "rename one of them, or leave it out of `columns`",
+            )
 
 
 def _check_join_columns(columns: ResolvedColumns, name: str, table: FeatureTable) -> None:
@@ -104,8 +108,12 @@ def _check_join_columns(columns: ResolvedColumns, name: str, table: FeatureTable
         elif column in columns.schemas[name].names:
             ours, theirs = (_key_type(columns.schemas[t].field(column).type) for t in ("labels", name))
             if ours != theirs:
-                found = f"{column!r} is {ours} in labels and {theirs} in {name}"
-                columns.problems.add(f"features.{name}.on", column, found, "write both in one type")
+                columns.problems.add(
+                    f"features.{name}.on",
+                    column,
+                    f"{column!r} is {ours} in labels and {theirs} in {name}",
+                    "write both in one type",
+                )
 
 
 def _key_type(type_: pa.DataType) -> pa.DataType:
@@ -121,8 +129,16 @@ def _check_time(columns: ResolvedColumns, name: str, time: str) -> None:
         return
     ours, theirs = labels.field(label_time).type, columns.schemas[name].field(time).type
     if unfit := [type_ for type_ in (ours, theirs) if kind_of(type_) != "time"]:
-        found = f"{time!r} is compared with {label_time!r}, but {unfit[0]} is not a time"
-        columns.problems.add(key, time, found, "write it as a timestamp or a date")
+        columns.problems.add(
+            key,
+            time,
+            f"{time!r} is compared with {label_time!r}, but {unfit[0]} is not a time",
+            "write it as a timestamp or a date",
+        )
     elif all(map(pa.types.is_timestamp, (ours, theirs))) and (ours.tz is None) != (theirs.tz is None):
-        found = f"{name}.{time} is {theirs}, but {label_time} is {ours}: one has a time zone, the other none"
-        columns.problems.add(key, time, found, "write both in UTC, or both without a zone")
+        columns.problems.add(
+            key,
+            time,
+            f"{name}.{time} is {theirs}, but {label_time} is {ours}: one has a time zone, the other none",
+            "write both in UTC, or both without a zone",
+        )

@@ -58,7 +58,7 @@ def _feature_table(view: View, folder: str) -> FeatureTable:
     path = view["path"] if "://" in view["path"] else str(Path(folder, view["path"]))
     return FeatureTable(
         path=path,
-        kind=KINDS[view["format"]],  # type: ignore[arg-type]
+        kind=KINDS[view["format"]],
         on=tuple(view["keys"]),
         time=view["time"],
         known_at=view["created"] or None,
@@ -91,8 +91,14 @@ def _unfit(view: View, taken: set[str]) -> tuple[str, str] | None:
 def _read_views(spec: Spec, name: str, repository: Repository, folder: str) -> list[View]:
     """What Feast says of the views of a repository that the spec names."""
     if not Path(folder, "feature_store.yaml").is_file():
-        found = f"{folder} is no feature repository: it has no feature_store.yaml"
-        raise DataError(_problem(spec, name, found, "name the folder that `feast apply` runs in"))
+        raise DataError(
+            _problem(
+                spec,
+                name,
+                f"{folder} is no feature repository: it has no feature_store.yaml",
+                "name the folder that `feast apply` runs in",
+            )
+        )
     python = _python()
     if python is None:
         fix = (
@@ -113,10 +119,19 @@ def _read_views(spec: Spec, name: str, repository: Repository, folder: str) -> l
         raise SpecError(_problem(spec, name, f"{python} has no Feast", f"set {PYTHON} to a Python that has it"))
     if answer["known"] or "there is no" in answer["error"]:
         near = nearest(str(repository.service or next(iter(repository.views or ()), "")), answer["known"])
-        found = f"{answer['error']}; {near}Known: {listed(answer['known']) or 'none'}"
-        raise DataError(_problem(spec, name, found, "correct the name, or run `feast apply`"))
-    found = f"Feast cannot read the registry: {answer['error']}"
-    raise DataError(_problem(spec, name, found, "run `feast apply` in the repository"))
+        raise DataError(
+            _problem(
+                spec,
+                name,
+                f"{answer['error']}; {near}Known: {listed(answer['known']) or 'none'}",
+                "correct the name, or run `feast apply`",
+            )
+        )
+    raise DataError(
+        _problem(
+            spec, name, f"Feast cannot read the registry: {answer['error']}", "run `feast apply` in the repository"
+        )
+    )
 
 
 def _ask_feast(python: str, repository: Repository, folder: str) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.sources._base import Footers, Source, kind_at
+from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.column_checks import check_columns
 from ray_pipeline.data.columns import ResolvedColumns
@@ -72,10 +71,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     require_representable(sources, footers, columns_read)
     selection = select_rows(spec, columns)
     plans = {name: JoinPlan.of(footers[name].bytes_of(columns_read[name])[1]) for name in spec.features.tables}
-    options = {name: _join_options(spec, name, columns) for name in spec.features.tables}
-    tables = _for_each(
-        plans, lambda name: _load(sources[name], footers[name], options[name], plans[name], columns_read[name])
-    )
+    tables = _for_each(plans, lambda name: _load(spec, name, sources[name], footers[name], columns, plans[name]))
     return Table(
         source=sources["labels"],
         columns_read=columns_read,
@@ -97,10 +93,10 @@ def open_sources(spec: Spec, where: Where, rows: str | None = None) -> dict[str,
     """The source of each table; `rows` is read in place of the label table."""
     sources: dict[str, Source] = {}
     for name, table in spec.features.all.items():
-        path, kind = where.resolve(table.path, spec.folder), str(table.kind)
+        path, kind, parameters = where.resolve(table.path, spec.folder), table.kind, table.parameters
         if name == "labels" and rows:
-            path, kind = rows, kind_at(rows)
-        sources[name] = find("sources", kind)(name=name, path=path)
+            path, kind, parameters = rows, kind_at(rows), {}
+        sources[name] = source_of(kind, name, path, parameters)
     return sources
 
 
@@ -158,19 +154,20 @@ def _join_options(spec: Spec, name: str, columns: ResolvedColumns) -> JoinOption
 
 
 def _load(
-    source: Source, footers: Footers, options: JoinOptions, plan: JoinPlan, columns: tuple[str, ...]
+    spec: Spec, name: str, source: Source, footers: Footers, columns: ResolvedColumns, plan: JoinPlan
 ) -> JoinTable | PartitionedTable:
     """A feature table, read and prepared for its join."""
+    options, read = _join_options(spec, name, columns), columns.to_read()[name]
     if plan.how == "broadcast":
-        return prepare(source.table(columns), options)
-    rows = max(1, footers.num_rows * PIECE_BYTES // max(footers.bytes_of(columns)[1], 1))
-    return partition_table(source.pieces(footers, columns, rows), options, plan.parts)
+        return prepare(source.table(read), options)
+    rows = max(1, footers.num_rows * PIECE_BYTES // max(footers.bytes_of(read)[1], 1))
+    return partition_table(source.pieces(footers, read, rows), options, plan.parts)
 
 
 def _row_builder(
     spec: Spec, columns: ResolvedColumns, tables: Mapping[str, JoinTable | PartitionedTable], selection: Selection
 ) -> RowBuilder:
-    """What each block of the label table goes through; the feature tables lie in the object store."""
+    """What each block of the label table goes through; the feature tables are in the object store."""
     import ray
 
     labels, label = spec.features.labels, spec.label_expression if columns.labelled else None

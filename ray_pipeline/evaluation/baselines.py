@@ -1,32 +1,24 @@
-"""What a model must beat: the same answer for every row, and a linear model on a sample of the rows."""
+"""What a model must beat: one answer for all rows, and a linear model of scikit-learn on a sample of the rows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
-from ray_pipeline.components.choice import find
-from ray_pipeline.components.column_encodings.number import normal_quantiles
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Scorer, TrainingContext
-from ray_pipeline.components.models.linear import Linear
-from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.encoded_block import EncodedBlock, views
 from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
-from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Matrix, Vector
 
 SAMPLE_ROWS = 30_000
-STEPS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What it scores on validation by the search's metric."""
+    """What a simple model scores on validation by the metric of the search."""
 
     name: str
     metric: str
@@ -35,88 +27,103 @@ class Baseline:
 
 
 def baselines(rows: EncodedRows, context: TrainingContext, spec: Spec) -> tuple[Baseline, ...]:
-    """Score the constant and the linear model on validation as a trial is; from the matrix of the first family."""
-    encoder, metric = next(iter(rows.encoders)), find("metrics", str(spec.search.metric))()
+    """Score the constant and the linear model on validation, as a trial is scored.
+
+    They use the matrix of the first family. The blocks stay where they are: a task for each block returns label sums
+    and about `SAMPLE_ROWS` rows in all.
+    """
+    encoder, metric = next(iter(rows.encoders)), metric_of(spec.search.metric)
     every = max(1, rows.rows["train"] // SAMPLE_ROWS)
-    sample = list(Shard(rows, encoder, "train", every=every))
-    about = f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train"
+    sums, sample = _train(rows, encoder, every, context)
+    scorers = {
+        "constant": (constant(sums, context), "what train says on average, for every row"),
+        "linear": (
+            linear(sample, context, encoder),
+            f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train",
+        ),
+    }
     scored = []
-    for name, scorer, what in (
-        ("constant", constant(Shard(rows, encoder, "train"), context), "what train says on average, for every row"),
-        ("linear", linear(sample, replace(context, threads=1), encoder), about),
-    ):
+    for name, (scorer, about) in scorers.items():
         validation = score_part(scorer, rows, encoder, "validation")
         value = float(metric(validation.label, validation.score, validation.weight))
-        scored.append(Baseline(name=name, metric=metric.word, value=value, about=what))
+        scored.append(Baseline(name=name, metric=metric.name, value=value, about=about))
     return tuple(scored)
 
 
-def constant(train: Sequence[EncodedBlock], context: TrainingContext) -> Scorer:
-    """The weighted mean label, or the classes' shares, for every row: (n,) or (n, classes)."""
-    multiclass = context.task == "multiclass"
-    sums, total = np.zeros(context.num_classes if multiclass else 1), 0.0
-    for block in train:
-        sums += (
-            np.bincount(block.label.astype(int), block.weight, context.num_classes)
-            if multiclass
-            else block.weight @ block.label
-        )
-        total += float(block.weight.sum())
-    answer: Vector = sums / total
-
-    def score(matrix: Matrix) -> NDArray[np.floating[Any]]:
-        repeated = np.repeat(answer[None], len(matrix), 0)
-        return repeated if multiclass else repeated[:, 0]
-
-    return score
+def label_sums(rows: EncodedBlock, context: TrainingContext) -> Vector:
+    """Add up the weight of each class, shape (classes,); of a regression the weighted labels and the weights, (2,)."""
+    if context.task == "regression":
+        return np.array([rows.weight @ rows.label, rows.weight.sum()])
+    return np.bincount(rows.label.astype(int), rows.weight, context.num_classes).astype(np.float64)
 
 
-def linear(train: Sequence[EncodedBlock], context: TrainingContext, needs: str) -> Scorer:
-    """The linear family with its default penalty: (n,) or (n, classes)."""
-    columns = _Columns(np.concatenate([block.matrix for block in train]), context.cardinalities[needs])
-    held = [replace(block, matrix=columns.apply(block.matrix)) for block in train]
-    params = {**dict(Linear()), **Linear.start, Linear.budget: STEPS}
-    own = replace(context, cardinalities={Linear.encoder: columns.cardinalities}, class_weight=None)
-    training = Linear.start_training(params, own, Linear.prepare_data(params, own, held, []), 0)
-    training.advance(STEPS)
-    with TemporaryDirectory() as made:
-        (Path(made) / Linear.file).write_bytes(training.model(STEPS))
-        scorer = Linear.load(Path(made))
-    return lambda matrix: scorer(columns.apply(matrix))
+def constant(sums: Vector, context: TrainingContext) -> Scorer:
+    """Return the scorer that gives every row the weighted mean label, or the share of each class.
+
+    Parameters
+    ----------
+    sums
+        The result of `label_sums` for all training rows.
+    context
+        Says the task.
+    """
+    answer = sums[0] / sums[1] if context.task == "regression" else sums / sums.sum()
+    if context.task == "binary":
+        answer = answer[1]
+    return lambda matrix: np.broadcast_to(answer, (len(matrix), *np.shape(answer)))
 
 
-class _Columns:
-    """Any family's matrix as the linear model wants it: numbers as normal quantiles, missing ones 0 with a flag, an id
-    of its own for a missing category."""
+def linear(train: EncodedBlock, context: TrainingContext, encoder: str) -> Scorer:
+    """Fit scikit-learn's logistic or ridge regression with its default penalty.
 
-    def __init__(self, matrix: Matrix, cardinalities: Sequence[int]) -> None:
-        self.codes = cardinalities
-        self.knots: list[tuple[Vector, Vector]] = []
-        self.flagged: list[bool] = []
-        for at, codes in enumerate(cardinalities):
-            column = matrix[:, at].astype(np.float64)
-            self.flagged.append(not codes and bool(np.isnan(column).any()))
-            self.knots.append(normal_quantiles(column[~np.isnan(column)]) if not codes else (np.empty(0), np.empty(0)))
+    Numbers enter as normal quantiles with a flag for missing ones, categories as one column for each id.
 
-    @property
-    def cardinalities(self) -> tuple[int, ...]:
-        """Ids of each column that `apply` makes, 0 for numbers and flags."""
-        return tuple(
-            n
-            for codes, flagged in zip(self.codes, self.flagged, strict=True)
-            for n in ((codes + 1,) if codes else (0,) * (1 + flagged))
-        )
+    Parameters
+    ----------
+    train
+        The rows to fit on.
+    context
+        Says the task, the classes, and which matrix columns are ids.
+    encoder
+        The encoder that made the matrix.
+    """
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import MissingIndicator, SimpleImputer
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 
-    def apply(self, matrix: Matrix) -> Matrix:
-        """The matrix (n, d) as (n, the columns of `cardinalities`)."""
-        made = []
-        for at, codes in enumerate(self.codes):
-            column = matrix[:, at]
-            missing = np.isnan(column)
-            if codes:
-                made.append(np.where(missing, codes, column))
-                continue
-            made.append(np.where(missing, 0.0, np.interp(column, *self.knots[at])))
-            if self.flagged[at]:
-                made.append(missing.astype(np.float64))
-        return np.column_stack(made).astype(np.float32)
+    rows, codes = len(train.label), np.array(context.cardinalities[encoder])
+    quantiles = QuantileTransformer(n_quantiles=min(rows, 1000), output_distribution="normal", random_state=0)
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), quantiles), codes == 0),
+        (MissingIndicator(error_on_new=False), codes == 0),
+        (OneHotEncoder(handle_unknown="ignore"), codes > 0),
+    )
+    model = Ridge() if context.task == "regression" else LogisticRegression(max_iter=1000)
+    # A row without weight for each class: the model then knows all classes, also those that the sample lacks.
+    fitted = Pipeline([("columns", columns), ("model", model)]).fit(
+        train.matrix[np.r_[:rows, np.arange(context.num_classes) % rows]],
+        np.r_[train.label, : context.num_classes],
+        model__sample_weight=np.r_[train.weight / train.weight.mean(), np.zeros(context.num_classes)],
+    )
+    if context.task == "regression":
+        return fitted.predict  # type: ignore[no-any-return]
+    return fitted.predict_proba if context.task == "multiclass" else lambda matrix: fitted.predict_proba(matrix)[:, 1]
+
+
+def _train(rows: EncodedRows, encoder: str, every: int, context: TrainingContext) -> tuple[Vector, EncodedBlock]:
+    """The label sums of train, and every so many rows of it."""
+    import ray
+
+    def read(block: pa.Table) -> list[tuple[Vector, Matrix, Vector, Vector]]:
+        return [
+            (label_sums(train, context), train.matrix[::every], train.label[::every], train.weight[::every])
+            for train in views([block], encoder, "train")
+        ]
+
+    task = ray.remote(num_cpus=0)(read)  # the search has reserved the CPUs
+    parts = [part for block in ray.get([task.remote(block) for block in rows.blocks]) for part in block]
+    sums, matrix, label, weight = zip(*parts, strict=True)
+    arrays = {"matrix": np.concatenate(matrix), "label": np.concatenate(label), "weight": np.concatenate(weight)}
+    return np.sum(sums, axis=0), EncodedBlock(**arrays, rows=pa.table({}))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.evaluation.bootstrap import Bootstrap
@@ -52,7 +52,7 @@ def audit(predictions: Predictions, spec: Spec) -> tuple[Bias, ...]:
 
     The intervals of gaps and ratios hold for all pairs of groups at once.
     """
-    measures: list[Metric] = [find("metrics", word)() for word in spec.bias.measures]
+    measures: list[Metric] = [metric_of(word) for word in spec.bias.measures]
     return tuple(row for slice_ in spec.bias.groups for row in _between_groups(measures, predictions, slice_, spec))
 
 
@@ -63,10 +63,10 @@ def _between_groups(measures: list[Metric], rows: Predictions, slice_: Slice, sp
     bounds = linearized_bounds(measures, rows, groups.of, confidence)
     reduced = measure_groups(measures, rows, slice_.columns, Bootstrap.of(spec), min_rows=min_rows)
     for measure, grouped in zip(measures, reduced, strict=True):
-        bound = bounds[measure.word]
+        bound = bounds[measure.name]
         for place, names in enumerate(groups.names):
             yield Bias(
-                measure=measure.word,
+                measure=measure.name,
                 group=names,
                 value=float(bound.value[place]),
                 low=float(bound.low[place]),
@@ -77,7 +77,7 @@ def _between_groups(measures: list[Metric], rows: Predictions, slice_: Slice, sp
         for reduction in reductions:
             interval = grouped.reduce(reduction, confidence)
             yield Bias(
-                measure=f"{measure.word} {reduction}",
+                measure=f"{measure.name} {reduction}",
                 group=grouped.extremes() or dict.fromkeys(slice_.columns, ""),
                 value=interval.value,
                 low=interval.low,

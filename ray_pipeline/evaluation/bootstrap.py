@@ -71,8 +71,8 @@ def replicate(metrics: Sequence[Metric], rows: Predictions, *, draws: int, seed:
             by_axis.setdefault(type(metric).questions, []).append(metric)
     with in_background(lambda: drawn.totals(sums)) as totals:
         found = {word: values for ranks in by_axis.values() for word, values in drawn.values(ranks).items()}
-        found |= {metric.word: metric.value(total) for metric, total in zip(sums, totals(), strict=True)}
-    return {metric.word: found[metric.word] for metric in metrics}
+        found |= {metric.name: metric.value(total) for metric, total in zip(sums, totals(), strict=True)}
+    return {metric.name: found[metric.name] for metric in metrics}
 
 
 def num_clusters(rows: Predictions) -> int:
@@ -138,13 +138,13 @@ class _Drawn:
                 turns.append([])
                 held = 2 * axis.bins * self.draws
             turns[-1].append(axis)
-        found: dict[str, list[Numbers]] = {metric.word: [] for metric in metrics}
+        found: dict[str, list[Numbers]] = {metric.name: [] for metric in metrics}
         positives = []
         for turn in turns:
             for histogram in self.histograms(turn):
                 positives.append(histogram.positives.sum(axis=-1))
                 for metric in metrics:
-                    found[metric.word].append(metric.of(histogram))
+                    found[metric.name].append(metric.of(histogram))
         drawn = {}
         for metric in metrics:
             # Binned, draws are off by about what the binned point is off: shift them by that.
@@ -153,8 +153,8 @@ class _Drawn:
                 if all(axis.is_exact for axis in axes)
                 else metric.value([axis.exact for axis in axes]) - metric.value([axis.binned for axis in axes])
             )
-            drawn[metric.word] = (
-                metric.average(np.stack(found[metric.word], axis=-1), np.stack(positives, axis=-1)) + off
+            drawn[metric.name] = (
+                metric.over_classes(np.stack(found[metric.name], axis=-1), np.stack(positives, axis=-1)) + off
             )
         return drawn
 

@@ -74,7 +74,9 @@ def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -
         The champion's predictions on the rows that are compared, and the mask of these rows, shape (n,). Rows that the
         champion's own split trained on are left out, and rows that its own spec does not keep.
     """
-    own = Spec.from_text(bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]))
+    own = Spec.from_text(
+        bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]), trust=where.trust
+    )
     table = split(read(own, where, rows=path), own)
     wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)
 

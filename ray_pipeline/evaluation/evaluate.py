@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.errors import DataError, Problem, listed
@@ -104,7 +104,7 @@ def evaluate(predictions: Predictions, spec: Spec) -> Evaluation:
     """
     _check(predictions)
     asked, clusters = spec.evaluate, num_clusters(predictions)
-    metrics: list[Metric] = [find("metrics", word)() for word in asked.metrics]
+    metrics: list[Metric] = [metric_of(word) for word in asked.metrics]
     measured = _overall(metrics, predictions, clusters, spec)
     notes = _resolution_notes(measured, clusters, asked.confidence)
     for slice_ in asked.slices:
@@ -113,7 +113,7 @@ def evaluate(predictions: Predictions, spec: Spec) -> Evaluation:
         if left_out:
             num_values = left_out + MAX_SLICES
             notes.append(f"{slice_.name} has {num_values:,} values; the largest {MAX_SLICES:,} are measured")
-    headline: Metric = find("metrics", spec.search.metric)()
+    headline: Metric = metric_of(spec.search.metric)
     weak = search_weak_slices(headline, predictions, min_rows=asked.min_rows, confidence=asked.confidence)
     bias = audit(predictions, spec)
     return Evaluation(
@@ -140,9 +140,9 @@ def _overall(metrics: Sequence[Metric], rows: Predictions, clusters: int, spec: 
     measured = []
     for metric in metrics:
         value = metric(rows.label, rows.score, rows.weight, rows.cut)
-        interval = percentile(value, draws[metric.word], clusters, spec.evaluate.confidence)
+        interval = percentile(value, draws[metric.name], clusters, spec.evaluate.confidence)
         measured.append(
-            Measured(metric=metric.word, slice={}, value=value, low=interval.low, high=interval.high, rows=len(rows))
+            Measured(metric=metric.name, slice={}, value=value, low=interval.low, high=interval.high, rows=len(rows))
         )
     return measured
 
@@ -176,7 +176,7 @@ def _finding_notes(headline: Metric, weak: WeakSlices, bias: Sequence[Bias]) -> 
     notes = []
     if weak.found:
         notes.append(
-            f"{headline.word} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
+            f"{headline.name} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
             f" columns (at most {FALSE_DISCOVERY_RATE:.0%} of them by luck)"
         )
     for row in bias:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
 from ray_pipeline.evaluation.evaluate import finite
 from ray_pipeline.evaluation.groups import groups_of
@@ -120,11 +121,11 @@ def importance_of(
     generator
         Shuffles the columns.
     """
-    metric = find("metrics", spec.search.metric)()
+    metric = metric_of(spec.search.metric)
     sign = 1.0 if metric.better == "higher" else -1.0
     clusters, draws = num_clusters(rows), min(DRAWS, spec.evaluate.draws)
     whole = metric(rows.label, rows.score, rows.weight, rows.cut)
-    whole_drawn = replicate([metric], rows, draws=draws, seed=spec.seed)[metric.word]
+    whole_drawn = replicate([metric], rows, draws=draws, seed=spec.seed)[metric.name]
     importances, first = [], 0
     for encoding in bundle.encoder.encoded:
         own = slice(first, first + len(encoding.columns))
@@ -133,14 +134,14 @@ def importance_of(
         shuffled[:, own] = matrix[generator.permutation(len(matrix)), own]
         without = replace(rows, score=bundle.score_matrix(shuffled))
         lost = sign * (whole - metric(without.label, without.score, without.weight, without.cut))
-        lost_drawn = sign * (whole_drawn - replicate([metric], without, draws=draws, seed=spec.seed)[metric.word])
+        lost_drawn = sign * (whole_drawn - replicate([metric], without, draws=draws, seed=spec.seed)[metric.name])
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
         shap = None if contributions is None else float(np.abs(contributions[:, own].sum(1)).mean())
         importances.append(
             Importance(column=encoding.name, value=interval.value, low=interval.low, high=interval.high, shap=shap)
         )
     importances.sort(key=lambda one: (-np.nan_to_num(one.value, nan=-np.inf), one.column))
-    return Explanation(metric=metric.word, rows=len(rows), importance=tuple(importances))
+    return Explanation(metric=metric.name, rows=len(rows), importance=tuple(importances))
 
 
 def _matrix_of(rows: EncodedRows, encoder: str, places: NDArray[np.intp]) -> Matrix:

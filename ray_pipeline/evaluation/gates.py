@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
 from ray_pipeline.evaluation.evaluate import Evaluation, finite
@@ -166,12 +166,12 @@ class _Judging:
 
     def _with_draws(self, gate: Gate, rows: Predictions) -> tuple[Interval, Vector]:
         """The gate's left side on these rows, with its value in each draw of the bootstrap, shape (draws,)."""
-        metric: Metric = find("metrics", gate.metric)()
+        metric: Metric = metric_of(gate.metric)
         if gate.reduction:
             return self._reduced(gate, metric, rows)
         asked = self.spec.evaluate
         value = metric(rows.label, rows.score, rows.weight, rows.cut)
-        draws = replicate([metric], rows, draws=asked.draws, seed=self.spec.seed)[metric.word]
+        draws = replicate([metric], rows, draws=asked.draws, seed=self.spec.seed)[metric.name]
         return percentile(value, draws, num_clusters(rows), asked.confidence), draws
 
     def _reduced(self, gate: Gate, metric: Metric, rows: Predictions) -> tuple[Interval, Vector]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Metric, Numbers, ShareMetric
+from ray_pipeline.components.metrics._base import Metric, Numbers
 from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
 from ray_pipeline.evaluation.intervals import NAN, Interval, largest_gap, simultaneous
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
@@ -146,9 +146,9 @@ def measure_groups(
         Grouped(
             metric=metric,
             names=names,
-            values=bounds[metric.word].value,
-            draws=np.stack([one[metric.word] for one in drawn], axis=1),
-            floor=bounds[metric.word].error if isinstance(metric, ShareMetric) else np.zeros(len(judged)),
+            values=bounds[metric.name].value,
+            draws=np.stack([one[metric.name] for one in drawn], axis=1),
+            floor=bounds[metric.name].error if metric.is_share else np.zeros(len(judged)),
             clusters=clusters,
         )
         for metric in metrics

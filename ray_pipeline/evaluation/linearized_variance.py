@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Metric, Numbers, ShareMetric, SumMetric, divide
+from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric, divide
 from ray_pipeline.components.metrics._rank import RankMetric, ranked
 from ray_pipeline.evaluation.intervals import reach, wilson
 from ray_pipeline.values import Predictions, Vector
@@ -63,7 +63,7 @@ def linearized_bounds(
     for alike in kinds.values():
         found |= ordered.summed(alike, rows.cut, confidence)
     found |= ordered.ranked([metric for metric in metrics if isinstance(metric, RankMetric)], confidence)
-    return {metric.word: found[metric.word] for metric in metrics}
+    return {metric.name: found[metric.name] for metric in metrics}
 
 
 @dataclass(frozen=True)
@@ -131,19 +131,19 @@ class _Ordered:
                 moved = np.einsum("ck,ck->c", terms, gradient[of])
                 variance[place, group] += np.add.reduceat(moved**2, begins)
                 shared[place, group] += np.add.reduceat(moved * beside, begins)
-                if isinstance(metric, ShareMetric):
+                if metric.is_share:
                     whole = metric.fraction(terms)[1]
                     square[place, group] += np.add.reduceat(whole**2, begins)
                     clusters[place, group] += np.add.reduceat((whole != 0).astype(np.float64), begins)
         found = {}
         for place, metric in enumerate(metrics):
-            if isinstance(metric, ShareMetric):
+            if metric.is_share:
                 size = divide(metric.fraction(sums)[1] ** 2, square[place])
-                found[metric.word] = _of_share(
+                found[metric.name] = _of_share(
                     values[place], variance[place], shared[place], clusters[place], size, confidence
                 )
             else:
-                found[metric.word] = _of_any(
+                found[metric.name] = _of_any(
                     metric, values[place], variance[place], shared[place], self.clusters, confidence
                 )
         return found
@@ -170,7 +170,7 @@ class _Ordered:
                 moved = np.add.reduceat(of_row, cells[:-1] - cells[0])
                 variance[place, group], shared[place, group] = moved @ moved, of_row @ self.beside[some]
         return {
-            metric.word: _of_any(metric, values[i], variance[i], shared[i], self.clusters, confidence)
+            metric.name: _of_any(metric, values[i], variance[i], shared[i], self.clusters, confidence)
             for i, metric in enumerate(metrics)
         }
 

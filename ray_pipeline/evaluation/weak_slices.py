@@ -100,7 +100,7 @@ def _tested(whole: _Whole, rows: Predictions, by: Sequence[str], min_rows: int, 
         return []
     kept = np.isin(groups.of, large)
     some, of = rows.take(kept), np.searchsorted(large, groups.of[kept])
-    found = linearized_bounds([whole.metric], some, of, confidence, whole.of_cluster[kept])[whole.metric.word]
+    found = linearized_bounds([whole.metric], some, of, confidence, whole.of_cluster[kept])[whole.metric.name]
     variance = found.variance - 2 * found.shared + whole.variance
     difference = found.value - whole.value
     worse = -difference if whole.metric.better == "higher" else difference
@@ -109,7 +109,7 @@ def _tested(whole: _Whole, rows: Predictions, by: Sequence[str], min_rows: int, 
     able = np.isfinite(found.value) & (variance > 0) & (found.clusters > 2) & _of_every_class(some, of, len(large))
     return [
         WeakSlice(
-            whole.metric.word,
+            whole.metric.name,
             groups.names[number],
             float(found.value[place]),
             float(found.low[place]),

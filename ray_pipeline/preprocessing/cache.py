@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.errors import StorageError
+from ray_pipeline.hashing import hash_code
 from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.profiling.profile import Profile
@@ -67,6 +68,7 @@ def _key(run: "Run", spec: Spec, profile: Profile, encoders: Mapping[str, Encode
         profile.data,
         {name: encoder.to_json() for name, encoder in encoders.items()},
         run.versions,
+        {package: hash_code(package) for package in spec.external_packages},
     ]
     return json_digest(depends_on)[:16]
 

@@ -2,5 +2,5 @@
 
 In: a `Table`.
 Out: a `Profile`: counts, column statistics, samples, findings, drift.
-May import: data and what lies below it.
+May import: data and what is below it.
 """

@@ -3,7 +3,8 @@
 The checks themselves are in `components/checks/`.
 """
 
-from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.choice import menu, read_parameters
+from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
@@ -15,7 +16,11 @@ def check(profile: Profile, spec: Spec) -> tuple[Finding, ...]:
 
     `checks.ignore` leaves out a check, or a check on one column (`check:column`).
     """
-    findings = [finding for word in menu("checks") for finding in find("checks", word)().check(profile, spec)]
+    extra = {read_choice(name)[0]: name for name in spec.checks.extra}
+    findings = list[Finding]()
+    for name in ({word: word for word in menu("checks")} | extra).values():
+        kind, parameters = read_parameters("checks", name)
+        findings += kind(**parameters).check(profile, spec)
     ignored = set(spec.checks.ignore)
     kept = [f for f in findings if f.check not in ignored and f"{f.check}:{f.column}" not in ignored]
     return tuple(sorted(kept, key=lambda f: -SEVERITIES.index(f.severity)))

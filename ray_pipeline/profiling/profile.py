@@ -47,7 +47,7 @@ class Profile:
     """Rows by part and label value (classification), or nothing (regression)."""
     classes: tuple[str, ...]
     sample: pa.Table
-    """The `SAMPLE_ROWS` training rows with the smallest key hashes: roles, features and slice columns."""
+    """At most `SAMPLE_ROWS` training rows, those with the smallest key hashes: roles, features and slice columns."""
     time_ranges: Mapping[str, TimeRange] = field(default_factory=dict)
     """First and last timestamp of each part, if labels have a time."""
     evaluation_samples: Mapping[str, pa.Table] = field(default_factory=dict)
@@ -172,5 +172,5 @@ def _options(table: Table, spec: Spec) -> SummaryOptions:
         classify=spec.task != "regression",
         sample_rows=min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(table.features), 1)),
         hash_share=min(1.0, MAX_HASHES / table.num_rows),
-        by_label=tuple(table.canonical(name) for name, options in spec.encode.items() if options.as_ == "target"),
+        by_label=tuple(table.canonical(name) for name, options in spec.encode.items() if options.by_label),
     )

@@ -36,8 +36,16 @@ def require_unique_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
         key = spec.features.labels.key
         found = f"{key!r} is not unique: {repeated:,} rows repeat a key"
         place = _place(spec, "features.labels.key")
-        fix = "name a unique key, or leave `key` out"
-        raise DataError(Problem(**place, stage="profile", column=key, rows=repeated, found=found, fix=fix))
+        raise DataError(
+            Problem(
+                **place,
+                stage="profile",
+                column=key,
+                rows=repeated,
+                found=found,
+                fix="name a unique key, or leave `key` out",
+            )
+        )
 
 
 def require_rows(summary: BlockSummary, table: Table, spec: Spec) -> None:
@@ -55,8 +63,11 @@ def require_rows(summary: BlockSummary, table: Table, spec: Spec) -> None:
         return
     if not empty:
         found = f"{rows:,} rows are left of {table.num_rows:,}; train, validation and test need {MIN_ROWS} together"
-        fix = "widen `select`, or bring more rows"
-        raise DataError(Problem(**_place(spec, "split"), stage="split", rows=rows, found=found, fix=fix))
+        raise DataError(
+            Problem(
+                **_place(spec, "split"), stage="split", rows=rows, found=found, fix="widen `select`, or bring more rows"
+            )
+        )
     each = ", ".join(f"{part} {summary.parts.get(part, 0):,}" for part in PARTS)
     found = f"{listed(empty)} {'is' if len(empty) == 1 else 'are'} empty: {each} rows"
     if ranges := summary.time_ranges.values():

@@ -6,6 +6,7 @@ passed. No alias points to an incomplete version, and none is loaded. After an i
 
 import json
 import math
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,7 +89,11 @@ def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
     from mlflow.utils.time import get_current_time_millis
 
     now = get_current_time_millis()
-    metrics = [Metric(key, float(value), now, 0) for key, value in new.metrics.items() if math.isfinite(value)]
+    metrics = [
+        Metric(re.sub(r"[^\w./ -]+", "_", key).strip("_"), float(value), now, 0)  # MLflow allows no other characters
+        for key, value in new.metrics.items()
+        if math.isfinite(value)
+    ]
     params = [Param(key, str(value)) for key, value in new.params.items()]
     client.log_batch(run_id, metrics=metrics, params=params)
     digest = str(new.lineage.get("fingerprint", ""))[:36]

@@ -1,7 +1,7 @@
 """The registry of models, which is MLflow: a sqlite file by default, or any tracking server or database."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,8 @@ class Registry:
 
     def fetch(self, model: str) -> Path:
         """Return the checked bundle folder of a version, on this machine."""
-        wanted = ModelName.parse(model)
-        with self._client() as mlflow:
-            return versions.bundle_folder(mlflow, versions.resolve(mlflow, wanted))
+        with self._version(model) as (mlflow, version):
+            return versions.bundle_folder(mlflow, version)
 
     def list(self) -> list[dict[str, Any]]:
         """Return every model: its `name`, `aliases` {alias: version} and `versions` with their status, newest first."""
@@ -118,9 +117,8 @@ class Registry:
 
     def show(self, model: str) -> dict[str, Any]:
         """Return all that is known of a version: status, aliases, metrics, gates, lineage and the champion's moves."""
-        wanted = ModelName.parse(model)
-        with self._client() as mlflow:
-            return lineage.detail(mlflow, versions.resolve(mlflow, wanted))
+        with self._version(model) as (mlflow, version):
+            return lineage.detail(mlflow, version)
 
     def verify(self, model: str) -> dict[str, Any]:
         """Hash the version's files again, score its stored rows again in a fresh process, and return the counts.
@@ -130,9 +128,7 @@ class Registry:
         RegistryError
             A file, or a bit of a score, is not what was stored; the message names the first.
         """
-        wanted = ModelName.parse(model)
-        with self._client() as mlflow:
-            version = versions.resolve(mlflow, wanted)
+        with self._version(model) as (mlflow, version):
             folder = versions.model_folder(mlflow, version)
             proof = verify.verify(folder, fingerprint=version.tags.get(f"{versions.TAG}sha256"), shipped=False)
             versions.bundle_folder(mlflow, version)
@@ -148,9 +144,7 @@ class Registry:
         RegistryError
             The scorecard has not passed, and `force` and `reason` are not both given.
         """
-        wanted = ModelName.parse(model)
-        with self._client() as mlflow, preflight.writing(self.uri):
-            version = versions.resolve(mlflow, wanted)
+        with self._version(model, write=True) as (mlflow, version):
             if versions.status_of(version) != "foreign":
                 versions.bundle_folder(mlflow, version)
             return champion_history.promote(mlflow, version, force=force, reason=reason)
@@ -162,15 +156,13 @@ class Registry:
 
     def attach(self, model: str, file: str, content: Mapping[str, Any]) -> None:
         """Store a JSON file with a version and its date; `scorecard.json` becomes the verdict that `promote` reads."""
-        wanted = ModelName.parse(model)
-        with self._client() as mlflow, preflight.writing(self.uri):
-            lineage.attach(mlflow, versions.resolve(mlflow, wanted), file, content)
+        with self._version(model, write=True) as (mlflow, version):
+            lineage.attach(mlflow, version, file, content)
 
     def file(self, model: str, name: str) -> dict[str, Any] | None:
         """Return the object in a JSON file that the run has stored beside the version; None if there is none."""
-        wanted = ModelName.parse(model)
-        with self._client() as mlflow:
-            return lineage.json_file(mlflow, versions.resolve(mlflow, wanted).run_id, name)
+        with self._version(model) as (mlflow, version):
+            return lineage.json_file(mlflow, version.run_id, name)
 
     def revoke(self, model: str, *, reason: str) -> dict[str, Any]:
         """Take the alias that names the model away from its version, and return the move.
@@ -180,8 +172,8 @@ class Registry:
         RegistryError
             The model is not named by an alias.
         """
-        wanted = ModelName.parse(model)
-        if wanted.alias is None:
+        alias = ModelName.parse(model).alias
+        if alias is None:
             raise RegistryError(
                 Problem(
                     key="MODEL",
@@ -189,8 +181,15 @@ class Registry:
                     fix="name it by its alias, as in name@champion",
                 )
             )
-        with self._client() as mlflow, preflight.writing(self.uri):
-            return champion_history.revoke(mlflow, versions.resolve(mlflow, wanted), wanted.alias, reason=reason)
+        with self._version(model, write=True) as (mlflow, version):
+            return champion_history.revoke(mlflow, version, alias, reason=reason)
+
+    @contextmanager
+    def _version(self, model: str, *, write: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Yield MLflow's client and the version that a name means; with `write`, no other process of ours writes."""
+        wanted = ModelName.parse(model)
+        with self._client() as mlflow, preflight.writing(self.uri) if write else nullcontext():
+            yield mlflow, versions.resolve(mlflow, wanted)
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

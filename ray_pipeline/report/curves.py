@@ -1,4 +1,7 @@
-"""The points of the pictures, from scored rows: numpy arrays in, few points out, whatever the number of rows."""
+"""The points of the report's pictures: scored rows in, few points out, whatever the number of rows.
+
+Labels are 0 or 1, scores any numbers, weights at least 0; each of shape (n,).
+"""
 
 from dataclasses import dataclass
 
@@ -10,22 +13,23 @@ MAX_POINTS = 240
 
 
 def roc(label: Points, score: Points, weight: Points) -> tuple[Points, Points]:
-    """False and true positive rates from (0, 0) to (1, 1), one pair for each distinct score, thinned; empty with one
-    class only."""
-    positives, negatives = _cumulated(label, score, weight)
-    if not len(positives) or positives[-1] <= 0 or negatives[-1] <= 0:
-        return np.array([]), np.array([])
-    return _thinned(np.r_[0, negatives / negatives[-1]], np.r_[0, positives / positives[-1]])
+    """Return false and true positive rates from (0, 0) to (1, 1), thinned; empty without both classes."""
+    if not _has_curve(label, score, weight):
+        return np.empty(0), np.empty(0)
+    from sklearn.metrics import roc_curve
+
+    across, up, _ = roc_curve(label, score, sample_weight=weight, drop_intermediate=False)
+    return _thinned(across, up)
 
 
 def precision_recall(label: Points, score: Points, weight: Points) -> tuple[Points, Points]:
-    """Recall and precision from the highest score to the lowest, thinned; empty with one class only."""
-    positives, negatives = _cumulated(label, score, weight)
-    if not len(positives) or positives[-1] <= 0 or negatives[-1] <= 0:
-        return np.array([]), np.array([])
-    chosen = positives + negatives
-    kept = chosen > 0
-    return _thinned(positives[kept] / positives[-1], positives[kept] / chosen[kept])
+    """Return recall and precision from the highest score to the lowest, thinned; empty without both classes."""
+    if not _has_curve(label, score, weight):
+        return np.empty(0), np.empty(0)
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(label, score, sample_weight=weight)
+    return _thinned(recall[-2::-1], precision[-2::-1])  # without the point (0, 1), which belongs to no score
 
 
 @dataclass(frozen=True)
@@ -40,45 +44,42 @@ class Bin:
 
 
 def reliability(label: Points, score: Points, weight: Points, bins: int = 10) -> list[Bin]:
-    """Observed rate against mean score in bins of equally many rows; rows with equal scores are never parted."""
+    """Return the observed rate for bins of equally many rows; rows with equal scores are in one bin."""
     order = np.argsort(score, kind="stable")
     label, score, weight = label[order], score[order], weight[order]
     if not len(score):
         return []
     cuts = np.unique(np.searchsorted(score, np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]), side="right"))
-    found = []
+    filled = []
     for rows in np.split(np.arange(len(score)), cuts):
         total = weight[rows].sum()
         if not len(rows) or total <= 0:
             continue
         rate = float(weight[rows] @ label[rows] / total)
         low, high = _wilson(rate, float(total**2 / (weight[rows] ** 2).sum()))
-        found.append(Bin(float(weight[rows] @ score[rows] / total), rate, low, high, len(rows)))
-    return found
+        mean_score = float(weight[rows] @ score[rows] / total)
+        filled.append(Bin(score=mean_score, rate=rate, low=low, high=high, rows=len(rows)))
+    return filled
 
 
 def confusion(label: NDArray[np.int64], decision: NDArray[np.int64], weight: Points, classes: int) -> Points:
-    """Weight of the rows of each class (first axis) by decision (second axis); shape (classes, classes)."""
+    """Return the weight of the rows of each class (first axis) by decision (second axis); shape (classes, classes)."""
     cells = np.bincount(label * classes + decision, weights=weight, minlength=classes * classes)
     return cells.astype(np.float64).reshape(classes, classes)
 
 
 def density(across: Points, up: Points, low: float, high: float, cells: int = 36) -> Points:
-    """Rows in each cell of a square grid over [low, high] in both directions; shape (across, up)."""
+    """Count rows in each cell of a square grid over [low, high] in both directions; shape (cells, cells)."""
     edges = np.linspace(low, high, cells + 1)
     return np.histogram2d(np.clip(across, low, high), np.clip(up, low, high), bins=(edges, edges))[0]
 
 
-def _cumulated(label: Points, score: Points, weight: Points) -> tuple[Points, Points]:
-    """Weight of positive and of negative rows at or above each distinct score, highest score first."""
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)  # the last row of each distinct score
-    label, weight = label[order], weight[order]
-    return np.cumsum(weight * label)[ends], np.cumsum(weight * (1 - label))[ends]
+def _has_curve(label: Points, score: Points, weight: Points) -> bool:
+    return len(np.unique(label[weight > 0])) == 2 and bool(np.isfinite(score).all())
 
 
 def _thinned(x: Points, y: Points) -> tuple[Points, Points]:
-    """At most MOST_POINTS points, even along the length of the curve, ends kept."""
+    """Keep about `MAX_POINTS` points, evenly along the length of the curve, and both ends."""
     if len(x) <= MAX_POINTS:
         return x, y
     along = np.r_[0, np.cumsum(np.hypot(np.diff(x), np.diff(y)))]

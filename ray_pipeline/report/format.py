@@ -23,15 +23,8 @@ def format_number(value: object) -> str:
     if not math.isfinite(measured):
         return "–"
     size = abs(measured)
-    if measured and size < 1e-4:
-        text = f"{measured:.1e}"
-    elif size < 10:
-        text = f"{measured:.4f}"
-    elif size < 1000:
-        text = f"{measured:.2f}"
-    else:
-        text = f"{measured:,.0f}"
-    return text.replace("-", "−", 1) if measured < 0 else text
+    spec = ".1e" if measured and size < 1e-4 else ".4f" if size < 10 else ".2f" if size < 1000 else ",.0f"
+    return ("−" if measured < 0 else "") + format(size, spec)
 
 
 def format_interval(estimate: Estimate) -> str:

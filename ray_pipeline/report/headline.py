@@ -1,6 +1,6 @@
 """The metric that the page leads with, and which direction of a metric is better."""
 
-from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.report.run_files import RunFiles, nested
 
 
@@ -16,7 +16,8 @@ def better(metric: str) -> str:
     >>> better("auc"), better("log_loss"), better("no such metric")
     ('higher', 'lower', '')
     """
-    if metric not in menu("metrics"):
+    try:
+        choice = metric_of(metric)
+    except ValueError:
         return ""
-    choice = find("metrics", metric)
-    return str(choice.better) if choice.objective else ""
+    return choice.better if choice.objective else ""

@@ -154,7 +154,8 @@ def actual_by_predicted(predictions: StoredPredictions) -> Markup | None:
 
 def residuals(predictions: StoredPredictions) -> Markup | None:
     """Draw a histogram of the residuals, actual less predicted; the outer half per cent is drawn at the edge."""
-    residual = predictions.label - predictions.score
+    with np.errstate(invalid="ignore"):  # of infinite values
+        residual = predictions.label - predictions.score
     axis = _middle(residual)
     if axis is None:
         return None

@@ -6,14 +6,7 @@ from ray_pipeline.report import page
 from ray_pipeline.report.format import format_count, format_duration, format_interval, format_number, shorten
 from ray_pipeline.report.headline import headline_metric
 from ray_pipeline.report.run_files import Estimate, RunFiles, nested, number
-from ray_pipeline.report.sections.bias import bias
-from ray_pipeline.report.sections.data import data, drift, findings
-from ray_pipeline.report.sections.importance import importance
-from ray_pipeline.report.sections.metrics import curves, metrics
-from ray_pipeline.report.sections.reproducibility import reproducibility
-from ray_pipeline.report.sections.search import search
-from ray_pipeline.report.sections.slices import slices, weak_slices
-from ray_pipeline.report.sections.verdict import verdict
+from ray_pipeline.report.sections import bias, data, importance, metrics, reproducibility, search, slices, verdict
 
 
 def write_report(run_folder: Path) -> Path:
@@ -38,18 +31,18 @@ def render(files: RunFiles) -> str:
         run=files.run,
         task=files.spec.get("task") or "",
         highlights=_highlights(files, metric),
-        verdict=verdict(files),
-        data=data(files),
-        drift=drift(files),
-        findings=findings(files),
-        search=search(files, metric),
-        metrics=metrics(files),
-        curves=curves(files),
-        slices=slices(files, metric),
-        weak_slices=weak_slices(files),
-        bias=bias(files),
-        importance=importance(files),
-        reproducibility=reproducibility(files),
+        verdict=verdict.context(files),
+        data=data.context(files),
+        drift=data.drift(files),
+        findings=data.findings(files),
+        search=search.context(files, metric),
+        metrics=metrics.context(files),
+        curves=metrics.curves(files),
+        slices=slices.context(files, metric),
+        weak_slices=slices.weak_slices(files),
+        bias=bias.context(files),
+        importance=importance.context(files),
+        reproducibility=reproducibility.context(files),
     )
 
 

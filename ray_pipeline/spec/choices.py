@@ -1,76 +1,202 @@
-"""The choices that a spec names by a word: the splitter (`split.by`) and the model families."""
+"""How a spec names its choices, and what stands in for a class whose package is not trusted yet.
 
-import re
+A spec is read before the cluster file is known. A dotted name of an untrusted package then waits: it is kept as written
+until `Spec.trusting` reads the spec again.
+"""
+
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, ValidationInfo, WithJsonSchema
 
-from ray_pipeline.components.choice import Choice, UnknownChoice, find, menu
-from ray_pipeline.components.models._base import FILE, Model
+from ray_pipeline.components.choice import Choice, UnknownChoice, Untrusted, files, find, menu, unknown
+from ray_pipeline.components.choice_text import read_choice, write_choice
+from ray_pipeline.components.metrics import find_metric, metric_of
+from ray_pipeline.components.slices._base import Names, Slice, words_in
 from ray_pipeline.components.splitters._base import Splitter
-from ray_pipeline.errors import listed, nearest
-from ray_pipeline.spec.messages import Message, refuse, told
+from ray_pipeline.spec.messages import Message, Refusal, message_of, refuse
 
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+MARK = "x-choice"
 
 
-class Own(Choice):
-    """A family of the user's own, before the cluster file has said that it may be imported; its hyperparameters are
-    kept as written."""
+@dataclass
+class Reading:
+    """One reading of a spec, and what it came across."""
+
+    may_wait: bool = False
+    """Whether names of untrusted packages may wait for `Spec.trusting`."""
+    waiting: list[str] = field(default_factory=list)
+    """The names that wait."""
+    dotted: list[str] = field(default_factory=list)
+    """Every dotted name."""
+    packages: set[str] = field(default_factory=set)
+    """The packages of all classes that were found."""
+
+    @classmethod
+    def of(cls, info: ValidationInfo) -> "Reading":
+        """The reading that a validator takes part in. Outside of a spec nothing may wait."""
+        return info.context if isinstance(info.context, Reading) else cls()
+
+    def find(self, folder: str, word: str) -> Any:
+        """The class of that name, or None where it waits. Raises `UnknownChoice`."""
+        if "." in word:
+            self.dotted.append(word)
+        try:
+            found = find_metric(word)[0] if folder == "metrics" else find(folder, word)
+        except Untrusted:
+            if not self.may_wait:
+                raise
+            self.waiting.append(word)
+            return None
+        self.note(found)
+        return found
+
+    def note(self, kind: type[Choice]) -> None:
+        """Takes down where a class comes from."""
+        self.packages.add(kind.__module__.partition(".")[0])
+
+
+class ExternalModel(Choice):
+    """A family of the user's own that waits for trust. Its hyperparameters are kept as written."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    def trusted(self, word: str) -> Choice:
-        """The family itself, its hyperparameters checked.
 
-        Raises:
-            UnknownChoice: it may not be imported, or cannot.
-            ValidationError: what is written below it is wrong.
-            ValueError: the class is no whole family.
-        """
-        kind = find("models", word)
-        if not issubclass(kind, Model):
-            raise ValueError(
-                f"{word!r} is no model: it does not derive from ray_pipeline.components.models._base.Model"
-            )
-        if lacking := sorted(name for name in Model.__class_vars__ if not hasattr(kind, name)):
-            raise ValueError(
-                f"{word!r} lacks {listed(lacking)}, which every model says of itself; see ray_pipeline/models/_base.py"
-            )
-        if not FILE.fullmatch(kind.file):
-            raise ValueError(
-                f"{word!r} keeps its model in a file {kind.file!r}; it must be named `model.` and the format, which may"
-                " not be a pickle"
-            )
-        return kind.model_validate(dict(self.model_extra or {}))  # type: ignore[no-any-return]
+class ExternalSplitter(Splitter):
+    """A splitter of the user's own that waits for trust. Its fields are kept as written."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
-def _splitter(written: object) -> object:
-    if not isinstance(written, Mapping):
+class ExternalSlice(Slice):
+    """A slice of the user's own that waits for trust, as written."""
+
+    form: Any
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """None are known yet."""
+        return ()
+
+    @property
+    def written(self) -> Any:
+        """The form itself."""
+        return self.form
+
+    def name_of(self, table: Any, edges: Mapping[str, Sequence[float]]) -> dict[str, Names]:
+        """Nothing is named before it is known who is trusted."""
+        raise NotImplementedError
+
+
+def named(folder: str, *others: str) -> Any:
+    """The type of a field that names a choice: a text in its canonical form.
+
+    Parameters
+    ----------
+    folder
+        The kind of choice.
+    others
+        Words that the field takes besides, such as `auto`.
+    """
+    return Annotated[str, BeforeValidator(partial(_name, folder, others)), choice_schema(folder, *others)]
+
+
+def choice_schema(folder: str, *others: str) -> WithJsonSchema:
+    """A mark in the JSON schema, where `json_schema` puts the forms of that kind of choice."""
+    return WithJsonSchema({"type": "string", MARK: [folder, *others]})
+
+
+def _name(folder: str, others: tuple[str, ...], written: object, info: ValidationInfo) -> str:
+    word, parameters = read_choice(written)
+    if word in others and not parameters:
+        return word
+    kind = None
+    try:
+        if others and "." not in word and word not in menu(folder):
+            raise unknown(folder, word, (*others, *menu(folder)))
+        kind = Reading.of(info).find(folder, word)
+        if kind is None:
+            return write_choice(word, parameters)
+        if folder == "metrics":
+            return metric_of(written).name
+        checked = kind.parameters().model_validate(parameters)
+    except (UnknownChoice, ValidationError) as error:
+        refuse(refusals(error, kind, (word,) if isinstance(written, Mapping) else (), written))
+    return write_choice(word, checked.model_dump(mode="json", exclude_defaults=True))
+
+
+def refusals(
+    error: UnknownChoice | ValidationError, kind: type[Choice] | None, place: tuple[str, ...], written: object
+) -> list[Refusal]:
+    """What to say of a choice that cannot be found, or whose parameters are wrong.
+
+    Parameters
+    ----------
+    error
+        What was raised.
+    kind
+        The class, where it was found.
+    place
+        The keys within the field that lead to the choice.
+    written
+        What the user wrote.
+    """
+    if isinstance(error, UnknownChoice):
+        return [Refusal(place=place, message=Message(found=str(error), fix=error.fix), written=written)]
+    known = kind.parameters() if kind else None
+    return [
+        Refusal(place=(*place, *one["loc"]), message=message_of(one, known), written=one["input"])
+        for one in error.errors()
+    ]
+
+
+def _splitter(written: object, info: ValidationInfo) -> object:
+    if isinstance(written, Splitter):
         return written
-    word = written.get("by")
-    if not isinstance(word, str):
-        problem = Message(
-            (
-                f"write which splitter: `by:` one of {', '.join(menu('splitters'))}"
-                if word is None
-                else f"expected a word, got {word!r}"
-            ),
-            "add `by: random`",
+    fields = _fields_of_splitter(written)
+    word, kind = fields["by"], None
+    try:
+        kind = Reading.of(info).find("splitters", word)
+        return (kind or ExternalSplitter).model_validate(fields)
+    except (UnknownChoice, ValidationError) as error:
+        refuse(refusals(error, kind, ("by",) if kind is None else (), word))
+
+
+def _fields_of_splitter(written: object) -> dict[str, Any]:
+    """The fields of `{by: random, seed: 1}`, or of the forms of every choice: `random`, `{random: {seed: 1}}`."""
+    if not isinstance(written, Mapping) or (
+        len(written) == 1 and "by" not in written and isinstance(next(iter(written.values())), Mapping)
+    ):
+        word, fields = read_choice(written)
+        return {"by": word, **fields}
+    if "by" not in written:
+        message = Message(
+            found=f"write which splitter: `by:` one of {', '.join(menu('splitters'))}", fix="add `by: random`"
         )
-        refuse([(("by",) if "by" in written else (), problem, written)])
+        refuse([Refusal(place=(), message=message, written=written)])
     try:
-        kind = find("splitters", str(word))
+        word, fields = read_choice(written["by"])
+    except ValueError as error:
+        refuse([Refusal(place=("by",), message=Message(found=str(error), fix="add `by: random`"), written=written)])
+    return {"by": word, **fields, **{name: value for name, value in written.items() if name != "by"}}
+
+
+def _slice(written: object, info: ValidationInfo) -> object:
+    reading = Reading.of(info)
+    try:
+        waiting = [word for word in words_in(written) if reading.find("slices", word) is None]
+        if waiting:
+            return ExternalSlice(form=written)
+        found = Slice.parse(written)
+        reading.note(type(found))
+        return found
     except UnknownChoice as error:
-        refuse([(("by",), Message(str(error), _write(str(word), menu("splitters"))), word)])
-    try:
-        return kind.model_validate(written)
-    except ValidationError as error:
-        refuse([(one["loc"], told(one, kind), one["input"]) for one in error.errors()])
+        refuse(refusals(error, None, (), written))
 
 
-def _families(written: object) -> object:
+def _families(written: object, info: ValidationInfo) -> object:
     """Every way to write `model:` as a mapping of families to their hyperparameters."""
     if isinstance(written, str):
         asked: dict[Any, Any] = {written: {}}
@@ -88,60 +214,40 @@ def _families(written: object) -> object:
     if not asked:
         raise ValueError(f"no model is named; known: {', '.join(menu('models'))}")
     families: dict[str, Choice] = {}
-    wrongs: list[tuple[tuple[int | str, ...], Message, object]] = []
+    wrongs: list[Refusal] = []
     for word, values in asked.items():
+        kind = None
         try:
-            families[word] = _model(word, {} if values is None else values)
-        except ValidationError as error:
-            wrongs += [((word, *one["loc"]), told(one, find("models", word)), one["input"]) for one in error.errors()]
-        except UnknownChoice as error:
-            wrongs.append(((word,), Message(str(error), _write(word, menu("models"))), word))
+            kind = Reading.of(info).find("models", word)
+            families[word] = _model(kind, {} if values is None else values)
+            if kind is not None and kind.encoder not in files("encoders"):
+                Reading.of(info).find("encoders", kind.encoder)
+        except (UnknownChoice, ValidationError) as error:
+            wrongs += refusals(error, kind, (word,), word)
         except ValueError as error:
-            wrongs.append(((word,), Message(str(error), "write `name: value` pairs below it"), values))
+            message = Message(found=str(error), fix="write `name: value` pairs below it")
+            wrongs.append(Refusal(place=(word,), message=message, written=values))
     if wrongs:
         refuse(wrongs)
     return families
 
 
-def _model(word: str, values: object) -> Choice:
+def _model(kind: type[Choice] | None, values: object) -> Choice:
     if isinstance(values, Choice):
         return values
     if not isinstance(values, Mapping):
         raise ValueError(f"expected a mapping of hyperparameters, got {values!r}")
-    if _DOTTED.fullmatch(word):
-        return Own.model_validate(values)
-    if word not in menu("models"):
-        raise UnknownChoice(
-            f"there is no model {word!r}; {nearest(word, menu('models'))}Known: {', '.join(menu('models'))}"
-        )
-    return find("models", word).model_validate(values)  # type: ignore[no-any-return]
-
-
-def _write(word: str, known: Sequence[str]) -> str:
-    near = nearest(word, known).removeprefix("did you mean ").removesuffix("? ")
-    return f"write {near}" if near else "write one of these"
-
-
-def split_schema() -> dict[str, Any]:
-    """The JSON schema of `split:`."""
-    return {"oneOf": [find("splitters", word).model_json_schema() for word in menu("splitters")]}
-
-
-def model_schema() -> dict[str, Any]:
-    """The JSON schema of `model:`."""
-    words = list(menu("models"))
-    families = {word: find("models", word).model_json_schema() for word in words}
-    mapping = {"type": "object", "properties": families, "minProperties": 1}
-    return {
-        "anyOf": [
-            {"type": "string", "examples": words},
-            {"type": "array", "items": {"type": "string", "examples": words}, "minItems": 1, "uniqueItems": True},
-            mapping,
-        ]
-    }
+    if kind is None:
+        return ExternalModel.model_validate(values)
+    return kind.model_validate(values)
 
 
 # SerializeAsAny, or a dump would silently drop the choice's own fields and two different specs would share a
 # fingerprint.
-Split = Annotated[SerializeAsAny[Splitter], BeforeValidator(_splitter), WithJsonSchema({"type": "object"})]
-Models = Annotated[dict[str, SerializeAsAny[Choice]], BeforeValidator(_families), WithJsonSchema({})]
+SplitField = Annotated[SerializeAsAny[Splitter], BeforeValidator(_splitter), WithJsonSchema({"type": "object"})]
+ModelsField = Annotated[dict[str, SerializeAsAny[Choice]], BeforeValidator(_families), WithJsonSchema({})]
+SliceField = Annotated[Slice, BeforeValidator(_slice)]
+MetricName = named("metrics")
+CheckName = named("checks")
+EncodingName = named("column_encodings")
+CalibratorName = named("calibrators", "auto")

@@ -117,6 +117,19 @@ def columns(written: object) -> object:
     return written
 
 
+def names(written: object) -> object:
+    """Names of choices, of which one alone is a list of one."""
+    return (written,) if isinstance(written, str | Mapping) else written
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, of which none may be there twice."""
+    seen = [name for place, name in enumerate(names) if name in names[:place]]
+    if seen:
+        raise ValueError(f"{seen[0]!r} is listed twice")
+    return names
+
+
 def expression(written: object) -> object:
     """The text of an expression, if it means one."""
     if isinstance(written, str):

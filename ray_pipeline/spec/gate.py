@@ -10,16 +10,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from ray_pipeline.components.choice import find, menu
+from pydantic import ValidationError
+
+from ray_pipeline.components.choice import UnknownChoice, Untrusted, unknown
+from ray_pipeline.components.choice_text import read_choice, write_choice
+from ray_pipeline.components.metrics import find_metric, metric_of, metrics_without_parameters
+from ray_pipeline.components.metrics import names as metric_names
 from ray_pipeline.errors import listed, nearest
+from ray_pipeline.spec.messages import message_of
+from ray_pipeline.values import Task
 
 Reduction = Literal["gap", "ratio", "worst"]
 Operator = Literal[">=", "<=", ">", "<"]
 COSTS = ("latency_ms", "size_mb")  # measured on the bundle, not on the predictions: points without an interval
 FORM = "[point] METRIC [gap | ratio | worst by COLUMNS] >=|<=|>|< (NUMBER | champion [+|-|* NUMBER])"
 
-_OPERATOR = re.compile(r"(`[^`]*`)|(>=|<=|=>|=<|==|!=|≥|≤|=|>|<)")
-_LEFT = re.compile(r"(?:(?P<point>point)\s+)?(?P<metric>\S+)(?:\s+(?P<reduction>\S+))?(?:\s+by\s+(?P<by>.+))?")
+_PARAMETERS = r"\((?:[^()\"]|\"(?:[^\"\\]|\\.)*\")*\)"
+_OPERATOR = re.compile(rf"(`[^`]*`|{_PARAMETERS})|(>=|<=|=>|=<|==|!=|≥|≤|=|>|<)")
+_LEFT = re.compile(
+    rf"(?:(?P<point>point)\s+)?(?P<metric>[^\s(]+(?:{_PARAMETERS})?)"
+    r"(?:\s+(?P<reduction>\S+))?(?:\s+by\s+(?P<by>.+))?"
+)
 _CHAMPION = re.compile(r"champion\s*(?:(?P<sign>[-+*])\s*(?P<number>\S+))?")
 _COLUMN = re.compile(r"\s*(?:`([^`]+)`|([^\s`,]+))\s*")
 _MENDED = {"=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "=": ">= or <=", "==": ">= or <=", "!=": ">= or <="}
@@ -57,10 +68,8 @@ class Gate:
         match = _LEFT.fullmatch(left)
         if match is None:
             raise ValueError(f"{text!r} is not a gate; write {FORM}")
-        metric, reduction, by = match["metric"], match["reduction"], match["by"]
-        known = (*menu("metrics"), *COSTS)
-        if metric not in known:
-            raise ValueError(f"there is no metric {metric!r}; {nearest(metric, known)}Known: {', '.join(known)}")
+        metric, reduction, by = _metric(match["metric"]), match["reduction"], match["by"]
+        text = f"{left[: match.start('metric')]}{metric}{left[match.end('metric') :]}{text[len(left) :]}"
         if reduction not in (None, "gap", "ratio", "worst"):
             raise ValueError(
                 f"{reduction!r} in {text!r} is not a reduction;"
@@ -76,14 +85,14 @@ class Gate:
             raise ValueError(f"{metric} belongs to the model, not to its rows; `{reduction} by` cannot apply")
         number, champion = _right(text, right)
         return cls(
-            text,
-            match["point"] is not None,
-            metric,
-            cast(Reduction | None, reduction),
-            _columns(text, by or ""),
-            op,
-            number,
-            champion,
+            text=text,
+            point=match["point"] is not None,
+            metric=metric,
+            reduction=cast(Reduction | None, reduction),
+            by=_columns(text, by or ""),
+            op=op,
+            number=number,
+            champion=champion,
         )
 
     @property
@@ -96,7 +105,7 @@ class Gate:
         return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.op]
 
 
-def misfits(gates: Sequence[Gate], task: str, partitions: Iterable[Sequence[str]]) -> list[tuple[int, str]]:
+def misfits(gates: Sequence[Gate], task: Task, partitions: Iterable[Sequence[str]]) -> list[tuple[int, str]]:
     """What in the gates does not fit the rest of the spec: (position of the gate, message).
 
     Args:
@@ -122,9 +131,12 @@ def misfits(gates: Sequence[Gate], task: str, partitions: Iterable[Sequence[str]
             )
         if gate.metric in COSTS:
             continue
-        metric = find("metrics", gate.metric)
-        if task not in metric.tasks:
-            fitting = [word for word in menu("metrics") if task in find("metrics", word).tasks]
+        try:
+            metric = metric_of(gate.metric)
+        except Untrusted:
+            continue
+        if not metric.fits(task):
+            fitting = [other.name for other in metrics_without_parameters() if other.fits(task)]
             found.append((place, f"{gate.metric!r} is not a {task} metric; one of {', '.join(fitting)}"))
         elif gate.reduction == "worst" and not metric.objective:
             found.append((place, f"{gate.metric!r} has no better or worse; gate its gap or its ratio"))
@@ -164,6 +176,24 @@ def _possible(gate: Gate, of_metric: tuple[float, float]) -> bool:
         return True
     low, high = _range(gate, of_metric)
     return gate.holds(high if gate.lower else low, gate.number)
+
+
+def _metric(written: str) -> str:
+    """The canonical name of the gate's metric; raises `ValueError`."""
+    if written in COSTS:
+        return written
+    word, parameters = read_choice(written)
+    try:
+        return metric_of(written).name
+    except Untrusted:  # the spec says so, where it matters
+        return write_choice(word, parameters)
+    except ValidationError as error:
+        kind, _ = find_metric(word)
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {message_of(one, kind).found}" for one in error.errors())
+        raise ValueError(f"{written!r} is no metric: {wrong}") from None
+    except UnknownChoice as error:
+        known = (*metric_names(), *COSTS)
+        raise error if "." in word else unknown("metrics", word, known) from None
 
 
 def _sides(text: str) -> tuple[str, Operator, str]:

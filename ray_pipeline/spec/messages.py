@@ -12,8 +12,11 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from ray_pipeline.errors import Problem, nearest
 from ray_pipeline.spec.field_types import looks_secret, shown
+from ray_pipeline.spec.repair import Mistake
 from ray_pipeline.spec.source_map import Place, Text, dotted
 
+OWN = "message"
+"""pydantic's type of the findings that carry a `Message`."""
 _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -34,113 +37,149 @@ _BOUNDS = {
     "less_than": ("lt", "below"),
     "less_than_equal": ("le", "of at most"),
 }
-_NOUNS = ("task", "kind")
+_NOUNS = ("task",)
 _HINT = re.compile(r"(.*); ((?:write|name|remove|compare|add|take|slice|separate|gate|correct)\b[^;]*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Message:
-    """What was found at one key, and what would do."""
+    """What was found at one key, and what to do about it."""
 
     found: str
     fix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A finding of our own validators."""
+
+    place: Place
+    """The keys below the value that is validated."""
+    message: Message
+    written: object
 
 
 def problems(error: ValidationError, section: type[BaseModel], text: Text) -> list[Problem]:
     """Every finding as a problem, in the order of the file."""
     found: dict[tuple[Place, str], Problem] = {}
     for one in error.errors():
-        place = _written(one["loc"])
-        parent = _section(section, one["loc"][:-1])
-        words = told(one, parent)
+        place = _place_in_file(one["loc"])
+        message = message_of(one, _section(section, one["loc"][:-1]))
         found.setdefault(
-            (place, words.found),
+            (place, message.found),
             Problem(
-                file=text.file, line=text.line(place) or 1, key=dotted(place) or None, found=words.found, fix=words.fix
+                file=text.file,
+                line=text.line(place) or 1,
+                key=dotted(place) or None,
+                found=message.found,
+                fix=message.fix,
             ),
         )
     return sorted(found.values(), key=lambda problem: problem.line or 0)
 
 
-def mistakes(error: ValidationError, section: type[BaseModel]) -> list[tuple[Place, str, tuple[str, ...]]]:
+def mistakes(error: ValidationError, section: type[BaseModel]) -> list[Mistake]:
     """Where each finding is, its kind, and the keys that would be known there."""
-    found = []
+    found = list[Mistake]()
     for one in error.errors():
         parent = _section(section, one["loc"][:-1])
-        found.append((_written(one["loc"]), one["type"], keys(parent) if parent else ()))
+        found.append((_place_in_file(one["loc"]), one["type"], keys(parent) if parent else ()))
     return found
 
 
-def told(one: ErrorDetails, parent: type[BaseModel] | None) -> Message:
-    """One finding in plain words; `parent` is the section in which the key stands."""
+def message_of(one: ErrorDetails, section: type[BaseModel] | None) -> Message:
+    """One finding in plain words.
+
+    Parameters
+    ----------
+    one
+        pydantic's finding.
+    section
+        The class in which the key stands, for the keys that are known there; None where there is none.
+    """
     key = str(one["loc"][-1]) if one["loc"] else ""
     kind, given, context = one["type"], one["input"], one.get("ctx", {})
-    if kind == "told":
-        return Message(context["found"], context["fix"])
+    if kind == OWN:
+        return Message(found=context["found"], fix=context["fix"])
     if kind == "missing":
-        return Message("it is required, and not given", f"add `{key}:`")
+        return Message(found="it is required, and not given", fix=f"add `{key}:`")
     if kind == "extra_forbidden":
-        return unknown_key(key, keys(parent) if parent else ())
+        return unknown_key(key, keys(section) if section else ())
     if kind == "literal_error":
-        words = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
-        if isinstance(given, str) and key in _NOUNS:
-            return Message(
-                f"there is no {key} {given!r}; {nearest(given, words)}Known: {', '.join(words)}",
-                f"write {_best(given, words)}",
-            )
-        near = f"; {nearest(given, words)}".rstrip() if isinstance(given, str) and nearest(given, words) else ""
-        return Message(
-            f"expected one of {', '.join(words)}, got {shown(given)}{near}", f"write {_best(str(given), words)}"
-        )
+        return _no_such_word(key, given, re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]])
     if kind in _BOUNDS:
         bound, word = _BOUNDS[kind]
-        return Message(f"expected a number {word} {context[bound]:g}, got {shown(given)}", "correct the number")
-    if kind == "too_short":
-        return Message("the list is empty", "name at least one, or leave the key out")
-    if kind == "value_error":
-        words_of = str(context["error"])
-        if words_of.startswith("Invalid isoformat string") or "must be in" in words_of or "out of range" in words_of:
-            words_of = f"expected a date like 2013-09-01, got {shown(given)}"
-        hint = _HINT.fullmatch(words_of)
-        return Message(hint[1], hint[2]) if hint else Message(words_of, "correct the value")
-    if kind in _EXPECTED:
-        return Message(f"expected {_EXPECTED[kind]}, got {shown(given)}", "correct the value")
-    return Message(f"{one['msg'][0].lower()}{one['msg'][1:]}, got {shown(given)}", "correct the value")
-
-
-def refuse(wrongs: Sequence[tuple[Place, Message, object]]) -> NoReturn:
-    """Raises what pydantic adds to its other findings: place within the section, what to say, and what was given."""
-    details = [
-        InitErrorDetails(
-            type=PydanticCustomError("told", "{found}", {"found": one.found, "fix": one.fix}), loc=place, input=given
+        return Message(
+            found=f"expected a number {word} {context[bound]:g}, got {shown(given)}", fix="correct the number"
         )
-        for place, one, given in wrongs
-    ]
-    raise ValidationError.from_exception_data("choice", details)
+    if kind == "too_short":
+        return Message(found="the list is empty", fix="name at least one, or leave the key out")
+    if kind == "value_error":
+        return _own_words(str(context["error"]), given)
+    if kind in _EXPECTED:
+        return Message(found=f"expected {_EXPECTED[kind]}, got {shown(given)}", fix="correct the value")
+    return Message(found=f"{one['msg'][0].lower()}{one['msg'][1:]}, got {shown(given)}", fix="correct the value")
+
+
+def refuse(refusals: Sequence[Refusal]) -> NoReturn:
+    """Raises the refusals from a validator; pydantic adds them to its other findings."""
+    raise ValidationError.from_exception_data(
+        "choice",
+        [
+            InitErrorDetails(
+                type=PydanticCustomError(OWN, "{found}", {"found": one.message.found, "fix": one.message.fix}),
+                loc=one.place,
+                input=one.written,
+            )
+            for one in refusals
+        ],
+    )
 
 
 def unknown_key(key: str, known: Sequence[str]) -> Message:
     """What to say of a key that no section has."""
     if looks_secret(key) and not nearest(key, known):
         return Message(
-            f"unknown key {key!r}, which looks like a secret", "remove it; credentials come from the environment"
+            found=f"unknown key {key!r}, which looks like a secret",
+            fix="remove it; credentials come from the environment",
         )
     return Message(
-        f"unknown key {key!r}; {nearest(key, known)}Known: {', '.join(known)}",
-        f"write {_best(key, known)}" if nearest(key, known) else "remove it",
+        found=f"unknown key {key!r}; {nearest(key, known)}Known: {', '.join(known)}",
+        fix=f"write {_best(key, known)}" if nearest(key, known) else "remove it",
     )
 
 
 def keys(section: type[BaseModel]) -> tuple[str, ...]:
     """The keys of a section as they are written."""
-    return tuple(field.alias or name for name, field in section.model_fields.items())
+    return tuple(field.alias or name for name, field in section.model_fields.items() if not field.exclude)
+
+
+def _no_such_word(key: str, given: object, known: Sequence[str]) -> Message:
+    """What to say of a word that is none of the known ones."""
+    if isinstance(given, str) and key in _NOUNS:
+        return Message(
+            found=f"there is no {key} {given!r}; {nearest(given, known)}Known: {', '.join(known)}",
+            fix=f"write {_best(given, known)}",
+        )
+    near = f"; {nearest(given, known)}".rstrip() if isinstance(given, str) and nearest(given, known) else ""
+    return Message(
+        found=f"expected one of {', '.join(known)}, got {shown(given)}{near}", fix=f"write {_best(str(given), known)}"
+    )
+
+
+def _own_words(error: str, given: object) -> Message:
+    """The text of a `ValueError` that a validator raised; what follows `; write ...` is the remedy."""
+    if error.startswith("Invalid isoformat string") or "must be in" in error or "out of range" in error:
+        error = f"expected a date like 2013-09-01, got {shown(given)}"
+    hint = _HINT.fullmatch(error)
+    return Message(found=hint[1], fix=hint[2]) if hint else Message(found=error, fix="correct the value")
 
 
 def _best(word: str, known: Sequence[str]) -> str:
     return nearest(word, known).removeprefix("did you mean ").removesuffix("? ") or f"one of {', '.join(known)}"
 
 
-def _written(loc: tuple[int | str, ...]) -> Place:
+def _place_in_file(loc: tuple[int | str, ...]) -> Place:
     """The place in the file: feature tables stand beside `labels` there."""
     return ("features", *loc[2:]) if loc[:2] in (("features", "tables"), ("features", "repositories")) else loc
 

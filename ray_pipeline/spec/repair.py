@@ -27,7 +27,7 @@ def repaired(data: Any, mistakes: Sequence[Mistake]) -> Any:
     return data
 
 
-def trusted(section: str, mistakes: Sequence[Mistake]) -> bool:
+def can_judge(section: str, mistakes: Sequence[Mistake]) -> bool:
     """Whether a rule about that section may speak, though the content was guessed at elsewhere."""
     guessed = {str(place[0]) for place, kind, _ in mistakes if place and kind != "extra_forbidden"}
     return section not in guessed and not guessed & set(SILENCES.get(section, ()))

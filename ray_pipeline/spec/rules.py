@@ -7,7 +7,9 @@ from functools import partial
 from operator import eq
 from typing import TYPE_CHECKING
 
-from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.choice import each, files, menu, name_of, unknown
+from ray_pipeline.components.choice_text import read_choice
+from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
 from ray_pipeline.components.slices._base import clash
 from ray_pipeline.components.splitters.time import Time
 from ray_pipeline.duration import write_duration
@@ -48,32 +50,28 @@ def findings(spec: "Spec") -> Iterator[Finding]:
 
 def _metrics(spec: "Spec") -> Iterator[Finding]:
     named: list[tuple[Place, str]] = [(("search", "metric"), spec.search.metric)]
-    named += [(("evaluate", "metrics", place), word) for place, word in enumerate(spec.evaluate.metrics)]
-    named += [(("bias", "measures", place), word) for place, word in enumerate(spec.bias.measures)]
+    named += [(("evaluate", "metrics", place), name) for place, name in enumerate(spec.evaluate.metrics)]
+    named += [(("bias", "measures", place), name) for place, name in enumerate(spec.bias.measures)]
     if isinstance(spec.evaluate.threshold, Maximize):
         named.append((("evaluate", "threshold", "maximize"), spec.evaluate.threshold.maximize))
-    for place, word in named:
-        if word not in menu("metrics"):
-            near = nearest(word, menu("metrics"))
-            yield place, f"there is no metric {word!r}; {near}Known: {', '.join(menu('metrics'))}", "write one of these"
-            continue
-        metric = find("metrics", word)
-        fitting = ", ".join(other for other in menu("metrics") if spec.task in find("metrics", other).tasks)
-        if spec.task not in metric.tasks:
-            yield place, f"{word!r} is not a {spec.task} metric; one of {fitting}", "take one of these"
+    for place, name in named:
+        metric = metric_of(name)
+        if not metric.fits(spec.task):
+            fitting = ", ".join(other.name for other in metrics_without_parameters() if other.fits(spec.task))
+            yield place, f"{name!r} is not a {spec.task} metric; one of {fitting}", "take one of these"
         elif place[-1] == "maximize" and not (metric.decides and metric.objective):
             deciding = ", ".join(
-                other
-                for other in menu("metrics")
-                if find("metrics", other).decides and find("metrics", other).objective
+                other.name
+                for other in metrics_without_parameters()
+                if other.decides and other.objective and other.fits(spec.task)
             )
             yield (
                 place,
-                f"{word!r} does not depend on the threshold or has no best; one of {deciding}",
+                f"{name!r} does not depend on the threshold or has no best; one of {deciding}",
                 "take one of these",
             )
         elif place == ("search", "metric") and not metric.objective:
-            yield place, f"{word!r} has no better or worse, so nothing can be searched by it", "take another metric"
+            yield place, f"{name!r} has no better or worse, so nothing can be searched by it", "take another metric"
 
 
 def _roles(spec: "Spec") -> Iterator[Finding]:
@@ -226,29 +224,30 @@ def _encode(spec: "Spec") -> Iterator[Finding]:
                 "nothing is said of how to encode it",
                 "write for example `{impute: median}`, or remove it",
             )
-        if chosen.as_ == "target" and spec.task == "multiclass":
+        if chosen.encoding and spec.task not in chosen.encoding.tasks:
+            fitting = [other for other in each("column_encodings") if spec.task in other.tasks]
             yield (
                 ("encode", name, "as"),
-                "a mean of classes says nothing; target encoding needs a number or two classes",
-                "use `as: frequency` or `as: one_hot`",
+                f"`as: {chosen.as_}` has no meaning for a {spec.task} task",
+                f"use one of {', '.join(name_of(other) for other in fitting)}",
             )
-        of_category, of_time = (chosen.as_, chosen.rare), (chosen.parts, chosen.cycles)
-        of_number = (chosen.scale, chosen.flag)
-        if sum(any(value is not None for value in values) for values in (of_category, of_time, of_number)) > 1:
-            said = ", ".join("as" if word == "encode" else word for word in chosen.given)
+        given = {option for option in chosen.given if option != "encode"}
+        takers = [chosen.encoding] if chosen.encoding else each("column_encodings")
+        if not any(given <= {*encoding.takes} for encoding in takers):
             yield (
                 ("encode", name),
-                f"{said} do not go together",
-                "`as` and `rare` are of texts, `scale` and `flag` of numbers, `parts` and `cycles` of times",
+                f"{', '.join('as' if option == 'encode' else option for option in chosen.given)} do not go together",
+                "; ".join(f"`as: {name_of(one)}` takes {', '.join(one.takes)}" for one in each("column_encodings")),
             )
 
 
 def _ignored(spec: "Spec") -> Iterator[Finding]:
+    extra = {read_choice(name)[0] for name in spec.checks.extra}
     for place, written in enumerate(spec.checks.ignore):
         word = written.partition(":")[0]
-        if word not in menu("checks"):
-            found = f"there is no check {word!r}; {nearest(word, menu('checks'))}Known: {', '.join(menu('checks'))}"
-            yield ("checks", "ignore", place), found, "name a check, or `check:column`"
+        if word not in extra and word not in files("checks") and word not in menu("checks"):
+            error = unknown("checks", word, (*menu("checks"), *extra))
+            yield ("checks", "ignore", place), str(error), "name a check, or `check:column`"
 
 
 def _task(spec: "Spec") -> Iterator[Finding]:

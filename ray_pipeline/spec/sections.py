@@ -12,18 +12,47 @@ from pydantic import (
     Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
     model_serializer,
     model_validator,
 )
 
-from ray_pipeline.components.slices._base import Slice
+from ray_pipeline.components.choice import UnknownChoice, Untrusted, files, find
+from ray_pipeline.components.choice_text import read_choice
+from ray_pipeline.components.sources import DEFAULT
 from ray_pipeline.components.splitters.time import Moment
 from ray_pipeline.duration import Duration, parse_duration, write_duration
 from ray_pipeline.errors import nearest
-from ray_pipeline.spec.field_types import Column, Columns, Path, Real, Section, Seed, Truth, Value, Whole, columns
-from ray_pipeline.spec.messages import Message, refuse
+from ray_pipeline.spec.choices import (
+    CalibratorName,
+    CheckName,
+    EncodingName,
+    MetricName,
+    Reading,
+    SliceField,
+    choice_schema,
+    refusals,
+)
+from ray_pipeline.spec.field_types import (
+    Column,
+    Columns,
+    Path,
+    Real,
+    Section,
+    Seed,
+    Truth,
+    Value,
+    Whole,
+    columns,
+    distinct,
+    names,
+)
+from ray_pipeline.spec.messages import Message, Refusal, keys, refuse
 
 MIN_TRIALS, MAX_TRIALS = 1, 100_000
+PARAMETERS = "(parameters)"
+"""The key under which a source's parameters are kept; no user writes it."""
 
 
 def _seconds(written: object) -> float:
@@ -61,7 +90,6 @@ def _rare(written: object) -> object:
     return written if written is None else Real(low=0).read(written)
 
 
-Kind = Literal["parquet", "csv", "delta", "iceberg"]
 Seconds = Annotated[
     float,
     BeforeValidator(_seconds),
@@ -69,13 +97,45 @@ Seconds = Annotated[
     Field(json_schema_extra={"type": "string"}),
 ]
 MaxAge = Annotated[Duration, AfterValidator(_positive)]
+MetricNames = Annotated[tuple[MetricName, ...], Field(min_length=1), BeforeValidator(names), AfterValidator(distinct)]
 
 
-class Labels(Section):
-    """The spine: one row for each prediction to make."""
+class SourceTable(Section):
+    """A table that a source reads. The source's own parameters stand beside `kind` in the file."""
 
     path: Path
-    kind: Kind = "parquet"
+    kind: Annotated[str, choice_schema("sources")] = DEFAULT
+    parameters: dict[str, Any] = Field(default_factory=dict, exclude=True, alias=PARAMETERS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parameters_apart(cls, written: Any, info: ValidationInfo) -> Any:
+        if not isinstance(written, Mapping):
+            return written
+        own, kind = keys(cls), None
+        try:
+            word, parameters = read_choice(written.get("kind", DEFAULT))
+            if word in files("sources") and not parameters and {*written} <= {*own}:
+                return {**written, "kind": word}  # without the source's libraries
+            kind = Reading.of(info).find("sources", word)
+            known = [name for name in written if name not in own] if kind is None else keys(kind.parameters())
+            parameters |= {name: written[name] for name in known if name in written and name not in own}
+            if kind is not None:
+                checked = kind.parameters().model_validate(parameters)
+                parameters = checked.model_dump(mode="json", exclude_defaults=True)
+        except (UnknownChoice, ValidationError) as error:
+            refuse(refusals(error, kind, ("kind",) if kind is None else (), written.get("kind")))
+        table = {name: value for name, value in written.items() if name not in known}
+        return {**table, "kind": word, PARAMETERS: parameters}
+
+    @model_serializer(mode="wrap")
+    def _with_parameters(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {**dump(self), **self.parameters}
+
+
+class Labels(SourceTable):
+    """The spine: one row for each prediction to make."""
+
     label: Value
     key: Column | None = None
     time: Column | None = None
@@ -84,11 +144,9 @@ class Labels(Section):
     slice_only: Columns = ()
 
 
-class FeatureTable(Section):
+class FeatureTable(SourceTable):
     """A table joined to the spine: as of `labels.time` where it has a `time`, else a plain lookup."""
 
-    path: Path
-    kind: Kind = "parquet"
     on: Annotated[Columns, Field(min_length=1)]
     time: Column | None = None
     known_at: Column | None = None
@@ -131,28 +189,14 @@ class Features(Section):
             return written
         others = {name: table for name, table in written.items() if name != "labels"}
         for name in others:
+            message = None
             if "labels" not in written and nearest(name, ["labels"]):
-                refuse(
-                    [
-                        (
-                            (name,),
-                            Message(f"unknown key {name!r}; did you mean 'labels'?", "write 'labels'"),
-                            written[name],
-                        )
-                    ]
-                )
-            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                refuse(
-                    [
-                        (
-                            (name,),
-                            Message(
-                                f"a feature table's name has letters, digits and _ only, got {name!r}", "rename it"
-                            ),
-                            written[name],
-                        )
-                    ]
-                )
+                message = Message(found=f"unknown key {name!r}; did you mean 'labels'?", fix="write 'labels'")
+            elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                found = f"a feature table's name has letters, digits and _ only, got {name!r}"
+                message = Message(found=found, fix="rename it")
+            if message:
+                refuse([Refusal(place=(name,), message=message, written=written[name])])
         repositories = {
             name: table for name, table in others.items() if isinstance(table, Mapping) and table.get("kind") == "feast"
         }
@@ -183,13 +227,26 @@ class Encode(Section):
     impute: Annotated[str | float | None, BeforeValidator(_impute)] = None
     flag: bool | None = None
     scale: Literal["none", "standard", "robust", "quantile", "log"] | None = None
-    as_: Literal["ordinal", "one_hot", "frequency", "target"] | None = Field(default=None, alias="as")
+    as_: EncodingName | None = Field(default=None, alias="as")
     rare: Annotated[float | None, BeforeValidator(_rare)] = None
     parts: Annotated[
         tuple[Literal["year", "month", "day", "weekday", "hour", "minute", "yearday"], ...] | None,
         BeforeValidator(columns),
     ] = None
     cycles: bool | None = None
+
+    @property
+    def encoding(self) -> Any:
+        """The class that `as` names; None where it names none, or one that waits for trust."""
+        try:
+            return find("column_encodings", read_choice(self.as_)[0]) if self.as_ else None
+        except Untrusted:
+            return None
+
+    @property
+    def by_label(self) -> bool:
+        """Whether the column is encoded by the labels of its rows."""
+        return self.encoding is not None and bool(self.encoding.by_label)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -208,7 +265,7 @@ class Search(Section):
     trials: Annotated[int, Whole(MIN_TRIALS, MAX_TRIALS)]
     time: Seconds | None = None
     target: Annotated[float, Real()] | None = None
-    metric: str
+    metric: MetricName
     seed: Seed
     trial_seconds: Annotated[float, Real(low=0, open=True)] | None = None
     latency_ms: Annotated[float, Real(low=0, open=True)] | None = None
@@ -237,7 +294,7 @@ class Fit(Section):
 class Maximize(Section):
     """The threshold at which a metric of decisions is best on validation."""
 
-    maximize: str
+    maximize: MetricName
 
 
 class Costs(Section):
@@ -253,7 +310,7 @@ class Cost(Section):
     cost: Costs
 
 
-def _threshold(written: object) -> object:
+def _threshold(written: object, info: ValidationInfo) -> object:
     if isinstance(written, Mapping):
         if len(written) != 1 or not set(written) <= {"maximize", "cost"}:
             key = next((str(key) for key in written if key not in ("maximize", "cost")), "")
@@ -261,16 +318,16 @@ def _threshold(written: object) -> object:
                 f"there is no rule {key!r}; {nearest(key, ('maximize', 'cost'))}write a number, {{maximize: METRIC}} or"
                 " {cost: {false_positive: 1, false_negative: 5}}"
             )
-        return Maximize.model_validate(written) if "maximize" in written else Cost.model_validate(written)
+        return (Maximize if "maximize" in written else Cost).model_validate(written, context=info.context)
     return written if written is None or isinstance(written, Section) else Real(0, 1).read(written)
 
 
 class Evaluate(Section):
     """What is measured on the test part, overall and by slice, and from which score on a row is selected."""
 
-    metrics: Annotated[Columns, Field(min_length=1)]
-    slices: tuple[Slice, ...] = ()
-    calibrate: Literal["none", "auto", "sigmoid", "isotonic", "temperature"] = "auto"
+    metrics: MetricNames
+    slices: tuple[SliceField, ...] = ()
+    calibrate: CalibratorName = "auto"
     threshold: Annotated[float | Maximize | Cost | None, BeforeValidator(_threshold)]
     confidence: Annotated[float, Real(0.5, 1, open=True)] = 0.95
     draws: Annotated[int, Whole(100, 100_000)] = 1000
@@ -281,8 +338,8 @@ class Evaluate(Section):
 class Bias(Section):
     """Between which groups the model is compared, and by which measures."""
 
-    groups: tuple[Slice, ...] = ()
-    measures: Annotated[Columns, Field(min_length=1)]
+    groups: tuple[SliceField, ...] = ()
+    measures: MetricNames
     min_rows: Annotated[int, Whole(1, 10**9)] = 200
 
 
@@ -295,14 +352,20 @@ class Register(Section):
 
 
 class Checks(Section):
-    """From which severity on a finding in the data ends the run, and which checks are not made."""
+    """From which severity on a finding in the data ends the run, which checks are made besides, and which are not."""
 
     fail_on: Literal["low", "medium", "high", "never"] = "high"
     ignore: Columns = ()
+    extra: Annotated[tuple[CheckName, ...], BeforeValidator(names), AfterValidator(distinct)] = ()
+    """Checks of the user's own, and other parameters for known ones."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name != "extra" or value}
 
 
 class Explain(Section):
     """On how many test rows the model is explained, over all and within each slice; 0 for none."""
 
     rows: Annotated[int, Whole(0, 1_000_000)] = 0
-    slices: tuple[Slice, ...] = ()
+    slices: tuple[SliceField, ...] = ()

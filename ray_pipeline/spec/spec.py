@@ -8,20 +8,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PrivateAttr, ValidationError, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
-from ray_pipeline.components.choice import UnknownChoice, trust
+from ray_pipeline.components import choice
+from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.errors import Problem, SpecError
-from ray_pipeline.spec import choices, messages, rules
+from ray_pipeline.spec import messages, rules
+from ray_pipeline.spec.choices import ModelsField, Reading, SplitField, refusals
 from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.field_types import Name, Section, Seed, shown, stray_environment
-from ray_pipeline.spec.gate import Gate
+from ray_pipeline.spec.gate import COSTS, Gate
 from ray_pipeline.spec.installed import absent
+from ray_pipeline.spec.messages import refuse
 from ray_pipeline.spec.overrides import Overrides
 from ray_pipeline.spec.render import render
-from ray_pipeline.spec.repair import Mistake, repaired, trusted
+from ray_pipeline.spec.repair import Mistake, can_judge, repaired
 from ray_pipeline.spec.sections import (
     Bias,
     Checks,
@@ -41,12 +52,19 @@ from ray_pipeline.values import Task
 EXPECTED = "name, task, features, split, model"
 NOT_IDENTITY = ("name", "register")
 GUESSES = 3
+PACKAGE = "ray_pipeline"
 
 
-def _gate(written: object) -> object:
+def _gate(written: object, info: ValidationInfo) -> object:
     if not isinstance(written, str):
         raise ValueError(f"expected a gate such as `auc >= 0.7`, got {written!r}")
-    return Gate.parse(written)
+    gate = Gate.parse(written)
+    if gate.metric not in COSTS:
+        try:
+            Reading.of(info).find("metrics", read_choice(gate.metric)[0])
+        except choice.UnknownChoice as error:
+            refuse(refusals(error, None, (), written))
+    return gate
 
 
 def _register(written: object) -> object:
@@ -72,9 +90,9 @@ class Spec(Section):
     task: Task
     features: Features
     select: Select = Select()
-    split: choices.Split
+    split: SplitField
     encode: dict[str, Encode] = Field(default_factory=dict)
-    model: choices.Models
+    model: ModelsField
     search: Search
     fit: Fit = Fit()
     evaluate: Evaluate
@@ -90,51 +108,75 @@ class Spec(Section):
 
     _text: Text = PrivateAttr(default=Text("spec", {}, {}))
     _folder: Path = PrivateAttr(default=Path())
+    _dotted: tuple[str, ...] = PrivateAttr(default=())
+    _packages: tuple[str, ...] = PrivateAttr(default=())
 
     @classmethod
-    def from_file(cls, path: str | Path, sets: Sequence[str] = ()) -> Self:
-        """The spec in the file, with `--set key=value` overrides.
+    def from_file(cls, path: str | Path, sets: Sequence[str] = (), trust: Sequence[str] | None = None) -> Self:
+        """The spec in the file.
 
-        Raises:
-            SpecError: with every problem, each with file, line and dotted key.
+        Parameters
+        ----------
+        path
+            The YAML file. Relative data paths start at its folder.
+        sets
+            Overrides, as `--set key=value` gives them.
+        trust
+            The packages whose classes the spec may name, as the cluster file lists them. Unless given, dotted names of
+            untrusted packages are kept as written, and checked by `trusting`.
+
+        Raises
+        ------
+        SpecError
+            With every problem, each with file, line and dotted key.
         """
-        return cls._checked(read_text(Path(path), EXPECTED), sets, Path(path).resolve().parent)
+        text, overrides = read_text(Path(path), EXPECTED), Overrides.parse(sets)
+        return cls._read(text, overrides, Path(path).resolve().parent, trust)
 
     @classmethod
     def from_text(
-        cls, text: str, sets: Sequence[str] = (), file: str = "spec.yaml", folder: Path | None = None
+        cls,
+        text: str,
+        sets: Sequence[str] = (),
+        file: str = "spec.yaml",
+        folder: Path | None = None,
+        trust: Sequence[str] | None = None,
     ) -> Self:
-        """The spec of a text at hand; its paths are relative to `folder` (default: here)."""
-        return cls._checked(parse_text(text, file, EXPECTED), sets, folder or Path.cwd())
+        """The spec of a text; its paths are relative to `folder` (default: the working directory). See `from_file`."""
+        return cls._read(parse_text(text, file, EXPECTED), Overrides.parse(sets), folder or Path.cwd(), trust)
 
     @classmethod
-    def _checked(cls, text: Text, sets: Sequence[str], folder: Path) -> Self:
-        overrides = Overrides.parse(sets)
-        text = overrides.applied(text)
-        problems = [*overrides.problems, *_environment(text)]
-        content, mistakes = text.data, list[Mistake]()
+    def _read(cls, text: Text, overrides: Overrides, folder: Path, trust: Sequence[str] | None) -> Self:
+        if trust is not None:
+            choice.trust(trust)
+        return cls._checked(overrides.applied(text), folder, overrides.problems, may_wait=trust is None)
+
+    @classmethod
+    def _checked(cls, text: Text, folder: Path, found: Sequence[Problem] = (), *, may_wait: bool) -> Self:
+        """The spec of a text, checked as a whole; `found` are problems that are known already."""
+        problems = [*found, *_environment(text)]
+        content, mistakes, reading = text.data, list[Mistake](), Reading(may_wait)
         for _ in range(GUESSES):
             try:
-                spec = cls.model_validate(filled(content))
+                spec = cls.model_validate(filled(content), context=reading)
             except ValidationError as error:
-                told = {problem.key for problem in problems} if mistakes else set()
+                known = {problem.key for problem in problems} if mistakes else set()
                 problems += [
                     one
                     for one in messages.problems(error, cls, text)
-                    if one.key not in told and trusted(re.split(r"[.\[]", one.key or "")[0], mistakes)
+                    if one.key not in known and can_judge(re.split(r"[.\[]", one.key or "")[0], mistakes)
                 ]
                 mistakes += messages.mistakes(error, cls)
                 content = repaired(content, mistakes)
             else:
-                problems += [
-                    _problem(text, *finding)
-                    for finding in rules.findings(spec)
-                    if trusted(str(finding[0][0]), mistakes)
-                ]
+                # What several keys decide together is judged once every choice is known.
+                findings = () if reading.waiting else rules.findings(spec)
+                problems += [_problem(text, *one) for one in findings if can_judge(str(one[0][0]), mistakes)]
                 break
         if problems:
             raise SpecError(sorted(problems, key=lambda problem: problem.line or 0))
-        spec._text, spec._folder = text, folder
+        spec._text, spec._folder, spec._dotted = text, folder, tuple(reading.dotted)
+        spec._packages = tuple(sorted(reading.packages - {PACKAGE}))
         return spec
 
     def __eq__(self, other: object) -> bool:
@@ -148,6 +190,11 @@ class Spec(Section):
     def folder(self) -> Path:
         """The folder of the file: relative data paths start here."""
         return self._folder
+
+    @property
+    def external_packages(self) -> tuple[str, ...]:
+        """The packages, besides this one, whose classes it uses; sorted."""
+        return self._packages
 
     def place(self, key: str) -> tuple[str, int | None]:
         """File and line of a dotted key, or of the nearest key around it, for problems that only the data shows."""
@@ -202,30 +249,15 @@ class Spec(Section):
         return spec
 
     def trusting(self, packages: Sequence[str]) -> Self:
-        """The spec with the families of the user's own imported from those packages. Raises `SpecError` where one is
-        not in them, or badly written."""
-        trust(packages)
-        families, problems = dict(self.model), list[Problem]()
-        for word, family in self.model.items():
-            if isinstance(family, choices.Own):
-                try:
-                    families[word] = family.trusted(word)
-                except UnknownChoice as error:
-                    problems.append(
-                        _problem(
-                            self._text, ("model", word), str(error), "trust its package in the cluster file, if you do"
-                        )
-                    )
-                except ValidationError as error:
-                    problems += [
-                        _problem(self._text, ("model", word, *one["loc"]), str(one["msg"]), "correct it")
-                        for one in error.errors()
-                    ]
-                except ValueError as error:
-                    problems.append(_problem(self._text, ("model", word), str(error), "correct the class"))
-        if problems:
-            raise SpecError(problems)
-        return self.model_copy(update={"model": families})
+        """The spec with the choices of the user's own imported from these packages, and from no others.
+
+        Raises
+        ------
+        SpecError
+            A choice is not in them, cannot be imported, or has wrong parameters.
+        """
+        choice.trust(packages)
+        return self._checked(self._text, self._folder, may_wait=False) if self._dotted else self
 
     def not_installed(self) -> tuple[Problem, ...]:
         """What the spec asks for and this installation lacks."""

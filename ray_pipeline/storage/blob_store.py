@@ -34,10 +34,10 @@ class DamagedBlob(StorageError):
 class BlobStore:
     """The objects below an absolute local folder or a URI (`s3://`, `gs://`, `abfs://`, `abfss://`).
 
-    An object appears at once and whole: a local file by a rename of a synced temporary file, an object of a bucket by
-    one put. A key is a relative path with `/` between its segments. Every method raises `StorageError` where the key is
-    refused, or the storage does not answer or does not let us in. The store holds no credentials and no connection, so
-    it travels to Ray workers.
+    An object appears whole and at once: a local file by the rename of a synced temporary file, an object of a bucket by
+    one put. A key is a relative path of printable segments with `/` between them. Every method raises `StorageError` if
+    the key is not valid, or the storage does not answer or refuses access. The store pickles as its root alone, without
+    credentials and connections, so it travels to Ray workers.
 
     >>> import tempfile
     >>> store = BlobStore(tempfile.mkdtemp())
@@ -65,9 +65,9 @@ class BlobStore:
         return hashlib.sha256(content).hexdigest()
 
     def create(self, key: str, content: bytes) -> bool:
-        """Publishes the content if there is no such object; whether it did.
+        """Publishes the content if there is no such object, and returns whether it did.
 
-        Of several processes at most one gets True. On a bucket none may get it, where the answer to a request is lost.
+        Of several processes at most one gets True. On a bucket all may get False if the answer to a request is lost.
         """
         with self._explained(key, "write"):
             return self._backend.create(key, content)
@@ -100,12 +100,12 @@ class BlobStore:
             return [None if content is None else content.to_pybytes() for content in self._backend.get_many(keys)]
 
     def write_sealed(self, key: str, content: bytes | pa.Buffer) -> None:
-        """Publishes the content followed by its SHA-256; only `read_sealed` reads it."""
+        """Publishes the content followed by its SHA-256, for `read_sealed`."""
         with self._explained(key, "write"):
             self._backend.put(key, content, hashlib.sha256(content).digest())
 
     def read_sealed(self, key: str) -> pa.Buffer:
-        """The content that `write_sealed` got, without a copy; of a local file it is aligned for Arrow.
+        """The content that `write_sealed` published, verified; for a local file it is aligned for Arrow.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class BlobStore:
             self._backend.remove(key)
 
     def fetch(self, prefix: str, folder: Path) -> None:
-        """Copies all objects below a folder of the store into a local folder, by their names relative to it."""
+        """Copies all objects below a folder of the store into a local folder, under their names relative to it."""
         keys = self.keys(prefix)
         for start in range(0, len(keys), BATCH):
             batch = keys[start : start + BATCH]
@@ -155,9 +155,9 @@ class BlobStore:
 
     @contextmanager
     def use(self, folder: str) -> Iterator[None]:
-        """Marks a folder below the root as used now; `evict` does not remove it while this lasts.
+        """Marks a folder directly below the root as used now, and keeps `evict` away from it until the block ends.
 
-        A lock of the system on a local file says so, hence a dead process does not use anything.
+        The mark is a shared lock of the system on a local file, so the use ends when its process dies.
         """
         with ExitStack() as stack:
             with self._explained(folder, "use"):
@@ -165,29 +165,32 @@ class BlobStore:
             yield
 
     def evict(self, max_folders: int) -> list[str]:
-        """Removes the least recently used folders below the root but for so many, except those in use.
+        """Removes the least recently used folders below the root until `max_folders` are left; returns their names.
 
-        Returns the names of those that are gone. On a bucket it removes nothing: that is for its lifecycle rules, which
-        know the age of each object without a listing of all.
+        Folders in use stay. On a bucket it removes nothing: its lifecycle rules do that without a listing.
         """
         with self._explained(None, "remove"):
             return self._backend.evict(max_folders)
 
     @contextmanager
     def lease(self, key: str, on_wait: Callable[[str], None] | None = None) -> Iterator[Lease]:
-        """Holds a lease, which one process has at a time; see `ray_pipeline.storage.lease`.
+        """Holds a lease, which one process has at a time, until the block ends.
+
+        Call `check` of the yielded lease before each step that others can see. `ray_pipeline.storage.lease` says why
+        two processes never both hold it.
 
         Parameters
         ----------
         key
-            The lease's own object; it stays when the lease is released.
+            The object of the lease; it stays after the release.
         on_wait
-            Called with a message when the owner is on another machine, and we wait up to 15 s for a sign of life.
+            Called with a message where the owner is on another machine, before a wait of up to 15 s for a sign of
+            life.
 
         Raises
         ------
         ResourceError
-            Another process holds it; the message names its host, its pid and since when.
+            Another process holds it; the message names its host, its pid and its start.
         """
         with self._explained(key, "hold"):
             backend, place = self._backend, self.address(key)
@@ -220,12 +223,13 @@ class BlobStore:
         """Raises `StorageError` if the key could lead out of the root, or to files of our own."""
         segments = key.split("/")
         if {"", ".", ".."} & set(segments) or segments[0] in (TEMPORARY, USES) or "\\" in key or not key.isprintable():
-            found = f"{key!r} is not a key: it must be a relative path without '..', empty segments and backslashes"
-            raise StorageError(Problem(file=self.root, found=found, fix="use another name"))
+            found = f"{key!r} is not a key"
+            fix = "use a relative path of printable names, without '..', empty segments and backslashes"
+            raise StorageError(Problem(file=self.root, found=found, fix=fix))
 
     @contextmanager
     def _explained(self, key: str | None, verb: str) -> Iterator[None]:
-        """Checks the key, and says in words why the storage refuses it."""
+        """Checks the key, and turns an error of the storage into a `StorageError`."""
         if key is not None:
             self._check(key)
         try:

@@ -74,19 +74,19 @@ class BucketBackend:
         _wait(lambda: obstore.put_async(self._store, key, content, chunk_size=CHUNK_BYTES))
 
     def create(self, key: str, content: bytes) -> bool:
-        """Publishes the content if there is no such object; whether it did."""
+        """Publishes the content if there is no such object, and returns whether it did."""
         return self.swap(key, content, None) is not None
 
     def swap(
         self, key: str, content: bytes, version: "UpdateVersion | None", timeout_s: float = DEADLINE_S
     ) -> "UpdateVersion | None":
-        """Publishes the content if the object still has that version (None: is absent).
+        """Publishes the content if the object still has that version, where None means that it is absent.
 
         Returns
         -------
         UpdateVersion | None
-            The new version; None where the object has another one. That one may be ours: a request is sent again
-            where its answer is lost.
+            The new version; None if the object has another one. That may be our own content: a request whose answer is
+            lost is sent again.
         """
         mode: PutMode = version or "create"
         try:

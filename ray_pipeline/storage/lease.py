@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ray_pipeline.errors import Problem, ResourceError, StorageError
@@ -44,16 +44,6 @@ POLL_S, RETRY_S, REQUEST_S = 0.5, 1.0, 2.0
 """Between two looks at another owner's lease; between a failed renewal and the next; for one request of a renewal."""
 
 
-class Lease(Protocol):
-    """What a process holds alone."""
-
-    def check(self) -> None:
-        """Raises `ResourceError` if the lease is lost."""
-
-    def release(self) -> None:
-        """Lets others have it."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Owner:
     """Who holds a lease; the JSON content of its file or object."""
@@ -70,8 +60,8 @@ class Owner:
     released: bool = False
 
     @classmethod
-    def me(cls) -> "Owner":
-        """This process, now."""
+    def this_process(cls) -> "Owner":
+        """This process, which takes the lease now."""
         return cls(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -133,7 +123,7 @@ class LocalLease:
         except BlockingIOError:
             raise _refused(place, _owner_of(path)) from None
         self._file.truncate(0)
-        self._file.write(Owner.me().content().decode())
+        self._file.write(Owner.this_process().content().decode())
         self._file.flush()
 
     def check(self) -> None:
@@ -155,10 +145,10 @@ class BucketLease:
     def __init__(
         self, backend: "BucketBackend", key: str, place: str, on_wait: Callable[[str], None] | None = None
     ) -> None:
-        self._backend, self._key, self._place, self._owner = backend, key, place, Owner.me()
+        self._backend, self._key, self._place, self._owner = backend, key, place, Owner.this_process()
         self._lost, self._over = False, threading.Event()
         self._version = self._acquired(on_wait)
-        self._thread = threading.Thread(target=self._keep, name="ray-pipeline-lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="ray-pipeline-lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
@@ -171,21 +161,22 @@ class BucketLease:
         self._over.set()
         self._thread.join(REQUEST_S)
         with suppress(*self._backend.failures):
-            while not (self._thread.is_alive() or self._lost or self._change(released=True)):
-                pass
+            for _ in range(2):  # the first may find that an earlier renewal of ours had reached the store
+                if self._thread.is_alive() or self._lost or self._change(released=True):
+                    break
 
     def _acquired(self, on_wait: Callable[[str], None] | None) -> "UpdateVersion":
-        """The version of the object that names us, as soon as there is one."""
+        """Takes the lease, after a wait where the owner is on another machine; returns the version that names us."""
         seen, since = None, 0.0
         while True:
             content, version = self._backend.get_with_version(self._key) or (b"", None)
-            owner, asked = Owner.parsed(content), _now()
+            owner, now = Owner.parsed(content), _now()
             if owner and owner.token == self._owner.token and version:
                 return version  # written by a request whose answer was lost
             alive = owner.is_alive() if owner else None
             free = version is None or alive is False or (owner is not None and owner.released)
-            if free or (version == seen and asked - since >= TTL_S):
-                self._renewed = asked
+            if free or (version == seen and now - since >= TTL_S):
+                self._renewed = now
                 if written := self._backend.swap(self._key, self._owner.content(), version):
                     if version is None:
                         self._check_conditions()
@@ -193,23 +184,21 @@ class BucketLease:
             elif alive or (seen is not None and version != seen):
                 raise _refused(self._place, owner)
             elif seen is None:
-                seen, since = version, asked
+                seen, since = version, now
                 if on_wait:
                     on_wait(f"{_held(owner)}; wait up to {TTL_S:g} s to see whether it is alive: {self._place}")
             else:
                 time.sleep(POLL_S)
 
     def _check_conditions(self) -> None:
-        """Raises `StorageError` if the object store ignores conditions: then it would give a lease to everybody."""
+        """Raises `StorageError` if the object store ignores conditions: it would give the lease to every process."""
         if self._backend.swap(self._key, self._owner.content(), None):
-            found, fix = (
-                "the object store ignores If-None-Match",
-                "use one with conditional writes, or another `storage`",
-            )
+            found = "the object store ignores If-None-Match, so it cannot hold a lease"
+            fix = "use an object store with conditional writes as `storage`, or a folder"
             raise StorageError(Problem(key="storage", file=self._place, found=found, fix=fix))
 
-    def _keep(self) -> None:
-        """Renews the lease; after a failure again a second later."""
+    def _renew(self) -> None:
+        """Renews the lease until its release; tries again a second after a failure."""
         pause = RENEW_S
         while not self._over.wait(pause) and not self._lost:
             pause = RETRY_S
@@ -218,7 +207,7 @@ class BucketLease:
                     pause = RENEW_S
 
     def _change(self, *, released: bool = False) -> bool:
-        """Writes a new version of the object; whether that worked, else the lease is lost or to be tried again."""
+        """Writes a new version of the object and returns True; else the lease is lost, or this is to be tried again."""
         owner, sent = replace(self._owner, renewals=self._owner.renewals + 1, released=released), _now()
         if version := self._backend.swap(self._key, owner.content(), self._version, REQUEST_S):
             self._owner, self._version, self._renewed = owner, version, sent
@@ -232,13 +221,16 @@ class BucketLease:
         return False
 
 
+Lease = LocalLease | BucketLease
+
+
 def _now() -> float:
     """Seconds on a monotonic clock that also runs while the machine sleeps, where there is one."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _owner_of(path: Path) -> Owner | None:
-    """The owner that the locked file names; it may have locked the file a moment ago, and not yet written its name."""
+    """The owner that a locked file names; waits a moment for one that has the lock and has not yet written its name."""
     deadline = time.monotonic() + 1.0
     while True:
         owner = Owner.parsed(path.read_bytes())
@@ -257,6 +249,6 @@ def _refused(place: str, owner: Owner | None) -> ResourceError:
 
 
 def _lost(place: str) -> ResourceError:
-    found = f"lost by this process: it could not renew it for {TTL_S - MARGIN_S:g} s, or another process holds it"
+    found = f"this process has lost the lease: not renewed for {TTL_S - MARGIN_S:g} s, or removed, or taken over"
     fix = "check the connection and that no other process goes on with this run; then `ray-pipeline resume`"
     return ResourceError(Problem(file=place, found=found, fix=fix))

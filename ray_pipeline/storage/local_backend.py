@@ -47,7 +47,7 @@ class LocalBackend:
         return text or str(error), f"{fix}, or name another `storage`; then `ray-pipeline resume`"
 
     def path(self, key: str) -> Path:
-        """The file of that key; a symbolic link that leads out of the root is refused."""
+        """The path of a key; raises `StorageError` if a symbolic link leads out of the root."""
         path = self.root / key
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
             found, fix = "is reached by a symbolic link that leads out of the storage folder", "remove the link"
@@ -58,7 +58,7 @@ class LocalBackend:
         """Publishes the parts as one file, in place of what was there."""
         path = self.path(key)
         with self._written(*parts) as temporary:
-            while temporary.exists():  # again where another process has just removed the folder
+            while temporary.exists():  # once more where another process has just removed the folder
                 with suppress(FileNotFoundError):
                     _make(path.parent)
                     temporary.replace(path)
@@ -67,7 +67,7 @@ class LocalBackend:
             raise FileNotFoundError(errno.ENOENT, "another process has removed its temporary file")
 
     def create(self, key: str, content: bytes) -> bool:
-        """Publishes the content if there is no such file; whether it did."""
+        """Publishes the content if there is no such file, and returns whether it did."""
         path = self.path(key)
         with self._written(content) as temporary, suppress(FileExistsError):
             _make(path.parent)
@@ -102,7 +102,7 @@ class LocalBackend:
         return sorted(folders - {TEMPORARY, USES})
 
     def remove(self, key: str) -> None:
-        """Removes a file or a folder: first its name, at once, then its content."""
+        """Removes a file or a folder: first its name by a rename, then its content."""
         grave = self._temporary()
         with suppress(FileNotFoundError):
             self.path(key).rename(grave)
@@ -116,7 +116,7 @@ class LocalBackend:
             yield
 
     def evict(self, max_folders: int) -> list[str]:
-        """Removes the least recently used folders but for so many, unless they are in use; returns their names."""
+        """Removes the least recently used folders, except those in use, until `max_folders` are left."""
         by_use = sorted(self.folders(), key=self._last_use)
         return [folder for folder in by_use[: max(len(by_use) - max_folders, 0)] if self._evicted(folder)]
 
@@ -153,7 +153,7 @@ class LocalBackend:
             temporary.unlink(missing_ok=True)
 
     def _temporary(self) -> Path:
-        """A path that no other process uses; files that dead processes left here go, once they are old."""
+        """A path that no other process uses; removes what dead processes left there, once it is old."""
         folder = self.root / TEMPORARY
         folder.mkdir(parents=True, exist_ok=True)
         for old in () if self._swept else folder.iterdir():
@@ -165,7 +165,7 @@ class LocalBackend:
 
 
 def flocked(path: Path, operation: int, timeout_s: float = 0.0) -> IO[str]:
-    """The file, open and locked; to close it, or to die, frees the lock.
+    """The open file with a lock on it; closing it frees the lock, and so does the death of the process.
 
     Raises
     ------

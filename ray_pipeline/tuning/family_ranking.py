@@ -3,6 +3,7 @@
 from typing import Any
 
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
 from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.evaluation.latency import row_ms
@@ -16,7 +17,7 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
     """Rank the families that have a finished trial, best first; nothing where one family had the search to itself."""
     if len(spec.model) < 2:
         return ()
-    metric, bootstrap = find("metrics", str(spec.search.metric))(), Bootstrap.of(spec)
+    metric, bootstrap = metric_of(spec.search.metric), Bootstrap.of(spec)
     sign = 1.0 if metric.better == "higher" else -1.0
     ranks: list[FamilyRank] = []
     winner: tuple[float, Any] | None = None
@@ -24,7 +25,7 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
         family, scorer = find("models", finalist.family), leaderboard.scorer(finalist)
         validation = score_part(scorer, rows, family.encoder, "validation")
         value = metric(validation.label, validation.score, validation.weight)
-        draws = replicate([metric], validation, draws=bootstrap.draws, seed=bootstrap.seed)[metric.word]
+        draws = replicate([metric], validation, draws=bootstrap.draws, seed=bootstrap.seed)[metric.name]
         winner = winner or (value, draws)
         clusters = num_clusters(validation)
         own = percentile(value, draws, clusters, bootstrap.confidence)
@@ -35,7 +36,7 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
             FamilyRank(
                 family=finalist.family,
                 trial=finalist.trial,
-                metric=metric.word,
+                metric=metric.name,
                 value=value,
                 low=own.low,
                 high=own.high,

@@ -170,7 +170,7 @@ def _train(config: dict[str, Any]) -> None:
     num_rows = sum(config["encoded"].rows[part] for part in config["parts"])
     if trained != num_rows:
         raise RuntimeError(f"{world} workers train on {trained:,} rows, but there are {num_rows:,}")
-    state = store.read_sealed(_state_key(fit_id)) if store.exists(_state_key(fit_id)) else None
+    state = store.read_sealed(_state_key(fit_id)).to_pybytes() if store.exists(_state_key(fit_id)) else None
     data = family.prepare_data(params, context, shard, [])
     training = family.start_training(params, context, data, config["seed"], state)
     saved = time.monotonic()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, Scorer
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.evaluation.baselines import Baseline
@@ -69,7 +70,7 @@ class Leaderboard:
 
     def check_reproduced(self, validation: Predictions, spec: Spec) -> None:
         """Raise if the winner's saved model does not repeat the score that the trial reported."""
-        again = find("metrics", str(spec.search.metric))()(validation.label, validation.score, validation.weight)
+        again = metric_of(spec.search.metric)(validation.label, validation.score, validation.weight)
         if self.best.metric is None or not np.isclose(again, self.best.metric, rtol=1e-7, atol=1e-9):
             found = f"trial {self.best.trial} reported {self.best.metric!r}, but its saved model scores {again!r}"
             fix = "report this: it is a bug of ray-pipeline"

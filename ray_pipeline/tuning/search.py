@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic.fields import FieldInfo
 
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import NoTrialFinished, Problem, ResourceError, listed
 from ray_pipeline.evaluation.baselines import baselines
@@ -76,7 +77,7 @@ def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> Fa
     trials, window = spec.search.trials, None
     if spec.search.deterministic:
         window = min(MAX_WINDOW, max(MIN_WINDOW, trials // 8))
-    metric = find("metrics", str(spec.search.metric))
+    metric = metric_of(spec.search.metric)
     samplers = []
     for name, model in spec.model.items():
         family = find("models", name)

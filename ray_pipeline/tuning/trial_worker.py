@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, TrainingContext, TrainingState
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
@@ -24,7 +25,7 @@ class TrialWorker:
         self, encoded: EncodedRows, context: TrainingContext, metric: str, rank: int = 0, world: int = 1
     ) -> None:
         self.encoded, self.context, self.rank, self.world = encoded, context, rank, world
-        self.metric = find("metrics", metric)()
+        self.metric = metric_of(metric)
         validation = list(Shard(encoded, next(iter(encoded.encoders)), "validation"))  # of all workers
         self.label = np.concatenate([block.label for block in validation])
         self.weight = np.concatenate([block.weight for block in validation])

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ray_pipeline.components.calibrators._base import Calibrator
-from ray_pipeline.components.choice import find
-from ray_pipeline.evaluation.calibrate import calibrate, choose_threshold, rates_agree
+from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.evaluation.calibrate import calibrate, rates_agree
 from ray_pipeline.evaluation.evaluate import finite
 from ray_pipeline.evaluation.predict import score_part
+from ray_pipeline.evaluation.threshold import choose_threshold
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.leaderboard import Leaderboard
@@ -37,10 +38,7 @@ class Validation:
             return None
         sides = {"before": self.raw, "after": self.calibrated}
         metrics = {
-            name: {
-                side: finite(find("metrics", name)()(rows.label, rows.score, rows.weight))
-                for side, rows in sides.items()
-            }
+            name: {side: finite(metric_of(name)(rows.label, rows.score, rows.weight)) for side, rows in sides.items()}
             for name in CALIBRATION_METRICS
         }
         return {"kind": self.calibrator.kind, "rows": len(self.raw), **metrics}

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
+from scipy.optimize import isotonic_regression, minimize_scalar
 from scipy.special import logsumexp
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from ray_pipeline.components.calibrators._base import TINY, load, logit
 from ray_pipeline.components.choice import find, menu
@@ -79,27 +77,33 @@ def test_it_survives_scores_that_say_nothing_or_everything(kind: str, score: Any
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_isotonic_is_scikit_learns(seed: int) -> None:
+def test_isotonic_is_the_nondecreasing_function_of_the_least_squared_error(seed: int) -> None:
     label, score, weight = rows(seed, 2)
-    score = score.round(9)  # scikit-learn takes neighbours within 1e-15 for ties
-    points = np.random.default_rng(seed).random(50)
-    expected = IsotonicRegression(out_of_bounds="clip").fit(score, label, sample_weight=weight).predict(points)
-    assert find("calibrators", "isotonic").fit(label, score, weight).apply(points) == pytest.approx(expected, abs=1e-9)
+    score = score.round(9)  # neighbours within 1e-15 are ties
+    scores, place = np.unique(score, return_inverse=True)
+    weights = np.bincount(place, weight)
+    expected = isotonic_regression(np.bincount(place, weight * label) / weights, weights=weights).x
+    fitted = find("calibrators", "isotonic").fit(label, score, weight)
+    assert fitted.apply(scores) == pytest.approx(expected, abs=1e-9)
+    halfway = (scores[1:] + scores[:-1]) / 2
+    assert fitted.apply(halfway) == pytest.approx((expected[1:] + expected[:-1]) / 2, abs=1e-9)
+    assert fitted.apply(np.array([0.0, 1.0])) == pytest.approx(expected[[0, -1]], abs=1e-9)
 
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_sigmoid_is_logistic_regression_on_platts_targets(seed: int) -> None:
+def test_sigmoid_has_the_least_log_loss_on_platts_targets(seed: int) -> None:
     label, score, weight = rows(seed, 2)
     ones, zeros = weight[label == 1].sum(), weight[label == 0].sum()
     target = np.where(label == 1, (ones + 1) / (ones + 2), 1 / (zeros + 2))
-    both = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
-        np.tile(logit(score), 2)[:, None],
-        np.repeat([1, 0], len(label)),
-        sample_weight=np.concatenate([weight * target, weight * (1 - target)]),
-    )
     fitted = find("calibrators", "sigmoid").fit(label, score, weight)
-    assert (fitted.slope[0], fitted.offset[0]) == pytest.approx((both.coef_[0, 0], both.intercept_[0]), abs=1e-4)
+    error = weight * (fitted.apply(score) - target)  # the loss is convex: at its minimum the gradient is zero
+    assert [error.sum(), error @ logit(score)] == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_sigmoid_separates_what_is_separable_by_platts_targets() -> None:
+    fitted = find("calibrators", "sigmoid").fit(np.repeat([0.0, 1.0], 10), np.repeat([0.0, 1.0], 10), np.ones(20))
+    assert fitted.apply(np.array([0.0, 1.0])) == pytest.approx([1 / 12, 11 / 12], abs=1e-6)
 
 
 @settings(max_examples=25, deadline=None)

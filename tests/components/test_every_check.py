@@ -28,10 +28,10 @@ COUNT = rng.integers(1, 40, ROWS).astype(float)
 
 @dataclass(frozen=True)
 class Planted:
-    """A profile with a fault in it, and what must be told of it."""
+    """A profile with a fault in it, and what must be found."""
 
     make: Callable[[], Profile]
-    told: set[tuple[str | None, str]]
+    expected: set[tuple[str | None, str]]
     says: str
     """Of the message."""
     rows: int | None = None
@@ -39,7 +39,7 @@ class Planted:
 
 
 def planted(
-    told: set[tuple[str | None, str]],
+    expected: set[tuple[str | None, str]],
     says: str,
     *,
     rows: int | None = None,
@@ -48,7 +48,9 @@ def planted(
     columns: dict[str, Any],
     **more: Any,
 ) -> Planted:
-    return Planted(lambda: profile_of({"noise": NOISE, "word": WORD, **columns}, label, **more), told, says, rows, spec)
+    return Planted(
+        lambda: profile_of({"noise": NOISE, "word": WORD, **columns}, label, **more), expected, says, rows, spec
+    )
 
 
 def masked(values: Any, where: Any) -> pa.Array:
@@ -140,7 +142,7 @@ CASES: dict[str, Planted] = {
     ),
     "after_the_fact": planted(
         {("dep_time", "medium"), ("endStation", "medium"), ("total_duration", "medium")},
-        "dep_time says what came of sched_dep_time",
+        "dep_time is named like the outcome of sched_dep_time",
         spec=lambda: spec_of(label="arr_loss_delay > 0"),
         columns={
             "dep_time": NOISE,
@@ -154,7 +156,7 @@ CASES: dict[str, Planted] = {
     ),
     "early_join": planted(
         {("rain.day", "medium")},
-        "always stands at the start of a day",
+        "is always the start of a day",
         columns={},
         time_granularity={"rain": "day"},
         spec=lambda: Spec.from_text(
@@ -249,7 +251,7 @@ CASES: dict[str, Planted] = {
     ),
     "uneven_files": planted(
         {("few", "low"), ("odd", "low")},
-        "stands in 1 of 3 files only",
+        "is in 1 of 3 files only",
         columns={},
         footers={
             "rain": footers_of(
@@ -278,17 +280,17 @@ def test_every_check_of_the_folder_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("word", CASES)
-def test_a_planted_fault_is_told_with_its_severity_and_nothing_else_is(word: str) -> None:
+def test_a_planted_fault_is_found_with_its_severity_and_nothing_else_is(word: str) -> None:
     case = CASES[word]
-    found = list(find("checks", word)().check(case.make(), case.spec()))
-    told = {(f.column, f.severity) for f in found}
-    assert told == case.told
-    assert any(case.says in f.found for f in found), found
+    findings = list(find("checks", word)().check(case.make(), case.spec()))
+    columns = {(f.column, f.severity) for f in findings}
+    assert columns == case.expected
+    assert any(case.says in f.found for f in findings), findings
     assert all(
         f.check == word and f.severity in SEVERITIES and f.fix and (f.rows > 0 or word in ("uneven_files", "layout"))
-        for f in found
+        for f in findings
     )
-    assert case.rows is None or case.rows in {f.rows for f in found}
+    assert case.rows is None or case.rows in {f.rows for f in findings}
 
 
 @pytest.mark.parametrize("word", menu("checks"))
@@ -296,28 +298,28 @@ def test_a_planted_fault_is_told_with_its_severity_and_nothing_else_is(word: str
 def test_clean_rows_give_no_finding(word: str, task: str) -> None:
     label: Any = {"binary": LABEL, "multiclass": rng.choice(["a", "b", "c"], ROWS), "regression": np.exp(OTHER)}[task]
     label_name = "y > 0" if task == "binary" else "y"
-    seen = profile_of(
+    profile = profile_of(
         {"noise": NOISE, "word": WORD, "count": COUNT, "yes": COUNT + OTHER > 20}, label, PART, task=task, time=TIME
     )
     spec = spec_of(
         task, label_name, ", time: at", "{by: time, validation: 2024-03-01, test: 2024-04-01}", "bias: {groups: [word]}"
     )
-    assert list(find("checks", word)().check(seen, spec)) == []
+    assert list(find("checks", word)().check(profile, spec)) == []
 
 
-def test_a_class_among_many_that_a_column_tells_is_found() -> None:
+def test_a_column_that_determines_one_of_many_classes_is_found() -> None:
     label = rng.choice(["a", "b", "c"], ROWS)
-    seen = profile_of({"told": np.char.upper(label), "noise": NOISE}, label, task="multiclass")
-    (finding,) = find("checks", "leakage")().check(seen, spec_of("multiclass", "y"))
-    assert (finding.column, finding.severity) == ("told", "high")
+    profile = profile_of({"copied": np.char.upper(label), "noise": NOISE}, label, task="multiclass")
+    (finding,) = find("checks", "leakage")().check(profile, spec_of("multiclass", "y"))
+    assert (finding.column, finding.severity) == ("copied", "high")
     assert "an accuracy of 1.0000" in finding.found
 
 
 def test_a_duration_is_found_to_be_its_end_less_the_moment_of_prediction() -> None:
     seconds = rng.integers(60, 9_000, ROWS).astype(float)
     ended = TIME + (seconds * 1e6).astype("timedelta64[us]")
-    seen = profile_of({"ended": ended, "noise": NOISE}, seconds, task="regression", time=TIME)
-    (finding,) = find("checks", "label_sum")().check(seen, spec_of("regression", "took", features=", time: began"))
+    profile = profile_of({"ended": ended, "noise": NOISE}, seconds, task="regression", time=TIME)
+    (finding,) = find("checks", "label_sum")().check(profile, spec_of("regression", "took", features=", time: began"))
     assert finding.column == "ended"
     assert "began" in finding.found
 
@@ -325,14 +327,14 @@ def test_a_duration_is_found_to_be_its_end_less_the_moment_of_prediction() -> No
 @pytest.mark.parametrize("coarse", [False, True])
 def test_rows_that_are_equal_by_chance_are_no_copies(coarse: bool) -> None:
     columns = {"word": WORD, "few": rng.integers(0, 30 if coarse else 900, ROWS)}
-    found = list(find("checks", "shared_rows")().check(profile_of(columns, LABEL, PART), spec_of()))
-    assert found
-    assert {f.severity for f in found} == {"medium"}
+    findings = list(find("checks", "shared_rows")().check(profile_of(columns, LABEL, PART), spec_of()))
+    assert findings
+    assert {f.severity for f in findings} == {"medium"}
 
 
 def test_copies_are_estimated_from_a_share_of_the_contents() -> None:
     case = copied(0.4)
-    seen = profile_of(case["columns"], case["label"], case["part"], share=0.5)
-    (finding,) = find("checks", "shared_rows")().check(seen, spec_of())
+    profile = profile_of(case["columns"], case["label"], case["part"], share=0.5)
+    (finding,) = find("checks", "shared_rows")().check(profile, spec_of())
     assert finding.severity == "high"
     assert finding.rows == pytest.approx(0.4 * (PART == 2).sum(), rel=0.25)

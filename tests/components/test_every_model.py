@@ -115,7 +115,7 @@ def test_the_training_loss_falls_as_rounds_go_on_and_the_saved_model_scores_as_i
 ) -> None:
     training, validation = begun(family, task, judged="train")
     label, losses = np.concatenate([block.label for block in validation]), []
-    for rounds in (1, 5, 20):
+    for rounds in (1, 3, 20):
         training.advance(rounds)
         assert training.rounds == rounds
         losses.append(loss(task, label, training.scores()))
@@ -221,6 +221,39 @@ def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, tas
     mean = [float((f.scores() if classes == 2 else f.scores()[:, -1]).mean()) for f, _ in (plain, weighted, by_class)]
     assert mean[1] > mean[0] + 0.03 and mean[2] > mean[0] + 0.03
     np.testing.assert_array_equal(weighted[0].scores(), by_class[0].scores())
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_a_block_of_weights_of_one_may_follow_a_weighted_block(family: str) -> None:
+    model, context, blocks = find("models", family), training_context("binary"), blocks_of("binary")
+    params = params_of(model, context)
+    weights = [pa.array(np.full(block.num_rows, weight)) for block, weight in zip(blocks, (2.0, 1.0, 0.5), strict=True)]
+    blocks = [
+        block.set_column(block.column_names.index(packed.WEIGHT), packed.WEIGHT, weight)
+        for block, weight in zip(blocks, weights, strict=True)
+    ]
+    train, validation = (list(packed.views(blocks, model.encoder, part)) for part in ("train", "validation"))
+    training = model.start_training(params, context, model.prepare_data(params, context, train, validation), 0)
+    training.advance(3)
+    assert np.isfinite(training.scores()).all()
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_a_class_that_the_training_rows_lack_scores_below_its_share(family: str, task: Task) -> None:
+    model, context, blocks = find("models", family), training_context(task), blocks_of(task)
+    params, lacking = params_of(model, context), context.num_classes - 1
+    train, validation = (list(packed.views(blocks, model.encoder, part)) for part in ("train", "validation"))
+    others = [
+        replace(block, matrix=block.matrix[kept], label=block.label[kept], weight=block.weight[kept])
+        for block in train
+        if (kept := block.label != lacking).any()
+    ]
+    training = model.start_training(params, context, model.prepare_data(params, context, others, validation), 0)
+    training.advance(20)
+    scores = training.scores() if task == "binary" else training.scores()[:, lacking]
+    share = np.mean(np.concatenate([block.label for block in validation]) == lacking)
+    assert (scores >= 0).all() and scores.mean() < share
 
 
 @pytest.mark.parametrize("family", EVERY)

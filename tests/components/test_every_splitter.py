@@ -85,7 +85,7 @@ def test_neither_the_order_of_rows_nor_the_size_of_blocks_moves_a_row(
 def test_appended_rows_move_no_row(word: str, fields: dict[str, Any]) -> None:
     rows = rows_of(4_000)
     first = rows.slice(0, 1_500)
-    before, after = (fitted(made(word, fields), seen).part_of(seen) for seen in (first, rows))
+    before, after = (fitted(made(word, fields), some).part_of(some) for some in (first, rows))
     np.testing.assert_array_equal(before, after[:1_500])
 
 
@@ -224,12 +224,12 @@ def test_cut_dates_in_the_wrong_order_are_refused() -> None:
         made("time", {"validation": "2024-04-01", "test": "2024-03-01"})
 
 
-def test_strange_values_of_a_split_column_are_told_with_their_counts() -> None:
+def test_strange_values_of_a_split_column_are_reported_with_their_counts() -> None:
     rows = pa.table({"fold": ["train"] * 3 + ["Test"] * 2 + [None] * 4})
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as raised:
         fitted(made("column", {"column": "fold"}), rows)
-    (problem,) = told.value.problems
-    assert told.value.exit_code == 3 and (problem.stage, problem.column, problem.rows) == ("split", "fold", 6)
+    (problem,) = raised.value.problems
+    assert raised.value.exit_code == 3 and (problem.stage, problem.column, problem.rows) == ("split", "fold", 6)
     assert (
         "6 rows name no part" in problem.found
         and "'Test' (2 rows)" in problem.found
@@ -260,6 +260,6 @@ def test_a_duration_is_read_back_as_it_was_written(seconds: int) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "6", "h", "-1d", "6 hours", 6, None])
-def test_what_is_no_length_of_time_is_told_with_the_accepted_form(wrong: object) -> None:
+def test_what_is_no_length_of_time_is_reported_with_the_accepted_form(wrong: object) -> None:
     with pytest.raises(ValueError, match="90s, 10m, 6h, 1d or 2w"):
         parse_duration(wrong)

@@ -38,7 +38,7 @@ def test_a_trusted_family_of_ones_own_is_trained_and_registered(loans: Path, tmp
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("class Forest:\n    pass", "has no class 'Forest' that is a choice"),
+        ("class Forest:\n    pass", "is not a class that derives from ray_pipeline.components.models._base.Model"),
         (
             "from ray_pipeline.components.choice import Choice\n\n\nclass Forest(Choice):\n    pass",
             "is no model: it does not derive from ray_pipeline.components.models._base.Model",

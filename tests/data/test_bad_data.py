@@ -1,5 +1,7 @@
-"""Data that cannot be meant, case by case (the numbers are those of the list of faults): message, column, rows, file
-and exit code, without Ray."""
+"""Data that cannot be meant, case by case: message, column, rows, file and exit code, without Ray.
+
+The numbers are those of the list of faults.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from ray_pipeline.data.table import Table
 from ray_pipeline.errors import PipelineError
 from ray_pipeline.profiling import profile as profile_stage
 from ray_pipeline.profiling.findings import check
-from ray_pipeline.profiling.profile import Profile, profile_table
+from ray_pipeline.profiling.profile import Profile, profile_rows
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -95,10 +97,10 @@ def not_utf8(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Bad:
-    """How the table is spoiled, and what must be told."""
+    """How the table is spoiled, and what the message must say."""
 
     spoil: Spoil
-    told: str
+    message: str
     column: str | None = None
     file: str | None = None
     rows: int | None = None
@@ -242,18 +244,18 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def profiled(at: Path, task: str = "binary", label: str = "y", more: str = "") -> tuple[Profile, Spec]:
     spec = Spec.from_text(SPEC.format(task=task, label=label, more=more), file="bad.yaml", folder=at)
-    return profile_table(split(read(spec, Where()), spec), spec), spec
+    return profile_rows(split(read(spec, Where()), spec), spec), spec
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_data_that_cannot_be_meant_is_told_with_its_place_and_its_count(name: str, at: Path) -> None:
+def test_data_that_cannot_be_meant_is_reported_with_its_place_and_its_count(name: str, at: Path) -> None:
     case = CASES[name]
     case.spoil(at / "rows")
     with pytest.raises(PipelineError) as raised:
         profiled(at, case.task, case.label, case.more)
     (problem,) = raised.value.problems
     assert raised.value.exit_code == case.exit
-    assert case.told in problem.found
+    assert case.message in problem.found
     assert problem.fix
     assert problem.column == case.column
     assert case.rows is None or problem.rows == case.rows
@@ -261,7 +263,7 @@ def test_data_that_cannot_be_meant_is_told_with_its_place_and_its_count(name: st
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "message"),
     [
         ({"MAX_COLUMNS": 4}, "labels: 5 columns; at most 4 are read"),
         ({"MIN_BOMB": 0, "MAX_EXPANSION": 0.5}, "row group 0 of column 'id' expands 1 times to 0 MB"),
@@ -269,14 +271,14 @@ def test_data_that_cannot_be_meant_is_told_with_its_place_and_its_count(name: st
     ],
 )
 def test_what_would_fill_the_memory_is_refused_by_its_footer(
-    limit: dict[str, float], told: str, at: Path, monkeypatch: pytest.MonkeyPatch
+    limit: dict[str, float], message: str, at: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in limit.items():
-        monkeypatch.setattr(f"ray_pipeline.components.sources.parquet.{name}", value)
+        monkeypatch.setattr(f"ray_pipeline.components.sources._parquet_footers.{name}", value)
     with pytest.raises(PipelineError) as raised:
         profiled(at)
     (problem,) = raised.value.problems
-    assert told in problem.found and problem.file == str(at / "rows/part-0.parquet") and raised.value.exit_code == 3
+    assert message in problem.found and problem.file == str(at / "rows/part-0.parquet") and raised.value.exit_code == 3
 
 
 WARNED: dict[str, tuple[Spoil, str, str | None, str]] = {
@@ -296,7 +298,7 @@ WARNED: dict[str, tuple[Spoil, str, str | None, str]] = {
         ),
         "uneven_files",
         "c",
-        "'c' stands in 1 of 3 files only",
+        "'c' is in 1 of 3 files only",
     ),
     "D26 null label": (
         table(put("y", pa.array([None] * 5 + [0, 1] * ((ROWS - 5) // 2) + [1]))),
@@ -347,12 +349,12 @@ WARNED: dict[str, tuple[Spoil, str, str | None, str]] = {
 
 @pytest.mark.parametrize("name", WARNED)
 def test_data_that_may_be_meant_is_a_finding(name: str, at: Path) -> None:
-    spoil, word, column, told = WARNED[name]
+    spoil, word, column, message = WARNED[name]
     spoil(at / "rows")
-    found = [one for one in check(*profiled(at)) if one.check == word]
-    assert [one for one in found if one.column == column and told in one.found], found
+    findings = [one for one in check(*profiled(at)) if one.check == word]
+    assert [one for one in findings if one.column == column and message in one.found], findings
 
 
 def test_good_data_gives_no_finding_of_weight(at: Path) -> None:
-    found = check(*profiled(at, more=", columns: [a, b]"))
-    assert [one for one in found if one.severity != "low"] == []
+    findings = check(*profiled(at, more=", columns: [a, b]"))
+    assert [one for one in findings if one.severity != "low"] == []

@@ -13,7 +13,7 @@ import pytest
 from tables import write_spec
 
 from ray_pipeline.data.as_of_join import JoinOptions, as_of_table
-from ray_pipeline.data.feast import PYTHON, resolved
+from ray_pipeline.data.feast import PYTHON, with_feast_tables
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -104,25 +104,25 @@ def python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PYTHON, str(FEAST))
 
 
-def asked(folder: Path, what: str) -> Spec:
+def spec_of(folder: Path, what: str) -> Spec:
     rates = "{path: data/rates.parquet, on: [branch], time: hour, known_at: known, max_age: 6h, columns: [rate]}"
     return Spec.from_file(write_spec(folder, rates=f"rates: {rates} => store: {{path: store, kind: feast, {what}}}"))
 
 
 @pytest.mark.parametrize("what", ["views: [rates]", "service: known"])
 def test_a_view_is_the_table_that_one_would_have_written(what: str, folder: Path) -> None:
-    spec = asked(folder, what)
+    spec = spec_of(folder, what)
     assert (
         spec.as_data()["features"]["store"]["kind"] == "feast" and Spec.from_text(spec.render(), folder=folder) == spec
     )
-    found = resolved(spec, Where())
+    written_out = with_feast_tables(spec, Where())
     written = Spec.from_file(write_spec(folder, "written.yaml"))
-    tables = found.as_data()["features"]
+    tables = written_out.as_data()["features"]
     assert Path(tables["rates"].pop("path")).samefile(folder / written.as_data()["features"]["rates"].pop("path"))
     expected = written.as_data()["features"]["rates"]
     expected.pop("path")
     assert tables["rates"] == expected and "store" not in tables
-    assert resolved(found, Where()) is found
+    assert with_feast_tables(written_out, Where()) is written_out
 
 
 def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder: Path) -> None:
@@ -173,34 +173,34 @@ def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder:
         ("views: [branches, rates]", "there is no feature view 'branches'", "feast apply"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_place(what: str, found: str, fix: str, folder: Path) -> None:
-    with pytest.raises(DataError) as told:
-        resolved(asked(folder, what), Where())
-    (problem,) = told.value.problems
+def test_what_cannot_be_read_is_reported_with_its_place(what: str, found: str, fix: str, folder: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        with_feast_tables(spec_of(folder, what), Where())
+    (problem,) = raised.value.problems
     assert problem.found.startswith(found) and fix in problem.fix
     assert (problem.key, problem.line) == ("features.store", 11)
 
 
-def test_a_repository_that_is_none_and_a_python_without_feast_are_told(
+def test_a_repository_that_is_none_and_a_python_without_feast_are_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = asked(folder, "views: [rates]")
+    spec = spec_of(folder, "views: [rates]")
     with pytest.raises(DataError, match=r"is no feature repository: it has no feature_store\.yaml"):
-        resolved(spec, Where(data=str(tmp_path)))
+        with_feast_tables(spec, Where(data=str(tmp_path)))
     (tmp_path / "store").mkdir()
     (tmp_path / "store/feature_store.yaml").write_text("project: [")
     with pytest.raises(DataError, match="Feast cannot read the registry"):
-        resolved(spec, Where(data=str(tmp_path)))
+        with_feast_tables(spec, Where(data=str(tmp_path)))
     monkeypatch.setenv(PYTHON, "/bin/false")
     with pytest.raises(SpecError, match="gives no answer"):
-        resolved(spec, Where())
+        with_feast_tables(spec, Where())
     monkeypatch.setenv(PYTHON, sys.executable)
     with pytest.raises(SpecError, match=r"has no Feast.*set FEAST_PYTHON"):
-        resolved(spec, Where())
+        with_feast_tables(spec, Where())
     monkeypatch.delenv(PYTHON)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SpecError, match=r"needs an environment of its own.*pip install feast"):
-        resolved(spec, Where())
+        with_feast_tables(spec, Where())
 
 
 def test_plan_and_check_look_at_the_tables_behind_the_repository(folder: Path) -> None:
@@ -209,9 +209,9 @@ def test_plan_and_check_look_at_the_tables_behind_the_repository(folder: Path) -
     from ray_pipeline.cli import build
 
     app = build()
-    asked(folder, "service: known")
+    spec_of(folder, "service: known")
     plan = CliRunner().invoke(app, ["plan", str(folder / "loans.yaml"), "--json"])
-    told = json.loads(plan.stdout.splitlines()[-1])
-    assert (plan.exit_code, told["status"]) == (0, "ok") and told["tables"]["rates"]["join"]["how"] == "broadcast"
+    answer = json.loads(plan.stdout.splitlines()[-1])
+    assert (plan.exit_code, answer["status"]) == (0, "ok") and answer["tables"]["rates"]["join"]["how"] == "broadcast"
     check = CliRunner().invoke(app, ["check", str(folder / "loans.yaml"), "--json"])
     assert (check.exit_code, json.loads(check.stdout.splitlines()[-1])["problems"]) == (0, [])

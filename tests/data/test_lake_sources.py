@@ -50,18 +50,18 @@ def test_the_sources_of_the_folder_are_these() -> None:
 def test_csv_is_read_with_types_of_all_its_rows_and_empty_cells_as_null(ray_local: None, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("a,b,p,t,z\n1,x,u,2024-01-01 10:00:00,007\n2,y,u,2024-01-02 00:00:00,8\n")
     (tmp_path / "two.csv").write_text("a,b,p,t,z\n3,,v,2024-01-03 00:00:00,9\n4,x,v,,10\n")
-    found = source("csv", tmp_path)
-    check(found)
-    assert found.footers().schema.field("a").type == pa.int64()
-    assert pa.types.is_timestamp(found.footers().schema.field("t").type)
-    assert found.table(["t"])["t"].null_count == 1
-    assert found.footers().fingerprint == source("csv", tmp_path).footers().fingerprint
+    csv = source("csv", tmp_path)
+    check(csv)
+    assert csv.footers().schema.field("a").type == pa.int64()
+    assert pa.types.is_timestamp(csv.footers().schema.field("t").type)
+    assert csv.table(["t"])["t"].null_count == 1
+    assert csv.footers().fingerprint == source("csv", tmp_path).footers().fingerprint
     (tmp_path / "two.csv").write_text("a,b,p,t,z\n3,,v,2024-01-03 00:00:00,9\n4,x,v,,11\n")
-    assert found.footers().fingerprint != source("csv", tmp_path).footers().fingerprint
+    assert csv.footers().fingerprint != source("csv", tmp_path).footers().fingerprint
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a,b\n1,2,3\n", "Expected 2 columns, got 3"),
         ("a,b\n", "0 rows in 1 files"),
@@ -69,11 +69,11 @@ def test_csv_is_read_with_types_of_all_its_rows_and_empty_cells_as_null(ray_loca
         ("a,a\n1,2\n", "'a' appears twice"),
     ],
 )
-def test_a_bad_csv_file_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_a_bad_csv_file_is_reported(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "one.csv").write_text(text)
     with pytest.raises(DataError) as raised:
         source("csv", tmp_path / "one.csv").footers()
-    assert told in raised.value.problems[0].found
+    assert message in raised.value.problems[0].found
 
 
 def test_delta_is_read_as_its_log_says(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_ray_reads_what_each_source_says_projected_and_filtered(ray_local: None,
         read = scanned(source(kind, tmp_path / path), ["a", "p"], pc.field("a") > 1).to_pandas().sort_values("a")
         assert read.to_dict("list") == {"a": [2, 3, 4], "p": ["u", "v", "v"]}
     hive = source("parquet", tmp_path / "hive")
-    held = scanned(hive, ["a", "year"])
-    assert pa.types.is_integer(held["year"].type) and pa.types.is_integer(hive.footers().schema.field("year").type)
-    assert (held["year"].to_pylist(), held["a"].to_pylist()) == ([2023] * 4 + [2024] * 4, [1, 2, 3, 4] * 2)
+    rows_read = scanned(hive, ["a", "year"])
+    assert pa.types.is_integer(rows_read["year"].type) and pa.types.is_integer(hive.footers().schema.field("year").type)
+    assert (rows_read["year"].to_pylist(), rows_read["a"].to_pylist()) == ([2023] * 4 + [2024] * 4, [1, 2, 3, 4] * 2)
     assert scan(hive.pieces(hive.footers(), ["a"], 3, pc.field("year") == 2030), 2).count() == 0

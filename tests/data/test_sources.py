@@ -1,5 +1,4 @@
-"""What footers tell: files found as the path says, whatever is broken named with its file, and a fingerprint of the
-content."""
+"""What footers say: the files of a path, every broken file by name, and a fingerprint of the content."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -89,15 +88,15 @@ def d20(folder: Path) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_a_bad_file_is_told_with_its_name_and_its_column(
+def test_a_bad_file_is_reported_with_its_name_and_its_column(
     tmp_path: Path, spoil: Callable[[Path], None], found: str, file: str, column: str | None
 ) -> None:
     write(tmp_path)
     spoil(tmp_path)
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as raised:
         source(tmp_path).footers()
-    (problem,) = told.value.problems
-    assert told.value.exit_code == 3 and problem.stage == "read" and problem.fix
+    (problem,) = raised.value.problems
+    assert raised.value.exit_code == 3 and problem.stage == "read" and problem.fix
     assert problem.found.startswith("labels: ") and found in problem.found
     assert (problem.file, problem.column) == (str(tmp_path / file), column)
 
@@ -116,21 +115,21 @@ def test_uneven_columns_are_noted_and_no_harm_until_they_are_read(
 ) -> None:
     write(tmp_path)
     spoil(tmp_path)
-    told = source(tmp_path).footers()
-    assert column in told.schema.names
-    assert {name: problem.found for name, problem in told.uneven.items()} == {column: found}
-    assert told.uneven[column].file == str(tmp_path / file)
+    footers = source(tmp_path).footers()
+    assert column in footers.schema.names
+    assert {name: problem.found for name, problem in footers.uneven.items()} == {column: found}
+    assert footers.uneven[column].file == str(tmp_path / file)
 
 
 def test_a_column_that_few_files_have_is_left_out_and_counted(tmp_path: Path) -> None:
     for part in range(4):
         write(tmp_path, f"part-{part}.parquet", TABLE.append_column("c", TABLE["a"]) if part == 0 else TABLE)
-    told = source(tmp_path).footers()
-    assert (told.schema.names, dict(told.extra), dict(told.uneven)) == (["a", "b"], {"c": 1}, {})
+    footers = source(tmp_path).footers()
+    assert (footers.schema.names, dict(footers.extra), dict(footers.uneven)) == (["a", "b"], {"c": 1}, {})
     assert source(tmp_path).table(["a"]).num_rows == 12
 
 
-def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_told_by_column(tmp_path: Path) -> None:
+def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_counted_by_column(tmp_path: Path) -> None:
     for part in range(3):
         pq.write_table(
             pa.table({"a": range(part * 100, part * 100 + 100), "b": ["x"] * 100}),
@@ -150,7 +149,7 @@ def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_told_by_column(tmp_
     assert (footers.file_rows, sum(footers.file_bytes)) == ((100, 100, 100), footers.num_bytes)
 
 
-def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="labels: there is no such file or folder"):
         source(tmp_path / "nowhere").footers()
 
@@ -158,9 +157,9 @@ def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_files_without_rows_beside_files_with_rows_are_fine(tmp_path: Path) -> None:
     write(tmp_path)
     write(tmp_path, "part-1.parquet", TABLE.slice(0, 0))
-    found = source(tmp_path).footers()
-    assert (found.num_rows, len(found.files)) == (3, 2)
-    assert found.num_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+    footers = source(tmp_path).footers()
+    assert (footers.num_rows, len(footers.files)) == (3, 2)
+    assert footers.num_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
 def test_a_file_a_folder_and_globs_name_the_files_they_should(tmp_path: Path) -> None:

@@ -75,8 +75,7 @@ def test_a_group_under_the_minimum_is_shown_and_not_judged() -> None:
 
 def test_a_group_of_three_rows_is_shown_and_not_judged() -> None:
     rows = audit(
-        binary(n=N, columns={"race": np.where(np.arange(N) < 3, "few", RACE)}),
-        0.4,
+        replace(binary(n=N, columns={"race": np.where(np.arange(N) < 3, "few", RACE)}), threshold=0.4),
         spec_of(bias={"groups": ["race"], "measures": ["selection_rate", "precision"]}),
     )
     assert [row.rows for row in rows if row.group.get("race") == "few"] == [3, 3]
@@ -94,8 +93,7 @@ def test_one_judged_group_has_no_gap() -> None:
 
 def test_intersections_have_every_column() -> None:
     rows = audit(
-        binary(n=N, columns={"sex": SEX, "race": RACE}),
-        0.4,
+        replace(binary(n=N, columns={"sex": SEX, "race": RACE}), threshold=0.4),
         spec_of(bias={"groups": [["sex", "race"]], "measures": ["precision"]}),
     )
     assert rows[0].group == {"sex": "Female", "race": "A"}
@@ -156,7 +154,14 @@ def test_adult_s_label_rates_are_those_of_its_readme() -> None:
     label = np.array([float(income == ">50K") for income in table["income"]])
     columns = {name: np.array(table[name], object) for name in ("sex", "race")}
     test = Predictions(
-        "binary", ("0", "1"), np.arange(n), label, label, np.ones(n), np.arange(n, dtype=np.uint64), columns
+        task="binary",
+        classes=("0", "1"),
+        key=np.arange(n),
+        label=label,
+        score=label,
+        weight=np.ones(n),
+        cluster=np.arange(n, dtype=np.uint64),
+        columns=columns,
     )
     rows = audit(test, spec_of(bias={"groups": ["sex", "race"], "measures": ["label_rate"]}))
     known = (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from part_fixture import binary, regression, spec_of
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.errors import DataError
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.groups import groups_of
@@ -37,7 +37,7 @@ def test_every_metric_is_measured_overall_and_by_slice() -> None:
         some = test.take(inside)
         assert row["rows"] == inside.sum()
         assert row["value"] == pytest.approx(
-            find("metrics", row["metric"])()(some.label, some.score, some.weight, 0.4), rel=1e-12
+            metric_of(row["metric"])(some.label, some.score, some.weight, 0.4), rel=1e-12
         )
         assert row["low"] < row["value"] < row["high"]
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
@@ -65,7 +65,7 @@ def test_few_clusters_are_said() -> None:
 
 def test_a_part_of_one_class_leaves_auc_undefined_and_the_rest_measured() -> None:
     test = binary(n=300)
-    found = evaluate(test.take(test.label == 0), 0.5, spec_of(evaluate={"metrics": ["auc", "accuracy"]}))
+    found = evaluate(test.take(test.label == 0), spec_of(evaluate={"metrics": ["auc", "accuracy"]}))
     assert [math.isfinite(m.value) for m in found.measured] == [False, True]
     assert "auc is undefined on this part" in found.notes
 
@@ -115,7 +115,7 @@ def test_the_same_rows_give_the_same_bytes() -> None:
 )
 def test_a_part_that_cannot_be_measured_says_why(broken: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        evaluate(broken(binary()), 0.5, spec_of())  # type: ignore[operator]
+        evaluate(broken(binary()), spec_of())  # type: ignore[operator]
 
 
 def test_groups_are_every_combination_that_occurs() -> None:

@@ -20,14 +20,13 @@ def test_the_columns_that_made_the_label_come_first_and_the_others_are_within_no
     n = len(matrix)
     label = (trained.raw > 0.5).astype(float)
     rows = Predictions(
-        "binary",
-        ("0", "1"),
-        np.arange(n),
-        label,
-        bundle.score_matrix(matrix),
-        np.ones(n),
-        np.arange(n, dtype=np.uint64),
-        {},
+        task="binary",
+        classes=("0", "1"),
+        key=np.arange(n),
+        label=label,
+        score=bundle.score_matrix(matrix),
+        weight=np.ones(n),
+        cluster=np.arange(n, dtype=np.uint64),
     )
     contributions = find("models", "xgboost").contributions(bundle.folder, matrix)
     found = importance_of(bundle, matrix, rows, spec_of(), contributions, np.random.default_rng(0))

@@ -11,27 +11,27 @@ from part_fixture import binary, regression, spec_of
 
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import Champion, GateResult, judge
+from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.values import Predictions
 
 N = 3000
 CARRIER = np.array(["AA", "UA", "ZZ"])[np.random.default_rng(1).choice(3, N, p=[0.6, 0.39, 0.01])]
-ROWS = binary(0, N, columns={"carrier": CARRIER})  # AUC about 0.76, interval about +-0.02
+ROWS = replace(binary(0, N, columns={"carrier": CARRIER}), threshold=0.4)  # AUC about 0.76, interval about +-0.02
 SLICED = {"metrics": ["auc", "log_loss"], "slices": ["carrier"]}
 
 
-def judged(gate: str, rows: Predictions = ROWS, champion: Champion | None = None, **costs: Any) -> GateResult:
+def costs_of(latency_ms: float = math.nan, size_mb: float = math.nan) -> ServingCosts:
+    return ServingCosts(latency_ms=latency_ms, size_mb=size_mb)
+
+
+def judged(gate: str, rows: Predictions = ROWS, champion: Champion | None = None, **costs: float) -> GateResult:
     spec = spec_of(gates=[gate], evaluate=SLICED)
-    (result,) = judge(
-        spec.gates,
-        evaluate(replace(rows, threshold=0.4), spec),
-        rows,
-        0.4,
-        champion,
-        costs.get("latency_ms"),
-        costs.get("size_mb"),
-        spec,
-    ).gates
+    (result,) = judge(evaluate(rows, spec), costs_of(**costs), champion, spec).gates
     return result
+
+
+def champion_of(predictions: Predictions, **more: Any) -> Champion:
+    return Champion(version=1, predictions=predictions, **more)
 
 
 def worse(rows: Predictions = ROWS, noise: float = 1.0) -> Predictions:
@@ -84,26 +84,26 @@ def test_no_champion_yet_passes_and_says_so() -> None:
 
 
 def test_the_champion_is_compared_on_the_paired_difference() -> None:
-    near = Champion(3, worse(noise=0.05), 0.4)
+    near = champion_of(worse(noise=0.05))
     result, alone = judged("auc >= champion - 0.01", champion=near), judged("auc >= 0")
     assert result.passed
     assert result.high - result.low < (alone.high - alone.low) / 5
     assert result.value == pytest.approx(alone.value - result.champion)  # type: ignore[operator]
-    same = judged("auc >= champion", champion=Champion(3, ROWS, 0.4))
+    same = judged("auc >= champion", champion=champion_of(ROWS))
     assert same.passed and same.value == same.low == same.high == 0
-    assert not judged("auc > champion", champion=Champion(3, ROWS, 0.4)).passed
+    assert not judged("auc > champion", champion=champion_of(ROWS)).passed
 
 
 def test_a_worse_challenger_is_refused_and_a_better_one_passes() -> None:
     bad = worse(noise=2.0)
-    assert not judged("auc >= champion - 0.02", rows=bad, champion=Champion(1, ROWS, 0.4)).passed
-    assert judged("auc >= champion + 0.02", champion=Champion(1, bad, 0.4)).passed
-    assert judged("log_loss <= champion * 0.95", champion=Champion(1, bad, 0.4)).passed
-    assert not judged("log_loss <= champion * 0.5", champion=Champion(1, bad, 0.4)).passed
+    assert not judged("auc >= champion - 0.02", rows=bad, champion=champion_of(ROWS)).passed
+    assert judged("auc >= champion + 0.02", champion=champion_of(bad)).passed
+    assert judged("log_loss <= champion * 0.95", champion=champion_of(bad)).passed
+    assert not judged("log_loss <= champion * 0.5", champion=champion_of(bad)).passed
 
 
 def test_a_champion_is_compared_group_by_group() -> None:
-    result = judged("auc worst by carrier >= champion - 0.01", champion=Champion(1, worse(noise=2.0), 0.4))
+    result = judged("auc worst by carrier >= champion - 0.01", champion=champion_of(worse(noise=2.0)))
     assert result.passed and result.value > 0
 
 
@@ -116,16 +116,8 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_and_counted() -> Non
         columns={},
     )
     spec = spec_of(gates=["auc >= champion - 0.05"], evaluate=SLICED)
-    verdict = judge(
-        spec.gates,
-        evaluate(replace(ROWS, threshold=0.4), spec),
-        ROWS,
-        0.4,
-        Champion(7, kept, 0.4, judged=unseen),
-        None,
-        None,
-        spec,
-    )
+    champion = Champion(version=7, predictions=kept, compared=unseen)
+    verdict = judge(evaluate(ROWS, spec), costs_of(), champion, spec)
     assert verdict.passed
     assert verdict.as_json()["champion"] == {
         "version": 7,
@@ -137,10 +129,11 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_and_counted() -> Non
 @pytest.mark.parametrize(
     ("champion", "why"),
     [
-        (Champion(1, replace(ROWS, task="regression"), None), "the champion's task is regression, ours binary"),
-        (Champion(1, replace(ROWS, classes=("no", "yes")), 0.5), "the champion's classes are no, yes, ours 0, 1"),
-        (Champion(1, replace(ROWS, label=1 - ROWS.label), 0.5), "the champion's label differs on 3,000 of 3,000 rows"),
-        (Champion(1, binary(0, 10), 0.5), "the champion scored 10 rows, ours 3,000"),
+        (champion_of(replace(ROWS, task="regression")), "the champion's task is regression, ours binary"),
+        (champion_of(replace(ROWS, label_name="paid")), "the champion predicts paid, ours label"),
+        (champion_of(replace(ROWS, classes=("no", "yes"))), "the champion's classes are no, yes, ours 0, 1"),
+        (champion_of(replace(ROWS, label=1 - ROWS.label)), "the champion's label differs on 3,000 of 3,000 rows"),
+        (champion_of(binary(0, 10)), "the champion scored 10 rows, ours 3,000"),
     ],
 )
 def test_another_champion_fails_the_gate(champion: Champion, why: str) -> None:
@@ -175,24 +168,24 @@ def test_another_champion_fails_the_gate(champion: Champion, why: str) -> None:
 def test_what_cannot_be_decided_fails_and_says_so(gate: str, rows: Predictions, why: str) -> None:
     spec = spec_of(gates=[gate], evaluate=SLICED)
     bare = spec_of(gates=[], evaluate={"metrics": ["auc"]})
-    (result,) = judge(spec.gates, evaluate(replace(rows, threshold=0.4), bare), rows, 0.4, None, None, None, spec).gates
+    (result,) = judge(evaluate(rows, bare), costs_of(), None, spec).gates
     assert not result.passed and result.why.startswith("cannot be decided, so it fails") and why in result.why
 
 
 def test_latency_and_size_are_points() -> None:
     assert judged("latency_ms <= 5", latency_ms=4.0).passed and not judged("size_mb < 2", size_mb=2.0).passed
-    assert judged("size_mb <= champion * 1.5", champion=Champion(1, ROWS, 0.4, size_mb=2.0), size_mb=2.5).passed
+    assert judged(
+        "size_mb <= champion * 1.5", champion=champion_of(ROWS, costs=costs_of(size_mb=2.0)), size_mb=2.5
+    ).passed
     assert (
         "of the champion was not measured"
-        in judged("latency_ms <= champion", champion=Champion(1, ROWS, 0.4), latency_ms=1.0).why
+        in judged("latency_ms <= champion", champion=champion_of(ROWS), latency_ms=1.0).why
     )
 
 
 def test_the_scorecard_is_plain_json_and_refuses_on_one_gate() -> None:
     spec = spec_of(gates=["auc >= 0.6", "auc >= 0.99", "auc >= champion"], evaluate=SLICED)
-    verdict = judge(
-        spec.gates, evaluate(replace(ROWS, threshold=0.4), spec), ROWS, 0.4, None, None, None, spec, times_judged=3
-    )
+    verdict = judge(evaluate(ROWS, spec), costs_of(), None, spec, times_judged=3)
     card = verdict.as_json()
     assert json.loads(json.dumps(card, allow_nan=False)) == card
     assert card["passed"] is False and [gate["passed"] for gate in card["gates"]] == [True, False, True]
@@ -204,5 +197,5 @@ def test_the_scorecard_is_plain_json_and_refuses_on_one_gate() -> None:
 def test_no_gates_pass() -> None:
     spec = spec_of("regression")
     rows = regression()
-    verdict = judge(spec.gates, evaluate(rows, spec), rows, None, None, None, None, spec)
+    verdict = judge(evaluate(rows, spec), costs_of(), None, spec)
     assert verdict.passed and verdict.as_json()["gates"] == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from part_fixture import binary, regression
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.evaluation.bootstrap import replicate
 from ray_pipeline.evaluation.intervals import Interval, largest_gap, percentile, reach, simultaneous
@@ -23,7 +23,7 @@ SIMULATIONS = 200
 def linearised(metric: Metric, rows: Predictions, threshold: float | None, confidence: float) -> Interval:
     """All rows as one group."""
     found = linearized_bounds([metric], replace(rows, threshold=threshold), np.zeros(len(rows), np.intp), confidence)[
-        metric.word
+        metric.name
     ]
     return Interval(float(found.value[0]), float(found.low[0]), float(found.high[0]))
 
@@ -42,7 +42,7 @@ def test_few_clusters_reach_further() -> None:
 @pytest.mark.parametrize("kind", ["bootstrap", "linearised"])
 @pytest.mark.parametrize(("word", "truth"), [("auc", TRUE_AUC), ("rmse", 2.0)])
 def test_95_percent_intervals_cover_about_95_percent(word: str, truth: float, kind: str) -> None:
-    metric, covered = find("metrics", word)(), 0
+    metric, covered = metric_of(word), 0
     for seed in range(SIMULATIONS):
         rows = binary(seed, 400) if word == "auc" else regression(seed, 200)
         if kind == "linearised":
@@ -61,13 +61,18 @@ def test_95_percent_intervals_cover_about_95_percent(word: str, truth: float, ki
 def test_rows_of_clusters_need_intervals_of_clusters() -> None:
     """60 clusters of 50 rows, half of a residual's variance its cluster's (benchmarks/simulate_verdict.py does more,
     more often)."""
-    metric, held = find("metrics", "rmse")(), {"cluster": 0, "row": 0}
+    metric, held = metric_of("rmse"), {"cluster": 0, "row": 0}
     for seed in range(SIMULATIONS):
         rng, cluster = np.random.default_rng(seed), np.arange(3000) // 50
         residual = 2 * math.sqrt(0.5) * (rng.normal(size=60)[cluster] + rng.normal(size=3000))
         for kind, ids in (("cluster", cluster), ("row", np.arange(3000))):
             rows = Predictions(
-                "regression", (), np.arange(3000), residual, np.zeros(3000), np.ones(3000), ids.astype(np.uint64), {}
+                task="regression",
+                key=np.arange(3000),
+                label=residual,
+                score=np.zeros(3000),
+                weight=np.ones(3000),
+                cluster=ids.astype(np.uint64),
             )
             found = linearised(metric, rows, None, 0.95)
             held[kind] += found.low <= 2 <= found.high
@@ -78,16 +83,14 @@ def test_rows_of_clusters_need_intervals_of_clusters() -> None:
 def test_a_gate_against_the_champion_errs_seldom() -> None:
     """A margin of four standard errors: equals are not refused, those worse by the margin do not pass (binomial bounds
     for 2 % and 4 % at 1 in 1,000)."""
-    metric, refused, passed, rows, simulations = find("metrics", "auc")(), 0, 0, 600, 120
+    metric, refused, passed, rows, simulations = metric_of("auc"), 0, 0, 600, 120
 
     def drawn(seed: int, worse: float) -> tuple[float, np.ndarray]:
         truth, rng = binary(seed, rows), np.random.default_rng([seed, 1])
         odds, both = np.log(truth.score / (1 - truth.score)), []
         for more in (math.hypot(0.3, worse), 0.3):
             score = 1 / (1 + np.exp(-(odds + more * rng.normal(size=rows))))
-            scored = Predictions(
-                truth.task, truth.classes, truth.key, truth.label, score, truth.weight, truth.cluster, {}
-            )
+            scored = replace(truth, score=score, columns={})
             both.append(
                 (
                     metric(scored.label, score, scored.weight),
@@ -126,7 +129,7 @@ def test_a_gate_against_the_champion_errs_seldom() -> None:
     ],
 )
 def test_the_linearised_interval_is_the_bootstraps(word: str) -> None:
-    rows, metric = binary(3, 4000, clusters=900), find("metrics", word)()
+    rows, metric = binary(3, 4000, clusters=900), metric_of(word)
     drawn = percentile(
         metric(rows.label, rows.score, rows.weight, 0.4),
         replicate([metric], replace(rows, threshold=0.4), draws=2000, seed=0)[word],
@@ -138,7 +141,7 @@ def test_the_linearised_interval_is_the_bootstraps(word: str) -> None:
 
 
 def test_ks_whose_draws_lie_higher_as_those_of_every_maximum_has_the_bootstraps_width() -> None:
-    rows, metric = binary(3, 4000, clusters=900), find("metrics", "ks")()
+    rows, metric = binary(3, 4000, clusters=900), metric_of("ks")
     low, high = np.quantile(replicate([metric], rows, draws=2000, seed=0)["ks"], [0.025, 0.975])
     found = linearised(metric, rows, None, 0.95)
     assert found.high - found.low == pytest.approx(high - low, rel=0.12)
@@ -146,7 +149,7 @@ def test_ks_whose_draws_lie_higher_as_those_of_every_maximum_has_the_bootstraps_
 
 @pytest.mark.parametrize("word", ["median_absolute_error", "absolute_error_p90", "pinball_90", "r2"])
 def test_the_linearised_interval_of_an_error_is_the_bootstraps(word: str) -> None:
-    rows, metric = regression(4, 4000), find("metrics", word)()
+    rows, metric = regression(4, 4000), metric_of(word)
     drawn = percentile(
         metric(rows.label, rows.score, rows.weight),
         replicate([metric], rows, draws=1000, seed=0)[word],
@@ -159,7 +162,7 @@ def test_the_linearised_interval_of_an_error_is_the_bootstraps(word: str) -> Non
 
 @pytest.mark.parametrize("word", ["auc", "recall", "log_loss"])
 def test_copies_of_rows_in_one_cluster_add_no_knowledge(word: str) -> None:
-    rows, metric = binary(1, 400), find("metrics", word)()
+    rows, metric = binary(1, 400), metric_of(word)
     once, ten = linearised(metric, rows, 0.4, 0.95), linearised(metric, repeated(rows, 10), 0.4, 0.95)
     assert (ten.low, ten.high) == pytest.approx((once.low, once.high), rel=1e-6)
     drawn = [
@@ -170,25 +173,17 @@ def test_copies_of_rows_in_one_cluster_add_no_knowledge(word: str) -> None:
 
 def test_a_share_of_all_is_not_certain_and_stays_inside() -> None:
     rows = binary(0, 50)
-    all_right = Predictions(
-        rows.task,
-        rows.classes,
-        rows.key,
-        np.r_[np.ones(8), np.zeros(42)],
-        np.r_[np.ones(8), np.zeros(42)],
-        rows.weight,
-        rows.cluster,
-        {},
-    )
-    recall = linearised(find("metrics", "recall")(), all_right, 0.5, 0.95)
+    certain = np.r_[np.ones(8), np.zeros(42)]
+    all_right = replace(rows, label=certain, score=certain, columns={})
+    recall = linearised(metric_of("recall"), all_right, 0.5, 0.95)
     assert recall.value == recall.high == 1
     assert recall.low == pytest.approx(0.6, abs=0.05)  # 8 of 8 positives, whatever the 42 negatives say
-    assert linearised(find("metrics", "accuracy")(), all_right, 0.5, 0.95).low > 0.9
+    assert linearised(metric_of("accuracy"), all_right, 0.5, 0.95).low > 0.9
 
 
 @pytest.mark.parametrize("word", ["auc", "recall", "log_loss"])
 def test_one_cluster_has_no_interval(word: str) -> None:
-    rows, metric = binary(0, 200, clusters=1), find("metrics", word)()
+    rows, metric = binary(0, 200, clusters=1), metric_of(word)
     found = linearised(metric, rows, 0.3, 0.95)
     assert math.isfinite(found.value) and math.isnan(found.low) and math.isnan(found.high)
     drawn = percentile(found.value, replicate([metric], replace(rows, threshold=0.3), draws=100, seed=0)[word], 1, 0.95)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from part_fixture import binary, regression
 
-from ray_pipeline.components.choice import find, menu
+from ray_pipeline.components.metrics import metrics_without_parameters
 from ray_pipeline.evaluation import linearized_variance as module
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 
-BINARY = [find("metrics", word)() for word in menu("metrics") if "binary" in find("metrics", word).tasks]
-REGRESSION = [find("metrics", word)() for word in menu("metrics") if "regression" in find("metrics", word).tasks]
+BINARY = [metric for metric in metrics_without_parameters() if metric.fits("binary")]
+REGRESSION = [metric for metric in metrics_without_parameters() if metric.fits("regression")]
 
 
 @settings(max_examples=15, deadline=None)
@@ -37,23 +37,23 @@ def test_groups_are_measured_as_if_alone(seed: int, at_once: int, clusters: int 
         for metric in metrics:
             ours, theirs = (
                 (bounds.value[i], bounds.low[i], bounds.high[i])
-                for bounds, i in ((found[metric.word], number), (alone[metric.word], 0))
+                for bounds, i in ((found[metric.name], number), (alone[metric.name], 0))
             )
-            assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9, nan_ok=True), metric.word
+            assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9, nan_ok=True), metric.name
             assert ours[0] == pytest.approx(
                 metric(some.label, some.score, some.weight, 0.4), rel=1e-9, abs=1e-12, nan_ok=True
-            ), metric.word
+            ), metric.name
 
 
-@pytest.mark.parametrize("metric", BINARY, ids=lambda metric: metric.word)
+@pytest.mark.parametrize("metric", BINARY, ids=lambda metric: metric.name)
 def test_a_value_s_error_is_that_of_its_influences(metric: object) -> None:
     rows = binary(5, 800, clusters=90)
-    found = linearized_bounds([metric], replace(rows, threshold=0.4), np.zeros(800, np.intp), 0.95)[metric.word]  # type: ignore[attr-defined, list-item]
+    found = linearized_bounds([metric], replace(rows, threshold=0.4), np.zeros(800, np.intp), 0.95)[metric.name]  # type: ignore[attr-defined, list-item]
     moved = np.bincount(rows.cluster.astype(int), metric.influence(rows.label, rows.score, rows.weight, 0.4), 90)  # type: ignore[attr-defined]
     assert found.error[0] == pytest.approx(np.sqrt(moved @ moved), rel=0.05)
     order = np.random.default_rng(0).permutation(800)
     mixed = linearized_bounds([metric], replace(rows.take(order), threshold=0.4), np.zeros(800, np.intp), 0.95)[
-        metric.word
+        metric.name
     ]  # type: ignore[attr-defined, list-item]
     assert (mixed.low[0], mixed.high[0]) == pytest.approx((found.low[0], found.high[0]), rel=1e-6)
 
@@ -61,20 +61,12 @@ def test_a_value_s_error_is_that_of_its_influences(metric: object) -> None:
 def test_many_classes_are_measured_by_group() -> None:
     rng = np.random.default_rng(0)
     score = rng.dirichlet(np.ones(3), 300)
-    rows = type(binary())(
-        "multiclass",
-        ("a", "b", "c"),
-        np.arange(300),
-        rng.integers(0, 3, 300).astype(float),
-        score,
-        np.ones(300),
-        np.arange(300, dtype=np.uint64),
-        {},
-    )
-    metrics = [find("metrics", word)() for word in menu("metrics") if "multiclass" in find("metrics", word).tasks]
+    label = rng.integers(0, 3, 300).astype(float)
+    rows = replace(binary(n=300), task="multiclass", classes=("a", "b", "c"), label=label, score=score)
+    metrics = [metric for metric in metrics_without_parameters() if metric.fits("multiclass")]
     found = linearized_bounds(metrics, rows, np.arange(300) % 2, 0.95)
     for metric in metrics:
-        assert found[metric.word].value[1] == pytest.approx(
+        assert found[metric.name].value[1] == pytest.approx(
             metric(rows.label[1::2], score[1::2], np.ones(150)), rel=1e-9
         )
-        assert (found[metric.word].low < found[metric.word].high).all()
+        assert (found[metric.name].low < found[metric.name].high).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from part_fixture import binary, regression, spec_of
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.weak_slices import WeakSlices, search_weak_slices
 from ray_pipeline.values import Predictions
@@ -32,7 +32,7 @@ def spoilt(rows: Predictions, seed: int = 0, **where: str) -> Predictions:
 
 
 def searched(rows: Predictions, word: str = "auc") -> WeakSlices:
-    return search_weak_slices(find("metrics", word)(), replace(rows, threshold=0.4), min_rows=200, confidence=0.95)
+    return search_weak_slices(metric_of(word), replace(rows, threshold=0.4), min_rows=200, confidence=0.95)
 
 
 @pytest.mark.parametrize("word", ["auc", "log_loss", "accuracy", "average_precision"])

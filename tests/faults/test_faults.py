@@ -13,6 +13,7 @@ from tables import write_spec
 from ray_pipeline import pipeline
 from ray_pipeline.errors import RegistryError, StorageError
 from ray_pipeline.registry.registry import Registry
+from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -69,7 +70,7 @@ def test_a_registry_that_is_down_at_the_end_costs_no_model(spec, at, tmp_path, m
     assert json.loads((run.path / "scorecard.json").read_text())["passed"]
     assert not (run.path / "manifest.json").exists()
     monkeypatch.setattr(fit, "_on_one", None)  # nothing is trained again
-    release = pipeline.resume(run)
+    release = resume(run)
     assert (release.status, release.version) == ("registered", 1)
     assert (run.path / "model/SHA256SUMS").read_bytes() == model
     assert [len(found["versions"]) for found in Registry(at.registry_uri(tmp_path)).list()] == [1]
@@ -92,4 +93,4 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(where, spec,
     run = RunFolder.open(tmp_path / "runs", told.value.answer["run"])
     assert len(run.steps("trial-")) == 2
     assert not [path for path in run.path.rglob("*") if path.name.endswith(".tmp")]
-    assert pipeline.resume(run).exit == 0
+    assert resume(run).exit == 0

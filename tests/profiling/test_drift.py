@@ -1,5 +1,4 @@
-"""Drift against the training profile: none where there is none, named where it was planted, and shares instead of rows
-in the registry."""
+"""Drift from the training rows: none where there is none, named where it was planted; histograms hold no row."""
 
 import json
 
@@ -27,36 +26,37 @@ def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
     )
 
 
-def judged(train: pa.Table, new: pa.Table) -> dict[str, dict]:
+def drift_of(train: pa.Table, new: pa.Table) -> dict[str, dict]:
     known = from_json(json.loads(json.dumps(to_json(histograms(train, train.column_names)))))
     return {row["column"]: row for row in drift(known, {name: one.count(new[name]) for name, one in known.items()})}
 
 
 @pytest.mark.parametrize("rows", [200, 5_000])
 def test_rows_of_the_same_kind_have_not_drifted(rows: int) -> None:
-    assert not [row for row in judged(table(5_000, 0), table(rows, 1)).values() if row["severity"]]
+    assert not [row for row in drift_of(table(5_000, 0), table(rows, 1)).values() if row["severity"]]
 
 
-def test_what_moved_is_told_furthest_first() -> None:
+def test_the_columns_that_moved_most_come_first() -> None:
     new = table(4_000, 2, shift=1.0)
     new = new.set_column(1, "text", pa.array(["z"] * 1_000 + new["text"].to_pylist()[1_000:]))
-    found = judged(table(5_000, 0), new)
-    assert set(list(found)[:2]) == {"number", "text"}
-    assert (found["number"]["severity"], found["text"]["severity"]) == ("medium", "medium")
-    assert not found["when"]["severity"] and not found["none"]["severity"]
+    drifts = drift_of(table(5_000, 0), new)
+    assert set(list(drifts)[:2]) == {"number", "text"}
+    assert (drifts["number"]["severity"], drifts["text"]["severity"]) == ("medium", "medium")
+    assert not drifts["when"]["severity"] and not drifts["none"]["severity"]
 
 
 def test_values_gone_missing_are_a_drift_of_their_own() -> None:
     new = table(4_000, 3)
     assert (
-        judged(table(5_000, 0), new.set_column(0, "number", pa.nulls(4_000, pa.float64())))["number"]["index"] > MEDIUM
+        drift_of(table(5_000, 0), new.set_column(0, "number", pa.nulls(4_000, pa.float64())))["number"]["index"]
+        > MEDIUM
     )
 
 
 def test_the_profile_holds_no_row() -> None:
-    told = to_json(histograms(table(5_000, 0), ["number", "text"]))["columns"]
-    assert len(told["number"]["counts"]) <= 11 and len(told["text"]["counts"]) == 6
-    assert sum(told["number"]["counts"]) == 5_000
+    columns = to_json(histograms(table(5_000, 0), ["number", "text"]))["columns"]
+    assert len(columns["number"]["counts"]) <= 11 and len(columns["text"]["counts"]) == 6
+    assert sum(columns["number"]["counts"]) == 5_000
 
 
 @given(st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(lambda counts: sum(counts) > 0))

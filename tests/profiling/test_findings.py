@@ -1,4 +1,4 @@
-"""Planted faults are found with their severity; columns without one are left in peace."""
+"""Planted faults are found with their severity; columns without a fault have no finding."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from ray_pipeline.data.rows import LABEL, RowCounts
 from ray_pipeline.errors import DataError
 from ray_pipeline.profiling.column_statistics import describe_column
-from ray_pipeline.profiling.findings import check, refuse
+from ray_pipeline.profiling.findings import check, raise_on_findings
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
@@ -104,17 +104,17 @@ def test_a_regression_s_label_in_disguise_is_found_by_rank() -> None:
 
 def test_a_finding_counts_its_rows_and_the_gravest_come_first() -> None:
     columns, label = planted()
-    found = check(profile_of(columns, label, null_label=12), spec_of())
-    grades = [f.severity for f in found]
+    findings = check(profile_of(columns, label, null_label=12), spec_of())
+    grades = [f.severity for f in findings]
     assert grades == sorted(grades, key=["high", "medium", "low"].index)
-    by = {f.column: f for f in reversed(found)}
+    by = {f.column: f for f in reversed(findings)}
     assert by["infinite"].rows == 7 and "7 training rows" in by["infinite"].found
     assert (
         by["constant"].rows == ROWS
         and by["filled_after"].rows == int(label.sum())
         and "missing" in by["filled_after"].found
     )
-    assert found[-1].check == "null_label" and found[-1].rows == 12
+    assert findings[-1].check == "null_label" and findings[-1].rows == 12
     assert f"{ROWS:,} distinct values in {ROWS:,} rows" in by["id"].found
 
 
@@ -125,7 +125,7 @@ def test_rare_values_of_a_category_do_not_predict_themselves() -> None:
 
 
 @pytest.mark.parametrize("ignore", ["leakage", "'leakage:copy'"])
-def test_what_is_ignored_by_check_or_by_column_is_not_told(ignore: str) -> None:
+def test_what_is_ignored_by_check_or_by_column_is_not_reported(ignore: str) -> None:
     columns, label = planted()
     assert check(profile_of({"copy": columns["copy"]}, label), spec_of(ignore=ignore)) == ()
     assert bool(check(profile_of({"near": columns["near"]}, label), spec_of(ignore=ignore))) == (ignore != "leakage")
@@ -135,15 +135,18 @@ def test_what_is_ignored_by_check_or_by_column_is_not_told(ignore: str) -> None:
     ("fail_on", "refused"), [("high", {"b"}), ("medium", {"a", "b"}), ("low", {"a", "b", "c"}), ("never", set())]
 )
 def test_findings_at_or_above_fail_on_refuse_the_run(fail_on: str, refused: set[str]) -> None:
-    findings = (
-        Finding("leakage", "high", "b", 9, "x", "y"),
-        Finding("id_like", "medium", "a", 9, "x", "y"),
-        Finding("null_label", "low", "c", 9, "x", "y"),
+    findings = tuple(
+        Finding(check=check, severity=severity, column=column, rows=9, found="x", fix="y")
+        for check, severity, column in (
+            ("leakage", "high", "b"),
+            ("id_like", "medium", "a"),
+            ("null_label", "low", "c"),
+        )
     )
     if not refused:
-        refuse(findings, spec_of(fail_on=fail_on))
+        raise_on_findings(findings, spec_of(fail_on=fail_on))
         return
-    with pytest.raises(DataError) as told:
-        refuse(findings, spec_of(fail_on=fail_on))
-    assert told.value.exit_code == 3 and {p.column for p in told.value.problems} == refused
-    assert "add 'leakage:b' to checks.ignore" in str(told.value)
+    with pytest.raises(DataError) as raised:
+        raise_on_findings(findings, spec_of(fail_on=fail_on))
+    assert raised.value.exit_code == 3 and {p.column for p in raised.value.problems} == refused
+    assert "add 'leakage:b' to checks.ignore" in str(raised.value)

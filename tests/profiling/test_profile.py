@@ -32,42 +32,42 @@ def added(values: pa.Array, cuts: list[int]) -> ColumnStatistics:
 @settings(max_examples=80, deadline=None)
 @given(NUMBERS, CUTS)
 def test_profiles_of_blocks_add_up_to_numpy_on_all_rows(numbers: list[float | None], cuts: list[int]) -> None:
-    found = added(pa.array(numbers, pa.float64()), cuts)
+    statistics = added(pa.array(numbers, pa.float64()), cuts)
     plain = np.array([math.nan if x is None else x for x in numbers], float)
     finite = plain[np.isfinite(plain)]
-    assert (found.rows, found.nulls, found.infinite, found.present) == (
+    assert (statistics.rows, statistics.nulls, statistics.infinite, statistics.present) == (
         len(plain),
         np.isnan(plain).sum(),
         np.isinf(plain).sum(),
         len(finite),
     )
-    assert (found.low, found.high) == ((finite.min(), finite.max()) if len(finite) else (None, None))
-    assert found.mean == pytest.approx(finite.mean() if len(finite) else 0.0, rel=1e-9, abs=1e-6)
-    assert found.m2 == pytest.approx(finite.var() * len(finite) if len(finite) else 0.0, rel=1e-6, abs=1e-3)
-    assert found.is_constant == (len(plain) > 0 and len(finite) == len(plain) and finite.min() == finite.max())
+    assert (statistics.low, statistics.high) == ((finite.min(), finite.max()) if len(finite) else (None, None))
+    assert statistics.mean == pytest.approx(finite.mean() if len(finite) else 0.0, rel=1e-9, abs=1e-6)
+    assert statistics.m2 == pytest.approx(finite.var() * len(finite) if len(finite) else 0.0, rel=1e-6, abs=1e-3)
+    assert statistics.is_constant == (len(plain) > 0 and len(finite) == len(plain) and finite.min() == finite.max())
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "", "ü"])), max_size=50), CUTS, st.booleans())
 def test_counts_of_values_add_up_whatever_holds_them(words: list[str | None], cuts: list[int], encoded: bool) -> None:
     values = pa.array(words, pa.string())
-    found = added(values.dictionary_encode() if encoded else values, cuts)
+    statistics = added(values.dictionary_encode() if encoded else values, cuts)
     counted = Counter(word for word in words if word is not None)
-    assert dict(found.values) == dict(counted) and found.nulls == words.count(None)
-    assert found.is_constant == (len(counted) == 1 and not found.nulls)
+    assert dict(statistics.values) == dict(counted) and statistics.nulls == words.count(None)
+    assert statistics.is_constant == (len(counted) == 1 and not statistics.nulls)
 
 
 def test_times_are_microseconds_and_counts_are_by_text() -> None:
-    found = describe_column(
+    statistics = describe_column(
         pa.chunked_array([pa.array([datetime(1970, 1, 1), datetime(1970, 1, 2), None], pa.timestamp("s"))])
     )
-    assert (found.low, found.high, found.nulls) == (0.0, 86_400e6, 1)
+    assert (statistics.low, statistics.high, statistics.nulls) == (0.0, 86_400e6, 1)
     assert value_counts(pa.chunked_array([[1.0, 0.0, None, 1.0]])) == {"1": 2, "0": 1}
 
 
 def test_numbers_too_large_to_square_are_profiled_without_failing() -> None:
-    found = describe_column(pa.chunked_array([[1e300, -1e300]])) + describe_column(pa.chunked_array([[1.0, None]]))
-    assert (found.low, found.high, found.nulls) == (-1e300, 1e300, 1)
+    statistics = describe_column(pa.chunked_array([[1e300, -1e300]])) + describe_column(pa.chunked_array([[1.0, None]]))
+    assert (statistics.low, statistics.high, statistics.nulls) == (-1e300, 1e300, 1)
 
 
 def profile_of(**more: Any) -> Profile:

@@ -1,5 +1,4 @@
-"""The registry, on real sqlite files and a real MLflow server: what is registered, proved, refused, moved and found
-again."""
+"""The registry on real sqlite files and a real MLflow server: registering, verifying, promoting and finding models."""
 
 import json
 import os
@@ -28,7 +27,7 @@ from registry_fixture import NAME, PASSED, REFUSED, add, model_folder
 from typer.testing import CliRunner
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.cli import models as models_cli
+from ray_pipeline.cli import build
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import RegistryError
 from ray_pipeline.registry import Registry, champion_history, load, package, preflight, publish
@@ -43,7 +42,7 @@ def test_a_registered_version_scores_as_the_training_run_did(three: Registry, tr
         np.testing.assert_array_equal(loaded.predict(trained.rows.to_pandas()), trained.bundle.score(trained.rows))
 
 
-def test_everything_told_is_shown(three: Registry, trained: Trained) -> None:
+def test_everything_that_was_registered_is_shown(three: Registry, trained: Trained) -> None:
     shown = three.show(f"{NAME}/2")
     assert (shown["status"], shown["scorecard"], shown["family"], shown["run"]) == (
         "registered",
@@ -345,7 +344,7 @@ def test_one_changed_byte_in_any_file_is_found_and_the_file_named(damaged: Regis
     damaged.verify(f"{NAME}/1")
 
 
-def test_a_change_that_mends_its_sums_is_found_by_the_registry(damaged: Registry) -> None:
+def test_a_change_with_new_sums_is_found_by_the_registry(damaged: Registry) -> None:
     folder = model_folder(damaged, f"{NAME}/1")
     (folder / "code" / "ray_pipeline" / "values.py").write_text("raise SystemExit('planted')\n")
     (folder / "SHA256SUMS").write_text(package.sums(folder))
@@ -561,7 +560,7 @@ def test_a_later_scorecard_decides_about_promotion(one: Registry) -> None:
 # Is it there?
 
 
-def test_a_registry_that_refuses_or_hangs_is_told_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_refuses_or_hangs_is_an_error_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         address = f"http://user:secret@127.0.0.1:{listening.getsockname()[1]}"
@@ -612,9 +611,7 @@ def test_a_locked_sqlite_is_waited_for_and_then_named(
 @pytest.fixture
 def command() -> typer.Typer:
     """The `models` commands alone."""
-    app = typer.Typer()
-    models_cli.add(app)
-    return app
+    return build()
 
 
 def answer(command: typer.Typer, *words: str) -> tuple[int, dict[str, Any]]:
@@ -642,7 +639,7 @@ def test_the_verbs_answer_in_json(command: typer.Typer, one: Registry, trained: 
     assert "did you mean 'flight_delay'" in unknown["problems"][0]["fix"]
 
 
-def test_the_verbs_speak_to_people(command: typer.Typer, one: Registry) -> None:
+def test_the_verbs_print_tables_for_people(command: typer.Typer, one: Registry) -> None:
     at = ("--registry", one.uri)
     one.promote(f"{NAME}/1", reason="first")
     listed = CliRunner().invoke(command, ["models", "list", *at])

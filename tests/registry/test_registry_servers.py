@@ -1,5 +1,4 @@
-"""Registries that many share: an MLflow server over PostgreSQL, that database itself, twenty runs that end together on
-one sqlite file."""
+"""Registries with many users: an MLflow server over PostgreSQL, and twenty runs that end at once on a sqlite file."""
 
 import json
 import os
@@ -254,13 +253,13 @@ def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> 
     try:
         wait_until(lambda: _answered(port, "/ping", None)[0] == 200, 120, tmp_path / "log")
         rows = trained.rows.slice(0, 30).to_pandas()
-        status, told = _answered(
+        status, answer = _answered(
             port,
             "/invocations",
             '{"dataframe_split": ' + rows.to_json(orient="split", date_format="iso", index=False) + "}",
         )
-        assert status == 200, told
-        np.testing.assert_array_equal(told["predictions"], trained.bundle.score(trained.rows.slice(0, 30)))
+        assert status == 200, answer
+        np.testing.assert_array_equal(answer["predictions"], trained.bundle.score(trained.rows.slice(0, 30)))
         row = {
             "distance": None,
             "carrier": "never seen",
@@ -270,11 +269,11 @@ def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> 
             "weather.precip": 0.1,
             "extra": "ignored",
         }
-        status, told = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
-        assert status == 200 and 0 < told["predictions"][0] < 1, told
+        status, answer = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
+        assert status == 200 and 0 < answer["predictions"][0] < 1, answer
         del row["carrier"]
-        status, told = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
-        assert status == 400 and "1 of 6 columns are missing: carrier" in told["message"], told
+        status, answer = _answered(port, "/invocations", json.dumps({"dataframe_records": [row]}))
+        assert status == 400 and "1 of 6 columns are missing: carrier" in answer["message"], answer
     finally:
         end(child)
 

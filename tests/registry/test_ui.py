@@ -1,4 +1,4 @@
-"""`ray-pipeline ui`: a clear word where there is nothing to show, and the real server over a real registry."""
+"""`ray-pipeline ui`: a clear message if there is no registry, and the real server for a real registry."""
 
 import json
 import os
@@ -53,6 +53,6 @@ def test_mlflow_s_pages_are_served_on_loopback_until_ctrl_c(tmp_path: Path) -> N
             except OSError:
                 time.sleep(0.5)
         server.send_signal(signal.SIGINT)
-        told, _ = server.communicate(timeout=120)
+        out, _ = server.communicate(timeout=120)
     assert b"MLflow" in page
-    assert json.loads(told.splitlines()[-1]) == {"status": "done", "exit": 0, "url": f"http://127.0.0.1:{port}"}
+    assert json.loads(out.splitlines()[-1]) == {"status": "done", "exit": 0, "url": f"http://127.0.0.1:{port}"}

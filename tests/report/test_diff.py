@@ -1,5 +1,4 @@
-"""`diff`: what two runs were asked differently and what came of it, for people, as JSON and as a page that runs nothing
-foreign."""
+"""`diff`: the differences of two runs, for people, as JSON and as a page that runs no foreign code."""
 
 import json
 import shutil
@@ -37,7 +36,7 @@ def call(*arguments: str) -> tuple[int, str]:
     return found.exit_code, found.stdout
 
 
-def test_it_tells_what_was_asked_and_what_came_of_it(runs: Path) -> None:
+def test_it_has_the_differences_of_the_specs_and_of_the_results(runs: Path) -> None:
     found = compare(*(RunFiles.read(runs / name) for name in ("flight_delay-1c9a77e2-1", "flight_delay-99aa77e2-1")))
     assert found["spec"] == [{"key": "search.trials", "first": 32, "second": 64}]
     assert found["same_rows"] is True and not found["data"] and not found["versions"]
@@ -53,7 +52,7 @@ def test_it_tells_what_was_asked_and_what_came_of_it(runs: Path) -> None:
     assert {row["metric"] for row in found["bias"]} >= {"selection_rate gap", "selection_rate ratio"}
 
 
-def test_other_test_rows_are_said(runs: Path, tmp_path: Path) -> None:
+def test_runs_on_other_test_rows_are_not_the_same_rows(runs: Path, tmp_path: Path) -> None:
     other = build_run(tmp_path / "other-1c9a77e2-1", rows=1_000)
     assert compare(RunFiles.read(runs / "flight_delay-1c9a77e2-1"), RunFiles.read(other))["same_rows"] is False
 

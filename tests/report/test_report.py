@@ -1,5 +1,4 @@
-"""The report from plain files: it says what they say, survives what is absent or hostile, and gives the same bytes
-again."""
+"""The report from plain files: it shows what they say, survives absent and hostile files, and gives the same bytes."""
 
 import base64
 import hashlib
@@ -14,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from report_fixture import build_run
@@ -22,12 +20,13 @@ from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
-from ray_pipeline.cli.report import add
+from ray_pipeline.cli import build
 from ray_pipeline.report import curves, svg, write_report
 from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
 from ray_pipeline.report.sections.data import drift
-from ray_pipeline.report.sections.verdict import bound_of, verdict
+from ray_pipeline.report.sections.verdict import bound_of
+from ray_pipeline.report.sections.verdict import context as verdict
 from ray_pipeline.report.write import render
 
 SECTIONS = (
@@ -236,7 +235,7 @@ def test_the_page_stays_small_with_many_columns_slices_and_trials(run: Path, tmp
     assert write_report(folder).stat().st_size < 3_000_000
 
 
-def test_until_the_manifest_is_written_the_journal_tells_the_rows(run: Path, tmp_path: Path) -> None:
+def test_until_the_manifest_is_written_the_rows_come_from_the_journal(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path / "r")
     (folder / "journal").mkdir()
     (folder / "journal" / "manifest.json").write_text(
@@ -489,6 +488,15 @@ def test_one_class_in_the_test_part_is_said_and_not_drawn(run: Path, tmp_path: P
     assert "ROC: not to be drawn from these rows (one class only, or nothing varies)" in text
 
 
+def test_predictions_that_are_infinite_are_said_and_not_drawn(tmp_path: Path) -> None:
+    folder = build_run(tmp_path / "r", "regression", rows=3_000)
+    endless = pa.array([np.inf] * 5, pa.float64())
+    pq.write_table(pa.table({"label": endless, "score": endless}), folder / "predictions" / "part-0.parquet")
+    text = page_of(folder).text["curves"]
+    assert "Predicted and actual: not to be drawn from these rows" in text
+    assert "Residuals: not to be drawn from these rows" in text
+
+
 @pytest.mark.parametrize(
     ("gate", "champion", "expected"),
     [
@@ -558,7 +566,7 @@ def test_reliability_bins_are_those_of_scikit_learn_and_hold_every_row() -> None
     assert all(b.low < b.rate < b.high for b in bins)
 
 
-def test_equal_scores_are_never_parted_between_bins() -> None:
+def test_equal_scores_are_never_in_two_bins() -> None:
     bins = curves.reliability(np.array([0.0, 1.0] * 50), np.repeat([0.2, 0.7], 50), np.ones(100))
     assert [(b.score, b.rows) for b in bins] == [(pytest.approx(0.2), 50), (pytest.approx(0.7), 50)]
 
@@ -597,13 +605,8 @@ def test_a_figure_has_the_digits_a_reader_can_use(value: float, expected: str) -
     assert format_number(value) == expected
 
 
-app = typer.Typer()
-app.callback()(lambda: None)
-add(app)
-
-
 def call(*arguments: str) -> tuple[int, str, str]:
-    found = CliRunner().invoke(app, ["report", *arguments])
+    found = CliRunner().invoke(build(), ["report", *arguments])
     return found.exit_code, found.stdout, found.stderr
 
 

@@ -1,5 +1,4 @@
-"""The page in a real browser (headless Chromium): every section laid out, nothing on the console, nothing fetched,
-hostile text inert."""
+"""The page in headless Chromium: every section is there, the console is empty, nothing foreign is run or fetched."""
 
 import base64
 import functools
@@ -76,7 +75,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str, list[str]]]:
 
 
 def browse(chromium: str, address: str, profile: Path, *more: str) -> tuple[str, list[str]]:
-    """The page's DOM as the browser understood it, and what the console said."""
+    """The page's DOM after the browser has parsed it, and the lines on the console."""
     ran = subprocess.run(
         [chromium, *FLAGS, f"--user-data-dir={profile}", *more, address], capture_output=True, text=True, timeout=120
     )

@@ -64,9 +64,7 @@ def test_its_frames_are_the_files_of_the_run_folder(release: Release, complete: 
 
 
 @pytest.mark.ray
-def test_it_travels_to_another_process_and_follows_its_folder(
-    release: Release, complete: Path, tmp_path: Path
-) -> None:
+def test_it_travels_to_another_process_and_follows_its_folder(release: Release, complete: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(complete, tmp_path / "elsewhere")
     there = replace(pickle.loads(pickle.dumps(release)), report=str(moved / "report.html"))
     assert there != release and there.predictions.equals(release.predictions)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from ray_pipeline.cli import build
 from ray_pipeline.data.fingerprint import Fingerprint, changes, hash_columns
 from ray_pipeline.errors import DataError, ResourceError, StorageError
-from ray_pipeline.rerun import rerun
+from ray_pipeline.resuming import rerun
 from ray_pipeline.runs.reproducibility import assert_same_data, plan_layout
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec.where import Where
@@ -104,9 +104,7 @@ def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, ray_lo
     with pytest.raises(
         DataError, match=r"not what this run, before it was interrupted, read: 1 of 2 files removed|1 of 1 files"
     ):
-        assert_same_data(
-            journal, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"}).as_json()}
-        )
+        assert_same_data(journal, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"}).as_json()})
     journal.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
     with pytest.raises(ResourceError, match="fits its model with 64 threads, and the largest node here has 2"):
         plan_layout(journal, Where(), 4)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from ray_pipeline import pipeline
 from ray_pipeline.cli import build
 from ray_pipeline.errors import DataError, ResourceError, StorageError
-from ray_pipeline.rerun import resume
+from ray_pipeline.resuming import resume
 from ray_pipeline.runs.manifest import FORMAT
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
@@ -135,7 +135,7 @@ def test_whoever_lost_the_lease_writes_no_more(begun: RunFolder) -> None:
     with begun.lease(lambda _: None):
         begun.write("checks.json", "[]")
         (begun.path / "journal" / "lease").unlink()  # by hand: another process may lock a new one
-        with pytest.raises(ResourceError, match="lost by this process"):
+        with pytest.raises(ResourceError, match="this process has lost the lease"):
             begun.write("checks.json", "[1]")
     assert (begun.path / "checks.json").read_text() == "[]"
 

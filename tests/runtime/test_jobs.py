@@ -378,7 +378,7 @@ def test_ctrl_c_detaches_and_stop_stops(spec: Path, cluster: Cluster) -> None:
     out, told = child.communicate(timeout=30)
     answer = json.loads(out.splitlines()[-1])
     assert (child.returncode, answer["status"], answer["exit"]) == (130, "interrupted", 130)
-    assert f"the job {answer['job']} goes on" in told
+    assert f"the job {answer['job']} continues" in told
 
     code, status, _ = type_in(cluster, "status", answer["job"], "--on", on)
     assert (code, status["status"]) == (0, "running")

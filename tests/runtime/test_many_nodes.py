@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tables import write_spec
 
-from ray_pipeline.rerun import rerun
+from ray_pipeline.resuming import rerun
 from ray_pipeline.spec.where import Where
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ray_pipeline import pipeline
-from ray_pipeline.cli import spec as verbs
+from ray_pipeline.cli import build
 from ray_pipeline.errors import PipelineError, SpecError
 from ray_pipeline.spec import Spec
 
@@ -402,7 +401,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "kind": (
         "    path: data/rates",
         "    path: data/rates\n    kind: parquett",
-        ["loans.yaml:12: features.rates.kind: there is no kind 'parquett'; did you mean 'parquet'?"],
+        ["loans.yaml:12: features.rates.kind: there is no source 'parquett'; did you mean 'parquet'?"],
     ),
     "feast_neither": (
         "    path: data/rates\n    on: [region]\n    time: day\n    columns: [rate]\n",
@@ -586,7 +585,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "calibrate": (
         "  metrics: [auc]",
         "  calibrate: platt",
-        ["loans.yaml:20: evaluate.calibrate: expected"],
+        ["loans.yaml:20: evaluate.calibrate: there is no calibrator 'platt';"],
     ),
     "gate": (
         "auc >= 0.6",
@@ -773,8 +772,9 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "search:",
         "encode: {amount: {scale: robust, as: one_hot}}\nsearch:",
         [
-            "loans.yaml:18: encode.amount: scale, as do not go together · Fix: `as` and `rare` are of texts, `scale`"
-            " and `flag` of numbers, `parts` and `cycles` of times"
+            "loans.yaml:18: encode.amount: scale, as do not go together · Fix: `as: frequency` takes impute, rare; `as:"
+            " moment` takes parts, cycles; `as: number` takes impute, scale, flag; `as: one_hot` takes impute, rare;"
+            " `as: ordinal` takes impute, rare; `as: target` takes impute, rare"
         ],
     ),
     "ignored_check": (
@@ -923,7 +923,10 @@ def test_a_family_of_ones_own_must_be_trusted_and_be_one() -> None:
     for packages, told in (
         ((), "'json.JSONDecoder' is not trusted; the cluster file allows it with `trust: [json]`"),
         (("js",), "is not trusted"),
-        (("json",), "json has no class 'JSONDecoder' that is a choice"),
+        (
+            ("json",),
+            "'json.JSONDecoder' is not a class that derives from ray_pipeline.components.models._base.Model",
+        ),
     ):
         with pytest.raises(SpecError, match=r"loans\.yaml:17: model\.json\.JSONDecoder: ") as refused:
             spec.trusting(packages)
@@ -945,9 +948,7 @@ def test_a_family_whose_library_is_absent_names_the_extra_before_any_work(monkey
 
 def run(*words: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON answer and standard error of one verb."""
-    app = typer.Typer()
-    verbs.add(app)
-    done = CliRunner().invoke(app, [*words, "--json"])
+    done = CliRunner().invoke(build(), [*words, "--json"])
     return done.exit_code, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 

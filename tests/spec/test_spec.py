@@ -11,15 +11,14 @@ from typing import Annotated, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from typer.testing import CliRunner
 
-from ray_pipeline.cli import spec as verbs
+from ray_pipeline.cli import build
 from ray_pipeline.components.choice import menu
-from ray_pipeline.components.metrics import DEFAULTS
+from ray_pipeline.components.metrics import DEFAULTS, names
 from ray_pipeline.components.models.xgboost import XGBoost
 from ray_pipeline.components.space import Any as AnyOf
 from ray_pipeline.components.space import Float, Int, Log, Number, Within
@@ -273,20 +272,25 @@ def test_the_json_schema_knows_every_choice() -> None:
         "explain",
         "seed",
     }
-    assert {one["properties"]["by"]["const"] for one in schema["properties"]["split"]["oneOf"]} == set(
-        menu("splitters")
-    )
+    *splitters, external = schema["properties"]["split"]["anyOf"]
+    assert {one["properties"]["by"]["const"] for one in splitters} == set(menu("splitters"))
+    assert external["properties"]["by"]["pattern"]
     families = schema["properties"]["model"]["anyOf"][2]["properties"]
     assert set(menu("models")) <= set(families)
     assert "max_depth" in families["xgboost"]["properties"]
-    assert set(schema["$defs"]["Search"]["properties"]["metric"]["enum"]) == set(menu("metrics"))
+    words, _, _, mapping = schema["$defs"]["Search"]["properties"]["metric"]["anyOf"]
+    assert {*words["enum"], *mapping["properties"]} == set(names())
+    assert mapping["properties"]["f_beta"]["properties"]["beta"]["exclusiveMinimum"] == 0
+    sources, *_ = schema["$defs"]["FeatureTable"]["properties"]["kind"]["anyOf"]
+    assert set(sources["enum"]) == set(menu("sources"))
+    calibrators, *_ = schema["$defs"]["Evaluate"]["properties"]["calibrate"]["anyOf"]
+    assert set(calibrators["enum"]) == {"auto", *menu("calibrators")}
+    assert "x-choice" not in json.dumps(schema)
 
 
 def run(*words: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON answer and standard error of one verb."""
-    app = typer.Typer()
-    verbs.add(app)
-    done = CliRunner().invoke(app, [*words, "--json"])
+    done = CliRunner().invoke(build(), [*words, "--json"])
     return done.exit_code, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
@@ -405,8 +409,8 @@ def test_check_tells_of_a_missing_cluster_file_beside_other_problems(loans: Path
 
 def test_check_loads_neither_ray_nor_pandas_nor_torch_nor_mlflow(loans: Path) -> None:
     code = (
-        "import sys, typer\nfrom typer.testing import CliRunner\nfrom ray_pipeline.cli import spec\napp ="
-        f" typer.Typer()\nspec.add(app)\ndone = CliRunner().invoke(app, ['check', {str(loans)!r}])\nassert"
+        "import sys\nfrom typer.testing import CliRunner\nfrom ray_pipeline.cli import build\n"
+        f"done = CliRunner().invoke(build(), ['check', {str(loans)!r}])\nassert"
         " done.exit_code == 0, done.output\nheavy = {'ray', 'pandas', 'torch', 'mlflow', 'xgboost', 'sklearn',"
         " 'scipy', 'polars', 'matplotlib', 'optuna', 'sqlalchemy'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
@@ -415,8 +419,7 @@ def test_check_loads_neither_ray_nor_pandas_nor_torch_nor_mlflow(loans: Path) ->
 
 
 def test_render_and_schema_print_themselves(loans: Path) -> None:
-    app = typer.Typer()
-    verbs.add(app)
+    app = build()
     printed = CliRunner().invoke(app, ["render", str(loans), "--set", "search.trials=5"])
     assert Spec.from_text(printed.stdout).search.trials == 5
     assert json.loads(CliRunner().invoke(app, ["schema"]).stdout)["required"]

@@ -146,6 +146,8 @@ def test_every_other_key_names_one_object(store: BlobStore, parts: list[str], co
     digest = store.write(key, content)
     assert store.exists(key) and store.keys(folder) == [key]
     assert store.read(key, digest) == content
+    store.write_sealed(key, content)
+    assert store.read_sealed(key).to_pybytes() == content
     store.remove(key)
     assert not store.exists(key) and store.keys(folder) == []
 

@@ -36,8 +36,8 @@ def test_twenty_processes_race_and_one_at_a_time_holds_the_lease(store: BlobStor
         _count(racers, store, tmp_path / "witness")
 
 
-def test_no_count_is_lost_where_twenty_machines_count_under_one_lease(remote: BlobStore, tmp_path: Path) -> None:
-    with workers(20, remote.root, "machine") as racers:
+def test_no_count_is_lost_where_six_machines_count_under_one_lease(remote: BlobStore, tmp_path: Path) -> None:
+    with workers(6, remote.root, "machine") as racers:
         _count(racers, remote, tmp_path / "witness")
 
 
@@ -45,7 +45,7 @@ def _count(racers: list[Worker], store: BlobStore, witness: Path) -> None:
     for racer in racers:
         racer.send("count", "counter", 3, witness)
     assert {racer.answer() for racer in racers} == {"counted"}
-    assert store.read("counter") == b"60"
+    assert int(store.read("counter")) == 3 * len(racers)
 
 
 def test_the_death_of_a_holder_on_this_host_frees_the_lease_at_once(store: BlobStore) -> None:
@@ -53,7 +53,8 @@ def test_the_death_of_a_holder_on_this_host_frees_the_lease_at_once(store: BlobS
         assert holder.ask("take", "run/lease") == "held"
         with pytest.raises(ResourceError, match=f"held by process {holder.process.pid}"), store.lease("run/lease"):
             pass
-        holder.kill()
+        holder.process.kill()
+        os.waitid(os.P_PID, holder.process.pid, os.WEXITED | os.WNOWAIT)  # a zombie: nobody has waited for it
         began, told = time.monotonic(), list[str]()
         with store.lease("run/lease", told.append) as lease:
             lease.check()
@@ -78,7 +79,7 @@ def test_a_released_lease_is_free_at_once_and_an_error_inside_releases_it(store:
             raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("pace", [0.2, pytest.param(1.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize("pace", [0.3, pytest.param(1.0, marks=pytest.mark.long)])
 def test_the_death_of_a_holder_on_another_machine_frees_the_lease_after_its_time(
     remote: BlobStore, pace: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +120,7 @@ def test_a_holder_that_cannot_renew_gives_up_before_others_may_take_over(
 ) -> None:
     now = lease_module._now
     with remote.lease("run/lease") as lease:
-        monkeypatch.setattr(lease_module, "_now", lambda: now() + 12.5)
+        monkeypatch.setattr(lease_module, "_now", lambda: now() + 10)
         lease.check()
         monkeypatch.setattr(lease_module, "_now", lambda: now() + 14)
         with pytest.raises(ResourceError, match="lost") as lost:
@@ -187,7 +188,7 @@ def test_an_object_store_without_conditional_writes_is_refused(
 def test_a_pid_that_another_process_got_later_is_not_the_owner(
     remote: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    earlier = lease_module.replace(lease_module.Owner.me(), process_start=1)
+    earlier = lease_module.replace(lease_module.Owner.this_process(), process_start=1)
     assert earlier.is_alive() is False
     remote.write("run/lease", earlier.content())
     with remote.lease("run/lease") as lease:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from ray_pipeline.cli import build
 from ray_pipeline.errors import StorageError
+from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.storage.blob_store import BlobStore
 
@@ -37,16 +38,16 @@ def test_creators_at_the_same_time_get_different_numbers(bucket: dict[str, str])
 def test_a_run_is_opened_elsewhere_with_all_that_was_written(bucket: dict[str, str]) -> None:
     here = RunFolder.create("s3://runs/opened", "loans", FINGERPRINT)
     here.write("spec.yaml", "name: loans\n")
-    here.record("profile", {"rows": 12})
+    here.journal.record("profile", {"rows": 12})
     (here.path / "model").mkdir()
     (here.path / "model" / "model.ubj").write_bytes(b"trees")
-    here.share("model")
+    here.upload("model")
     assert here.address == f"s3://runs/opened/{here.run}"
     for name in (("s3://runs/opened", here.run), ("./runs", here.address)):
         there = RunFolder.open(*name)
         assert (
             there.path != here.path
-            and there.recorded("profile") == {"rows": 12}
+            and there.journal.recorded("profile") == {"rows": 12}
             and (there.path / "model/model.ubj").read_bytes() == b"trees"
         )
         assert there.siblings("profile") == [{"rows": 12}]
@@ -100,7 +101,7 @@ def test_a_whole_run_lives_in_the_object_store_and_is_resumed_from_there(
     run, store = stopped.value.answer["run"], BlobStore("s3://runs/whole")
     before = {name: store.read(name) for name in store.keys(f"{run}/journal") if "/trial-" in name}
     assert len(before) == 4 and not store.exists(f"{run}/manifest.json")
-    release = pipeline.resume(RunFolder.open("s3://runs/whole", run))
+    release = resume(RunFolder.open("s3://runs/whole", run))
     assert (release.status, release.report) == ("registered", f"s3://runs/whole/{run}/report.html")
     assert {name: store.read(name) for name in before} == before
     names = {name.removeprefix(f"{run}/") for name in store.keys(run)}

@@ -70,7 +70,9 @@ def decisions(search: FamilyAllocation) -> list[Any]:
 @pytest.mark.parametrize("failing", [frozenset[str](), frozenset({"attention"})], ids=["all finish", "one fails"])
 def test_one_slot_and_many_decide_alike_in_whatever_order_results_arrive(failing: frozenset[str]) -> None:
     alone = decisions(drive(allocation_of(), 1, failing=failing))
-    assert all(decisions(drive(allocation_of(), slots, seed, failing)) == alone for slots, seed in ((2, 0), (4, 1), (8, 2)))
+    assert all(
+        decisions(drive(allocation_of(), slots, seed, failing)) == alone for slots, seed in ((2, 0), (4, 1), (8, 2))
+    )
 
 
 def test_every_family_starts_with_its_default_and_the_winner_has_most_of_the_budget() -> None:

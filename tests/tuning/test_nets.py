@@ -1,13 +1,12 @@
-"""Nets where it is hard: huge labels, batches of one row, losses that are not finite, and scores that must not depend
-on the rows beside them."""
+"""Hard cases for nets: huge labels, batches of one row, losses that are not finite, scores of a row among others."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import Diverged, TrainingContext, TrainingState
@@ -17,6 +16,7 @@ FAMILIES = ("mlp", "ft_transformer", "linear")
 NETS = ("mlp", "ft_transformer")
 SMALL = {"d_block": 16, "d_head": 4, "k": 2, "n_bins": 4, "n_blocks": 1, "n_epochs": 30}
 ROWS = 130
+CONTEXT = TrainingContext(task="regression", num_classes=0, cardinalities={"nets": (0, 0, 4)}, threads=1)
 
 
 def block(scale: float = 1.0, rows: int = ROWS) -> EncodedBlock:
@@ -29,8 +29,7 @@ def block(scale: float = 1.0, rows: int = ROWS) -> EncodedBlock:
 def begun(family: str, rows: EncodedBlock, **more: Any) -> TrainingState:
     model = find("models", family)
     params = {name: more.get(name, SMALL.get(name, model.start.get(name, value))) for name, value in model()}
-    context = TrainingContext(task="regression", num_classes=0, cardinalities={"nets": (0, 0, 4)}, threads=1)
-    return model.start_training(params, context, model.prepare_data(params, context, [rows], [rows]), 0)  # type: ignore[no-any-return]
+    return model.start_training(params, CONTEXT, model.prepare_data(params, CONTEXT, [rows], [rows]), 0)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -79,15 +78,27 @@ def test_the_rows_of_many_blocks_train_as_those_of_one(family: str) -> None:
     whole = block()
     model = find("models", family)
     params = {name: SMALL.get(name, model.start.get(name, value)) for name, value in model()}
-    context = TrainingContext(task="regression", num_classes=0, cardinalities={"nets": (0, 0, 4)}, threads=1)
     parts = [
-        replace(whole, matrix=whole.matrix[at], label=whole.label[at], weight=whole.weight[at])
+        EncodedBlock(matrix=whole.matrix[at], label=whole.label[at], weight=whole.weight[at], rows=pa.table({}))
         for at in (slice(0, 7), slice(7, 60), slice(60, ROWS))
     ]
     made = [
-        model.start_training(params, context, model.prepare_data(params, context, blocks, [whole]), 0)
+        model.start_training(params, CONTEXT, model.prepare_data(params, CONTEXT, blocks, [whole]), 0)
         for blocks in ([whole], parts)
     ]
     for training in made:
         training.advance(2)
     np.testing.assert_array_equal(made[0].scores(), made[1].scores())
+
+
+@pytest.mark.parametrize("family", NETS)
+def test_training_and_scoring_leave_the_number_of_threads_of_the_process_as_it_was(family: str) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        training = begun(family, block())
+        training.advance(1)
+        training.scores()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

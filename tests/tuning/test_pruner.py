@@ -1,6 +1,7 @@
 """Successive halving: where a trial is looked at, and that only the best third of its contemporaries goes on."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ def test_rungs_grow_threefold_from_ten_rounds_up_and_the_last_is_the_whole_budge
 ) -> None:
     rungs = rungs_of(budget, halving=True, rows=rows)
     assert rungs[-1] == (budget, 1) and 1 <= len(rungs) <= MAX_RUNGS
-    assert all(earlier.rounds == later.rounds // REDUCTION for earlier, later in zip(rungs, rungs[1:], strict=False))
+    assert all(earlier.rounds == later.rounds // REDUCTION for earlier, later in pairwise(rungs))
     assert all(rung.rounds >= MIN_ROUNDS for rung in rungs[:-1])
     assert all(rung.every == 1 for rung in rungs[1:]) and rungs[0].every <= max(1, rows // 500_000)
 

@@ -14,7 +14,7 @@ import pytest
 from encoded_fixture import SPEC, encoded, with_profile
 from run_fixture import Told, run_at
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.encoded_block import column
 from ray_pipeline.errors import NoTrialFinished, ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
@@ -55,7 +55,7 @@ def model_bytes(board: Leaderboard) -> bytes:
 def auc_again(board: Leaderboard, data: Encoded) -> float:
     rows = data.rows.part("validation", "trees")
     score = np.concatenate([board.scorer()(row.matrix) for row in rows])
-    return float(find("metrics", "auc")()(column(rows, "label"), score.astype(np.float64), column(rows, "weight")))
+    return float(metric_of("auc")(column(rows, "label"), score.astype(np.float64), column(rows, "weight")))
 
 
 @pytest.fixture(scope="module")

@@ -96,9 +96,7 @@ def test_a_family_that_is_not_searched_is_noted(storage: Path) -> None:
             "{xgboost: {num_boost_round: 40, max_depth: {int: [2, 5]}, learning_rate: {log: [0.05, 0.3]}}}", "linear"
         ),
     )
-    assert found is None and said == [
-        "no warm start: toy-00000000-1 is a 'xgboost', and the search is over linear"
-    ]
+    assert found is None and said == ["no warm start: toy-00000000-1 is a 'xgboost', and the search is over linear"]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
 """A calibrator is a frozen function of the score, fitted on validation, plain JSON in the bundle; numpy is all it
 needs."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
-from ray_pipeline.components.choice import Choice, find
+from ray_pipeline.components.choice import Choice, each, find, name_of, parameters_of, read_parameters
 
 Scores = NDArray[np.float64]
 TINY = 1e-12
@@ -18,27 +18,57 @@ TINY = 1e-12
 class Calibrator(Choice):
     """Base of every kind; scores are (n,) for binary and (n, classes), rows summing to 1, for multiclass."""
 
-    kind: str
+    candidate: ClassVar[bool] = False
+    """Whether `calibrate: auto` tries it."""
+
+    kind: str = ""
+    """The name of the class, by which `load` finds it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_kind(cls, fields: Any) -> Any:
+        return {"kind": name_of(cls), **fields} if isinstance(fields, Mapping) else fields
+
+    @classmethod
+    def parameters(cls) -> type[Choice]:
+        """The keyword-only arguments of `fit`."""
+        return parameters_of(cls.fit)
 
     @classmethod
     @abstractmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
-        """The calibrator of the least log loss on the given rows.
+        """Fit the calibrator of the least log loss on the given rows.
 
-        Args:
-            label: 0/1 or class index, shape (n,).
-            score: raw probabilities, shape (n,) or (n, classes).
-            weight: at least 0, shape (n,).
+        Parameters
+        ----------
+        label
+            0/1 or class index, shape (n,).
+        score
+            Raw probabilities, shape (n,) or (n, classes).
+        weight
+            At least 0, shape (n,).
         """
 
     @abstractmethod
     def apply(self, score: Scores) -> Scores:
-        """Calibrated probabilities, in the shape of the raw ones."""
+        """Calibrate raw probabilities; the shape stays the same."""
+
+
+def fit_calibrator(name: str, label: Scores, score: Scores, weight: Scores) -> Calibrator:
+    """The calibrator of that name, fitted; the name may carry parameters, as in `my_package.Spline(knots=5)`."""
+    kind, parameters = read_parameters("calibrators", name)
+    fitted: Calibrator = kind.fit(label, score, weight, **parameters)
+    return fitted
+
+
+def candidates() -> tuple[str, ...]:
+    """The names of the calibrators that `calibrate: auto` compares."""
+    return tuple(name_of(kind) for kind in each("calibrators") if kind.candidate)
 
 
 def load(written: Mapping[str, Any]) -> Calibrator:
     """The calibrator that `model_dump(mode="json")` wrote; `kind` says which."""
-    found: Calibrator = find("calibrators", written["kind"]).model_validate_json(json.dumps(written))
+    found: Calibrator = find("calibrators", written["kind"]).model_validate(written, strict=False)
     return found
 
 

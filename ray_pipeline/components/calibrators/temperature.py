@@ -1,7 +1,6 @@
-"""Temperature scaling (Guo, 2017): log odds divided by one number, so that no decision at 0.5 and no ranking
-changes."""
+"""Temperature scaling (Guo, 2017): log odds divided by one number; no ranking and no decision at 0.5 changes."""
 
-from typing import Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -10,14 +9,15 @@ from ray_pipeline.components.calibrators._base import TINY, Calibrator, Scores, 
 
 
 class Temperature(Calibrator):
-    """Above 1 it makes scores less sure, below 1 surer; kept within [0.05, 20]."""
+    """A temperature above 1 brings scores closer to 0.5, one below 1 further away; kept within [0.05, 20]."""
 
-    kind: Literal["temperature"] = "temperature"
+    candidate: ClassVar[bool] = True
+
     temperature: float = Field(gt=0)
 
     @classmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
-        """See `Calibrator`; the loss is convex in 1/temperature, so its slope has one root, found by Brent's method."""
+        """Fit the temperature; see `Calibrator.fit`. The loss is convex in 1/temperature: its slope has one root."""
         from scipy.optimize import brentq
 
         odds = logit(score) if score.ndim == 1 else np.log(np.clip(score, TINY, 1.0))
@@ -35,7 +35,7 @@ class Temperature(Calibrator):
         return cls(temperature=1 / (high if slope(high) <= 0 else brentq(slope, low, high, xtol=1e-12)))
 
     def apply(self, score: Scores) -> Scores:
-        """See `Calibrator`."""
+        """Calibrate."""
         if score.ndim == 1:
             return sigmoid(logit(score) / self.temperature)
         return softmax(np.log(np.clip(score, TINY, 1.0)) / self.temperature)

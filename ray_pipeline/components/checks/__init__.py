@@ -1,1 +1,1 @@
-"""Checks: what may be wrong with the data."""
+"""Checks: each finds one thing that may be wrong with the data."""

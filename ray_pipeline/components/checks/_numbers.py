@@ -1,4 +1,4 @@
-"""Columns of the sample as numbers, and how strongly one number tells a label: what several checks reckon with."""
+"""Columns of the sample as numbers, and how well one column alone predicts the label."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +12,15 @@ BINS = 50
 
 
 def numbers(values: pa.ChunkedArray) -> Vector:
-    """A number or time column as float64 (times in microseconds), NaN where it is missing; shape (n,)."""
+    """A number or time column as float64 (times in microseconds), NaN where it is missing; shape (rows,)."""
     if kind_of(values.type) == "time":
         values = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    found: Vector = values.cast(pa.float64(), safe=False).to_numpy()
-    return found
+    number: Vector = values.cast(pa.float64(), safe=False).to_numpy()
+    return number
 
 
 def codes(values: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Each value as a small number by first occurrence, a missing one like any other value; shape (n,)."""
+    """Each value as a small number from 0 on, a missing one like any other value; shape (rows,)."""
     if kind_of(values.type) == "category":
         encoded = values.cast(pa.large_string()).combine_chunks().dictionary_encode("encode")
         return np.asarray(encoded.indices.to_numpy(), np.int64)
@@ -28,17 +28,28 @@ def codes(values: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def as_quantity(values: pa.ChunkedArray, label: Vector) -> Vector:
-    """Numbers as they are; categories as the label's mean over the other half of the sample (so that a rare value does
-    not predict itself)."""
+    """A column as numbers: a category becomes its mean label.
+
+    Parameters
+    ----------
+    values
+        A column of the sample; shape (rows,).
+    label
+        Shape (rows,).
+
+    Returns
+    -------
+    Vector
+        Shape (rows,). The mean of a category is over the other half of the sample, so that a rare value does not
+        predict itself.
+    """
     if kind_of(values.type) != "category":
         return numbers(values)
     code, half, means = codes(values), np.arange(len(values)) % 2, np.full(len(values), label.mean())
     for this in (0, 1):
         other = half != this
-        total, count = (
-            np.bincount(code[other], label[other], code.max() + 1),
-            np.bincount(code[other], minlength=code.max() + 1),
-        )
+        total = np.bincount(code[other], label[other], code.max() + 1)
+        count = np.bincount(code[other], minlength=code.max() + 1)
         with np.errstate(invalid="ignore"):
             mean = np.where(count > 0, total / count, label.mean())
         means[half == this] = mean[code[half == this]]
@@ -46,43 +57,69 @@ def as_quantity(values: pa.ChunkedArray, label: Vector) -> Vector:
 
 
 def strength(values: Vector, label: Vector, task: Task) -> float:
-    """How well a number alone tells the label, from 0 to 1: AUC (either way round), or rank correlation for a number; 0
-    where too little is known."""
+    """How well a number alone predicts the label.
+
+    Parameters
+    ----------
+    values, label
+        Shape (rows,).
+    task
+        `binary` or `regression`.
+
+    Returns
+    -------
+    float
+        In [0, 1]: the AUC, in the better direction, or the absolute rank correlation (Spearman). 0 if there are fewer
+        than `MIN_ROWS` rows or one of both is constant.
+    """
     if len(label) < MIN_ROWS or values.min() == values.max() or label.min() == label.max():
         return 0.0
     ranks = _ranks(values)
     if task == "binary":
         positives = label == 1
-        above = (
-            ranks[positives].sum() - positives.sum() * (positives.sum() + 1) / 2
-        )  # pairs won, ties one half (Mann & Whitney, 1947)
-        area = float(above / (positives.sum() * (~positives).sum()))
+        num_positives, num_negatives = positives.sum(), (~positives).sum()
+        # pairs that a positive wins, ties one half (Mann & Whitney, 1947)
+        pairs_won = ranks[positives].sum() - num_positives * (num_positives + 1) / 2
+        area = float(pairs_won / (num_positives * num_negatives))
         return max(area, 1 - area)
-    return abs(float(np.corrcoef(ranks, _ranks(label))[0, 1]))  # Spearman's
+    return abs(float(np.corrcoef(ranks, _ranks(label))[0, 1]))
 
 
-def _ranks(values: Vector) -> Vector:
-    """Ranks from 1 on, equal values sharing the middle of theirs; shape (n,)."""
-    order = np.argsort(values, kind="stable")
-    rising = values[order]
-    first = np.concatenate([[True], rising[1:] != rising[:-1]])
-    bounds = np.append(np.flatnonzero(first), len(values))
-    middle = (bounds[:-1] + bounds[1:] + 1) / 2
-    ranks = np.empty(len(values))
-    ranks[order] = middle[np.cumsum(first) - 1]
-    return ranks
+def cross_accuracy(values: pa.ChunkedArray, label: NDArray[np.int64]) -> tuple[float, float]:
+    """How often the most common class of a row's value is the row's class.
 
+    Parameters
+    ----------
+    values
+        A column of the sample; shape (rows,). A number with many values is cut into `BINS` bins.
+    label
+        The class of each row, from 0 on; shape (rows,).
 
-def told_share(values: pa.ChunkedArray, label: NDArray[np.int64]) -> tuple[float, float]:
-    """The share of rows whose class is the most common one of their value in the other half of the sample; and the
-    share of the commonest class."""
+    Returns
+    -------
+    tuple of two floats in [0, 1]
+        The accuracy, where the most common class is that of the other half of the sample; and the share of the most
+        common class of all rows.
+    """
     code = codes(values)
     if kind_of(values.type) != "category" and code.max() >= BINS:
         edges = np.nanquantile(numbers(values), np.arange(1, BINS) / BINS)
         code = np.searchsorted(edges, numbers(values))
-    half, told = np.arange(len(code)) % 2, 0
+    half, correct = np.arange(len(code)) % 2, 0
     for this in (0, 1):
         table = np.zeros((code.max() + 1, label.max() + 1), np.int64)
         np.add.at(table, (code[half != this], label[half != this]), 1)
-        told += int((table.argmax(1)[code[half == this]] == label[half == this]).sum())
-    return told / len(code), float(np.bincount(label).max() / len(label))
+        correct += int((table.argmax(1)[code[half == this]] == label[half == this]).sum())
+    return correct / len(code), float(np.bincount(label).max() / len(label))
+
+
+def _ranks(values: Vector) -> Vector:
+    """Ranks from 1 on, equal values share the mean of theirs; shape (rows,)."""
+    order = np.argsort(values, kind="stable")
+    rising = values[order]
+    first = np.concatenate([[True], rising[1:] != rising[:-1]])
+    bounds = np.append(np.flatnonzero(first), len(values))
+    mean = (bounds[:-1] + bounds[1:] + 1) / 2
+    ranks = np.empty(len(values))
+    ranks[order] = mean[np.cumsum(first) - 1]
+    return ranks

@@ -1,4 +1,4 @@
-"""Columns whose name says that they are known only after the fact."""
+"""Columns that are known only after the fact, by their names."""
 
 import re
 from collections.abc import Iterator
@@ -9,53 +9,25 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-AFTERWARDS = frozenset(
-    [
-        "actual",
-        "actuals",
-        "after",
-        "cancelled",
-        "canceled",
-        "cancellation",
-        "chargeback",
-        "churned",
-        "closed",
-        "completed",
-        "defaulted",
-        "delay",
-        "delayed",
-        "discharge",
-        "discharged",
-        "duration",
-        "elapsed",
-        "final",
-        "finished",
-        "outcome",
-        "post",
-        "recovered",
-        "recovery",
-        "refunded",
-        "resolution",
-        "resolved",
-        "result",
-        "returned",
-        "settled",
-        "settlement",
-        "target",
-    ]
+AFTERWARDS = re.compile(
+    "actuals?|after|canceled|cancelled|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?"
+    "|discharged?|duration|elapsed|final|finished|outcome|post|recover(ed|y)|refunded|resolution|resolved|result"
+    "|returned|settled|settlement|target"
 )
 PLANNED = ("sched", "scheduled", "planned", "expected", "estimated", "promised", "start", "begin")
 LATER = {"start": ("end", "stop", "finish"), "begin": ("end", "stop", "finish")}
 
 
 class AfterTheFact(Check):
-    """By its words: it has a planned or a starting twin (`dep_time` beside `sched_dep_time`, `end_station` beside
-    `start_station`), or names an outcome."""
+    """A column with a planned or starting twin, or with the name of an outcome.
+
+    Twins are, for instance, `dep_time` beside `sched_dep_time`, and `end_station` beside `start_station`.
+    """
 
     fix: ClassVar = "leave it out unless it is known at the moment of prediction"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column."""
+        """At most one finding for each column."""
         known = {
             _words(name): name for name in [*profile.columns, *profile.sample.column_names] if not name.startswith("__")
         }
@@ -63,30 +35,25 @@ class AfterTheFact(Check):
         for name in varying(profile):
             words = _words(name.partition(".")[2] or name)
             if (twin := _twin(words, known)) is not None:
-                yield self.finding("medium", name, profile.columns[name].rows, f"{name} says what came of {twin}")
-            elif said := sorted(set(words) & AFTERWARDS):
-                yield self.finding(
-                    "medium",
-                    name,
-                    profile.columns[name].rows,
-                    f"{name} speaks of {said[0]!r}, which is known only afterwards",
-                )
+                found = f"{name} is named like the outcome of {twin}"
+            elif outcomes := sorted(filter(AFTERWARDS.fullmatch, words)):
+                found = f"{name} is named for {outcomes[0]!r}, which is known only afterwards"
+            else:
+                continue
+            yield self.finding("medium", name, profile.columns[name].rows, found)
 
 
 def _words(name: str) -> tuple[str, ...]:
+    """The words of a name in snake case or camel case, in lower case."""
     return tuple(word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name))
 
 
 def _twin(words: tuple[str, ...], known: dict[tuple[str, ...], str]) -> str | None:
-    """The planned or starting column that this one is the later twin of."""
+    """The planned or starting column whose later twin this one is."""
     for plan in PLANNED:
         for place in range(len(words) + 1):
-            if plan not in LATER and (*words[:place], plan, *words[place:]) in known:
-                return known[(*words[:place], plan, *words[place:])]
-            if (
-                place < len(words)
-                and words[place] in LATER.get(plan, ())
-                and (*words[:place], plan, *words[place + 1 :]) in known
-            ):
-                return known[(*words[:place], plan, *words[place + 1 :])]
+            replaces = place < len(words) and words[place] in LATER.get(plan, ())
+            twin = (*words[:place], plan, *words[place + replaces :])
+            if (replaces or plan not in LATER) and twin in known:
+                return known[twin]
     return None

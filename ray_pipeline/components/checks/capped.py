@@ -1,4 +1,4 @@
-"""Numbers, the label among them, that were cut off at a highest value."""
+"""Numbers, also the label, that are cut off at a highest value."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -18,27 +18,31 @@ MIN_SHARE, MIN_DISTINCT, TIMES, NEAR = 0.01, 50, 5, 20
 
 
 class Capped(Check):
-    """The highest value holds a mass of rows, many times as many as any value below it: everything above was written as
-    that value."""
+    """The highest value has many times as many rows as any value just below it.
 
-    fix: ClassVar = "know that all above it is written as it; for a label, consider leaving such rows out"
+    Then every larger value was probably written as the highest one.
+    """
+
+    fix: ClassVar = "know that all larger values are written as this one; for a label, consider leaving such rows out"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column."""
+        """At most one finding for each column."""
         columns: dict[str, pa.ChunkedArray] = {
             name: profile.sample[name] for name in varying(profile) if kind_of(profile.types[name]) == "number"
         }
         if spec.task == "regression":
             columns[spec.features.labels.label] = profile.sample[LABEL]
-        for name, held in columns.items():
-            values = numbers(held)
+        for name, column in columns.items():
+            values = numbers(column)
             distinct, rows = np.unique(values[np.isfinite(values)], return_counts=True)
             if rows.sum() < MIN_ROWS or len(distinct) < MIN_DISTINCT:
                 continue
             top, share = int(rows[-1]), rows[-1] / rows.sum()
             if share >= MIN_SHARE and top >= TIMES * rows[-NEAR - 1 : -1].max():
-                found = (
-                    f"{name} is {distinct[-1]:g}, its highest value, in {top:,} of {rows.sum():,} sampled rows"
-                    f" ({share:.1%})"
+                where = f"{top:,} of {rows.sum():,} sampled rows ({share:.1%})"
+                yield self.finding(
+                    "low",
+                    name,
+                    round(share * profile.parts["train"]),
+                    f"{name} is {distinct[-1]:g}, its highest value, in {where}",
                 )
-                yield self.finding("low", name, round(share * profile.parts["train"]), found)

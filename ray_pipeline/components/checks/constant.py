@@ -10,12 +10,12 @@ from ray_pipeline.values import Finding
 
 
 class Constant(Check):
-    """One value throughout, none missing; the encoder leaves the column out."""
+    """The column has one value and no missing one; the encoder leaves it out."""
 
     fix: ClassVar = LEAVE_OUT
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a column."""
+        """One finding for each column."""
         for name, column in profile.columns.items():
             if column.is_constant and column.nulls < column.rows:
                 yield self.finding(

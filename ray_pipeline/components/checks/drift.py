@@ -1,4 +1,4 @@
-"""Columns that look otherwise in validation or test than in train."""
+"""Columns whose values in validation or test differ from those in train."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -12,25 +12,25 @@ from ray_pipeline.values import Finding
 
 
 class Drift(Check):
-    """By the population stability index between the samples of both parts (`stages/drift.py`): low above 0.1, medium
-    above 0.25."""
+    """The population stability index between the samples of both parts is above 0.1 (low) or 0.25 (medium).
 
-    fix: ClassVar = "expect the model to be worse there; leave out what only tells the time"
+    See `profiling/drift.py`.
+    """
+
+    fix: ClassVar = "expect the model to be worse there; leave out what only shows the time"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column: of the part where it drifts most."""
-        worst: dict[str, Finding] = {}
-        indices: dict[str, float] = {}
+        """At most one finding for each column: of the part where it drifts most."""
+        worst: dict[str, tuple[float, Finding]] = {}
         large = {
             part: rows
             for part, rows in profile.evaluation_samples.items()
             if min(rows.num_rows, profile.sample.num_rows) >= MIN_ROWS
         }
         for part, drifts in drift_by_part(histograms(profile.sample, varying(profile)), large).items():
-            for told in drifts:
-                name, index, severity = told["column"], told["index"], told["severity"]
-                if severity and index > indices.get(name, 0.0):
-                    indices[name] = index
+            for row in drifts:
+                name, index, severity = row["column"], row["index"], row["severity"]
+                if severity and (name not in worst or index > worst[name][0]):
                     found = f"{name} differs between train and {part} by a population stability index of {index:.2f}"
-                    worst[name] = self.finding(severity, name, profile.parts[part], found)
-        yield from worst.values()
+                    worst[name] = index, self.finding(severity, name, profile.parts[part], found)
+        yield from (finding for _, finding in worst.values())

@@ -1,4 +1,4 @@
-"""Feature tables whose rows may be summaries of a time that was not over yet."""
+"""Feature tables whose rows may summarise a period that was not over yet."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -10,18 +10,19 @@ from ray_pipeline.values import Finding
 
 
 class EarlyJoin(Check):
-    """Every time stands at the start of a day or an hour and no `known_at` is given: a summary of that day is joined to
-    rows of its morning."""
+    """Every time is the start of a day or an hour, and there is no `known_at`.
+
+    Then the summary of a day is joined to rows of that day's morning.
+    """
 
     fix: ClassVar = "name the column that says when a row became known: `known_at`"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a feature table."""
+        """One finding for each feature table."""
         for table, granularity in profile.time_granularity.items():
             time = spec.features.tables[table].time
-            matched = profile.counts.joins[table].matched
             found = (
-                f"{table}.{time} always stands at the start of {'a day' if granularity == 'day' else 'an hour'}, and"
+                f"{table}.{time} is always the start of {'a day' if granularity == 'day' else 'an hour'}, and"
                 f" its rows are used from that moment on; a summary is known only when its {granularity} is over"
             )
-            yield self.finding("medium", f"{table}.{time}", matched, found)
+            yield self.finding("medium", f"{table}.{time}", profile.counts.joins[table].matched, found)

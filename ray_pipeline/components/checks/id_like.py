@@ -1,4 +1,4 @@
-"""Columns that number or name the rows."""
+"""Columns that number or name the rows, like an id."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -13,22 +13,24 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
 MIN_ROWS = 200
-OF_TEXTS, OF_NUMBERS = 0.9, 0.99  # amounts in cents repeat now and then, row numbers never do
+MIN_SHARE_TEXT, MIN_SHARE_NUMBER = 0.9, 0.99  # amounts in cents repeat now and then, row numbers never do
 
 
 class IdLike(Check):
-    """Nearly as many values as rows: a text (counted exactly) or a whole number (in the sample); fractions are meant to
-    differ."""
+    """A text or a whole number with nearly as many values as rows.
+
+    Texts are counted in all rows, whole numbers in the sample. Fractions may differ in every row.
+    """
 
     fix: ClassVar = "leave it out, or join a table by it"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a column."""
+        """One finding for each column."""
         for name in varying(profile):
             column, type_ = profile.columns[name], profile.types[name]
             if column.rows < MIN_ROWS:
                 continue
-            if kind_of(type_) == "category" and len(column.values) > OF_TEXTS * column.present:
+            if kind_of(type_) == "category" and len(column.values) > MIN_SHARE_TEXT * column.present:
                 yield self.finding(
                     "medium",
                     name,
@@ -38,8 +40,11 @@ class IdLike(Check):
             elif pa.types.is_integer(type_.value_type if pa.types.is_dictionary(type_) else type_):
                 values = profile.sample[name].drop_null()
                 distinct = pc.count_distinct(values).as_py() if len(values) >= MIN_ROWS else 0
-                if distinct > OF_NUMBERS * max(len(values), 1):
-                    found = (
-                        f"{name} is a whole number with {distinct:,} distinct values in {len(values):,} sampled rows"
+                if distinct > MIN_SHARE_NUMBER * max(len(values), 1):
+                    where = f"{len(values):,} sampled rows"
+                    yield self.finding(
+                        "medium",
+                        name,
+                        column.rows,
+                        f"{name} is a whole number with {distinct:,} distinct values in {where}",
                     )
-                    yield self.finding("medium", name, column.rows, found)

@@ -1,4 +1,4 @@
-"""A class so rare that it can hardly be learnt."""
+"""Classes with too few rows to learn from."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -12,22 +12,19 @@ MIN_ROWS, MIN_SHARE = 50, 0.001
 
 
 class Imbalance(Check):
-    """Fewer than 50 training rows, or less than one in a thousand."""
+    """A class has fewer than 50 training rows, or less than one in a thousand."""
 
     fix: ClassVar = "bring more such rows; judge by average_precision and not by accuracy"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a class."""
+        """One finding for each class."""
         for value, rows in profile.labels.get("train", {}).items():
             if rows < MIN_ROWS or rows < MIN_SHARE * profile.parts["train"]:
-                word = (
-                    {"0": "negatives", "1": "positives"}.get(value, f"class {value!r}")
-                    if spec.task == "binary"
-                    else f"class {value!r}"
-                )
+                binary = {"0": "negatives", "1": "positives"} if spec.task == "binary" else {}
+                noun = binary.get(value, f"class {value!r}")
                 yield self.finding(
                     "medium",
                     spec.features.labels.label,
                     rows,
-                    f"{word}: {rows:,} of {profile.parts['train']:,} training rows",
+                    f"{noun}: {rows:,} of {profile.parts['train']:,} training rows",
                 )

@@ -1,4 +1,4 @@
-"""Infinite values."""
+"""Columns with infinite values."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -10,12 +10,12 @@ from ray_pipeline.values import Finding
 
 
 class Infinite(Check):
-    """Infinite in some training rows, which the encoder takes for missing."""
+    """The column is infinite in some training rows; the encoder treats these values as missing."""
 
-    fix: ClassVar = "mend the values where they are made"
+    fix: ClassVar = "correct the values where they are made"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a column."""
+        """One finding for each column."""
         for name in varying(profile):
             if rows := profile.columns[name].infinite:
                 yield self.finding(

@@ -10,7 +10,7 @@ from ray_pipeline.values import Finding
 
 
 class NullLabel(Check):
-    """Dropped, and counted here."""
+    """Rows without a label are dropped, and counted here."""
 
     fix: ClassVar = "nothing, if rows without an outcome are expected"
 

@@ -1,4 +1,4 @@
-"""Text columns that are numbers but for a few words."""
+"""Text columns that are numbers except for a few words."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -13,22 +13,22 @@ MIN_SHARE, MIN_DISTINCT = 0.8, 10
 
 
 class NumbersAsText(Check):
-    """Most rows read as numbers, so that their order is lost to the model; codes with leading zeros are no numbers."""
+    """Most values are numbers, whose order the model does not see; codes with leading zeros are no numbers."""
 
     fix: ClassVar = "write the column as numbers, and the words as null"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column."""
+        """At most one finding for each column."""
         for name in varying(profile):
             values = profile.columns[name].values
-            read = {value: rows for value, rows in values.items() if _is_number(value)}
-            if len(read) >= MIN_DISTINCT and sum(read.values()) >= MIN_SHARE * sum(values.values()):
-                words = listed((repr(value) for value in values if value not in read), 3)
-                found = (
-                    f"{name} is text, but {sum(read.values()):,} of {sum(values.values()):,} rows are"
-                    f" numbers{f'; the others say {words}' if words else ''}"
+            numbers = {value: rows for value, rows in values.items() if _is_number(value)}
+            rows, total = sum(numbers.values()), sum(values.values())
+            if len(numbers) >= MIN_DISTINCT and rows >= MIN_SHARE * total:
+                words = listed((repr(value) for value in values if value not in numbers), 3)
+                others = f"; the others say {words}" if words else ""
+                yield self.finding(
+                    "low", name, rows, f"{name} is text, but {rows:,} of {total:,} rows are numbers{others}"
                 )
-                yield self.finding("low", name, sum(read.values()), found)
 
 
 def _is_number(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers, the label among them, that reach absurdly far beyond nearly all others."""
+"""Numbers, also the label, with values that are far beyond nearly all others."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -13,31 +13,31 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-Z_99 = 100
+MAX_RATIO = 100
 
 
 class Outliers(Check):
-    """The farthest value is more than a hundred times as far from the median as all but one in a hundred are."""
+    """The farthest value is more than 100 times as far from the median as 99 % of the values."""
 
-    fix: ClassVar = "mend or leave out such rows, or take the logarithm"
+    fix: ClassVar = "correct or leave out such rows, or take the logarithm"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column."""
+        """At most one finding for each column."""
         names = {name: name for name in varying(profile) if kind_of(profile.types[name]) == "number"}
         if spec.task == "regression":
             names[spec.features.labels.label] = LABEL
-        for name, held in names.items():
-            values = numbers(profile.sample[held])
+        for name, column_name in names.items():
+            values = numbers(profile.sample[column_name])
             values = values[np.isfinite(values)]
             if len(values) < MIN_ROWS:
                 continue
             middle = np.median(values)
             usual = float(np.quantile(np.abs(values - middle), 0.99))
-            column = profile.columns.get(held)
+            column = profile.columns.get(column_name)
             low, high = (column.low, column.high) if column else (values.min(), values.max())
             reach = max(abs((low or 0.0) - middle), abs((high or 0.0) - middle))
-            if usual > 0 and reach > Z_99 * usual:
-                rows = max(int((np.abs(values - middle) > Z_99 * usual).sum()), 1)
+            if usual > 0 and reach > MAX_RATIO * usual:
+                rows = max(int((np.abs(values - middle) > MAX_RATIO * usual).sum()), 1)
                 farthest = high if abs((high or 0.0) - middle) == reach else low
                 yield self.finding(
                     "low",

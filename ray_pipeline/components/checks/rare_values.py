@@ -1,4 +1,4 @@
-"""Values of small vocabularies that hardly occur."""
+"""Categories of a column with few values that hardly occur."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -13,12 +13,12 @@ MAX_DISTINCT, MIN_ROWS, MAX_SHARE = 50, 30, 0.001
 
 
 class RareValues(Check):
-    """Fewer than 30 training rows and one in a thousand: nothing can be learnt or measured about them."""
+    """A value has fewer than 30 training rows, and less than one in a thousand: too few to learn or measure."""
 
     fix: ClassVar = "group rare values where they are made, or write `encode: {COLUMN: {rare: 30}}`"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column."""
+        """At most one finding for each column."""
         for name in varying(profile):
             column = profile.columns[name]
             rare = {
@@ -29,5 +29,4 @@ class RareValues(Check):
             if rare and len(column.values) <= MAX_DISTINCT:
                 rarest = sorted(rare.items(), key=lambda item: item[1])
                 shown = listed(f"{value!r} ({rows} rows)" for value, rows in rarest)
-                found = f"{name} has {len(rare)} rare values: {shown}"
-                yield self.finding("low", name, sum(rare.values()), found)
+                yield self.finding("low", name, sum(rare.values()), f"{name} has {len(rare)} rare values: {shown}")

@@ -1,4 +1,4 @@
-"""Columns whose name says that they weigh rows."""
+"""Columns that are sample weights, by their names."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ NAMED = re.compile(
 
 
 class SampleWeight(Check):
-    """A survey's or sampling weight says how a row came into the table, and nothing about what the row is of."""
+    """A weight says how a row came into the table, and nothing about its outcome."""
 
     fix: ClassVar = "name it as features.labels.weight, or leave it out"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a column."""
+        """One finding for each column."""
         for name in varying(profile):
             if kind_of(profile.types[name]) == "number" and NAMED.search(name.partition(".")[2] or name):
                 yield self.finding(

@@ -1,4 +1,4 @@
-"""Numbers that stand for a missing value."""
+"""Numbers that mean a missing value."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -16,13 +16,12 @@ MIN_SHARE = 0.002
 
 
 class Sentinel(Check):
-    """A mass of rows at -1, -999, 9999 or the like, at the end of the column's range and far from all its other
-    values."""
+    """Many rows have -1, -999, 9999 or the like, at an end of the column's range and far from all other values."""
 
     fix: ClassVar = "write the value as null where it is made, or keep it if it is a real value"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding for each end of a column."""
+        """At most one finding for each end of each column."""
         for name in varying(profile):
             if kind_of(profile.types[name]) != "number":
                 continue
@@ -33,7 +32,7 @@ class Sentinel(Check):
             ):
                 value, share = float(distinct[end]), rows[end] / rows.sum()
                 alone = min(abs(inner - value)) > (inner[-1] - inner[0]) / 2 or (value < 0 <= inner[0])
-                if share >= MIN_SHARE and rows[end] >= 5 and alone and _code(value):
+                if share >= MIN_SHARE and rows[end] >= 5 and alone and _is_code(value):
                     found = (
                         f"{name} is {value:g} in {rows[end]:,} of {rows.sum():,} sampled rows ({share:.1%}), while all"
                         f" other values lie in {inner[0]:g} to {inner[-1]:g}"
@@ -41,7 +40,7 @@ class Sentinel(Check):
                     yield self.finding("medium", name, round(share * profile.columns[name].present), found)
 
 
-def _code(value: float) -> bool:
-    """Whether people write this number for a missing one: -1, or all nines (or eights), of either sign."""
+def _is_code(value: float) -> bool:
+    """Whether people write this number for a missing one: -1, or only nines (or eights), of either sign."""
     digits = f"{abs(value):g}".replace(".", "")
     return value == -1 or (len(digits) > 1 and set(digits) in ({"9"}, {"8"})) or value == -9

@@ -1,4 +1,4 @@
-"""Groups with rows in train and in a judged part."""
+"""Groups with rows in train and in validation or test."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -11,15 +11,16 @@ from ray_pipeline.values import PARTS, Finding
 
 
 class SharedGroups(Check):
-    """Rows of one group are not independent. High for `split.group`, which promises to keep them together; medium for
-    `evaluate.cluster`."""
+    """A group has rows in train and in another part, though rows of one group are not independent.
 
-    fix: ClassVar = "split by random with this `group`, or mend the column that names the parts"
+    High for `split.group`, which promises to keep them together; medium for `evaluate.cluster`.
+    """
+
+    fix: ClassVar = "split by random with this `group`, or correct the column that names the parts"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a part."""
-        row_hashes = profile.row_hashes
-        group = getattr(spec.split, "group", None)
+        """At most one finding for each part."""
+        row_hashes, group = profile.row_hashes, getattr(spec.split, "group", None)
         train = row_hashes.group[row_hashes.group_part == 0]
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):
             ours = distinct(row_hashes.group[row_hashes.group_part == code])

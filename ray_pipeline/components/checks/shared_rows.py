@@ -10,26 +10,25 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS, Finding
 
 MIN_ROWS, MIN_SHARE = 10, 0.005
-ALIKE, TELLING = 0.99, 0.2
+MIN_SAME_LABEL, MIN_DISTINCT = 0.99, 0.2
 
 
 class SharedRows(Check):
-    """Copies of training rows in a judged part, which flatter the score.
+    """Copies of training rows in another part, which make the score too good.
 
-    Rows of few, coarse columns are equal by chance: then train itself repeats itself all over, or the labels of equal
-    rows differ now and then. Copies
-    agree in the label, too. So it is high where at least 1 in 200 rows are found in train, 99 in 100 of those whose
-    features are found agree in the
-    label, and at least a fifth of the training rows differ from each other; medium where they merely occur.
+    Rows with few, coarse columns are equal by chance: then many training rows equal each other, or equal rows have
+    different labels. Copies have the same label, too. So the severity is high if at least 1 in 200 rows occur in train,
+    99 in 100 of those whose features occur have the same label, and at least a fifth of the training rows are distinct.
+    It is medium if only the first is true, else low.
     """
 
     fix: ClassVar = "remove the copies where the rows are made, or split by a `group` that keeps them together"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a part."""
+        """At most one finding for each part."""
         row_hashes = profile.row_hashes
         train = row_hashes.part == 0
-        telling = len(distinct(row_hashes.content[train])) >= TELLING * train.sum()
+        distinctive = len(distinct(row_hashes.content[train])) >= MIN_DISTINCT * train.sum()
         for code, part in ((2, PARTS[2]), (1, PARTS[1])):
             ours = row_hashes.part == code
             alike = count_among(row_hashes.content[ours], row_hashes.content[train])
@@ -37,7 +36,7 @@ class SharedRows(Check):
             if not same:
                 continue
             rows, share = round(same / row_hashes.share), same / int(ours.sum())
-            copied = telling and same >= MIN_ROWS and share >= MIN_SHARE and same >= ALIKE * alike
+            copied = distinctive and same >= MIN_ROWS and share >= MIN_SHARE and same >= MIN_SAME_LABEL * alike
             about = "" if row_hashes.share == 1 else "about "
             found = (
                 f"{about}{rows:,} {part} rows ({share:.1%}) occur in train with all features and the label; of {part}"

@@ -1,6 +1,6 @@
-"""Texts that stand for a missing value, and texts that differ by case or spaces alone."""
+"""Texts that mean a missing value."""
 
-from collections import defaultdict
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -10,44 +10,22 @@ from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
-MISSING = frozenset(
-    [
-        "",
-        "?",
-        "-",
-        "--",
-        ".",
-        "na",
-        "n/a",
-        "#n/a",
-        "nan",
-        "null",
-        "none",
-        "nil",
-        "missing",
-        "unknown",
-        "undefined",
-        "not available",
-    ]
-)
+MISSING = re.compile(r"|\?|--?|\.|n/?a|#n/a|nan|null|none|nil|missing|unknown|undefined|not available")
 
 
 class TextAsMissing(Check):
-    """`""`, `"nan"`, `" NA"`: each is kept as a value of its own, which is seldom what was meant."""
+    """`""`, `"nan"` and `" NA"` are each a value of their own to the model, which is seldom intended."""
 
-    fix: ClassVar = "write it as null where it is made, or keep it if the word says something"
+    fix: ClassVar = "write it as null where it is made, or keep it if the word has a meaning"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column."""
+        """At most one finding for each column."""
         for name in varying(profile):
-            held: dict[str, int] = defaultdict(int)
-            for value, rows in profile.columns[name].values.items():
-                if value.strip().lower() in MISSING:
-                    held[value] += rows
-            if held:
-                shown = listed(
-                    f"{value!r} ({rows:,} rows)" for value, rows in sorted(held.items(), key=lambda item: -item[1])
-                )
+            counts = profile.columns[name].values.items()
+            missing = {value: rows for value, rows in counts if MISSING.fullmatch(value.strip().lower())}
+            if missing:
+                most_first = sorted(missing.items(), key=lambda item: -item[1])
+                shown = listed(f"{value!r} ({rows:,} rows)" for value, rows in most_first)
                 yield self.finding(
-                    "low", name, sum(held.values()), f"{name} says {shown}: kept as values, not taken for missing"
+                    "low", name, sum(missing.values()), f"{name} says {shown}: kept as values, not treated as missing"
                 )

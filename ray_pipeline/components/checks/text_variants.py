@@ -1,4 +1,4 @@
-"""Texts that differ by case or spaces alone."""
+"""Texts that differ only by case or spaces."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from ray_pipeline.values import Finding
 class TextVariants(Check):
     """`NY`, `ny` and `NY ` are three values to a model."""
 
-    fix: ClassVar = "write each value in one way"
+    fix: ClassVar = "write each value in one spelling"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding a column."""
+        """At most one finding for each column."""
         for name in varying(profile):
             alike = defaultdict[str, dict[str, int]](dict)
             for value, rows in profile.columns[name].values.items():
@@ -27,5 +27,9 @@ class TextVariants(Check):
             )
             if groups:
                 shown = listed("/".join(map(repr, sorted(group, key=lambda v, g=group: -g[v]))) for group in groups)  # type: ignore[misc]
-                found = f"{name} has {len(groups):,} values in several spellings: {shown}; each spelling is kept apart"
-                yield self.finding("low", name, sum(sum(group.values()) for group in groups), found)
+                yield self.finding(
+                    "low",
+                    name,
+                    sum(sum(group.values()) for group in groups),
+                    f"{name} has {len(groups):,} values in several spellings: {shown}; each spelling is kept apart",
+                )

@@ -1,4 +1,4 @@
-"""Judged rows that are earlier than training rows."""
+"""Rows of validation or test that are earlier than training rows."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -14,24 +14,26 @@ from ray_pipeline.values import PARTS, Finding
 
 
 class TimeOrder(Check):
-    """High where a part is earlier than train as a whole (by the median), medium where the two overlap: a model in use
-    never knows what comes after."""
+    """A part has rows that are earlier than the last training row; a model in use never knows the future.
 
-    fix: ClassVar = "split by time, or do without labels.time if the order of rows means nothing"
+    High if the part is earlier than train by the median, medium if the two overlap.
+    """
+
+    fix: ClassVar = "split by time, or leave labels.time out if the order of rows means nothing"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """At most one finding: of test, or else of validation."""
+        """At most one finding: for test, else for validation."""
         if spec.split.by == "time" or TIME not in profile.sample.column_names:
             return
         train = numbers(profile.sample[TIME])
-        last, span = profile.time_ranges.get("train", ["", ""])[1], np.ptp(train)
+        last, length = profile.time_ranges.get("train", ["", ""])[1], np.ptp(train)
         for part in (PARTS[2], PARTS[1]):
-            judged = profile.evaluation_samples.get(part)
-            if judged is None or min(judged.num_rows, len(train)) < MIN_ROWS:
+            sample = profile.evaluation_samples.get(part)
+            if sample is None or min(sample.num_rows, len(train)) < MIN_ROWS:
                 continue
-            times = numbers(judged[TIME])
+            times = numbers(sample[TIME])
             earlier = float((times < train.max()).mean())
-            before = np.median(times) < np.median(train) - 0.25 * span
+            before = np.median(times) < np.median(train) - 0.25 * length
             if earlier > 0.01:
                 rows = round(earlier * profile.parts[part])
                 found = (

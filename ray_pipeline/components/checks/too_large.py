@@ -15,12 +15,12 @@ MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class TooLarge(Check):
-    """Beyond float32, in which every model of ours computes."""
+    """The column exceeds float32, the type in which all models compute."""
 
     fix: ClassVar = "scale it, or take its logarithm"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a column."""
+        """One finding for each column."""
         for name in varying(profile):
             column = profile.columns[name]
             if column.low is None or column.high is None or kind_of(profile.types[name]) != "number":

@@ -1,4 +1,4 @@
-"""Columns that not all files of a table have in one type, and that nobody reads."""
+"""Columns that only some files of a table have, or that have several types, and that are not read."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -10,19 +10,15 @@ from ray_pipeline.values import Finding
 
 
 class UnevenFiles(Check):
-    """Ignored here; an error where such a column is to be read."""
+    """Such a column is ignored here; it is an error if the run reads it."""
 
     fix: ClassVar = "write the column in every file, in one type"
 
     def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
-        """One finding a column."""
+        """One finding for each column."""
         for table, footers in profile.footers.items():
             for name, files in footers.extra.items():
-                yield self.finding(
-                    "low",
-                    name,
-                    0,
-                    f"{table}: column {name!r} stands in {files:,} of {len(footers.files):,} files only; it is ignored",
-                )
+                where = f"{files:,} of {len(footers.files):,} files only"
+                yield self.finding("low", name, 0, f"{table}: column {name!r} is in {where}; it is ignored")
             for name, problem in footers.uneven.items():
                 yield self.finding("low", name, 0, f"{problem.found}; it is not read")

@@ -1,1 +1,1 @@
-"""Column encodings: how one column becomes columns of the matrix."""
+"""Column encodings: how one column of a table becomes columns of the matrix."""

@@ -1,42 +1,42 @@
-"""What every encoding says: how one column of the table becomes one or more columns of the matrix. The file's name is
-the word in `encoder.json`."""
+"""What every encoding says: how one column of the table becomes one or more columns of the matrix.
+
+Its name is the word of `encode: {COLUMN: {as: ...}}` and of `encoder.json`.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_serializer
 
-from ray_pipeline.components.choice import Choice
+from ray_pipeline.components.choice import Choice, each, name_of, parameters_of
 from ray_pipeline.components.column_encodings._columns import Kind, refuse_other_kind
-from ray_pipeline.values import Matrix, Vector
+from ray_pipeline.values import Matrix, Task, Vector
 
 FOLDS = 5
 Fold = NDArray[np.int8]
-"""Of each row the fold, 0 to 4, whose outcomes must not be used to encode it; -1 for rows that no outcome was learnt
-from; shape (n,)."""
+"""The fold of each row, 0 to 4, whose labels must not encode it; -1 for a row outside training; shape (rows,)."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the training rows say of one column: all that an encoding may know of it."""
+    """Statistics of one column over the training rows: all that an encoding may know of it."""
 
     kind: Kind
     missing: int
     """Rows whose value is null or not finite."""
     counts: Mapping[str, int]
-    """Rows of each value, for a category."""
+    """Rows of each value of a category."""
     sample: Vector
-    """Finite values of a number or time (in days) in a sample of the rows, (n,) float64, unsorted."""
+    """Finite values of a number or time (in days) in a sample of the rows; shape (sampled,), float64, unsorted."""
     mean: float = 0.0
     deviation: float = 0.0
-    """Mean and standard deviation (of the population) of all finite values of a number or time (in days)."""
+    """Mean and standard deviation of all finite values of a number or time (in days), divided by n."""
     outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """Of each value of a category that is to be encoded by the label: rows and sum of labels by fold, shape (2,
-    FOLDS)."""
+    """For a category that is encoded by the label: rows and sums of labels of each value by fold, shape (2, FOLDS)."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Options:
     """Whether one more column says what is missing; None: where some training row is."""
     scale: str = "none"
     """`none`, `standard`, `robust`, `quantile` (to normal) or `log`."""
-    encode: str = "ordinal"
-    """Of a category: `ordinal`, `one_hot`, `frequency` or `target`."""
+    encode: str | None = None
+    """The encoding by its name, with its parameters if it has any; None for the default of the column's kind."""
     rare: float = 0
     """Of a category: fewer rows than this (or, below 1, a smaller share) make a value one of the rare, encoded like an
     unseen one."""
@@ -68,8 +68,26 @@ class Options:
 class Encoding(Choice):
     """How one column is encoded: fitted and frozen."""
 
+    kinds: ClassVar[tuple[Kind, ...]]
+    """The kinds of columns that it encodes."""
+    takes: ClassVar[tuple[str, ...]] = ()
+    """The options of a column that it looks at: names of fields of `Options`."""
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass", "regression")
+    by_label: ClassVar[bool] = False
+    """Whether it is learnt from the labels. Training rows are then encoded by the outcomes of other folds."""
+
     name: str
     kind: Kind
+
+    @classmethod
+    def parameters(cls) -> type[Choice]:
+        """The keyword-only arguments of `fit`."""
+        return parameters_of(cls.fit)
+
+    @classmethod
+    def is_default(cls, kind: Kind, options: Options) -> bool:
+        """Whether a column of that kind is encoded so where nobody names an encoding."""
+        return False
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
@@ -89,11 +107,16 @@ class Encoding(Choice):
     @property
     def needs_folds(self) -> bool:
         """Whether training rows are encoded by the outcomes of other folds."""
-        return False
+        return self.by_label
 
     def apply(self, values: pa.ChunkedArray, fold: Fold | None = None) -> Matrix:
-        """Its columns of the matrix, shape (rows, columns). Raises `DataError` where the column is of another kind than
-        in training."""
+        """The columns of the matrix for a column of a table; shape (rows, columns).
+
+        Raises
+        ------
+        DataError
+            The column has another kind than in training.
+        """
         refuse_other_kind(self.name, self.kind, values)
         return self.encode(values, fold)
 
@@ -102,20 +125,37 @@ class Encoding(Choice):
         raise NotImplementedError
 
     @model_serializer(mode="wrap")
-    def _with_word(self, dump: Any) -> dict[str, Any]:
-        """The fields that differ from their defaults, under the word of the encoding: 5,000 columns are told in one
-        file."""
+    def _with_name(self, dump: Any) -> dict[str, Any]:
+        """The encoding's name and the fields that differ from their defaults: one file holds up to 5,000 columns."""
         written = dump(self)
-        told = {
+        changed = {
             name: written[name]
-            for name, known in type(self).model_fields.items()
-            if known.is_required() or getattr(self, name) != known.default
+            for name, field in type(self).model_fields.items()
+            if field.is_required() or getattr(self, name) != field.default
         }
-        return {"encoding": type(self).__module__.rpartition(".")[2], **told}
+        return {"encoding": name_of(type(self)), **changed}
+
+
+def options_of(kind: Kind) -> tuple[str, ...]:
+    """The options that some encoding of such a column looks at, in the order of `Options`."""
+    taken = {option for encoding in each("column_encodings") if kind in encoding.kinds for option in encoding.takes}
+    return tuple(option.name for option in fields(Options) if option.name in taken)
 
 
 def by_frequency(counts: Mapping[str, int], rare: float = 0) -> tuple[str, ...]:
-    """The values in the order of falling frequency, ties by text, without those with fewer rows than `rare` (or, below
-    1, with a smaller share)."""
+    """The values by falling frequency, ties by text.
+
+    Parameters
+    ----------
+    counts
+        Rows of each value.
+    rare
+        Values with fewer rows are left out; a number below 1 is a share of all rows.
+
+    Examples
+    --------
+    >>> by_frequency({"a": 1, "c": 3, "b": 3}, rare=2)
+    ('b', 'c')
+    """
     least = rare * sum(counts.values()) if 0 < rare < 1 else rare
     return tuple(value for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if rows >= least)

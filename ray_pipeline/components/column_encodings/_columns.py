@@ -1,4 +1,4 @@
-"""Columns of a table as every encoder reads them: the kind of a column, its numbers, its category codes."""
+"""Columns of a table as every encoder reads them: kind, numbers, category codes."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,7 +17,13 @@ MISSING, UNSEEN = -2, -1
 
 
 def kind_of(type_: pa.DataType) -> Kind | None:
-    """What a column of that Arrow type is to a model; None where it cannot be a feature (lists, structs, bytes)."""
+    """What a column of an Arrow type is to a model; None if it cannot be a feature (lists, structs, bytes).
+
+    Examples
+    --------
+    >>> kind_of(pa.bool_()), kind_of(pa.string()), kind_of(pa.date32()), kind_of(pa.binary())
+    ('number', 'category', 'time', None)
+    """
     if pa.types.is_dictionary(type_):
         return kind_of(type_.value_type)
     if (
@@ -34,28 +40,41 @@ def kind_of(type_: pa.DataType) -> Kind | None:
 
 
 def numbers(values: pa.ChunkedArray) -> Vector:
-    """A number or a time (days since 1970) as float64, (n,); NaN where it is missing or not finite."""
+    """A number or a time (in days since 1970) as float64, NaN where it is missing or not finite; shape (rows,)."""
     if kind_of(values.type) == "time":
         micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64(), safe=False)
         values = pc.divide(micros, float(DAY_US))
-    found: Vector = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy()
-    return np.where(np.isfinite(found), found, np.nan)
+    number: Vector = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy()
+    return np.where(np.isfinite(number), number, np.nan)
 
 
 def codes(values: pa.ChunkedArray, categories: Sequence[str]) -> NDArray[np.int32]:
-    """The place of each value among the categories, (n,); `UNSEEN` where it is none of them, `MISSING` where it is
-    null."""
-    known = pc.fill_null(
-        pc.index_in(values.cast(pa.string()), pa.array(categories, pa.string()), skip_nulls=True), UNSEEN
-    )
-    found: NDArray[np.int32] = pc.if_else(
-        pc.is_null(values), pa.scalar(MISSING, pa.int32()), known.cast(pa.int32())
-    ).to_numpy()
-    return found
+    """The position of each value among the categories.
+
+    Returns
+    -------
+    array of int32, shape (rows,)
+        `UNSEEN` (-1) for a value that is no category, `MISSING` (-2) for null.
+
+    Examples
+    --------
+    >>> codes(pa.chunked_array([["b", "z", None]]), ["a", "b"]).tolist()
+    [1, -1, -2]
+    """
+    position = pc.index_in(values.cast(pa.string()), pa.array(categories, pa.string()), skip_nulls=True)
+    known = pc.fill_null(position, UNSEEN).cast(pa.int32())
+    code: NDArray[np.int32] = pc.if_else(pc.is_null(values), pa.scalar(MISSING, pa.int32()), known).to_numpy()
+    return code
 
 
 def refuse_missing(reads: Sequence[str], table: pa.Table) -> None:
-    """Raises `DataError` where the table lacks a column that the encoder reads."""
+    """Refuses a table without some of the columns that the encoder reads.
+
+    Raises
+    ------
+    DataError
+        With the number of missing columns and the first five.
+    """
     missing = [name for name in reads if name not in table.column_names]
     if missing:
         raise DataError(
@@ -69,7 +88,13 @@ def refuse_missing(reads: Sequence[str], table: pa.Table) -> None:
 
 
 def refuse_other_kind(name: str, kind: Kind, values: pa.ChunkedArray) -> None:
-    """Raises `DataError` where a column is of another kind than in training; a column of nulls alone is of any."""
+    """Refuses a column of another kind than in training; a column of nulls only has any kind.
+
+    Raises
+    ------
+    DataError
+        With the column's type.
+    """
     if kind_of(values.type) != kind and not pa.types.is_null(values.type):
         raise DataError(
             Problem(

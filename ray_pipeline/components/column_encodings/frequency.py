@@ -1,19 +1,24 @@
 """A category as the share of training rows that have it."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
-from ray_pipeline.components.column_encodings._columns import MISSING, UNSEEN, codes
+from ray_pipeline.components.column_encodings._columns import MISSING, UNSEEN, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.values import Matrix
 
 
 class Frequency(Encoding):
-    """The share of rows with a value; all rare and unseen values share the share of the rare, a missing one has that of
-    the missing."""
+    """The share of training rows with a value.
+
+    Rare and unseen values get the share of all rare rows; a missing value gets the share of missing rows.
+    """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("category",)
+    takes: ClassVar[tuple[str, ...]] = ("impute", "rare")
 
     categories: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
@@ -23,7 +28,7 @@ class Frequency(Encoding):
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """Counted over all training rows."""
+        """The shares among all training rows."""
         categories, rows = by_frequency(seen.counts, options.rare), max(sum(seen.counts.values()) + seen.missing, 1)
         shares = tuple(seen.counts[value] / rows for value in categories)
         other = (sum(seen.counts.values()) - sum(seen.counts[value] for value in categories)) / rows
@@ -39,6 +44,6 @@ class Frequency(Encoding):
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
         """One column."""
-        found = codes(filled(values, self.missing), self.categories)
+        code = codes(filled(values, self.missing), self.categories)
         shares = np.array([*self.shares, self.other, self.absent], np.float32)  # UNSEEN and MISSING count from the end
-        return shares[np.where(found == MISSING, -1, np.where(found == UNSEEN, -2, found))][:, None]
+        return shares[np.where(code == MISSING, -1, np.where(code == UNSEEN, -2, code))][:, None]

@@ -1,22 +1,28 @@
 """A time as its parts: year, and month, day, weekday and hour as points on their cycles."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.components.column_encodings._columns import Kind
 from ray_pipeline.values import Matrix
 
 CYCLES = {"month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60), "yearday": (1, 366)}
-"""Of each part that comes round: its first value and its length."""
+"""The first value and the length of each cyclic part."""
 PARTS = ("year", *CYCLES)
 
 
 class Moment(Encoding):
-    """Each part (of UTC, where the time has a zone) as a number; with `cycles`, as sine and cosine instead, so that 23
-    h is near 0 h."""
+    """Each part of the time (in UTC, if it has a zone) as a number.
+
+    With `cycles`, a cyclic part becomes sine and cosine, so that 23 h is near 0 h.
+    """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("time",)
+    takes: ClassVar[tuple[str, ...]] = ("parts", "cycles")
 
     parts: tuple[str, ...]
     cycles: bool = False
@@ -24,14 +30,19 @@ class Moment(Encoding):
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """Nothing is learnt. Where NaN cannot be taken a missing time is 0, the middle of a cycle."""
+        """Nothing is learnt. If the family takes no NaN, a missing time is 0, the middle of a cycle."""
         return cls(
             name=name,
             kind=seen.kind,
-            parts=options.parts,
+            parts=options.parts or PARTS,
             cycles=options.finite if options.cycles is None else options.cycles,
             finite=options.finite,
         )
+
+    @classmethod
+    def is_default(cls, kind: Kind, options: Options) -> bool:
+        """Of a time, where its parts are asked for."""
+        return kind == "time" and bool(options.parts)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -43,7 +54,7 @@ class Moment(Encoding):
         )
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
-        """A column or two for each part."""
+        """One or two columns for each part."""
         moment = values.cast(pa.timestamp("us"), safe=False)
         columns = []
         for part in self.parts:
@@ -53,15 +64,14 @@ class Moment(Encoding):
                 turn = 2 * np.pi * (number - first) / length
                 columns += [np.sin(turn), np.cos(turn)]
             else:
-                first, length = CYCLES.get(part, (2000, 10))
-                columns.append(
-                    (number - first) / length if self.finite else number
-                )  # of about unit scale; years as decades since 2000
+                first, length = CYCLES.get(part, (2000, 10))  # years as decades since 2000: all of about unit scale
+                columns.append((number - first) / length if self.finite else number)
         matrix = np.stack(columns, axis=1).astype(np.float32)
         return np.nan_to_num(matrix, nan=0.0) if self.finite else matrix
 
 
 def _part(moment: pa.ChunkedArray, part: str) -> pa.ChunkedArray:
+    """One part of each time, as a whole number."""
     if part == "weekday":
         return pc.day_of_week(moment)
     return pc.day_of_year(moment) if part == "yearday" else getattr(pc, part)(moment)

@@ -1,37 +1,41 @@
-"""A number, or a time as days since 1970: filled where it is missing, scaled, flagged."""
+"""A number, or a time as days since 1970: imputed, scaled and flagged where it is missing."""
 
 from statistics import NormalDist
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
-from ray_pipeline.components.column_encodings._columns import numbers
+from ray_pipeline.components.column_encodings._columns import Kind, numbers
 from ray_pipeline.values import Matrix, Vector
 
 MAX_KNOTS = 256
 
 
 class Number(Encoding):
-    """The number itself, (number - centre) / width, or the normal quantile of its rank; the logarithm is signed:
-    sign(x) log(1 + |x|)."""
+    """The number itself, or scaled: (number - centre) / width, the normal quantile of its rank, or its logarithm.
+
+    The logarithm is signed: sign(x) log(1 + |x|).
+    """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("number", "time")
+    takes: ClassVar[tuple[str, ...]] = ("impute", "scale", "flag")
 
     log: bool = False
     centre: float = 0.0
     width: float = 1.0
     knots: tuple[float, ...] = ()
-    """Rising values, and for each the normal quantile that it becomes; interpolated between, and constant beyond."""
+    """Ascending values, whose normal quantiles are `quantiles`; interpolated between, constant outside."""
     quantiles: tuple[float, ...] = ()
     missing: float | None = None
-    """What a missing value becomes, as it stands in the matrix; None for NaN."""
+    """The value in the matrix for a missing one; None for NaN."""
     flagged: bool = False
-    """Whether a second column says 1 where the number is missing."""
+    """Whether a second column is 1 where the number is missing."""
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """Mean and deviation are of all training rows; quantiles, medians and modes of the sample (all rows, up to
-        10,000)."""
+        """Mean and deviation come from all training rows, quantiles and modes from the sample of up to 10,000."""
         plain = cls(
             name=name,
             kind=seen.kind,
@@ -45,9 +49,14 @@ class Number(Encoding):
         filled = scaled.transformed(np.array([_fill(options.impute, seen)]))[0]
         return scaled.model_copy(update={"missing": float(filled)})
 
+    @classmethod
+    def is_default(cls, kind: Kind, options: Options) -> bool:
+        """Of a number, and of a time whose parts nobody asks for."""
+        return kind == "number" or (kind == "time" and not options.parts)
+
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column's own name; a flag stands after its number."""
+        """The column's own name, then the flag if there is one."""
         return (self.name, f"{self.name} is missing") if self.flagged else (self.name,)
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
@@ -56,13 +65,13 @@ class Number(Encoding):
         absent = np.isnan(number)
         with np.errstate(over="ignore"):
             single = self.transformed(number).astype(np.float32)
-        single[np.isinf(single)] = np.nan  # beyond float32, which a finding counts
+        single[np.isinf(single)] = np.nan  # beyond float32, which is a finding
         if self.missing is not None:
             single[np.isnan(single)] = self.missing
         return np.stack([single, absent.astype(np.float32)], axis=1) if self.flagged else single[:, None]
 
     def transformed(self, number: Vector) -> Vector:
-        """The scaled number, (n,); NaN stays NaN."""
+        """The scaled number; shape (rows,). NaN stays NaN."""
         if self.log:
             return np.copysign(np.log1p(np.abs(number)), number)
         if self.knots:
@@ -71,6 +80,7 @@ class Number(Encoding):
 
 
 def _scale(how: str, seen: Seen) -> dict[str, object]:
+    """The fields of `Number` that a way of scaling sets."""
     match how:
         case "standard":
             return {"centre": seen.mean, "width": seen.deviation or 1.0}
@@ -88,7 +98,7 @@ def _scale(how: str, seen: Seen) -> dict[str, object]:
 
 
 def _fill(impute: str | float, seen: Seen) -> float:
-    """The value that stands for a missing one, before it is scaled."""
+    """The value that a missing one becomes, before it is scaled."""
     if isinstance(impute, int | float):
         return float(impute)
     if not len(seen.sample):
@@ -102,11 +112,26 @@ def _fill(impute: str | float, seen: Seen) -> float:
 
 
 def normal_quantiles(sample: Vector) -> tuple[Vector, Vector]:
-    """Rising knots, at most `MOST_KNOTS`, and the normal quantile of each one's mid-rank in the sample; one knot at 0
-    where the sample is empty.
+    """Values of a sample, and the normal quantile of each value's mid-rank.
 
-    Equal values share the middle of their ranks, so that 0 and 1 of a flag stay two points and a frequent value stays
-    near its neighbours.
+    Equal values share the middle of their ranks. So 0 and 1 of a flag stay two points, and a frequent value stays near
+    its neighbours.
+
+    Parameters
+    ----------
+    sample
+        Finite numbers; shape (n,).
+
+    Returns
+    -------
+    tuple of two arrays of shape (knots,)
+        At most `MAX_KNOTS` ascending values and their quantiles; one knot at 0 for an empty sample.
+
+    Examples
+    --------
+    >>> knots, quantiles = normal_quantiles(np.array([5.0, 7.0, 7.0, 9.0]))
+    >>> knots.tolist(), quantiles.round(2).tolist()
+    ([5.0, 7.0, 9.0], [-1.15, 0.0, 1.15])
     """
     if not len(sample):
         return np.zeros(1), np.zeros(1)

@@ -1,12 +1,12 @@
 """A category as one column for each value, 1 where the row has it."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
-from ray_pipeline.components.column_encodings._columns import UNSEEN, codes
+from ray_pipeline.components.column_encodings._columns import UNSEEN, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.values import Matrix
@@ -15,7 +15,10 @@ MAX_SHOWN = 1_000
 
 
 class OneHot(Encoding):
-    """A column a category, and one for all others where some are rare; a missing value is 0 in all of them."""
+    """One column for each category, and one for all others if some are rare; a missing value is 0 in all of them."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("category",)
+    takes: ClassVar[tuple[str, ...]] = ("impute", "rare")
 
     categories: tuple[str, ...] = ()
     other: bool = False
@@ -23,7 +26,13 @@ class OneHot(Encoding):
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """Raises `DataError` for more than 1,000 categories."""
+        """The categories that are not rare.
+
+        Raises
+        ------
+        DataError
+            There are more than `MAX_SHOWN` categories.
+        """
         categories = by_frequency(seen.counts, options.rare)
         if len(categories) > MAX_SHOWN:
             found = f"{name} has {len(categories):,} values, too many for as many columns (at most {MAX_SHOWN:,})"
@@ -46,17 +55,17 @@ class OneHot(Encoding):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """`name = value` for each category, `name = other` last."""
+        """`name = value` for each category, `name is other` last."""
         return tuple(f"{self.name} = {value}" for value in self.categories) + (
             (f"{self.name} is other",) if self.other else ()
         )
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
-        """At most one 1 a row; a value that training never saw is like a rare one."""
-        found = codes(filled(values, self.missing), self.categories)
+        """At most one 1 in a row; a value that training does not have counts as a rare one."""
+        code = codes(filled(values, self.missing), self.categories)
         if self.other:
-            found = np.where(found == UNSEEN, len(self.categories), found)
-        matrix = np.zeros((len(found), len(self.columns)), np.float32)
-        hit = np.flatnonzero(found >= 0)
-        matrix[hit, found[hit]] = 1
+            code = np.where(code == UNSEEN, len(self.categories), code)
+        matrix = np.zeros((len(code), len(self.columns)), np.float32)
+        hit = np.flatnonzero(code >= 0)
+        matrix[hit, code[hit]] = 1
         return matrix

@@ -1,38 +1,43 @@
 """A category as the mean label of the training rows that have it (Micci-Barreca, 2001)."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.components.column_encodings._base import FOLDS, Encoding, Fold, Options, Seen, by_frequency
-from ray_pipeline.components.column_encodings._columns import MISSING, codes
+from ray_pipeline.components.column_encodings._columns import MISSING, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
-from ray_pipeline.values import Matrix
+from ray_pipeline.values import Matrix, Task
 
 SMOOTH = 10.0
-"""As many rows of the overall mean are added to each value's own: a value of few rows says little."""
+"""This many rows with the overall mean are added to each value's rows: few rows say little."""
 
 
 class Target(Encoding):
-    """The smoothed mean of the label; a training row is encoded by the means of the four folds that it is not in, so
-    that no row is told its own label.
+    """The smoothed mean of the label.
 
-    An unseen or rare value becomes the overall mean; a missing one NaN, or, for families that take none, the overall
-    mean.
+    A training row is encoded by the means of the folds that it is not in, so that its own label has no effect. An
+    unseen or rare value becomes the overall mean. A missing one becomes NaN, or the overall mean for families that take
+    no NaN.
     """
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("category",)
+    takes: ClassVar[tuple[str, ...]] = ("impute", "rare")
+    tasks: ClassVar[tuple[Task, ...]] = ("binary", "regression")
+    by_label: ClassVar[bool] = True
 
     categories: tuple[str, ...] = ()
     means: tuple[tuple[float, ...], ...] = ()
-    """For each category: the mean over all training rows, then over all but those of each fold."""
+    """For each category: the mean of all training rows, then of all rows except those of each fold."""
     overall: tuple[float, ...] = ()
     finite: bool = False
     missing: str | None = None
 
     @classmethod
     def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """From rows and sums of labels by value and fold."""
+        """The means, from rows and sums of labels by value and fold."""
         categories = by_frequency(seen.counts, options.rare)
         all_values = (
             np.sum([_without(one) for one in seen.outcomes.values()], axis=0)
@@ -54,22 +59,17 @@ class Target(Encoding):
             missing=stands_for(options, categories),
         )
 
-    @property
-    def needs_folds(self) -> bool:
-        """Always."""
-        return True
-
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
-        """One column; without folds, rows are new ones."""
-        found = codes(filled(values, self.missing), self.categories)
+        """One column; rows without folds are new ones."""
+        code = codes(filled(values, self.missing), self.categories)
         table = np.array([*self.means, self.overall], np.float32).reshape(-1, FOLDS + 1)
-        mean: Matrix = table[np.where(found < 0, -1, found), 0 if fold is None else fold.astype(np.int64) + 1]
+        mean: Matrix = table[np.where(code < 0, -1, code), 0 if fold is None else fold.astype(np.int64) + 1]
         if not self.finite:
-            mean[found == MISSING] = np.nan
+            mean[code == MISSING] = np.nan
         return mean[:, None]
 
 
 def _without(outcomes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows and sums over all folds, then over all but each one; shape (2, 1 + FOLDS)."""
+    """Rows and sums over all folds, then over all folds except each one; shape (2, 1 + FOLDS)."""
     total = outcomes.sum(axis=1, keepdims=True)
     return np.concatenate([total, total - outcomes], axis=1)

@@ -1,1 +1,1 @@
-"""Encoders: how a table becomes a matrix for a kind of model."""
+"""Encoders: how a table becomes the matrix of a kind of model."""

@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, SerializeAsAny
 
-from ray_pipeline.components.choice import Choice, find
+from ray_pipeline.components.choice import Choice, each, find, name_of, read_parameters
 from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
-from ray_pipeline.components.column_encodings._columns import refuse_missing
+from ray_pipeline.components.column_encodings._columns import Kind, refuse_missing
 from ray_pipeline.values import Matrix
 
 FORMAT = 1
 
 
-def _of_its_word(written: object) -> object:
-    """The encoding that a mapping with the key `encoding` means."""
+def _encoding(written: object) -> object:
+    """The encoding that a mapping with the key `encoding` names."""
     if not isinstance(written, Mapping):
         return written
     fields = dict(written)
@@ -30,7 +30,7 @@ class Encoder(Choice):
     own way is its `options`."""
 
     options: ClassVar[Options]
-    encoded: tuple[Annotated[SerializeAsAny[Encoding], BeforeValidator(_of_its_word)], ...]
+    encoded: tuple[Annotated[SerializeAsAny[Encoding], BeforeValidator(_encoding)], ...]
 
     @classmethod
     def fit(cls, columns: Mapping[str, Seen], chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
@@ -39,14 +39,12 @@ class Encoder(Choice):
         encoded = []
         for name, seen in columns.items():
             options = replace(cls.options, **(chosen or {}).get(name, {}))
-            word = (
-                options.encode
-                if seen.kind == "category"
-                else "moment"
-                if options.parts and seen.kind == "time"
-                else "number"
+            encoding, parameters = (
+                read_parameters("column_encodings", options.encode)
+                if options.encode
+                else (_default_of(seen.kind, options), {})
             )
-            encoded.append(find("column_encodings", word).fit(name, seen, options))
+            encoded.append(encoding.fit(name, seen, options, **parameters))
         return cls(encoded=tuple(encoded))
 
     @property
@@ -70,23 +68,36 @@ class Encoder(Choice):
         return any(encoding.needs_folds for encoding in self.encoded)
 
     def apply(self, table: pa.Table, fold: Fold | None = None) -> Matrix:
-        """float32 in C order, shape (rows, columns). Raises `DataError` where a column is missing or of another kind.
+        """The matrix of a table.
 
-        Args:
-            table: rows with the columns that it `reads`, and any others.
-            fold: of training rows, where it `needs_folds`; nothing for new ones.
+        Parameters
+        ----------
+        table
+            Rows with the columns that the encoder `reads`, and any others.
+        fold
+            The fold of each training row, if the encoder `needs_folds`; None for new rows. Shape (rows,).
+
+        Returns
+        -------
+        Matrix
+            float32 in C order, shape (rows, columns).
+
+        Raises
+        ------
+        DataError
+            A column is missing or has another kind than in training.
         """
         refuse_missing(self.reads, table)
         matrix, at = np.empty((table.num_rows, len(self.columns)), np.float32), 0
         for encoding in self.encoded:
-            made = encoding.apply(table[encoding.name], fold)
-            matrix[:, at : at + made.shape[1]] = made
-            at += made.shape[1]
+            columns = encoding.apply(table[encoding.name], fold)
+            matrix[:, at : at + columns.shape[1]] = columns
+            at += columns.shape[1]
         return matrix
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON that `load` reads back; equal encoders give equal text."""
-        return {"format": FORMAT, "kind": type(self).__module__.rpartition(".")[2], **self.model_dump(mode="json")}
+        return {"format": FORMAT, "kind": name_of(type(self)), **self.model_dump(mode="json")}
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> Self:
@@ -95,3 +106,9 @@ class Encoder(Choice):
         if fields.pop("format", None) != FORMAT:
             raise ValueError(f"encoder.json has format {written.get('format')!r}; this version reads {FORMAT}")
         return find("encoders", fields.pop("kind")).model_validate(fields, strict=False)  # type: ignore[no-any-return]
+
+
+def _default_of(kind: Kind, options: Options) -> type[Encoding]:
+    """The encoding of a column of that kind, where nobody names one."""
+    found: type[Encoding] = next(one for one in each("column_encodings") if one.is_default(kind, options))
+    return found

@@ -7,12 +7,15 @@ Both say how much each row moves the value (`influence`), which gives the varian
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PrivateAttr
 
-from ray_pipeline.components.choice import Choice
+from ray_pipeline.components.choice import Choice, name_of
+from ray_pipeline.components.choice_text import write_choice
 from ray_pipeline.values import Task, Vector
 
 Numbers = NDArray[np.float64]
@@ -20,18 +23,47 @@ HALF = 0.5
 
 
 class Metric(Choice, ABC):
-    """What a file in this folder declares; undefined values are NaN, never a made-up number."""
+    """What a file in this folder declares; its fields are its parameters. Undefined values are NaN.
+
+    A class derives from `SumMetric`, `ShareMetric` or `RankMetric`, which know how values merge over blocks and draws.
+    """
 
     tasks: ClassVar[tuple[Task, ...]]
     better: ClassVar[Literal["lower", "higher"]]
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    decides: ClassVar[bool] = False  # True: of decisions, so that a threshold can be chosen by it
-    objective: ClassVar[bool] = True  # False: neither more nor less of it is good, only gaps mean something
+    decides: ClassVar[bool] = False
+    """Whether it measures decisions, so that a threshold can be chosen by it."""
+    objective: ClassVar[bool] = True
+    """Whether more or less of it is good; else only gaps between groups mean something."""
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Short names, and the parameters that each stands for."""
+
+    _word: str = PrivateAttr(default="")
 
     @property
-    def word(self) -> str:
-        """What a user writes for it: the name of its file."""
-        return type(self).__module__.rpartition(".")[2]
+    def name(self) -> str:
+        """The word or alias that was written, with the parameters that differ from what it stands for alone."""
+        word = self._word or name_of(type(self))
+        fields = type(self).model_fields.items()
+        alone = {name: field.default for name, field in fields if not field.is_required()}
+        alone.update(self.aliases.get(word, {}))
+        written = self.model_dump(mode="json")
+        changed = {name: written[name] for name, _ in fields if name not in alone or getattr(self, name) != alone[name]}
+        return write_choice(word, changed)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share of rows, whose interval stays within [0, 1]."""
+        return False
+
+    def fits(self, task: Task) -> bool:
+        """Whether it measures models of that task."""
+        return task in self.tasks
+
+    @classmethod
+    def unfit(cls) -> str | None:
+        """A metric whose values cannot be merged cannot be evaluated."""
+        return None if hasattr(cls, "value") else "derives from neither SumMetric, ShareMetric nor RankMetric"
 
     @abstractmethod
     def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
@@ -56,8 +88,8 @@ class SumMetric(Metric):
 
     @property
     def same_terms(self) -> object:
-        """Metrics that answer alike have the same terms, which need be made only once."""
-        return type(self)
+        """Metrics with equal answers have the same terms, which are made only once."""
+        return type(self), repr(self)
 
     @abstractmethod
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
@@ -74,6 +106,10 @@ class SumMetric(Metric):
     def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
         """See `Metric`."""
         return float(self.value(self.sums(label, score, weight, threshold)))
+
+    def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
+        """The part and the whole of a share, both linear in the sums."""
+        raise NotImplementedError
 
     def gradient(self, sums: Numbers) -> Numbers:
         """The derivative of `value` by each sum, shape (..., k), by central differences (relative error about 1e-8)."""
@@ -94,6 +130,11 @@ class SumMetric(Metric):
 
 class ShareMetric(SumMetric):
     """A share of some of the rows; the file gives `terms` and `fraction`."""
+
+    @property
+    def is_share(self) -> bool:
+        """Always."""
+        return True
 
     @abstractmethod
     def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:

@@ -1,14 +1,15 @@
 """Quantiles: of the absolute error, or of the score."""
 
 from abc import ABC
-from typing import ClassVar, Literal
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ray_pipeline.components.metrics._base import Numbers
-from ray_pipeline.components.metrics._rank import Histogram, Question, RankMetric
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._rank import Histogram, RankMetric
+from ray_pipeline.values import Vector
 
 BANDWIDTH = 0.5  # the density at the quantile is that of so many times n ** (2/3) rows on both its sides
 
@@ -16,7 +17,7 @@ BANDWIDTH = 0.5  # the density at the quantile is that of so many times n ** (2/
 class Quantile(RankMetric, ABC):
     """What a share of the rows stays within; between two rows their mean (scikit-learn's `averaged_inverted_cdf`)."""
 
-    quantile: ClassVar[float]
+    quantile: Annotated[float, Field(gt=0, lt=1)]
 
     def of(self, rows: Histogram) -> Numbers:
         """See `RankMetric`."""
@@ -29,29 +30,6 @@ class Quantile(RankMetric, ABC):
         wide = _quantile(rows, q + reach) - _quantile(rows, q - reach)
         within = rows.high[place] <= self.of(rows)
         return np.asarray((q - within) * wide / (2 * reach * total))
-
-
-class ErrorQuantile(Quantile, ABC):
-    """The absolute error that a share of the rows stays within, in the label's unit."""
-
-    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    better: ClassVar[Literal["lower", "higher"]] = "lower"
-    range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
-
-    def questions(self, label: Vector, score: Numbers) -> list[Question]:
-        """All rows alike, along the absolute error."""
-        return [Question(np.ones(len(label)), np.abs(label - score))]
-
-
-class ScoreQuantile(Quantile, ABC):
-    """The score that a share of the rows stays within; neither more nor less of it is good."""
-
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
-    objective: ClassVar[bool] = False
-
-    def questions(self, label: Vector, score: Numbers) -> list[Question]:
-        """All rows alike, along the score."""
-        return [Question(np.ones(len(label)), score)]
 
 
 def _quantile(rows: Histogram, q: float) -> Numbers:

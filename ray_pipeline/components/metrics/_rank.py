@@ -70,13 +70,13 @@ class RankMetric(Metric):
     def moved(self, rows: Histogram, positive: Vector, place: NDArray[np.intp]) -> Vector:
         """The derivative of `of` by each row's weight, shape (n,)."""
 
-    def average(self, values: Numbers, positives: Numbers) -> Numbers:
+    def over_classes(self, values: Numbers, positives: Numbers) -> Numbers:
         """One value of those of all questions, from the last axis; `positives`: the weight of each question's class."""
         return np.asarray(values.mean(axis=-1))
 
     def value(self, rows: list[Histogram]) -> Numbers:
         """The formula: values from the histograms of every question, vectorised over leading axes."""
-        return self.average(
+        return self.over_classes(
             np.stack([self.of(one) for one in rows], axis=-1),
             np.stack([one.positives.sum(axis=-1) for one in rows], axis=-1),
         )

@@ -1,17 +1,29 @@
 """Precision."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from ray_pipeline.components.metrics._base import Numbers
-from ray_pipeline.components.metrics._confusion import Rate
+from ray_pipeline.components.metrics._averaged import Averaged
 
 
-class Precision(Rate):
-    """Share of the selected rows that are positive; undefined where none is selected."""
+class Precision(Averaged):
+    """Share of the selected rows that are positive; undefined where none is selected.
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    Of many classes it is their average.
+    """
 
-    def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
-        """From (tp, fp, fn, tn) on the last axis."""
-        tp, fp = sums[..., 0], sums[..., 1]
-        return tp, tp + fp
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "precision_macro": {"average": "macro"},
+        "precision_micro": {"average": "micro"},
+        "precision_weighted": {"average": "weighted"},
+    }
+
+    @property
+    def is_share(self) -> bool:
+        """An average of shares is none."""
+        return self.average is None
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """Of a row and of a decision."""
+        return 0.0, 1.0

@@ -1,17 +1,29 @@
 """Recall, the same number as the true positive rate."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from ray_pipeline.components.metrics._base import Numbers
-from ray_pipeline.components.metrics._confusion import Rate
+from ray_pipeline.components.metrics._averaged import Averaged
 
 
-class Recall(Rate):
-    """Share of the positive rows that are selected; undefined where none is positive."""
+class Recall(Averaged):
+    """Share of the positive rows that are selected; undefined where none is positive.
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    Of many classes it is their average.
+    """
 
-    def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
-        """From (tp, fp, fn, tn) on the last axis."""
-        tp, fn = sums[..., 0], sums[..., 2]
-        return tp, tp + fn
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "recall_macro": {"average": "macro"},
+        "recall_micro": {"average": "micro"},
+        "recall_weighted": {"average": "weighted"},
+    }
+
+    @property
+    def is_share(self) -> bool:
+        """An average of shares is none."""
+        return self.average is None
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """Of a row and of a decision."""
+        return 1.0, 0.0

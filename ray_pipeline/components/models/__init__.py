@@ -1,1 +1,1 @@
-"""Models: model families: how they train and how they score."""
+"""Model families: how they train and how they score."""

@@ -1,5 +1,7 @@
-"""What every model family says: its hyperparameters and their spaces, what its encoder must give, how it trains and how
-it scores."""
+"""What every model family declares: its hyperparameters and their spaces, its encoder, how it trains and how it scores.
+
+Shapes: n rows, d matrix columns, C classes.
+"""
 
 import math
 import re
@@ -14,69 +16,81 @@ from numpy.typing import NDArray
 
 from ray_pipeline.components.choice import Choice
 from ray_pipeline.encoded_block import EncodedBlock
-from ray_pipeline.values import Matrix, Task
+from ray_pipeline.values import Matrix, Task, Vector
 
 FILE = re.compile(r"model\.(?!json$|pkl$|pickle$|joblib$|pt$|pth$)[a-z0-9]+")
 """The name of a model's file in a bundle: its format is the ending. A pickle is never loaded."""
 Scores = NDArray[np.floating[Any]]
+"""(n,): the probability of the positive class, or a number; (n, C) for more than two classes."""
 Scorer = Callable[[Matrix], Scores]
+"""Scores an encoded matrix (n, d)."""
 
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What every fit of one run has in common."""
+    """What all fits of one run have in common."""
 
     task: Task
     num_classes: int
+    """0 for a regression."""
     cardinalities: Mapping[str, tuple[int, ...]]
-    """By the encoder's word: the codes of each matrix column, 0 for a quantity."""
+    """For each encoder the number of codes of each matrix column, 0 for a number."""
     threads: int
     device: str = "cpu"
     class_weight: tuple[float, ...] | None = None
-    """A factor on each row's weight, by its class."""
+    """A factor for the weight of each row, by its class."""
     rows: int = 0
-    """Training rows, of all workers."""
+    """Training rows of all workers."""
     min_label: float = -math.inf
-    """The smallest label of any row; of a regression."""
+    """The smallest label of a regression."""
     external: bool = False
     """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
 
+    def row_weight(self, block: EncodedBlock) -> Vector:
+        """Return the weight of each row times that of its class, shape (n,)."""
+        if self.class_weight is None:
+            return block.weight
+        weight: Vector = block.weight * np.asarray(self.class_weight)[block.label.astype(int)]
+        return weight
+
 
 class Diverged(Exception):
-    """Training came to numbers that are not finite: the trial has failed, and its search goes on."""
+    """A loss is not finite: the trial fails, and the search goes on."""
 
 
 class TrainingState(ABC):
-    """A model in the making, that can be trained a little further and looked at in between."""
+    """A model that can be trained a few rounds further and evaluated in between."""
 
     rounds: int = 0
     """Rounds or epochs trained so far."""
 
     @abstractmethod
     def advance(self, rounds: int) -> None:
-        """Trains until `rounds` rounds in all are done."""
+        """Train until `rounds` rounds in all are done."""
 
     @abstractmethod
     def scores(self) -> Scores:
-        """Scores of the validation rows by the model as it is now: (n,) or (n, classes)."""
+        """Score the validation rows with the model as it is now."""
 
     @abstractmethod
     def model(self, rounds: int) -> bytes:
-        """The content of the family's file: the model as it was after `rounds` rounds; the bytes depend on nothing
-        else."""
+        """Return the content of the family's file for the model as it was after `rounds` rounds.
+
+        The bytes depend on the data, the hyperparameters, the seed and `rounds` alone.
+        """
 
     @abstractmethod
     def state(self) -> bytes:
-        """All that is needed to go on from here in another process, to the byte-identical model."""
+        """Return what another process needs to continue from here to the byte-identical model."""
 
 
 class Model(Choice):
     """One family: each field is a hyperparameter by the name of its library, a value or a space to search."""
 
     encoder: ClassVar[str]
-    """The encoder that feeds it: a file of `encoders/`."""
+    """The encoder that makes its matrix: a file of `encoders/`."""
     start: ClassVar[dict[str, Any]]
-    """The hyperparameters of trial 0, as far as they are searched."""
+    """The searched hyperparameters of trial 0."""
     file: ClassVar[str]
     """The model's file in a bundle: `model.ubj`, or another format that is not a pickle."""
     budget: ClassVar[str]
@@ -85,25 +99,33 @@ class Model(Choice):
     """The hyperparameter that says after how many rounds without a better score a trial ends."""
 
     only_for: ClassVar[Mapping[str, Task]] = {}
-    """The hyperparameters that one task alone has, and which."""
+    """Hyperparameters that only one task has, and the task."""
 
     library: ClassVar[str]
     """The package that it trains with, by the name that is imported."""
     extra: ClassVar[str | None] = None
     """The extra of ray-pipeline that installs that package, where the base does not."""
     seeded: ClassVar[bool] = True
-    """Whether the seed decides anything."""
+    """Whether the model depends on the seed."""
     collective: ClassVar[str | None] = None
     """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on
     one worker."""
 
+    @classmethod
+    def unfit(cls) -> str | None:
+        """A model's file must say its format, which may not be a pickle."""
+        if FILE.fullmatch(cls.file):
+            return None
+        form = "it must be named `model.` and the format, which may not be a pickle"
+        return f"keeps its model in a file {cls.file!r}; {form}"
+
     def space(self, context: TrainingContext) -> dict[str, Any]:
-        """Each hyperparameter's value or space on this data."""
+        """Return each hyperparameter's value or space on this data."""
         return dict(self)
 
     @classmethod
     def warm_up(cls) -> None:
-        """Imports the family's library, in a worker process that does nothing else."""
+        """Import the family's library; called in worker processes before the clock of a trial starts."""
 
     @classmethod
     def prepare_data(
@@ -113,41 +135,92 @@ class Model(Choice):
         train: Sequence[EncodedBlock],
         validation: Sequence[EncodedBlock],
     ) -> Any:
-        """The data in the form the family trains on; held as long as `held_by` stays the same."""
+        """Return the data in the form that the family trains on; a worker keeps it until `data_key` changes.
+
+        Parameters
+        ----------
+        params
+            The trial's hyperparameters.
+        context
+            What all fits of the run have in common.
+        train
+            Blocks of training rows; may be iterated more than once.
+        validation
+            Blocks of rows to score; none for the final fit.
+        """
         raise NotImplementedError
 
     @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
-        """Those hyperparameters that shape the held data: trials that agree in them share it."""
+        """Return the hyperparameters that `prepare_data` depends on: trials that agree in them share its result."""
         raise NotImplementedError
 
     @classmethod
     def start_training(
         cls, params: dict[str, Any], context: TrainingContext, data: Any, seed: int, state: bytes | None = None
     ) -> TrainingState:
-        """An untrained model with these hyperparameters, or the one whose `state` it was."""
+        """Return an untrained model, or the one that gave `state`.
+
+        Parameters
+        ----------
+        params
+            The trial's hyperparameters.
+        context
+            What all fits of the run have in common.
+        data
+            The result of `prepare_data`.
+        seed
+            Decides all that is random in the training.
+        state
+            The result of `TrainingState.state`, possibly in another process.
+        """
         raise NotImplementedError
 
     @classmethod
     def refit_rounds(cls, rounds: int, row_ratio: float) -> int:
-        """The rounds of a refit on `gained` times the rows. One tree more for each share more; an epoch grows by
-        itself."""
+        """Return the rounds of a refit on `row_ratio` times the rows.
+
+        >>> Model.refit_rounds(100, 1.25)
+        125
+        """
         return max(1, round(rounds * row_ratio))
 
     @classmethod
-    def gather(cls, share: Scores, start: int, total: int) -> Scores:
-        """The scores of all workers' rows, (total,) or (total, classes), in every worker; `share` are those of this
-        worker, the first at `start`."""
-        assert len(share) == total, "a family without a collective trains on one worker"
-        return share
+    def gather(cls, shard: Scores, start: int, total: int) -> Scores:
+        """Return the scores of all workers' rows, in every worker.
+
+        Parameters
+        ----------
+        shard
+            Scores of this worker's rows, shape (n,) or (n, C).
+        start
+            The place of the first of them among all rows.
+        total
+            The number of all rows.
+
+        Returns
+        -------
+        Shape (total,) or (total, C).
+        """
+        assert cls.collective or len(shard) == total, "a family without a collective trains on one worker"
+        padded = np.zeros((total, *shard.shape[1:]), shard.dtype)
+        padded[start : start + len(shard)] = shard
+        return cls.sum_over_workers(padded)
+
+    @classmethod
+    def sum_over_workers(cls, array: Scores) -> Scores:
+        """Add the arrays of all workers; return the array itself where this process trains alone."""
+        return array
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:
-        """What scores an encoded matrix (rows, columns): (rows,) or (rows, classes)."""
+        """Return the scorer of the model whose file is in that folder."""
         raise NotImplementedError
 
     @classmethod
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
-        """What each matrix column adds to each row's score, (rows, columns), absolute and summed over classes where
-        there are several; None where unknown."""
+        """Return what each matrix column adds to each row's score, shape (n, d); None where the family cannot say.
+
+        With more than two classes: absolute values, summed over the classes.
+        """
         return None

@@ -1,5 +1,4 @@
-"""What the families of nets have in common: they eat the same rows, train by the same loop, and lie in the same kind of
-file. Each says only what it builds."""
+"""What the families of nets have in common: rows, training loop and file format. Each family only builds its net."""
 
 import importlib
 import json
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Net(Model):
-    """A family of nets; `build` is all that is its own."""
+    """A family of nets, which defines `build`."""
 
     encoder: ClassVar[str] = "nets"
     library: ClassVar[str] = "torch"
@@ -31,17 +30,31 @@ class Net(Model):
 
     @classmethod
     def build(cls, params: dict[str, Any], cardinalities: Sequence[int], num_outputs: int) -> "nn.Module":
-        """The untrained net: (rows, columns) float32 -> (rows, nets, outputs)."""
+        """Build the untrained net.
+
+        Parameters
+        ----------
+        params
+            The trial's hyperparameters.
+        cardinalities
+            For each matrix column its number of ids, 0 for a number.
+        num_outputs
+            Outputs of each net.
+
+        Returns
+        -------
+        A module that maps float32 (rows, columns) to (rows, nets, num_outputs).
+        """
         raise NotImplementedError
 
     @classmethod
     def warm_up(cls) -> None:
-        """Imports torch."""
+        """Import PyTorch."""
         importlib.import_module("torch")
 
     @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
-        """Nothing: the rows stay as they are."""
+        """Return None: the rows stay as they are."""
         return None
 
     @classmethod
@@ -52,7 +65,7 @@ class Net(Model):
         train: Sequence[EncodedBlock],
         validation: Sequence[EncodedBlock],
     ) -> Any:
-        """Both parts under one numbering each; no copies."""
+        """Number the rows of each part, without a copy."""
         from ray_pipeline.components.models._torch.rows import Rows
 
         return Rows(train, context), Rows(validation, context)
@@ -61,7 +74,7 @@ class Net(Model):
     def start_training(
         cls, params: dict[str, Any], context: TrainingContext, data: Any, seed: int, state: bytes | None = None
     ) -> TrainingState:
-        """A net with seeded weights, or as it stood."""
+        """Return a net with random weights, or the net of `state`."""
         from ray_pipeline.components.models._torch.heads import Head
         from ray_pipeline.components.models._torch.loop import Epochs
 
@@ -72,25 +85,25 @@ class Net(Model):
             "task": context.task,
             "num_classes": context.num_classes,
         }
-        return Epochs(
-            lambda: cls.build(params, cardinalities, head.num_outputs), about, head, data, params, context, seed, state
-        )
+        return Epochs(lambda: cls.build(params, cardinalities, head.num_outputs), about, data, context, seed, state)
 
     @classmethod
     def refit_rounds(cls, rounds: int, row_ratio: float) -> int:
-        """As many: with more rows, an epoch has more steps."""
+        """Return `rounds`: with more rows, an epoch has more steps."""
         return rounds
 
     @classmethod
-    def gather(cls, share: Scores, start: int, total: int) -> Scores:
-        """Every worker's scores, by a sum of arrays that are zero outside a worker's own rows."""
-        from ray_pipeline.components.models._torch.workers import gather
+    def sum_over_workers(cls, array: Scores) -> Scores:
+        """Add the arrays of all workers with PyTorch's collective."""
+        import torch
 
-        return gather(share, start, total)
+        from ray_pipeline.components.models._torch.workers import add_up
+
+        return add_up(torch.from_numpy(array)).numpy()
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:
-        """Scores by the net in the folder, on the CPU: (rows,) or (rows, classes) float64."""
+        """Return the scorer of the net in the folder; scores are float64 and computed on the CPU."""
         import safetensors
 
         from ray_pipeline.components.models._torch.heads import Head

@@ -1,7 +1,6 @@
-"""The Feature Tokenizer + Transformer (Gorishniy et al., 2021): attention between columns (see
-`_torch/ft_transformer.py`).
+"""The Feature Tokenizer + Transformer (Gorishniy et al., 2021): attention between columns.
 
-Hyperparameters bear the names of the paper's code (`rtdl`).
+The net is in `_torch/ft_transformer.py`; hyperparameters bear the names of the paper's code (`rtdl`).
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class FTTransformer(Net):
-    """The defaults are good for tables of 1,000 to 1,000,000 rows; a token is `n_heads` times `d_head` wide."""
+    """Hyperparameters of a transformer; their default spaces suit tables of 1,000 to 1,000,000 rows.
+
+    A token is `n_heads` times `d_head` wide.
+    """
 
     start: ClassVar[dict[str, Any]] = {
         "n_blocks": 2,
@@ -40,8 +42,11 @@ class FTTransformer(Net):
 
     @classmethod
     def build(cls, params: dict[str, Any], cardinalities: Sequence[int], num_outputs: int) -> "nn.Module":
-        """The net of `_torch/ft_transformer.py`."""
+        """Build the net of `_torch/ft_transformer.py`."""
+        from ray_pipeline.components.models._torch.embeddings import ColumnEmbeddings
         from ray_pipeline.components.models._torch.ft_transformer import FTTransformerNet
 
-        own = {name: params[name] for name in ("n_bins", "n_blocks", "n_heads", "attention_dropout", "ffn_dropout")}
-        return FTTransformerNet(cardinalities, num_outputs, d_token=params["n_heads"] * params["d_head"], **own)
+        d_token = params["n_heads"] * params["d_head"]
+        embeddings = ColumnEmbeddings(cardinalities, d_embedding=d_token, n_bins=params["n_bins"])
+        shape = {name: params[name] for name in ("n_blocks", "n_heads", "attention_dropout", "ffn_dropout")}
+        return FTTransformerNet(embeddings, num_outputs, **shape)

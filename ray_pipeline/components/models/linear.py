@@ -1,13 +1,12 @@
-"""A linear model: ridge regression, or logistic (softmax) regression with an L2 penalty. The baseline that a net or
-trees must beat.
+"""Linear models of scikit-learn: ridge regression, or logistic (softmax) regression with an L2 penalty.
 
 Numbers enter as the normal quantiles that the encoder for nets makes of them, categories as one weight for each id.
-Hyperparameters bear the names of
-scikit-learn's linear models; the objective is the mean loss + alpha / 2 x the squared weights, the intercepts left out.
-Shapes: n rows, d weights for each output, O outputs.
+The objective is the mean loss + alpha / 2 x the squared weights, without the intercepts.
+Shapes: n rows, d columns of the design matrix, O outputs.
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -16,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.components.models._base import Model, Scorer, TrainingContext, TrainingState
-from ray_pipeline.components.models._iterates import iterates
 from ray_pipeline.components.space import Integer, Log, Number, Within
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.values import Matrix, Task, Vector
 
 Design = Any
-"""A scipy.sparse matrix (n, d): the numbers, a 1 for each category's id, and a 1 for the intercept."""
+"""A scipy.sparse matrix (n, d): the numbers, then a 1 for each category's id."""
+Data = tuple[Design, Vector, Vector, list[Matrix]]
+"""Design matrix, labels and weights (sum 1) of train; the matrices of validation."""
+TOLERANCE = 1e-5
+"""Of the gradient. The objective is then within 1e-6 of its minimum, after 20 to 80 steps (30,000 and 217,000 rows)."""
 
 
 class Linear(Model):
@@ -30,7 +32,7 @@ class Linear(Model):
 
     encoder: ClassVar[str] = "nets"
     start: ClassVar[dict[str, Any]] = {"alpha": 1e-4}
-    library: ClassVar[str] = "scipy"
+    library: ClassVar[str] = "sklearn"
     file: ClassVar[str] = "model.safetensors"
     budget: ClassVar[str] = "max_iter"
     patience: ClassVar[str] = "n_iter_no_change"
@@ -41,8 +43,13 @@ class Linear(Model):
     n_iter_no_change: Annotated[Integer, Within(1)] = 100
 
     @classmethod
+    def warm_up(cls) -> None:
+        """Import scikit-learn's linear models."""
+        import sklearn.linear_model  # noqa: F401
+
+    @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
-        """Nothing: one design matrix serves every penalty."""
+        """Return None: one design matrix serves every penalty."""
         return None
 
     @classmethod
@@ -52,151 +59,103 @@ class Linear(Model):
         context: TrainingContext,
         train: Sequence[EncodedBlock],
         validation: Sequence[EncodedBlock],
-    ) -> Any:
-        """The design matrix of train with labels and weights, and the matrices of validation."""
-        weight = np.concatenate([block.weight for block in train])
-        label = np.concatenate([block.label for block in train])
-        if context.class_weight is not None:
-            weight = weight * np.asarray(context.class_weight)[label.astype(int)]
-        return (
-            _design([block.matrix for block in train], context.cardinalities[cls.encoder]),
-            label,
-            weight,
-            [block.matrix for block in validation],
-        )
+    ) -> Data:
+        """Build the design matrix of train."""
+        cardinalities, classes = context.cardinalities[cls.encoder], context.num_classes
+        blocks = list(train)
+        # A row without weight for each class: scikit-learn then knows all classes, also those that the rows lack.
+        matrix = np.concatenate([*(block.matrix for block in blocks), np.zeros((classes, len(cardinalities)))])
+        label = np.concatenate([*(block.label for block in blocks), np.arange(classes)])
+        weight = np.concatenate([*(context.row_weight(block) for block in blocks), np.zeros(classes)])
+        return _design(matrix, cardinalities), label, weight / weight.sum(), [block.matrix for block in validation]
 
     @classmethod
     def start_training(
-        cls, params: dict[str, Any], context: TrainingContext, data: Any, seed: int, state: bytes | None = None
+        cls, params: dict[str, Any], context: TrainingContext, data: Data, seed: int, state: bytes | None = None
     ) -> TrainingState:
-        """Weights of 0, or those after as many steps as the state says: the steps are the same whenever they are
-        made."""
-        descent = _Descent(params, context, *data)
-        if state is not None:
-            descent.advance(int(state))
-        return descent
+        """Return a solver before its first step, or after as many steps as `state` says."""
+        steps = _Steps(params, context, data)
+        steps.advance(int(state or 0))
+        return steps
 
     @classmethod
     def refit_rounds(cls, rounds: int, row_ratio: float) -> int:
-        """As many: a step sees all rows."""
+        """Return `rounds`: each step sees all rows."""
         return rounds
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:
-        """The weights, with numpy alone."""
+        """Return the scorer of the weights in the folder; it needs numpy alone."""
         import safetensors
 
         with safetensors.safe_open(folder / cls.file, "np") as opened:
-            about = json.loads(opened.metadata()["linear"])
-            weights, center, scale = (
-                opened.get_tensor("weights"),
-                opened.get_tensor("center"),
-                opened.get_tensor("scale"),
-            )
-
-        def scores(matrix: Matrix) -> NDArray[np.floating[Any]]:
-            return _scores(matrix, weights, about["cardinalities"], about["task"]) * float(scale) + float(center)
-
-        return scores
+            about, weights = json.loads(opened.metadata()["linear"]), opened.get_tensor("weights")
+        return lambda matrix: _scores(matrix, weights, about["cardinalities"], about["task"])
 
 
-class _Descent(TrainingState):
-    """The weights between two steps of L-BFGS."""
+class _Steps(TrainingState):
+    """The steps of a solver that cannot be halted: k steps are a new fit with the limit k, whose steps are the same."""
 
-    def __init__(
-        self,
-        params: dict[str, Any],
-        context: TrainingContext,
-        design: Design,
-        label: Vector,
-        weight: Vector,
-        validation: list[Matrix],
-    ) -> None:
-        self.context, self.validation, self.cardinalities = context, validation, context.cardinalities[Linear.encoder]
-        self.design, self.weight = design, weight / weight.sum()
-        self.center, self.scale = 0.0, 1.0
-        if context.task == "regression":
-            self.center = float(self.weight @ label)
-            self.scale = float(np.sqrt(self.weight @ (label - self.center) ** 2)) or 1.0
-        self.num_outputs = context.num_classes if context.task == "multiclass" else 1
-        self.target = (
-            np.eye(context.num_classes)[label.astype(int)]
-            if context.task == "multiclass"
-            else ((label - self.center) / self.scale)[:, None]
-        )
-        self.alpha, self.most = float(params["alpha"]), int(params["max_iter"])
-        self.points: list[Vector] = []
+    def __init__(self, params: dict[str, Any], context: TrainingContext, data: Data) -> None:
+        self.alpha, self.task = float(params["alpha"]), context.task
+        self.cardinalities = context.cardinalities[Linear.encoder]
+        self.design, self.label, self.weight, self.validation = data
+        self.last_step = int(params["max_iter"])
+        self.fitted: dict[int, Vector] = {}
 
     def advance(self, rounds: int) -> None:
-        """All steps are made at the first call."""
-        if not self.points:
-            self.points = iterates(self._objective, np.zeros(self.design.shape[1] * self.num_outputs), self.most)
         self.rounds = rounds
 
     def scores(self) -> NDArray[np.floating[Any]]:
         weights = self._weights(self.rounds)
-        return (
-            np.concatenate(
-                [_scores(matrix, weights, self.cardinalities, self.context.task) for matrix in self.validation]
-            )
-            * self.scale
-            + self.center
-        )
+        return np.concatenate([_scores(matrix, weights, self.cardinalities, self.task) for matrix in self.validation])
 
     def model(self, rounds: int) -> bytes:
-        """The weights (d, O) after that many steps."""
         import safetensors.numpy
 
-        about = json.dumps({"cardinalities": self.cardinalities, "task": self.context.task})
-        tensors = {"weights": self._weights(rounds), "center": np.array(self.center), "scale": np.array(self.scale)}
-        return safetensors.numpy.save(tensors, {"linear": about})
+        about = json.dumps({"cardinalities": self.cardinalities, "task": self.task})
+        return safetensors.numpy.save({"weights": self._weights(rounds)}, {"linear": about})
 
     def state(self) -> bytes:
-        """The number of steps."""
         return str(self.rounds).encode()
 
     def _weights(self, rounds: int) -> Vector:
-        return self.points[min(rounds, len(self.points) - 1)].reshape(-1, self.num_outputs)
+        """The weights (d + 1, O) after that many steps, the intercepts last."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression, Ridge
 
-    def _objective(self, point: Vector) -> tuple[float, Vector]:
-        weights = point.reshape(-1, self.num_outputs)
-        margin = self.design @ weights  # (n, O)
-        if self.context.task == "regression":
-            loss, slope = (margin - self.target)[:, 0] ** 2 / 2, margin - self.target
-        elif self.context.task == "binary":
-            loss, slope = (
-                np.logaddexp(0, margin)[:, 0] - (margin * self.target)[:, 0],
-                _chances(margin, "binary")[:, None] - self.target,
-            )
-        else:
-            top = margin.max(1)
-            loss = top + np.log(np.exp(margin - top[:, None]).sum(1)) - (margin * self.target).sum(1)
-            slope = _chances(margin, "multiclass") - self.target
-        penalised = weights.copy()
-        penalised[-1] = 0
-        value = self.weight @ loss + self.alpha / 2 * (penalised**2).sum()
-        return float(value), (self.design.T @ (slope * self.weight[:, None]) + self.alpha * penalised).reshape(-1)
+        steps = min(rounds, self.last_step)
+        if steps not in self.fitted:
+            limits = {"max_iter": steps, "tol": TOLERANCE}
+            if self.task == "regression":
+                model = Ridge(alpha=self.alpha, solver="lsqr", **limits)
+            else:
+                model = LogisticRegression(C=1 / self.alpha if self.alpha else np.inf, **limits)
+            with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+                model.fit(self.design, self.label, self.weight)
+            if max(model.n_iter_) < steps:
+                self.last_step = steps  # the solver has converged
+            self.fitted[steps] = np.vstack([np.atleast_2d(model.coef_).T, model.intercept_])
+        return self.fitted[steps]
 
 
-def _design(matrices: Sequence[Matrix], cardinalities: Sequence[int]) -> Design:
+def _design(matrix: Matrix, cardinalities: Sequence[int]) -> Design:
     from scipy import sparse
 
     numbers = [at for at, codes in enumerate(cardinalities) if not codes]
-    matrix = np.concatenate(matrices)
-    parts = [sparse.csr_array(matrix[:, numbers].astype(np.float64))] if numbers else []
     ones, rows = np.ones(len(matrix)), np.arange(len(matrix))
-    parts += [
+    ids = [
         sparse.csr_array((ones, (rows, matrix[:, at].astype(int))), (len(matrix), codes))
         for at, codes in enumerate(cardinalities)
         if codes
     ]
-    return sparse.hstack([*parts, sparse.csr_array(ones[:, None])], format="csr")
+    return sparse.hstack([sparse.csr_array(matrix[:, numbers].astype(np.float64)), *ids], format="csr")
 
 
 def _scores(matrix: Matrix, weights: Vector, cardinalities: Sequence[int], task: Task) -> Vector:
-    """Scores from weights (d, O) in the order of the design: numbers, then ids column by column, then the intercept.
+    """Score with weights in the order of the design: numbers, then ids column by column, then the intercept.
 
-    Column by column, so that a row's bits do not depend on the rows beside it, as they would in a matrix product.
+    Column by column, so that the bits of a row's score do not depend on the other rows, as in a matrix product.
     """
     numbers = [at for at, codes in enumerate(cardinalities) if not codes]
     margin = np.repeat(weights[-1:], len(matrix), 0)
@@ -207,13 +166,13 @@ def _scores(matrix: Matrix, weights: Vector, cardinalities: Sequence[int], task:
         if codes:
             margin += weights[first + matrix[:, at].astype(int)]
             first += codes
-    return margin[:, 0] if task == "regression" else _chances(margin, task)
+    return margin[:, 0] if task == "regression" else _probabilities(margin, task)
 
 
-def _chances(margin: Vector, task: Task) -> Vector:
-    """Probabilities from margins (n, O): (n,) of the positive class, or (n, O)."""
+def _probabilities(margin: Vector, task: Task) -> Vector:
+    """Turn margins (n, O) into probabilities: (n,) of the positive class, or (n, O)."""
     if task == "binary":
         return 1 / (1 + np.exp(-np.clip(margin[:, 0], -700, 700)))
     raised = np.exp(margin - margin.max(1, keepdims=True))
-    chances: Vector = raised / raised.sum(1, keepdims=True)
-    return chances
+    probabilities: Vector = raised / raised.sum(1, keepdims=True)
+    return probabilities

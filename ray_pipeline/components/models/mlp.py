@@ -1,7 +1,6 @@
-"""A feed-forward net for tables: embedded columns, a few hidden layers, and several nets that share them (see
-`_torch/mlp.py`).
+"""A feed-forward net for tables: embedded columns, a few hidden layers, and several nets that share them.
 
-Hyperparameters bear the names of the papers' code (`rtdl`, `tabm`).
+The net is in `_torch/mlp.py`; hyperparameters bear the names of the papers' code (`rtdl`, `tabm`).
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MLP(Net):
-    """The defaults are good for tables of 1,000 to 10,000,000 rows."""
+    """Hyperparameters of a feed-forward net; their default spaces suit tables of 1,000 to 10,000,000 rows."""
 
     start: ClassVar[dict[str, Any]] = {
         "n_blocks": 2,
@@ -40,11 +39,10 @@ class MLP(Net):
 
     @classmethod
     def build(cls, params: dict[str, Any], cardinalities: Sequence[int], num_outputs: int) -> "nn.Module":
-        """The net of `_torch/mlp.py`."""
+        """Build the net of `_torch/mlp.py`."""
+        from ray_pipeline.components.models._torch.embeddings import ColumnEmbeddings
         from ray_pipeline.components.models._torch.mlp import MLPNet
 
-        return MLPNet(
-            cardinalities,
-            num_outputs,
-            **{name: params[name] for name in ("d_embedding", "n_bins", "k", "n_blocks", "d_block", "dropout")},
-        )
+        embeddings = ColumnEmbeddings(cardinalities, d_embedding=params["d_embedding"], n_bins=params["n_bins"])
+        shape = {name: params[name] for name in ("k", "n_blocks", "d_block", "dropout")}
+        return MLPNet(embeddings, num_outputs, **shape)

@@ -3,8 +3,6 @@
 Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter page.
 """
 
-import importlib
-import sys
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
+from ray_pipeline.components.models._xgboost import import_xgboost
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
@@ -22,8 +21,8 @@ from ray_pipeline.values import Matrix, Task
 if TYPE_CHECKING:
     import xgboost
 
-OBJECTIVE = {"binary": "binary:logistic", "multiclass": "multi:softprob"}
-OF_NUMBERS = (
+OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob"}
+OBJECTIVES_OF_NUMBERS = (
     "reg:squarederror",
     "reg:tweedie",
     "count:poisson",
@@ -32,16 +31,15 @@ OF_NUMBERS = (
     "reg:pseudohubererror",
     "reg:squaredlogerror",
 )
-SMALL = 2_000
+SMALL_BATCH_ROWS = 2_000
 SMALL_TABLE_ROWS, SMALL_TABLE_BINS, LARGE_TABLE_BINS = 100_000, 512, 128
-"""Bins: on 13,000 rows 512 are worth 1 % of RMSE over 128 and cost nothing; on 217,000 rows even 256 cost 14 % of the
-time and gain nothing."""
+"""On 13,000 rows 512 bins have 1 % less RMSE than 128 at the same cost; on 217,000 rows even 256 take 14 % more time
+and gain nothing."""
 NOT_FOR_BOOSTER = ("num_boost_round", "early_stopping_rounds")
 
 
 class XGBoost(Model):
-    """XGBoost's hyperparameters; the defaults are spaces that hold good models for tables of 1,000 to 10,000,000
-    rows."""
+    """XGBoost's hyperparameters; their default spaces hold good models for tables of 1,000 to 10,000,000 rows."""
 
     encoder: ClassVar[str] = "trees"
     start: ClassVar[dict[str, Any]] = {
@@ -71,36 +69,32 @@ class XGBoost(Model):
     max_bin: Annotated[Integer, Within(2, 65_536)] | None = None
     """None: 512 up to 100,000 training rows, and 128 beyond."""
     max_cat_to_onehot: Annotated[Integer, Within(1)] = 4
-    objective: Annotated[Word, Named(OF_NUMBERS)] | None = None
-    """Of a regression; a classification has its own. None: squared error, and where no label is negative Tweedie's
-    deviance (a log link) beside it."""
+    objective: Annotated[Word, Named(OBJECTIVES_OF_NUMBERS)] | None = None
+    """Of a regression. None: squared error, or where no label is negative a choice of it and Tweedie's deviance (a log
+    link)."""
     num_boost_round: Annotated[Integer, Within(1, 100_000)] = 2000
     early_stopping_rounds: Annotated[Integer, Within(1)] = 60
 
     def space(self, context: TrainingContext) -> dict[str, Any]:
-        """As given; bins and objective by the data, where they are left to it."""
+        """Return the values and spaces; the data decides `max_bin` and `objective` where they are None."""
         given = super().space(context)
         if given["max_bin"] is None:
             given["max_bin"] = SMALL_TABLE_BINS if context.rows <= SMALL_TABLE_ROWS else LARGE_TABLE_BINS
         if given["objective"] is None:
-            of_regression = OneOf(values=OF_NUMBERS[:2]) if context.min_label >= 0 else OF_NUMBERS[0]
-            given["objective"] = OBJECTIVE.get(context.task, of_regression)
+            of_regression = (
+                OneOf(values=OBJECTIVES_OF_NUMBERS[:2]) if context.min_label >= 0 else OBJECTIVES_OF_NUMBERS[0]
+            )
+            given["objective"] = OBJECTIVES.get(context.task, of_regression)
         return given
 
     @classmethod
     def warm_up(cls) -> None:
-        """Imports xgboost without scikit-learn, which it would load only for its own scikit-learn wrappers: 0.6 s and
-        not 2.5 s."""
-        absent = "sklearn" not in sys.modules
-        if absent:
-            sys.modules["sklearn"] = None  # type: ignore[assignment]
-        importlib.import_module("xgboost")
-        if absent:
-            del sys.modules["sklearn"]
+        """Import XGBoost."""
+        import_xgboost()
 
     @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
-        """The number of bins: it decides the quantised matrix."""
+        """Return the number of bins."""
         return params["max_bin"]
 
     @classmethod
@@ -111,7 +105,7 @@ class XGBoost(Model):
         train: Sequence[EncodedBlock],
         validation: Sequence[EncodedBlock],
     ) -> "tuple[xgboost.DMatrix, ...]":
-        """The quantised matrices of train and, with its cuts, of validation (where there are such rows)."""
+        """Return the quantised matrices of train and, with the same cuts, of validation where it has rows."""
         first = _quantised(train, context, params["max_bin"], None)
         return (first, _quantised(validation, context, params["max_bin"], first)) if validation else (first,)
 
@@ -124,10 +118,9 @@ class XGBoost(Model):
         seed: int,
         state: bytes | None = None,
     ) -> TrainingState:
-        """An empty booster, or that of the state."""
+        """Return an empty booster, or the booster of `state`."""
         own = {name: value for name, value in params.items() if name not in NOT_FOR_BOOSTER}
-        # A seed for each round, and not the generator's hidden state: so a booster that goes on from its file draws as
-        # it would have.
+        # A seed for each round: a booster that continues from its file draws as one that was never interrupted.
         fixed = {
             "tree_method": "hist",
             "device": context.device,
@@ -141,37 +134,30 @@ class XGBoost(Model):
         return _Boosting({**own, **fixed}, data, state)
 
     @classmethod
-    def gather(cls, share: Scores, start: int, total: int) -> Scores:
-        """Every worker's scores, by a sum of arrays that are zero outside a worker's own rows."""
-        from xgboost import collective
-
-        if not collective.is_distributed():
-            return share
-        every = np.zeros((total, *share.shape[1:]), share.dtype)
-        every[start : start + len(share)] = share
-        return collective.allreduce(every, collective.Op.SUM)  # type: ignore[no-any-return]
+    def sum_over_workers(cls, array: Scores) -> Scores:
+        """Add the arrays of all workers with XGBoost's collective."""
+        collective = import_xgboost().collective
+        return collective.allreduce(array, collective.Op.SUM) if collective.is_distributed() else array
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:
-        """The booster's `inplace_predict`: probabilities or numbers, (rows,) or (rows, classes) float32."""
-        import xgboost
-
-        booster = xgboost.Booster(model_file=folder / cls.file)
+        """Return the booster's `inplace_predict`; scores are float32."""
+        booster = import_xgboost().Booster(model_file=folder / cls.file)
 
         def score(matrix: Matrix) -> Scores:
-            booster.set_param(
-                {"nthread": 1 if len(matrix) < SMALL else 0}
-            )  # waking a thread for each core costs more than a few rows do
+            # To wake a thread for each core costs more than to score a few rows.
+            booster.set_param({"nthread": 1 if len(matrix) < SMALL_BATCH_ROWS else 0})
             return np.asarray(booster.inplace_predict(matrix, validate_features=False))
 
         return score
 
     @classmethod
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
-        """TreeSHAP (Lundberg et al., 2020), in log odds, the label's unit, or its logarithm where the objective has a
-        log link."""
-        import xgboost
+        """Return TreeSHAP values (Lundberg et al., 2020).
 
+        They are in log odds, in the label's unit, or in its logarithm where the objective has a log link.
+        """
+        xgboost = import_xgboost()
         booster = xgboost.Booster(model_file=folder / cls.file)
         data = xgboost.DMatrix(matrix, feature_types=booster.feature_types, enable_categorical=True)
         found = np.asarray(booster.predict(data, pred_contribs=True, validate_features=False))
@@ -179,13 +165,13 @@ class XGBoost(Model):
 
 
 class _Boosting(TrainingState):
-    """A booster between two rounds."""
+    """A booster, between two rounds."""
 
     def __init__(self, params: dict[str, Any], data: "tuple[xgboost.DMatrix, ...]", state: bytes | None) -> None:
-        import xgboost
-
         self.train, self.validation = data[0], data[-1]
-        self.booster = xgboost.Booster(params, cache=list(data), model_file=bytearray(state) if state else None)
+        self.booster = import_xgboost().Booster(
+            params, cache=list(data), model_file=bytearray(state) if state else None
+        )
         self.rounds = self.booster.num_boosted_rounds() if state else 0
 
     def advance(self, rounds: int) -> None:
@@ -194,16 +180,14 @@ class _Boosting(TrainingState):
         self.rounds = rounds
 
     def scores(self) -> Scores:
-        return np.asarray(
-            self.booster.predict(self.validation)
-        )  # only the rounds since the last look are evaluated: the matrix is in the booster's cache
+        # The matrix is in the booster's cache: only the trees since the last call are evaluated.
+        return np.asarray(self.booster.predict(self.validation))
 
     def model(self, rounds: int) -> bytes:
         return bytes(self.booster[:rounds].save_raw("ubj"))
 
     def state(self) -> bytes:
-        # The columns' generator is hidden in the updater, and no file holds it: a new updater draws as the one of a
-        # booster that was loaded would.
+        # The updater draws columns from a generator that no file holds. A new updater draws as a loaded booster would.
         self.booster.load_config(self.booster.save_config())
         return bytes(self.booster.save_raw("ubj"))
 
@@ -211,17 +195,17 @@ class _Boosting(TrainingState):
 def _quantised(
     blocks: Sequence[EncodedBlock], context: TrainingContext, max_bin: int, ref: "xgboost.DMatrix | None"
 ) -> "xgboost.DMatrix":
-    """The blocks, streamed in the same order on every pass into a quantised matrix: about one byte per cell, and never
-    a copy of the floats.
+    """Build the quantised matrix of the blocks: about one byte per cell, without a copy of the floats.
 
-    In memory it takes four passes (`QuantileDMatrix`). Where memory is too small the bins are paged from this node's
-    disk (`ExtMemQuantileDMatrix`).
+    `QuantileDMatrix` takes four passes over the blocks. Where memory is too small, `ExtMemQuantileDMatrix` pages the
+    bins from this node's disk.
     """
-    import xgboost
-
+    xgboost = import_xgboost()
+    # XGBoost keeps the weights of the block before where a block comes without: either all blocks have weights or none.
+    is_weighted = any((context.row_weight(block) != 1).any() for block in blocks)
     types = ["c" if codes else "q" for codes in context.cardinalities[XGBoost.encoder]]
 
-    class Blocks(xgboost.DataIter):  # type: ignore[misc]
+    class Blocks(xgboost.DataIter):  # type: ignore[misc, name-defined]
         def __init__(self, cache: str | None) -> None:
             self.at = 0
             super().__init__(cache_prefix=cache, release_data=True)
@@ -233,17 +217,8 @@ def _quantised(
             if self.at == len(blocks):
                 return False
             block = blocks[self.at]
-            weight = (
-                block.weight
-                if context.class_weight is None
-                else block.weight * np.asarray(context.class_weight)[block.label.astype(int)]
-            )
-            input_data(
-                data=block.matrix,
-                label=block.label,
-                weight=None if (weight == 1).all() else weight,
-                feature_types=types,
-            )
+            weight = context.row_weight(block) if is_weighted else None
+            input_data(data=block.matrix, label=block.label, weight=weight, feature_types=types)
             self.at += 1
             return True
 

@@ -1,9 +1,13 @@
-"""A slice names every row by one or more columns; it is written `carrier`, `{column: distance, bins: 4}` or `[origin,
-carrier]`."""
+"""A slice names every row by one or more columns.
+
+A spec writes it in a short form that one of the classes reads: `carrier`, `{column: distance, bins: 4}` or
+`[origin, carrier]`; or by the name of its class: `{my_package.ByDecade: {column: year}}`, or
+`{kind: my_package.ByDecade, column: year}`.
+"""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +15,8 @@ from numpy.typing import NDArray
 from pydantic import GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_serializer, model_validator
 from pydantic_core import CoreSchema
 
-from ray_pipeline.components.choice import Choice, find
+from ray_pipeline.components.choice import Choice, each, find, name_of
+from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.errors import DataError, Problem, nearest
 
 NULL = "null"
@@ -21,32 +26,37 @@ Names = NDArray[np.object_]
 class Slice(Choice):
     """Base of every kind of slice; as a field's type it takes and gives the written form."""
 
+    short_schema: ClassVar[Mapping[str, Any] | None] = None
+    """The JSON schema of the short form, for editors; None where the class has no short form."""
+
     @staticmethod
     def parse(written: object) -> "Slice":
         """The slice that the written form means.
 
-        Raises:
-            ValueError: it means none; the message says what a slice looks like.
+        Raises
+        ------
+        ValueError
+            It means none. The message says what a slice looks like.
         """
         if isinstance(written, Slice):
             return written
-        fields: dict[str, Any]
-        if isinstance(written, str):
-            kind, fields = "value", {"column": written}
-        elif isinstance(written, Mapping) and "column" in written:
-            kind, fields = "quantile", dict(written)
-        elif isinstance(written, Sequence):
-            kind, fields = "crossing", {"of": tuple(Slice.parse(part) for part in written)}
-        else:
+        refused: ValidationError | None = None
+        for kind, fields in _readings(written):
+            try:
+                return kind.model_validate(fields)
+            except ValidationError as error:
+                refused = refused or error
+        if refused is None:
             raise ValueError(
                 f"{written!r} is not a slice; write a column, {{column: NAME, bins: 4}} or a list of columns"
             )
-        try:
-            found: Slice = find("slices", kind).model_validate(fields)
-        except ValidationError as error:
-            what = "; ".join(": ".join(str(word) for word in (*one["loc"], one["msg"])) for one in error.errors())
-            raise ValueError(f"{written!r} is not a slice: {what}") from None
-        return found
+        what = "; ".join(": ".join(str(step) for step in (*one["loc"], one["msg"])) for one in refused.errors())
+        raise ValueError(f"{written!r} is not a slice: {what}")
+
+    @classmethod
+    def read_short(cls, written: object) -> Mapping[str, Any] | None:
+        """The fields that a short form means, where the class reads such a form; else None."""
+        return None
 
     @property
     @abstractmethod
@@ -76,9 +86,9 @@ class Slice(Choice):
         """
 
     @property
-    @abstractmethod
     def written(self) -> Any:
         """The form that a user writes."""
+        return {name_of(type(self)): dict(self)}
 
     @model_validator(mode="wrap")
     @classmethod
@@ -91,16 +101,47 @@ class Slice(Choice):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        one = [
-            {"type": "string"},
-            {
-                "type": "object",
-                "properties": {"column": {"type": "string"}, "bins": {"type": "integer", "minimum": 2}},
-                "required": ["column"],
-                "additionalProperties": False,
-            },
-        ]
-        return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}, "minItems": 2}]}
+        short = [dict(kind.short_schema) for kind in each("slices") if kind.short_schema]
+        named: dict[str, Any] = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object"}}
+        with_kind: dict[str, Any] = {
+            "type": "object",
+            "properties": {"kind": {"type": "string"}},
+            "required": ["kind"],
+        }
+        single = [*(form for form in short if form["type"] != "array"), named, with_kind]
+        lists = [{**form, "items": {"anyOf": single}} for form in short if form["type"] == "array"]
+        return {"anyOf": [*single, *lists]}
+
+
+def _readings(written: object) -> Iterator[tuple[type[Slice], Mapping[str, Any]]]:
+    """Each class that may be meant, and its fields."""
+    if named := _named(written):
+        yield find("slices", named[0]), named[1]
+        return
+    for kind in each("slices"):
+        if (fields := kind.read_short(written)) is not None:
+            yield kind, fields
+
+
+def _named(written: object) -> tuple[str, dict[str, Any]] | None:
+    """The word and the fields of a form that names its class; None for a short form."""
+    if not isinstance(written, Mapping):
+        return None
+    if "kind" in written:
+        word, fields = read_choice(written["kind"])
+        return word, {**fields, **{name: value for name, value in written.items() if name != "kind"}}
+    if len(written) == 1 and isinstance(next(iter(written.values())), Mapping):
+        return read_choice(written)
+    return None
+
+
+def words_in(written: object) -> Iterator[str]:
+    """The names of classes in a written form, those within a list included."""
+    if named := _named(written):
+        yield named[0]
+    elif isinstance(written, Sequence) and not isinstance(written, str):
+        for part in written:
+            yield from words_in(part)
 
 
 def clash(slices: Iterable[Slice]) -> str | None:

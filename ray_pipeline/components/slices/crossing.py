@@ -1,7 +1,7 @@
 """Slices by several columns at once."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -12,7 +12,16 @@ from ray_pipeline.components.slices._base import Names, Slice
 class Crossing(Slice):
     """Names a row by each of its parts: the slice is the combination."""
 
+    short_schema: ClassVar[Mapping[str, Any]] = {"type": "array", "minItems": 2}
+
     of: tuple[Slice, ...] = Field(min_length=2)
+
+    @classmethod
+    def read_short(cls, written: object) -> Mapping[str, Any] | None:
+        """A list of other slices."""
+        if isinstance(written, str) or not isinstance(written, Sequence):
+            return None
+        return {"of": tuple(Slice.parse(part) for part in written)}
 
     @field_validator("of")
     @classmethod

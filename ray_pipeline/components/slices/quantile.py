@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,20 @@ from ray_pipeline.errors import DataError, Problem
 class Quantile(Slice):
     """Names a row by the bin that its value falls into: `< 502`, `[502, 872)`, `>= 872`."""
 
+    short_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {"column": {"type": "string"}, "bins": {"type": "integer", "minimum": 2}},
+        "required": ["column"],
+        "additionalProperties": False,
+    }
+
     column: str
     bins: int = Field(default=4, ge=2, le=100)
+
+    @classmethod
+    def read_short(cls, written: object) -> Mapping[str, Any] | None:
+        """A mapping with a column."""
+        return written if isinstance(written, Mapping) and "column" in written else None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """One slice for each value of a column."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,14 @@ from ray_pipeline.components.slices._base import NULL, Names, Slice, column_of
 class Value(Slice):
     """Names a row by its value, as text."""
 
+    short_schema: ClassVar[Mapping[str, Any]] = {"type": "string"}
+
     column: str
+
+    @classmethod
+    def read_short(cls, written: object) -> Mapping[str, Any] | None:
+        """The name of a column."""
+        return {"column": written} if isinstance(written, str) else None
 
     @property
     def columns(self) -> tuple[str, ...]:

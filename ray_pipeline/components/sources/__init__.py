@@ -1,1 +1,3 @@
-"""Sources: where the rows of a table are."""
+"""Sources: where the rows of a table are stored, and how they are read."""
+
+DEFAULT = "parquet"

@@ -1,12 +1,16 @@
 """What every source says: the files behind a path, what their footers tell, and the rows as a lazy Ray dataset."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+from pydantic import create_model
 
+from ray_pipeline.components.choice import Choice, each, find, name_of
+from ray_pipeline.components.sources import DEFAULT
 from ray_pipeline.errors import Problem
 
 
@@ -40,33 +44,69 @@ class Footers:
         return sum(packed for packed, _ in found), sum(plain for _, plain in found)
 
 
-class Source(Protocol):
-    """Where the rows of one table are."""
+class Source(Choice, ABC):
+    """Where the rows of one table are. Its other fields are parameters, which a spec writes beside `kind`."""
 
+    endings: ClassVar[tuple[str, ...]] = ()
+    """The endings of paths that mean this kind where nobody names one, in lower case."""
+
+    name: str
+    """The table's name in messages."""
+    path: str
+
+    @classmethod
+    def parameters(cls) -> type[Choice]:
+        """Its fields, but for the table's name and path."""
+        own = {name: field for name, field in cls.model_fields.items() if name not in Source.model_fields}
+        fields: dict[str, Any] = {name: (field.annotation, field) for name, field in own.items()}
+        return create_model("Parameters", __base__=Choice, **fields)
+
+    @abstractmethod
     def footers(self) -> Footers:
-        """Files, schema, rows and bytes; raises `DataError` for whatever cannot be read."""
-        ...
+        """Files, schema, rows and bytes; raises `DataError` for what cannot be read."""
 
+    @abstractmethod
     def table(self, columns: Sequence[str]) -> pa.Table:
         """The rows of a small table, whole, in file order."""
-        ...
 
+    @abstractmethod
     def count(self, keep: pads.Expression) -> int:
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
-        ...
 
+    @abstractmethod
     def unreadable(self, columns: Sequence[str]) -> Problem | None:
-        """Looked at after a scan failed: what in these columns cannot be read, if anything."""
-        ...
+        """What in these columns cannot be read, if anything; asked after a scan failed."""
 
+    @abstractmethod
     def pieces(
         self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
     ) -> Sequence[Callable[[], pa.Table]]:
-        """The rows for which `keep` is true in file order, in pieces of about so many rows or one row group, each read
-        by a call on whatever worker."""
-        ...
+        """The rows for which `keep` is true in file order, as calls that any worker can make.
+
+        Each call reads about `rows` rows, or one row group.
+        """
+
+
+def source_of(kind: str, name: str, path: str, parameters: Mapping[str, Any] | None = None) -> Source:
+    """The source of a table.
+
+    Parameters
+    ----------
+    kind
+        The word of the source, or the dotted name of a class of a trusted package.
+    name
+        The table's name in messages.
+    path
+        Where the rows are, absolute.
+    parameters
+        The source's own fields, as the spec writes them.
+    """
+    found = find("sources", kind)
+    checked = dict(found.parameters().model_validate(parameters or {}))
+    source: Source = found(name=name, path=path, **checked)
+    return source
 
 
 def kind_at(path: str) -> str:
-    """The kind of source that rows at a path are, by the file's ending; what is no CSV file is read as Parquet."""
-    return "csv" if path.lower().endswith(".csv") else "parquet"
+    """The kind of source for a path, by its ending; a path that no class claims is read as Parquet."""
+    return next((name_of(kind) for kind in each("sources") if path.lower().endswith(kind.endings)), DEFAULT)

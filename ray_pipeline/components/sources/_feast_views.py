@@ -1,5 +1,6 @@
-"""Run by a Python that has Feast: what the views of a repository say of their tables, as one line of JSON. It must
-import nothing of ours.
+"""Prints what the views of a Feast repository say of their tables, as one line of JSON.
+
+A Python that has Feast runs this file, so it imports nothing of this package.
 
 usage: _feast_views.py '{"repository": FOLDER, "service": NAME or null, "views": [NAME, ...]}'
 """
@@ -11,18 +12,19 @@ from typing import Any
 
 def main() -> None:
     """Prints `{"views": [...]}`, or `{"error": ..., "known": [...]}`."""
-    asked = json.loads(sys.argv[1])
+    question = json.loads(sys.argv[1])
     try:
         from feast import FeatureStore  # type: ignore[import-not-found]
 
-        store = FeatureStore(repo_path=asked["repository"])
-        told = _views(store, asked["service"], asked["views"])
-    except Exception as error:  # whatever Feast raises is for the user to read
-        told = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", "known": []}
-    print(json.dumps(told), flush=True)
+        store = FeatureStore(repo_path=question["repository"])
+        answer = _views(store, question["service"], question["views"])
+    except Exception as error:  # the user reads whatever Feast raises
+        answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:500]}", "known": []}
+    print(json.dumps(answer), flush=True)
 
 
 def _views(store: Any, service: str | None, names: list[str]) -> dict[str, Any]:
+    """The views of the service, or those with the names."""
     views = {view.name: view for view in store.registry.list_all_feature_views(store.project)}
     if service is not None:
         known = {one.name: one for one in store.list_feature_services()}
@@ -38,6 +40,7 @@ def _views(store: Any, service: str | None, names: list[str]) -> dict[str, Any]:
 
 
 def _view(view: Any, projection: Any) -> dict[str, Any]:
+    """What `data/feast.py` needs to know of a view."""
     source = getattr(view, "batch_source", None)  # a view on demand has none
     return {
         "name": projection.name_alias or projection.name,

@@ -1,4 +1,4 @@
-"""Which files a path means: a file, a folder with all below it, or a glob; on a local disk or an object store."""
+"""The files that a path means: a file, a folder with all below it, or a glob; on a local disk or an object store."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -12,11 +12,25 @@ from ray_pipeline.errors import DataError, Problem, StorageError
 
 
 def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
-    """The files of the table `name`, sorted by path; hidden ones (`.x`, `_x`) are left out.
+    """The files of a table, sorted by path; hidden ones (`.x`, `_x`) are left out.
 
-    Raises:
-        DataError: there is no such path, or no file of that kind below it.
-        StorageError: the URI or the credentials cannot be used.
+    Parameters
+    ----------
+    name
+        Name of the table, for messages.
+    path
+        A file, a folder, a glob or a URI.
+    suffixes
+        The endings of the files that count, unless the path is a glob.
+    what
+        The kind of file, for messages.
+
+    Raises
+    ------
+    DataError
+        There is no such path, or no file of that kind below it.
+    StorageError
+        The URI or the credentials cannot be used.
     """
     fs, path = filesystem(name, path)
     root = _folder(path)
@@ -33,36 +47,43 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
             )
         if at.type == pafs.FileType.File:
             return fs, [at]
-        found = [
-            f
-            for f in fs.get_file_info(pafs.FileSelector(root, recursive=True))
-            if f.type == pafs.FileType.File and not _hidden(f.path, root)
-        ]
+        infos = fs.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as error:
         raise _unreachable(name, path, error) from None
     glob = path.split("/") if has_magic(path) else None
-    files = sorted(
-        (f for f in found if (_matches(f.path.split("/"), glob, suffixes) if glob else f.path.endswith(suffixes))),
-        key=lambda f: f.path,
-    )
+    visible = [info for info in infos if info.type == pafs.FileType.File and not _hidden(info.path, root)]
+    files = [
+        info
+        for info in visible
+        if (_matches(info.path.split("/"), glob, suffixes) if glob else info.path.endswith(suffixes))
+    ]
     if not files:
-        fix = f"name a folder with *{suffixes[0]} files, a file or a glob"
         raise DataError(
-            Problem(stage="read", file=path, found=f"{name}: no {what} file here ({len(found)} other files)", fix=fix)
+            Problem(
+                stage="read",
+                file=path,
+                found=f"{name}: no {what} file here ({len(visible)} other files)",
+                fix=f"name a folder with *{suffixes[0]} files, a file or a glob",
+            )
         )
-    return fs, files
+    return fs, sorted(files, key=lambda info: info.path)
 
 
 def root_of(path: str) -> str:
-    """The folder below which the names of folders may be hive partitions."""
+    """The folder below which names of folders may be hive partitions."""
     fs, path = filesystem("", path)
     path = _folder(path)
     return path if fs.get_file_info(path).type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
 
 
 def filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
-    """Where a path of the table `name` lies, and its name there. Raises `StorageError` where the URI or the credentials
-    cannot be used."""
+    """The file system of a table's path, and the path on it.
+
+    Raises
+    ------
+    StorageError
+        The URI or the credentials cannot be used.
+    """
     try:
         return pafs.FileSystem.from_uri(path) if "://" in path else (pafs.LocalFileSystem(), path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -70,25 +91,21 @@ def filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
 
 
 def _unreachable(name: str, path: str, error: Exception) -> StorageError:
-    reason = str(error).splitlines()[0]
+    found = f"{name}: {str(error).splitlines()[0]}"
     return StorageError(
-        Problem(
-            stage="read",
-            file=path,
-            found=f"{name}: {reason}",
-            fix="check the URI and the credentials in the environment",
-        )
+        Problem(stage="read", file=path, found=found, fix="check the URI and the credentials in the environment")
     )
 
 
 def _folder(path: str) -> str:
+    """The path without the parts of a glob."""
     while has_magic(path):
         path = str(PurePosixPath(path).parent)
     return path
 
 
 def _matches(path: Sequence[str], glob: Sequence[str], suffixes: tuple[str, ...]) -> bool:
-    """Whether the glob names the file, `**` any number of folders, or else a folder of the file."""
+    """Whether the glob names the file or one of its folders; `**` stands for any number of folders."""
     if not glob:
         return not path or path[-1].endswith(suffixes)
     if glob[0] == "**" and _matches(path, glob[1:], suffixes):
@@ -98,4 +115,5 @@ def _matches(path: Sequence[str], glob: Sequence[str], suffixes: tuple[str, ...]
 
 
 def _hidden(path: str, root: str) -> bool:
+    """Whether the file or one of its folders below the root is hidden."""
     return any(part.startswith((".", "_")) for part in PurePosixPath(path).relative_to(root).parts)

@@ -1,76 +1,78 @@
-"""CSV, for small things: read whole, its types inferred from all of its rows; an empty cell is null."""
+"""CSV, for small tables: read whole, with types inferred from all rows; an empty cell is null."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 
-from ray_pipeline.components.choice import Choice
-from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at
-from ray_pipeline.components.sources.parquet import even
+from ray_pipeline.components.sources._schemas import unify_schemas
 from ray_pipeline.errors import DataError, Problem
 
 MAX_BYTES = 1 << 30
 BLOCK_ROWS = 100_000
 
 
-class CSV(Choice):
+class CSV(Source):
     """A table in one CSV file or several, each with the same header."""
 
-    name: str
-    path: str
+    endings: ClassVar[tuple[str, ...]] = (".csv",)
 
     @cached_property
     def _read(self) -> tuple[pa.Table, list[pafs.FileInfo]]:
+        """The rows of all files, and the files."""
         fs, files = files_at(self.name, self.path, (".csv",), "CSV")
         size = sum(f.size for f in files)
         if size > MAX_BYTES:
-            found = f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read"
-            raise DataError(Problem(stage="read", file=self.path, found=found, fix="write the table as Parquet"))
-        tables = [self._table(fs, one) for one in files]
-        schema, uneven, extra = even(self.name, [one.path for one in files], [table.schema for table in tables])
-        if uneven or extra:
             raise DataError(
-                next(
-                    iter(uneven.values()),
-                    Problem(
-                        stage="read",
-                        file=self.path,
-                        found=f"{self.name}: the files have other headers",
-                        fix="write one header in all",
-                    ),
+                Problem(
+                    stage="read",
+                    file=self.path,
+                    found=f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read",
+                    fix="write the table as Parquet",
                 )
             )
+        tables = [self._table(fs, one) for one in files]
+        schemas = [table.schema for table in tables]
+        schema, uneven, extra = unify_schemas(self.name, [one.path for one in files], schemas)
+        if uneven or extra:
+            found = f"{self.name}: the files have different headers"
+            headers = Problem(stage="read", file=self.path, found=found, fix="write one header in all files")
+            raise DataError(next(iter(uneven.values()), headers))
         return pa.concat_tables([table.select(schema.names) for table in tables]), files
 
     def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pa.Table:
+        """The rows of one file, read as one block, so that all rows decide the types."""
         try:
             with fs.open_input_stream(info.path) as stream:
                 return pyarrow.csv.read_csv(
                     stream,
-                    read_options=pyarrow.csv.ReadOptions(
-                        block_size=max(info.size + 1, 1 << 20)
-                    ),  # types of a column from all of it
+                    read_options=pyarrow.csv.ReadOptions(block_size=max(info.size + 1, 1 << 20)),
                     convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=[""]),
                 )
         except (pa.ArrowInvalid, OSError) as error:
-            problem = Problem(
-                stage="read",
-                file=info.path,
-                found=f"{self.name}: {str(error).splitlines()[0]}",
-                fix="mend the file, or write the table as Parquet",
-            )
-            raise DataError(problem) from None
+            found = f"{self.name}: {str(error).splitlines()[0]}"
+            raise DataError(
+                Problem(
+                    stage="read", file=info.path, found=found, fix="correct the file, or write the table as Parquet"
+                )
+            ) from None
 
     def footers(self) -> Footers:
-        """The inferred schema, rows and bytes. Raises `DataError` where the file cannot be read, or is empty."""
+        """The inferred schema, rows and bytes.
+
+        Raises
+        ------
+        DataError
+            A file cannot be read, or there are no rows.
+        """
         table, files = self._read
         if not table.num_rows:
             raise DataError(
@@ -90,7 +92,6 @@ class CSV(Choice):
         fingerprint.update(
             repr([(PurePosixPath(name).name, size) for name, size in zip(names, sizes, strict=True)]).encode()
         )
-        held = {name: (table[name].nbytes, table[name].nbytes) for name in table.column_names}
         return Footers(
             path=self.path,
             files=names,
@@ -98,7 +99,7 @@ class CSV(Choice):
             num_rows=table.num_rows,
             num_bytes=sum(sizes),
             fingerprint=fingerprint.hexdigest(),
-            column_bytes=held,
+            column_bytes={name: (table[name].nbytes, table[name].nbytes) for name in table.column_names},
             file_bytes=sizes,
         )
 
@@ -111,7 +112,7 @@ class CSV(Choice):
         return int(pads.dataset(self._read[0]).count_rows(filter=keep))
 
     def unreadable(self, columns: Sequence[str]) -> Problem | None:
-        """Nothing: what was read whole can be read."""
+        """None: a table that was read whole can be read."""
         return None
 
     def pieces(
@@ -120,12 +121,13 @@ class CSV(Choice):
         """The rows in pieces of one length, from a copy in the object store."""
         import ray
 
-        held = ray.put(self.table(columns if keep is None else self._read[0].column_names))
-        return [partial(_piece, held, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
+        table = ray.put(self.table(columns if keep is None else self._read[0].column_names))
+        return [partial(_piece, table, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
 
 
-def _piece(held: Any, start: int, rows: int, columns: list[str], keep: pads.Expression | None) -> pa.Table:
+def _piece(table: Any, start: int, rows: int, columns: list[str], keep: pads.Expression | None) -> pa.Table:
+    """Some rows of a table in the object store."""
     import ray
 
-    piece = ray.get(held).slice(start, rows)
+    piece = ray.get(table).slice(start, rows)
     return (piece if keep is None else piece.filter(keep)).select(columns)

@@ -1,8 +1,7 @@
-"""Delta Lake: the Parquet files that the table's log names today, read as any others; the log knows which are there,
-and what partitions they are of."""
+"""Delta Lake: the Parquet files that the newest version in the table's log names, read like any others."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import pyarrow.fs as pafs
@@ -10,75 +9,52 @@ import pyarrow.fs as pafs
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, Problem, StorageError
 
-FEATURES = {
+UNREAD_FEATURES = {
     "deletionVectors": "rewrite it with `REORG TABLE … APPLY (PURGE)`",
     "columnMapping": "rewrite it without column mapping",
 }
 
 
 class Delta(Parquet):
-    """A Delta table: `path` is its folder or URI. The newest version is read; its number is part of the fingerprint by
-    the files that it names."""
+    """A Delta table: `path` is its folder or URI.
+
+    The newest version is read. The files that it names are part of the fingerprint.
+    """
+
+    endings: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
     def _log(self) -> Any:
+        """The table's log, opened once."""
         try:
             from deltalake import DeltaTable
             from deltalake.exceptions import DeltaError, TableNotFoundError
         except ImportError:
             raise DataError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    found=f"{self.name}: the source delta needs deltalake",
-                    fix="pip install 'ray-pipeline[delta]'",
-                )
+                self._problem("the source delta needs deltalake", "pip install 'ray-pipeline[delta]'")
             ) from None
         try:
             return DeltaTable(self.path)
         except TableNotFoundError:
             raise DataError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    found=f"{self.name}: there is no Delta table (no _delta_log)",
-                    fix="correct the path or `kind`",
-                )
+                self._problem("there is no Delta table (no _delta_log)", "correct the path or `kind`")
             ) from None
         except (DeltaError, OSError) as error:
             raise StorageError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    found=f"{self.name}: {str(error).splitlines()[0]}",
-                    fix="check the path and the credentials",
-                )
+                self._problem(str(error).splitlines()[0], "check the path and the credentials")
             ) from None
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         log = self._log
-        asked = {*(log.protocol().reader_features or ())} & set(FEATURES)
-        if asked:
-            feature = min(asked)
-            raise DataError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    found=f"{self.name}: the table uses {feature}, which cannot be read",
-                    fix=FEATURES[feature],
-                )
-            )
+        if unread := {*(log.protocol().reader_features or ())} & set(UNREAD_FEATURES):
+            feature = min(unread)
+            raise DataError(self._problem(f"the table uses {feature}, which cannot be read", UNREAD_FEATURES[feature]))
         fs, root = pafs.FileSystem.from_uri(self.path) if "://" in self.path else (pafs.LocalFileSystem(), self.path)
         names = [unquote(uri).split("://")[-1] if "://" in uri else unquote(uri) for uri in log.file_uris()]
         paths = sorted(f"{root}/{name.rsplit(root.strip('/'), 1)[-1].strip('/')}" for name in names)
         if not paths:
-            raise DataError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    rows=0,
-                    found=f"{self.name}: version {log.version()} holds no file",
-                    fix="name a table that holds rows",
-                )
-            )
+            raise DataError(self._problem(f"version {log.version()} has no file", "name a table that has rows", rows=0))
         return fs, fs.get_file_info(paths)
+
+    def _problem(self, found: str, fix: str, rows: int | None = None) -> Problem:
+        return Problem(stage="read", file=self.path, rows=rows, found=f"{self.name}: {found}", fix=fix)

@@ -1,1 +1,1 @@
-"""The sections of the page: one file each, from the files of a run to the values that the template shows."""
+"""The sections of the page: one file each, whose `context` returns the values that the template shows."""

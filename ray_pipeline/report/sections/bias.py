@@ -8,7 +8,7 @@ from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, nested
 MAX_GROUPS = 30
 
 
-def bias(files: RunFiles) -> Context:
+def context(files: RunFiles) -> Context:
     """Return one table for each set of group columns."""
     min_rows = number(nested(files.spec, "bias").get("min_rows"))
     groups: dict[tuple[str, ...], dict[str, list[JsonObject]]] = {}

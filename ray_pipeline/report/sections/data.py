@@ -23,7 +23,7 @@ MAX_DRIFTS = 20
 FULL_BAR = 0.5  # the drift index that fills a bar: twice of what counts as much
 
 
-def data(files: RunFiles) -> Context:
+def context(files: RunFiles) -> Context:
     """Return the rows of each part, the dropped rows, what the spec asked for, and the joins."""
     rows = nested(files.manifest, "rows")
     sizes = [(part, number(rows.get(part))) for part in PARTS if math.isfinite(number(rows.get(part)))]

@@ -11,7 +11,7 @@ from ray_pipeline.report.svg import share_bar
 MAX_COLUMNS, MAX_COLUMNS_BY_SLICE = 40, 12
 
 
-def importance(files: RunFiles) -> Context:
+def context(files: RunFiles) -> Context:
     """Return the columns of `explain.json`, the most important first."""
     ranked = sorted(_by_column(files.explain).items(), key=lambda item: -number(item[1].get("value")))
     longest = max((abs(number(row.get("value"))) for _, row in ranked), default=0.0) or 1.0
@@ -30,21 +30,21 @@ def importance(files: RunFiles) -> Context:
         "left": len(ranked) - len(rows),
         "method": shorten(files.explain.get("method") or "", 200),
         "num_rows": format_count(files.explain.get("rows")),
-        "slicings": _slicings(files, [column for column, _ in ranked[:MAX_COLUMNS_BY_SLICE]]),
+        "groupings": _groupings(files, [column for column, _ in ranked[:MAX_COLUMNS_BY_SLICE]]),
         "shap": any(math.isfinite(number(row.get("shap"))) for _, row in ranked),
     }
 
 
-def _slicings(files: RunFiles, columns: Sequence[str]) -> list[Context]:
+def _groupings(files: RunFiles, columns: Sequence[str]) -> list[Context]:
     """For each slicing, the importance of the columns within each slice; a darker cell is more important."""
-    slicings: dict[tuple[str, ...], list[JsonObject]] = {}
+    groupings: dict[tuple[str, ...], list[JsonObject]] = {}
     for row in objects_of(files.explain.get("slices")):
         if by := tuple(map(str, nested(row, "slice"))):
-            slicings.setdefault(by, []).append(row)
-    return [_slicing(by, rows, columns) for by, rows in slicings.items()]
+            groupings.setdefault(by, []).append(row)
+    return [_grouping(by, rows, columns) for by, rows in groupings.items()]
 
 
-def _slicing(by: Sequence[str], slices: Sequence[JsonObject], columns: Sequence[str]) -> Context:
+def _grouping(by: Sequence[str], slices: Sequence[JsonObject], columns: Sequence[str]) -> Context:
     explained = [_by_column(row) for row in slices]
     values = [number(row.get("value")) for rows in explained for row in rows.values()]
     highest = max(values, default=0.0) or 1.0

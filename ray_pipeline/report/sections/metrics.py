@@ -15,7 +15,7 @@ from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, nested
 MAX_CLASSES = 12
 
 
-def metrics(files: RunFiles) -> Context:
+def context(files: RunFiles) -> Context:
     """Return every metric on the whole test part."""
     confidence = number(nested(files.spec, "evaluate").get("confidence"))
     return {

@@ -12,7 +12,7 @@ MAX_FACTS = 120
 ELSEWHERE = ("rows", "seconds", "times", "spec", "trials", "data")  # keys of the manifest that other sections show
 
 
-def reproducibility(files: RunFiles) -> Context:
+def context(files: RunFiles) -> Context:
     """Return the timings of the stages, and all facts of the manifest and the model."""
     seconds = {stage: number(spent) for stage, spent in nested(files.manifest, "seconds").items()}
     seconds = {stage: spent for stage, spent in seconds.items() if math.isfinite(spent)}

@@ -13,7 +13,7 @@ from ray_pipeline.report.sections.reproducibility import format_json
 MAX_TRIALS = 20
 
 
-def search(files: RunFiles, metric: str) -> Context:
+def context(files: RunFiles, metric: str) -> Context:
     """Return the leaderboard, the best trials first, with the families and the pictures."""
     sign = -1 if better(metric) == "higher" else 1
 

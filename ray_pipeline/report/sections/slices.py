@@ -15,13 +15,13 @@ Names = tuple[str, ...]
 ByMetric = Mapping[str, JsonObject]
 
 
-def slices(files: RunFiles, metric: str) -> Context:
+def context(files: RunFiles, metric: str) -> Context:
     """Return one table for each slicing, the worst value of the metric first."""
-    slicings: dict[Names, dict[Names, dict[str, JsonObject]]] = {}
+    groupings: dict[Names, dict[Names, dict[str, JsonObject]]] = {}
     for row in files.evaluation:
         by = row.get("slice")
         if isinstance(by, Mapping) and by:
-            values = slicings.setdefault(tuple(map(str, by)), {})
+            values = groupings.setdefault(tuple(map(str, by)), {})
             values.setdefault(tuple(map(str, by.values())), {})[str(row.get("metric"))] = row
     sliced = list(dict.fromkeys(str(row.get("metric")) for row in files.evaluation if row.get("slice")))
     shown = metric if metric in sliced or not sliced else sliced[0]
@@ -29,7 +29,7 @@ def slices(files: RunFiles, metric: str) -> Context:
     min_rows = number(nested(files.spec, "evaluate").get("min_rows"))
     columns = [shown, *(name for name in sliced if name != shown)]
     return {
-        "tables": [_table(by, values, columns, overall, min_rows) for by, values in slicings.items()],
+        "tables": [_table(by, values, columns, overall, min_rows) for by, values in groupings.items()],
         "metric": shown,
         "overall": format_number(overall),
         "min_rows": format_count(min_rows),

@@ -15,7 +15,7 @@ CHAMPION = rf"champion\s*(?:(?P<sign>[-+*])\s*(?P<margin>{NUMBER}))?"
 BOUND = re.compile(rf"(?P<op>[<>]=?)\s*(?:(?P<number>{NUMBER})|{CHAMPION})\s*$")
 
 
-def verdict(files: RunFiles) -> Context:
+def context(files: RunFiles) -> Context:
     """Return the gates, and what became of the model."""
     gates = [_gate(row) for row in objects_of(files.scorecard.get("gates"))]
     state, text = _outcome(files, gates)

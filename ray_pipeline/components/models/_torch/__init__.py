@@ -1,2 +1,4 @@
-"""What nets share: one training loop, embeddings of table columns, heads for the three tasks, one file format. Imported
-only where torch is."""
+"""What nets share: a training loop, embeddings of table columns, heads for the three tasks, a file format.
+
+Imported only where PyTorch is installed.
+"""

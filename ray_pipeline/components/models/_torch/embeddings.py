@@ -1,6 +1,6 @@
 """Each column of a table becomes one vector of width D: numbers by a piecewise-linear encoding, categories by lookup.
 
-Shapes: B rows, C matrix columns, N of them numbers, K bins, F = C columns embedded, D embedding width.
+Shapes: B rows, C matrix columns, N numbers or categories among them, K bins, F = C embedded columns, D embedding width.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,22 @@ from torch import Tensor, nn
 class ColumnEmbeddings(nn.Module):
     """x_BC -> x_BFD, numbers first, then categories.
 
-    Args:
-        cardinalities: for each of the C columns its number of ids, 0 for a number.
-        d_embedding: D.
-        n_bins: K.
+    Parameters
+    ----------
+    cardinalities
+        For each of the C columns its number of ids, 0 for a number.
+    d_embedding
+        D.
+    n_bins
+        K.
+
+    >>> ColumnEmbeddings((0, 5), d_embedding=8, n_bins=4)(torch.zeros(3, 2)).shape
+    torch.Size([3, 2, 8])
     """
 
     def __init__(self, cardinalities: Sequence[int], *, d_embedding: int, n_bins: int) -> None:
         super().__init__()
+        self.n_columns, self.d_embedding = len(cardinalities), d_embedding
         self.numbers = [at for at, codes in enumerate(cardinalities) if not codes]
         self.categories = [at for at, codes in enumerate(cardinalities) if codes]
         self.of_numbers = (
@@ -33,23 +41,20 @@ class ColumnEmbeddings(nn.Module):
         )
 
     def forward(self, x_BC: Tensor) -> Tensor:
-        """The embedded columns."""
-        found = []
+        """Embed the columns."""
+        embedded = []
         if self.of_numbers is not None:
-            found.append(self.of_numbers(x_BC[:, self.numbers]))
+            embedded.append(self.of_numbers(x_BC[:, self.numbers]))
         if self.of_categories is not None:
-            found.append(self.of_categories(x_BC[:, self.categories].long()))
-        return torch.cat(found, 1)
+            embedded.append(self.of_categories(x_BC[:, self.categories].long()))
+        return torch.cat(embedded, 1)
 
 
 class NumberEmbeddings(nn.Module):
-    """x_BN -> x_BND: a linear map plus a linear map of the piecewise-linear encoding (Gorishniy et al., 2022, section
-    3.2).
+    """x_BN -> x_BND: a linear map plus one of the piecewise-linear encoding (Gorishniy et al., 2022, section 3.2).
 
-    Unlike the paper: the bins are not quantiles of the training rows but of the standard normal, which is what the
-    encoder has made of every number;
-    and, as in the authors' `rtdl_num_embeddings`, the encoding's map starts at 0, so that a net begins as one without
-    it.
+    Unlike the paper, the bins are quantiles of the standard normal, because the encoder has made every number normal.
+    As in the authors' `rtdl_num_embeddings`, the map of the encoding starts at 0: a net begins as one without it.
     """
 
     scale_K: Tensor
@@ -70,7 +75,7 @@ class NumberEmbeddings(nn.Module):
             nn.init.uniform_(parameter, -(d_embedding**-0.5), d_embedding**-0.5)
 
     def forward(self, x_BN: Tensor) -> Tensor:
-        """The embedded numbers."""
+        """Embed the numbers."""
         x_NB1 = x_BN.T[..., None]
         encoded_NBK = (x_NB1 * self.scale_K + self.shift_K).clamp(0, 1)
         return torch.baddbmm(
@@ -79,7 +84,7 @@ class NumberEmbeddings(nn.Module):
 
 
 class CategoryEmbeddings(nn.Module):
-    """Ids x_BN -> x_BND, by one table for all columns; an id has a row for each column."""
+    """Ids x_BN -> x_BND, by one table with a row for each id of each column."""
 
     offset_N: Tensor
 
@@ -90,6 +95,6 @@ class CategoryEmbeddings(nn.Module):
         nn.init.uniform_(self.table.weight, -(d_embedding**-0.5), d_embedding**-0.5)
 
     def forward(self, x_BN: Tensor) -> Tensor:
-        """The embedded categories."""
-        found: Tensor = self.table(x_BN + self.offset_N)
-        return found
+        """Embed the ids."""
+        embedded: Tensor = self.table(x_BN + self.offset_N)
+        return embedded

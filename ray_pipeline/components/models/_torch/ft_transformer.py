@@ -1,10 +1,7 @@
-"""Feature Tokenizer + Transformer (Gorishniy et al., 2021, section 3.3): every column is a token, and the last layer
-reads one more.
+"""Feature Tokenizer + Transformer (Gorishniy et al., 2021, section 3.3): each column is a token; one more is read out.
 
 Shapes: B rows, C columns, T = C + 1 tokens, D token width, A heads.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,30 +10,28 @@ from torch.nn import functional
 from ray_pipeline.components.models._torch.embeddings import ColumnEmbeddings
 
 FFN_FACTOR = 4 / 3
-"""Hidden width of a feed-forward layer to D, with ReGLU (appendix E.1)."""
+"""Hidden width of a feed-forward layer, by D (appendix E.1)."""
 
 
 class FTTransformerNet(nn.Module):
     """x_BC -> outputs_B1O.
 
-    Unlike the paper: numbers become tokens by the piecewise-linear embeddings of Gorishniy et al. (2022, section 3.2),
-    which start as the paper's.
+    Unlike in the paper, numbers become tokens by the piecewise-linear embeddings of Gorishniy et al. (2022, section
+    3.2), which start as the paper's.
     """
 
     def __init__(
         self,
-        cardinalities: Sequence[int],
+        embeddings: ColumnEmbeddings,
         num_outputs: int,
         *,
-        n_bins: int,
-        d_token: int,
         n_blocks: int,
         n_heads: int,
         attention_dropout: float,
         ffn_dropout: float,
     ) -> None:
         super().__init__()
-        self.embeddings = ColumnEmbeddings(cardinalities, d_embedding=d_token, n_bins=n_bins)
+        self.embeddings, d_token = embeddings, embeddings.d_embedding
         self.readout_D = nn.Parameter(torch.empty(d_token))
         nn.init.uniform_(self.readout_D, -(d_token**-0.5), d_token**-0.5)
         self.blocks = nn.ModuleList(
@@ -47,7 +42,7 @@ class FTTransformerNet(nn.Module):
         self.head = nn.Linear(d_token, num_outputs)
 
     def forward(self, x_BC: Tensor) -> Tensor:
-        """The outputs read from the extra token."""
+        """Return the outputs that are read from the extra token."""
         tokens_BCD = self.embeddings(x_BC)
         x_BTD = torch.cat([self.readout_D.expand(len(x_BC), 1, -1), tokens_BCD], 1)
         for block in self.blocks:
@@ -57,8 +52,8 @@ class FTTransformerNet(nn.Module):
 
 
 class Block(nn.Module):
-    """x_BTD -> x_BTD, or x_B1D for the last: pre-norm attention (no norm before the first, appendix E.1) and a ReGLU
-    layer."""
+    """x_BTD -> x_BTD, or x_B1D for the last block: attention and a ReGLU layer, each after a norm (but for the first
+    attention, appendix E.1)."""
 
     def __init__(
         self, d_token: int, n_heads: int, attention_dropout: float, ffn_dropout: float, *, first: bool, last: bool
@@ -80,7 +75,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Attention over all tokens, then the feed-forward layer; the last block computes the extra token only."""
+        """Attend over all tokens, then apply the feed-forward layer; the last block computes the extra token only."""
         normed_BTD = self.attention_norm(x_BTD)
         if self.last:
             x_BTD = x_BTD[:, :1]

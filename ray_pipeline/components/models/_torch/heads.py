@@ -1,4 +1,4 @@
-"""The three tasks at the end of a net: how many outputs, the loss of a row, and what the outputs say.
+"""The three tasks at the end of a net: the number of outputs, the loss of a row, and its score.
 
 Shapes: B rows, K nets that are averaged, O outputs.
 """
@@ -14,19 +14,18 @@ from ray_pipeline.values import Task
 
 @dataclass(frozen=True)
 class Head:
-    """Cross-entropy for classes, squared error for numbers; every one of the K nets has its own loss (TabM, section
-    3.2)."""
+    """Cross-entropy for classes, squared error for numbers; each of the K nets has its own loss (TabM, section 3.2)."""
 
     task: Task
     num_classes: int
 
     @property
     def num_outputs(self) -> int:
-        """O: one for a probability or a number, one for each class of several."""
+        """O: the number of classes of a multiclass task, else one."""
         return self.num_classes if self.task == "multiclass" else 1
 
     def loss(self, outputs_BKO: Tensor, label_B: Tensor) -> Tensor:
-        """(B,), the mean over the nets."""
+        """Return the loss of each row, shape (B,): the mean over the nets."""
         if self.task == "multiclass":
             label_BK = label_B.long()[:, None].expand(outputs_BKO.shape[:2])
             return functional.cross_entropy(outputs_BKO.transpose(1, 2), label_BK, reduction="none").mean(1)
@@ -36,8 +35,8 @@ class Head:
         return loss(outputs_BK, label_BK, reduction="none").mean(1)
 
     def scores(self, outputs_BKO: Tensor) -> Tensor:
-        """Probability of the positive class (B,), of each class (B, O), or the number in the net's own scale (B,): the
-        mean over the nets."""
+        """Return the mean over the nets: a probability (B,), one of each class (B, O), or a number in the net's scale
+        (B,)."""
         if self.task == "multiclass":
             return outputs_BKO.softmax(2).mean(1)
         outputs_BK = outputs_BKO.squeeze(2)

@@ -3,8 +3,6 @@
 Shapes: B rows, F columns, D embedding width, I = F x D inputs, K nets, H hidden width, O outputs.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -14,26 +12,23 @@ from ray_pipeline.components.models._torch.embeddings import ColumnEmbeddings
 class MLPNet(nn.Module):
     """x_BC -> outputs_BKO.
 
-    Embeddings as in MLP-PLE (Gorishniy et al., 2022, section 3), blocks as in MLP (Gorishniy et al., 2021, section
-    3.1), the K nets as in
-    TabM-mini (Gorishniy, Kotelnikov & Babenko, 2024, section 3.3): an ensemble for the price of wider batches.
+    Embeddings are as in MLP-PLE (Gorishniy et al., 2022, section 3), blocks as in MLP (Gorishniy et al., 2021, section
+    3.1), and the K nets as in TabM-mini (Gorishniy, Kotelnikov & Babenko, 2024, section 3.3).
     """
 
     def __init__(
         self,
-        cardinalities: Sequence[int],
+        embeddings: ColumnEmbeddings,
         num_outputs: int,
         *,
-        d_embedding: int,
-        n_bins: int,
         k: int,
         n_blocks: int,
         d_block: int,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.embeddings = ColumnEmbeddings(cardinalities, d_embedding=d_embedding, n_bins=n_bins)
-        d_in = len(cardinalities) * d_embedding
+        self.embeddings = embeddings
+        d_in = embeddings.n_columns * embeddings.d_embedding
         self.scale_KI = nn.Parameter(torch.ones(k, d_in) if k == 1 else torch.randint(0, 2, (k, d_in)) * 2.0 - 1.0)
         layers: list[nn.Module] = []
         for number in range(n_blocks):
@@ -45,7 +40,7 @@ class MLPNet(nn.Module):
         nn.init.uniform_(self.head_KHO, -(d_last**-0.5), d_last**-0.5)
 
     def forward(self, x_BC: Tensor) -> Tensor:
-        """The outputs of each net."""
+        """Return the outputs of each net."""
         x_B1I = self.embeddings(x_BC).flatten(1)[:, None]
         x_BKH = self.blocks(x_B1I * self.scale_KI)
         return torch.baddbmm(self.bias_KO[:, None], x_BKH.transpose(0, 1), self.head_KHO).transpose(0, 1)

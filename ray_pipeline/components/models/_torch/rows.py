@@ -1,6 +1,6 @@
-"""Training rows where they lie: any rows, in any order, gathered straight from the blocks that all slots share.
+"""Training rows, taken from the blocks that all slots share: any rows, in any order.
 
-Shapes: B rows asked for, C matrix columns.
+Shapes: B rows of a batch, C matrix columns.
 """
 
 from collections.abc import Sequence
@@ -23,19 +23,14 @@ class Rows:
     def __init__(self, blocks: Sequence[EncodedBlock], context: TrainingContext) -> None:
         self.matrices = [block.matrix for block in blocks]
         self.first = np.cumsum([0, *(len(matrix) for matrix in self.matrices[:-1])])
-        self.label: Vector = np.concatenate([block.label for block in blocks]) if blocks else np.empty(0)
-        weight = np.concatenate([block.weight for block in blocks]) if blocks else np.empty(0)
-        self.weight: Vector = (
-            weight
-            if context.class_weight is None
-            else weight * np.asarray(context.class_weight)[self.label.astype(int)]
-        )
+        self.label: Vector = np.concatenate([np.empty(0), *(block.label for block in blocks)])
+        self.weight: Vector = np.concatenate([np.empty(0), *(context.row_weight(block) for block in blocks)])
 
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, places: Places) -> Tensor:
-        """x_BC, a copy of those rows in that order."""
+        """Copy the rows at those places into x_BC, in that order."""
         taken: Matrix = np.empty((len(places), self.matrices[0].shape[1]), np.float32)
         block = np.searchsorted(self.first, places, side="right") - 1
         for number in np.unique(block):

@@ -1,13 +1,18 @@
-"""All parameters of a net as views of two vectors: one step of the optimiser, the average and the workers' exchange is
-then a handful of operations."""
+"""All parameters of a net as views of two vectors.
+
+A step of the optimizer, the running average and the exchange between workers are then a few operations each.
+"""
 
 import torch
 from torch import Tensor, nn
 
 
 def flatten(net: nn.Module) -> tuple[Tensor, Tensor]:
-    """Vectors of the parameters that decay (weights of linear layers) and of all others; from now on the net's
-    parameters are views of them."""
+    """Make the parameters of the net views of two vectors: those that decay (weights of linear layers), and the others.
+
+    >>> [len(vector) for vector in flatten(nn.Linear(3, 2))]
+    [6, 2]
+    """
     decaying = {id(module.weight) for module in net.modules() if isinstance(module, nn.Linear)}
     parameters = list(net.parameters())
     return _one([p for p in parameters if id(p) in decaying]), _one([p for p in parameters if id(p) not in decaying])

@@ -1,22 +1,32 @@
 """Pinball loss: how good a prediction is as a quantile of the label."""
 
-from abc import ABC
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, divide
 from ray_pipeline.values import Task, Vector
 
 
-class Pinball(SumMetric, ABC):
-    """Mean of `quantile` times what the label is above the prediction, or 1 - `quantile` times what it is below
-    (Koenker & Bassett, 1978)."""
+class Pinball(SumMetric):
+    """Mean loss of a prediction of the label's quantile, in the label's unit (Koenker & Bassett, 1978).
 
-    quantile: ClassVar[float]
+    A label above the prediction costs `quantile` times the difference, one below it 1 - `quantile` times.
+    """
+
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "pinball_10": {"quantile": 0.1},
+        "pinball_50": {"quantile": 0.5},
+        "pinball_90": {"quantile": 0.9},
+    }
+
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
     better: ClassVar[Literal["lower", "higher"]] = "lower"
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+
+    quantile: Annotated[float, Field(gt=0, lt=1)]
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One and the row's loss, shape (n, 2)."""

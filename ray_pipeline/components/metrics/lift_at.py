@@ -1,10 +1,11 @@
 """Lift: how many times more positives are among the highest scores than among all rows."""
 
-from abc import ABC
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ray_pipeline.components.metrics._base import Numbers, divide
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric, at_or_above
@@ -13,13 +14,22 @@ from ray_pipeline.values import Vector
 BANDWIDTH = 0.5  # the label rate at the cut is that of so many times n ** (2/3) rows on both its sides
 
 
-class Lift(RankMetric, ABC):
-    """Rate of positives among the `share` of the rows that score highest, by that of all; tied rows at the cut count in
-    part."""
+class LiftAt(RankMetric):
+    """Rate of positives among the `share` of the rows that score highest, divided by the rate among all rows.
 
-    share: ClassVar[float]
+    Tied rows at the cut count in part.
+    """
+
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "lift_at_1": {"share": 0.01},
+        "lift_at_5": {"share": 0.05},
+        "lift_at_10": {"share": 0.1},
+    }
+
     better: ClassVar[Literal["lower", "higher"]] = "higher"
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+
+    share: Annotated[float, Field(gt=0, le=1)]
 
     def of(self, rows: Histogram) -> Numbers:
         """See `RankMetric`."""

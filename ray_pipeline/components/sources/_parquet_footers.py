@@ -1,0 +1,112 @@
+"""Footers of Parquet files: read, checked, and summed over the files of a table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from ray_pipeline.errors import DataError, Problem
+
+MAGIC = b"PAR1"
+MAX_COLUMNS, MAX_EXPANSION = 100_000, 1_000
+MIN_BOMB, MAX_TEXT = 256 << 20, 2 << 30
+"""Decompressed bytes of a column's row group from which it is checked; and the most that text may have."""
+
+
+def read_footer(table: str, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.FileMetaData:
+    """The footer of one file.
+
+    Raises
+    ------
+    DataError
+        The file is empty, cut, encrypted, unreadable or not Parquet.
+    """
+
+    def problem(found: str, fix: str) -> DataError:
+        return DataError(Problem(stage="read", file=info.path, found=f"{table}: {found}", fix=fix))
+
+    if info.size == 0:
+        raise problem("the file is empty (0 bytes)", "write it again")
+    try:
+        with fs.open_input_file(info.path) as file:
+            head = file.read(min(info.size, 12))
+            if head.startswith(b"PARE"):
+                raise problem("the file is encrypted", "write it without encryption; keys are not read")
+            if not head.startswith(MAGIC):
+                raise problem(f"not Parquet: it starts with {head!r}", "convert it, or name its kind")
+            file.seek(max(0, info.size - 4))
+            if file.read() != MAGIC:
+                raise problem(f"the footer is missing: the file is cut at {info.size:,} bytes", "write it again")
+            return pq.read_metadata(file)
+    except PermissionError:
+        raise problem("permission denied", "grant read access") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise problem(f"its footer cannot be read: {str(error).splitlines()[0]}", "write it again") from None
+
+
+def refuse_bombs(table: str, file: str, metadata: pq.FileMetaData) -> None:
+    """Refuses a file that would fill the memory.
+
+    Raises
+    ------
+    DataError
+        There are too many columns, or a row group of a column has too much text or expands too much.
+    """
+
+    def problem(found: str, fix: str, **more: Any) -> DataError:
+        return DataError(Problem(stage="read", file=file, found=f"{table}: {found}", fix=fix, **more))
+
+    if metadata.num_columns > MAX_COLUMNS:
+        raise problem(
+            f"{metadata.num_columns:,} columns; at most {MAX_COLUMNS:,} are read", "write the columns that are needed"
+        )
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns) if group.total_byte_size >= MIN_BOMB else ():
+            column = group.column(place)
+            packed, plain, name = column.total_compressed_size, column.total_uncompressed_size, column.path_in_schema
+            if plain >= MIN_BOMB and plain > MAX_EXPANSION * packed:
+                found = (
+                    f"row group {number} of column {name!r} expands {plain / packed:,.0f} times to"
+                    f" {plain / 1e6:,.0f} MB; at most {MAX_EXPANSION:,} times are read"
+                )
+                raise problem(found, "write the file again, with a dictionary", column=name, rows=group.num_rows)
+            if column.physical_type == "BYTE_ARRAY" and plain > MAX_TEXT:
+                found = (
+                    f"row group {number} holds {plain / 1e9:.1f} GB of text in column {name!r}; at"
+                    f" most {MAX_TEXT / 1e9:.1f} are read"
+                )
+                raise problem(found, "write smaller row groups", column=name, rows=group.num_rows)
+
+
+def column_bytes(footers: Sequence[pq.FileMetaData]) -> dict[str, tuple[int, int]]:
+    """Bytes of each column on disk and once decompressed; a nested column counts as one."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for metadata in footers:
+        names = set(metadata.schema.to_arrow_schema().names)
+        for column in _chunks(metadata):
+            path = column.path_in_schema
+            name = path if path in names else path.partition(".")[0]
+            packed, plain = sizes.get(name, (0, 0))
+            sizes[name] = (packed + column.total_compressed_size, plain + column.total_uncompressed_size)
+    return sizes
+
+
+def chunk_statistics(metadata: pq.FileMetaData) -> list[Any]:
+    """What identifies each column chunk of a file: name, bytes, and its statistics if there are any."""
+    return [
+        [
+            chunk.path_in_schema,
+            chunk.total_compressed_size,
+            *([s.min_raw, s.max_raw, s.null_count] if (s := chunk.statistics) and s.has_min_max else []),
+        ]
+        for chunk in _chunks(metadata)
+    ]
+
+
+def _chunks(metadata: pq.FileMetaData) -> list[pq.ColumnChunkMetaData]:
+    """Every column chunk, by row group."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    return [group.column(place) for group in groups for place in range(group.num_columns)]
