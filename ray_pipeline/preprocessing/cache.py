@@ -1,7 +1,7 @@
 """Rows that an earlier run of the same storage encoded are used again where nothing that they depend on has changed.
 
 They are kept as Arrow blocks under `.encoded/<key>` beside the runs: at most three sets of at most 4 GiB, the least
-recently used go first. The index is written last. A rerun uses none of them.
+recently used go first, and none that a run reads or writes now. The index is written last. `rerun --verify` uses none.
 """
 
 import json
@@ -16,6 +16,7 @@ from ray_pipeline.hashing import hash_code
 from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.profiling.profile import Profile
+from ray_pipeline.runtime.session import own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
 
@@ -41,14 +42,17 @@ def cached_rows(
     store, key = BlobStore(f"{run.storage}/{FOLDER}"), _key(run, spec, profile, encoders)
     if run.pinned is None and store.exists(f"{key}/{INDEX}"):
         try:
-            return _load(store, key, run, spec, profile, encoders)
+            with store.use(key):
+                return _load(store, key, run, spec, profile, encoders)
         except StorageError as error:
             run.progress.note(f"the cached rows {key} are encoded anew: {error.problems[0].found}")
             store.remove(key)
     rows = encode()
     if rows.num_bytes <= MAX_BYTES:
         try:
-            _keep(store, key, rows, run.id)
+            with store.use(key), own_errors():
+                _keep(store, key, rows, run.id)
+            store.evict(MAX_SETS)
         except (OSError, StorageError) as error:  # the run itself does not need the cache
             run.progress.note(f"the encoded rows are not kept for other runs: {str(error).splitlines()[0]}")
     return rows
@@ -97,7 +101,7 @@ def _load(
 
 
 def _keep(store: BlobStore, key: str, rows: EncodedRows, run_id: str) -> None:
-    """Write each block from the node where it is; the least recently used sets give way."""
+    """Write each block from the node where it is, and the index last."""
     import ray
 
     save, names = ray.remote(_save_block), [f"{number:05d}.arrow" for number in range(len(rows.blocks))]
@@ -105,7 +109,6 @@ def _keep(store: BlobStore, key: str, rows: EncodedRows, run_id: str) -> None:
     facts = {name: getattr(rows, name) for name in FACTS}
     index = {**plain(facts), "blocks": names, "run": run_id}
     store.write_sealed(f"{key}/{INDEX}", json.dumps(index).encode())
-    store.evict(MAX_SETS)
 
 
 def _save_block(store: BlobStore, name: str, block: pa.Table) -> None:
