@@ -77,7 +77,7 @@ def evaluate_registered(
     with _opened(model, where, registry, debug) as (known, bundle, spec):
         shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
         predictions, dropped, counts = _scored(bundle, spec, where, path, shapes)
-        moved = drift.drift(shapes, counts)
+        moved = drift.column_drift(shapes, counts)
         evaluation = evaluate(predictions, spec)
         rival = champion(known, predictions, spec, where, rows=path)
         verdict = judge(evaluation, ServingCosts.of(bundle), rival, spec)

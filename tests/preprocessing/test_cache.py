@@ -82,9 +82,7 @@ def test_a_later_run_uses_the_same_bytes_again_and_says_whose(
 ) -> None:
     encoded, notes = encoded_by(run_of(filled, profiled.spec), profiled)
     first = min(path.name for path in filled.iterdir() if path.name.startswith("loans-"))
-    assert notes == [
-        f"the rows that {first} encoded are used again: data, selection, split and encoders are the same"
-    ]
+    assert notes == [f"the rows that {first} encoded are used again: data, selection, split and encoders are the same"]
     assert same(encoded.rows, undamaged)
 
 
