@@ -1,4 +1,4 @@
-"""Encoded rows are used again by later runs of the same storage; a damaged or concurrent entry never reaches training."""
+"""Later runs of a storage use the encoded rows again; a damaged or concurrent entry never reaches training."""
 
 import threading
 from collections.abc import Callable
