@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from ray_pipeline import encoded_block as packed
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.encoders._base import Encoder, Seen
+from ray_pipeline.components.encoders._base import ColumnSummary, Encoder
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.preprocessing.encode import Encoded
 
@@ -25,7 +25,7 @@ search: {trials: 6, metric: auc, seed: 3}
 def encoders() -> dict[str, Encoder]:
     """An encoder for trees, of three numbers."""
     sample = np.linspace(-2, 2, 50)
-    return {"trees": find("encoders", "trees").fit({name: Seen("number", 1, {}, sample) for name in "abc"})}
+    return {"trees": find("encoders", "trees").fit({name: ColumnSummary("number", 1, {}, sample) for name in "abc"})}
 
 
 def encoded(rows: int = 3_000, num_blocks: int = 3, seed: int = 0) -> Encoded:

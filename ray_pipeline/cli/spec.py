@@ -28,7 +28,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     """Everything that can be known of SPEC without Ray and without reading rows: every problem, not the first."""
     from ray_pipeline.data.feast import resolved
     from ray_pipeline.spec import Spec
-    from ray_pipeline.spec.footers import look
+    from ray_pipeline.spec.footers import read_first_footers
     from ray_pipeline.spec.where import Where
 
     textual: list[Problem] = []
@@ -50,7 +50,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     if known and where:
         try:
             known = resolved(known, where)
-            seen = look(known, where)
+            seen = read_first_footers(known, where)
             of_data += seen.problems
         except PipelineError as error:
             (textual if isinstance(error, SpecError) else of_data).extend(error.problems)

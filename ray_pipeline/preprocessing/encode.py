@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline import encoded_block as packed
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.column_encodings._base import Seen
+from ray_pipeline.components.column_encodings._base import ColumnSummary
 from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.slices._base import Slice
@@ -80,7 +80,7 @@ def _varies(column: ColumnProfile) -> bool:
     return column.nulls < column.rows and not column.is_constant
 
 
-def _seen(profile: Profile, name: str) -> Seen:
+def _seen(profile: Profile, name: str) -> ColumnSummary:
     kind, column = kind_of(profile.types[name]), profile.columns[name]
     assert kind is not None
     sample = (
@@ -88,7 +88,7 @@ def _seen(profile: Profile, name: str) -> Seen:
     )
     unit = DAY_US if kind == "time" else 1
     deviation = float(np.sqrt(column.m2 / max(column.present, 1)))
-    return Seen(
+    return ColumnSummary(
         kind,
         column.nulls + column.infinite,
         column.values,

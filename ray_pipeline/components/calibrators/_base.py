@@ -1,5 +1,5 @@
-"""A calibrator is a frozen function of the score, fitted on validation, plain JSON in the bundle; numpy is all it
-needs."""
+"""A calibrator is a frozen function of the score, fitted on validation. It is plain JSON in the bundle, and scores with
+numpy alone."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -16,7 +16,10 @@ TINY = 1e-12
 
 
 class Calibrator(Choice):
-    """Base of every kind; scores are (n,) for binary and (n, classes), rows summing to 1, for multiclass."""
+    """Base of every kind. Scores have shape (n,) for two classes; (n, classes) for many, where rows sum to 1.
+
+    Its fields are what `fit` learnt. Its parameters are the keyword-only arguments of `fit`.
+    """
 
     candidate: ClassVar[bool] = False
     """Whether `calibrate: auto` tries it."""
@@ -37,12 +40,16 @@ class Calibrator(Choice):
     @classmethod
     @abstractmethod
     def fit(cls, label: Scores, score: Scores, weight: Scores) -> Self:
-        """The calibrator of the least log loss on the given rows.
+        """The calibrator with the least log loss on the given rows.
 
-        Args:
-            label: 0/1 or class index, shape (n,).
-            score: raw probabilities, shape (n,) or (n, classes).
-            weight: at least 0, shape (n,).
+        Parameters
+        ----------
+        label
+            0 or 1, or an index of a class; shape (n,).
+        score
+            Raw probabilities, shape (n,) or (n, classes).
+        weight
+            At least 0, shape (n,).
         """
 
     @abstractmethod

@@ -1,5 +1,4 @@
-"""What every check says: the findings that it makes of a profile. The file's name is the word in `checks.json` and in
-`checks.ignore`."""
+"""What every check says: its findings in a profile. Its name is the word in `checks.json` and in `checks.ignore`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ LEAVE_OUT = "leave it out of `columns`"
 
 
 class Check(Choice, ABC):
-    """One thing that may be wrong with the data, looked for by arithmetic on the profile."""
+    """One thing that may be wrong with the data, found by arithmetic on the profile. Its fields are its parameters."""
 
     fix: ClassVar[str]
-    """What would do, as a person would be told."""
+    """What to do about it, for a person."""
 
     @abstractmethod
     def look(self, seen: Profile, spec: Spec) -> Iterator[Finding]:
@@ -29,6 +28,5 @@ class Check(Choice, ABC):
 
 
 def varying(seen: Profile) -> list[str]:
-    """The columns that are neither constant nor null throughout; the others have a finding of their own, and are left
-    out."""
+    """The columns that are neither constant nor all null. The others have a finding of their own, and are left out."""
     return [name for name, column in seen.columns.items() if column.nulls < column.rows and not column.is_constant]

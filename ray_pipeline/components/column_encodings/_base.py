@@ -3,6 +3,7 @@
 Its name is the word of `encode: {COLUMN: {as: ...}}` and of `encoder.json`.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
@@ -18,13 +19,12 @@ from ray_pipeline.values import Matrix, Task, Vector
 
 FOLDS = 5
 Fold = NDArray[np.int8]
-"""Of each row the fold, 0 to 4, whose outcomes must not be used to encode it; -1 for rows that no outcome was learnt
-from; shape (n,)."""
+"""The fold of each row, shape (n,): 0 to 4, whose outcomes must not encode the row; -1 for rows that taught nothing."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the training rows say of one column: all that an encoding may know of it."""
+class ColumnSummary:
+    """The training rows of one column in numbers: all that an encoding may know of it."""
 
     kind: Kind
     missing: int
@@ -37,43 +37,43 @@ class Seen:
     deviation: float = 0.0
     """Mean and standard deviation (of the population) of all finite values of a number or time (in days)."""
     outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """Of each value of a category that is to be encoded by the label: rows and sum of labels by fold, shape (2,
-    FOLDS)."""
+    """For a column that is encoded by the label: rows and sum of labels of each value by fold, shape (2, FOLDS)."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a column is to be encoded: a family's own way, with what the user wrote for the column in its place."""
+    """How a column is encoded: as the family does it, except for what the user wrote for the column."""
 
     impute: str | float = "none"
-    """What a missing value becomes: `mean`, `median`, `most_frequent`, a value, or `none` (NaN, where the family takes
-    it)."""
+    """What a missing value becomes: `mean`, `median`, `most_frequent`, a value, or `none` (NaN, if allowed)."""
     flag: bool | None = None
-    """Whether one more column says what is missing; None: where some training row is."""
+    """Whether one more column marks missing values; None: if a training row has one."""
     scale: str = "none"
     """`none`, `standard`, `robust`, `quantile` (to normal) or `log`."""
     encode: str | None = None
     """The encoding by its name, with its parameters if it has any; None for the default of the column's kind."""
     rare: float = 0
-    """Of a category: fewer rows than this (or, below 1, a smaller share) make a value one of the rare, encoded like an
-    unseen one."""
+    """A category with fewer rows (or, below 1, with a smaller share of rows) is encoded like an unseen one."""
     parts: tuple[str, ...] = ()
-    """Of a time: these parts of it instead of its days."""
+    """The parts of a time that are encoded, in place of its days."""
     cycles: bool | None = None
-    """Whether parts that come round become points on a circle; None: where the family cannot take NaN."""
+    """Whether periodic parts become points on a circle; None: if the family cannot take NaN."""
     finite: bool = False
     """Whether the family cannot take NaN."""
     max_native: int | None = None
-    """A category with more values than this is a rank to the family, and no set of codes; None for no such bound."""
+    """A category with more values is a rank to the family, and not a set of codes; None for no bound."""
 
 
 class Encoding(Choice):
-    """How one column is encoded: fitted and frozen."""
+    """How one column is encoded: fitted and frozen.
+
+    Its fields are what `fit` learnt. Its parameters are the keyword-only arguments of `fit`.
+    """
 
     kinds: ClassVar[tuple[Kind, ...]]
     """The kinds of columns that it encodes."""
     takes: ClassVar[tuple[str, ...]] = ()
-    """The options of a column that it looks at: names of fields of `Options`."""
+    """The options that it uses: names of fields of `Options`."""
     tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass", "regression")
     by_label: ClassVar[bool] = False
     """Whether it is learnt from the labels. Training rows are then encoded by the outcomes of other folds."""
@@ -92,9 +92,9 @@ class Encoding(Choice):
         return False
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """The encoding of that column, by arithmetic on what was seen of it."""
-        raise NotImplementedError
+    @abstractmethod
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
+        """The encoding of a column, by arithmetic on the summary of its training rows."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -112,14 +112,13 @@ class Encoding(Choice):
         return self.by_label
 
     def apply(self, values: pa.ChunkedArray, fold: Fold | None = None) -> Matrix:
-        """Its columns of the matrix, shape (rows, columns). Raises `DataError` where the column is of another kind than
-        in training."""
+        """Its columns of the matrix, shape (rows, columns); raises `DataError` if the column is of another kind now."""
         refuse_other_kind(self.name, self.kind, values)
         return self.encode(values, fold)
 
+    @abstractmethod
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
-        """The same for values of the right kind, float32 or float64."""
-        raise NotImplementedError
+        """The same for values of the right kind, as float32 or float64."""
 
     @model_serializer(mode="wrap")
     def _with_name(self, dump: Any) -> dict[str, Any]:
@@ -134,13 +133,12 @@ class Encoding(Choice):
 
 
 def options_of(kind: Kind) -> tuple[str, ...]:
-    """The options that some encoding of such a column looks at, in the order of `Options`."""
+    """The options that some encoding of such a column uses, in the order of `Options`."""
     taken = {option for encoding in each("column_encodings") if kind in encoding.kinds for option in encoding.takes}
     return tuple(option.name for option in fields(Options) if option.name in taken)
 
 
 def by_frequency(counts: Mapping[str, int], rare: float = 0) -> tuple[str, ...]:
-    """The values in the order of falling frequency, ties by text, without those with fewer rows than `rare` (or, below
-    1, with a smaller share)."""
+    """The values by falling frequency, ties by text, without the rare: fewer rows than `rare`, or a smaller share."""
     least = rare * sum(counts.values()) if 0 < rare < 1 else rare
     return tuple(value for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if rows >= least)
