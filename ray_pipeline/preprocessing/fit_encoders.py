@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.column_encodings._base import Seen
+from ray_pipeline.components.column_encodings._base import ColumnSummary
 from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.errors import DataError, Problem
@@ -34,11 +34,11 @@ def fit_encoders(
     DataError
         No column varies.
     """
-    seen = {name: _seen(profile, name) for name in profile.types if _varies(profile, name)}
-    if not seen:
+    summaries = {name: _column_summary(profile, name) for name in profile.types if _varies(profile, name)}
+    if not summaries:
         found = f"none of {len(profile.types)} columns varies in the training rows"
         raise DataError(Problem(stage="encode", found=found, fix="name columns with more than one value"))
-    return {name: find("encoders", name).fit(seen, chosen) for name in dict.fromkeys(names)}
+    return {name: find("encoders", name).fit(summaries, chosen) for name in dict.fromkeys(names)}
 
 
 def _varies(profile: Profile, name: str) -> bool:
@@ -46,13 +46,13 @@ def _varies(profile: Profile, name: str) -> bool:
     return kind_of(profile.types[name]) is not None and column.nulls < column.rows and not column.is_constant
 
 
-def _seen(profile: Profile, name: str) -> Seen:
+def _column_summary(profile: Profile, name: str) -> ColumnSummary:
     kind, column = kind_of(profile.types[name]), profile.columns[name]
     assert kind is not None
     sampled = kind != "category" and name in profile.sample.column_names
     sample = numbers(profile.sample[name]) if sampled else np.empty(0)
     unit = DAY_US if kind == "time" else 1
-    return Seen(
+    return ColumnSummary(
         kind=kind,
         missing=column.nulls + column.infinite,
         counts=column.values,
