@@ -69,7 +69,7 @@ def files(folder: Path, count: int) -> dict:
 
 def wide(folder: Path, columns: int, rows: int) -> dict:
     """Both passes over a table of so many numbers."""
-    from ray_pipeline.runtime.session import session, set_environment
+    from ray_pipeline.runtime.session import session
     from ray_pipeline.spec.where import Where
 
     rng = np.random.default_rng(0)
@@ -79,7 +79,6 @@ def wide(folder: Path, columns: int, rows: int) -> dict:
         **{f"x{i}": rng.normal(size=rows) for i in range(columns)},
     }
     pq.write_table(pa.table(table), folder / "0.parquet", row_group_size=5_000)
-    set_environment()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     with session(Where()):
         return {"columns": columns, "rows": rows, **ours(SPEC, folder.parent)}

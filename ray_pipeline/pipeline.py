@@ -25,10 +25,12 @@ from ray_pipeline.registry.registry import CHAMPION, Registry
 from ray_pipeline.runs import artifacts as record
 from ray_pipeline.runs import reproducibility as repeat
 from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.layout import refuse_impossible
+from ray_pipeline.runtime.process_state import process_state
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.runtime.session import in_background, session, set_environment
+from ray_pipeline.runtime.session import session
 from ray_pipeline.runtime.shared_storage import check_shared_storage
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -38,6 +40,7 @@ from ray_pipeline.tuning.validate import validate
 from ray_pipeline.tuning.warm_start import warm_start
 
 
+@process_state()
 def run(
     spec: Spec,
     where: Where | None = None,
@@ -63,7 +66,6 @@ def run(
     if absent := spec.not_installed():
         raise SpecError(absent)
     refuse_impossible(where, spec.search.trials)
-    set_environment(debug)
     registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
     folder = folder or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
     record.begin(folder, spec, where)

@@ -105,11 +105,11 @@ def drive(folder: Path) -> None:
     from ray_pipeline import pipeline
     from ray_pipeline.registered_model import apply
     from ray_pipeline.rerun import rerun
-    from ray_pipeline.runtime.session import set_environment
+    from ray_pipeline.runtime.process_state import SETTINGS
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
 
-    set_environment()
+    os.environ.update(SETTINGS)
     ray.init(address=f"{SUBNET}.10:6379", log_to_driver=False)
     while sum(found["Alive"] for found in ray.nodes()) < NODES:
         time.sleep(0.5)

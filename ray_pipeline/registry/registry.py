@@ -18,7 +18,7 @@ from ray_pipeline.registry.address import ModelName, absolute, default_uri, hidd
 from ray_pipeline.registry.mlflow_session import client, mlflow_session
 from ray_pipeline.registry.publish import Record, register
 from ray_pipeline.registry.sqlite_listing import list_sqlite
-from ray_pipeline.runtime.session import in_background
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.values import Vector
 
 CHAMPION = champion.CHAMPION

@@ -3,8 +3,6 @@
 Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter page.
 """
 
-import importlib
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
+from ray_pipeline.components.models._private_xgboost import import_xgboost
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
@@ -88,14 +87,8 @@ class XGBoost(Model):
 
     @classmethod
     def warm_up(cls) -> None:
-        """Imports xgboost without scikit-learn, which it would load only for its own scikit-learn wrappers: 0.6 s and
-        not 2.5 s."""
-        absent = "sklearn" not in sys.modules
-        if absent:
-            sys.modules["sklearn"] = None  # type: ignore[assignment]
-        importlib.import_module("xgboost")
-        if absent:
-            del sys.modules["sklearn"]
+        """Imports XGBoost."""
+        import_xgboost()
 
     @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
@@ -153,8 +146,7 @@ class XGBoost(Model):
     @classmethod
     def load(cls, folder: Path) -> Scorer:
         """The booster's `inplace_predict`: probabilities or numbers, (rows,) or (rows, classes) float32."""
-        import xgboost
-
+        xgboost = import_xgboost()
         booster = xgboost.Booster(model_file=folder / cls.file)
 
         def score(matrix: Matrix) -> Scores:
@@ -169,8 +161,7 @@ class XGBoost(Model):
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
         """TreeSHAP (Lundberg et al., 2020), in log odds, the label's unit, or its logarithm where the objective has a
         log link."""
-        import xgboost
-
+        xgboost = import_xgboost()
         booster = xgboost.Booster(model_file=folder / cls.file)
         data = xgboost.DMatrix(matrix, feature_types=booster.feature_types, enable_categorical=True)
         found = np.asarray(booster.predict(data, pred_contribs=True, validate_features=False))
