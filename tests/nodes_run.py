@@ -16,9 +16,9 @@ from pathlib import Path
 os.environ["RAY_AUTH_MODE"] = "disabled"
 
 from ray_pipeline.errors import PipelineError
-from ray_pipeline.runtime.session import set_environment
+from ray_pipeline.runtime.process_state import SETTINGS
 
-set_environment()
+os.environ.update(SETTINGS)
 MAKES = {
     "read": "layout",
     "encode": "profile",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from ray_pipeline.bundle import FORMAT, Bundle, write_bundle
 from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.runtime.session import in_background
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.final_fit import fit_winner
 from ray_pipeline.tuning.leaderboard import Leaderboard
