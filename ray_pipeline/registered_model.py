@@ -64,7 +64,7 @@ def reevaluate(
     with _opened(model, where, registry, debug) as (known, bundle, spec):
         known_shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
         scored, dropped, counts = _scored(bundle, spec, where, path, known_shapes)
-        moved = drift.drift(known_shapes, counts)
+        moved = drift.column_drift(known_shapes, counts)
         threshold = bundle.schema["threshold"]
         evaluation = evaluate(scored, threshold, spec)
         champion = champion_of(known, scored, spec, where, rows=path)

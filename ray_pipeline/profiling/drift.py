@@ -52,7 +52,7 @@ def histograms(sample: pa.Table, columns: Iterable[str]) -> dict[str, Histogram]
     return filled
 
 
-def drift(known: Mapping[str, Histogram], counts: Mapping[str, Counts]) -> list[dict[str, Any]]:
+def column_drift(known: Mapping[str, Histogram], counts: Mapping[str, Counts]) -> list[dict[str, Any]]:
     """The drift of every column, the largest first.
 
     Parameters
@@ -79,7 +79,7 @@ def drift(known: Mapping[str, Histogram], counts: Mapping[str, Counts]) -> list[
 def drift_by_part(known: Mapping[str, Histogram], samples: Mapping[str, pa.Table]) -> dict[str, list[dict[str, Any]]]:
     """The drift from the training rows to a sample of each other part, as in `drift.json`."""
     return {
-        part: drift(known, {name: histogram.count(rows[name]) for name, histogram in known.items()})
+        part: column_drift(known, {name: histogram.count(rows[name]) for name, histogram in known.items()})
         for part, rows in samples.items()
         if rows.num_rows
     }

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, as_of_table, lookup_table, prepare
-from ray_pipeline.data.join_counts import JoinCounts
-from ray_pipeline.data.join_keys import finest_unit
+from ray_pipeline.data.join_counts import JoinCounts, count_ages
+from ray_pipeline.data.join_keys import TimeCodes, finest_unit
 from ray_pipeline.data.partitioned_join import (
     JoinPlan,
     PartitionedTable,
@@ -231,3 +231,29 @@ def test_units_are_compared_exactly():
             [pa.chunked_array([["a"]])], pa.chunked_array([pa.array([moment], pa.timestamp("us", "UTC"))])
         )
         assert values["f.v"].to_pylist() == [expected]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=20),
+    st.lists(st.integers(-(2**62), 2**62), max_size=20),
+    st.sampled_from([1, 2**40]),
+)
+def test_time_codes_keep_the_order_of_times_however_far_apart_they_are(times, others, num_keys):
+    known = np.array(times, np.int64)
+    codes = TimeCodes.fit(known, num_keys)
+    coded = codes.of(known)
+    assert (np.sign(coded[:, None] - coded) == np.sign((known[:, None] > known) * 1 - (known[:, None] < known))).all()
+    assert coded.min() > 0 and max(coded.tolist()) < codes.width and num_keys * codes.width < 2**63
+    for time in others:  # a later time has the code of the last known one at or before it, or a greater one
+        before = [int(code) for code, one in zip(coded, times, strict=True) if one <= time]
+        after = [int(code) for code, one in zip(coded, times, strict=True) if one > time]
+        assert max(before, default=0) <= int(codes.of(np.array([time]))[0]) < min(after, default=codes.width)
+
+
+@given(st.lists(st.integers(0, 10**13), max_size=60))
+def test_ages_are_counted_to_half_a_percent(ages):
+    counts = count_ages(np.array(ages, np.int64), "us")
+    assert sum(counts.values()) == len(ages)
+    for exact, counted in zip(sorted(ages), sorted(age for age, n in counts.items() for _ in range(n)), strict=True):
+        assert abs(counted - exact / 1e6) <= 0.0052 * exact / 1e6

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_pipeline.profiling.drift import LOW, MEDIUM, drift, from_json, histograms, stability, to_json
+from ray_pipeline.profiling.drift import LOW, MEDIUM, column_drift, from_json, histograms, stability, to_json
 
 
 def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
@@ -28,7 +28,9 @@ def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
 
 def drift_of(train: pa.Table, new: pa.Table) -> dict[str, dict]:
     known = from_json(json.loads(json.dumps(to_json(histograms(train, train.column_names)))))
-    return {row["column"]: row for row in drift(known, {name: one.count(new[name]) for name, one in known.items()})}
+    return {
+        row["column"]: row for row in column_drift(known, {name: one.count(new[name]) for name, one in known.items()})
+    }
 
 
 @pytest.mark.parametrize("rows", [200, 5_000])
