@@ -56,7 +56,7 @@ def main() -> None:
         if stage:
             loser.start()
         try:
-            answer = pipeline.run(spec, where, folder=run).as_json()
+            answer = pipeline.run(spec, where, resume_from=run).as_json()
         except PipelineError as error:
             answer = {"exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]}
         answer["lost"] = bool(stage) and not loser.is_alive()
