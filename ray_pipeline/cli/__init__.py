@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ray_pipeline.cli import diff, jobs, models, plan, report, run, score, spec, ui
+from ray_pipeline.cli import jobs, models, report, run, score, spec, ui
 from ray_pipeline.cli.output import Verb, failure, to_json, verb
 from ray_pipeline.errors import Problem, SpecError
 
@@ -14,9 +14,9 @@ from ray_pipeline.errors import Problem, SpecError
 CommandError: Any = typer.BadParameter.__mro__[2]
 VERBS: tuple[Verb, ...] = (
     *(run.init, run.run, run.resume, run.rerun),
-    *(plan.plan, spec.check, spec.render, spec.schema),
+    *(spec.plan, spec.check, spec.render, spec.schema),
     *(score.predict, score.evaluate),
-    *(report.report, diff.diff, ui.ui),
+    *(report.report, report.diff, ui.ui),
     *(jobs.submit, jobs.status, jobs.logs, jobs.stop),
 )
 MODEL_VERBS: tuple[Verb, ...] = (models.show, models.verify, models.promote, models.rollback)

@@ -64,7 +64,7 @@ def verb(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Callable
 def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool = False) -> int:
     """Run a verb to its end, print its problems and, with `json`, its answer; return the exit code."""
     out = sys.stdout
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
     if json:
         sys.stdout = sys.stderr
     try:
@@ -88,13 +88,11 @@ def _answer(work: Verb, debug: bool) -> dict[str, Any]:
     except (KeyboardInterrupt, typer.Abort):
         fix = "nothing is half-written; start again, or resume the run"
         return failure(Interrupted(Problem(found="interrupted", fix=fix)))
-    except PipelineError as error:
-        if debug:
-            traceback.print_exc()
-        return {**failure(error), **getattr(error, "answer", {})}
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, PipelineError):
+            return {**failure(error), **getattr(error, "answer", {})}
         found = f"a bug of ray-pipeline: {type(error).__name__}: {error}"
         return failure(PipelineError(Problem(found=found, fix="run again with --debug and report the traceback")))
 
@@ -122,7 +120,3 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
