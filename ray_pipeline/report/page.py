@@ -6,17 +6,12 @@ import os
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from ray_pipeline.report.format import printable
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-Context = dict[str, Any]
-"""Values for the template, under the names that it uses."""
 
 
 def fill(template: str, /, **values: Any) -> str:
@@ -48,9 +43,7 @@ def write(text: str, target: Path) -> Path:
 
 
 @cache
-def _template(name: str) -> "Template":
-    from jinja2 import Environment, StrictUndefined
-
+def _template(name: str) -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=printable, trim_blocks=True, lstrip_blocks=True
     )

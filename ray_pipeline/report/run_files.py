@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,6 +87,12 @@ class RunFiles:
         return self.folder.resolve().name
 
     @property
+    def metric(self) -> str:
+        """The metric that the page leads with: that of the search, else the first of `evaluation.json`."""
+        searched = nested(self.spec, "search").get("metric") or self.model.get("metric")
+        return str(searched or next((row.get("metric") for row in self.evaluation), None) or "metric")
+
+    @property
     def overall(self) -> dict[str, JsonObject]:
         """The rows of `evaluation.json` on the whole test part, by metric."""
         return {str(row.get("metric")): row for row in self.evaluation if not row.get("slice")}
@@ -119,6 +125,19 @@ def nested(value: JsonObject, *keys: str) -> JsonObject:
         inner = value.get(key)
         value = inner if isinstance(inner, Mapping) else {}
     return value
+
+
+def flat(value: JsonObject, separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the values of nested objects, each under its keys, joined by a separator.
+
+    >>> list(flat({"split": {"by": "time"}, "task": "binary"}, "."))
+    [('split.by', 'time'), ('task', 'binary')]
+    """
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from flat(item, separator, f"{prefix}{key}{separator}")
+        else:
+            yield f"{prefix}{key}", item
 
 
 def list_of(value: object) -> Sequence[Any]:

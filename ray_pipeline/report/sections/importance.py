@@ -3,8 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ray_pipeline.report.format import format_count, format_interval, format_number, join_names, shorten
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import Context, format_count, format_interval, format_number, join_names, shorten
 from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, nested, number, objects_of
 from ray_pipeline.report.svg import share_bar
 
@@ -30,21 +29,21 @@ def context(files: RunFiles) -> Context:
         "left": len(ranked) - len(rows),
         "method": shorten(files.explain.get("method") or "", 200),
         "num_rows": format_count(files.explain.get("rows")),
-        "groupings": _groupings(files, [column for column, _ in ranked[:MAX_COLUMNS_BY_SLICE]]),
+        "partitions": _partitions(files, [column for column, _ in ranked[:MAX_COLUMNS_BY_SLICE]]),
         "shap": any(math.isfinite(number(row.get("shap"))) for _, row in ranked),
     }
 
 
-def _groupings(files: RunFiles, columns: Sequence[str]) -> list[Context]:
-    """For each slicing, the importance of the columns within each slice; a darker cell is more important."""
-    groupings: dict[tuple[str, ...], list[JsonObject]] = {}
+def _partitions(files: RunFiles, columns: Sequence[str]) -> list[Context]:
+    """For each partition, the importance of the columns within each slice; a darker cell is more important."""
+    partitions: dict[tuple[str, ...], list[JsonObject]] = {}
     for row in objects_of(files.explain.get("slices")):
         if by := tuple(map(str, nested(row, "slice"))):
-            groupings.setdefault(by, []).append(row)
-    return [_grouping(by, rows, columns) for by, rows in groupings.items()]
+            partitions.setdefault(by, []).append(row)
+    return [_partition(by, rows, columns) for by, rows in partitions.items()]
 
 
-def _grouping(by: Sequence[str], slices: Sequence[JsonObject], columns: Sequence[str]) -> Context:
+def _partition(by: Sequence[str], slices: Sequence[JsonObject], columns: Sequence[str]) -> Context:
     explained = [_by_column(row) for row in slices]
     values = [number(row.get("value")) for rows in explained for row in rows.values()]
     highest = max(values, default=0.0) or 1.0

@@ -4,32 +4,30 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ray_pipeline.report.forest import Line, forest
-from ray_pipeline.report.format import format_count, format_number, join_names, name_slice, shorten
-from ray_pipeline.report.headline import better
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import Context, better, format_count, format_number, join_names, name_slice, shorten
 from ray_pipeline.report.run_files import JsonObject, RunFiles, list_of, nested, number, objects_of
 
-MAX_SLICES = 30  # of one slicing; the worst come first, so the best are left out
+MAX_SLICES = 30  # of one partition; the worst come first, so the best are left out
 
 Names = tuple[str, ...]
 ByMetric = Mapping[str, JsonObject]
 
 
-def context(files: RunFiles, metric: str) -> Context:
-    """Return one table for each slicing, the worst value of the metric first."""
-    groupings: dict[Names, dict[Names, dict[str, JsonObject]]] = {}
+def context(files: RunFiles) -> Context:
+    """Return one table for each partition into slices, the worst value of the metric first."""
+    partitions: dict[Names, dict[Names, dict[str, JsonObject]]] = {}
     for row in files.evaluation:
         by = row.get("slice")
         if isinstance(by, Mapping) and by:
-            values = groupings.setdefault(tuple(map(str, by)), {})
+            values = partitions.setdefault(tuple(map(str, by)), {})
             values.setdefault(tuple(map(str, by.values())), {})[str(row.get("metric"))] = row
     sliced = list(dict.fromkeys(str(row.get("metric")) for row in files.evaluation if row.get("slice")))
-    shown = metric if metric in sliced or not sliced else sliced[0]
+    shown = files.metric if files.metric in sliced or not sliced else sliced[0]
     overall = number(files.overall.get(shown, {}).get("value"))
     min_rows = number(nested(files.spec, "evaluate").get("min_rows"))
     columns = [shown, *(name for name in sliced if name != shown)]
     return {
-        "tables": [_table(by, values, columns, overall, min_rows) for by, values in groupings.items()],
+        "tables": [_table(by, values, columns, overall, min_rows) for by, values in partitions.items()],
         "metric": shown,
         "overall": format_number(overall),
         "min_rows": format_count(min_rows),
@@ -40,7 +38,7 @@ def context(files: RunFiles, metric: str) -> Context:
 def _table(
     by: Names, values: Mapping[Names, ByMetric], metrics: Sequence[str], overall: float, min_rows: float
 ) -> Context:
-    """The lines of one slicing; the first of the metrics is drawn, the others have a cell each."""
+    """The lines of one partition; the first of the metrics is drawn, the others have a cell each."""
     shown, others = metrics[0], [name for name in metrics[1:] if any(name in rows for rows in values.values())]
     sign = -1 if better(shown) == "lower" else 1
 
