@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from ray_pipeline.cli import jobs, models, report, run, score, spec, ui
-from ray_pipeline.cli.output import Verb, failure, to_json, verb
+from ray_pipeline.cli.output import Verb, add_verb, failure, to_json
 from ray_pipeline.errors import Problem, SpecError
 
 # ClickException: that of click, or of the copy of click that typer contains.
@@ -37,12 +37,12 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for function in VERBS:
-        verb(app)(function)
+        add_verb(app, function)
     of_models = typer.Typer(help="List, show, verify, promote and roll back registered models.", no_args_is_help=True)
     app.add_typer(of_models, name="models")
-    verb(of_models, "list")(models.list_models)
+    add_verb(of_models, models.list_models, "list")
     for function in MODEL_VERBS:
-        verb(of_models)(function)
+        add_verb(of_models, function)
     return app
 
 

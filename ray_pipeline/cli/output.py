@@ -31,34 +31,29 @@ class Answer(Exception):
         super().__init__(answer.get("status"))
 
 
-def verb(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Callable[..., None]]:
-    """Return a decorator that makes a command of a function.
+def add_verb(app: typer.Typer, function: Verb, name: str | None = None) -> None:
+    """Make a command of a function.
 
     The function prints for people with `typer.echo` and returns its JSON answer. Every command gets the options
     `--json`, `--quiet` and `--debug`; a function that has a parameter `quiet` or `debug` is given its value. With
     `--json` all that the function prints goes to standard error, so that the answer stands alone.
     """
+    own = inspect.signature(function).parameters
+    modes = [
+        inspect.Parameter(mode, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for mode, kind in MODES.items()
+    ]
 
-    def decorate(function: Verb) -> Callable[..., None]:
-        own = inspect.signature(function).parameters
-        modes = [
-            inspect.Parameter(mode, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-            for mode, kind in MODES.items()
-        ]
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        chosen = {mode: given.pop(mode) for mode in MODES}
+        taken = {mode: value for mode, value in chosen.items() if mode in own}
+        raise SystemExit(finish(lambda: function(**given, **taken), **chosen))
 
-        @functools.wraps(function)
-        def command(**given: Any) -> None:
-            chosen = {mode: given.pop(mode) for mode in MODES}
-            taken = {mode: value for mode, value in chosen.items() if mode in own}
-            raise SystemExit(finish(lambda: function(**given, **taken), **chosen))
-
-        parameters = [*(parameter for parameter in own.values() if parameter.name not in MODES), *modes]
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name)(command)
-        return command
-
-    return decorate
+    parameters = [*(parameter for parameter in own.values() if parameter.name not in MODES), *modes]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app.command(name)(command)
 
 
 def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool = False) -> int:

@@ -100,9 +100,10 @@ def _summary(spec: Any, num_columns: dict[str, int]) -> list[str]:
         join = "" if name == "labels" else f", as of {spec.features.labels.time}" if table.time else ", looked up"
         lines.append(f"  {name:<10} {table.path}: {columns}{of}{join}")
     split = ", ".join(f"{key} {value}" for key, value in spec.as_data()["split"].items() if value not in (None, False))
-    lines += [
+    return [
+        *lines,
         f"  {'split':<10} {split}",
         f"  {'model':<10} {', '.join(spec.model)}, {spec.search.trials} trials by {spec.search.metric}",
+        *(f"  {'gates':<10} {text}" for text in [gate.text for gate in spec.gates] or ["none: any model passes"]),
+        f"no problem found ({spec.fingerprint[:8]})",
     ]
-    lines += [f"  {'gates':<10} {gate.text}" for gate in spec.gates] or [f"  {'gates':<10} none: any model passes"]
-    return [*lines, f"no problem found ({spec.fingerprint[:8]})"]
