@@ -8,16 +8,25 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ray_pipeline.report.format import printable
+
+TEMPLATES = Environment(
+    loader=PackageLoader("ray_pipeline", "report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=printable,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def fill(template: str, /, **values: Any) -> str:
     """Return the page as text; every value passes `printable` and is escaped."""
     style, script = (_text(part) for part in ("page.css", "sort.js"))
-    return _template(template).render(
+    return TEMPLATES.get_template(template).render(
         style=Markup(style), style_hash=_digest(style), script=Markup(script), script_hash=_digest(script), **values
     )
 
@@ -40,14 +49,6 @@ def write(text: str, target: Path) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return target
-
-
-@cache
-def _template(name: str) -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=printable, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text(name))
 
 
 @cache

@@ -13,8 +13,8 @@ ELSEWHERE = ("rows", "seconds", "times", "spec", "trials", "data")  # keys of th
 
 def context(files: RunFiles) -> Context:
     """Return the timings of the stages, and all facts of the manifest and the model."""
-    seconds = {stage: number(spent) for stage, spent in nested(files.manifest, "seconds").items()}
-    seconds = {stage: spent for stage, spent in seconds.items() if math.isfinite(spent)}
+    given = nested(files.manifest, "seconds").items()
+    seconds = {stage: number(spent) for stage, spent in given if math.isfinite(number(spent))}
     longest = max(seconds.values(), default=0.0) or 1.0
     manifest = {key: value for key, value in files.manifest.items() if key not in ELSEWHERE}
     tables = nested(files.manifest, "data")
