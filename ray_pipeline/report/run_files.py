@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +148,15 @@ def list_of(value: object) -> Sequence[Any]:
 def objects_of(value: object) -> list[JsonObject]:
     """Return the objects of a JSON list, without its other items."""
     return [item for item in list_of(value) if isinstance(item, Mapping)]
+
+
+def partitions(rows: Iterable[JsonObject]) -> dict[tuple[str, ...], list[JsonObject]]:
+    """Return the rows that are of a slice, by the columns of the slice."""
+    found: dict[tuple[str, ...], list[JsonObject]] = {}
+    for row in rows:
+        if by := tuple(map(str, nested(row, "slice"))):
+            found.setdefault(by, []).append(row)
+    return found
 
 
 def number(value: object) -> float:
