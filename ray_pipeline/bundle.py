@@ -24,8 +24,6 @@ from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
 from ray_pipeline.values import Matrix, Vector
 
-__all__ = ["Bundle", "check_files", "sums", "write_bundle"]
-
 FORMAT = 1
 JSON_FILES = ("calibration.json", "encoder.json", "model.json", "schema.json")
 
@@ -168,15 +166,13 @@ class Bundle:
         """
         given = table.column_names
         sources = self._sources(given)
-        missing = [name for name in self.columns if name not in sources]
-        if missing:
+        if missing := [name for name in self.columns if name not in sources]:
             found = (
                 f"{len(missing)} of {len(self.columns)} columns are missing: {listed(missing)} (found: {listed(given)})"
             )
             fix = "bring the columns that the model was trained on; a missing value is null"
             raise DataError(Problem(stage="predict", column=missing[0], found=found, fix=fix))
-        twice = [name for name in sources.values() if given.count(name) > 1]
-        if twice:
+        if twice := [name for name in sources.values() if given.count(name) > 1]:
             found = f"column {twice[0]!r} is there {given.count(twice[0])} times"
             raise DataError(Problem(stage="predict", column=twice[0], found=found, fix="keep one of them"))
         return pa.table({name: table[sources[name]] for name in self.columns})
@@ -184,13 +180,11 @@ class Bundle:
     def _sources(self, given: list[str]) -> dict[str, str]:
         """The name in the given table of each column of the schema that can be found."""
         bare = [name.rpartition(".")[2] for name in self.columns]
-        sources = {}
-        for name, short in zip(self.columns, bare, strict=True):
-            if name in given:
-                sources[name] = name
-            elif short in given and bare.count(short) == 1:
-                sources[name] = short
-        return sources
+        return {
+            name: name if name in given else short
+            for name, short in zip(self.columns, bare, strict=True)
+            if name in given or (short in given and bare.count(short) == 1)
+        }
 
 
 def write_bundle(

@@ -6,17 +6,17 @@ from typing import Any
 
 import typer
 
-from ray_pipeline.cli import diff, jobs, models, plan, report, run, score, spec, ui
-from ray_pipeline.cli.output import Verb, failure, to_json, verb
+from ray_pipeline.cli import jobs, models, report, run, score, spec, ui
+from ray_pipeline.cli.output import Verb, add_verb, failure, to_json
 from ray_pipeline.errors import Problem, SpecError
 
 # ClickException: that of click, or of the copy of click that typer contains.
 CommandError: Any = typer.BadParameter.__mro__[2]
 VERBS: tuple[Verb, ...] = (
     *(run.init, run.run, run.resume, run.rerun),
-    *(plan.plan, spec.check, spec.render, spec.schema),
+    *(spec.plan, spec.check, spec.render, spec.schema),
     *(score.predict, score.evaluate),
-    *(report.report, diff.diff, ui.ui),
+    *(report.report, report.diff, ui.ui),
     *(jobs.submit, jobs.status, jobs.logs, jobs.stop),
 )
 MODEL_VERBS: tuple[Verb, ...] = (models.show, models.verify, models.promote, models.rollback)
@@ -37,12 +37,12 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for function in VERBS:
-        verb(app)(function)
+        add_verb(app, function)
     of_models = typer.Typer(help="List, show, verify, promote and roll back registered models.", no_args_is_help=True)
     app.add_typer(of_models, name="models")
-    verb(of_models, "list")(models.list_models)
+    add_verb(of_models, models.list_models, "list")
     for function in MODEL_VERBS:
-        verb(of_models)(function)
+        add_verb(of_models, function)
     return app
 
 

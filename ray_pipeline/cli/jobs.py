@@ -48,11 +48,10 @@ def submit(
 def status(job: JobId, on: Cluster) -> dict[str, Any]:
     """Show the status of a job."""
     known = _server(on).job(job)
-    text = f"{known.id} {known.status.lower()}"
-    text += f" since {_local(known.started)}" if known.started and not known.over else ""
-    text += f" at {_local(known.ended)}" if known.ended else ""
-    text += f", exit code {known.exit_code}" if known.exit_code is not None else ""
-    typer.echo(text)
+    since = f" since {_local(known.started)}" if known.started and not known.over else ""
+    ended = f" at {_local(known.ended)}" if known.ended else ""
+    code = f", exit code {known.exit_code}" if known.exit_code is not None else ""
+    typer.echo(f"{known.id} {known.status.lower()}{since}{ended}{code}")
     return _as_json(known)
 
 

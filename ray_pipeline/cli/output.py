@@ -31,40 +31,35 @@ class Answer(Exception):
         super().__init__(answer.get("status"))
 
 
-def verb(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Callable[..., None]]:
-    """Return a decorator that makes a command of a function.
+def add_verb(app: typer.Typer, function: Verb, name: str | None = None) -> None:
+    """Make a command of a function.
 
     The function prints for people with `typer.echo` and returns its JSON answer. Every command gets the options
     `--json`, `--quiet` and `--debug`; a function that has a parameter `quiet` or `debug` is given its value. With
     `--json` all that the function prints goes to standard error, so that the answer stands alone.
     """
+    own = inspect.signature(function).parameters
+    modes = [
+        inspect.Parameter(mode, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for mode, kind in MODES.items()
+    ]
 
-    def decorate(function: Verb) -> Callable[..., None]:
-        own = inspect.signature(function).parameters
-        modes = [
-            inspect.Parameter(mode, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-            for mode, kind in MODES.items()
-        ]
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        chosen = {mode: given.pop(mode) for mode in MODES}
+        taken = {mode: value for mode, value in chosen.items() if mode in own}
+        raise SystemExit(finish(lambda: function(**given, **taken), **chosen))
 
-        @functools.wraps(function)
-        def command(**given: Any) -> None:
-            chosen = {mode: given.pop(mode) for mode in MODES}
-            taken = {mode: value for mode, value in chosen.items() if mode in own}
-            raise SystemExit(finish(lambda: function(**given, **taken), **chosen))
-
-        parameters = [*(parameter for parameter in own.values() if parameter.name not in MODES), *modes]
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name)(command)
-        return command
-
-    return decorate
+    parameters = [*(parameter for parameter in own.values() if parameter.name not in MODES), *modes]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app.command(name)(command)
 
 
 def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool = False) -> int:
     """Run a verb to its end, print its problems and, with `json`, its answer; return the exit code."""
     out = sys.stdout
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
     if json:
         sys.stdout = sys.stderr
     try:
@@ -88,13 +83,11 @@ def _answer(work: Verb, debug: bool) -> dict[str, Any]:
     except (KeyboardInterrupt, typer.Abort):
         fix = "nothing is half-written; start again, or resume the run"
         return failure(Interrupted(Problem(found="interrupted", fix=fix)))
-    except PipelineError as error:
-        if debug:
-            traceback.print_exc()
-        return {**failure(error), **getattr(error, "answer", {})}
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, PipelineError):
+            return {**failure(error), **getattr(error, "answer", {})}
         found = f"a bug of ray-pipeline: {type(error).__name__}: {error}"
         return failure(PipelineError(Problem(found=found, fix="run again with --debug and report the traceback")))
 
@@ -122,7 +115,3 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -57,8 +57,9 @@ def evaluate(
     print_scorecard(answer)
     for row in answer["drift"]:
         if row["severity"]:
-            index = f"population stability index {row['index']:.2f}"
-            typer.echo(f"  {row['column']} differs from the training rows: {index}")
+            typer.echo(
+                f"  {row['column']} differs from the training rows: population stability index {row['index']:.2f}"
+            )
     if answer["revoked"]:
         typer.echo(f"  {answer['revoked']['alias']} was taken away from version {answer['revoked']['from']}")
     if answer["exit"]:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ray_pipeline.report.run_files import JsonObject, RunFiles, nested, number, objects_of
+from ray_pipeline.report.run_files import JsonObject, RunFiles, flat, nested, number, objects_of
 
 Pairs = list[dict[str, Any]]
 SIDES = ("first", "second")
@@ -26,19 +26,19 @@ def compare(first: RunFiles, second: RunFiles) -> dict[str, Any]:
     keys, tables = [_row_keys(files) for files in both], [_tables(files) for files in both]
     min_rows = [number(nested(files.spec, "evaluate").get("min_rows")) for files in both]
     most_rows = max((rows for rows in min_rows if math.isfinite(rows)), default=0.0)
-
-    def is_judged(row: JsonObject) -> bool:
-        return bool(row.get("slice")) and number(row.get("rows")) >= most_rows
-
+    sliced = [
+        [row for row in files.evaluation if row.get("slice") and number(row.get("rows")) >= most_rows] for files in both
+    ]
+    slices = [pair for pair in _pairs(*sliced) if pair["difference"] is not None]
     return {
         "first": first.run,
         "second": second.run,
         "same_rows": keys[0] is not None and keys[0] == keys[1],
         **{name: _differing(tables[0][name], tables[1][name]) for name in TABLES},
         "gates": _gates(first, second),
-        "metrics": _pairs(first.evaluation, second.evaluation, lambda row: not row.get("slice")),
-        "slices": _largest(_pairs(first.evaluation, second.evaluation, is_judged)),
-        "bias": _pairs(first.bias, second.bias, lambda row: bool(row.get("reduction"))),
+        "metrics": _pairs(first.overall.values(), second.overall.values()),
+        "slices": sorted(slices, key=lambda pair: -abs(pair["difference"]))[:MAX_SLICES],
+        "bias": _pairs(*([row for row in files.bias if row.get("reduction")] for files in both)),
     }
 
 
@@ -47,12 +47,12 @@ def _tables(files: RunFiles) -> dict[str, dict[str, Any]]:
     model = {key: files.model.get(key) for key in ("family", "rounds", "params", "validation")}
     spec = {key: value for key, value in files.spec.items() if key not in NOT_COMPARED}
     manifest = {name: nested(files.manifest, name) for name in ("data", "rows", "versions", "seconds")}
-    return {name: dict(_flat(value)) for name, value in {"spec": spec, "model": model, **manifest}.items()}
+    return {name: dict(flat(value, ".")) for name, value in {"spec": spec, "model": model, **manifest}.items()}
 
 
-def _pairs(first: Iterable[JsonObject], second: Iterable[JsonObject], wanted: Callable[[JsonObject], bool]) -> Pairs:
+def _pairs(first: Iterable[JsonObject], second: Iterable[JsonObject]) -> Pairs:
     """Each value of either run with its interval, and the difference, second less first."""
-    by_name = [{_name(row): row for row in rows if wanted(row)} for rows in (first, second)]
+    by_name = [{_name(row): row for row in rows} for rows in (first, second)]
     pairs = []
     for metric, where in dict.fromkeys((*by_name[0], *by_name[1])):
         sides = {side: _interval(rows.get((metric, where))) for side, rows in zip(SIDES, by_name, strict=True)}
@@ -75,21 +75,16 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _largest(pairs: Pairs) -> Pairs:
-    known = [pair for pair in pairs if pair["difference"] is not None]
-    return sorted(known, key=lambda pair: -abs(pair["difference"]))[:MAX_SLICES]
-
-
 def _gates(first: RunFiles, second: RunFiles) -> Pairs:
     by_text = [
-        {str(row.get("gate")): row for row in objects_of(files.scorecard.get("gates"))} for files in (first, second)
+        {
+            str(row.get("gate")): {"passed": row.get("passed") is True, **(_interval(row) or {})}
+            for row in objects_of(files.scorecard.get("gates"))
+        }
+        for files in (first, second)
     ]
-
-    def side(row: JsonObject | None) -> dict[str, Any] | None:
-        return None if row is None else {"passed": row.get("passed") is True, **(_interval(row) or {})}
-
     return [
-        {"gate": gate, **{name: side(rows.get(gate)) for name, rows in zip(SIDES, by_text, strict=True)}}
+        {"gate": gate, **{name: rows.get(gate) for name, rows in zip(SIDES, by_text, strict=True)}}
         for gate in dict.fromkeys((*by_text[0], *by_text[1]))
     ]
 
@@ -100,14 +95,6 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Pairs:
         for key in dict.fromkeys((*first, *second))
         if first.get(key) != second.get(key)
     ]
-
-
-def _flat(value: JsonObject, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping) and item:
-            yield from _flat(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", item
 
 
 def _row_keys(files: RunFiles) -> str | None:

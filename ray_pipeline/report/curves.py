@@ -52,13 +52,10 @@ def reliability(label: Points, score: Points, weight: Points, bins: int = 10) ->
     cuts = np.unique(np.searchsorted(score, np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]), side="right"))
     filled = []
     for rows in np.split(np.arange(len(score)), cuts):
-        total = weight[rows].sum()
-        if not len(rows) or total <= 0:
-            continue
-        rate = float(weight[rows] @ label[rows] / total)
-        low, high = _wilson(rate, float(total**2 / (weight[rows] ** 2).sum()))
-        mean_score = float(weight[rows] @ score[rows] / total)
-        filled.append(Bin(score=mean_score, rate=rate, low=low, high=high, rows=len(rows)))
+        if (total := weight[rows].sum()) > 0:
+            rate, mean_score = (float(weight[rows] @ values[rows] / total) for values in (label, score))
+            low, high = _wilson(rate, float(total**2 / (weight[rows] ** 2).sum()))
+            filled.append(Bin(score=mean_score, rate=rate, low=low, high=high, rows=len(rows)))
     return filled
 
 

@@ -6,9 +6,7 @@ from typing import Any
 
 from ray_pipeline.report import page
 from ray_pipeline.report.compare import SIDES, TABLES
-from ray_pipeline.report.format import format_interval, format_number, name_slice, shorten
-from ray_pipeline.report.headline import better
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import Context, better, format_interval, format_number, name_slice, shorten
 from ray_pipeline.report.run_files import Estimate, number
 from ray_pipeline.report.svg import error_bar, padded_range
 

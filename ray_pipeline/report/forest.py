@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ray_pipeline.report.format import format_count, format_interval, format_number
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import Context, format_count, format_interval, format_number
 from ray_pipeline.report.run_files import Estimate, JsonObject
 from ray_pipeline.report.svg import error_bar, padded_range, tick_label
 
@@ -32,26 +31,20 @@ class Line:
 
 def forest(lines: Sequence[Line], reference: float = math.nan) -> Context:
     """Return the table's lines and the labels of its axis; `reference` is a value to compare each line with."""
-    judged = [line for line in lines if not line.small] or lines
-    axis = padded_range([reference, *(value for line in judged for value in Estimate.of(line.row))])
+    estimates = [Estimate.of(line.row) for line in lines]
+    judged = [estimate for line, estimate in zip(lines, estimates, strict=True) if not line.small] or estimates
+    axis = padded_range([reference, *(value for estimate in judged for value in estimate)])
     digits = max(0, 2 - math.floor(math.log10(axis[1] - axis[0])))
-    return {
-        "rows": [
-            _cells(line, error_bar(Estimate.of(line.row), axis, reference=reference, css="faint" if line.small else ""))
-            for line in lines
-        ],
-        "axis": (tick_label(round(axis[0], digits)), tick_label(round(axis[1], digits))),
-    }
-
-
-def _cells(line: Line, picture: str) -> Context:
-    estimate = Estimate.of(line.row)
-    return {
-        "name": line.name,
-        "rows": format_count(line.row.get("rows")),
-        "value": format_number(estimate.value),
-        "interval": format_interval(estimate),
-        "picture": picture,
-        "small": line.small,
-        "others": line.others,
-    }
+    rows = [
+        {
+            "name": line.name,
+            "rows": format_count(line.row.get("rows")),
+            "value": format_number(estimate.value),
+            "interval": format_interval(estimate),
+            "picture": error_bar(estimate, axis, reference=reference, css="faint" if line.small else ""),
+            "small": line.small,
+            "others": line.others,
+        }
+        for line, estimate in zip(lines, estimates, strict=True)
+    ]
+    return {"rows": rows, "axis": tuple(tick_label(round(end, digits)) for end in axis)}

@@ -1,13 +1,20 @@
-"""How numbers and foreign text look on the page. Foreign text is shown, never interpreted; the template escapes it."""
+"""How numbers, metrics and foreign text look on the page.
+
+Foreign text is shown, never interpreted. The template escapes it.
+"""
 
 import math
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from markupsafe import Markup
 
+from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.report.run_files import Estimate, number
 
+Context = dict[str, Any]
+"""Values for a template, under the names that it uses."""
 PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@\s/]+(?=@)")
 
 
@@ -93,6 +100,19 @@ def format_bytes(value: object) -> str:
     return f"{num_bytes / 1000**power:.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
+def better(metric: str) -> str:
+    """Return `higher` or `lower`; an empty text if neither is better, or the metric is unknown.
+
+    >>> better("auc"), better("log_loss"), better("no such metric")
+    ('higher', 'lower', '')
+    """
+    try:
+        choice = metric_of(metric)
+    except ValueError:
+        return ""
+    return choice.better if choice.objective else ""
+
+
 def printable(value: object) -> object:
     """Write out the invisible characters of a text and mask passwords in URIs; leave other values as they are.
 
@@ -102,11 +122,7 @@ def printable(value: object) -> object:
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     text = PASSWORD.sub(r"\1•••", value)
-    return (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() or c in "\n\t" else f"⟨U+{ord(c):04X}⟩" for c in text)
-    )
+    return "".join(c if c.isprintable() or c in "\n\t" else f"⟨U+{ord(c):04X}⟩" for c in text)
 
 
 def shorten(value: object, width: int = 160) -> str:
@@ -120,7 +136,7 @@ def shorten(value: object, width: int = 160) -> str:
 
 
 def join_names(values: Iterable[object]) -> str:
-    """Join the columns of a slicing, or the values of a slice.
+    """Join the columns of a partition, or the values of a slice.
 
     >>> join_names(["JFK", "UA"])
     'JFK × UA'

@@ -6,23 +6,27 @@ import os
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ray_pipeline.report.format import printable
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-Context = dict[str, Any]
-"""Values for the template, under the names that it uses."""
+TEMPLATES = Environment(
+    loader=PackageLoader("ray_pipeline", "report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=printable,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def fill(template: str, /, **values: Any) -> str:
     """Return the page as text; every value passes `printable` and is escaped."""
     style, script = (_text(part) for part in ("page.css", "sort.js"))
-    return _template(template).render(
+    return TEMPLATES.get_template(template).render(
         style=Markup(style), style_hash=_digest(style), script=Markup(script), script_hash=_digest(script), **values
     )
 
@@ -45,16 +49,6 @@ def write(text: str, target: Path) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return target
-
-
-@cache
-def _template(name: str) -> "Template":
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=printable, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text(name))
 
 
 @cache

@@ -53,7 +53,10 @@ def trials(rows: Sequence[JsonObject], metric: str, better: str, families: Seque
 
 def rungs(rows: Sequence[JsonObject], metric: str, winner: object) -> Markup | None:
     """Draw the metric of each trial while it trained, one line for each trial; the winner stands out."""
-    paths = [(row, _rungs_of(row)) for row in rows]
+    paths = [
+        (row, [(number(rung[0]), number(rung[1])) for rung in list_of(row.get("rungs")) if len(list_of(rung)) >= 2])
+        for row in rows
+    ]
     points = [point for _, path in paths for point in path if math.isfinite(point[1])]
     if len({rounds for rounds, _ in points}) < 2:
         return None
@@ -69,12 +72,6 @@ def rungs(rows: Sequence[JsonObject], metric: str, winner: object) -> Markup | N
             title = f"trial {row.get('trial')}: {format_number(path[-1][1])} after {path[-1][0]:g} rounds"
             plot.dot(*inside[-1], "family0" if won else "ending", title, r=3.5 if won else 2)
     return plot.svg(f"{metric} by rounds of training, one line for each trial")
-
-
-def _rungs_of(row: JsonObject) -> list[tuple[float, float]]:
-    """The (round, metric) pairs of a trial."""
-    written = [rung for rung in list_of(row.get("rungs")) if isinstance(rung, list) and len(rung) >= 2]
-    return [(number(rung[0]), number(rung[1])) for rung in written]
 
 
 def roc(predictions: StoredPredictions, note: str) -> Markup | None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ray_pipeline.report.run_files import RunFiles, nested, number
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +80,6 @@ class StoredPredictions:
 
 def _read_columns(files: RunFiles, needed: set[str]) -> dict[str, NDArray[Any]]:
     """Label, score, decision and weight, as far as they are stored, of the rows that have all the needed ones."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     paths = sorted((files.folder / "predictions").glob("*.parquet"))
     if not paths:
         raise ValueError("there are no predictions in the run folder")
@@ -95,7 +92,8 @@ def _read_columns(files: RunFiles, needed: set[str]) -> dict[str, NDArray[Any]]:
         raise ValueError(f"the predictions cannot be read: {str(error).splitlines()[0]}") from None
     if absent := sorted(needed - set(names)):
         raise ValueError(f"the predictions have no column {', '.join(absent)}")
-    table = table.filter(_complete(table, sorted(needed)))
+    for name in needed:
+        table = table.filter(pc.invert(pc.is_null(table[name], nan_is_null=True)))
     if not table.num_rows:
         raise ValueError("no row of the predictions has both a label and a score")
     return {name: table[name].to_numpy() for name in table.column_names}
@@ -110,27 +108,14 @@ def _decision(columns: dict[str, NDArray[Any]], threshold: float) -> NDArray[np.
     return np.asarray(columns["score"].astype(float) >= threshold, np.int64) if np.isfinite(threshold) else None
 
 
-def _without_dictionaries(table: "pa.Table") -> "pa.Table":
+def _without_dictionaries(table: pa.Table) -> pa.Table:
     """The table without dictionary encoding: the files of one part may have different dictionaries."""
-    import pyarrow as pa
-
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
-
-
-def _complete(table: "pa.Table", names: Sequence[str]) -> Any:
-    """Whether each row has a value in all of the columns."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    complete = pa.chunked_array([pa.repeat(True, table.num_rows)])
-    for name in names:
-        is_nan = pa.types.is_floating(table[name].type)
-        complete = pc.and_(complete, pc.invert(pc.is_null(table[name], nan_is_null=is_nan)))
-    return complete
+    return table.cast(
+        pa.schema(
+            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+            for field in table.schema
+        )
+    )
 
 
 def _indices(values: NDArray[Any], classes: Sequence[str]) -> NDArray[np.int64]:

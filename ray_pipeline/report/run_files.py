@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,6 +87,12 @@ class RunFiles:
         return self.folder.resolve().name
 
     @property
+    def metric(self) -> str:
+        """The metric that the page leads with: that of the search, else the first of `evaluation.json`."""
+        searched = nested(self.spec, "search").get("metric") or self.model.get("metric")
+        return str(searched or next((row.get("metric") for row in self.evaluation), None) or "metric")
+
+    @property
     def overall(self) -> dict[str, JsonObject]:
         """The rows of `evaluation.json` on the whole test part, by metric."""
         return {str(row.get("metric")): row for row in self.evaluation if not row.get("slice")}
@@ -121,6 +127,19 @@ def nested(value: JsonObject, *keys: str) -> JsonObject:
     return value
 
 
+def flat(value: JsonObject, separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the values of nested objects, each under its keys, joined by a separator.
+
+    >>> list(flat({"split": {"by": "time"}, "task": "binary"}, "."))
+    [('split.by', 'time'), ('task', 'binary')]
+    """
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from flat(item, separator, f"{prefix}{key}{separator}")
+        else:
+            yield f"{prefix}{key}", item
+
+
 def list_of(value: object) -> Sequence[Any]:
     """Return a JSON list; an empty one if the value is no list."""
     return value if isinstance(value, list) else ()
@@ -129,6 +148,15 @@ def list_of(value: object) -> Sequence[Any]:
 def objects_of(value: object) -> list[JsonObject]:
     """Return the objects of a JSON list, without its other items."""
     return [item for item in list_of(value) if isinstance(item, Mapping)]
+
+
+def partitions(rows: Iterable[JsonObject]) -> dict[tuple[str, ...], list[JsonObject]]:
+    """Return the rows that are of a slice, by the columns of the slice."""
+    found: dict[tuple[str, ...], list[JsonObject]] = {}
+    for row in rows:
+        if by := tuple(map(str, nested(row, "slice"))):
+            found.setdefault(by, []).append(row)
+    return found
 
 
 def number(value: object) -> float:

@@ -78,7 +78,20 @@ class Plot:
         self.x, self.y = widened(x), widened(y)
         self.left, self.right, self.top, self.bottom = 52, WIDTH - 10, 24 if legend else 10, HEIGHT - 40
         self.marks: list[str] = []
-        self._axes(x_label, y_label)
+        for value in ticks(*self.x):
+            place = self.at(value, self.y[0])[0]
+            grid = f'<path class="grid" d="M{_px(place)} {self.top}V{self.bottom}"/>'
+            self.marks.append(grid + _text(place, self.bottom + 15, tick_label(value), "middle"))
+        for value in ticks(*self.y, about=4):
+            place = self.at(self.x[0], value)[1]
+            grid = f'<path class="grid" d="M{self.left} {_px(place)}H{self.right}"/>'
+            self.marks.append(grid + _text(self.left - 6, place + 4, tick_label(value), "end"))
+        self.marks.append(_text((self.left + self.right) / 2, HEIGHT - 7, x_label, "middle", "axis"))
+        middle = (self.top + self.bottom) / 2
+        self.marks.append(
+            f'<text class="axis" text-anchor="middle" transform="translate(12 {_px(middle)})'
+            f' rotate(-90)">{_escaped(y_label)}</text>'
+        )
         place = self.left + 2
         for css, text in legend:
             self.marks.append(
@@ -136,22 +149,6 @@ class Plot:
         return Markup(
             f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
             f' aria-label="{_escaped(title)}">{"".join(self.marks)}</svg>'
-        )
-
-    def _axes(self, x_label: str, y_label: str) -> None:
-        for value in ticks(*self.x):
-            place = self.at(value, self.y[0])[0]
-            grid = f'<path class="grid" d="M{_px(place)} {self.top}V{self.bottom}"/>'
-            self.marks.append(grid + _text(place, self.bottom + 15, tick_label(value), "middle"))
-        for value in ticks(*self.y, about=4):
-            place = self.at(self.x[0], value)[1]
-            grid = f'<path class="grid" d="M{self.left} {_px(place)}H{self.right}"/>'
-            self.marks.append(grid + _text(self.left - 6, place + 4, tick_label(value), "end"))
-        self.marks.append(_text((self.left + self.right) / 2, HEIGHT - 7, x_label, "middle", "axis"))
-        middle = (self.top + self.bottom) / 2
-        self.marks.append(
-            f'<text class="axis" text-anchor="middle" transform="translate(12 {_px(middle)})'
-            f' rotate(-90)">{_escaped(y_label)}</text>'
         )
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ray_pipeline.report import page
 from ray_pipeline.report.format import format_count, format_duration, format_interval, format_number, shorten
-from ray_pipeline.report.headline import headline_metric
 from ray_pipeline.report.run_files import Estimate, RunFiles, nested, number
 from ray_pipeline.report.sections import bias, data, importance, metrics, reproducibility, search, slices, verdict
 
@@ -24,21 +23,20 @@ def write_report(run_folder: Path) -> Path:
 
 def render(files: RunFiles) -> str:
     """Return the page as text."""
-    metric = headline_metric(files)
     return page.fill(
         "page.html.j2",
         name=files.spec.get("name") or files.run,
         run=files.run,
         task=files.spec.get("task") or "",
-        highlights=_highlights(files, metric),
+        highlights=_highlights(files),
         verdict=verdict.context(files),
         data=data.context(files),
         drift=data.drift(files),
         findings=data.findings(files),
-        search=search.context(files, metric),
+        search=search.context(files),
         metrics=metrics.context(files),
         curves=metrics.curves(files),
-        slices=slices.context(files, metric),
+        slices=slices.context(files),
         weak_slices=slices.weak_slices(files),
         bias=bias.context(files),
         importance=importance.context(files),
@@ -46,12 +44,12 @@ def render(files: RunFiles) -> str:
     )
 
 
-def _highlights(files: RunFiles, metric: str) -> list[tuple[str, str, str]]:
+def _highlights(files: RunFiles) -> list[tuple[str, str, str]]:
     """The few facts under the title, each as (name, value, small print)."""
     facts = []
-    if row := files.overall.get(metric):
+    if row := files.overall.get(files.metric):
         facts += [
-            (f"{metric} on test", format_number(row.get("value")), format_interval(Estimate.of(row))),
+            (f"{files.metric} on test", format_number(row.get("value")), format_interval(Estimate.of(row))),
             ("test rows", format_count(row.get("rows")), ""),
         ]
     if files.trials:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ray_pipeline import errors
 from ray_pipeline.cli import MODEL_VERBS, VERBS, build, main
-from ray_pipeline.cli.output import Answer, finish, to_json, verb
+from ray_pipeline.cli.output import Answer, add_verb, finish, to_json
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, SpecError
 
 ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, PipelineError)]
@@ -151,14 +151,14 @@ def test_a_verb_is_given_the_modes_that_it_has_and_every_command_takes_all_three
     app, given_modes = typer.Typer(), []
     app.callback()(lambda: None)
 
-    @verb(app)
     def plain(number: int) -> dict[str, Any]:
         return {"number": number}
 
-    @verb(app, "other-name")
     def modes(*, quiet: bool = False, debug: bool = False) -> None:
         given_modes.append((quiet, debug))
 
+    add_verb(app, plain)
+    add_verb(app, modes, "other-name")
     for words in (["plain", "3"], ["plain", "3", "--quiet", "--debug"]):
         called = CliRunner().invoke(app, [*words, "--json"])
         assert (called.exit_code, json.loads(called.stdout)) == (0, {"status": "done", "exit": 0, "number": 3})

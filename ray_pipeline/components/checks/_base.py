@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from ray_pipeline.components.choice import Choice, name_of
+from ray_pipeline.components.column_encodings._columns import Kind, kind_of
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding, Severity
 
+__all__ = ["LEAVE_OUT", "Check", "Findings", "Profile", "Spec", "varying"]
+
+Findings = Iterator[Finding]
 LEAVE_OUT = "leave it out of `columns`"
 
 
@@ -19,7 +23,7 @@ class Check(Choice, ABC):
     """What would help, in words for the user."""
 
     @abstractmethod
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """Every finding of this kind."""
 
     def finding(self, severity: Severity, column: str | None, rows: int, found: str, fix: str | None = None) -> Finding:
@@ -28,6 +32,18 @@ class Check(Choice, ABC):
         return Finding(check=name, severity=severity, column=column, rows=int(rows), found=found, fix=fix or self.fix)
 
 
-def varying(profile: Profile) -> list[str]:
-    """The columns that are neither constant nor null in every row; the others have a finding of their own."""
-    return [name for name, column in profile.columns.items() if column.nulls < column.rows and not column.is_constant]
+def varying(profile: Profile, *kinds: Kind) -> list[str]:
+    """The columns that are neither constant nor null in every row; the others have a finding of their own.
+
+    Parameters
+    ----------
+    kinds
+        Only columns of these kinds; without any, all.
+    """
+    return [
+        name
+        for name, column in profile.columns.items()
+        if column.nulls < column.rows
+        and not column.is_constant
+        and (not kinds or kind_of(profile.types[name]) in kinds)
+    ]

@@ -1,13 +1,8 @@
 """Columns that are known only after the fact, by their names."""
 
 import re
-from collections.abc import Iterator
-from typing import ClassVar
 
-from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 
 AFTERWARDS = re.compile(
     "actuals?|after|canceled|cancelled|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?"
@@ -24,9 +19,9 @@ class AfterTheFact(Check):
     Twins are, for instance, `dep_time` beside `sched_dep_time`, and `end_station` beside `start_station`.
     """
 
-    fix: ClassVar = "leave it out unless it is known at the moment of prediction"
+    fix = "leave it out unless it is known at the moment of prediction"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
         known = {
             _words(name): name for name in [*profile.columns, *profile.sample.column_names] if not name.startswith("__")

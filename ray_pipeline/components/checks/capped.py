@@ -1,18 +1,11 @@
 """Numbers, also the label, that are cut off at a highest value."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
-from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MIN_SHARE, MIN_DISTINCT, TIMES, NEAR = 0.01, 50, 5, 20
 
@@ -23,13 +16,11 @@ class Capped(Check):
     Then every larger value was probably written as the highest one.
     """
 
-    fix: ClassVar = "know that all larger values are written as this one; for a label, consider leaving such rows out"
+    fix = "know that all larger values are written as this one; for a label, consider leaving such rows out"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
-        columns: dict[str, pa.ChunkedArray] = {
-            name: profile.sample[name] for name in varying(profile) if kind_of(profile.types[name]) == "number"
-        }
+        columns: dict[str, pa.ChunkedArray] = {name: profile.sample[name] for name in varying(profile, "number")}
         if spec.task == "regression":
             columns[spec.features.labels.label] = profile.sample[LABEL]
         for name, column in columns.items():

@@ -1,20 +1,14 @@
 """Columns with one value in every training row."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import LEAVE_OUT, Check
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
+from ray_pipeline.components.checks._base import LEAVE_OUT, Check, Findings, Profile, Spec
 
 
 class Constant(Check):
     """The column has one value and no missing one; the encoder leaves it out."""
 
-    fix: ClassVar = LEAVE_OUT
+    fix = LEAVE_OUT
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """One finding for each column."""
         for name, column in profile.columns.items():
             if column.is_constant and column.nulls < column.rows:

@@ -1,16 +1,10 @@
 """Columns that hold the same information as another one."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS, codes
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MAX_ROWS, MAX_COLUMNS = 2_000, 150
 
@@ -21,9 +15,9 @@ class Derived(Check):
     In the second case the model knows the group even if its column is left out.
     """
 
-    fix: ClassVar = "keep one of the two"
+    fix = "keep one of the two"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column, and one for each bias group."""
         names, sample = varying(profile)[:MAX_COLUMNS], profile.sample.slice(0, MAX_ROWS)
         if sample.num_rows < MIN_ROWS:

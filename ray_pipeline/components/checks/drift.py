@@ -1,13 +1,8 @@
 """Columns whose values in validation or test differ from those in train."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS
 from ray_pipeline.profiling.drift import drift_by_part, histograms
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
 from ray_pipeline.values import Finding
 
 
@@ -17,9 +12,9 @@ class Drift(Check):
     See `profiling/drift.py`.
     """
 
-    fix: ClassVar = "expect the model to be worse there; leave out what only shows the time"
+    fix = "expect the model to be worse there; leave out what only shows the time"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column: of the part where it drifts most."""
         worst: dict[str, tuple[float, Finding]] = {}
         large = {

@@ -1,13 +1,7 @@
 """Training rows that occur more than once."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 from ray_pipeline.hashing import distinct
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MIN_SHARE = 0.01
 
@@ -18,9 +12,9 @@ class DuplicateRows(Check):
     They are counted, or estimated from a sample of contents if there are more than two million rows.
     """
 
-    fix: ClassVar = "remove them where the rows are made, unless they are separate events"
+    fix = "remove them where the rows are made, unless they are separate events"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding."""
         row_hashes = profile.row_hashes
         contents = row_hashes.labelled[row_hashes.part == 0]

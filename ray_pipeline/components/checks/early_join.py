@@ -1,12 +1,6 @@
 """Feature tables whose rows may summarise a period that was not over yet."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 
 
 class EarlyJoin(Check):
@@ -15,9 +9,9 @@ class EarlyJoin(Check):
     Then the summary of a day is joined to rows of that day's morning.
     """
 
-    fix: ClassVar = "name the column that says when a row became known: `known_at`"
+    fix = "name the column that says when a row became known: `known_at`"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """One finding for each feature table."""
         for table, granularity in profile.time_granularity.items():
             time = spec.features.tables[table].time

@@ -1,16 +1,10 @@
 """Columns that number or name the rows, like an id."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MIN_ROWS = 200
 MIN_SHARE_TEXT, MIN_SHARE_NUMBER = 0.9, 0.99  # amounts in cents repeat now and then, row numbers never do
@@ -22,9 +16,9 @@ class IdLike(Check):
     Texts are counted in all rows, whole numbers in the sample. Fractions may differ in every row.
     """
 
-    fix: ClassVar = "leave it out, or join a table by it"
+    fix = "leave it out, or join a table by it"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """One finding for each column."""
         for name in varying(profile):
             column, type_ = profile.columns[name], profile.types[name]

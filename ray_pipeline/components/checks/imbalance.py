@@ -1,12 +1,6 @@
 """Classes with too few rows to learn from."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 
 MIN_ROWS, MIN_SHARE = 50, 0.001
 
@@ -14,9 +8,9 @@ MIN_ROWS, MIN_SHARE = 50, 0.001
 class Imbalance(Check):
     """A class has fewer than 50 training rows, or less than one in a thousand."""
 
-    fix: ClassVar = "bring more such rows; judge by average_precision and not by accuracy"
+    fix = "bring more such rows; judge by average_precision and not by accuracy"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """One finding for each class."""
         for value, rows in profile.labels.get("train", {}).items():
             if rows < MIN_ROWS or rows < MIN_SHARE * profile.parts["train"]:

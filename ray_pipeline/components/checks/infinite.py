@@ -1,20 +1,14 @@
 """Columns with infinite values."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 
 
 class Infinite(Check):
     """The column is infinite in some training rows; the encoder treats these values as missing."""
 
-    fix: ClassVar = "correct the values where they are made"
+    fix = "correct the values where they are made"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """One finding for each column."""
         for name in varying(profile):
             if rows := profile.columns[name].infinite:

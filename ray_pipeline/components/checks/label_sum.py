@@ -1,18 +1,13 @@
 """Columns that add up to the label."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL, LABEL_INPUT, TIME
 from ray_pipeline.errors import listed
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding, Vector
+from ray_pipeline.values import Vector
 
 MAX_ROWS, MAX_COLUMNS, MAX_PARTS = 2_000, 300, 6
 EXACT = 1e-6
@@ -26,16 +21,16 @@ class LabelSum(Check):
     nothing remains.
     """
 
-    fix: ClassVar = "leave all of them out: they are parts of the outcome"
+    fix = "leave all of them out: they are parts of the outcome"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column that belongs to a sum."""
         outcomes = {
             name.removeprefix(LABEL_INPUT): name for name in profile.sample.column_names if name.startswith(LABEL_INPUT)
         }
         if spec.task == "regression":
             outcomes = {spec.features.labels.label: LABEL, **outcomes}
-        names = [name for name in varying(profile) if kind_of(profile.types[name]) in ("number", "time")][:MAX_COLUMNS]
+        names = varying(profile, "number", "time")[:MAX_COLUMNS]
         sample = profile.sample.slice(0, MAX_ROWS)
         if not names or sample.num_rows < MIN_ROWS:
             return

@@ -1,13 +1,8 @@
 """Files that are too many, too small or empty, or whose row groups are too large."""
 
-from collections.abc import Iterator
 from statistics import median
-from typing import ClassVar
 
-from ray_pipeline.components.checks._base import Check
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 
 MAX_FILES, SMALL_FILE, LARGE_GROUP = 1_000, 1 << 20, 1 << 30
 
@@ -15,9 +10,9 @@ MAX_FILES, SMALL_FILE, LARGE_GROUP = 1_000, 1 << 20, 1 << 30
 class Layout(Check):
     """The layout costs time and memory, but changes no result."""
 
-    fix: ClassVar = "rewrite the table in files of 100 to 500 MB with row groups of at most 512 MB"
+    fix = "rewrite the table in files of 100 to 500 MB with row groups of at most 512 MB"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most three findings for each table."""
         for table, footers in profile.footers.items():
             files, usual = len(footers.files), median(footers.file_bytes or (0,))

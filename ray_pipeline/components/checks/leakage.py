@@ -1,20 +1,15 @@
 """Columns that alone nearly determine the label, by their values or by where they are missing."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS, as_quantity, codes, cross_accuracy, numbers, strength
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL, LABEL_INPUT
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding, Severity, Task
+from ray_pipeline.values import Severity, Task
 
 LEAK, SUSPECT = 0.999, 0.98
 MEASURE = {"binary": "an AUC", "regression": "a rank correlation", "multiclass": "an accuracy"}
@@ -27,9 +22,9 @@ class Leakage(Check):
     1), and by accuracy for many classes.
     """
 
-    fix: ClassVar = "leave it out if it is known only after the fact"
+    fix = "leave it out if it is known only after the fact"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column's values, and one for where they are missing."""
         label, task = profile.sample[LABEL], spec.task
         for name in varying(profile) if len(label) >= MIN_ROWS else ():

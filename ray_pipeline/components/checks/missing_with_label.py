@@ -1,14 +1,9 @@
 """Columns that are missing in the same rows as the label: they are recorded together with the outcome."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import pyarrow.compute as pc
 
-from ray_pipeline.components.checks._base import Check, varying
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding, Severity
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
+from ray_pipeline.values import Severity
 
 MIN_ROWS = 30
 MIN_SHARE_MEDIUM, MIN_SHARE_HIGH, MAX_SHARE_ELSEWHERE = 0.5, 0.8, 0.01
@@ -20,9 +15,9 @@ class MissingWithLabel(Check):
     For instance, a flight that never left has neither a delay nor an air time.
     """
 
-    fix: ClassVar = "leave it out if it is recorded together with the outcome"
+    fix = "leave it out if it is recorded together with the outcome"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column; none if most columns are like this: then the rows are just blank."""
         rows = profile.counts.null_label
         if rows < MIN_ROWS:

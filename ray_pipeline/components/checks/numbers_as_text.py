@@ -1,13 +1,7 @@
 """Text columns that are numbers except for a few words."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.errors import listed
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MIN_SHARE, MIN_DISTINCT = 0.8, 10
 
@@ -15,9 +9,9 @@ MIN_SHARE, MIN_DISTINCT = 0.8, 10
 class NumbersAsText(Check):
     """Most values are numbers, whose order the model does not see; codes with leading zeros are no numbers."""
 
-    fix: ClassVar = "write the column as numbers, and the words as null"
+    fix = "write the column as numbers, and the words as null"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
         for name in varying(profile):
             values = profile.columns[name].values

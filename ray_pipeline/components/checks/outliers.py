@@ -1,17 +1,10 @@
 """Numbers, also the label, with values that are far beyond nearly all others."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
-from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MAX_RATIO = 100
 
@@ -19,11 +12,11 @@ MAX_RATIO = 100
 class Outliers(Check):
     """The farthest value is more than 100 times as far from the median as 99 % of the values."""
 
-    fix: ClassVar = "correct or leave out such rows, or take the logarithm"
+    fix = "correct or leave out such rows, or take the logarithm"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
-        names = {name: name for name in varying(profile) if kind_of(profile.types[name]) == "number"}
+        names = {name: name for name in varying(profile, "number")}
         if spec.task == "regression":
             names[spec.features.labels.label] = LABEL
         for name, column_name in names.items():

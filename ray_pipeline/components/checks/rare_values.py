@@ -1,13 +1,7 @@
 """Categories of a column with few values that hardly occur."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.errors import listed
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MAX_DISTINCT, MIN_ROWS, MAX_SHARE = 50, 30, 0.001
 
@@ -15,9 +9,9 @@ MAX_DISTINCT, MIN_ROWS, MAX_SHARE = 50, 30, 0.001
 class RareValues(Check):
     """A value has fewer than 30 training rows, and less than one in a thousand: too few to learn or measure."""
 
-    fix: ClassVar = "group rare values where they are made, or write `encode: {COLUMN: {rare: 30}}`"
+    fix = "group rare values where they are made, or write `encode: {COLUMN: {rare: 30}}`"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
         for name in varying(profile):
             column = profile.columns[name]

@@ -1,16 +1,9 @@
 """Numbers that mean a missing value."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
-from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MIN_SHARE = 0.002
 
@@ -18,13 +11,11 @@ MIN_SHARE = 0.002
 class Sentinel(Check):
     """Many rows have -1, -999, 9999 or the like, at an end of the column's range and far from all other values."""
 
-    fix: ClassVar = "write the value as null where it is made, or keep it if it is a real value"
+    fix = "write the value as null where it is made, or keep it if it is a real value"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each end of each column."""
-        for name in varying(profile):
-            if kind_of(profile.types[name]) != "number":
-                continue
+        for name in varying(profile, "number"):
             values = numbers(profile.sample[name])
             distinct, rows = np.unique(values[np.isfinite(values)], return_counts=True)
             for end, inner in (

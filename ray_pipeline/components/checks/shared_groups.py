@@ -1,13 +1,8 @@
 """Groups with rows in train and in validation or test."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 from ray_pipeline.hashing import count_among, distinct
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import PARTS, Finding
+from ray_pipeline.values import PARTS
 
 
 class SharedGroups(Check):
@@ -16,9 +11,9 @@ class SharedGroups(Check):
     High for `split.group`, which promises to keep them together; medium for `evaluate.cluster`.
     """
 
-    fix: ClassVar = "split by random with this `group`, or correct the column that names the parts"
+    fix = "split by random with this `group`, or correct the column that names the parts"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each part."""
         row_hashes, group = profile.row_hashes, getattr(spec.split, "group", None)
         train = row_hashes.group[row_hashes.group_part == 0]

@@ -1,13 +1,8 @@
 """Rows of validation or test that occur in train."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 from ray_pipeline.hashing import count_among, distinct
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import PARTS, Finding
+from ray_pipeline.values import PARTS
 
 MIN_ROWS, MIN_SHARE = 10, 0.005
 MIN_SAME_LABEL, MIN_DISTINCT = 0.99, 0.2
@@ -22,9 +17,9 @@ class SharedRows(Check):
     It is medium if only the first is true, else low.
     """
 
-    fix: ClassVar = "remove the copies where the rows are made, or split by a `group` that keeps them together"
+    fix = "remove the copies where the rows are made, or split by a `group` that keeps them together"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each part."""
         row_hashes = profile.row_hashes
         train = row_hashes.part == 0

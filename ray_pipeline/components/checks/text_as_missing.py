@@ -1,14 +1,9 @@
 """Texts that mean a missing value."""
 
 import re
-from collections.abc import Iterator
-from typing import ClassVar
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.errors import listed
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 MISSING = re.compile(r"|\?|--?|\.|n/?a|#n/a|nan|null|none|nil|missing|unknown|undefined|not available")
 
@@ -16,9 +11,9 @@ MISSING = re.compile(r"|\?|--?|\.|n/?a|#n/a|nan|null|none|nil|missing|unknown|un
 class TextAsMissing(Check):
     """`""`, `"nan"` and `" NA"` are each a value of their own to the model, which is seldom intended."""
 
-    fix: ClassVar = "write it as null where it is made, or keep it if the word has a meaning"
+    fix = "write it as null where it is made, or keep it if the word has a meaning"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
         for name in varying(profile):
             counts = profile.columns[name].values.items()

@@ -1,22 +1,17 @@
 """Texts that differ only by case or spaces."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import ClassVar
 
-from ray_pipeline.components.checks._base import Check, varying
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.errors import listed
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
 
 
 class TextVariants(Check):
     """`NY`, `ny` and `NY ` are three values to a model."""
 
-    fix: ClassVar = "write each value in one spelling"
+    fix = "write each value in one spelling"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
         for name in varying(profile):
             alike = defaultdict[str, dict[str, int]](dict)

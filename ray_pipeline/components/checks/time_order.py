@@ -1,16 +1,11 @@
 """Rows of validation or test that are earlier than training rows."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
 import numpy as np
 
-from ray_pipeline.components.checks._base import Check
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 from ray_pipeline.components.checks._numbers import MIN_ROWS, numbers
 from ray_pipeline.data.rows import TIME
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import PARTS, Finding
+from ray_pipeline.values import PARTS
 
 
 class TimeOrder(Check):
@@ -19,9 +14,9 @@ class TimeOrder(Check):
     High if the part is earlier than train by the median, medium if the two overlap.
     """
 
-    fix: ClassVar = "split by time, or leave labels.time out if the order of rows means nothing"
+    fix = "split by time, or leave labels.time out if the order of rows means nothing"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding: for test, else for validation."""
         if spec.split.by == "time" or TIME not in profile.sample.column_names:
             return

@@ -1,20 +1,14 @@
 """Columns that only some files of a table have, or that have several types, and that are not read."""
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from ray_pipeline.components.checks._base import Check
-from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.spec import Spec
-from ray_pipeline.values import Finding
+from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 
 
 class UnevenFiles(Check):
     """Such a column is ignored here; it is an error if the run reads it."""
 
-    fix: ClassVar = "write the column in every file, in one type"
+    fix = "write the column in every file, in one type"
 
-    def check(self, profile: Profile, spec: Spec) -> Iterator[Finding]:
+    def check(self, profile: Profile, spec: Spec) -> Findings:
         """One finding for each column."""
         for table, footers in profile.footers.items():
             for name, files in footers.extra.items():

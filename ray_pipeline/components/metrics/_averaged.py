@@ -4,13 +4,12 @@ Many classes are averaged: by class (macro, weighted), or all decisions at once 
 that neither occurs nor is decided is left out, and a class whose own value has no denominator counts as 0.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, divide
+from ray_pipeline.components.metrics._base import HALF, Numbers, Task, Vector, divide
 from ray_pipeline.components.metrics._confusion import Confusion
-from ray_pipeline.values import Task, Vector
 
 
 class Averaged(Confusion):
@@ -18,8 +17,8 @@ class Averaged(Confusion):
 
     average: Literal["macro", "micro", "weighted"] | None = None
     """How the classes of a multiclass model are averaged; None for a binary model."""
-    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    tasks = ("binary", "multiclass")
+    better = "higher"
 
     @property
     def factors(self) -> tuple[float, float]:

@@ -1,9 +1,12 @@
 """A metric is a vector of sums over rows and a formula, so that blocks, slices and bootstrap draws merge by adding.
 
-SumMetric    the sums are totals of a few terms of each row (log loss, errors)
-ShareMetric  a SumMetric that is a share of rows, so in [0, 1] (rates)
-RankMetric   the sums are histograms along an axis, of positives and of negatives (`_rank.py`: AUC, quantiles)
-All of them say how much each row moves the value (`influence`): the variance of a slice needs no resampling.
+SumMetric    the sums are totals of a few per-row terms
+MeanMetric   a SumMetric: the mean of one number for each row (log loss, errors)
+ShareMetric  a SumMetric: a share of rows, so in [0, 1] (rates)
+RankMetric   the sums are histograms along an axis, of positives and of negatives (AUC, quantiles of the error; see
+             `_rank.py`)
+
+All say how much each row moves the value (`influence`), which gives the variance of a slice without any resampling.
 """
 
 from abc import ABC, abstractmethod
@@ -18,6 +21,9 @@ from ray_pipeline.components.choice import Choice, name_of
 from ray_pipeline.components.choice_text import write_choice
 from ray_pipeline.values import Task, Vector
 
+__all__ = ["HALF", "Aliases", "MeanMetric", "Metric", "Numbers", "ShareMetric", "SumMetric", "Task", "Vector", "divide"]
+
+Aliases = Mapping[str, Mapping[str, Any]]
 Numbers = NDArray[np.float64]
 HALF = 0.5
 
@@ -25,7 +31,7 @@ HALF = 0.5
 class Metric(Choice, ABC):
     """What a file in this folder declares; its fields are its parameters. Undefined values are NaN.
 
-    A class derives from `SumMetric`, `ShareMetric` or `RankMetric`, which know how values merge over blocks and draws.
+    A class derives from one of the classes that the module names, which know how values merge over blocks and draws.
     """
 
     tasks: ClassVar[tuple[Task, ...]]
@@ -35,7 +41,7 @@ class Metric(Choice, ABC):
     """Whether it measures decisions, so that a threshold can be chosen by it."""
     objective: ClassVar[bool] = True
     """Whether more or less of it is good; else only gaps between groups mean something."""
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    aliases: ClassVar[Aliases] = {}
     """Short names, and the parameters that each stands for."""
 
     _word: str = PrivateAttr(default="")
@@ -129,6 +135,22 @@ class SumMetric(Metric):
         """See `Metric`; every formula here is homogeneous of degree 0, so that influences sum to 0 (Euler)."""
         terms = self.terms(label, score, threshold)
         return np.asarray(weight * (terms @ self.gradient(weight @ terms)))
+
+
+class MeanMetric(SumMetric):
+    """The mean of one number for each row; the file gives `per_row`."""
+
+    @abstractmethod
+    def per_row(self, label: Vector, score: Numbers) -> Vector:
+        """The number of each row, shape (n,)."""
+
+    def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
+        """One and the row's number, shape (n, 2)."""
+        return np.stack([np.ones(len(label)), self.per_row(label, score)], axis=1)
+
+    def value(self, sums: Numbers) -> Numbers:
+        """From total weight and total number."""
+        return divide(sums[..., 1], sums[..., 0])
 
 
 class ShareMetric(SumMetric):

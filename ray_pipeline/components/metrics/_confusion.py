@@ -5,18 +5,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, ShareMetric, SumMetric
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Numbers, ShareMetric, SumMetric, Task, Vector
 
 
-class _Decided(SumMetric):
+class Confusion(SumMetric):
+    """A binary metric of the decisions `score >= threshold`; the file gives `value` of (..., 4): tp, fp, fn, tn."""
+
     tasks: ClassVar[tuple[Task, ...]] = ("binary",)
-    decides: ClassVar[bool] = True
+    decides = True
 
     @property
     def same_terms(self) -> object:
         """All of decisions."""
-        return _Decided
+        return Confusion
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One-hot cell of each row, shape (n, 4)."""
@@ -26,9 +27,5 @@ class _Decided(SumMetric):
         ).astype(np.float64)
 
 
-class Confusion(_Decided):
-    """A binary metric of the decisions `score >= threshold`; the file gives `value` of (..., 4): tp, fp, fn, tn."""
-
-
-class Rate(_Decided, ShareMetric):
+class Rate(Confusion, ShareMetric):
     """A share of rows by decision and label; the file gives `fraction` of (..., 4): tp, fp, fn, tn."""

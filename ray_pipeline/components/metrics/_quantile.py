@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ray_pipeline.components.metrics._base import Numbers
+from ray_pipeline.components.metrics._base import Numbers, Vector
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric
-from ray_pipeline.values import Vector
 
 BANDWIDTH = 0.5  # the density at the quantile is that of so many times n ** (2/3) rows on both its sides
 

@@ -12,8 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import HALF, Metric, Numbers
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Metric, Numbers, Task, Vector
 
 
 class Question(NamedTuple):

@@ -1,19 +1,16 @@
 """Accuracy."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, ShareMetric
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Numbers, ShareMetric, Vector
 
 
 class Accuracy(ShareMetric):
     """Share of the rows decided rightly: by the threshold, or for multiclass by the most probable class."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
-    decides: ClassVar[bool] = True
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    tasks = ("binary", "multiclass")
+    decides = True
+    better = "higher"
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One and whether the row is decided rightly, shape (n, 2)."""

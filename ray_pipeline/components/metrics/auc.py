@@ -1,14 +1,12 @@
 """Area under the ROC curve."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Numbers, divide
+from ray_pipeline.components.metrics._base import Aliases, Numbers, Task, Vector, divide
 from ray_pipeline.components.metrics._rank import Histogram, Question, Ranked, RankMetric, below
-from ray_pipeline.values import Task, Vector
 
 
 class AUC(RankMetric):
@@ -18,9 +16,9 @@ class AUC(RankMetric):
     a class by its rows (scikit-learn's `roc_auc_ovr_weighted`).
     """
 
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"auc_weighted": {"average": "weighted"}}
-    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    aliases: ClassVar[Aliases] = {"auc_weighted": {"average": "weighted"}}
+    tasks = ("binary", "multiclass")
+    better = "higher"
 
     average: Literal["macro", "weighted"] = "macro"
 

@@ -1,13 +1,10 @@
 """Average precision."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Numbers, divide
+from ray_pipeline.components.metrics._base import Numbers, Vector, divide
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric, at_or_above
-from ray_pipeline.values import Task, Vector
 
 
 class AveragePrecision(RankMetric):
@@ -17,8 +14,8 @@ class AveragePrecision(RankMetric):
     Multiclass: the mean over the classes, each against the rest; undefined where a class has no rows.
     """
 
-    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    tasks = ("binary", "multiclass")
+    better = "higher"
 
     def of(self, rows: Histogram) -> Numbers:
         """See `RankMetric`; rows of one place count as ties."""

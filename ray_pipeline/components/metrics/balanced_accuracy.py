@@ -1,19 +1,16 @@
 """Balanced accuracy."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, divide
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, Vector, divide
 
 
 class BalancedAccuracy(SumMetric):
     """Mean over the classes of the share of its rows decided rightly; undefined where a class has no rows."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
-    decides: ClassVar[bool] = True
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    tasks = ("binary", "multiclass")
+    decides = True
+    better = "higher"
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One-hot class of the row, then the same where it is decided rightly; shape (n, 2 classes)."""

@@ -1,11 +1,8 @@
 """Expected calibration error."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, divide
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, Vector, divide
 
 BINS = 15
 
@@ -17,8 +14,8 @@ class ECE(SumMetric):
     Multiclass: of the most probable class, its probability against how often it is right.
     """
 
-    tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass")
-    better: ClassVar[Literal["lower", "higher"]] = "lower"
+    tasks = ("binary", "multiclass")
+    better = "lower"
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One, then label minus score in the column of the row's bin; shape (n, 1 + bins)."""

@@ -1,11 +1,11 @@
 """F-beta: precision and recall in one number."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from ray_pipeline.components.metrics._averaged import Averaged
+from ray_pipeline.components.metrics._base import Aliases
 
 
 class FBeta(Averaged):
@@ -14,7 +14,7 @@ class FBeta(Averaged):
     It is undefined where no row is positive or selected.
     """
 
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    aliases: ClassVar[Aliases] = {
         "f1": {"beta": 1},
         "f2": {"beta": 2},
         "f0_5": {"beta": 0.5},

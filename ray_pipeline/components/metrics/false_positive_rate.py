@@ -1,7 +1,5 @@
 """False positive rate."""
 
-from typing import ClassVar, Literal
-
 from ray_pipeline.components.metrics._base import Numbers
 from ray_pipeline.components.metrics._confusion import Rate
 
@@ -9,7 +7,7 @@ from ray_pipeline.components.metrics._confusion import Rate
 class FalsePositiveRate(Rate):
     """Share of the negative rows that are selected; undefined where none is negative."""
 
-    better: ClassVar[Literal["lower", "higher"]] = "lower"
+    better = "lower"
 
     def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
         """From (tp, fp, fn, tn) on the last axis."""

@@ -1,20 +1,17 @@
 """Kolmogorov-Smirnov distance."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Numbers, divide
+from ray_pipeline.components.metrics._base import Numbers, Vector, divide
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric
-from ray_pipeline.values import Vector
 
 
 class KS(RankMetric):
     """The largest distance between the scores' distributions of positives and negatives: the best true less false
     positive rate, either way."""
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    better = "higher"
 
     def of(self, rows: Histogram) -> Numbers:
         """See `RankMetric`."""

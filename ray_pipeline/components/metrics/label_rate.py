@@ -1,20 +1,17 @@
 """Label rate."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, ShareMetric
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Numbers, ShareMetric, Vector
 
 
 class LabelRate(ShareMetric):
     """Share of the rows that are positive, whatever the model says; between groups it shows what the data themselves
     hold."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("binary",)
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
-    objective: ClassVar[bool] = False
+    tasks = ("binary",)
+    better = "higher"
+    objective = False
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One and the label, shape (n, 2)."""

@@ -1,15 +1,13 @@
 """Lift: how many times more positives are among the highest scores than among all rows."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ray_pipeline.components.metrics._base import Numbers, divide
+from ray_pipeline.components.metrics._base import Aliases, Numbers, Vector, divide
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric, at_or_above
-from ray_pipeline.values import Vector
 
 BANDWIDTH = 0.5  # the label rate at the cut is that of so many times n ** (2/3) rows on both its sides
 
@@ -20,14 +18,14 @@ class LiftAt(RankMetric):
     Tied rows at the cut count in part.
     """
 
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    aliases: ClassVar[Aliases] = {
         "lift_at_1": {"share": 0.01},
         "lift_at_5": {"share": 0.05},
         "lift_at_10": {"share": 0.1},
     }
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
-    range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    better = "higher"
+    range = (0.0, float("inf"))
 
     share: Annotated[float, Field(gt=0, le=1)]
 

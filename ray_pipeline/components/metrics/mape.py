@@ -1,19 +1,16 @@
 """Mean absolute percentage error."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, divide
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, Vector, divide
 
 
 class MAPE(SumMetric):
     """Mean of |label - prediction| / |label| over the rows whose label is not 0, as a share (0.1 is ten per cent)."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    better: ClassVar[Literal["lower", "higher"]] = "lower"
-    range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    tasks = ("regression",)
+    better = "lower"
+    range = (0.0, float("inf"))
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """Whether the label is not 0, and the relative error; shape (n, 2)."""

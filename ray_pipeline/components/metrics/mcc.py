@@ -1,7 +1,5 @@
 """Matthews correlation coefficient."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
 from ray_pipeline.components.metrics._base import Numbers, divide
@@ -11,8 +9,8 @@ from ray_pipeline.components.metrics._confusion import Confusion
 class MCC(Confusion):
     """Correlation of decision and label, in [-1, 1] (Matthews, 1975); undefined where either has one value only."""
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
-    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    better = "higher"
+    range = (-1.0, 1.0)
 
     def value(self, sums: Numbers) -> Numbers:
         """From (tp, fp, fn, tn) on the last axis."""

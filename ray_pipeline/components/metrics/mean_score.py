@@ -1,25 +1,16 @@
 """Mean score."""
 
-from typing import ClassVar, Literal
-
-import numpy as np
-
-from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, divide
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
 
 
-class MeanScore(SumMetric):
+class MeanScore(MeanMetric):
     """Mean probability of the positive class; neither more nor less of it is good, only gaps between groups mean
     something."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("binary",)
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
-    objective: ClassVar[bool] = False
+    tasks = ("binary",)
+    better = "higher"
+    objective = False
 
-    def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
-        """One and the score, shape (n, 2)."""
-        return np.stack([np.ones(len(label)), score], axis=1)
-
-    def value(self, sums: Numbers) -> Numbers:
-        """From total weight and total score."""
-        return divide(sums[..., 1], sums[..., 0])
+    def per_row(self, label: Vector, score: Numbers) -> Vector:
+        """The score of each row."""
+        return score

@@ -1,7 +1,5 @@
 """Negative predictive value."""
 
-from typing import ClassVar, Literal
-
 from ray_pipeline.components.metrics._base import Numbers
 from ray_pipeline.components.metrics._confusion import Rate
 
@@ -9,7 +7,7 @@ from ray_pipeline.components.metrics._confusion import Rate
 class NegativePredictiveValue(Rate):
     """Share of the rows not selected that are negative; undefined where all are selected."""
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    better = "higher"
 
     def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
         """From (tp, fp, fn, tn) on the last axis."""

@@ -1,9 +1,9 @@
 """Precision."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ray_pipeline.components.metrics._averaged import Averaged
+from ray_pipeline.components.metrics._base import Aliases
 
 
 class Precision(Averaged):
@@ -12,7 +12,7 @@ class Precision(Averaged):
     Of many classes it is their average.
     """
 
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    aliases: ClassVar[Aliases] = {
         "precision_macro": {"average": "macro"},
         "precision_micro": {"average": "micro"},
         "precision_weighted": {"average": "weighted"},

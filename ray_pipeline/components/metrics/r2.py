@@ -1,19 +1,16 @@
 """Coefficient of determination."""
 
-from typing import ClassVar, Literal
-
 import numpy as np
 
-from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, divide
-from ray_pipeline.values import Task, Vector
+from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, Vector, divide
 
 
 class R2(SumMetric):
     """Share of the label's variance that the prediction explains; undefined where all labels are equal."""
 
-    tasks: ClassVar[tuple[Task, ...]] = ("regression",)
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
-    range: ClassVar[tuple[float, float]] = (float("-inf"), 1.0)
+    tasks = ("regression",)
+    better = "higher"
+    range = (float("-inf"), 1.0)
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One, the label, its square and the squared residual; shape (n, 4)."""

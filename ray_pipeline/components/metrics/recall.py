@@ -1,9 +1,9 @@
 """Recall, the same number as the true positive rate."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ray_pipeline.components.metrics._averaged import Averaged
+from ray_pipeline.components.metrics._base import Aliases
 
 
 class Recall(Averaged):
@@ -12,7 +12,7 @@ class Recall(Averaged):
     Of many classes it is their average.
     """
 
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    aliases: ClassVar[Aliases] = {
         "recall_macro": {"average": "macro"},
         "recall_micro": {"average": "micro"},
         "recall_weighted": {"average": "weighted"},

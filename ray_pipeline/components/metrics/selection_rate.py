@@ -1,7 +1,5 @@
 """Selection rate."""
 
-from typing import ClassVar, Literal
-
 from ray_pipeline.components.metrics._base import Numbers
 from ray_pipeline.components.metrics._confusion import Rate
 
@@ -9,8 +7,8 @@ from ray_pipeline.components.metrics._confusion import Rate
 class SelectionRate(Rate):
     """Share of the rows that are selected; neither more nor less of it is good, only gaps mean something."""
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
-    objective: ClassVar[bool] = False
+    better = "higher"
+    objective = False
 
     def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
         """From (tp, fp, fn, tn) on the last axis."""

@@ -1,7 +1,5 @@
 """True negative rate."""
 
-from typing import ClassVar, Literal
-
 from ray_pipeline.components.metrics._base import Numbers
 from ray_pipeline.components.metrics._confusion import Rate
 
@@ -9,7 +7,7 @@ from ray_pipeline.components.metrics._confusion import Rate
 class TrueNegativeRate(Rate):
     """Share of the negative rows that are not selected; undefined where none is negative."""
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    better = "higher"
 
     def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
         """From (tp, fp, fn, tn) on the last axis."""

@@ -1,7 +1,5 @@
 """True positive rate."""
 
-from typing import ClassVar, Literal
-
 from ray_pipeline.components.metrics._base import Numbers
 from ray_pipeline.components.metrics._confusion import Rate
 
@@ -9,7 +7,7 @@ from ray_pipeline.components.metrics._confusion import Rate
 class TruePositiveRate(Rate):
     """Share of the positive rows that are selected; undefined where none is positive."""
 
-    better: ClassVar[Literal["lower", "higher"]] = "higher"
+    better = "higher"
 
     def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
         """From (tp, fp, fn, tn) on the last axis."""

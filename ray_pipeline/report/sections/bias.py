@@ -1,8 +1,7 @@
 """Bias: for each set of group columns and each measure, the groups on one axis, and the gap and the ratio."""
 
 from ray_pipeline.report.forest import Line, forest
-from ray_pipeline.report.format import format_count, format_interval, format_number, join_names
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import Context, format_count, format_interval, format_number, join_names
 from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, nested, number
 
 MAX_GROUPS = 30

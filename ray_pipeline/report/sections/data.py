@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ray_pipeline.report import pictures
 from ray_pipeline.report.format import (
+    Context,
     format_bytes,
     format_count,
     format_duration,
@@ -12,7 +13,6 @@ from ray_pipeline.report.format import (
     format_share,
     shorten,
 )
-from ray_pipeline.report.page import Context
 from ray_pipeline.report.run_files import JsonObject, RunFiles, nested, number, objects_of
 from ray_pipeline.report.svg import share_bar
 

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from ray_pipeline.report.format import format_count, format_interval, format_number, join_names, shorten
-from ray_pipeline.report.page import Context
-from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, nested, number, objects_of
+from ray_pipeline.report.format import Context, format_count, format_interval, format_number, join_names, shorten
+from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, nested, number, objects_of, partitions
 from ray_pipeline.report.svg import share_bar
 
 MAX_COLUMNS, MAX_COLUMNS_BY_SLICE = 40, 12
@@ -25,26 +24,19 @@ def context(files: RunFiles) -> Context:
         )
         for column, row in ranked[:MAX_COLUMNS]
     ]
+    sliced, columns = objects_of(files.explain.get("slices")), [column for column, _ in ranked[:MAX_COLUMNS_BY_SLICE]]
     return {
         "rows": rows,
         "left": len(ranked) - len(rows),
         "method": shorten(files.explain.get("method") or "", 200),
         "num_rows": format_count(files.explain.get("rows")),
-        "groupings": _groupings(files, [column for column, _ in ranked[:MAX_COLUMNS_BY_SLICE]]),
+        "partitions": [_partition(by, slices, columns) for by, slices in partitions(sliced).items()],
         "shap": any(math.isfinite(number(row.get("shap"))) for _, row in ranked),
     }
 
 
-def _groupings(files: RunFiles, columns: Sequence[str]) -> list[Context]:
-    """For each slicing, the importance of the columns within each slice; a darker cell is more important."""
-    groupings: dict[tuple[str, ...], list[JsonObject]] = {}
-    for row in objects_of(files.explain.get("slices")):
-        if by := tuple(map(str, nested(row, "slice"))):
-            groupings.setdefault(by, []).append(row)
-    return [_grouping(by, rows, columns) for by, rows in groupings.items()]
-
-
-def _grouping(by: Sequence[str], slices: Sequence[JsonObject], columns: Sequence[str]) -> Context:
+def _partition(by: Sequence[str], slices: Sequence[JsonObject], columns: Sequence[str]) -> Context:
+    """The importance of the columns within each slice of a partition; a darker cell is more important."""
     explained = [_by_column(row) for row in slices]
     values = [number(row.get("value")) for rows in explained for row in rows.values()]
     highest = max(values, default=0.0) or 1.0

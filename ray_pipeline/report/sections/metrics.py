@@ -6,9 +6,15 @@ import numpy as np
 
 from ray_pipeline.report import curves as points
 from ray_pipeline.report import pictures
-from ray_pipeline.report.format import format_count, format_interval, format_number, format_share, shorten
-from ray_pipeline.report.headline import better
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import (
+    Context,
+    better,
+    format_count,
+    format_interval,
+    format_number,
+    format_share,
+    shorten,
+)
 from ray_pipeline.report.predictions import StoredPredictions
 from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, nested, number
 

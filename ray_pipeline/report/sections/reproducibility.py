@@ -1,11 +1,10 @@
 """What a rerun needs: fingerprints, versions, seeds, timings, the model's settings and the text of the spec."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from ray_pipeline.report.format import format_duration, shorten
-from ray_pipeline.report.page import Context
-from ray_pipeline.report.run_files import JsonObject, RunFiles, nested, number
+from ray_pipeline.report.format import Context, format_duration, shorten
+from ray_pipeline.report.run_files import JsonObject, RunFiles, flat, nested, number
 from ray_pipeline.report.svg import share_bar
 
 MAX_FACTS = 120
@@ -14,8 +13,8 @@ ELSEWHERE = ("rows", "seconds", "times", "spec", "trials", "data")  # keys of th
 
 def context(files: RunFiles) -> Context:
     """Return the timings of the stages, and all facts of the manifest and the model."""
-    seconds = {stage: number(spent) for stage, spent in nested(files.manifest, "seconds").items()}
-    seconds = {stage: spent for stage, spent in seconds.items() if math.isfinite(spent)}
+    given = nested(files.manifest, "seconds").items()
+    seconds = {stage: number(spent) for stage, spent in given if math.isfinite(number(spent))}
     longest = max(seconds.values(), default=0.0) or 1.0
     manifest = {key: value for key, value in files.manifest.items() if key not in ELSEWHERE}
     tables = nested(files.manifest, "data")
@@ -40,12 +39,9 @@ def facts(value: JsonObject) -> list[tuple[str, str]]:
     >>> facts({"seeds": {"spec": 0, "search": 7}, "champion": None})
     [('seeds › spec', '0'), ('seeds › search', '7'), ('champion', '–')]
     """
-    pairs = list(_flat(value))
-    return (
-        pairs
-        if len(pairs) <= MAX_FACTS
-        else [*pairs[:MAX_FACTS], ("…", f"{len(pairs) - MAX_FACTS} more in manifest.json")]
-    )
+    pairs = [(name, format_json(item)) for name, item in flat(value, " › ")]
+    more = [("…", f"{len(pairs) - MAX_FACTS} more in manifest.json")] if len(pairs) > MAX_FACTS else []
+    return [*pairs[:MAX_FACTS], *more]
 
 
 def format_json(value: object) -> str:
@@ -64,11 +60,3 @@ def format_json(value: object) -> str:
 
 def _plain(value: JsonObject) -> list[tuple[str, str]]:
     return [(key, format_json(item)) for key, item in value.items() if not isinstance(item, Mapping | list)]
-
-
-def _flat(value: JsonObject, prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping) and item:
-            yield from _flat(item, f"{prefix}{key} › ")
-        else:
-            yield f"{prefix}{key}", format_json(item)

@@ -4,17 +4,16 @@ import math
 from collections.abc import Iterable
 
 from ray_pipeline.report import pictures
-from ray_pipeline.report.format import format_count, format_duration, format_number
-from ray_pipeline.report.headline import better
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import Context, better, format_count, format_duration, format_number
 from ray_pipeline.report.run_files import JsonObject, RunFiles, list_of, nested, number
 from ray_pipeline.report.sections.reproducibility import format_json
 
 MAX_TRIALS = 20
 
 
-def context(files: RunFiles, metric: str) -> Context:
+def context(files: RunFiles) -> Context:
     """Return the leaderboard, the best trials first, with the families and the pictures."""
+    metric = files.metric
     sign = -1 if better(metric) == "higher" else 1
 
     def rank(row: JsonObject) -> tuple[bool, float]:

@@ -4,32 +4,24 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ray_pipeline.report.forest import Line, forest
-from ray_pipeline.report.format import format_count, format_number, join_names, name_slice, shorten
-from ray_pipeline.report.headline import better
-from ray_pipeline.report.page import Context
-from ray_pipeline.report.run_files import JsonObject, RunFiles, list_of, nested, number, objects_of
+from ray_pipeline.report.format import Context, better, format_count, format_number, join_names, name_slice, shorten
+from ray_pipeline.report.run_files import JsonObject, RunFiles, list_of, nested, number, objects_of, partitions
 
-MAX_SLICES = 30  # of one slicing; the worst come first, so the best are left out
+MAX_SLICES = 30  # of one partition; the worst come first, so the best are left out
 
 Names = tuple[str, ...]
 ByMetric = Mapping[str, JsonObject]
 
 
-def context(files: RunFiles, metric: str) -> Context:
-    """Return one table for each slicing, the worst value of the metric first."""
-    groupings: dict[Names, dict[Names, dict[str, JsonObject]]] = {}
-    for row in files.evaluation:
-        by = row.get("slice")
-        if isinstance(by, Mapping) and by:
-            values = groupings.setdefault(tuple(map(str, by)), {})
-            values.setdefault(tuple(map(str, by.values())), {})[str(row.get("metric"))] = row
+def context(files: RunFiles) -> Context:
+    """Return one table for each partition into slices, the worst value of the metric first."""
     sliced = list(dict.fromkeys(str(row.get("metric")) for row in files.evaluation if row.get("slice")))
-    shown = metric if metric in sliced or not sliced else sliced[0]
+    shown = files.metric if files.metric in sliced or not sliced else sliced[0]
     overall = number(files.overall.get(shown, {}).get("value"))
     min_rows = number(nested(files.spec, "evaluate").get("min_rows"))
     columns = [shown, *(name for name in sliced if name != shown)]
     return {
-        "tables": [_table(by, values, columns, overall, min_rows) for by, values in groupings.items()],
+        "tables": [_table(by, rows, columns, overall, min_rows) for by, rows in partitions(files.evaluation).items()],
         "metric": shown,
         "overall": format_number(overall),
         "min_rows": format_count(min_rows),
@@ -37,15 +29,16 @@ def context(files: RunFiles, metric: str) -> Context:
     }
 
 
-def _table(
-    by: Names, values: Mapping[Names, ByMetric], metrics: Sequence[str], overall: float, min_rows: float
-) -> Context:
-    """The lines of one slicing; the first of the metrics is drawn, the others have a cell each."""
-    shown, others = metrics[0], [name for name in metrics[1:] if any(name in rows for rows in values.values())]
+def _table(by: Names, rows: Sequence[JsonObject], metrics: Sequence[str], overall: float, min_rows: float) -> Context:
+    """The lines of one partition; the first of the metrics is drawn, the others have a cell each."""
+    values: dict[Names, dict[str, JsonObject]] = {}
+    for row in rows:
+        values.setdefault(tuple(map(str, nested(row, "slice").values())), {})[str(row.get("metric"))] = row
+    shown, others = metrics[0], [name for name in metrics[1:] if any(name in of_slice for of_slice in values.values())]
     sign = -1 if better(shown) == "lower" else 1
 
-    def is_small(rows: ByMetric) -> bool:
-        return max(number(row.get("rows")) for row in rows.values()) < min_rows
+    def is_small(of_slice: ByMetric) -> bool:
+        return max(number(row.get("rows")) for row in of_slice.values()) < min_rows
 
     def rank(item: tuple[Names, ByMetric]) -> tuple[bool, float, Names]:
         value = sign * number(item[1].get(shown, {}).get("value"))
@@ -54,11 +47,11 @@ def _table(
     lines = [
         Line(
             name=join_names(name),
-            row=rows.get(shown, {}),
-            small=is_small(rows),
-            others=[format_number(rows.get(other, {}).get("value")) for other in others],
+            row=of_slice.get(shown, {}),
+            small=is_small(of_slice),
+            others=[format_number(of_slice.get(other, {}).get("value")) for other in others],
         )
-        for name, rows in sorted(values.items(), key=rank)[:MAX_SLICES]
+        for name, of_slice in sorted(values.items(), key=rank)[:MAX_SLICES]
     ]
     return {
         "by": join_names(by),

@@ -4,8 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from ray_pipeline.report.format import format_interval, format_number, shorten
-from ray_pipeline.report.page import Context
+from ray_pipeline.report.format import Context, format_interval, format_number, shorten
 from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, list_of, nested, objects_of
 from ray_pipeline.report.sections.reproducibility import facts
 from ray_pipeline.report.svg import error_bar, padded_range
