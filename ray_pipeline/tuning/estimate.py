@@ -83,13 +83,14 @@ class Estimate:
         encoded_row = f"({self.columns} columns x {FLOAT_BYTES} bytes + {ROLE_BYTES})"
         trained_row = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
         each = f"{workers} x {threads}" + (f" and {layout.gpus:g} GPU" if layout.gpus else "")
-        turns = -(-trials // layout.slots)
+        slots, turns = _counted(layout.slots, "trial"), _counted(-(-trials // layout.slots), "turn")
+        search = f"{slots} at once, each {each}; {_counted(trials, 'trial')} in {turns}"
         memory = f"{shown(self.worker_bytes)}, may hold {shown(layout.memory)}: {how}"
         return [
             *(line for name, table in self.tables.items() for line in table.lines(name)),
             f"{'encoded':<10} {rows:,} rows x {encoded_row} = {shown(self.encoded_bytes)}, once a node",
             f"{'worker':<10} {rows:,} rows x {trained_row}{share} = {memory}",
-            f"{'search':<10} {layout.slots} trials at once, each {each}; {trials} trials in {turns} turns",
+            f"{'search':<10} {search}",
             f"{'fit':<10} {workers} x {layout.fit_threads} CPUs",
         ]
 
