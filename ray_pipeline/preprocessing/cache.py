@@ -6,7 +6,7 @@ recently used go first, and none that a run reads or writes now. The index is wr
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -39,8 +39,8 @@ def cached_rows(
 
     A damaged entry is removed and made anew.
     """
-    store, key = BlobStore(f"{run.storage}/{FOLDER}"), _key(run, spec, profile, encoders)
-    if run.pinned is None and store.exists(f"{key}/{INDEX}"):
+    store, key = BlobStore(f"{run.folder.storage}/{FOLDER}"), _key(run, spec, profile, encoders)
+    if not run.pinned and store.exists(f"{key}/{INDEX}"):
         try:
             with store.use(key):
                 return _load(store, key, run, spec, profile, encoders)
@@ -88,15 +88,17 @@ def _load(
     run.progress.note(
         f"the rows that {index['run']} encoded are used again: data, selection, split and encoders are the same"
     )
-    facts: dict[str, Any] = {name: index[name] for name in FACTS}
-    facts |= {"block_rows": tuple(map(tuple, index["block_rows"])), "slice_columns": tuple(index["slice_columns"])}
     return EncodedRows(
         task=spec.task,
         label_name=spec.features.labels.label,
         classes=profile.classes,
         blocks=tuple(block for block, _ in loaded),
+        block_rows=tuple(map(tuple, index["block_rows"])),
+        rows=index["rows"],
+        num_bytes=index["num_bytes"],
         encoders=encoders,
-        **facts,
+        slice_columns=tuple(index["slice_columns"]),
+        min_label=index["min_label"],
     )
 
 
