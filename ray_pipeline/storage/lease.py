@@ -141,9 +141,7 @@ class LocalLease:
 class BucketLease:
     """A lease on an object; a thread renews it until its release."""
 
-    def __init__(
-        self, backend: "BucketBackend", key: str, place: str, on_wait: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, backend: "BucketBackend", key: str, place: str, on_wait: Callable[[str], None] | None) -> None:
         self._backend, self._key, self._place, self._owner = backend, key, place, Owner.this_process()
         self._lost, self._over = False, threading.Event()
         self._version = self._acquired(on_wait)

@@ -48,9 +48,9 @@ class LocalBackend:
 
     def explain(self, error: Exception) -> tuple[str, str]:
         """What happened, and what would help."""
-        number, text = getattr(error, "errno", None), getattr(error, "strerror", None)
-        fix = _FIXES.get(number or 0, "check the folder and its file system")
-        return text or str(error), f"{fix}, or name another `storage`; then `ray-pipeline resume`"
+        fix = _FIXES.get(getattr(error, "errno", None) or 0, "check the folder and its file system")
+        found = getattr(error, "strerror", None) or str(error)
+        return found, f"{fix}, or name another `storage`; then `ray-pipeline resume`"
 
     def path(self, key: str) -> Path:
         """The path of a key; raises `StorageError` if a symbolic link leads out of the root."""
@@ -117,15 +117,13 @@ class LocalBackend:
 
     def evict(self, max_folders: int) -> list[str]:
         """Removes the least recently used folders, except those in use, until `max_folders` are left."""
-        by_use = sorted(self.folders(), key=self._last_use)
-        return [folder for folder in by_use[: max(len(by_use) - max_folders, 0)] if self._evicted(folder)]
-
-    def _evicted(self, folder: str) -> bool:
-        with suppress(BlockingIOError), flocked(self.root / USES / folder, fcntl.LOCK_EX):
-            self.remove(folder)
-            (self.root / USES / folder).unlink()
-            return True
-        return False
+        by_use, evicted = sorted(self.folders(), key=self._last_use), list[str]()
+        for folder in by_use[: max(len(by_use) - max_folders, 0)]:
+            with suppress(BlockingIOError), flocked(self.root / USES / folder, fcntl.LOCK_EX):
+                self.remove(folder)
+                (self.root / USES / folder).unlink()
+                evicted.append(folder)
+        return evicted
 
     def _last_use(self, folder: str) -> float:
         marker = self.root / USES / folder
