@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FOLDER, INDEX = ".encoded", "index.json"
 MAX_SETS, MAX_BYTES = 3, 4 << 30
-FACTS = ("block_rows", "rows", "num_bytes", "slice_columns", "min_label")
 
 
 def cached_rows(
@@ -108,9 +107,16 @@ def _keep(store: BlobStore, key: str, rows: EncodedRows, run_id: str) -> None:
 
     save, names = ray.remote(_save_block), [f"{number:05d}.arrow" for number in range(len(rows.blocks))]
     ray.get([save.remote(store, f"{key}/{name}", block) for name, block in zip(names, rows.blocks, strict=True)])
-    facts = {name: getattr(rows, name) for name in FACTS}
-    index = {**plain(facts), "blocks": names, "run": run_id}
-    store.write_sealed(f"{key}/{INDEX}", json.dumps(index).encode())
+    index = {
+        "run": run_id,
+        "blocks": names,
+        "block_rows": rows.block_rows,
+        "rows": rows.rows,
+        "num_bytes": rows.num_bytes,
+        "slice_columns": rows.slice_columns,
+        "min_label": rows.min_label,
+    }
+    store.write_sealed(f"{key}/{INDEX}", json.dumps(plain(index)).encode())
 
 
 def _save_block(store: BlobStore, name: str, block: pa.Table) -> None:
