@@ -6,7 +6,7 @@ recently used go first, and none that a run reads or writes now. The index is wr
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FOLDER, INDEX = ".encoded", "index.json"
 MAX_SETS, MAX_BYTES = 3, 4 << 30
-FACTS = ("block_rows", "rows", "num_bytes", "slice_columns", "min_label")
 
 
 def cached_rows(
@@ -39,8 +38,8 @@ def cached_rows(
 
     A damaged entry is removed and made anew.
     """
-    store, key = BlobStore(f"{run.storage}/{FOLDER}"), _key(run, spec, profile, encoders)
-    if run.pinned is None and store.exists(f"{key}/{INDEX}"):
+    store, key = BlobStore(f"{run.folder.storage}/{FOLDER}"), _key(run, spec, profile, encoders)
+    if not run.pinned and store.exists(f"{key}/{INDEX}"):
         try:
             with store.use(key):
                 return _load(store, key, run, spec, profile, encoders)
@@ -88,15 +87,17 @@ def _load(
     run.progress.note(
         f"the rows that {index['run']} encoded are used again: data, selection, split and encoders are the same"
     )
-    facts: dict[str, Any] = {name: index[name] for name in FACTS}
-    facts |= {"block_rows": tuple(map(tuple, index["block_rows"])), "slice_columns": tuple(index["slice_columns"])}
     return EncodedRows(
         task=spec.task,
         label_name=spec.features.labels.label,
         classes=profile.classes,
         blocks=tuple(block for block, _ in loaded),
+        block_rows=tuple(map(tuple, index["block_rows"])),
+        rows=index["rows"],
+        num_bytes=index["num_bytes"],
         encoders=encoders,
-        **facts,
+        slice_columns=tuple(index["slice_columns"]),
+        min_label=index["min_label"],
     )
 
 
@@ -106,9 +107,16 @@ def _keep(store: BlobStore, key: str, rows: EncodedRows, run_id: str) -> None:
 
     save, names = ray.remote(_save_block), [f"{number:05d}.arrow" for number in range(len(rows.blocks))]
     ray.get([save.remote(store, f"{key}/{name}", block) for name, block in zip(names, rows.blocks, strict=True)])
-    facts = {name: getattr(rows, name) for name in FACTS}
-    index = {**plain(facts), "blocks": names, "run": run_id}
-    store.write_sealed(f"{key}/{INDEX}", json.dumps(index).encode())
+    index = {
+        "run": run_id,
+        "blocks": names,
+        "block_rows": rows.block_rows,
+        "rows": rows.rows,
+        "num_bytes": rows.num_bytes,
+        "slice_columns": rows.slice_columns,
+        "min_label": rows.min_label,
+    }
+    store.write_sealed(f"{key}/{INDEX}", json.dumps(plain(index)).encode())
 
 
 def _save_block(store: BlobStore, name: str, block: pa.Table) -> None:

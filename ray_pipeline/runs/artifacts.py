@@ -59,8 +59,7 @@ def _(encoded: Encoded, run: "Run") -> None:
 def _(leaderboard: Leaderboard, run: "Run") -> None:
     """trials.jsonl, in the order of their numbers; baselines.json; families.json where several competed."""
     trials = [plain(asdict(result)) for result in leaderboard.results]
-    lines = "".join(json.dumps(trial, ensure_ascii=False) + "\n" for trial in trials)
-    run.folder.write("trials.jsonl", lines)
+    run.folder.write("trials.jsonl", "".join(json.dumps(trial, ensure_ascii=False) + "\n" for trial in trials))
     assert_digest(run.journal, "trials", trials_digest(leaderboard.results))
     run.folder.write_json("baselines.json", [asdict(baseline) for baseline in leaderboard.baselines])
     if leaderboard.families:

@@ -13,12 +13,10 @@ from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.report import write_report
 from ray_pipeline.runs.artifacts import write_artifacts
-from ray_pipeline.runs.journal import Journal
-from ray_pipeline.runs.manifest import FORMAT, manifest_of
 from ray_pipeline.runs.problems import explained
 from ray_pipeline.runs.release import Release
-from ray_pipeline.runs.reproducibility import pinned, plan_layout, versions
-from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.runs.reproducibility import FORMAT, manifest_of, pinned, plan_layout, versions
+from ray_pipeline.runs.run_folder import Journal, RunFolder
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.layout import Layout, refuse_impossible
@@ -61,11 +59,6 @@ class Run:
         return self.folder.run
 
     @property
-    def storage(self) -> str:
-        """The folder or URI that holds this run and others."""
-        return self.folder.storage
-
-    @property
     def journal(self) -> Journal:
         """The completed steps."""
         return self.folder.journal
@@ -76,8 +69,8 @@ class Run:
         return versions()
 
     @property
-    def pinned(self) -> dict[str, Any] | None:
-        """What the run must make, where it verifies another one."""
+    def pinned(self) -> dict[str, Any]:
+        """What the run must make, where it verifies another one; else empty."""
         return pinned(self.journal)
 
     @property
@@ -104,7 +97,9 @@ class Run:
     def write_report(self) -> Path:
         """Write the manifest into the journal, and the report."""
         self.journal.record("manifest", manifest_of(self))
-        return self._write_report()
+        report = write_report(self.folder.path)
+        self.folder.upload(report.name)
+        return report
 
     def finish(self, model: TrainedModel, verdict: Verdict, version: int | None) -> Release:
         """Write the release into the journal, the report anew with it, and the manifest last."""
@@ -141,18 +136,13 @@ class Run:
                 {
                     "format": FORMAT,
                     "fingerprint": self.spec.fingerprint,
-                    "spec_sha256": _sha256(text.encode()),
+                    "spec_sha256": hashlib.sha256(text.encode()).hexdigest(),
                     "spec": self.spec.as_data(),
                     "base": str(self.spec.folder),
                     "where": self.where.with_absolute_paths(self.spec.folder, Path.cwd()).model_dump(mode="json"),
                     "versions": versions(),
                 },
             )
-
-    def _write_report(self) -> Path:
-        write_report(self.folder.path)
-        self.folder.upload("report.html")
-        return self.folder.path / "report.html"
 
 
 @contextmanager
@@ -226,15 +216,15 @@ def began_with(folder: RunFolder) -> tuple[Spec, Where]:
         The stored spec was edited since.
     """
     entry, path = folder.journal.recorded("begin"), folder.path / "spec.yaml"
-    if entry is None:
-        raise StorageError(
-            Problem(file=folder.address, found="the run has no journal to go on from", fix="start a new run")
+    if entry is None or entry.get("format") != FORMAT:
+        found = (
+            f"the run folder has format {entry.get('format', 1)}; this version goes on with {FORMAT}"
+            if entry
+            else "the run has no journal to go on from"
         )
-    if entry.get("format") != FORMAT:
-        found = f"the run folder has format {entry.get('format', 1)}; this version goes on with {FORMAT}"
         raise StorageError(Problem(file=folder.address, found=found, fix="start a new run"))
     text = path.read_bytes()
-    if _sha256(text) != entry["spec_sha256"]:
+    if hashlib.sha256(text).hexdigest() != entry["spec_sha256"]:
         raise DataError(_edited(path, text, entry["spec"]))
     spec = Spec.from_text(text.decode(), file=str(path), folder=Path(entry["base"]))
     return spec, Where.model_validate({**entry["where"], "storage": folder.storage}, strict=False)
@@ -272,9 +262,9 @@ def _edited(path: Path, text: bytes, before: dict[str, Any]) -> Problem:
     except (SpecError, UnicodeDecodeError):
         changed = []
     what = f"the keys {listed(changed)} differ" if changed else "its text differs"
-    found = f"the stored spec is not the one that the run began with: {what}"
-    return Problem(file=str(path), stage="start", found=found, fix="restore the file, or start a new run")
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return Problem(
+        file=str(path),
+        stage="start",
+        found=f"the stored spec is not the one that the run began with: {what}",
+        fix="restore the file, or start a new run",
+    )

@@ -25,19 +25,25 @@ def explained(run: "Run") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        found, fix = "interrupted; nothing is half-written", f"go on with `ray-pipeline resume {run.id}`"
-        raise _journalled(run, Interrupted(Problem(stage=run.progress.last_stage, found=found, fix=fix))) from None
+        problem = Problem(
+            stage=run.progress.last_stage,
+            found="interrupted; nothing is half-written",
+            fix=f"go on with `ray-pipeline resume {run.id}`",
+        )
+        raise _journalled(run, Interrupted(problem)) from None
     except PipelineError as error:
         error.problems = tuple(_with_line(problem, run.spec) for problem in error.problems)
         raise _journalled(run, error) from error.__cause__
     except Exception as error:
         if not (refused := _refused_by_disk(error)):
             raise
-        found = f"{refused.strerror or refused}{f' ({refused.filename})' if refused.filename else ''}"
-        fix = f"free some space, then `ray-pipeline resume {run.id}`: what is finished is kept"
-        if refused.errno == errno.EROFS:
-            fix = f"allow writing there, then `ray-pipeline resume {run.id}`: what is finished is kept"
-        problem = Problem(stage=run.progress.last_stage, file=run.folder.address, found=found, fix=fix)
+        remedy = "allow writing there" if refused.errno == errno.EROFS else "free some space"
+        problem = Problem(
+            stage=run.progress.last_stage,
+            file=run.folder.address,
+            found=f"{refused.strerror or refused}{f' ({refused.filename})' if refused.filename else ''}",
+            fix=f"{remedy}, then `ray-pipeline resume {run.id}`: what is finished is kept",
+        )
         raise _journalled(run, StorageError(problem)) from error
 
 
@@ -63,6 +69,5 @@ def _with_line(problem: Problem, spec: Spec) -> Problem:
 def _journalled(run: "Run", error: PipelineError) -> PipelineError:
     error.answer = {"run": run.id}
     with suppress(StorageError):  # the disk may be what is wrong
-        problems = [problem.as_json() for problem in error.problems]
-        run.journal.record("problem", {"exit": error.exit_code, "problems": problems})
+        run.journal.record("problem", {"exit": error.exit_code, "problems": [one.as_json() for one in error.problems]})
     return error

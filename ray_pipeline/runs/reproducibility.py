@@ -1,23 +1,30 @@
-"""What makes a run repeatable: layout, data and what each stage made are recorded once, and compared ever after.
+"""What makes a run repeatable: layout, data and what each stage made are recorded once, and compared from then on.
 
-A resumed run is compared with its own journal; a rerun with the manifest that `pin` puts there.
+A resumed run is compared with its own journal; a rerun with the manifest that `pin` puts there. The manifest holds all
+that a rerun needs. It is written last; a run folder without one is not complete.
 """
 
 import hashlib
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.data.fingerprint import changes
 from ray_pipeline.errors import DataError, Problem, ResourceError
-from ray_pipeline.runs.journal import Journal
+from ray_pipeline.runs.run_folder import Journal
 from ray_pipeline.runtime.layout import Layout, layout_on_cluster
 from ray_pipeline.spec.where import Where
 
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
+
+FORMAT = 2
+"""Of run folders; `resume` refuses others."""
 LIBRARIES = ("ray-pipeline", "ray", "xgboost", "torch", "optuna", "mlflow-skinny", "pyarrow", "numpy", "pandas")
 STAGES = ("read", "split", "encoder", "trials", "model", "predictions", "metrics")
 """In the order in which a difference would show."""
@@ -30,10 +37,8 @@ def versions() -> Mapping[str, str]:
     code = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(package.rglob("*.py")))).hexdigest()
     installed = {"python": platform.python_version(), "code": code[:12]}
     for name in LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):  # an extra that is not installed
             installed[name] = version(name)
-        except PackageNotFoundError:  # an extra that is not installed
-            continue
     return installed
 
 
@@ -49,9 +54,9 @@ def pin(journal: Journal, manifest: Mapping[str, Any], *, verify: bool) -> None:
         journal.record("expected", {key: manifest[key] for key in ("run", "data", "digests", "versions")})
 
 
-def pinned(journal: Journal) -> dict[str, Any] | None:
-    """What the run must make, where it verifies another one."""
-    return journal.recorded("expected")
+def pinned(journal: Journal) -> dict[str, Any]:
+    """What the run must make, where it verifies another one; else empty."""
+    return journal.recorded("expected") or {}
 
 
 def plan_layout(journal: Journal, where: Where, trials: int) -> Layout:
@@ -69,20 +74,21 @@ def plan_layout(journal: Journal, where: Where, trials: int) -> Layout:
         return layout
     fixed = {"cpus_per_worker": before["threads"], "workers_per_trial": before["workers"], "concurrent_trials": "auto"}
     layout = layout_on_cluster(where.model_copy(update=fixed), trials)
-    threads = before["fit_threads"]
-    if threads > layout.fit_threads:
-        found = (
-            f"the run fits its model with {threads} threads, and the largest node here has {layout.fit_threads} CPUs"
+    threads, cpus = before["fit_threads"], layout.fit_threads
+    if threads > cpus:
+        raise ResourceError(
+            Problem(
+                stage="plan",
+                found=f"the run fits its model with {threads} threads, and the largest node here has {cpus} CPUs",
+                fix=f"go on where a node has {threads} CPUs: the model's bytes depend on it",
+            )
         )
-        fix = f"go on where a node has {threads} CPUs: the model's bytes depend on it"
-        raise ResourceError(Problem(stage="plan", found=found, fix=fix))
     return replace(layout, fit_threads=threads)
 
 
 def assert_same_data(journal: Journal, data: Mapping[str, Mapping[str, Any]]) -> None:
     """Record the fingerprints of the data. Raise `DataError` that names the changed files and columns."""
-    before = journal.recorded("data") or _expected(journal).get("data") or {}
-    changed = {name: changes(before.get(name, {}), table) for name, table in data.items()} if before else {}
+    before = journal.recorded("data") or pinned(journal).get("data") or data
     problems = [
         Problem(
             stage="read",
@@ -90,8 +96,8 @@ def assert_same_data(journal: Journal, data: Mapping[str, Mapping[str, Any]]) ->
             found=f"the data of {name!r} is not what {_whose(journal)} read: {what}",
             fix=_remedy(journal),
         )
-        for name, what in changed.items()
-        if what
+        for name, table in data.items()
+        if (what := changes(before.get(name, {}), table))
     ]
     if problems:
         raise DataError(problems)
@@ -100,18 +106,17 @@ def assert_same_data(journal: Journal, data: Mapping[str, Mapping[str, Any]]) ->
 
 def assert_digest(journal: Journal, stage: str, digest: str) -> None:
     """Record what a stage made. Raise `DataError` where it made something else before, with the changed versions."""
-    before = journal.recorded(f"digest-{stage}") or {}
-    expected = before.get("sha256") or _expected(journal).get("digests", {}).get(stage)
+    recorded = journal.recorded(f"digest-{stage}") or {}
+    expected = recorded.get("sha256") or pinned(journal).get("digests", {}).get(stage)
     if expected not in (None, digest):
-        then, now = _versions_before(journal), versions()
+        then = {**(journal.recorded("begin") or {}), **pinned(journal)}.get("versions", {})
         changed = [
-            f"{name} {then.get(name, 'absent')} -> {now.get(name, 'absent')}"
-            for name in {**then, **now}
-            if then.get(name) != now.get(name)
+            f"{name} {then.get(name, 'absent')} -> {versions().get(name, 'absent')}"
+            for name in {**then, **versions()}
+            if then.get(name) != versions().get(name)
         ]
-        why = "data, layout and versions are the same: another processor, or a bug"
-        if changed:
-            why = f"versions changed: {', '.join(changed)}"
+        same = "data, layout and versions are the same: another processor, or a bug"
+        why = f"versions changed: {', '.join(changed)}" if changed else same
         found = f"{stage} differs from what {_whose(journal)} made ({digest[:12]} instead of {expected[:12]}); {why}"
         raise DataError(Problem(stage=stage, found=found, fix=_remedy(journal)))
     journal.record(f"digest-{stage}", {"sha256": digest})
@@ -123,20 +128,35 @@ def recorded_digests(journal: Journal) -> dict[str, str]:
     return {stage: entry["sha256"] for stage, entry in recorded.items() if entry}
 
 
-def _expected(journal: Journal) -> dict[str, Any]:
-    return pinned(journal) or {}
-
-
-def _versions_before(journal: Journal) -> dict[str, str]:
-    return dict(_expected(journal).get("versions") or (journal.recorded("begin") or {}).get("versions", {}))
+def manifest_of(run: "Run") -> dict[str, Any]:
+    """What the manifest says before the model is registered."""
+    began, spec, facts = run.journal.recorded("begin") or {}, run.spec, run.facts
+    return {
+        "format": FORMAT,
+        "run": run.id,
+        "spec": spec.render(),
+        "base": began.get("base"),
+        "where": began.get("where"),
+        "fingerprint": spec.fingerprint,
+        "data": facts["data"],
+        "versions": versions(),
+        "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
+        "plan": asdict(run.layout),
+        "warm_start": run.journal.recorded("warm_start"),
+        "rows": facts["rows"],
+        "times": facts["times"],
+        "digests": recorded_digests(run.journal),
+        "trials": facts["trials"],
+        "winner": facts["winner"],
+        "seconds": run.seconds,
+    }
 
 
 def _whose(journal: Journal) -> str:
-    run = _expected(journal).get("run")
+    run = pinned(journal).get("run")
     return f"run {run}" if run else "this run, before it was interrupted,"
 
 
 def _remedy(journal: Journal) -> str:
-    if _expected(journal):
-        return "give it the same data and library versions as then"
-    return "restore what changed, or start a new run"
+    again = "give it the same data and library versions as then"
+    return again if pinned(journal) else "restore what changed, or start a new run"

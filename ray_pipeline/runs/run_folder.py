@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,44 @@ from typing import Any
 import pyarrow as pa
 
 from ray_pipeline.errors import Problem, StorageError, listed
-from ray_pipeline.plain_json import plain
-from ray_pipeline.runs.journal import FOLDER as JOURNAL_FOLDER
-from ray_pipeline.runs.journal import Journal, content_of
+from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.storage.lease import Lease
 
 RUN_ID = "RAY_PIPELINE_RUN_ID"
 """The environment variable with the id under which the run was submitted as a job."""
-CLAIM = f"{JOURNAL_FOLDER}/claim"
+JOURNAL, CLAIM = "journal", "journal/claim"
 MAX_TRIES = 1000
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The truth about a run: `resume` reads it. Each completed step is one file, with the hash of its content.
+
+    A step whose hash does not fit counts as not done.
+    """
+
+    folder: "RunFolder"
+
+    def record(self, step: str, content: Mapping[str, Any]) -> None:
+        """Write a completed step."""
+        entry = {
+            "step": step,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "sha256": json_digest(content),
+            "found": plain(content),
+        }
+        text = json.dumps(entry, sort_keys=True, ensure_ascii=False)
+        self.folder.write(f"{JOURNAL}/{step}.json", text + "\n")
+
+    def recorded(self, step: str) -> dict[str, Any] | None:
+        """What was recorded of a step; None where it is absent or damaged, and so is done again."""
+        path = self.folder.path / JOURNAL / f"{step}.json"
+        return _content_of(path.read_bytes()) if path.is_file() else None
+
+    def steps(self, prefix: str) -> list[str]:
+        """Names of the recorded steps with that prefix, sorted."""
+        return sorted(path.stem for path in (self.folder.path / JOURNAL).glob(f"{prefix}*.json"))
 
 
 class RunFolder:
@@ -71,8 +101,9 @@ class RunFolder:
         for number in range(max(taken, default=0) + 1, max(taken, default=0) + MAX_TRIES):
             if store.create(f"{stem}-{number}/{CLAIM}", b""):
                 return cls(store, f"{stem}-{number}")
-        found = f"no free run number for {stem}"
-        raise StorageError(Problem(file=store.root, key="storage", found=found, fix="remove old runs"))
+        raise StorageError(
+            Problem(file=store.root, key="storage", found=f"no free run number for {stem}", fix="remove old runs")
+        )
 
     @classmethod
     def open(cls, storage: Path | str, run: str) -> "RunFolder":
@@ -89,8 +120,13 @@ class RunFolder:
         elif is_elsewhere and (path / "spec.yaml").is_file():
             storage, run = path.absolute().parent, path.absolute().name
         elif is_elsewhere and path.is_dir():
-            fix = "name the folder of one run, or its id"
-            raise StorageError(Problem(file=run, found="is not a run folder: it has no spec.yaml", fix=fix))
+            raise StorageError(
+                Problem(
+                    file=run,
+                    found="is not a run folder: it has no spec.yaml",
+                    fix="name the folder of one run, or its id",
+                )
+            )
         store = BlobStore(str(storage) if "://" in str(storage) else str(Path(storage).absolute()))
         if not store.exists(f"{run}/spec.yaml"):
             known = [folder for folder in store.folders() if store.exists(f"{folder}/spec.yaml")]
@@ -102,9 +138,8 @@ class RunFolder:
 
     def siblings(self, step: str) -> list[dict[str, Any]]:
         """What every run of this storage, this one included, has recorded under that step."""
-        keys = [f"{run}/{JOURNAL_FOLDER}/{step}.json" for run in self.store.folders()]
-        entries = self.store.read_many([key for key in keys if self.store.exists(key)])
-        return [content for entry in entries if entry and (content := content_of(entry)) is not None]
+        entries = self.store.read_many([f"{run}/{JOURNAL}/{step}.json" for run in self.store.folders()])
+        return [content for entry in entries if entry and (content := _content_of(entry)) is not None]
 
     @contextmanager
     def lease(self, on_wait: Callable[[str], None]) -> Iterator[None]:
@@ -115,7 +150,7 @@ class RunFolder:
         ResourceError
             Another process works on it right now; its host, pid and start time are named.
         """
-        with self.store.lease(f"{self.run}/{JOURNAL_FOLDER}/lease", on_wait=on_wait) as self._lease:
+        with self.store.lease(f"{self.run}/{JOURNAL}/lease", on_wait=on_wait) as self._lease:
             yield
         self._lease = None
 
@@ -147,6 +182,14 @@ class RunFolder:
         return self.write(name, json.dumps(plain(value), indent=1, ensure_ascii=False, default=str) + "\n")
 
 
+def _content_of(entry: bytes) -> dict[str, Any] | None:
+    """What a journal entry says; None where its hash does not agree."""
+    with suppress(ValueError, KeyError, TypeError):
+        written = json.loads(entry)
+        return written["found"] if json_digest(written["found"]) == written["sha256"] else None
+    return None
+
+
 def _working_folder(run: str) -> Path:
     """An empty folder of this machine for a run that is kept elsewhere; it goes with this process."""
     root = tempfile.mkdtemp(prefix="ray_pipeline-")
@@ -157,9 +200,11 @@ def _working_folder(run: str) -> Path:
 
 def _unknown(run: str, storage: str, known: list[str]) -> StorageError:
     near = get_close_matches(run, known, n=3, cutoff=0.4)
-    fix = "say with --storage or --on where runs are kept, or start one with `ray-pipeline run`"
-    if near:
-        fix = f"did you mean {' or '.join(map(repr, near))}?"
-    elif known:
-        fix = f"name one of {listed(known)}"
+    fix = (
+        f"did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"name one of {listed(known)}"
+        if known
+        else "say with --storage or --on where runs are kept, or start one with `ray-pipeline run`"
+    )
     return StorageError(Problem(file=storage, found=f"there is no run {run!r} among the {len(known)} here", fix=fix))

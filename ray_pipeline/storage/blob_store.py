@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ray_pipeline.errors import Problem, StorageError
 from ray_pipeline.storage.lease import BucketLease, Lease, LocalLease
-from ray_pipeline.storage.local_backend import TEMPORARY, USES, LocalBackend
+from ray_pipeline.storage.local_backend import RESERVED, LocalBackend
 
 if TYPE_CHECKING:
     from ray_pipeline.storage.bucket_backend import BucketBackend
@@ -60,7 +60,7 @@ class BlobStore:
 
     def write(self, key: str, content: bytes | pa.Buffer) -> str:
         """Publishes the content as it is, in place of what was there; returns its SHA-256 in hex."""
-        with self._explained(key, "write"):
+        with self._explained("write", key):
             self._backend.put(key, content)
         return hashlib.sha256(content).hexdigest()
 
@@ -69,7 +69,7 @@ class BlobStore:
 
         Of several processes at most one gets True. On a bucket all may get False if the answer to a request is lost.
         """
-        with self._explained(key, "write"):
+        with self._explained("write", key):
             return self._backend.create(key, content)
 
     def read(self, key: str, sha256: str | None = None) -> bytes:
@@ -94,14 +94,12 @@ class BlobStore:
 
     def read_many(self, keys: list[str]) -> list[bytes | None]:
         """The contents in that order, read in parallel; None where there is no such object."""
-        for key in keys:
-            self._check(key)
-        with self._explained(None, "read"):
+        with self._explained("read", *keys):
             return [None if content is None else content.to_pybytes() for content in self._backend.get_many(keys)]
 
     def write_sealed(self, key: str, content: bytes | pa.Buffer) -> None:
         """Publishes the content followed by its SHA-256, for `read_sealed`."""
-        with self._explained(key, "write"):
+        with self._explained("write", key):
             self._backend.put(key, content, hashlib.sha256(content).digest())
 
     def read_sealed(self, key: str) -> pa.Buffer:
@@ -122,23 +120,22 @@ class BlobStore:
 
     def exists(self, key: str) -> bool:
         """Whether there is an object of that key."""
-        with self._explained(key, "read"):
+        with self._explained("read", key):
             return self._backend.exists(key)
 
     def keys(self, prefix: str = "") -> list[str]:
         """The keys of all objects below a folder, sorted."""
-        with self._explained(prefix or None, "list"):
+        with self._explained("list", *filter(None, [prefix])):
             return self._backend.keys(prefix)
 
     def folders(self) -> list[str]:
         """The names of the folders directly below the root, sorted."""
-        with self._explained(None, "list"):
+        with self._explained("list"):
             return self._backend.folders()
 
     def remove(self, key: str) -> None:
         """Removes an object, or all below that key; nothing if there is none."""
-        self._check(key)
-        with self._explained(key, "remove"):
+        with self._explained("remove", key):
             self._backend.remove(key)
 
     def fetch(self, prefix: str, folder: Path) -> None:
@@ -149,32 +146,28 @@ class BlobStore:
             for key, content in zip(batch, self.read_many(batch), strict=True):
                 if content is not None:
                     path = folder / Path(key).relative_to(prefix)
-                    with BlobStore(str(folder))._explained(None, "write"):
+                    with BlobStore(str(folder))._explained("write"):
                         path.parent.mkdir(parents=True, exist_ok=True)
                         path.write_bytes(content)
 
-    @contextmanager
-    def use(self, folder: str) -> Iterator[None]:
-        """Marks a folder directly below the root as used now, and keeps `evict` away from it until the block ends.
+    def use(self, folder: str) -> AbstractContextManager[object]:
+        """Marks a folder directly below the root as used now, and keeps `evict` away from it until the `with` ends.
 
         The mark is a shared lock of the system on a local file, so the use ends when its process dies.
         """
-        with ExitStack() as stack:
-            with self._explained(folder, "use"):
-                stack.enter_context(self._backend.use(folder))
-            yield
+        with self._explained("use", folder):
+            return self._backend.use(folder)
 
     def evict(self, max_folders: int) -> list[str]:
         """Removes the least recently used folders below the root until `max_folders` are left; returns their names.
 
         Folders in use stay. On a bucket it removes nothing: its lifecycle rules do that without a listing.
         """
-        with self._explained(None, "remove"):
+        with self._explained("remove"):
             return self._backend.evict(max_folders)
 
-    @contextmanager
-    def lease(self, key: str, on_wait: Callable[[str], None] | None = None) -> Iterator[Lease]:
-        """Holds a lease, which one process has at a time, until the block ends.
+    def lease(self, key: str, on_wait: Callable[[str], None] | None = None) -> AbstractContextManager[Lease]:
+        """Takes a lease, which one process has at a time, and holds it until the `with` ends.
 
         Call `check` of the yielded lease before each step that others can see. `ray_pipeline.storage.lease` says why
         two processes never both hold it.
@@ -192,16 +185,11 @@ class BlobStore:
         ResourceError
             Another process holds it; the message names its host, its pid and its start.
         """
-        with self._explained(key, "hold"):
+        with self._explained("hold", key):
             backend, place = self._backend, self.address(key)
             if isinstance(backend, LocalBackend):
-                lease: Lease = LocalLease(backend.path(key), place)
-            else:
-                lease = BucketLease(backend, key, place, on_wait)
-        try:
-            yield lease
-        finally:
-            lease.release()
+                return closing(LocalLease(backend.path(key), place))
+            return closing(BucketLease(backend, key, place, on_wait))
 
     @cached_property
     def _backend(self) -> "LocalBackend | BucketBackend":
@@ -212,33 +200,43 @@ class BlobStore:
         return BucketBackend(self.root)
 
     def _get(self, key: str) -> pa.Buffer:
-        with self._explained(key, "read"):
+        with self._explained("read", key):
             (content,) = self._backend.get_many([key])
         if content is None:
-            fix = "check the name, and that nobody has removed it"
-            raise MissingBlob(Problem(file=self.address(key), found="does not exist", fix=fix))
+            raise MissingBlob(
+                Problem(
+                    file=self.address(key),
+                    found="does not exist",
+                    fix="check the name, and that nobody has removed it",
+                )
+            )
         return content
 
-    def _check(self, key: str) -> None:
-        """Raises `StorageError` if the key could lead out of the root, or to files of our own."""
-        segments = key.split("/")
-        if {"", ".", ".."} & set(segments) or segments[0] in (TEMPORARY, USES) or "\\" in key or not key.isprintable():
-            found = f"{key!r} is not a key"
-            fix = "use a relative path of printable names, without '..', empty segments and backslashes"
-            raise StorageError(Problem(file=self.root, found=found, fix=fix))
-
     @contextmanager
-    def _explained(self, key: str | None, verb: str) -> Iterator[None]:
-        """Checks the key, and turns an error of the storage into a `StorageError`."""
-        if key is not None:
-            self._check(key)
+    def _explained(self, verb: str, *keys: str) -> Iterator[None]:
+        """Refuses keys that lead out of the root or to files of our own; turns storage errors into `StorageError`."""
+        for key in keys:
+            segments = key.split("/")
+            if {"", ".", ".."} & {*segments} or segments[0] in RESERVED or "\\" in key or not key.isprintable():
+                raise StorageError(
+                    Problem(
+                        file=self.root,
+                        found=f"{key!r} is not a key",
+                        fix="use a relative path of printable names, without '..', empty segments and backslashes",
+                    )
+                )
         try:
             yield
         except self._backend.failures as error:
             found, fix = self._backend.explain(error)
-            place = self.root if key is None else self.address(key)
+            place = self.address(keys[0]) if len(keys) == 1 else self.root
             raise StorageError(Problem(key="storage", file=place, found=f"cannot {verb}: {found}", fix=fix)) from None
 
     def _damaged(self, key: str) -> DamagedBlob:
-        found = "has changed since it was written: its SHA-256 is another one"
-        return DamagedBlob(Problem(file=self.address(key), found=found, fix="remove it, then run again"))
+        return DamagedBlob(
+            Problem(
+                file=self.address(key),
+                found="has changed since it was written: its SHA-256 is another one",
+                fix="remove it, then run again",
+            )
+        )

@@ -21,8 +21,7 @@ from obstore.store import from_url
 from ray_pipeline.errors import Problem, StorageError
 
 if TYPE_CHECKING:
-    from obstore import PutMode, UpdateVersion
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore import UpdateVersion
 
 Answer = TypeVar("Answer")
 
@@ -46,15 +45,25 @@ class BucketBackend:
     def __init__(self, root: str) -> None:
         self._scheme = root.partition("://")[0]
         if self._scheme not in CREDENTIALS:
-            found, fix = (
-                f"there is no storage for {self._scheme}://",
-                f"use one of {', '.join(CREDENTIALS)}, or a folder",
+            raise StorageError(
+                Problem(
+                    key="storage",
+                    file=root,
+                    found=f"there is no storage for {self._scheme}://",
+                    fix=f"use one of {', '.join(CREDENTIALS)}, or a folder",
+                )
             )
-            raise StorageError(Problem(key="storage", file=root, found=found, fix=fix))
-        client: ClientConfig = {"allow_http": True, "connect_timeout": "5s", "read_timeout": "30s", "timeout": "300s"}
-        retries: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(seconds=60)}  # with backoff and jitter
         try:
-            self._store = from_url(root, client_options=client, retry_config=retries)
+            self._store = from_url(
+                root,
+                client_options={
+                    "allow_http": True,
+                    "connect_timeout": "5s",
+                    "read_timeout": "30s",
+                    "timeout": "300s",
+                },
+                retry_config={"max_retries": 8, "retry_timeout": timedelta(seconds=60)},  # with backoff and jitter
+            )
         except (ValueError, BaseError) as error:
             found, fix = self.explain(error)
             raise StorageError(Problem(key="storage", file=root, found=found, fix=fix)) from None
@@ -88,35 +97,23 @@ class BucketBackend:
             The new version; None if the object has another one. That may be our own content: a request whose answer is
             lost is sent again.
         """
-        mode: PutMode = version or "create"
         try:
-            return _version(_wait(lambda: obstore.put_async(self._store, key, content, mode=mode), timeout_s))
+            put = _wait(lambda: obstore.put_async(self._store, key, content, mode=version or "create"), timeout_s)
+            return _version(put)
         except (AlreadyExistsError, PreconditionError):
             return None
 
-    def get_with_version(self, key: str, timeout_s: float = DEADLINE_S) -> "tuple[bytes, UpdateVersion] | None":
+    def get_with_version(self, key: str, timeout_s: float = DEADLINE_S) -> "tuple[obstore.Bytes, UpdateVersion] | None":
         """The content and its version; None where there is no such object."""
-
-        async def get() -> "tuple[bytes, UpdateVersion]":
-            answer = await obstore.get_async(self._store, key)
-            return bytes(await answer.bytes_async()), _version(answer.meta)
-
-        with suppress(FileNotFoundError):
-            return _wait(get, timeout_s)
-        return None
+        return _wait(lambda: self._get(key), timeout_s)
 
     def get_many(self, keys: list[str]) -> list[pa.Buffer | None]:
         """The contents in that order; None where there is no such object."""
 
-        async def get(key: str, free: asyncio.Semaphore) -> pa.Buffer | None:
-            async with free:
-                with suppress(FileNotFoundError):
-                    return pa.py_buffer(await (await obstore.get_async(self._store, key)).bytes_async())
-                return None
-
         async def get_all() -> list[pa.Buffer | None]:
-            free = asyncio.Semaphore(REQUESTS)
-            return await asyncio.gather(*(get(key, free) for key in keys))
+            batches = [keys[start : start + REQUESTS] for start in range(0, len(keys), REQUESTS)]
+            found = [await asyncio.gather(*map(self._get, batch)) for batch in batches]
+            return [one and pa.py_buffer(one[0]) for batch in found for one in batch]
 
         return _wait(get_all)
 
@@ -142,13 +139,19 @@ class BucketBackend:
         with suppress(FileNotFoundError):
             _wait(lambda: obstore.delete_async(self._store, keys))
 
-    def use(self, folder: str) -> AbstractContextManager[None]:
+    def use(self, folder: str) -> AbstractContextManager[object]:
         """Does nothing, as `evict`."""
         return nullcontext()
 
     def evict(self, max_folders: int) -> list[str]:
         """Removes nothing: that is for the lifecycle rules of the bucket."""
         return []
+
+    async def _get(self, key: str) -> "tuple[obstore.Bytes, UpdateVersion] | None":
+        with suppress(FileNotFoundError):
+            answer = await obstore.get_async(self._store, key)
+            return await answer.bytes_async(), _version(answer.meta)
+        return None
 
 
 def _version(answer: Mapping[str, object]) -> "UpdateVersion":

@@ -32,7 +32,7 @@ from ray_pipeline.errors import Problem, ResourceError, StorageError
 from ray_pipeline.storage.local_backend import flocked
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import Bytes, UpdateVersion
 
     from ray_pipeline.storage.bucket_backend import BucketBackend
 
@@ -72,10 +72,10 @@ class Owner:
         )
 
     @classmethod
-    def parsed(cls, content: str | bytes) -> "Owner | None":
+    def parsed(cls, content: "bytes | Bytes") -> "Owner | None":
         """The owner that the content names; None where it names none."""
         with suppress(ValueError, TypeError):
-            return cls(**json.loads(content))
+            return cls(**json.loads(bytes(content)))
         return None
 
     def content(self) -> bytes:
@@ -123,8 +123,7 @@ class LocalLease:
         except BlockingIOError:
             raise _refused(place, _owner_of(path)) from None
         self._file.truncate(0)
-        self._file.write(Owner.this_process().content().decode())
-        self._file.flush()
+        self._file.write(Owner.this_process().content())
 
     def check(self) -> None:
         """Raises `ResourceError` if the file was removed: another process may have locked a new one."""
@@ -133,7 +132,7 @@ class LocalLease:
                 return
         raise _lost(self._place)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Frees the lock."""
         self._file.truncate(0)
         self._file.close()
@@ -142,9 +141,7 @@ class LocalLease:
 class BucketLease:
     """A lease on an object; a thread renews it until its release."""
 
-    def __init__(
-        self, backend: "BucketBackend", key: str, place: str, on_wait: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, backend: "BucketBackend", key: str, place: str, on_wait: Callable[[str], None] | None) -> None:
         self._backend, self._key, self._place, self._owner = backend, key, place, Owner.this_process()
         self._lost, self._over = False, threading.Event()
         self._version = self._acquired(on_wait)
@@ -156,7 +153,7 @@ class BucketLease:
         if self._lost or _now() - self._renewed > TTL_S - MARGIN_S:
             raise _lost(self._place)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Writes that the lease is free; where the store does not answer, others wait for the expiry."""
         self._over.set()
         self._thread.join(REQUEST_S)
@@ -193,18 +190,22 @@ class BucketLease:
     def _check_conditions(self) -> None:
         """Raises `StorageError` if the object store ignores conditions: it would give the lease to every process."""
         if self._backend.swap(self._key, self._owner.content(), None):
-            found = "the object store ignores If-None-Match, so it cannot hold a lease"
-            fix = "use an object store with conditional writes as `storage`, or a folder"
-            raise StorageError(Problem(key="storage", file=self._place, found=found, fix=fix))
+            raise StorageError(
+                Problem(
+                    key="storage",
+                    file=self._place,
+                    found="the object store ignores If-None-Match, so it cannot hold a lease",
+                    fix="use an object store with conditional writes as `storage`, or a folder",
+                )
+            )
 
     def _renew(self) -> None:
         """Renews the lease until its release; tries again a second after a failure."""
-        pause = RENEW_S
-        while not self._over.wait(pause) and not self._lost:
-            pause = RETRY_S
+        renewed = True
+        while not self._over.wait(RENEW_S if renewed else RETRY_S) and not self._lost:
+            renewed = False
             with suppress(*self._backend.failures):
-                if self._change():
-                    pause = RENEW_S
+                renewed = self._change()
 
     def _change(self, *, released: bool = False) -> bool:
         """Writes a new version of the object and returns True; else the lease is lost, or this is to be tried again."""
@@ -244,11 +245,20 @@ def _held(owner: Owner | None) -> str:
 
 
 def _refused(place: str, owner: Owner | None) -> ResourceError:
-    fix = "wait until it ends, or stop that process; then `ray-pipeline resume`"
-    return ResourceError(Problem(file=place, found=_held(owner), fix=fix))
+    return ResourceError(
+        Problem(
+            file=place,
+            found=_held(owner),
+            fix="wait until it ends, or stop that process; then `ray-pipeline resume`",
+        )
+    )
 
 
 def _lost(place: str) -> ResourceError:
-    found = f"this process has lost the lease: not renewed for {TTL_S - MARGIN_S:g} s, or removed, or taken over"
-    fix = "check the connection and that no other process goes on with this run; then `ray-pipeline resume`"
-    return ResourceError(Problem(file=place, found=found, fix=fix))
+    return ResourceError(
+        Problem(
+            file=place,
+            found=f"this process has lost the lease: not renewed for {TTL_S - MARGIN_S:g} s, or removed, or taken over",
+            fix="check the connection and that no other process goes on with this run; then `ray-pipeline resume`",
+        )
+    )

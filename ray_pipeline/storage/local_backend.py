@@ -5,17 +5,17 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO
 from uuid import uuid4
 
 import pyarrow as pa
 
 from ray_pipeline.errors import Problem, StorageError
 
-TEMPORARY, USES = ".tmp", ".use"
+RESERVED = TEMPORARY, USES = ".tmp", ".use"
 """Folders below the root that are ours: unfinished files, and one marker for each folder that was used."""
 MAX_TEMPORARY_AGE_S = 3600.0
 USE_TIMEOUT_S = 5.0
@@ -35,50 +35,51 @@ class LocalBackend:
 
     def __init__(self, root: Path) -> None:
         if not root.is_absolute():
-            fix = "give an absolute path, or a URI such as s3://bucket/runs"
-            raise StorageError(Problem(key="storage", file=str(root), found="is a relative path", fix=fix))
+            raise StorageError(
+                Problem(
+                    key="storage",
+                    file=str(root),
+                    found="is a relative path",
+                    fix="give an absolute path, or a URI such as s3://bucket/runs",
+                )
+            )
         self.root = root
         self._swept = False
 
     def explain(self, error: Exception) -> tuple[str, str]:
         """What happened, and what would help."""
-        number, text = getattr(error, "errno", None), getattr(error, "strerror", None)
-        fix = _FIXES.get(number or 0, "check the folder and its file system")
-        return text or str(error), f"{fix}, or name another `storage`; then `ray-pipeline resume`"
+        fix = _FIXES.get(getattr(error, "errno", None) or 0, "check the folder and its file system")
+        found = getattr(error, "strerror", None) or str(error)
+        return found, f"{fix}, or name another `storage`; then `ray-pipeline resume`"
 
     def path(self, key: str) -> Path:
         """The path of a key; raises `StorageError` if a symbolic link leads out of the root."""
         path = self.root / key
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
-            found, fix = "is reached by a symbolic link that leads out of the storage folder", "remove the link"
-            raise StorageError(Problem(key="storage", file=str(path), found=found, fix=fix))
+            raise StorageError(
+                Problem(
+                    key="storage",
+                    file=str(path),
+                    found="is reached by a symbolic link that leads out of the storage folder",
+                    fix="remove the link",
+                )
+            )
         return path
 
     def put(self, key: str, *parts: bytes | pa.Buffer) -> None:
         """Publishes the parts as one file, in place of what was there."""
-        path = self.path(key)
-        with self._written(*parts) as temporary:
-            while temporary.exists():  # once more where another process has just removed the folder
-                with suppress(FileNotFoundError):
-                    _make(path.parent)
-                    temporary.replace(path)
-                    _sync(path.parent)
-                    return
-            raise FileNotFoundError(errno.ENOENT, "another process has removed its temporary file")
+        self._publish(key, parts, Path.replace)
 
     def create(self, key: str, content: bytes) -> bool:
         """Publishes the content if there is no such file, and returns whether it did."""
-        path = self.path(key)
-        with self._written(content) as temporary, suppress(FileExistsError):
-            _make(path.parent)
-            path.hardlink_to(temporary)
-            _sync(path.parent)
+        with suppress(FileExistsError):
+            self._publish(key, [content], os.link)
             return True
         return False
 
     def get_many(self, keys: list[str]) -> list[pa.Buffer | None]:
         """The contents in that order; None where there is no such file. Buffers are aligned for Arrow."""
-        return [self._get(self.path(key)) for key in keys]
+        return [_content(self.path(key)) for key in keys]
 
     def exists(self, key: str) -> bool:
         """Whether there is a file of that key."""
@@ -92,14 +93,14 @@ class LocalBackend:
             for name in names
         )
         keys = (path.relative_to(self.root) for path in found if not path.is_symlink())
-        return sorted(key.as_posix() for key in keys if key.parts[0] not in (TEMPORARY, USES))
+        return sorted(key.as_posix() for key in keys if key.parts[0] not in RESERVED)
 
     def folders(self) -> list[str]:
         """The folders directly below the root, sorted."""
-        if not self.root.is_dir():
-            return []
-        folders = {entry.name for entry in os.scandir(self.root) if entry.is_dir(follow_symlinks=False)}
-        return sorted(folders - {TEMPORARY, USES})
+        with suppress(FileNotFoundError, NotADirectoryError):
+            folders = {entry.name for entry in os.scandir(self.root) if entry.is_dir(follow_symlinks=False)}
+            return sorted(folders.difference(RESERVED))
+        return []
 
     def remove(self, key: str) -> None:
         """Removes a file or a folder: first its name by a rename, then its content."""
@@ -108,47 +109,41 @@ class LocalBackend:
             self.path(key).rename(grave)
             _delete(grave)
 
-    @contextmanager
-    def use(self, folder: str) -> Iterator[None]:
-        """Marks a folder as used now, and keeps `evict` away from it."""
-        with flocked(self.root / USES / folder, fcntl.LOCK_SH, USE_TIMEOUT_S) as marker:
-            os.utime(marker.fileno())
-            yield
+    def use(self, folder: str) -> FileIO:
+        """Marks a folder as used now, and keeps `evict` away from it until the marker is closed."""
+        marker = flocked(self.root / USES / folder, fcntl.LOCK_SH, USE_TIMEOUT_S)
+        os.utime(marker.fileno())
+        return marker
 
     def evict(self, max_folders: int) -> list[str]:
         """Removes the least recently used folders, except those in use, until `max_folders` are left."""
-        by_use = sorted(self.folders(), key=self._last_use)
-        return [folder for folder in by_use[: max(len(by_use) - max_folders, 0)] if self._evicted(folder)]
-
-    def _evicted(self, folder: str) -> bool:
-        with suppress(BlockingIOError), flocked(self.root / USES / folder, fcntl.LOCK_EX):
-            self.remove(folder)
-            (self.root / USES / folder).unlink()
-            return True
-        return False
+        by_use, evicted = sorted(self.folders(), key=self._last_use), list[str]()
+        for folder in by_use[: max(len(by_use) - max_folders, 0)]:
+            with suppress(BlockingIOError), flocked(self.root / USES / folder, fcntl.LOCK_EX):
+                self.remove(folder)
+                (self.root / USES / folder).unlink()
+                evicted.append(folder)
+        return evicted
 
     def _last_use(self, folder: str) -> float:
         marker = self.root / USES / folder
         return (marker if marker.exists() else self.root / folder).stat().st_mtime
 
-    def _get(self, path: Path) -> pa.Buffer | None:
-        # Not a memory map: verified bytes must not change under the reader, and an unlink on NFS would raise SIGBUS.
-        try:
-            with pa.OSFile(str(path)) as file:
-                return file.read_buffer()
-        except FileNotFoundError:
-            return None
-
-    @contextmanager
-    def _written(self, *parts: bytes | pa.Buffer) -> Iterator[Path]:
-        """A temporary file with these parts, synced; gone at the end."""
-        temporary = self._temporary()
+    def _publish(self, key: str, parts: Iterable[bytes | pa.Buffer], move: Callable[[Path, Path], object]) -> None:
+        """Writes and syncs a temporary file, and moves it to its place."""
+        path, temporary = self.path(key), self._temporary()
         try:
             with temporary.open("xb") as file:
                 file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
-            yield temporary
+            while temporary.exists():  # once more where another process has just removed the folder
+                with suppress(FileNotFoundError):
+                    _make(path.parent)
+                    move(temporary, path)
+                    _sync(path.parent)
+                    return
+            raise FileNotFoundError(errno.ENOENT, "another process has removed its temporary file")
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -164,7 +159,7 @@ class LocalBackend:
         return folder / uuid4().hex
 
 
-def flocked(path: Path, operation: int, timeout_s: float = 0.0) -> IO[str]:
+def flocked(path: Path, operation: int, timeout_s: float = 0.0) -> FileIO:
     """The open file with a lock on it; closing it frees the lock, and so does the death of the process.
 
     Raises
@@ -175,7 +170,7 @@ def flocked(path: Path, operation: int, timeout_s: float = 0.0) -> IO[str]:
     deadline = time.monotonic() + timeout_s
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = path.open("ab+", buffering=0)
         try:
             fcntl.flock(file, operation | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -188,6 +183,13 @@ def flocked(path: Path, operation: int, timeout_s: float = 0.0) -> IO[str]:
                 raise
             time.sleep(0.02)
         file.close()
+
+
+def _content(path: Path) -> pa.Buffer | None:
+    # Not a memory map: verified bytes must not change under the reader, and an unlink on NFS would raise SIGBUS.
+    with suppress(FileNotFoundError), pa.OSFile(str(path)) as file:
+        return file.read_buffer()
+    return None
 
 
 def _make(folder: Path) -> None:

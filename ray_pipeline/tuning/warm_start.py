@@ -69,7 +69,7 @@ def _of_run(name: str, spec: Spec, run: "Run") -> WarmStart:
     """The winner of the run with this id in the same storage, or in this folder, which may be relative to the spec."""
     beside = spec.folder / name
     try:
-        earlier = run.folder.open(run.storage, str(beside) if (beside / "spec.yaml").is_file() else name)
+        earlier = run.folder.open(run.folder.storage, str(beside) if (beside / "spec.yaml").is_file() else name)
     except StorageError as error:
         problems = [replace(one, file=None, key=KEY, found=f"{one.found} ({one.file})") for one in error.problems]
         raise StorageError(problems) from None

@@ -18,7 +18,7 @@ from ray_pipeline import pipeline
 from ray_pipeline.cli import build
 from ray_pipeline.errors import DataError, ResourceError, StorageError
 from ray_pipeline.resuming import resume
-from ray_pipeline.runs.manifest import FORMAT
+from ray_pipeline.runs.reproducibility import FORMAT
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
 
