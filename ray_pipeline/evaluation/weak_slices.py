@@ -101,7 +101,7 @@ def _tested(whole: _Whole, rows: Predictions, by: Sequence[str], min_rows: int, 
     kept = np.isin(groups.of, large)
     some, of = rows.take(kept), np.searchsorted(large, groups.of[kept])
     found = linearized_bounds([whole.metric], some, of, confidence, whole.of_cluster[kept])[whole.metric.name]
-    variance = found.variance - 2 * found.shared + whole.variance
+    variance = found.variance - 2 * found.covariance + whole.variance
     difference = found.value - whole.value
     worse = -difference if whole.metric.better == "higher" else difference
     with np.errstate(all="ignore"):
