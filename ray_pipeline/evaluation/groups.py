@@ -90,7 +90,7 @@ class Grouped:
         return Interval(value, 0.0, min(1.0, least / greatest) if greatest > 0 else 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Groups:
     """The groups of n rows: `names` (G,), sorted; `of` (n,), the number of each row's group; `sizes` (G,), in rows."""
 
@@ -116,7 +116,7 @@ def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
     names = list(zip(*values, strict=True))
     order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
     named = tuple(dict(zip(columns, names[place], strict=True)) for place in order)
-    return Groups(named, np.argsort(order)[of], sizes[order])
+    return Groups(names=named, of=np.argsort(order)[of], sizes=sizes[order])
 
 
 def measure_groups(

@@ -19,7 +19,7 @@ from ray_pipeline.values import Predictions, Vector
 ROWS_PER_CHUNK = 131_072
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bounds:
     """One metric in G groups, NaN where it is undefined; each array has the shape (G,)."""
 
@@ -173,7 +173,8 @@ def _bounds(
 ) -> Bounds:
     error, errors = np.sqrt(np.where(np.isfinite(value), variance, np.nan)), reach(clusters, confidence)
     low, high = (np.clip(value + side * errors * error, *metric.range) for side in (-1, 1))
-    return Bounds(value, low, high, error, variance, clusters, covariance)
+    spread = {"error": error, "variance": variance, "covariance": covariance}
+    return Bounds(value=value, low=low, high=high, clusters=clusters, **spread)
 
 
 def _share_bounds(
@@ -183,4 +184,5 @@ def _share_bounds(
     # A share of 0 or 1 shows no variance: its interval then comes from the number of independent observations.
     constant, errors = (value == 0) | (value == 1) | (variance == 0), reach(clusters, confidence)
     low, high = wilson(value, np.where(constant, size, divide(value * (1 - value), variance)), errors)
-    return Bounds(value, low, high, (high - low) / 2 / errors, variance, clusters, covariance)
+    spread = {"error": (high - low) / 2 / errors, "variance": variance, "covariance": covariance}
+    return Bounds(value=value, low=low, high=high, clusters=clusters, **spread)
