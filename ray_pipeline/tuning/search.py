@@ -4,11 +4,9 @@ The sampler proposes, the pruner stops, the family allocation shares out the tri
 Tune runner brings trials to the slots and back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from pydantic.fields import FieldInfo
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
@@ -74,34 +72,25 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
 
 def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
     """A sampler for each family of the spec, and the allocation of trials to them."""
-    trials, window = spec.search.trials, None
-    if spec.search.deterministic:
-        window = min(MAX_WINDOW, max(MIN_WINDOW, trials // 8))
-    metric = metric_of(spec.search.metric)
-    samplers = []
+    trials, better = spec.search.trials, metric_of(spec.search.metric).better
+    window = min(MAX_WINDOW, max(MIN_WINDOW, trials // 8)) if spec.search.deterministic else None
+    samplers = {}
     for name, model in spec.model.items():
-        family = find("models", name)
-        samplers.append(
-            Sampler(
-                family=name,
-                space=family.space(model, context),
-                start=family.start,
-                integers=_integers(type(model).model_fields),
-                num_trials=trials,
-                seed=spec.search.seed,
-                better=metric.better,
-                searcher=spec.search.searcher,
-                halving=spec.search.scheduler == "asha",
-                window=window,
-                warm=warm.params if warm and warm.family == name else None,
-            )
+        family, fields = find("models", name), type(model).model_fields
+        samplers[name] = Sampler(
+            family=name,
+            space=family.space(model, context),
+            start=family.start,
+            integers=frozenset(param for param, info in fields.items() if "int" in str(info.annotation).split("|")[0]),
+            num_trials=trials,
+            seed=spec.search.seed,
+            better=better,
+            searcher=spec.search.searcher,
+            halving=spec.search.scheduler == "asha",
+            window=window,
+            warm=warm.params if warm and warm.family == name else None,
         )
     return FamilyAllocation(families=samplers, num_trials=trials, window=window)
-
-
-def _integers(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
-    """The hyperparameters that are whole numbers."""
-    return frozenset(name for name, info in fields.items() if "int" in str(info.annotation).split("|")[0])
 
 
 def _check_workers(spec: Spec, layout: Layout) -> None:

@@ -142,7 +142,7 @@ class TrialStore:
 
     def _propose(self) -> Proposal | None:
         while not self.over:
-            known = self.run.journal.recorded(_step(len(self.allocation.given)))
+            known = self.run.journal.recorded(_step(len(self.allocation.assigned)))
             proposal = self.allocation.ask(known)
             if proposal is None or known is None or not self._replay(proposal, known):
                 return proposal
