@@ -1,9 +1,7 @@
-"""A worker's share of the rows of some parts: blocks that are fetched when they are looked at, and let go of
-afterwards."""
+"""A worker's shard of the rows of some parts: a block is fetched when it is read, and released afterwards."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import pyarrow as pa
 
@@ -15,8 +13,7 @@ if TYPE_CHECKING:
     import ray
 
 
-@dataclass(frozen=True)
-class Piece:
+class _Piece(NamedTuple):
     """Rows `start` to `stop` of one part within one block."""
 
     block: "ray.ObjectRef[pa.Table]"
@@ -26,37 +23,46 @@ class Piece:
 
 
 class Shard(Sequence[EncodedBlock]):
-    """The rows from `rank / world` to `(rank + 1) / world` of the parts, in order: every row is in exactly one worker's
-    share.
+    """The rows from `rank / world` to `(rank + 1) / world` of some parts, in order; every row is in exactly one shard.
 
-    Each look at a block fetches it (without a copy, where it is on this node), so that nothing pins the blocks between
-    two passes,
-    and those that do not fit into the object store can be spilled.
+    Reading a block fetches it, without a copy where it is on this node. Between two passes no block stays in use, so
+    that Ray can spill blocks that do not fit into the object store.
+
+    Parameters
+    ----------
+    encoded
+        The encoded rows.
+    encoder
+        The name of the encoder whose matrix is read.
+    *parts
+        The parts that are divided among the workers.
+    rank, world
+        The number of the worker, and how many workers there are.
+    every
+        `matrix`, `label` and `weight` have only every `every`-th row of each block.
     """
 
     def __init__(
         self, encoded: EncodedRows, encoder: str, *parts: Part, rank: int = 0, world: int = 1, every: int = 1
     ) -> None:
-        """The share of worker `rank` of `world`; of each block only every `every`-th row (in `matrix`, `label` and
-        `weight`)."""
         self.encoder, self.every = encoder, every
-        places = [
+        sections = [
             (block, part, rows[PARTS.index(part)])
             for block, rows in zip(encoded.blocks, encoded.block_rows, strict=True)
             for part in parts
         ]
-        total = sum(rows for *_, rows in places)
+        total = sum(rows for *_, rows in sections)
         self.start, self.stop = total * rank // world, total * (rank + 1) // world
-        self.pieces, before = list[Piece](), 0
-        for block, part, rows in places:
+        self.pieces, before = list[_Piece](), 0
+        for block, part, rows in sections:
             first, last = max(0, self.start - before), min(rows, self.stop - before)
             if last > first:
-                self.pieces.append(Piece(block, part, first, last))
+                self.pieces.append(_Piece(block, part, first, last))
             before += rows
 
     @property
     def num_rows(self) -> int:
-        """Rows of the share."""
+        """Rows of the shard."""
         return sum(len(range(piece.start, piece.stop, self.every)) for piece in self.pieces)
 
     def __len__(self) -> int:
@@ -73,11 +79,11 @@ class Shard(Sequence[EncodedBlock]):
             return [self[i] for i in range(*at.indices(len(self)))]
         piece = self.pieces[at]
         (block,) = views([ray.get(piece.block)], self.encoder, piece.part)
-        seen = slice(piece.start, piece.stop, self.every)
+        rows = slice(piece.start, piece.stop, self.every)
         return EncodedBlock(
-            matrix=block.matrix[seen],
-            label=block.label[seen],
-            weight=block.weight[seen],
+            matrix=block.matrix[rows],
+            label=block.label[rows],
+            weight=block.weight[rows],
             rows=block.rows.slice(piece.start, piece.stop - piece.start),
         )
 
