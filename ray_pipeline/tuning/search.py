@@ -1,7 +1,7 @@
-"""The search: hyperparameters, by Ray Tune over slots.
+"""The search for hyperparameters, by Ray Tune on slots.
 
-The sampler proposes, the pruner stops, the family allocation shares out the trials, the trial store remembers, and the
-Tune runner brings trials to the slots and back.
+The sampler proposes trials, the pruner stops them, the family allocation divides them among the families, the trial
+store records them, and the Tune runner runs them on slots.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,7 @@ from ray_pipeline.runtime.progress import stage
 from ray_pipeline.runtime.session import in_background
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
-from ray_pipeline.tuning.family_ranking import rank_families
-from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.leaderboard import Leaderboard, rank_families
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
 from ray_pipeline.tuning.training_memory import training_context
@@ -36,14 +35,14 @@ TUNE_FOLDER = ".tune"
 
 @stage("search")
 def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
-    """Search the hyperparameters of `spec.model`; trials that the journal knows are not run again.
+    """Search the hyperparameters of `spec.model`; trials that are in the journal are not run again.
 
-    The baselines are scored beside the trials.
+    The baselines are scored at the same time.
 
     Raises
     ------
     NoTrialFinished
-        Every trial failed or was stopped; the first cause is named.
+        Every trial failed or was stopped; the message has the first reason.
     ResourceError
         The cluster could not start a slot, or a family cannot train on as many workers.
     """
@@ -71,7 +70,17 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
 
 
 def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
-    """A sampler for each family of the spec, and the allocation of trials to them."""
+    """Make the samplers of the spec's families, and the allocation of trials to them.
+
+    Parameters
+    ----------
+    spec
+        Names the families, the metric, and the number of trials.
+    context
+        What all fits of the run have in common; the spaces of some families depend on it.
+    warm
+        Hyperparameters of an earlier winner; None without a warm start.
+    """
     trials, better = spec.search.trials, metric_of(spec.search.metric).better
     window = min(MAX_WINDOW, max(MIN_WINDOW, trials // 8)) if spec.search.deterministic else None
     samplers = {}
@@ -94,9 +103,9 @@ def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> Fa
 
 
 def _check_workers(spec: Spec, layout: Layout) -> None:
-    """Raise where the families cannot train on as many workers.
+    """Raise `ResourceError` where the families cannot train on as many workers.
 
-    Several workers train one model by a collective, which a slot sets up once for all of its trials.
+    Several workers train one model by a collective, which a slot sets up once for all its trials.
     """
     collectives = {family: find("models", family).collective for family in spec.model}
     alone = [family for family, collective in collectives.items() if collective is None]

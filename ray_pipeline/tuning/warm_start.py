@@ -1,4 +1,4 @@
-"""Where a search begins besides the defaults: with the winner of an earlier run, or with today's champion."""
+"""Warm start: the search also tries the hyperparameters of an earlier run's winner, or of today's champion."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ CHAMPION, STEP, KEY = "champion", "warm_start", "search.warm_start"
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStart:
-    """Hyperparameters that have won before."""
+    """Hyperparameters of an earlier winner."""
 
     source: str
     """The run's id, or `models:/<name>/<version>`."""
@@ -27,15 +27,15 @@ class WarmStart:
 
 
 def find_warm_start(spec: Spec, run: "Run") -> WarmStart | None:
-    """What `search.warm_start` names; None where it names nothing, or its family is not searched.
+    """Find what `search.warm_start` names; None where it names nothing, or its family is not searched.
 
-    It is looked up once and then in the run's journal: a resumed run and a rerun begin alike, whatever is champion
-    then.
+    It is looked up once and recorded in the journal: a resumed run and a rerun start alike, also when the champion has
+    changed.
 
     Raises
     ------
     StorageError
-        There is no such run (the nearest are offered), or it has no model yet.
+        There is no such run (the message names similar ones), or it has no model yet.
     RegistryError
         The registry does not answer.
     """
