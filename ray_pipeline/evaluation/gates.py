@@ -267,7 +267,7 @@ def _cost(name: str, costs: ServingCosts | None, whose: str) -> Interval:
 
 
 def _check_comparable(ours: Predictions, theirs: Predictions) -> None:
-    """Raise `Undecidable` unless both predict the same thing about the same rows."""
+    """Raise `Undecidable` unless both predict the same label of the same rows."""
     if theirs.task != ours.task:
         raise Undecidable(f"the champion's task is {theirs.task}, ours {ours.task}")
     if theirs.label_name != ours.label_name:

@@ -1,9 +1,9 @@
 """Weak slices: among all values of one and of two columns, where the model is worse than on the whole part.
 
-Every slice of enough rows is compared with the whole by the linearized variance of their difference (a slice is part of
-the whole, so the two move together). Of the p-values the procedure of Benjamini & Hochberg (1995) keeps those of which
-at most `FALSE_DISCOVERY_RATE` are expected to be luck. It is like SliceFinder (Chung, 2019), but on the metric itself
-instead of each row's loss, so that rows that are hard for every model do not count.
+Every slice of enough rows is compared with the whole by the linearized variance of their difference, which includes
+their covariance. The procedure of Benjamini & Hochberg (1995) then selects slices such that at most a share of
+`FALSE_DISCOVERY_RATE` of them is expected to be luck. It is like SliceFinder (Chung, 2019), but it tests the metric
+itself instead of the loss of each row: rows that are hard for every model do not count.
 """
 
 from collections.abc import Sequence

@@ -18,27 +18,27 @@ def fit_encoders(
 ) -> dict[str, Encoder]:
     """Fit an encoder for each name that some model family asks for.
 
-    Columns that say nothing are left out: those that are null in every training row, and those with one value.
+    Columns without information are left out: those that are null in every training row, and those with one value.
 
     Parameters
     ----------
     profile
-        What the pass over the rows found.
+        The profile of the rows.
     names
         The encoders to fit; repeated names count once.
     chosen
-        The options that a column has of its own, by its canonical name.
+        The options of single columns, by their canonical names.
 
     Raises
     ------
     DataError
         No column varies.
     """
-    seen = {name: _seen(profile, name) for name in profile.types if _varies(profile, name)}
-    if not seen:
+    columns = {name: _seen(profile, name) for name in profile.types if _varies(profile, name)}
+    if not columns:
         found = f"none of {len(profile.types)} columns varies in the training rows"
         raise DataError(Problem(stage="encode", found=found, fix="name columns with more than one value"))
-    return {name: find("encoders", name).fit(seen, chosen) for name in dict.fromkeys(names)}
+    return {name: find("encoders", name).fit(columns, chosen) for name in dict.fromkeys(names)}
 
 
 def _varies(profile: Profile, name: str) -> bool:

@@ -1,6 +1,6 @@
 """A worker's shard of the rows of some parts: a block is fetched when it is read, and released afterwards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import pyarrow as pa
@@ -86,6 +86,3 @@ class Shard(Sequence[EncodedBlock]):
             weight=block.weight[rows],
             rows=block.rows.slice(piece.start, piece.stop - piece.start),
         )
-
-    def __iter__(self) -> Iterator[EncodedBlock]:
-        return (self[i] for i in range(len(self)))

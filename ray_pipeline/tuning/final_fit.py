@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 STATE_FOLDER, FINAL_FOLDER = ".fit", ".final"
 STATE_ROUNDS = 50
-"""Rounds between two states. Taking one resets what it does not contain; it is taken at fixed rounds, so the bytes of the
-model do not depend on time."""
+"""Rounds between two states. Taking a state resets what it does not contain; with fixed rounds the bytes of the model
+do not depend on time."""
 SAVE_EVERY_S = 10.0
 """Seconds between two states that are saved."""
 CHECK_EVERY_S = 10.0

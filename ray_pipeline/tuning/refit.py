@@ -82,7 +82,9 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         model_file=model_file,
         model=_model_json(leaderboard.best, spec),
         calibration=validation.calibrator.model_dump(mode="json"),
-        schema=_schema_json(encoded, encoder, validation.threshold, spec, run.where.resolve(".", spec.folder)),
+        schema=_schema_json(
+            encoded, encoder, validation.calibrated.threshold, spec, run.where.resolve(".", spec.folder)
+        ),
     )
     return TrainedModel(
         bundle=bundle,

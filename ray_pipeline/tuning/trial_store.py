@@ -155,17 +155,13 @@ class TrialStore:
         if (result.family, dict(result.params)) != (proposal.family, dict(proposal.params)):
             return False
         self.allocation.tell(result)
-        kept = proposal.trial in self.finalists()
+        kept, file = proposal.trial in self.finalists(), self.run.folder.path / _model_file(result)
         later = any(int(step.removeprefix("trial-")) > proposal.trial for step in self.run.journal.steps("trial-"))
-        if kept and not later and self._digest(result) != known["model_sha256"]:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if kept and file.is_file() else None
+        if kept and not later and digest != known["model_sha256"]:
             self.allocation.forget(proposal.trial)
             return False
         return True
-
-    def _digest(self, result: TrialResult) -> str | None:
-        """SHA-256 of the trial's model file; None where there is none."""
-        file = self.run.folder.path / _model_file(result)
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
 def _step(trial: int) -> str:

@@ -36,15 +36,15 @@ def run_trials(
     ResourceError
         No slot could be started in time.
     """
-    search, known = trial_store.spec.search, _TuneTrials()
+    search, searcher = trial_store.spec.search, TrialSearcher(trial_store)
     slot = tune.with_parameters(
         SlotTrainable, encoded=encoded, context=context, metric=search.metric, layout=layout, storage=str(storage)
     )
-    scheduler = RungScheduler(trial_store, known, layout)
+    scheduler = RungScheduler(searcher, layout)
     tuner = tune.Tuner(
         tune.with_resources(slot, layout.slot_resources()),
         tune_config=tune.TuneConfig(
-            search_alg=TrialSearcher(trial_store, known),
+            search_alg=searcher,
             scheduler=scheduler,
             num_samples=search.trials * (1 + MAX_DEATHS),
             max_concurrent_trials=layout.slots,
@@ -68,22 +68,16 @@ def run_trials(
         raise
 
 
-class _TuneTrials:
-    """What searcher and scheduler share about trials, by Tune's own ids."""
+class TrialSearcher(Searcher):  # type: ignore[misc]
+    """Gives Tune the trials of the store; it keeps what it knows of them by Tune's own ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, trial_store: TrialStore) -> None:
+        super().__init__()
+        self.trial_store = trial_store
         self.configs: dict[str, dict[str, Any]] = {}
         self.errors: dict[str, Any] = {}
         self.never_begun: dict[str, int] = {}
         """Trials whose slot died before they began: the one death after which Tune does not try again."""
-
-
-class TrialSearcher(Searcher):  # type: ignore[misc]
-    """Gives Tune the trials of the store."""
-
-    def __init__(self, trial_store: TrialStore, known: _TuneTrials) -> None:
-        super().__init__()
-        self.trial_store, self.known = trial_store, known
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Searcher, ()  # Tune pickles it into a state that nothing reads: the journal is what resume reads
@@ -94,28 +88,28 @@ class TrialSearcher(Searcher):  # type: ignore[misc]
         if config is None:
             finished = self.trial_store.over and not self.trial_store.running
             return Searcher.FINISHED if finished else None
-        self.known.configs[trial_id] = config
+        self.configs[trial_id] = config
         return config
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record a trial that ended without a report: its slot died."""
-        trial = self.known.configs[trial_id]["trial"]
+        trial = self.configs[trial_id]["trial"]
         if trial not in self.trial_store.running:
             return
-        deaths = list(self.known.never_begun.values()).count(trial)
-        if trial_id in self.known.never_begun and deaths <= MAX_DEATHS:
+        deaths = list(self.never_begun.values()).count(trial)
+        if trial_id in self.never_begun and deaths <= MAX_DEATHS:
             self.trial_store.ask_again(trial)
         else:
-            reason = last_line(self.known.errors.get(trial_id))
+            reason = last_line(self.errors.get(trial_id))
             self.trial_store.fail(trial, f"its worker died {MAX_DEATHS + 1} times: {reason}")
 
 
 class RungScheduler(FIFOScheduler):  # type: ignore[misc]
     """Stops or continues a trial at a rung, as the store decides."""
 
-    def __init__(self, trial_store: TrialStore, known: _TuneTrials, layout: Layout) -> None:
+    def __init__(self, searcher: TrialSearcher, layout: Layout) -> None:
         super().__init__()
-        self.trial_store, self.known, self.layout = trial_store, known, layout
+        self.searcher, self.layout = searcher, layout
         self.controllers: set[Any] = set()
         self.began, self.reported = time.monotonic(), False
 
@@ -138,7 +132,7 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         if problems := result.get("problem"):
             raise problems[0]
         trial_state: TrialState = result["trial_state"].pop()
-        continues = self.trial_store.report(result["trial"], result["rung"], trial_state)
+        continues = self.searcher.trial_store.report(result["trial"], result["rung"], trial_state)
         # If the slot dies, Tune starts the trial again with its configuration: from this state.
         trial.config.update({"rung": result["rung"] + 1, "before": [trial_state]} if continues else {"before": []})
         return str(self.CONTINUE if continues else self.STOP)
@@ -150,9 +144,9 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep the reason why a slot died."""
-        self.known.errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
+        self.searcher.errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
         if trial.status == "PENDING":
-            self.known.never_begun[trial.trial_id] = self.known.configs[trial.trial_id]["trial"]
+            self.searcher.never_begun[trial.trial_id] = self.searcher.configs[trial.trial_id]["trial"]
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Return the next trial.

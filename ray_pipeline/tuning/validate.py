@@ -23,13 +23,8 @@ class Validation:
 
     raw: Predictions
     calibrated: Predictions
-    """With the threshold."""
+    """With calibrated scores and the threshold; without a threshold unless the task is binary."""
     calibrator: Calibrator
-
-    @property
-    def threshold(self) -> float | None:
-        """A row is selected from this score on; None unless the task is binary."""
-        return self.calibrated.threshold
 
     def calibration_as_json(self) -> dict[str, Any] | None:
         """Return the content of calibration.json, metrics before and after calibration; None for regression."""

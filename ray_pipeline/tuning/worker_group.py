@@ -25,7 +25,7 @@ ended."""
 
 
 class WorkerGroup:
-    """The workers of a slot, started in the background; ready once all of them have asked for a step."""
+    """The workers of a slot, started in the background; ready once all have called `receive`."""
 
     def __init__(self, data: dict[str, Any], layout: Layout, collective: str | None, storage: str) -> None:
         """`data` are the first parameters of `TrialWorker`: encoded rows, training context and metric."""
@@ -89,12 +89,11 @@ class WorkerGroup:
                 raise ResourceError(Problem(stage="search", found=found, fix=fix))
 
     def _check_alive(self) -> None:
-        if self.thread.is_alive() or self.error is None:
-            return
-        workers, reason = self.layout.workers, last_line(self.error)
-        found = f"the {workers} workers of a trial failed {RESTARTS + 1} times: {reason}"
-        fix = "free the cluster's CPUs and memory, or use one worker per trial"
-        raise ResourceError(Problem(stage="search", found=found, fix=fix))
+        if self.error is not None and not self.thread.is_alive():
+            reason = f"failed {RESTARTS + 1} times: {last_line(self.error)}"
+            found = f"the {self.layout.workers} workers of a trial {reason}"
+            fix = "free the cluster's CPUs and memory, or use one worker per trial"
+            raise ResourceError(Problem(stage="search", found=found, fix=fix))
 
     def _run(self, loop: dict[str, Any], collective: str | None, storage: str) -> None:
         try:
