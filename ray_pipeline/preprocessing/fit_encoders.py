@@ -34,21 +34,19 @@ def fit_encoders(
     DataError
         No column varies.
     """
-    columns = {name: _seen(profile, name) for name in profile.types if _varies(profile, name)}
+    seen = {name: _seen(profile, name) for name in profile.types}
+    columns = {name: column for name, column in seen.items() if column is not None}
     if not columns:
         found = f"none of {len(profile.types)} columns varies in the training rows"
         raise DataError(Problem(stage="encode", found=found, fix="name columns with more than one value"))
     return {name: find("encoders", name).fit(columns, chosen) for name in dict.fromkeys(names)}
 
 
-def _varies(profile: Profile, name: str) -> bool:
-    column = profile.columns[name]
-    return kind_of(profile.types[name]) is not None and column.nulls < column.rows and not column.is_constant
-
-
-def _seen(profile: Profile, name: str) -> Seen:
+def _seen(profile: Profile, name: str) -> Seen | None:
+    """What an encoding is fitted from; None where the column has no information."""
     kind, column = kind_of(profile.types[name]), profile.columns[name]
-    assert kind is not None
+    if kind is None or column.nulls >= column.rows or column.is_constant:
+        return None
     sampled = kind != "category" and name in profile.sample.column_names
     sample = numbers(profile.sample[name]) if sampled else np.empty(0)
     unit = DAY_US if kind == "time" else 1

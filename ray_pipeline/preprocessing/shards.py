@@ -1,7 +1,7 @@
 """A worker's shard of the rows of some parts: a block is fetched when it is read, and released afterwards."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
@@ -11,15 +11,6 @@ from ray_pipeline.values import PARTS, Part
 
 if TYPE_CHECKING:
     import ray
-
-
-class _Piece(NamedTuple):
-    """Rows `start` to `stop` of one part within one block."""
-
-    block: "ray.ObjectRef[pa.Table]"
-    part: Part
-    start: int
-    stop: int
 
 
 class Shard(Sequence[EncodedBlock]):
@@ -52,18 +43,20 @@ class Shard(Sequence[EncodedBlock]):
             for part in parts
         ]
         total = sum(rows for *_, rows in sections)
-        self.start, self.stop = total * rank // world, total * (rank + 1) // world
-        self.pieces, before = list[_Piece](), 0
+        start, stop = total * rank // world, total * (rank + 1) // world
+        self.pieces: list[tuple[ray.ObjectRef[pa.Table], Part, range]] = []
+        """Blocks, each with the part and its rows within the block's rows of that part."""
+        before = 0
         for block, part, rows in sections:
-            first, last = max(0, self.start - before), min(rows, self.stop - before)
+            first, last = max(0, start - before), min(rows, stop - before)
             if last > first:
-                self.pieces.append(_Piece(block, part, first, last))
+                self.pieces.append((block, part, range(first, last)))
             before += rows
 
     @property
     def num_rows(self) -> int:
         """Rows of the shard."""
-        return sum(len(range(piece.start, piece.stop, self.every)) for piece in self.pieces)
+        return sum(len(rows[:: self.every]) for *_, rows in self.pieces)
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -77,12 +70,12 @@ class Shard(Sequence[EncodedBlock]):
 
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
-        piece = self.pieces[at]
-        (block,) = views([ray.get(piece.block)], self.encoder, piece.part)
-        rows = slice(piece.start, piece.stop, self.every)
+        ref, part, place = self.pieces[at]
+        (block,) = views([ray.get(ref)], self.encoder, part)
+        rows = slice(place.start, place.stop, self.every)
         return EncodedBlock(
             matrix=block.matrix[rows],
             label=block.label[rows],
             weight=block.weight[rows],
-            rows=block.rows.slice(piece.start, piece.stop - piece.start),
+            rows=block.rows.slice(place.start, len(place)),
         )
