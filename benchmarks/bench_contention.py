@@ -14,7 +14,7 @@ import sys
 import time
 from importlib.metadata import version
 
-from ray_pipeline.runtime.session import SETTINGS
+from ray_pipeline.runtime.process_state import SETTINGS
 
 STEPS = 40
 

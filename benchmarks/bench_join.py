@@ -129,10 +129,9 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="also join half of the rows, for the growth of the time")
     asked = parser.parse_args()
     from ray_pipeline.data import partitioned_join as partitions
-    from ray_pipeline.runtime.session import session, set_environment
+    from ray_pipeline.runtime.session import session
     from ray_pipeline.spec.where import Where
 
-    set_environment()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     if asked.partitioned:
         partitions.BROADCAST_BYTES, partitions.PART_BYTES = 0, 8 << 20

@@ -58,7 +58,7 @@ def ours(text: str, folder: Path) -> dict:
 
 def chain(path: Path) -> dict:
     """Seconds of the chain, in a process and on a Ray of its own, without our settings or the start of Ray."""
-    from ray_pipeline.runtime.session import SETTINGS
+    from ray_pipeline.runtime.process_state import SETTINGS
 
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     done = subprocess.run(
@@ -112,10 +112,9 @@ def main() -> None:
     if asked.peer:
         print(json.dumps(chain_here(asked.peer)))
         return
-    from ray_pipeline.runtime.session import session, set_environment
+    from ray_pipeline.runtime.session import session
     from ray_pipeline.spec.where import Where
 
-    set_environment()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     with tempfile.TemporaryDirectory() as made, session(Where()):
         sizes = [1, 2, 4, 8] if asked.growth else [asked.copies]

@@ -31,7 +31,7 @@ def files(folder: Path, count: int) -> dict:
     from ray_pipeline.data.read import read
     from ray_pipeline.runtime.layout import layout_on_this_machine
     from ray_pipeline.spec import Spec
-    from ray_pipeline.spec.footers import look
+    from ray_pipeline.spec.footers import read_first_footers
     from ray_pipeline.spec.where import Where
     from ray_pipeline.tuning.estimate import estimate
 
@@ -47,7 +47,7 @@ def files(folder: Path, count: int) -> dict:
         pq.write_table(pa.table(table), folder / f"{number:05}.parquet")
     spec, where = Spec.from_text(SPEC, folder=folder.parent), Where()
     begun = time.time()
-    assert not look(spec, where).problems
+    assert not read_first_footers(spec, where).problems
     needs = estimate(spec, where, layout_on_this_machine(where, 8))
     planned = time.time()
     import ray
@@ -68,7 +68,7 @@ def files(folder: Path, count: int) -> dict:
 
 def wide(folder: Path, columns: int, rows: int) -> dict:
     """Seconds of both passes over a table of many numeric columns."""
-    from ray_pipeline.runtime.session import session, set_environment
+    from ray_pipeline.runtime.session import session
     from ray_pipeline.spec.where import Where
 
     rng = np.random.default_rng(0)
@@ -78,7 +78,6 @@ def wide(folder: Path, columns: int, rows: int) -> dict:
         **{f"x{i}": rng.normal(size=rows) for i in range(columns)},
     }
     pq.write_table(pa.table(table), folder / "0.parquet", row_group_size=5_000)
-    set_environment()
     os.environ["RAY_AUTH_MODE"] = "disabled"
     with session(Where()):
         return {"columns": columns, "rows": rows, **ours(SPEC, folder.parent)}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ray_pipeline.runtime.session import set_environment
+from ray_pipeline.runtime.process_state import SETTINGS
 
-set_environment()
+os.environ.update(SETTINGS)
 os.environ["RAY_AUTH_MODE"] = (
     "disabled"  # set before ray is imported: a test's own cluster is on loopback and lives for minutes
 )

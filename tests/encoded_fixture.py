@@ -8,7 +8,7 @@ from profile_fixture import profile_of
 
 from ray_pipeline import encoded_block as packed
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.column_encodings._base import Seen
+from ray_pipeline.components.column_encodings._base import ColumnSummary
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.data.table import Table
@@ -29,8 +29,11 @@ search: {trials: 6, metric: auc, seed: 3}
 def encoders(*names: str) -> dict[str, Encoder]:
     """Encoders of three numbers; the one for trees unless others are named."""
     sample = np.linspace(-2, 2, 50)
-    seen = {name: Seen(kind="number", missing=1, counts={}, sample=sample, mean=0.0, deviation=1.2) for name in "abc"}
-    return {name: find("encoders", name).fit(seen) for name in names or ("trees",)}
+    summaries = {
+        name: ColumnSummary(kind="number", missing=1, counts={}, sample=sample, mean=0.0, deviation=1.2)
+        for name in "abc"
+    }
+    return {name: find("encoders", name).fit(summaries) for name in names or ("trees",)}
 
 
 def blocks(rows: int = 3_000, num_blocks: int = 3, seed: int = 0, *names: str) -> list[pa.Table]:

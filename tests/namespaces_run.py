@@ -103,13 +103,13 @@ def drive(folder: Path) -> None:
     import ray
 
     from ray_pipeline import pipeline
-    from ray_pipeline.registered_model import apply
+    from ray_pipeline.registered_model import predict_rows
     from ray_pipeline.resuming import rerun
-    from ray_pipeline.runtime.session import set_environment
+    from ray_pipeline.runtime.process_state import SETTINGS
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
 
-    set_environment()
+    os.environ.update(SETTINGS)
     ray.init(address=f"{SUBNET}.10:6379", log_to_driver=False)
     while sum(found["Alive"] for found in ray.nodes()) < NODES:
         time.sleep(0.5)
@@ -122,7 +122,9 @@ def drive(folder: Path) -> None:
         registry="sqlite:////tmp/ray/own/mlflow.db",
     )
     answer = pipeline.run(Spec.from_file(folder / "loans.yaml", ["register={alias: challenger}"]), where).as_json()
-    scored = apply("loans@challenger", "s3://tables/data/loans", Path("/tmp/ray/own/scores.parquet"), where, None)
+    scored = predict_rows(
+        "loans@challenger", "s3://tables/data/loans", Path("/tmp/ray/own/scores.parquet"), where, None
+    )
     manifest = Path("/tmp/ray/own/manifest.json")
     from ray_pipeline.storage.blob_store import BlobStore
 

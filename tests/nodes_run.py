@@ -16,9 +16,9 @@ from pathlib import Path
 os.environ["RAY_AUTH_MODE"] = "disabled"
 
 from ray_pipeline.errors import PipelineError
-from ray_pipeline.runtime.session import set_environment
+from ray_pipeline.runtime.process_state import SETTINGS
 
-set_environment()
+os.environ.update(SETTINGS)
 MAKES = {
     "read": "layout",
     "encode": "profile",
@@ -56,7 +56,7 @@ def main() -> None:
         if stage:
             loser.start()
         try:
-            answer = pipeline.run(spec, where, folder=run).as_json()
+            answer = pipeline.run(spec, where, resume_from=run).as_json()
         except PipelineError as error:
             answer = {"exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]}
         answer["lost"] = bool(stage) and not loser.is_alive()

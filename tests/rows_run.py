@@ -14,9 +14,9 @@ from pathlib import Path
 os.environ["RAY_AUTH_MODE"] = "disabled"
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ray_pipeline.runtime.session import set_environment
+from ray_pipeline.runtime.process_state import SETTINGS
 
-set_environment()
+os.environ.update(SETTINGS)
 
 
 def main() -> None:

@@ -2,14 +2,18 @@
 with it."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_fixture import Told
 from tables import write_spec
 
 from ray_pipeline import pipeline
@@ -18,9 +22,9 @@ from ray_pipeline.registered_model import evaluate_registered, predict_rows
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
-from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.tuning.trial_store import TrialStore
 
 pytestmark = pytest.mark.ray
 FILES = (
@@ -158,14 +162,15 @@ def test_the_model_is_explained_over_all_and_within_each_slice(release):
     assert "by purpose" in Path(release.report).read_text()
 
 
-def test_a_second_run_gives_the_same_bytes_and_the_next_version(release, spec, at):
-    show, notes = Progress(), list[str]()
-    show.note = notes.append
-    again = pipeline.run(spec, at, show=show)
-    assert notes == [
+def test_a_second_run_on_one_slot_gives_the_same_bytes_as_the_first_on_two_and_the_next_version(release, spec, at):
+    told = Told()
+    again = pipeline.run(spec, at.model_copy(update={"concurrent_trials": 1}), progress=told)
+    assert told.notes == [
         f"the rows that {release.run} encoded are used again: data, selection, split and encoders are the same"
     ]
     first, second = folder_of(release), folder_of(again)
+    slots = [json.loads((folder / "manifest.json").read_text())["plan"]["slots"] for folder in (first, second)]
+    assert slots == [2, 1]
     assert again.run == f"loans-{spec.fingerprint[:8]}-2"
     assert again.version == 2
     for name in (
@@ -189,16 +194,15 @@ def test_a_second_run_gives_the_same_bytes_and_the_next_version(release, spec, a
     assert json.loads((second / "scorecard.json").read_text())["times_judged"] == 2
 
 
-def test_one_slot_and_two_decide_alike(release, spec, at, tmp_path):
-    alone = pipeline.run(spec, at.model_copy(update={"concurrent_trials": 1, "storage": str(tmp_path / "runs")}))
-    assert (folder_of(alone) / "model/SHA256SUMS").read_bytes() == (
-        folder_of(release) / "model/SHA256SUMS"
-    ).read_bytes()
-
-
 def test_a_refused_model_is_not_registered(loans, at, tmp_path):
     strict = Spec.from_file(
-        write_spec(loans, "strict.yaml", gate="auc >= 0.6, => auc >= 0.99,", name="name: loans => name: strict")
+        write_spec(
+            loans,
+            "strict.yaml",
+            gate="auc >= 0.6, => auc >= 0.99,",
+            name="name: loans => name: strict",
+            trials="trials: 6 => trials: 1",
+        )
     )
     refused = pipeline.run(strict, at)
     assert (refused.status, refused.exit, refused.version) == ("refused", 7, None)
@@ -210,6 +214,7 @@ def test_a_refused_model_is_not_registered(loans, at, tmp_path):
             gate="auc >= 0.6, => auc >= 0.99,",
             name="name: loans => name: strict",
             when="{alias: challenger} => {alias: challenger, when: always}",
+            trials="trials: 6 => trials: 1",
         )
     )
     kept = pipeline.run(always, at)
@@ -218,32 +223,38 @@ def test_a_refused_model_is_not_registered(loans, at, tmp_path):
     assert not model["aliases"]
 
 
-def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial_again(
+def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial_again_or_trusting_a_damaged_cache(
     release, spec, at, tmp_path, monkeypatch
 ):
     elsewhere = at.model_copy(update={"storage": str(tmp_path / "runs")})
-    from ray_pipeline.tuning.trial_store import TrialStore
-
     finish = TrialStore._finish
 
     def stop_after_three(self, *args, **kwargs):
         finish(self, *args, **kwargs)
-        if len(self.proposals.outcomes) == 3:
+        if len(self.allocation.results) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(TrialStore, "_finish", stop_after_three)
-    with pytest.raises(Interrupted) as stopped:
-        pipeline.run(spec, elsewhere)
-    monkeypatch.setattr(TrialStore, "_finish", finish)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialStore, "_finish", stop_after_three)
+        with pytest.raises(Interrupted) as stopped:
+            pipeline.run(spec, elsewhere)
     run = RunFolder.open(tmp_path / "runs", stopped.value.answer["run"])
     before = {path.name: path.read_bytes() for path in (run.path / "journal").glob("trial-*.json")}
     assert len(before) == 3
     assert not (run.path / "manifest.json").exists()
-    resumed = resume(run)
+    for block in (tmp_path / "runs" / ".encoded").rglob("*.arrow"):
+        content = bytearray(block.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 400] = bytes(400)
+        block.write_bytes(content)
+    told = Told()
+    resumed = resume(run, progress=told)
+    (note,) = told.notes
+    assert re.fullmatch(r"the cached rows \w+ are encoded anew: has changed since it was written: its SHA-256 .*", note)
     assert resumed.status == "registered"
     assert {name: (run.path / "journal" / name).read_bytes() for name in before} == before
-    assert (run.path / "model/SHA256SUMS").read_bytes() == (folder_of(release) / "model/SHA256SUMS").read_bytes()
-    assert resume(run).as_json() == resumed.as_json()  # a complete run answers again and does nothing
+    for name in ("model/SHA256SUMS", "evaluation.json", "bias.json"):
+        assert (run.path / name).read_bytes() == (folder_of(release) / name).read_bytes(), name
+    assert resume(run) == resumed  # a complete run answers again and does nothing
 
 
 def test_predict_scores_every_row_in_order_and_as_the_run_did(release, spec, at, loans, tmp_path):
@@ -284,10 +295,6 @@ def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_
 
 
 def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at, tmp_path):
-    import shutil
-
-    import pyarrow as pa
-
     poor = Spec.from_file(
         write_spec(
             loans,
@@ -295,6 +302,7 @@ def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at
             gate="auc >= 0.6, => auc >= 0.65,",
             name="name: loans => name: poor",
             alias="{alias: challenger} => {alias: champion}",
+            trials="trials: 6 => trials: 1",
         )
     )
     assert pipeline.run(poor, at).version == 1

@@ -15,7 +15,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     """Check a spec without Ray and without reading rows, and print every problem."""
     from ray_pipeline.data.feast import with_feast_tables
     from ray_pipeline.spec import Spec
-    from ray_pipeline.spec.footers import look
+    from ray_pipeline.spec.footers import read_first_footers
 
     of_text: list[Problem] = []
     of_data: list[Problem] = []
@@ -36,7 +36,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     if parsed and where:
         try:
             parsed = with_feast_tables(parsed, where)
-            tables = look(parsed, where)
+            tables = read_first_footers(parsed, where)
             of_data += tables.problems
         except PipelineError as error:
             (of_text if isinstance(error, SpecError) else of_data).extend(error.problems)

@@ -9,7 +9,8 @@ from ray_pipeline.components.column_encodings._columns import Kind, kind_of
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.join_keys import plain_key
 from ray_pipeline.errors import listed, nearest
-from ray_pipeline.spec.sections import Encode, FeatureTable
+from ray_pipeline.spec.features import FeatureTable
+from ray_pipeline.spec.sections import Encode
 
 
 def check_columns(columns: ResolvedColumns) -> None:

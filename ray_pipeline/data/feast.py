@@ -17,7 +17,7 @@ from typing import Any
 from ray_pipeline.components.sources import _feast_views
 from ray_pipeline.errors import DataError, Problem, SpecError, listed, nearest
 from ray_pipeline.spec import Spec
-from ray_pipeline.spec.sections import FeatureTable, Repository
+from ray_pipeline.spec.features import FeatureTable, Repository
 from ray_pipeline.spec.where import Where
 
 PYTHON = "FEAST_PYTHON"

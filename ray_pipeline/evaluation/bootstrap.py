@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric
 from ray_pipeline.components.metrics._rank import Histogram, Question, RankMetric, ranked
 from ray_pipeline.hashing import distinct, mix
-from ray_pipeline.runtime.session import in_background
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Predictions, Vector
 

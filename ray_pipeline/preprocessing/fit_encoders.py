@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.column_encodings._base import Seen
+from ray_pipeline.components.column_encodings._base import ColumnSummary
 from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.errors import DataError, Problem
@@ -34,15 +34,15 @@ def fit_encoders(
     DataError
         No column varies.
     """
-    seen = {name: _seen(profile, name) for name in profile.types}
-    columns = {name: column for name, column in seen.items() if column is not None}
-    if not columns:
+    columns = {name: _column_summary(profile, name) for name in profile.types}
+    summaries = {name: summary for name, summary in columns.items() if summary is not None}
+    if not summaries:
         found = f"none of {len(profile.types)} columns varies in the training rows"
         raise DataError(Problem(stage="encode", found=found, fix="name columns with more than one value"))
-    return {name: find("encoders", name).fit(columns, chosen) for name in dict.fromkeys(names)}
+    return {name: find("encoders", name).fit(summaries, chosen) for name in dict.fromkeys(names)}
 
 
-def _seen(profile: Profile, name: str) -> Seen | None:
+def _column_summary(profile: Profile, name: str) -> ColumnSummary | None:
     """What an encoding is fitted from; None where the column has no information."""
     kind, column = kind_of(profile.types[name]), profile.columns[name]
     if kind is None or column.nulls >= column.rows or column.is_constant:
@@ -50,7 +50,7 @@ def _seen(profile: Profile, name: str) -> Seen | None:
     sampled = kind != "category" and name in profile.sample.column_names
     sample = numbers(profile.sample[name]) if sampled else np.empty(0)
     unit = DAY_US if kind == "time" else 1
-    return Seen(
+    return ColumnSummary(
         kind=kind,
         missing=column.nulls + column.infinite,
         counts=column.values,

@@ -9,8 +9,8 @@ from ray_pipeline.data.fingerprint import fingerprint
 from ray_pipeline.data.table import Table
 from ray_pipeline.profiling.findings import check
 from ray_pipeline.profiling.profile import Profile, profile_rows
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.runtime.session import in_background
 from ray_pipeline.spec import Spec
 
 JOIN_COUNTS = ("rows", "matched", "too_old", "not_yet_known", "never_seen", "null_key")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.plain_json import json_digest
 from ray_pipeline.registry.new_version import NewVersion
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.runtime.session import in_background
 from ray_pipeline.tuning.refit import TrainedModel
 
 if TYPE_CHECKING:

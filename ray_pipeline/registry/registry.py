@@ -14,7 +14,7 @@ from ray_pipeline.registry.mlflow_session import client, mlflow_session
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.publish import publish
 from ray_pipeline.registry.sqlite_listing import list_sqlite
-from ray_pipeline.runtime.session import in_background
+from ray_pipeline.runtime.background import in_background
 
 CHAMPION = champion_history.CHAMPION
 

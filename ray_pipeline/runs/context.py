@@ -19,10 +19,12 @@ from ray_pipeline.runs.problems import explained
 from ray_pipeline.runs.release import Release
 from ray_pipeline.runs.reproducibility import pinned, plan_layout, versions
 from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.layout import Layout, refuse_impossible
+from ray_pipeline.runtime.process_state import process_state
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.runtime.session import in_background, session
+from ray_pipeline.runtime.session import session
 from ray_pipeline.runtime.shared_storage import check_shared_storage
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -186,14 +188,15 @@ def open_run(
         One of its subclasses says whose fault it is; `exit_code` is the contract's.
     """
     where, progress = where or Where(), progress or Progress()
-    spec = with_feast_tables(spec.trusting(where.trust), where)
-    if absent := spec.not_installed():
-        raise SpecError(absent)
-    refuse_impossible(where, spec.search.trials)
-    registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
-    folder = resume_from or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
-    run = Run(spec=spec, where=where, folder=folder, registry=registry, progress=progress)
     with ExitStack() as stack:
+        stack.enter_context(process_state())
+        spec = with_feast_tables(spec.trusting(where.trust), where)
+        if absent := spec.not_installed():
+            raise SpecError(absent)
+        refuse_impossible(where, spec.search.trials)
+        registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
+        folder = resume_from or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
+        run = Run(spec=spec, where=where, folder=folder, registry=registry, progress=progress)
         stack.enter_context(progress.current())
         stack.enter_context(folder.lease(progress.note))
         stack.enter_context(explained(run))

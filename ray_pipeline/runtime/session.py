@@ -1,82 +1,133 @@
-"""Ray hygiene in one place: how it starts, what it may print, how its errors come back as ours, how it ends."""
+"""A connection to Ray for the length of a block. What a run changes in this process is restored when the block ends."""
 
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ray_pipeline.components.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
+from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.background import THREAD_NAME
+from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
+from ray_pipeline.runtime.process_state import process_state, signal_handlers
+from ray_pipeline.runtime.ray_version import check_ray_version, version_mismatch
 from ray_pipeline.runtime.watchdog import watchdog
 from ray_pipeline.spec.where import Where
 
 if TYPE_CHECKING:
     import ray.data
 
-T = TypeVar("T")
-
-SETTINGS = {
-    # Train polls its workers this often; at the default of 2 s every report waits for it
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less for each fit
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler would swallow the first Ctrl-C and return as if done
-    "TUNE_GLOBAL_CHECKPOINT_S": "36000",  # our journal is the truth, not Tune's pickled state
-    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's new reporter prints its box even when told to be silent
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Threads that wait for one another spin 300,000 times, which beside other busy programs are milliseconds on the
-    # very core that the awaited thread needs:
-    # fits take 1.2 to 1.6 times as long as with this; alone, boosting is 5 % faster without
-    # (`benchmarks/bench_contention.py`).
-    "GOMP_SPINCOUNT": "10000",
+QUIET = {
+    "ray": logging.ERROR,
+    "ray.air": logging.ERROR,
+    "ray.data": logging.CRITICAL,  # failed tasks and trials become errors of this package
+    "ray.train": logging.ERROR,
+    "ray.tune": logging.CRITICAL,
+    "optuna": logging.ERROR,
 }
+LEFT_ALONE = (THREAD_NAME, private_ray.SCAN_THREAD_NAME)
+"""Names of threads that may outlive a block that fails, and call Ray."""
 
-
-def set_environment(debug: bool = False) -> None:
-    """Sets Ray's switches; must come before the first import of ray."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    os.environ.setdefault("RAY_LOG_TO_DRIVER", "1" if debug else "0")
+_data_contexts: Overrides[str, "ray.data.DataContext"] = Overrides(
+    lambda _: private_ray.data_context(), lambda _, context: private_ray.set_data_context(context)
+)
 
 
 @contextmanager
 def session(where: Where, debug: bool = False, store_bytes: int | None = None) -> Iterator[Callable[[], None]]:
-    """A connection to Ray for the length of the block: a fresh local cluster, or the one at `where.address`.
+    """A connection to Ray for the length of the block: to a new local cluster, or to the one at `where.address`.
 
-    Gives what ends it before the block does, for a block whose last part needs Ray no more: its processes take 1.2 s to
-    go.
+    If this process is connected already, the session uses that connection and leaves it open.
 
-    Args:
-        where: which.
-        debug: lets Ray chatter.
-        store_bytes: of a fresh cluster's object store; Ray's own choice (a third of the memory) unless given. It fills
-            up before it reuses a
-            page, so that a stream through it takes as much memory as it is given.
+    Parameters
+    ----------
+    where
+        The cluster file.
+    debug
+        Lets Ray, Tune and their libraries log.
+    store_bytes
+        Size of a new cluster's object store; by default Ray's own choice, a third of the memory. Ray fills the store
+        before it reuses a page, so a stream through it takes as much memory as the store has.
 
-    Raises:
-        ResourceError: no cluster answers at the address.
+    Yields
+    ------
+    Callable
+        Ends the connection before the block ends, for a block whose last part does not need Ray: its processes take
+        1.2 s to end. Any thread may call it, and more than once.
+
+    Raises
+    ------
+    ResourceError
+        If no cluster answers at the address, or if it runs a release of Ray that is not supported.
     """
-    set_environment(debug)
-    trust(where.trust)
-    started = _start(where, debug, store_bytes)
-    told, threading.excepthook = threading.excepthook, threading.excepthook if debug else _own_threads
+    connection, one_at_a_time = ExitStack(), threading.Lock()
+
+    def end() -> None:
+        with one_at_a_time:
+            connection.close()
+
+    with ExitStack() as restored:
+        restored.enter_context(process_state())
+        trust(where.trust)
+        try:
+            if not _is_connected():
+                connection.callback(_shutdown)
+                _connect(where, debug, store_bytes)
+            restored.enter_context(_no_automatic_start())
+            restored.enter_context(_data_context())
+            if not debug:
+                restored.enter_context(log_levels.use(QUIET))
+                restored.enter_context(ignored_warnings.use({r"ray\.": True}))
+            connection.enter_context(watchdog())
+            yield end
+        finally:
+            end()
+
+
+@contextmanager
+def _no_automatic_start() -> Iterator[None]:
+    """Keeps Ray from starting by itself, until the last thread has ended that a failed block left alone."""
+    held = ExitStack()
+    held.enter_context(private_ray.no_automatic_start())
     try:
-        with ExitStack() as ends:
-            if started:
-                ends.callback(_shutdown)
-            ends.enter_context(watchdog())
-            yield ends.close
+        yield
     finally:
-        threading.excepthook = told
+        left = [thread for thread in threading.enumerate() if thread.name.startswith(LEFT_ALONE)]
+        if left:
+            threading.Thread(target=_close_after, args=(held, left), daemon=True).start()
+        else:
+            held.close()
+
+
+def _close_after(held: ExitStack, threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()
+    held.close()
+
+
+@contextmanager
+def _data_context() -> Iterator[None]:
+    """Gives new datasets a copy of the user's context, with the settings that a run needs."""
+    context = private_ray.data_context().copy()
+    context.execution_options.preserve_order = True  # bytes must repeat from run to run
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # Ray's wrapper around the exception would lose what it wraps on the way from the worker.
+    context.raise_original_map_exception = True
+    with _data_contexts.use({"context": context}):
+        yield
+
+
+def _is_connected() -> bool:
+    import ray
+
+    check_ray_version(ray.__version__)
+    return bool(ray.is_initialized())
 
 
 def _shutdown() -> None:
@@ -85,81 +136,42 @@ def _shutdown() -> None:
     ray.shutdown()
 
 
-def _own_threads(args: threading.ExceptHookArgs) -> None:
-    """Tells of a thread that died, but not of Ray Data's signaler of a scan's end, which stumbles harmlessly when the
-    scan's reader has left first."""
-    if not (
-        args.exc_type is InterruptedError
-        and args.thread is not None
-        and args.thread.name.endswith("completion-signaler")
-    ):
-        threading.__excepthook__(args)
-
-
-@contextmanager
-def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Starts the work in another thread; gives what waits for it and raises what it raised."""
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(work).result
-
-
-def _start(where: Where, debug: bool, store_bytes: int | None) -> bool:
-    """Connects to Ray unless this process already is; whether it did."""
+def _connect(where: Where, debug: bool, store_bytes: int | None) -> None:
+    """Starts a local cluster, or connects to the one at the address."""
     import ray
 
-    if ray.is_initialized():
-        _quiet(debug)
-        return False
-    logging.getLogger("ray").setLevel(logging.INFO if debug else logging.ERROR)
+    options: dict[str, Any] = {"address": where.address}
+    if where.address == "local":
+        options |= {"num_cpus": available_cpus(), "object_store_memory": store_bytes, "include_dashboard": False}
+    elif where.trust:
+        options |= {"runtime_env": {"env_vars": {TRUST: os.environ[TRUST]}}}
+    # `auto` is the Ray of this machine, or of the job that this process is. A RAY_ADDRESS that was left in the shell
+    # would silently name another one.
+    hidden = {} if private_ray.runs_as_job() else {"RAY_ADDRESS": None}
     level = logging.INFO if debug else logging.ERROR
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    # `auto` is the Ray of this machine, or of the job that we are; a RAY_ADDRESS left over in the shell would silently
-    # name another.
-    hidden = (
-        {}
-        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-        else {name: os.environ.pop(name) for name in ("RAY_ADDRESS",) if name in os.environ}
-    )
+    handlers = list(logging.getLogger("ray").handlers)
     try:
-        if where.address == "local":
-            ray.init(
-                address="local",
-                num_cpus=available_cpus(),
-                object_store_memory=store_bytes,
-                include_dashboard=False,
-                log_to_driver=debug,
-                logging_level=level,
-                configure_logging=debug,
-            )
-        else:
-            told = {"env_vars": {TRUST: os.environ[TRUST]}} if where.trust else None
-            ray.init(
-                address=where.address,
-                runtime_env=told,
-                log_to_driver=debug,
-                logging_level=level,
-                configure_logging=debug,
-            )
-    except SystemExit:  # what Ray makes of a SIGTERM
+        # `ray.init` also replaces the handler of SIGTERM.
+        with environment.use(hidden), log_levels.use({"ray": level}), signal_handlers():
+            ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
+    except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
     except (ConnectionError, RuntimeError, TimeoutError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ResourceError(
-            Problem(
-                key="address",
-                found=f"no Ray cluster answers at {where.address!r}: {reason}",
-                fix=(
-                    "start one (`ray start --head`), correct `address`, or run with `--on local`; a cluster with token"
-                    " auth needs RAY_AUTH_MODE=token"
-                ),
-            )
-        ) from None
+        raise ResourceError(version_mismatch(where.address, error) or _no_answer(where.address, error)) from None
     finally:
-        os.environ.update(hidden)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # `ray.init` puts its own in its place
-    _quiet(debug)
-    return True
+        logging.getLogger("ray").handlers[:] = handlers  # `ray.init` removes them
+
+
+def _no_answer(address: str, error: Exception) -> Problem:
+    reason = next((line for line in str(error).strip().splitlines()), type(error).__name__)
+    return Problem(
+        key="address",
+        found=f"no Ray cluster answers at {address!r}: {reason}",
+        fix=(
+            "start one (`ray start --head`), correct `address`, or run with `--on local`; a cluster with token"
+            " authentication needs RAY_AUTH_MODE=token"
+        ),
+    )
 
 
 def available_cpus() -> int:
@@ -210,23 +222,3 @@ def last_line(error: BaseException | None) -> str:
     own = find_own(error)
     lines = str(own or error).strip().splitlines()
     return lines[-1][:300] if lines else type(error).__name__
-
-
-def _quiet(debug: bool) -> None:
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True  # bytes must repeat from run to run
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.raise_original_map_exception = (
-        True  # Ray's wrapper around it would lose what it wraps on the way from the worker
-    )
-    if not debug:
-        import warnings
-
-        for name in ("ray", "ray.data", "ray.train", "ray.tune", "ray.air"):
-            logging.getLogger(name).setLevel(
-                logging.CRITICAL if name in ("ray.data", "ray.tune") else logging.ERROR
-            )  # failed tasks and trials are told by us
-        warnings.filterwarnings("ignore", module=r"ray\.")

@@ -1,23 +1,21 @@
-"""The base of every section of the spec and the small types its fields share; each says in plain words what it
-takes."""
+"""The base of every section of the spec, and the small types that its fields share."""
 
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from ray_pipeline.errors import nearest
+from ray_pipeline.spec.environment import VARIABLE, expand
 from ray_pipeline.spec.expression import Expression
 
 SCHEMES = ("s3", "gs", "abfs", "abfss")
 NAME = r"[A-Za-z0-9_.-]{1,100}"
-_ENVIRONMENT = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|credential)")
 
@@ -30,7 +28,7 @@ class Section(BaseModel):
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number between two bounds, included."""
+    """A whole number between two bounds, which are included."""
 
     low: int
     high: int
@@ -49,7 +47,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Real:
-    """A finite number between two bounds; `open` leaves the bounds themselves out."""
+    """A finite number between two bounds; `open` excludes the bounds themselves."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -62,22 +60,22 @@ class Real:
 
     def read(self, written: object) -> float:
         """The number as a float; raises `ValueError` outside the bounds."""
-        number = isinstance(written, int | float) and not isinstance(written, bool) and math.isfinite(written)
-        fits = number and (self.low < written < self.high if self.open else self.low <= written <= self.high)  # type: ignore[operator]
-        if not fits:
-            low, high = math.isfinite(self.low), math.isfinite(self.high)
-            between = (
-                f" {'between' if self.open else 'from'} {self.low:g} {'and' if self.open else 'to'} {self.high:g}"
-                if low and high
-                else ""
-            )
-            beyond = f" {'above' if self.open else 'of at least'} {self.low:g}" if low and not high else ""
-            raise ValueError(f"expected a number{between or beyond}, got {shown(written)}")
-        return float(written)  # type: ignore[arg-type]
+        is_number = isinstance(written, int | float) and not isinstance(written, bool) and math.isfinite(written)
+        if is_number and (self.low < written < self.high if self.open else self.low <= written <= self.high):  # type: ignore[operator]
+            return float(written)  # type: ignore[arg-type]
+        raise ValueError(f"expected a number{self._range()}, got {shown(written)}")
+
+    def _range(self) -> str:
+        """The bounds in words; nothing where there are none."""
+        if not math.isfinite(self.low):
+            return ""
+        if not math.isfinite(self.high):
+            return f" {'above' if self.open else 'of at least'} {self.low:g}"
+        return f" between {self.low:g} and {self.high:g}" if self.open else f" from {self.low:g} to {self.high:g}"
 
 
 def shown(given: object) -> str:
-    """A value as it may stand in a message."""
+    """A value as a message shows it."""
     if given is None:
         return "nothing (null)"
     if isinstance(given, bool):
@@ -89,8 +87,8 @@ def shown(given: object) -> str:
     return repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}…"
 
 
-def name(written: str) -> str:
-    """The name, if a registry, a file system and a URL all take it."""
+def model_name(written: str) -> str:
+    """The name, if a registry, a file system and a URL all accept it."""
     if not re.fullmatch(NAME, written) or written.startswith("-") or not written.strip("."):
         raise ValueError(
             f"a name has 1 to 100 characters out of A-Z a-z 0-9 _ . - and does not start with '-', got {written!r}"
@@ -99,107 +97,98 @@ def name(written: str) -> str:
 
 
 def column(written: str) -> str:
-    """The column's name."""
+    """The name of a column."""
     if not written.strip() or _CONTROL.search(written):
-        raise ValueError(f"{written!r} is no name of a column")
+        raise ValueError(f"{written!r} is not a name of a column")
     return written
+
+
+def as_list(written: object) -> object:
+    """The list as a tuple; one name alone is a list of one."""
+    if isinstance(written, str | Mapping):
+        return (written,)
+    return tuple(written) if isinstance(written, Sequence) else written
 
 
 def columns(written: object) -> object:
-    """Names as a tuple; one name alone is a list of one."""
-    if isinstance(written, str):
-        return (written,)
-    if isinstance(written, Sequence):
-        seen = [one for place, one in enumerate(written) if one in written[:place]]
-        if seen:
-            raise ValueError(f"{seen[0]!r} is listed twice")
-        return tuple(written)
-    return written
+    """Names of columns as a tuple; one name alone is a list of one."""
+    if isinstance(written, Mapping):
+        return written
+    listed = as_list(written)
+    return distinct(listed) if isinstance(listed, tuple) else listed
 
 
-def names(written: object) -> object:
-    """Names of choices, of which one alone is a list of one."""
-    return (written,) if isinstance(written, str | Mapping) else written
-
-
-def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, of which none may be there twice."""
-    seen = [name for place, name in enumerate(names) if name in names[:place]]
-    if seen:
-        raise ValueError(f"{seen[0]!r} is listed twice")
-    return names
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values, if none of them is there twice."""
+    twice = [one for place, one in enumerate(values) if one in values[:place]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} is listed twice")
+    return values
 
 
 def expression(written: object) -> object:
-    """The text of an expression, if it means one."""
+    """The text of an expression, if it can be parsed."""
     if isinstance(written, str):
         Expression.parse(written)
     return written
 
 
-def truth(written: object) -> object:
+def condition(written: object) -> object:
     """The text of an expression that can be true or false."""
     if isinstance(written, str):
         parsed = Expression.parse(written)
-        if not parsed.is_truth and not parsed.is_column:
+        if not parsed.is_boolean and not parsed.is_column:
             raise ValueError(f"{written!r} is a value, not a condition; compare it with something")
     return written
 
 
-def expand(written: str) -> str:
-    """The text with each `${env:NAME}` replaced from the environment; raises `ValueError` where a variable is not
-    set."""
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1], "")
-        if not found:
-            raise ValueError(
-                f"the environment variable {match[1]} is {'empty' if match[1] in os.environ else 'not set'}"
-            )
-        return found
-
-    return _ENVIRONMENT.sub(value, written)
-
-
-def stray_environment(written: str) -> str | None:
-    """What is wrong with a `${…}` outside a path or URI, if there is one."""
-    return f"{written!r}: ${{env:NAME}} is allowed in paths and URIs only" if "${" in written else None
-
-
 def path(written: str) -> str:
-    """A local path, glob, or URI of an object store, as written (variables stay); raises `ValueError`."""
+    """A local path, a glob, or a URI of an object store, as written: variables stay.
+
+    Raises
+    ------
+    ValueError
+        It is none of these, or it carries a password.
+    """
     expanded = expand(written)
-    if "${" in _ENVIRONMENT.sub("", written):
+    if "${" in VARIABLE.sub("", written):
         raise ValueError(f"{written!r}: the only variables are ${{env:NAME}}")
     if not expanded.strip() or _CONTROL.search(expanded):
-        raise ValueError(f"{written!r} is no path")
+        raise ValueError(f"{written!r} is not a path")
     if "://" in expanded:
-        uri = expanded.split("://")[0].lower()
-        if uri not in SCHEMES:
+        scheme = expanded.split("://")[0].lower()
+        if scheme not in SCHEMES:
             raise ValueError(
-                f"there is no scheme {uri + '://'!r} for data; {nearest(uri, SCHEMES)}Known: a local path,"
+                f"there is no scheme {scheme + '://'!r} for data; {nearest(scheme, SCHEMES)}Known: a local path,"
                 f" {', '.join(s + '://' for s in SCHEMES)}"
             )
-        without_userinfo(written, expanded, bucket_of=uri in ("abfs", "abfss"))
+        refuse_credentials(expanded, container_at_account=scheme in ("abfs", "abfss"))
         if "#" in expanded:
             raise ValueError(f"{written!r}: a URI of data has no '#'")
     return written
 
 
-def without_userinfo(written: str, expanded: str, bucket_of: bool = False) -> str:
-    """The URI, if it carries no user and password; Azure writes `container@account` there, which is neither."""
+def refuse_credentials(expanded: str, container_at_account: bool = False) -> None:
+    """Raises `ValueError` if a URI carries a user, a password or a secret.
+
+    Parameters
+    ----------
+    expanded
+        The URI, without variables.
+    container_at_account
+        Whether `container@account` is allowed, as Azure writes it.
+    """
     try:
         parts = urlsplit(expanded)
         user, password = parts.username, parts.password
     except ValueError as error:
-        raise ValueError(f"this is no URI: {error}") from None
-    if password is not None or (user is not None and not bucket_of):
+        raise ValueError(f"this is not a URI: {error}") from None
+    if password is not None or (user is not None and not container_at_account):
         raise ValueError("the URI carries a user or password; remove it, credentials come from the environment")
     if _SECRET.search(parts.query):
         raise ValueError(
             "the URI's query looks like it carries a secret; remove it, credentials come from the environment"
         )
-    return written
 
 
 def looks_secret(key: str) -> bool:
@@ -207,11 +196,10 @@ def looks_secret(key: str) -> bool:
     return bool(_SECRET.search(key))
 
 
-Name = Annotated[str, AfterValidator(name)]
+Name = Annotated[str, AfterValidator(model_name)]
 Column = Annotated[str, AfterValidator(column)]
 Columns = Annotated[tuple[Column, ...], BeforeValidator(columns)]
-Value = Annotated[str, BeforeValidator(expression)]
-Truth = Annotated[str, BeforeValidator(truth)]
+ExpressionText = Annotated[str, BeforeValidator(expression)]
+ConditionText = Annotated[str, BeforeValidator(condition)]
 Path = Annotated[str, AfterValidator(path)]
 Seed = Annotated[int, Whole(0, 2**32 - 1)]
-Auto = Literal["auto"]

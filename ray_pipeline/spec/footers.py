@@ -1,7 +1,7 @@
-"""What `check` can know of the data without Ray and without a row: paths exist, are Parquet, and have the columns that
-the spec names.
+"""What `check` can know of the data without Ray and without a row.
 
-Only local paths, and only the first file of each table; `sources/` looks at all of them when a run reads.
+Paths exist, are Parquet, and have the columns that the spec names. Only local paths are checked, and only the first
+file of each table; a run checks all of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,16 +22,16 @@ MAGIC = b"PAR1"
 SUFFIXES = (".parquet", ".pq", ".parq")
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The columns of each table that could be looked at, and what was wrong."""
+@dataclass(frozen=True, kw_only=True)
+class FirstFooters:
+    """The columns of each table whose first footer could be read, and what is wrong."""
 
     schemas: Mapping[str, pa.Schema]
     problems: tuple[Problem, ...]
 
 
-def look(spec: Spec, where: Where) -> Seen:
-    """Looks at the footers of every table of the spec."""
+def read_first_footers(spec: Spec, where: Where) -> FirstFooters:
+    """Reads the first footer of every Parquet table of the spec."""
     schemas: dict[str, pa.Schema] = {}
     problems: list[Problem] = []
     for name, table in spec.features.all.items():
@@ -44,11 +44,11 @@ def look(spec: Spec, where: Where) -> Seen:
             schemas[name] = found
         else:
             problems.append(Problem(file=file, line=line, key=f"features.{name}.path", found=found[0], fix=found[1]))
-    return Seen(schemas, (*problems, *_columns(spec, schemas)))
+    return FirstFooters(schemas=schemas, problems=(*problems, *_columns(spec, schemas)))
 
 
 def _schema(path: str) -> pa.Schema | tuple[str, str]:
-    """The columns of the table at a local path, or what is wrong and what would do."""
+    """The columns of the table at a local path, or what is wrong and how to correct it."""
     try:
         first, others = _first_file(path)
         if first is None and not others and not has_magic(path) and not Path(path).exists():
@@ -97,13 +97,13 @@ def _first_file(path: str) -> tuple[Path | None, int]:
     at = Path(path)
     if not at.is_dir():
         return (at if at.exists() else None), 0
-    seen = sorted(
+    every = sorted(
         one
         for one in at.rglob("*")
         if one.is_file() and not any(part.startswith((".", "_")) for part in one.relative_to(at).parts)
     )
-    parquet = [one for one in seen if one.suffix in SUFFIXES]
-    return (parquet[0] if parquet else None), len(seen) - len(parquet)
+    parquet = [one for one in every if one.suffix in SUFFIXES]
+    return (parquet[0] if parquet else None), len(every) - len(parquet)
 
 
 def _columns(spec: Spec, schemas: Mapping[str, pa.Schema]) -> Iterator[Problem]:
@@ -144,16 +144,16 @@ def _columns(spec: Spec, schemas: Mapping[str, pa.Schema]) -> Iterator[Problem]:
                 yield absent(("split",), name, spine.names, "labels")
         yield from of_list("labels", "columns", labels.columns or ())
         yield from of_list("labels", "slice_only", labels.slice_only)
-    for word, table in spec.features.tables.items():
-        if word in schemas:
+    for key, table in spec.features.tables.items():
+        if key in schemas:
             for role in ("time", "known_at"):
-                if (name := getattr(table, role)) is not None and name not in schemas[word].names:
-                    yield absent(("features", word, role), name, schemas[word].names, word)
-            yield from of_list(word, "columns", table.columns or ())
+                if (name := getattr(table, role)) is not None and name not in schemas[key].names:
+                    yield absent(("features", key, role), name, schemas[key].names, key)
+            yield from of_list(key, "columns", table.columns or ())
         for place, name in enumerate(table.on):
-            for side in ("labels", word):
+            for side in ("labels", key):
                 if side in schemas and name not in schemas[side].names:
-                    yield absent(("features", word, "on", place), name, schemas[side].names, side)
+                    yield absent(("features", key, "on", place), name, schemas[side].names, side)
     if len(schemas) == 1 + len(spec.features.tables):
         yield from _used_anywhere(spec, schemas)
 

@@ -1,7 +1,7 @@
 """One line of the scorecard: `[point] METRIC [gap | ratio | worst by COLS] OP (NUMBER | champion [+ | - | * NUMBER])`.
 
-COLS are column names separated by commas (odd names in backticks). Only parsing and what the text alone decides;
-`stages/judge.py` judges.
+COLS are column names separated by commas, odd names in backticks. This file parses gates and finds what the text alone
+decides; `evaluation/gates.py` judges them.
 """
 
 import math
@@ -33,32 +33,34 @@ _LEFT = re.compile(
 )
 _CHAMPION = re.compile(r"champion\s*(?:(?P<sign>[-+*])\s*(?P<number>\S+))?")
 _COLUMN = re.compile(r"\s*(?:`([^`]+)`|([^\s`,]+))\s*")
-_MENDED = {"=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "=": ">= or <=", "==": ">= or <=", "!=": ">= or <="}
+_CORRECT = {"=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "=": ">= or <=", "==": ">= or <=", "!=": ">= or <="}
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A claim about the model that must hold on the test part before it is registered.
-
-    `number` is set where the right side is a number, else `champion` is: (None, 0.0) for the bare word, or a sign out
-    of `+ - *` and its number.
-    """
+    """A claim about the model that must hold on the test part before the model is registered."""
 
     text: str
+    """The gate as written, with single spaces and the metric's canonical name."""
     point: bool
+    """Whether the value itself is judged, and not a bound of its interval."""
     metric: str
     reduction: Reduction | None
     by: tuple[str, ...]
     op: Operator
     number: float | None = None
+    """The right side, where it is a number."""
     champion: tuple[str | None, float] | None = None
+    """The right side, where it is the champion: (None, 0.0) alone, or a sign out of `+ - *` and its number."""
 
     @classmethod
     def parse(cls, text: str) -> "Gate":
-        """The gate that the text means.
+        """The gate of a text.
 
-        Raises:
-            ValueError: it means none; the message says why and what would do.
+        Raises
+        ------
+        ValueError
+            It is no gate. The message says why, and what to write.
 
         >>> Gate.parse("auc worst by origin, carrier >= champion - 0.005").by
         ('origin', 'carrier')
@@ -97,21 +99,30 @@ class Gate:
 
     @property
     def lower(self) -> bool:
-        """Whether the quantity must not be lower than the right side (`>=`, `>`), so that its lower bound is judged."""
+        """Whether low values fail (`>=`, `>`), so that the lower bound is judged."""
         return self.op in (">=", ">")
 
     def holds(self, left: float, right: float) -> bool:
-        """Whether `left OP right` is true; not of anything that is not a number."""
+        """Whether `left OP right` is true; false where a side is NaN."""
         return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.op]
 
 
 def misfits(gates: Sequence[Gate], task: Task, partitions: Iterable[Sequence[str]]) -> list[tuple[int, str]]:
-    """What in the gates does not fit the rest of the spec: (position of the gate, message).
+    """What in the gates does not fit the rest of the spec.
 
-    Args:
-        gates: all gates of the spec.
-        task: binary, multiclass or regression.
-        partitions: the columns of every slice and of every bias group; a crossing has several, in any order.
+    Parameters
+    ----------
+    gates
+        All gates of the spec.
+    task
+        The task of the spec.
+    partitions
+        The columns of every slice and of every bias group; a crossing has several, in any order.
+
+    Returns
+    -------
+    list[tuple[int, str]]
+        Positions of gates, with a message each.
     """
     known = {frozenset(columns): tuple(columns) for columns in partitions}
     found: list[tuple[int, str]] = []
@@ -120,15 +131,8 @@ def misfits(gates: Sequence[Gate], task: Task, partitions: Iterable[Sequence[str
             written = ", ".join(gate.by)
             names = [", ".join(columns) for columns in known.values()]
             offer = f"{nearest(written, names)}Known: {listed(names)}" if names else "there are none"
-            found.append(
-                (
-                    place,
-                    (
-                        f"{written!r} in {gate.text!r} is neither a slice nor a bias group; add it to evaluate.slices"
-                        f" or bias.groups; {offer}"
-                    ),
-                )
-            )
+            what = f"{written!r} in {gate.text!r} is neither a slice nor a bias group"
+            found.append((place, f"{what}; add it to evaluate.slices or bias.groups; {offer}"))
         if gate.metric in COSTS:
             continue
         try:
@@ -203,8 +207,8 @@ def _sides(text: str) -> tuple[str, Operator, str]:
     if len(operators) > 1:
         raise ValueError(f"{text!r} compares twice; write one gate for each comparison")
     op = operators[0][2]
-    if op in _MENDED:
-        raise ValueError(f"{op!r} in {text!r} is not a comparison of gates; write {_MENDED[op]}")
+    if op in _CORRECT:
+        raise ValueError(f"{op!r} in {text!r} is not a comparison of gates; write {_CORRECT[op]}")
     return text[: operators[0].start()].strip(), cast(Operator, op), text[operators[0].end() :].strip()
 
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from ray_pipeline.errors import Problem, nearest
 from ray_pipeline.spec.field_types import looks_secret, shown
 from ray_pipeline.spec.repair import Mistake
-from ray_pipeline.spec.source_map import Place, Text, dotted
+from ray_pipeline.spec.source_map import Place, SourceMap, dotted
 
 OWN = "message"
 """pydantic's type of the findings that carry a `Message`."""
@@ -59,7 +59,7 @@ class Refusal:
     written: object
 
 
-def problems(error: ValidationError, section: type[BaseModel], text: Text) -> list[Problem]:
+def problems(error: ValidationError, section: type[BaseModel], source: SourceMap) -> list[Problem]:
     """Every finding as a problem, in the order of the file."""
     found: dict[tuple[Place, str], Problem] = {}
     for one in _findings(error):
@@ -68,8 +68,8 @@ def problems(error: ValidationError, section: type[BaseModel], text: Text) -> li
         found.setdefault(
             (place, message.found),
             Problem(
-                file=text.file,
-                line=text.line(place) or 1,
+                file=source.file,
+                line=source.line(place) or 1,
                 key=dotted(place) or None,
                 found=message.found,
                 fix=message.fix,

@@ -1,4 +1,4 @@
-"""Plain values as YAML that `text.py` reads back as the same values, in the order given."""
+"""Plain values as YAML that is read back as the same values, in the order given."""
 
 import re
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ _PLAIN = re.compile(r"[A-Za-z_./][\w./<>=()+*' -]*[\w./)']|[A-Za-z_]|\d+[smhdw]"
 
 
 def render(data: Mapping[str, Any]) -> str:
-    """The YAML text; what is not plainly text to every reader stands in quotes."""
+    """The YAML text. Quotes mark every text that some reader of YAML takes for something else."""
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import SafeRepresenter
 
     class Careful(SafeRepresenter):  # type: ignore[misc]
-        """The emitter leaves `?0` in a list without quotes, and then reads a mapping."""
+        """Quotes more than the emitter, which writes `?0` plainly in a list and then reads it as a mapping."""
 
     Careful.add_representer(
         str,

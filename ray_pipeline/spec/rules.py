@@ -16,7 +16,7 @@ from ray_pipeline.duration import write_duration
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.gate import misfits
 from ray_pipeline.spec.sections import Maximize
-from ray_pipeline.spec.source_map import Place
+from ray_pipeline.spec.source_map import Place, dotted
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec
@@ -29,6 +29,7 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     """Everything in the spec that its keys forbid each other."""
     yield from _metrics(spec)
     yield from _roles(spec)
+    yield from _features(spec)
     yield from _times(spec)
     yield from _split(spec)
     yield from _task(spec)
@@ -85,49 +86,44 @@ def _roles(spec: "Spec") -> Iterator[Finding]:
                 f"{name!r} is a column of a feature table; a label comes from the label table",
                 "name a column of features.labels",
             )
-    # One column, one role: the label's own columns may serve nowhere else.
+    # A column has one role: those of the label can have no other.
     taken: dict[str, str] = dict.fromkeys(label.columns, "the label")
-    for role, served in (("key", labels.key), ("time", labels.time), ("weight", labels.weight)):
-        if served is None:
-            continue
-        if served in taken:
-            yield (
-                ("features", "labels", role),
-                f"{served!r} is both features.labels.{role} and {taken[served]}",
-                "give each role a column of its own",
-            )
-        taken.setdefault(served, f"features.labels.{role}")
-    column = getattr(spec.split, "column", None)
-    if column and column in taken:
-        yield (
-            ("split", "column"),
-            f"{column!r} is both split.column and {taken[column]}",
-            "give each role a column of its own",
-        )
-    elif column:
-        taken[column] = "split.column"
-    for place, name in enumerate(labels.slice_only):
+    roles: list[tuple[Place, str | None]] = [
+        (("features", "labels", role), getattr(labels, role)) for role in ("key", "time", "weight")
+    ]
+    for place, column in [*roles, (("split", "column"), getattr(spec.split, "column", None))]:
+        if column and column in taken:
+            found = f"{column!r} is both {dotted(place)} and {taken[column]}"
+            yield place, found, "give each role a column of its own"
+        elif column:
+            taken[column] = dotted(place)
+    for position, name in enumerate(labels.slice_only):
         if name in label.columns:
             yield (
-                ("features", "labels", "slice_only", place),
+                ("features", "labels", "slice_only", position),
                 f"{name!r} is both slice_only and the label",
                 "a slice by the label says nothing; remove it",
             )
         taken.setdefault(name, "slice_only")
-    for place, name in enumerate(labels.columns or ()):
+    for position, name in enumerate(labels.columns or ()):
         if name in taken:
             yield (
-                ("features", "labels", "columns", place),
-                f"{name!r} is both a feature (columns[{place}]) and {taken[name]}",
+                ("features", "labels", "columns", position),
+                f"{name!r} is both a feature (columns[{position}]) and {taken[name]}",
                 "remove it from one of them",
             )
-    for word, table in tables.items():
+
+
+def _features(spec: "Spec") -> Iterator[Finding]:
+    """Times of feature tables that are features as well, and encodings of columns that are no features."""
+    labels, tables = spec.features.labels, spec.features.tables
+    for table_name, table in tables.items():
         for role, moment in (("time", table.time), ("known_at", table.known_at)):
             if moment and moment in (table.columns or ()):
                 place = (table.columns or ()).index(moment)
                 yield (
-                    ("features", word, "columns", place),
-                    f"{moment!r} is both a feature (columns[{place}]) and features.{word}.{role}",
+                    ("features", table_name, "columns", place),
+                    f"{moment!r} is both a feature (columns[{place}]) and features.{table_name}.{role}",
                     "remove it from one of them",
                 )
     for name in spec.encode:
@@ -221,7 +217,7 @@ def _encode(spec: "Spec") -> Iterator[Finding]:
         if not chosen.given:
             yield (
                 ("encode", name),
-                "nothing is said of how to encode it",
+                "it says nothing about how to encode the column",
                 "write for example `{impute: median}`, or remove it",
             )
         if chosen.encoding and spec.task not in chosen.encoding.tasks:
@@ -242,11 +238,11 @@ def _encode(spec: "Spec") -> Iterator[Finding]:
 
 
 def _ignored(spec: "Spec") -> Iterator[Finding]:
-    extra = {read_choice(name)[0] for name in spec.checks.extra}
+    extra = {read_choice(check)[0] for check in spec.checks.extra}
     for place, written in enumerate(spec.checks.ignore):
-        word = written.partition(":")[0]
-        if word not in extra and word not in files("checks") and word not in menu("checks"):
-            error = unknown("checks", word, (*menu("checks"), *extra))
+        name = written.partition(":")[0]
+        if name not in extra and name not in files("checks") and name not in menu("checks"):
+            error = unknown("checks", name, (*menu("checks"), *extra))
             yield ("checks", "ignore", place), str(error), "name a check, or `check:column`"
 
 
@@ -255,7 +251,7 @@ def _task(spec: "Spec") -> Iterator[Finding]:
         (
             ("evaluate", "threshold"),
             spec.evaluate.threshold is not None,
-            "a threshold decides between two classes",
+            "a threshold separates two classes",
             lambda task: task == "binary",
         ),
         (
@@ -271,15 +267,14 @@ def _task(spec: "Spec") -> Iterator[Finding]:
             lambda task: task != "regression",
         ),
     ]
-    for word, model in spec.model.items():
+    for family, model in spec.model.items():
         for name, task in getattr(model, "only_for", {}).items():
-            applies.append(
-                (("model", word, name), getattr(model, name) is not None, f"{name} is for a {task}", partial(eq, task))
-            )
+            given = getattr(model, name) is not None
+            applies.append((("model", family, name), given, f"{name} is for a {task}", partial(eq, task)))
     for place, given, why, fits in applies:
         if given and not fits(spec.task):
             yield place, f"{why}, but the task is {spec.task}", "remove it, or change the task"
-    if spec.label_expression.is_truth and spec.task != "binary":
+    if spec.label_expression.is_boolean and spec.task != "binary":
         yield (
             ("task",),
             f"the label {spec.features.labels.label!r} is true or false, but the task is {spec.task}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ray_pipeline.components.choice import Choice, each, find, menu, name_of
 from ray_pipeline.components.metrics import metrics_without_parameters
 from ray_pipeline.spec.choices import MARK
-from ray_pipeline.spec.sections import PARAMETERS
+from ray_pipeline.spec.features import PARAMETERS
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec

@@ -1,10 +1,9 @@
-"""The sections of the spec: what each key takes, and its default. What only several keys together decide stands in
-`rules.py`."""
+"""The other sections of the spec: what each key takes, and its default. `rules.py` checks keys against each other."""
 
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -12,47 +11,18 @@ from pydantic import (
     Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
-    ValidationError,
     ValidationInfo,
     model_serializer,
-    model_validator,
 )
 
-from ray_pipeline.components.choice import UnknownChoice, Untrusted, files, find
+from ray_pipeline.components.choice import Untrusted, find
 from ray_pipeline.components.choice_text import read_choice
-from ray_pipeline.components.sources import DEFAULT
-from ray_pipeline.components.splitters.time import Moment
-from ray_pipeline.duration import Duration, parse_duration, write_duration
+from ray_pipeline.duration import parse_duration, write_duration
 from ray_pipeline.errors import nearest
-from ray_pipeline.spec.choices import (
-    CalibratorName,
-    CheckName,
-    EncodingName,
-    MetricName,
-    Reading,
-    SliceField,
-    choice_schema,
-    refusals,
-)
-from ray_pipeline.spec.field_types import (
-    Column,
-    Columns,
-    Path,
-    Real,
-    Section,
-    Seed,
-    Truth,
-    Value,
-    Whole,
-    columns,
-    distinct,
-    names,
-)
-from ray_pipeline.spec.messages import Message, Refusal, keys, refuse
+from ray_pipeline.spec.choices import CalibratorName, CheckName, EncodingName, MetricName, SliceField
+from ray_pipeline.spec.field_types import Column, Columns, Real, Section, Seed, Whole, as_list, columns, distinct
 
 MIN_TRIALS, MAX_TRIALS = 1, 100_000
-PARAMETERS = "(parameters)"
-"""The key under which a source's parameters are kept; no user writes it."""
 
 
 def _seconds(written: object) -> float:
@@ -63,12 +33,6 @@ def _seconds(written: object) -> float:
     if not 0 < seconds <= 366 * 86_400:
         raise ValueError(f"expected a length of time above 0 and at most a year, got {written!r}")
     return seconds
-
-
-def _positive(length: timedelta) -> timedelta:
-    if length <= timedelta(0):
-        raise ValueError("expected a length of time above 0")
-    return length
 
 
 def _alias(written: str) -> str:
@@ -96,133 +60,11 @@ Seconds = Annotated[
     PlainSerializer(lambda seconds: write_duration(timedelta(seconds=seconds)), return_type=str),
     Field(json_schema_extra={"type": "string"}),
 ]
-MaxAge = Annotated[Duration, AfterValidator(_positive)]
-MetricNames = Annotated[tuple[MetricName, ...], Field(min_length=1), BeforeValidator(names), AfterValidator(distinct)]
-
-
-class SourceTable(Section):
-    """A table that a source reads. The source's own parameters stand beside `kind` in the file."""
-
-    path: Path
-    kind: Annotated[str, choice_schema("sources")] = DEFAULT
-    parameters: dict[str, Any] = Field(default_factory=dict, exclude=True, alias=PARAMETERS)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parameters_apart(cls, written: Any, info: ValidationInfo) -> Any:
-        if not isinstance(written, Mapping):
-            return written
-        own, kind = keys(cls), None
-        try:
-            word, parameters = read_choice(written.get("kind", DEFAULT))
-            if word in files("sources") and not parameters and {*written} <= {*own}:
-                return {**written, "kind": word}  # without the source's libraries
-            kind = Reading.of(info).find("sources", word)
-            known = [name for name in written if name not in own] if kind is None else keys(kind.parameters())
-            parameters |= {name: written[name] for name in known if name in written and name not in own}
-            if kind is not None:
-                checked = kind.parameters().model_validate(parameters)
-                parameters = checked.model_dump(mode="json", exclude_defaults=True)
-        except (UnknownChoice, ValidationError) as error:
-            refuse(refusals(error, kind, ("kind",) if kind is None else (), written.get("kind")))
-        table = {name: value for name, value in written.items() if name not in known}
-        return {**table, "kind": word, PARAMETERS: parameters}
-
-    @model_serializer(mode="wrap")
-    def _with_parameters(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {**dump(self), **self.parameters}
-
-
-class Labels(SourceTable):
-    """The spine: one row for each prediction to make."""
-
-    label: Value
-    key: Column | None = None
-    time: Column | None = None
-    weight: Column | None = None
-    columns: Columns | None = None
-    slice_only: Columns = ()
-
-
-class FeatureTable(SourceTable):
-    """A table joined to the spine: as of `labels.time` where it has a `time`, else a plain lookup."""
-
-    on: Annotated[Columns, Field(min_length=1)]
-    time: Column | None = None
-    known_at: Column | None = None
-    max_age: MaxAge | None = None
-    columns: Columns | None = None
-
-
-class Repository(Section):
-    """A Feast repository: each view of a service, or each view that is named, is a feature table."""
-
-    path: Path
-    kind: Literal["feast"]
-    service: Column | None = None
-    views: Annotated[Columns, Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.service is None) == (self.views is None):
-            raise ValueError("a Feast repository takes either `service: NAME` or `views: [NAME, ...]`")
-        return self
-
-
-class Features(Section):
-    """The label table and, under any other name, the feature tables and Feast repositories, in the order of the
-    file."""
-
-    labels: Labels
-    tables: dict[str, FeatureTable] = Field(default_factory=dict)
-    repositories: dict[str, Repository] = Field(default_factory=dict)
-
-    @property
-    def all(self) -> dict[str, Labels | FeatureTable]:
-        """Every table by its name, `labels` first."""
-        return {"labels": self.labels, **self.tables}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _apart(cls, written: Any) -> Any:
-        if not isinstance(written, Mapping):
-            return written
-        others = {name: table for name, table in written.items() if name != "labels"}
-        for name in others:
-            message = None
-            if "labels" not in written and nearest(name, ["labels"]):
-                message = Message(found=f"unknown key {name!r}; did you mean 'labels'?", fix="write 'labels'")
-            elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                found = f"a feature table's name has letters, digits and _ only, got {name!r}"
-                message = Message(found=found, fix="rename it")
-            if message:
-                refuse([Refusal(place=(name,), message=message, written=written[name])])
-        repositories = {
-            name: table for name, table in others.items() if isinstance(table, Mapping) and table.get("kind") == "feast"
-        }
-        tables = {name: table for name, table in others.items() if name not in repositories}
-        return {
-            **{key: written[key] for key in written if key == "labels"},
-            "tables": tables,
-            "repositories": repositories,
-        }
-
-    @model_serializer(mode="wrap")
-    def _together(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written = dump(self)
-        return {"labels": written["labels"], **written["tables"], **written["repositories"]}
-
-
-class Select(Section):
-    """The range of data: [from, to) on `labels.time`, and a condition."""
-
-    from_: Moment | None = Field(default=None, alias="from")
-    to: Moment | None = None
-    where: Truth | None = None
+MetricNames = Annotated[tuple[MetricName, ...], Field(min_length=1), BeforeValidator(as_list), AfterValidator(distinct)]
 
 
 class Encode(Section):
-    """How one column is encoded, in place of its family's own way; what is not given stays as the family has it."""
+    """How one column is encoded. What is not given stays as the family does it."""
 
     impute: Annotated[str | float | None, BeforeValidator(_impute)] = None
     flag: bool | None = None
@@ -260,7 +102,7 @@ class Encode(Section):
 
 
 class Search(Section):
-    """How hyperparameters are looked for, and what ends it: trials, time or target, whichever comes first."""
+    """How hyperparameters are searched, and what ends the search: trials, time or target, whichever comes first."""
 
     trials: Annotated[int, Whole(MIN_TRIALS, MAX_TRIALS)]
     time: Seconds | None = None
@@ -269,7 +111,7 @@ class Search(Section):
     seed: Seed
     trial_seconds: Annotated[float, Real(low=0, open=True)] | None = None
     latency_ms: Annotated[float, Real(low=0, open=True)] | None = None
-    """A trial whose model takes longer to score one row does not compete."""
+    """A trial whose model takes longer to score one row cannot win."""
     scheduler: Literal["asha", "none"] = "asha"
     searcher: Literal["tpe", "random"] = "tpe"
     deterministic: bool
@@ -285,14 +127,14 @@ def _class_weight(written: object) -> object:
 
 
 class Fit(Section):
-    """On which parts the winner is fitted once more."""
+    """On which parts the winner is fitted again."""
 
     on: Literal["train", "train+validation"] = "train+validation"
     class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
 
 
 class Maximize(Section):
-    """The threshold at which a metric of decisions is best on validation."""
+    """The threshold with the best value of a metric of decisions, on validation."""
 
     maximize: MetricName
 
@@ -305,7 +147,7 @@ class Costs(Section):
 
 
 class Cost(Section):
-    """The threshold of least cost on validation."""
+    """The threshold with the least cost, on validation."""
 
     cost: Costs
 
@@ -323,7 +165,7 @@ def _threshold(written: object, info: ValidationInfo) -> object:
 
 
 class Evaluate(Section):
-    """What is measured on the test part, overall and by slice, and from which score on a row is selected."""
+    """What is measured on the test part, overall and by slice, and at which score a row is selected."""
 
     metrics: MetricNames
     slices: tuple[SliceField, ...] = ()
@@ -336,7 +178,7 @@ class Evaluate(Section):
 
 
 class Bias(Section):
-    """Between which groups the model is compared, and by which measures."""
+    """The groups between which the model is compared, and the measures."""
 
     groups: tuple[SliceField, ...] = ()
     measures: MetricNames
@@ -344,19 +186,18 @@ class Bias(Section):
 
 
 class Register(Section):
-    """Under which alias a passing model is registered; `when: always` registers a refused one too, marked, without the
-    alias."""
+    """The alias of a registered model. `when: always` registers a refused model too, marked and without the alias."""
 
     alias: Annotated[str, AfterValidator(_alias)] | None = None
     when: Literal["passed", "always"] = "passed"
 
 
 class Checks(Section):
-    """From which severity on a finding in the data ends the run, which checks are made besides, and which are not."""
+    """The severity at which a finding in the data ends the run, which checks are added, and which are not made."""
 
     fail_on: Literal["low", "medium", "high", "never"] = "high"
     ignore: Columns = ()
-    extra: Annotated[tuple[CheckName, ...], BeforeValidator(names), AfterValidator(distinct)] = ()
+    extra: Annotated[tuple[CheckName, ...], BeforeValidator(as_list), AfterValidator(distinct)] = ()
     """Checks of the user's own, and other parameters for known ones."""
 
     @model_serializer(mode="wrap")
@@ -365,7 +206,7 @@ class Checks(Section):
 
 
 class Explain(Section):
-    """On how many test rows the model is explained, over all and within each slice; 0 for none."""
+    """On how many test rows the model is explained, overall and within each slice; 0 for none."""
 
     rows: Annotated[int, Whole(0, 1_000_000)] = 0
     slices: tuple[SliceField, ...] = ()

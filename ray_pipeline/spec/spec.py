@@ -1,4 +1,4 @@
-"""The spec: WHAT is to be made. One strict YAML file, checked as a whole, frozen, and fingerprinted."""
+"""The spec: what a run makes. One strict YAML file, checked as a whole, frozen, and fingerprinted."""
 
 import hashlib
 import json
@@ -25,10 +25,12 @@ from ray_pipeline.errors import Problem, SpecError
 from ray_pipeline.spec import messages, rules
 from ray_pipeline.spec.choices import ModelsField, Reading, SplitField, refusals
 from ray_pipeline.spec.defaults import filled
+from ray_pipeline.spec.environment import stray_variables
 from ray_pipeline.spec.expression import Expression
-from ray_pipeline.spec.field_types import Name, Section, Seed, shown, stray_environment
+from ray_pipeline.spec.features import Features, FeatureTable, Select
+from ray_pipeline.spec.field_types import Name, Section, Seed, shown
 from ray_pipeline.spec.gate import COSTS, Gate
-from ray_pipeline.spec.installed import absent
+from ray_pipeline.spec.installed import missing_libraries
 from ray_pipeline.spec.messages import refuse
 from ray_pipeline.spec.overrides import Overrides
 from ray_pipeline.spec.render import render
@@ -39,14 +41,12 @@ from ray_pipeline.spec.sections import (
     Encode,
     Evaluate,
     Explain,
-    Features,
-    FeatureTable,
     Fit,
     Register,
     Search,
-    Select,
 )
-from ray_pipeline.spec.source_map import Place, Text, dotted, parse_text, read_text
+from ray_pipeline.spec.source_map import SourceMap, dotted, problem_at
+from ray_pipeline.spec.yaml_file import parse_yaml, read_yaml
 from ray_pipeline.values import Task
 
 EXPECTED = "name, task, features, split, model"
@@ -84,7 +84,7 @@ GateText = Annotated[
 
 
 class Spec(Section):
-    """What a run is to make; read it with `from_file`."""
+    """What a run makes; read it with `from_file`."""
 
     name: Name
     task: Task
@@ -106,7 +106,7 @@ class Spec(Section):
     explain: Explain = Explain()
     seed: Seed
 
-    _text: Text = PrivateAttr(default=Text("spec", {}, {}))
+    _source: SourceMap = PrivateAttr(default=SourceMap(file="spec", data={}, lines={}))
     _folder: Path = PrivateAttr(default=Path())
     _dotted: tuple[str, ...] = PrivateAttr(default=())
     _packages: tuple[str, ...] = PrivateAttr(default=())
@@ -130,8 +130,8 @@ class Spec(Section):
         SpecError
             With every problem, each with file, line and dotted key.
         """
-        text, overrides = read_text(Path(path), EXPECTED), Overrides.parse(sets)
-        return cls._read(text, overrides, Path(path).resolve().parent, trust)
+        source, overrides = read_yaml(Path(path), EXPECTED), Overrides.parse(sets)
+        return cls._read(source, overrides, Path(path).resolve().parent, trust)
 
     @classmethod
     def from_text(
@@ -143,19 +143,19 @@ class Spec(Section):
         trust: Sequence[str] | None = None,
     ) -> Self:
         """The spec of a text; its paths are relative to `folder` (default: the working directory). See `from_file`."""
-        return cls._read(parse_text(text, file, EXPECTED), Overrides.parse(sets), folder or Path.cwd(), trust)
+        return cls._read(parse_yaml(text, file, EXPECTED), Overrides.parse(sets), folder or Path.cwd(), trust)
 
     @classmethod
-    def _read(cls, text: Text, overrides: Overrides, folder: Path, trust: Sequence[str] | None) -> Self:
+    def _read(cls, source: SourceMap, overrides: Overrides, folder: Path, trust: Sequence[str] | None) -> Self:
         if trust is not None:
             choice.trust(trust)
-        return cls._checked(overrides.applied(text), folder, overrides.problems, may_wait=trust is None)
+        return cls._checked(overrides.applied(source), folder, overrides.problems, may_wait=trust is None)
 
     @classmethod
-    def _checked(cls, text: Text, folder: Path, found: Sequence[Problem] = (), *, may_wait: bool) -> Self:
-        """The spec of a text, checked as a whole; `found` are problems that are known already."""
-        problems = [*found, *_environment(text)]
-        content, mistakes, reading = text.data, list[Mistake](), Reading(may_wait)
+    def _checked(cls, source: SourceMap, folder: Path, found: Sequence[Problem] = (), *, may_wait: bool) -> Self:
+        """The spec, checked as a whole; `found` are problems that are known already."""
+        problems = [*found, *stray_variables(source)]
+        content, mistakes, reading = source.data, list[Mistake](), Reading(may_wait)
         for _ in range(GUESSES):
             try:
                 spec = cls.model_validate(filled(content), context=reading)
@@ -163,7 +163,7 @@ class Spec(Section):
                 known = {problem.key for problem in problems} if mistakes else set()
                 problems += [
                     one
-                    for one in messages.problems(error, cls, text)
+                    for one in messages.problems(error, cls, source)
                     if one.key not in known and can_judge(re.split(r"[.\[]", one.key or "")[0], mistakes)
                 ]
                 mistakes += messages.mistakes(error, cls)
@@ -171,16 +171,16 @@ class Spec(Section):
             else:
                 # What several keys decide together is judged once every choice is known.
                 findings = () if reading.waiting else rules.findings(spec)
-                problems += [_problem(text, *one) for one in findings if can_judge(str(one[0][0]), mistakes)]
+                problems += [problem_at(source, *one) for one in findings if can_judge(str(one[0][0]), mistakes)]
                 break
         if problems:
             raise SpecError(sorted(problems, key=lambda problem: problem.line or 0))
-        spec._text, spec._folder, spec._dotted = text, folder, tuple(reading.dotted)
+        spec._source, spec._folder, spec._dotted = source, folder, tuple(reading.dotted)
         spec._packages = tuple(sorted(reading.packages - {PACKAGE}))
         return spec
 
     def __eq__(self, other: object) -> bool:
-        """Whether both ask for the same, wherever they were read."""
+        """Whether both have the same content, wherever they were read."""
         return isinstance(other, Spec) and self.as_data() == other.as_data()
 
     def __hash__(self) -> int:
@@ -197,21 +197,21 @@ class Spec(Section):
         return self._packages
 
     def place(self, key: str) -> tuple[str, int | None]:
-        """File and line of a dotted key, or of the nearest key around it, for problems that only the data shows."""
+        """File and line of a dotted key, or of the nearest key around it; for problems that only the data shows."""
         step = max(
             (
                 place
-                for place in self._text.lines
+                for place in self._source.lines
                 if f"{key}.".startswith(f"{dotted(place)}.") or f"{key}[".startswith(f"{dotted(place)}[")
             ),
             key=len,
             default=(),
         )
-        return self._text.file, self._text.line(step)
+        return self._source.file, self._source.line(step)
 
     @property
     def register(self) -> Register | Literal[False]:
-        """Under which alias the model is registered; False for not at all."""
+        """The alias under which the model is registered; False if it is not registered."""
         return self.registration
 
     @property
@@ -221,30 +221,29 @@ class Spec(Section):
 
     @property
     def slices(self) -> tuple[Slice, ...]:
-        """Every slice that is measured, audited or explained."""
+        """Every slice that is measured, audited or explained, in this order."""
         return (*self.evaluate.slices, *self.bias.groups, *self.explain.slices)
 
     @cached_property
     def label_expression(self) -> Expression:
-        """What makes the label of a row."""
+        """The expression of the label."""
         return Expression.parse(self.features.labels.label)
 
     @cached_property
     def where_expression(self) -> Expression | None:
-        """Which rows are kept; None for all."""
+        """The condition for the rows that are kept; None for all."""
         return Expression.parse(self.select.where) if self.select.where else None
 
     @property
     def encoders(self) -> tuple[str, ...]:
-        """The encoders that its model families need, each once."""
+        """The encoders that its families need, each once."""
         return tuple(dict.fromkeys(getattr(model, "encoder") for model in self.model.values()))  # noqa: B009
 
     def with_tables(self, tables: Mapping[str, FeatureTable]) -> Self:
-        """The spec with these feature tables in place of its repositories. Raises `SpecError` where they do not go with
-        the rest of it."""
+        """The spec with these feature tables in place of its repositories; raises `SpecError` if they do not fit it."""
         features = self.features.model_copy(update={"tables": {**self.features.tables, **tables}, "repositories": {}})
         spec = self.model_copy(update={"features": features})
-        if problems := [_problem(self._text, *finding) for finding in rules.findings(spec)]:
+        if problems := [problem_at(self._source, *finding) for finding in rules.findings(spec)]:
             raise SpecError(problems)
         return spec
 
@@ -257,11 +256,11 @@ class Spec(Section):
             A choice is not in them, cannot be imported, or has wrong parameters.
         """
         choice.trust(packages)
-        return self._checked(self._text, self._folder, may_wait=False) if self._dotted else self
+        return self._checked(self._source, self._folder, may_wait=False) if self._dotted else self
 
     def not_installed(self) -> tuple[Problem, ...]:
-        """What the spec asks for and this installation lacks."""
-        return tuple(_problem(self._text, place, found, fix) for place, found, fix in absent(self))
+        """What the spec needs and this installation lacks."""
+        return tuple(problem_at(self._source, place, found, fix) for place, found, fix in missing_libraries(self))
 
     def as_data(self) -> dict[str, Any]:
         """The spec as plain values, with every default filled in."""
@@ -273,7 +272,7 @@ class Spec(Section):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the rendered spec as canonical JSON, without `name` and `register`: the experiment's identity."""
+        """SHA-256 of the spec as canonical JSON with all defaults, without `name` and `register`."""
         identity = {key: value for key, value in self.as_data().items() if key not in NOT_IDENTITY}
         return hashlib.sha256(
             json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
@@ -285,26 +284,3 @@ class Spec(Section):
         from ray_pipeline.spec.schema import json_schema
 
         return json_schema(cls)
-
-
-def _environment(text: Text) -> list[Problem]:
-    """`${…}` outside paths and URIs."""
-
-    def strays(value: object, place: Place) -> list[Problem]:
-        if isinstance(value, dict):
-            return [problem for key, item in value.items() for problem in strays(item, (*place, key))]
-        if isinstance(value, tuple):
-            return [problem for number, item in enumerate(value) for problem in strays(item, (*place, number))]
-        found = (
-            stray_environment(value)
-            if isinstance(value, str) and not (len(place) == 3 and place[0] == "features" and place[2] == "path")
-            else None
-        )
-        return [_problem(text, place, found, "write the value itself")] if found else []
-
-    return strays(text.data, ())
-
-
-def _problem(text: Text, place: Place, found: str, fix: str) -> Problem:
-    line = text.line(place)
-    return Problem(file=text.file, line=line, key=dotted(place), found=found, fix=fix)

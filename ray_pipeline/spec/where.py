@@ -1,4 +1,4 @@
-"""The cluster file: WHERE a spec runs. Never part of a run's identity."""
+"""The cluster file: where a spec runs. It is never part of a run's identity."""
 
 import os
 import re
@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError
 
 from ray_pipeline.errors import Problem, SpecError, listed, nearest
-from ray_pipeline.spec.field_types import Columns, Real, Section, Whole, expand, path, without_userinfo
+from ray_pipeline.spec.environment import expand
+from ray_pipeline.spec.field_types import Columns, Real, Section, Whole, path, refuse_credentials
 from ray_pipeline.spec.messages import problems
-from ray_pipeline.spec.source_map import read_text
+from ray_pipeline.spec.yaml_file import read_yaml
 
 KEYS = "address, storage, registry"
 REGISTRIES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
@@ -43,7 +44,7 @@ def _address(written: str) -> str:
 
 def _jobs(written: str) -> str:
     expanded = expand(written)
-    without_userinfo(written, expanded)
+    refuse_credentials(expanded)
     if not re.fullmatch(r"https?://[^/?#]+/?", expanded):
         raise ValueError(f"expected http://host:8265, got {written!r}")
     return expanded.rstrip("/")
@@ -51,7 +52,7 @@ def _jobs(written: str) -> str:
 
 def _registry(written: str) -> str:
     expanded = expand(written)
-    without_userinfo(written, expanded)
+    refuse_credentials(expanded)
     scheme = urlsplit(expanded).scheme.partition("+")[0]
     if scheme in ("", "file"):
         raise ValueError(
@@ -99,7 +100,7 @@ Count = Annotated[int | Literal["auto"], _or_auto(Whole(1, 100_000))]
 
 
 class Where(Section):
-    """Which cluster, where data, runs and registry are, and what a trial may use (`auto` unless said)."""
+    """Which cluster runs a spec, where data, runs and registry are, and what a trial may use (`auto` by default)."""
 
     address: Annotated[str, AfterValidator(_address)] = "local"
     jobs: Annotated[str, AfterValidator(_jobs)] | None = None
@@ -112,20 +113,25 @@ class Where(Section):
     concurrent_trials: Count = "auto"
     memory: Annotated[int | Literal["auto"], BeforeValidator(_memory)] = "auto"
     trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()
+    """Packages whose classes a spec may name; nothing else is imported."""
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
     @classmethod
     def find(cls, on: str | None, beside: Path) -> Self:
-        """The cluster file that `--on` means: a path, else `cluster/NAME.yaml` beside the spec, else the built-in
-        `local`.
+        """The cluster file that `--on` names.
 
-        Args:
-            on: what the user wrote; None for `local`.
-            beside: the folder of the spec.
+        Parameters
+        ----------
+        on
+            A path, or NAME for `cluster/NAME.yaml` beside the spec, or `local`, which is built in; None for `local`.
+        beside
+            The folder of the spec.
 
-        Raises:
-            SpecError: there is none, or it has problems.
+        Raises
+        ------
+        SpecError
+            There is no such file, or it has problems.
         """
         if on is None:
             return cls()
@@ -148,16 +154,16 @@ class Where(Section):
     @classmethod
     def from_file(cls, file: Path) -> Self:
         """The cluster file at the path; raises `SpecError` with every problem."""
-        text = read_text(file, KEYS)
+        source = read_yaml(file, KEYS)
         try:
-            where = cls.model_validate(text.data)
+            where = cls.model_validate(source.data)
         except ValidationError as error:
-            raise SpecError(problems(error, cls, text)) from None
+            raise SpecError(problems(error, cls, source)) from None
         if "://" in where.storage and where.registry is None:
             raise SpecError(
                 Problem(
-                    file=text.file,
-                    line=text.line(("storage",)),
+                    file=source.file,
+                    line=source.line(("storage",)),
                     key="registry",
                     found="it is required where storage is a URI",
                     fix="add `registry: http://host:5000` or a database",
@@ -167,12 +173,14 @@ class Where(Section):
         return where
 
     def with_absolute_paths(self, base: Path, here: Path) -> Self:
-        """The same without a path that is relative to a folder left behind; what a variable (`${env:NAME}`) begins
-        stays as written, to be filled in there.
+        """The same with absolute paths, for another machine. A path that starts with `${env:NAME}` stays as written.
 
-        Args:
-            base: the folder of the spec, where `data` starts.
-            here: where `storage` and `registry` start.
+        Parameters
+        ----------
+        base
+            The folder of the spec, where `data` starts.
+        here
+            The folder where `storage` and `registry` start.
         """
         changes = {"storage": self.storage_folder(here)} if not self.storage.startswith("${") else {}
         if self.data and not self.data.startswith("${"):
@@ -182,11 +190,11 @@ class Where(Section):
         return self.model_copy(update=changes)
 
     def storage_folder(self, base: Path) -> str:
-        """Where runs are kept, absolute; a relative folder starts at `base`."""
+        """The absolute folder or URI of the runs; a relative folder starts at `base`."""
         return _absolute(expand(self.storage), base)
 
     def registry_uri(self, base: Path) -> str:
-        """MLflow's address; by default a sqlite file in the storage folder. A relative sqlite path starts at `base`."""
+        """The address of MLflow; by default a sqlite file in the storage folder. A relative path starts at `base`."""
         if self.registry is None:
             return f"sqlite:///{self.storage_folder(base)}/mlflow.db"
         scheme, separator, file = self.registry.partition(":///")
@@ -197,10 +205,14 @@ class Where(Section):
         )
 
     def resolve(self, path: str, base: Path) -> str:
-        """A data path of the spec, absolute: relative ones start at `data` if it is given, else at `base`, the spec's
-        folder.
+        """The absolute form of a data path of the spec.
 
-        A relative `data` starts at the folder of the cluster file.
+        Parameters
+        ----------
+        path
+            As the spec writes it. A relative one starts at `data` if the cluster file gives it, else at `base`.
+        base
+            The folder of the spec. A relative `data` starts at the folder of the cluster file.
         """
         path = expand(path)
         if self.data is None or "://" in path or Path(path).is_absolute():
@@ -210,5 +222,5 @@ class Where(Section):
 
 
 def _absolute(path: str, base: Path) -> str:
-    # Lexical: a link stays a link, and `..` is taken away.
+    # Lexical: a link stays a link, and `..` is removed.
     return path if "://" in path else os.path.abspath(base / Path(path).expanduser())  # noqa: PTH100

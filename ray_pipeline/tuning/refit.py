@@ -15,8 +15,8 @@ from ray_pipeline.data.rows import KEY
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.runtime.session import in_background
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.final_fit import fit_winner
 from ray_pipeline.tuning.leaderboard import Leaderboard

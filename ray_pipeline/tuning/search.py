@@ -14,9 +14,9 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import NoTrialFinished, Problem, ResourceError, listed
 from ray_pipeline.evaluation.baselines import baselines
 from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.runtime.session import in_background
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.leaderboard import Leaderboard, rank_families

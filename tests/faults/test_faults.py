@@ -17,7 +17,7 @@ from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.tuning import refit as fit
+from ray_pipeline.tuning import final_fit
 
 pytestmark = pytest.mark.ray
 
@@ -40,8 +40,8 @@ def test_a_registry_that_is_down_is_told_before_anything_is_trained(spec, at):
     assert time.monotonic() - begun < 60  # a limit against hanging, no measurement
     assert told.value.exit_code == 5
     run = RunFolder.open(at.storage_folder(Path.cwd()), told.value.answer["run"])
-    assert run.steps("trial-") == []
-    assert run.recorded("layout") is None
+    assert run.journal.steps("trial-") == []
+    assert run.journal.recorded("layout") is None
 
 
 def test_a_sqlite_that_may_not_be_written_is_told_before_anything_is_trained(spec, at, tmp_path):
@@ -69,7 +69,7 @@ def test_a_registry_that_is_down_at_the_end_costs_no_model(spec, at, tmp_path, m
     model = (run.path / "model/SHA256SUMS").read_bytes()
     assert json.loads((run.path / "scorecard.json").read_text())["passed"]
     assert not (run.path / "manifest.json").exists()
-    monkeypatch.setattr(fit, "_on_one", None)  # nothing is trained again
+    monkeypatch.setattr(final_fit, "_on_one_worker", None)  # nothing is trained again
     release = resume(run)
     assert (release.status, release.version) == ("registered", 1)
     assert (run.path / "model/SHA256SUMS").read_bytes() == model
@@ -86,11 +86,11 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(where, spec,
         if where == "write":
             patch.setattr("ray_pipeline.bundle.shutil.copyfile", full)
         else:
-            patch.setattr(fit, "_sha256", full)
+            patch.setattr(final_fit, "_sha256", full)
         with pytest.raises(StorageError, match="No space left on device") as told:
             pipeline.run(spec.model_copy(update={"registration": False}), at)
     assert told.value.exit_code == 6
     run = RunFolder.open(tmp_path / "runs", told.value.answer["run"])
-    assert len(run.steps("trial-")) == 2
+    assert len(run.journal.steps("trial-")) == 2
     assert not [path for path in run.path.rglob("*") if path.name.endswith(".tmp")]
     assert resume(run).exit == 0

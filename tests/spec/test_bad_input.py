@@ -365,7 +365,8 @@ def call(monkeypatch, capfd, *argv: str) -> tuple[int, dict[str, Any], str]:
 
 def half_written(at: Path) -> list[Path]:
     """Temporary files, and the manifests that only a whole run may have."""
-    return [path for path in at.rglob("*") if re.search(r"\.(tmp|part)$|~$", path.name) or path.name == "manifest.json"]
+    files = [path for path in at.rglob("*") if path.is_file()]
+    return [path for path in files if re.search(r"\.(tmp|part)(/|$)|~$", str(path)) or path.name == "manifest.json"]
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -773,15 +773,15 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "search: {trials: 8",
         [
             "loans.yaml:19: this is not YAML: while parsing a flow mapping expected ',' or '}', but got ':', column 9:"
-            " evaluate: · Fix: mend the line"
+            " evaluate: · Fix: correct the line"
         ],
     ),
     "colon": (
         "name: loans",
         "name: loans: 2",
         [
-            "loans.yaml:1: this is not YAML: mapping values are not allowed here, column 12: name: loans: 2 · Fix: mend"
-            " the line"
+            "loans.yaml:1: this is not YAML: mapping values are not allowed here, column 12: name: loans: 2"
+            " · Fix: correct the line"
         ],
     ),
     "tab": (

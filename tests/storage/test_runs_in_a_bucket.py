@@ -83,21 +83,24 @@ def test_a_whole_run_lives_in_the_object_store_and_is_resumed_from_there(
 ) -> None:
     from ray_pipeline import pipeline
     from ray_pipeline.errors import Interrupted
-    from ray_pipeline.runs import artifacts as record
+    from ray_pipeline.evaluation.evaluate import Evaluation
+    from ray_pipeline.runs.context import Run
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
 
     where = Where(storage="s3://runs/whole", registry=f"sqlite:///{tmp_path}/mlflow.db")
     spec = Spec.from_file(write_spec(loans, "s3.yaml", trials="trials: 6 => trials: 4"))
-    evaluated = record.evaluated
+    save = Run.save
 
-    def cut(*_: object) -> None:
-        raise KeyboardInterrupt
+    def cut_off_before_the_evaluation_is_saved(self: Run, value: object) -> object:
+        if isinstance(value, Evaluation):
+            raise KeyboardInterrupt
+        return save(self, value)
 
-    monkeypatch.setattr(record, "evaluated", cut)
-    with pytest.raises(Interrupted) as stopped:
-        pipeline.run(spec, where)
-    monkeypatch.setattr(record, "evaluated", evaluated)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save", cut_off_before_the_evaluation_is_saved)
+        with pytest.raises(Interrupted) as stopped:
+            pipeline.run(spec, where)
     run, store = stopped.value.answer["run"], BlobStore("s3://runs/whole")
     before = {name: store.read(name) for name in store.keys(f"{run}/journal") if "/trial-" in name}
     assert len(before) == 4 and not store.exists(f"{run}/manifest.json")

@@ -1,5 +1,5 @@
-"""A calibrator is a frozen function of the score, fitted on validation, plain JSON in the bundle; numpy is all it
-needs."""
+"""A calibrator is a frozen function of the score, fitted on validation. It is plain JSON in the bundle, and scores with
+numpy alone."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -16,7 +16,10 @@ TINY = 1e-12
 
 
 class Calibrator(Choice):
-    """Base of every kind; scores are (n,) for binary and (n, classes), rows summing to 1, for multiclass."""
+    """Base of every kind. Scores have shape (n,) for two classes; (n, classes) for many, where rows sum to 1.
+
+    Its fields are what `fit` learnt. Its parameters are the keyword-only arguments of `fit`.
+    """
 
     candidate: ClassVar[bool] = False
     """Whether `calibrate: auto` tries it."""

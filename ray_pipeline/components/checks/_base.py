@@ -1,5 +1,4 @@
-"""What every check says: the findings that it makes of a profile. The file's name is the word in `checks.json` and in
-`checks.ignore`."""
+"""What every check says: its findings in a profile. Its name is the word in `checks.json` and in `checks.ignore`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -3,6 +3,7 @@
 Its name is the word of `encode: {COLUMN: {as: ...}}` and of `encoder.json`.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
@@ -22,7 +23,7 @@ Fold = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ColumnSummary:
     """Statistics of one column over the training rows: all that an encoding may know of it."""
 
     kind: Kind
@@ -41,37 +42,38 @@ class Seen:
 
 @dataclass(frozen=True)
 class Options:
-    """How a column is to be encoded: a family's own way, with what the user wrote for the column in its place."""
+    """How a column is encoded: as the family does it, except for what the user wrote for the column."""
 
     impute: str | float = "none"
-    """What a missing value becomes: `mean`, `median`, `most_frequent`, a value, or `none` (NaN, where the family takes
-    it)."""
+    """What a missing value becomes: `mean`, `median`, `most_frequent`, a value, or `none` (NaN, if allowed)."""
     flag: bool | None = None
-    """Whether one more column says what is missing; None: where some training row is."""
+    """Whether one more column marks missing values; None: if a training row has one."""
     scale: str = "none"
     """`none`, `standard`, `robust`, `quantile` (to normal) or `log`."""
     encode: str | None = None
     """The encoding by its name, with its parameters if it has any; None for the default of the column's kind."""
     rare: float = 0
-    """Of a category: fewer rows than this (or, below 1, a smaller share) make a value one of the rare, encoded like an
-    unseen one."""
+    """A category with fewer rows (or, below 1, with a smaller share of rows) is encoded like an unseen one."""
     parts: tuple[str, ...] = ()
-    """Of a time: these parts of it instead of its days."""
+    """The parts of a time that are encoded, in place of its days."""
     cycles: bool | None = None
-    """Whether parts that come round become points on a circle; None: where the family cannot take NaN."""
+    """Whether periodic parts become points on a circle; None: if the family cannot take NaN."""
     finite: bool = False
     """Whether the family cannot take NaN."""
     max_native: int | None = None
-    """A category with more values than this is a rank to the family, and no set of codes; None for no such bound."""
+    """A category with more values is a rank to the family, and not a set of codes; None for no bound."""
 
 
 class Encoding(Choice):
-    """How one column is encoded: fitted and frozen."""
+    """How one column is encoded: fitted and frozen.
+
+    Its fields are what `fit` learnt. Its parameters are the keyword-only arguments of `fit`.
+    """
 
     kinds: ClassVar[tuple[Kind, ...]]
     """The kinds of columns that it encodes."""
     takes: ClassVar[tuple[str, ...]] = ()
-    """The options of a column that it looks at: names of fields of `Options`."""
+    """The options that it uses: names of fields of `Options`."""
     tasks: ClassVar[tuple[Task, ...]] = ("binary", "multiclass", "regression")
     by_label: ClassVar[bool] = False
     """Whether it is learnt from the labels. Training rows are then encoded by the outcomes of other folds."""
@@ -90,9 +92,9 @@ class Encoding(Choice):
         return False
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
-        """The encoding of that column, by arithmetic on what was seen of it."""
-        raise NotImplementedError
+    @abstractmethod
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
+        """The encoding of a column, by arithmetic on the summary of its training rows."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -120,9 +122,9 @@ class Encoding(Choice):
         refuse_other_kind(self.name, self.kind, values)
         return self.encode(values, fold)
 
+    @abstractmethod
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
-        """The same for values of the right kind, float32 or float64."""
-        raise NotImplementedError
+        """The same for values of the right kind, as float32 or float64."""
 
     @model_serializer(mode="wrap")
     def _with_name(self, dump: Any) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class Encoding(Choice):
 
 
 def options_of(kind: Kind) -> tuple[str, ...]:
-    """The options that some encoding of such a column looks at, in the order of `Options`."""
+    """The options that some encoding of such a column uses, in the order of `Options`."""
     taken = {option for encoding in each("column_encodings") if kind in encoding.kinds for option in encoding.takes}
     return tuple(option.name for option in fields(Options) if option.name in taken)
 

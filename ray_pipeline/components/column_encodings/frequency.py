@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
+from ray_pipeline.components.column_encodings._base import ColumnSummary, Encoding, Fold, Options, by_frequency
 from ray_pipeline.components.column_encodings._columns import MISSING, UNSEEN, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.values import Matrix
@@ -27,18 +27,19 @@ class Frequency(Encoding):
     missing: str | None = None
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
         """The shares among all training rows."""
-        categories, rows = by_frequency(seen.counts, options.rare), max(sum(seen.counts.values()) + seen.missing, 1)
-        shares = tuple(seen.counts[value] / rows for value in categories)
-        other = (sum(seen.counts.values()) - sum(seen.counts[value] for value in categories)) / rows
+        categories = by_frequency(summary.counts, options.rare)
+        rows = max(sum(summary.counts.values()) + summary.missing, 1)
+        shares = tuple(summary.counts[value] / rows for value in categories)
+        other = (sum(summary.counts.values()) - sum(summary.counts[value] for value in categories)) / rows
         return cls(
             name=name,
-            kind=seen.kind,
+            kind=summary.kind,
             categories=categories,
             shares=shares,
             other=other,
-            absent=seen.missing / rows,
+            absent=summary.missing / rows,
             missing=stands_for(options, categories),
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.components.column_encodings._base import ColumnSummary, Encoding, Fold, Options
 from ray_pipeline.components.column_encodings._columns import Kind
 from ray_pipeline.values import Matrix
 
@@ -29,11 +29,11 @@ class Moment(Encoding):
     finite: bool = False
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
         """Nothing is learnt. If the family takes no NaN, a missing time is 0, the middle of a cycle."""
         return cls(
             name=name,
-            kind=seen.kind,
+            kind=summary.kind,
             parts=options.parts or PARTS,
             cycles=options.finite if options.cycles is None else options.cycles,
             finite=options.finite,

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.components.column_encodings._base import ColumnSummary, Encoding, Fold, Options
 from ray_pipeline.components.column_encodings._columns import Kind, numbers
 from ray_pipeline.values import Matrix, Vector
 
@@ -34,19 +34,19 @@ class Number(Encoding):
     """Whether a second column is 1 where the number is missing."""
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
         """Mean and deviation come from all training rows, quantiles and modes from the sample of up to 10,000."""
         plain = cls(
             name=name,
-            kind=seen.kind,
-            flagged=(options.finite and seen.missing > 0) if options.flag is None else options.flag,
+            kind=summary.kind,
+            flagged=(options.finite and summary.missing > 0) if options.flag is None else options.flag,
         )
-        scaled = plain.model_copy(update=_scale(options.scale, seen))
+        scaled = plain.model_copy(update=_scale(options.scale, summary))
         if options.impute == "none" and not options.finite:
             return scaled
         if options.scale == "quantile" and options.impute in ("none", "median"):
             return scaled.model_copy(update={"missing": 0.0})
-        filled = scaled.transformed(np.array([_fill(options.impute, seen)]))[0]
+        filled = scaled.transformed(np.array([_fill(options.impute, summary)]))[0]
         return scaled.model_copy(update={"missing": float(filled)})
 
     @classmethod
@@ -79,36 +79,36 @@ class Number(Encoding):
         return number if (self.centre, self.width) == (0.0, 1.0) else (number - self.centre) / self.width
 
 
-def _scale(how: str, seen: Seen) -> dict[str, object]:
+def _scale(how: str, summary: ColumnSummary) -> dict[str, object]:
     """The fields of `Number` that a way of scaling sets."""
     match how:
         case "standard":
-            return {"centre": seen.mean, "width": seen.deviation or 1.0}
+            return {"centre": summary.mean, "width": summary.deviation or 1.0}
         case "robust":
             low, middle, high = (
-                np.quantile(seen.sample, [0.25, 0.5, 0.75]).tolist() if len(seen.sample) else (0.0, 0.0, 0.0)
+                np.quantile(summary.sample, [0.25, 0.5, 0.75]).tolist() if len(summary.sample) else (0.0, 0.0, 0.0)
             )
             return {"centre": middle, "width": (high - low) or 1.0}
         case "quantile":
-            knots, quantiles = normal_quantiles(seen.sample)
+            knots, quantiles = normal_quantiles(summary.sample)
             return {"knots": tuple(knots.tolist()), "quantiles": tuple(quantiles.tolist())}
         case "log":
             return {"log": True}
     return {}
 
 
-def _fill(impute: str | float, seen: Seen) -> float:
+def _fill(impute: str | float, summary: ColumnSummary) -> float:
     """The value that a missing one becomes, before it is scaled."""
     if isinstance(impute, int | float):
         return float(impute)
-    if not len(seen.sample):
+    if not len(summary.sample):
         return 0.0
     if impute == "mean":
-        return seen.mean
+        return summary.mean
     if impute == "most_frequent":
-        values, counts = np.unique(seen.sample, return_counts=True)
+        values, counts = np.unique(summary.sample, return_counts=True)
         return float(values[counts.argmax()])
-    return float(np.median(seen.sample))
+    return float(np.median(summary.sample))
 
 
 def normal_quantiles(sample: Vector) -> tuple[Vector, Vector]:

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
+from ray_pipeline.components.column_encodings._base import ColumnSummary, Encoding, Fold, Options, by_frequency
 from ray_pipeline.components.column_encodings._columns import UNSEEN, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.errors import DataError, Problem
@@ -25,7 +25,7 @@ class OneHot(Encoding):
     missing: str | None = None
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
         """The categories that are not rare.
 
         Raises
@@ -33,7 +33,7 @@ class OneHot(Encoding):
         DataError
             There are more than `MAX_SHOWN` categories.
         """
-        categories = by_frequency(seen.counts, options.rare)
+        categories = by_frequency(summary.counts, options.rare)
         if len(categories) > MAX_SHOWN:
             found = f"{name} has {len(categories):,} values, too many for as many columns (at most {MAX_SHOWN:,})"
             raise DataError(
@@ -47,9 +47,9 @@ class OneHot(Encoding):
             )
         return cls(
             name=name,
-            kind=seen.kind,
+            kind=summary.kind,
             categories=categories,
-            other=len(categories) < len(seen.counts),
+            other=len(categories) < len(summary.counts),
             missing=stands_for(options, categories),
         )
 

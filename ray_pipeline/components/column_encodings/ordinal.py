@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen, by_frequency
+from ray_pipeline.components.column_encodings._base import ColumnSummary, Encoding, Fold, Options, by_frequency
 from ray_pipeline.components.column_encodings._columns import MISSING, Kind, codes
 from ray_pipeline.values import Matrix
 
@@ -27,13 +27,13 @@ class Ordinal(Encoding):
     """The category that a missing value becomes, if it is imputed."""
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
         """Only the order of the categories is learnt."""
-        categories = by_frequency(seen.counts, options.rare)
+        categories = by_frequency(summary.counts, options.rare)
         native = options.max_native is None or 0 < len(categories) <= options.max_native
         return cls(
             name=name,
-            kind=seen.kind,
+            kind=summary.kind,
             categories=categories,
             finite=options.finite,
             native=native,

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.components.column_encodings._base import FOLDS, Encoding, Fold, Options, Seen, by_frequency
+from ray_pipeline.components.column_encodings._base import FOLDS, ColumnSummary, Encoding, Fold, Options, by_frequency
 from ray_pipeline.components.column_encodings._columns import MISSING, Kind, codes
 from ray_pipeline.components.column_encodings.ordinal import filled, stands_for
 from ray_pipeline.values import Matrix, Task
@@ -36,22 +36,22 @@ class Target(Encoding):
     missing: str | None = None
 
     @classmethod
-    def fit(cls, name: str, seen: Seen, options: Options) -> Self:
+    def fit(cls, name: str, summary: ColumnSummary, options: Options) -> Self:
         """The means, from rows and sums of labels by value and fold."""
-        categories = by_frequency(seen.counts, options.rare)
+        categories = by_frequency(summary.counts, options.rare)
         all_values = (
-            np.sum([_without(one) for one in seen.outcomes.values()], axis=0)
-            if seen.outcomes
+            np.sum([_without(one) for one in summary.outcomes.values()], axis=0)
+            if summary.outcomes
             else np.ones((2, FOLDS + 1))
         )
         overall = all_values[1] / np.maximum(all_values[0], 1)
         means = []
         for value in categories:
-            rows, total = _without(seen.outcomes[value])
+            rows, total = _without(summary.outcomes[value])
             means.append(tuple(((total + SMOOTH * overall) / (rows + SMOOTH)).tolist()))
         return cls(
             name=name,
-            kind=seen.kind,
+            kind=summary.kind,
             categories=categories,
             means=tuple(means),
             overall=tuple(overall.tolist()),

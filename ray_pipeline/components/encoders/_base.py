@@ -1,5 +1,7 @@
-"""What every encoder says: a list of column encodings that makes a matrix of a table, as plain JSON; `apply` is the
-only transform there is."""
+"""What every encoder says: a list of column encodings that turns a table into a matrix, as plain JSON.
+
+`apply` is the only transform: training rows and new rows pass through the same code.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +12,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, SerializeAsAny
 
 from ray_pipeline.components.choice import Choice, each, find, name_of, read_parameters
-from ray_pipeline.components.column_encodings._base import Encoding, Fold, Options, Seen
+from ray_pipeline.components.column_encodings._base import ColumnSummary, Encoding, Fold, Options
 from ray_pipeline.components.column_encodings._columns import Kind, refuse_missing
 from ray_pipeline.values import Matrix
 
@@ -26,25 +28,32 @@ def _encoding(written: object) -> object:
 
 
 class Encoder(Choice):
-    """A fitted, frozen encoder: the statistics of training rows, and nothing else, decide what `apply` does. A family's
-    own way is its `options`."""
+    """A fitted, frozen encoder: the statistics of training rows alone decide what `apply` does."""
 
     options: ClassVar[Options]
+    """How a family encodes a column where the user says nothing."""
     encoded: tuple[Annotated[SerializeAsAny[Encoding], BeforeValidator(_encoding)], ...]
 
     @classmethod
-    def fit(cls, columns: Mapping[str, Seen], chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
-        """The encoder for those columns, by arithmetic on what was seen of them; `chosen` are a column's own
-        options."""
+    def fit(cls, columns: Mapping[str, ColumnSummary], chosen: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
+        """The encoder for these columns.
+
+        Parameters
+        ----------
+        columns
+            A summary of the training rows of each column.
+        chosen
+            The options that the user gave for a column, by its name.
+        """
         encoded = []
-        for name, seen in columns.items():
+        for name, summary in columns.items():
             options = replace(cls.options, **(chosen or {}).get(name, {}))
             encoding, parameters = (
                 read_parameters("column_encodings", options.encode)
                 if options.encode
-                else (_default_of(seen.kind, options), {})
+                else (_default_of(summary.kind, options), {})
             )
-            encoded.append(encoding.fit(name, seen, options, **parameters))
+            encoded.append(encoding.fit(name, summary, options, **parameters))
         return cls(encoded=tuple(encoded))
 
     @property
@@ -96,12 +105,12 @@ class Encoder(Choice):
         return matrix
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON that `load` reads back; equal encoders give equal text."""
+        """Plain JSON that `from_json` reads; equal encoders give equal JSON."""
         return {"format": FORMAT, "kind": name_of(type(self)), **self.model_dump(mode="json")}
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> Self:
-        """The encoder of that JSON, of whatever kind it says."""
+        """The encoder of that JSON; its key `kind` names the class."""
         fields = dict(written)
         if fields.pop("format", None) != FORMAT:
             raise ValueError(f"encoder.json has format {written.get('format')!r}; this version reads {FORMAT}")
@@ -109,6 +118,6 @@ class Encoder(Choice):
 
 
 def _default_of(kind: Kind, options: Options) -> type[Encoding]:
-    """The encoding of a column of that kind, where nobody names one."""
+    """The encoding of a column of that kind, if nobody names one."""
     found: type[Encoding] = next(one for one in each("column_encodings") if one.is_default(kind, options))
     return found

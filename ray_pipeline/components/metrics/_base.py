@@ -1,9 +1,9 @@
 """A metric is a vector of sums over rows and a formula, so that blocks, slices and bootstrap draws merge by adding.
 
-SumMetric    the sums are totals of a few per-row terms (log loss, errors); ShareMetric: of rows, so in [0, 1] (rates)
-RankMetric   the sums are histograms along an axis, of positives and of negatives (`_rank.py`: AUC, quantiles of the
-error)
-Both say how much each row moves the value (`influence`), which gives the variance of a slice without any resampling.
+SumMetric    the sums are totals of a few terms of each row (log loss, errors)
+ShareMetric  a SumMetric that is a share of rows, so in [0, 1] (rates)
+RankMetric   the sums are histograms along an axis, of positives and of negatives (`_rank.py`: AUC, quantiles)
+All of them say how much each row moves the value (`influence`): the variance of a slice needs no resampling.
 """
 
 from abc import ABC, abstractmethod
@@ -67,20 +67,23 @@ class Metric(Choice, ABC):
 
     @abstractmethod
     def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
-        """The value on the given rows, exact; NaN where undefined.
+        """The exact value on the given rows; NaN where it is undefined.
 
-        Args:
-            label: 0/1, class index or number; shape (n,).
-            score: probability of the positive class, number, or probabilities of all classes; shape (n,) or (n,
-                classes).
-            weight: at least 0; shape (n,).
-            threshold: binary decisions are `score >= threshold`; other metrics do not look at it.
+        Parameters
+        ----------
+        label
+            0 or 1, an index of a class, or a number; shape (n,).
+        score
+            The probability of the positive class or a number, shape (n,); or of all classes, shape (n, classes).
+        weight
+            At least 0; shape (n,).
+        threshold
+            Binary decisions are `score >= threshold`. Other metrics ignore it.
         """
 
     @abstractmethod
     def influence(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Vector:
-        """How much each row moves the value, shape (n,): the sum of its squares over independent rows is the value's
-        variance."""
+        """How much each row moves the value, shape (n,). Over independent rows its squares sum to the variance."""
 
 
 class SumMetric(Metric):

@@ -75,14 +75,24 @@ class Slice(Choice):
 
     @abstractmethod
     def name_of(self, table: pa.Table, edges: Mapping[str, Sequence[float]]) -> dict[str, Names]:
-        """The name of every row by each column, (n,) of str; `null` where the value is missing (NaN included).
+        """The name of every row by each column.
 
-        Args:
-            table: the rows; a column is found by its name, or by `<table>.<name>` where only one ends so.
-            edges: the inner edges of each binned column, ascending: one less than there are bins.
+        Parameters
+        ----------
+        table
+            The rows. A column is found by its name, or by `<table>.<name>` if only one has this ending.
+        edges
+            The inner edges of each binned column, ascending; one less than there are bins.
 
-        Raises:
-            DataError: a column is absent, or cannot be cut into bins.
+        Returns
+        -------
+        dict[str, Names]
+            For each column the names, shape (n,); `null` where the value is missing or NaN.
+
+        Raises
+        ------
+        DataError
+            A column is absent, or cannot be cut into bins.
         """
 
     @property
@@ -145,8 +155,7 @@ def words_in(written: object) -> Iterator[str]:
 
 
 def clash(slices: Iterable[Slice]) -> str | None:
-    """Why the slices cannot stand side by side, or None: one column has one name per row, so it is cut in one way
-    only."""
+    """Why the slices exclude each other, or None. A column has one name in each row, so it is cut in one way only."""
     seen: dict[str, int | None] = {}
     for one in slices:
         for column in one.columns:

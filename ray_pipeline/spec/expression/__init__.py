@@ -1,5 +1,4 @@
-"""Expressions of labels, `where` and slices: `arr_delay > 15 and carrier != 'OO'`. Parsed, never evaluated as
-Python."""
+"""Expressions of labels and of `where`: `arr_delay > 15 and carrier != 'OO'`. Parsed, never evaluated as Python."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -9,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.spec.expression.arrow import Lowering, kind_of
-from ray_pipeline.spec.expression.syntax import TRUTHS, Column, Node, parse
+from ray_pipeline.spec.expression.nodes import BOOLEANS, Column, Node
+from ray_pipeline.spec.expression.parser import parse
 
 __all__ = ["Expression", "kind_of"]
 
@@ -18,15 +18,17 @@ Names = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression; equal where the trees are. `resolve` maps names as written to the columns of a table, where
-    they differ."""
+    """A parsed expression. Two are equal if their trees are.
+
+    `resolve` maps names as written to the columns of a table, where they differ.
+    """
 
     text: str = field(compare=False)
     tree: Node
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The expression that the text means; raises `ValueError` with a hint.
+        """The expression of a text; raises `ValueError` with a hint.
 
         >>> Expression.parse("weather.temp * 2 > `odd name`").columns
         ('odd name', 'weather.temp')
@@ -38,7 +40,7 @@ class Expression:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it looks at, by their names as written, sorted."""
+        """The columns that it needs, by their names as written, sorted."""
         return tuple(sorted({node.name for node in _nodes(self.tree) if isinstance(node, Column)}))
 
     @property
@@ -47,13 +49,30 @@ class Expression:
         return isinstance(self.tree, Column)
 
     @property
-    def is_truth(self) -> bool:
-        """Whether its values are surely true, false or null; a bare column may also be."""
-        return isinstance(self.tree, TRUTHS)
+    def is_boolean(self) -> bool:
+        """Whether its values are always true, false or null; those of a bare column may be."""
+        return isinstance(self.tree, BOOLEANS)
 
     def evaluate(self, table: pa.Table, resolve: Names | None = None) -> pa.ChunkedArray:
-        """One value per row: boolean, float64, or the column's own type; raises `DataError` where a column is absent or
-        of the wrong kind."""
+        """One value for each row.
+
+        Parameters
+        ----------
+        table
+            The rows.
+        resolve
+            The table's names of columns, by the names as written.
+
+        Returns
+        -------
+        pa.ChunkedArray
+            Booleans, float64, or the type of a bare column, shape (rows,).
+
+        Raises
+        ------
+        DataError
+            A column is absent or of the wrong kind.
+        """
         names = dict(resolve or {})
         lowering = Lowering(
             self.text, _as_written(table.schema, names), lambda name: table.column(names.get(name, name))
@@ -70,7 +89,7 @@ class Expression:
 
 def _predicate(expression: Expression, schema: pa.Schema, names: tuple[str, ...], *columns: Any) -> Any:
     lowering = Lowering(expression.text, schema, dict(zip(names, columns, strict=True)).__getitem__)
-    return lowering.truth(expression.tree, exact=False).values
+    return lowering.boolean(expression.tree, exact=False).values
 
 
 def _as_written(schema: pa.Schema, resolve: Names) -> pa.Schema:

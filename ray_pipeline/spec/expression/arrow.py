@@ -1,26 +1,27 @@
-"""An expression's meaning: its tree becomes pyarrow.compute calls, which take arrays and scan expressions alike.
+"""The meaning of an expression: its tree becomes pyarrow.compute calls, which take arrays and scan expressions alike.
 
-Three-valued (Kleene); NaN is null; literals are cast to the column's type once, so that rows and scans agree to the
-bit.
+Logic is three-valued (Kleene), and NaN is null. Constants are cast to the column's type once, so that rows and scans
+agree to the bit.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any, Literal, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.errors import DataError, Problem, listed, nearest
-from ray_pipeline.spec.expression.syntax import (
+from ray_pipeline.spec.expression.nodes import (
     Arithmetic,
-    Both,
     Column,
     Compare,
+    Constant,
     In,
     IsNull,
-    Literally,
+    Logical,
     Node,
     Not,
     Scalar,
@@ -81,24 +82,25 @@ def kind_of(type: pa.DataType) -> Kind:
 
 @dataclass(frozen=True)
 class Lowering:
-    """Turns a tree into calls; `load` brings a column by its name as written, `schema` has its type under the same
-    name.
+    """Turns a tree into calls.
 
-    With `exact` false only rows where the result is true matter, as in a filter: guards that merely tell null from
-    false
-    are left out where they can be, and a scan may then skip row groups by their statistics.
+    With `exact` false only rows where the result is true matter, as in a filter. Guards that only separate null from
+    false are then left out where they can be, so that a scan can skip row groups by their statistics.
     """
 
     text: str
+    """The expression, for messages."""
     schema: pa.Schema
+    """The type of each column, under its name as written."""
     load: Callable[[str], Any]
+    """Brings a column by the same name."""
 
     def lower(self, node: Node, exact: bool = True) -> Lowered:
         """The tree's values."""
         match node:
             case Column(name):
                 return self._column(name)
-            case Literally(value):
+            case Constant(value):
                 type = (
                     pa.bool_()
                     if isinstance(value, bool)
@@ -113,19 +115,19 @@ class Lowering:
                 return self._arithmetic(op, self._number(left), self._number(right))
             case Compare(op, left, right):
                 unguarded = not exact and op != "!="
-                pair = self._alike(self._operand(left, unguarded), self._operand(right, unguarded))
-                return _truth(_call(op, *pair))
+                pair = self._in_one_type(self._operand(left, unguarded), self._operand(right, unguarded))
+                return _boolean(_call(op, *pair))
             case In(operand, values):
-                return self._among(self._operand(operand, guarded=False), values, exact)
+                return self._is_in(self._operand(operand, guarded=False), values, exact)
             case IsNull(operand):
                 found = self._operand(operand, guarded=False, any_kind=True)
-                return _truth(pc.is_null(found.values, nan_is_null=pa.types.is_floating(found.type)))
-            case Both(op, left, right):
-                return _truth(_call(op, self.truth(left, exact), self.truth(right, exact)))
+                return _boolean(pc.is_null(found.values, nan_is_null=pa.types.is_floating(found.type)))
+            case Logical(op, left, right):
+                return _boolean(_call(op, self.boolean(left, exact), self.boolean(right, exact)))
             case Not(operand):
-                return _truth(pc.invert(self.truth(operand).values))
+                return _boolean(pc.invert(self.boolean(operand).values))
 
-    def truth(self, node: Node, exact: bool = True) -> Lowered:
+    def boolean(self, node: Node, exact: bool = True) -> Lowered:
         """The tree's values, which must be boolean."""
         found = self.lower(node, exact)
         if found.kind != "boolean":
@@ -145,11 +147,10 @@ class Lowering:
             found = found.cast(type.value_type)
         if pa.types.is_float16(found.type):
             found = found.cast(pa.float32())
-        return _without_nan(found)
+        return _nan_as_null(found)
 
     def _operand(self, node: Node, unguarded: bool = False, *, guarded: bool = True, any_kind: bool = False) -> Lowered:
-        """A side of a comparison; `unguarded` leaves NaN in a bare column, which no comparison but != takes for
-        true."""
+        """A side of a comparison. `unguarded` leaves NaN in a bare column; no comparison but != is true for it."""
         found = self.lower(node)
         if found.column and (unguarded or not guarded):
             bare = Lowered(self.load(found.column), self.schema.field(found.column).type, column=found.column)
@@ -173,16 +174,16 @@ class Lowering:
             null = pa.scalar(None, FLOAT)
             divisor = pc.if_else(pc.equal(right.values, pa.scalar(0.0)), null, right.values)
             right = Lowered(divisor, FLOAT)
-        return _without_nan(Lowered(_call(op, left, right), FLOAT))
+        return _nan_as_null(Lowered(_call(op, left, right), FLOAT))
 
-    def _alike(self, left: Lowered, right: Lowered) -> tuple[Lowered, Lowered]:
-        """Both sides in one type, in which they compare as a person means it."""
+    def _in_one_type(self, left: Lowered, right: Lowered) -> tuple[Lowered, Lowered]:
+        """Logical sides in one type, in which they compare as a person means it."""
         if pa.types.is_null(left.type) or pa.types.is_null(right.type):
             known = right.type if pa.types.is_null(left.type) else left.type
             return left.cast(known), right.cast(known)
         kinds = {left.kind, right.kind}
         if left.plain is not None and right.plain is None:
-            right, left = self._alike(right, left)
+            right, left = self._in_one_type(right, left)
             return left, right
         if kinds == {"time", "string"} and isinstance(right.plain, str):
             return self._moment(left, right.plain)
@@ -199,8 +200,7 @@ class Lowering:
         return _as_numbers(left, right)
 
     def _moment(self, column: Lowered, text: str) -> tuple[Lowered, Lowered]:
-        """A date column and a quoted date in its type: UTC where the column has a zone, clipped to what the type can
-        hold."""
+        """A date column and a quoted date in its type: UTC where the column has a zone, clipped to the type's range."""
         try:
             moment = datetime.fromisoformat(text.strip())
         except ValueError:
@@ -215,43 +215,40 @@ class Lowering:
         ticks = microseconds * PER_SECOND[type.unit] // 1_000_000
         return column.cast(type), Lowered(pa.scalar(max(-(2**63) + 1, min(2**63 - 1, ticks)), INTEGER).cast(type), type)
 
-    def _among(self, operand: Lowered, values: tuple[Scalar, ...], exact: bool) -> Lowered:
+    def _is_in(self, operand: Lowered, values: tuple[Scalar, ...], exact: bool) -> Lowered:
+        constants = [Lowered(pa.scalar(value), pa.scalar(value).type, value) for value in values]
         if operand.kind == "time":
-            pairs = [self._alike(operand, Lowered(pa.scalar(value), pa.scalar(value).type, value)) for value in values]
-            found = [_call("==", column, moment) for column, moment in pairs]
-            among = found[0]
-            for one in found[1:]:
-                among = pc.or_kleene(among, one)
-            return _truth(among)
-        for value in values:
-            self._alike(operand, Lowered(pa.scalar(value), pa.scalar(value).type, value))
+            equal = [_call("==", *self._in_one_type(operand, constant)) for constant in constants]
+            return _boolean(reduce(pc.or_kleene, equal))
+        for constant in constants:
+            self._in_one_type(operand, constant)
         if operand.kind == "boolean":
             operand = operand.cast(INTEGER)
         if operand.kind == "number" and not pa.types.is_integer(operand.type):
             operand = operand.cast(FLOAT)
         among = pc.is_in(operand.values, value_set=_value_set(values, operand.type))
         if not exact:
-            return _truth(among)
+            return _boolean(among)
         missing = pc.is_null(operand.values, nan_is_null=pa.types.is_floating(operand.type))
-        return _truth(pc.if_else(missing, pa.scalar(None, pa.bool_()), among))
+        return _boolean(pc.if_else(missing, pa.scalar(None, pa.bool_()), among))
 
     def _fail(self, found: str, fix: str, column: str | None) -> NoReturn:
         raise DataError(Problem(found=f"in {self.text!r}: {found}", fix=fix, column=column))
 
 
 def _call(op: str, left: Lowered, right: Lowered) -> Any:
-    """A kernel of two arguments; beside a scan expression a scalar must be one, too."""
+    """A kernel of two arguments. Beside a scan expression a scalar must be one, too."""
     both = (left.values, right.values)
     if any(isinstance(side, pc.Expression) for side in both):
         both = tuple(pc.scalar(side) if isinstance(side, pa.Scalar) else side for side in both)
     return KERNELS[op](*both)
 
 
-def _truth(values: Any) -> Lowered:
+def _boolean(values: Any) -> Lowered:
     return Lowered(values, pa.bool_())
 
 
-def _without_nan(found: Lowered) -> Lowered:
+def _nan_as_null(found: Lowered) -> Lowered:
     if not pa.types.is_floating(found.type):
         return found
     null = pa.scalar(None, found.type)

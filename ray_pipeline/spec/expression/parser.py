@@ -1,5 +1,4 @@
-"""The expression language as text: a tokenizer and a recursive-descent parser to small frozen nodes. Nothing is ever
-run as Python.
+"""The expression language as text: a tokenizer and a recursive-descent parser. Nothing is ever run as Python.
 
 or < and < not < (== != < <= > >= in, is null) < + - < * / < sign < value. Every error is a `ValueError` with a hint.
 """
@@ -9,79 +8,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from ray_pipeline.spec.expression.nodes import (
+    BOOLEANS,
+    Arithmetic,
+    Column,
+    Compare,
+    Constant,
+    In,
+    IsNull,
+    Logical,
+    Node,
+    Not,
+    Scalar,
+)
+
 MAX_CHARACTERS = 10_000
 MAX_NESTED = 50
 MAX_OPERATORS = 200
-
-Scalar = bool | int | float | str
-Comparison = Literal["==", "!=", "<", "<=", ">", ">="]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column by its name as written, backticks removed."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Literally:
-    """A number, a string, true or false."""
-
-    value: Scalar
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """Two numbers make a number (float64)."""
-
-    op: Literal["+", "-", "*", "/"]
-    left: "Node"
-    right: "Node"
-
-
-@dataclass(frozen=True)
-class Compare:
-    """Two values make a truth."""
-
-    op: Comparison
-    left: "Node"
-    right: "Node"
-
-
-@dataclass(frozen=True)
-class In:
-    """A value among listed ones."""
-
-    operand: "Node"
-    values: tuple[Scalar, ...]
-
-
-@dataclass(frozen=True)
-class IsNull:
-    """Whether a value is missing; never itself null."""
-
-    operand: "Node"
-
-
-@dataclass(frozen=True)
-class Both:
-    """Three-valued `and` / `or`."""
-
-    op: Literal["and", "or"]
-    left: "Node"
-    right: "Node"
-
-
-@dataclass(frozen=True)
-class Not:
-    """Three-valued `not`."""
-
-    operand: "Node"
-
-
-Node = Column | Literally | Arithmetic | Compare | In | IsNull | Both | Not
-TRUTHS = (Compare, In, IsNull, Both, Not)
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w))"
@@ -90,7 +33,7 @@ _TOKEN = re.compile(
     r"|(?P<sign>==|!=|<=|>=|[-+*/<>()\[\],]))"
 )
 _PART = re.compile(r"`([^`]+)`|([^.`]+)")
-_WORDS = ("and", "or", "not", "in", "is", "null", "true", "false")
+_KEYWORDS = ("and", "or", "not", "in", "is", "null", "true", "false")
 _HINTS = {
     "**": "there are no powers",
     "&&": "write `and`",
@@ -110,13 +53,13 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class _Token:
-    kind: Literal["number", "string", "name", "word", "sign", "end"]
+    kind: Literal["number", "string", "name", "keyword", "sign", "end"]
     text: str
     at: int
 
 
 def parse(text: str) -> Node:
-    """The expression's tree; raises `ValueError` where the text means none."""
+    """The tree of an expression; raises `ValueError` with a hint where the text is none."""
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"the expression has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
     return _Parser(text).whole()
@@ -131,17 +74,14 @@ def _tokens(text: str) -> Iterator[_Token]:
         if match is None or (hint and match["sign"] and not text.startswith(("==", "!="), start)):
             _fail(text, start, hint or "no such character here; odd column names stand in backticks")
         kind = str(match.lastgroup)
-        word = match[kind]
-        if word in _WORDS:
-            kind = "word"
-        elif kind == "name" and word.lower() in (*_WORDS, "none"):
-            _fail(
-                text,
-                start,
-                f"keywords are lower-case: write `{'null' if word.lower() == 'none' else word.lower()}` (a column of"
-                " that name stands in backticks)",
-            )
-        yield _Token(kind, word, start)  # type: ignore[arg-type]
+        written = match[kind]
+        if written in _KEYWORDS:
+            kind = "keyword"
+        elif kind == "name" and written.lower() in (*_KEYWORDS, "none"):
+            keyword = "null" if written.lower() == "none" else written.lower()
+            hint = f"keywords are lower-case: write `{keyword}` (a column of that name stands in backticks)"
+            _fail(text, start, hint)
+        yield _Token(kind, written, start)  # type: ignore[arg-type]
         at = match.end()
     yield _Token("end", "", len(text))
 
@@ -170,9 +110,9 @@ class _Parser:
     def next(self) -> _Token:
         return self.tokens[self.place]
 
-    def took(self, *texts: str) -> str | None:
-        """Steps over one of these words or signs, if it stands here."""
-        if self.next.kind in ("word", "sign") and self.next.text in texts:
+    def accept(self, *texts: str) -> str | None:
+        """The next token, if it is one of these keywords or signs; the parser then steps over it."""
+        if self.next.kind in ("keyword", "sign") and self.next.text in texts:
             self.place += 1
             return self.tokens[self.place - 1].text
         return None
@@ -183,7 +123,7 @@ class _Parser:
     def whole(self) -> Node:
         if len(self.tokens) == 1:
             raise ValueError("the expression is empty; write a column or a comparison such as `arr_delay > 15`")
-        node = self.either()
+        node = self.disjunction()
         if self.next.text == ")":
             self.fail("there is no '(' for this ')'")
         if self.next.text == "(":
@@ -192,91 +132,91 @@ class _Parser:
             self.fail("an operator is missing before this")
         return node
 
-    def truth(self, node: Node, at: int) -> Node:
-        if isinstance(node, Arithmetic) or (isinstance(node, Literally) and not isinstance(node.value, bool)):
+    def boolean(self, node: Node, at: int) -> Node:
+        if isinstance(node, Arithmetic) or (isinstance(node, Constant) and not isinstance(node.value, bool)):
             self.fail("this is a value, where a comparison or a boolean column must stand", at)
         return node
 
     def value(self, node: Node, at: int) -> Node:
-        if isinstance(node, TRUTHS):
+        if isinstance(node, BOOLEANS):
             self.fail("this is true or false, where a value must stand", at)
         return node
 
     def number(self, node: Node, at: int) -> Node:
-        if isinstance(node, Literally) and (isinstance(node.value, str | bool)):
+        if isinstance(node, Constant) and (isinstance(node.value, str | bool)):
             self.fail("+ - * / need numbers", at)
         return self.value(node, at)
 
-    def either(self) -> Node:
+    def disjunction(self) -> Node:
         self.depth += 1
         if self.depth > MAX_NESTED:
             self.fail(f"more than {MAX_NESTED} levels of nesting")
         at = self.next.at
-        node = self.both()
-        while self.took("or"):
+        node = self.conjunction()
+        while self.accept("or"):
             right = self.next.at
-            node = Both("or", self.truth(node, at), self.truth(self.both(), right))
+            node = Logical("or", self.boolean(node, at), self.boolean(self.conjunction(), right))
         self.depth -= 1
         return node
 
-    def both(self) -> Node:
+    def conjunction(self) -> Node:
         at = self.next.at
-        node = self.negated()
-        while self.took("and"):
+        node = self.negation()
+        while self.accept("and"):
             right = self.next.at
-            node = Both("and", self.truth(node, at), self.truth(self.negated(), right))
+            node = Logical("and", self.boolean(node, at), self.boolean(self.negation(), right))
         return node
 
-    def negated(self) -> Node:
+    def negation(self) -> Node:
         negations = 0
-        while self.took("not"):
+        while self.accept("not"):
             negations += 1
         at = self.next.at
         node = self.comparison()
         if negations:
-            self.truth(node, at)
+            self.boolean(node, at)
         return Not(node) if negations % 2 else Not(Not(node)) if negations else node
 
     def comparison(self) -> Node:
         at = self.next.at
         left = self.sum()
-        if self.took("is"):
-            absent = self.took("not")
-            if not self.took("null"):
+        if self.accept("is"):
+            absent = self.accept("not")
+            if not self.accept("null"):
                 self.fail("after `is` comes `null` or `not null`; compare values with ==")
             node: Node = IsNull(self.value(left, at))
             node = Not(node) if absent else node
-        elif self.next.text in ("in", "not") and self.next.kind == "word":
-            absent = self.took("not")
-            if not self.took("in"):
+        elif self.next.text in ("in", "not") and self.next.kind == "keyword":
+            absent = self.accept("not")
+            if not self.accept("in"):
                 self.fail("after `not` here comes `in [...]`")
-            node = In(self.value(left, at), self.listed())
+            node = In(self.value(left, at), self.list_of_values())
             node = Not(node) if absent else node
-        elif op := self.took("==", "!=", "<", "<=", ">", ">="):
+        elif op := self.accept("==", "!=", "<", "<=", ">", ">="):
             right_at = self.next.at
             right = self.value(self.sum(), right_at)
-            if isinstance(left, Literally) and isinstance(right, Literally):
+            if isinstance(left, Constant) and isinstance(right, Constant):
                 self.fail("this compares two constants; name a column", at)
             node = Compare(op, self.value(left, at), right)  # type: ignore[arg-type]
         else:
             return left
-        if self.next.text in ("==", "!=", "<", "<=", ">", ">=", "is", "in") and self.next.kind in ("word", "sign"):
+        if self.next.text in ("==", "!=", "<", "<=", ">", ">=", "is", "in") and self.next.kind in ("keyword", "sign"):
             self.fail("comparisons do not chain; write `a < b and b < c`")
         return node
 
-    def listed(self) -> tuple[Scalar, ...]:
-        if not self.took("["):
+    def list_of_values(self) -> tuple[Scalar, ...]:
+        if not self.accept("["):
             self.fail("after `in` comes a list: `in ['a', 'b']`")
         values: list[Scalar] = []
-        while not self.took("]"):
+        while not self.accept("]"):
             at = self.next.at
             value = self.sign()
-            if not isinstance(value, Literally):
+            if not isinstance(value, Constant):
                 self.fail("a list holds numbers or strings only (strings in quotes)", at)
             if values and isinstance(value.value, str) != isinstance(values[0], str):
                 self.fail("a list holds either numbers or strings, not both", at)
             values.append(value.value)
-            if self.next.text != "]" and not self.took(","):
+            if self.next.text != "]" and not self.accept(","):
                 self.fail("values of a list are separated by ',' and it ends with ']'")
         if not values:
             self.fail("the list is empty, nothing can be in it", self.tokens[self.place - 1].at)
@@ -285,7 +225,7 @@ class _Parser:
     def sum(self) -> Node:
         at = self.next.at
         node = self.product()
-        while op := self.took("+", "-"):
+        while op := self.accept("+", "-"):
             right = self.next.at
             node = Arithmetic(op, self.number(node, at), self.number(self.product(), right))  # type: ignore[arg-type]
         return node
@@ -293,14 +233,14 @@ class _Parser:
     def product(self) -> Node:
         at = self.next.at
         node = self.sign()
-        while op := self.took("*", "/"):
+        while op := self.accept("*", "/"):
             right = self.next.at
             node = Arithmetic(op, self.number(node, at), self.number(self.sign(), right))  # type: ignore[arg-type]
         return node
 
     def sign(self) -> Node:
         at, negative = self.next.at, False
-        while op := self.took("-", "+"):
+        while op := self.accept("-", "+"):
             negative ^= op == "-"
         signed = self.tokens[self.place].at != at
         node = self.atom()
@@ -309,27 +249,27 @@ class _Parser:
         if not negative:
             return node
         return (
-            Literally(-node.value)
-            if isinstance(node, Literally) and not isinstance(node.value, str)
-            else Arithmetic("*", Literally(-1), node)
+            Constant(-node.value)
+            if isinstance(node, Constant) and not isinstance(node.value, str)
+            else Arithmetic("*", Constant(-1), node)
         )
 
     def atom(self) -> Node:
         token = self.next
-        if self.took("("):
-            node = self.either()
-            if not self.took(")"):
+        if self.accept("("):
+            node = self.disjunction()
+            if not self.accept(")"):
                 self.fail("a ')' is missing")
             return node
         self.place += token.kind != "end"
         if token.kind == "number":
-            return Literally(
+            return Constant(
                 float(token.text)
                 if re.search("[.eE]", token.text) or abs(int(token.text)) >= 2**63
                 else int(token.text)
             )
         if token.kind == "string":
-            return Literally(token.text[1:-1].replace(token.text[0] * 2, token.text[0]))
+            return Constant(token.text[1:-1].replace(token.text[0] * 2, token.text[0]))
         if token.kind == "name":
             return Column(".".join(quoted or plain for quoted, plain in _PART.findall(token.text)))
         if token.text not in ("true", "false"):
@@ -342,4 +282,4 @@ class _Parser:
                 ),
                 token.at,
             )
-        return Literally(token.text == "true")
+        return Constant(token.text == "true")

@@ -1,0 +1,143 @@
+"""Ray's private interfaces that this package uses, one function each. `tests/runtime/test_private_ray.py` names the one
+that a release of Ray removes."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ray_pipeline.runtime.overrides import Overrides
+
+if TYPE_CHECKING:
+    from ray.data import DataContext
+    from ray.job_submission import JobSubmissionClient
+
+CHECKED_WITH = "2.60.0"
+"""The release of Ray with which these interfaces were last read in its source."""
+
+
+# --- Ray Core
+
+
+def _starts_by_itself(_: str) -> bool:
+    from ray._private import auto_init_hook
+
+    return bool(auto_init_hook.enable_auto_connect)
+
+
+def _let_start_by_itself(_: str, allowed: bool) -> None:
+    from ray._private import auto_init_hook
+
+    auto_init_hook.enable_auto_connect = allowed
+
+
+_automatic_start = Overrides(_starts_by_itself, _let_start_by_itself)
+
+
+@contextmanager
+def no_automatic_start() -> Iterator[None]:
+    """In the block, a call of Ray's API raises if Ray is not running.
+
+    By default Ray starts a new cluster instead. A thread that outlives its session would start one that nobody ends.
+    """
+    with _automatic_start.use({"ray": False}):
+        yield
+
+
+def is_raylet(command: bytes) -> bool:
+    """Whether the first word of a process's command line is that of a raylet, the parent of a node's workers."""
+    return command.endswith(b"/raylet")
+
+
+def is_worker(command: bytes) -> bool:
+    """Whether the first word of a process's command line is that of a worker that runs a task or an actor."""
+    return command.startswith(b"ray::")
+
+
+def is_worker_of(job: str, environment: bytes) -> bool:
+    """Whether a worker process was started for the job, by the content of its `/proc/PID/environ`."""
+    return f"RAY_JOB_ID={job}".encode() in environment.split(b"\0")
+
+
+def runs_as_job() -> bool:
+    """Whether the cluster's job server has started this process."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+# --- Ray Data
+
+SCAN_THREAD_NAME = "StreamingExecutor"
+"""How the name begins of the thread that runs a dataset; it outlives an iteration that an exception has ended."""
+
+
+def data_context() -> "DataContext":
+    """The context that new datasets of this process copy. (Public; its counterpart is not.)"""
+    from ray.data import DataContext
+
+    return DataContext.get_current()
+
+
+def set_data_context(context: "DataContext") -> None:
+    """Makes it the context that new datasets of this process copy."""
+    from ray.data import DataContext
+
+    DataContext._set_current(context)
+
+
+# --- Ray Train and Tune
+
+
+def data_parallel_trainer() -> Any:
+    """`DataParallelTrainer` of Train V2; the public module `ray.train.data_parallel_trainer` still has that of V1."""
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    return DataParallelTrainer
+
+
+def xgboost_backend() -> Any:
+    """The backend that joins workers to XGBoost's collective, without the trainers that its public module imports."""
+    from ray.train.v2.xgboost.config import XGBoostConfig
+
+    return XGBoostConfig()
+
+
+def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:
+    """Lets Tune keep so many actors that no trial needs at the moment, of the trial's kind.
+
+    Tune ends a reusable actor at once if no trial waits for it.
+    """
+    tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=count)
+
+
+# --- Ray's job server
+
+
+def job_client(address: str, timeouts: Mapping[str, tuple[float, float]]) -> "JobSubmissionClient":
+    """A client whose requests end in time. Ray's own waits forever for a host that drops packets.
+
+    Parameters
+    ----------
+    address
+        `http://host:port`.
+    timeouts
+        Seconds to connect and seconds to wait for the answer, by HTTP method; `POST` is also that of other methods.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    class Client(JobSubmissionClient):  # type: ignore[misc]  # ray is untyped
+        """Ray's client, with a deadline for each request."""
+
+        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+            return super()._do_request(method, endpoint, timeout=timeouts.get(method, timeouts["POST"]), **options)
+
+    return Client(address)
+
+
+def session_name(client: "JobSubmissionClient") -> str:
+    """The name that a cluster gets when it starts. No two clusters share it."""
+    return str(client._do_request("GET", "/api/version").json()["session_name"])
+
+
+def host_names(client: "JobSubmissionClient") -> list[str]:
+    """The hosts of the cluster; none in its first seconds."""
+    return list(client._do_request("GET", "/nodes?view=hostNameList").json()["data"]["hostNameList"])

@@ -1,0 +1,149 @@
+"""Background work: its result, its errors, and what Ctrl-C and the interpreter's exit do not wait for."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ray_pipeline.runtime.background import in_background
+
+BEGIN = """
+import threading, time
+from ray_pipeline.runtime.background import in_background
+
+started = threading.Event()
+
+def endless():
+    started.set()
+    while True:
+        time.sleep(0.01)
+"""
+INTERRUPTED_S = 2.0
+
+
+@pytest.fixture
+def hold() -> Iterator[threading.Event]:
+    """An event that work can wait for; it is set when the test ends."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_the_block_and_the_work_run_at_the_same_time_and_the_result_can_be_asked_for_twice() -> None:
+    meeting = threading.Barrier(2)
+
+    def work() -> int:
+        meeting.wait(10)
+        return 42
+
+    with in_background(work) as result:
+        meeting.wait(10)
+        assert (result(), result()) == (42, 42)
+    assert result() == 42
+
+
+def test_a_block_that_ends_normally_waits_for_the_work() -> None:
+    done = list[int]()
+
+    def work() -> None:
+        time.sleep(0.2)
+        done.append(1)
+
+    with in_background(work):
+        assert done == []
+    assert done == [1]
+
+
+def test_the_one_who_asks_for_the_result_gets_the_error_and_no_note_repeats_it() -> None:
+    failure = ValueError("no rows")
+
+    def work() -> None:
+        raise failure
+
+    with pytest.raises(ValueError, match="no rows") as raised, in_background(work) as result:
+        result()
+    assert raised.value is failure
+    assert not hasattr(failure, "__notes__")
+
+
+def test_an_error_that_is_raised_from_the_works_own_gets_no_note() -> None:
+    def work() -> None:
+        raise ValueError("no rows")
+
+    with pytest.raises(RuntimeError) as raised, in_background(work) as result:
+        try:
+            result()
+        except ValueError as error:
+            raise RuntimeError("stage failed") from error
+    assert not hasattr(raised.value, "__notes__")
+
+
+def test_an_error_that_nobody_asked_for_is_raised_at_the_end_of_the_block() -> None:
+    def work() -> None:
+        raise ValueError("no rows")
+
+    with pytest.raises(ValueError, match="no rows"), in_background(work):
+        pass
+
+
+def test_a_block_that_fails_does_not_wait_for_the_work(hold: threading.Event) -> None:
+    begun = time.monotonic()
+    with pytest.raises(KeyError, match="absent") as raised, in_background(lambda: hold.wait(60)):
+        raise KeyError("absent")
+    assert time.monotonic() - begun < INTERRUPTED_S
+    assert not hasattr(raised.value, "__notes__")
+
+
+def test_the_error_of_work_that_has_failed_is_a_note_on_the_error_of_the_block() -> None:
+    failed = threading.Event()
+
+    def work() -> None:
+        failed.set()
+        raise ValueError("no rows")
+
+    with pytest.raises(KeyError, match="absent") as raised, in_background(work) as result:
+        with pytest.raises(ValueError, match="no rows"):
+            result()
+        raise KeyError("absent")
+    assert raised.value.__notes__ == ["Background work failed too: ValueError: no rows"]
+
+
+@pytest.mark.parametrize(
+    "block", ["while True: time.sleep(0.01)", "result()", "pass"], ids=["in the block", "in the wait", "at the end"]
+)
+def test_ctrl_c_ends_the_block_and_the_interpreter_while_the_work_runs(block: str) -> None:
+    code = f"""{BEGIN}
+with in_background(endless) as result:
+    started.wait()
+    print("ready", flush=True)
+    {block}
+"""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as run:
+        assert run.stdout is not None and run.stdout.readline() == "ready\n"
+        time.sleep(0.1)  # the main thread is in the wait by now; nothing tells so from outside
+        begun = time.monotonic()
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=30)
+        seconds = time.monotonic() - begun
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert run.returncode == -signal.SIGINT
+    assert seconds < INTERRUPTED_S
+
+
+def test_the_interpreters_exit_does_not_wait_for_work_that_was_left_alone() -> None:
+    code = f"""{BEGIN}
+try:
+    with in_background(endless):
+        started.wait()
+        raise KeyError
+except KeyError:
+    print(time.monotonic(), flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert time.monotonic() - float(done.stdout) < INTERRUPTED_S
