@@ -1,6 +1,6 @@
-"""What went wrong, told to a person: where, what was found, what would do.
+"""Errors for people: place, finding and remedy of each problem.
 
-PipelineError              one or more problems and the exit code they mean
+PipelineError          1   one or more problems
 ├── SpecError          2   decidable from the text of the spec or the cluster file
 ├── DataError          3   needs the data or its footers
 ├── ResourceError      4   the machine or the cluster cannot do it
@@ -18,10 +18,12 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong, in the words of the contract's JSON: place, finding, remedy."""
+    """One problem: its place, what was found, and what would fix it. The fields are those of the JSON output."""
 
     found: str
+    """The finding, with counts."""
     fix: str = ""
+    """The remedy."""
     file: str | None = None
     line: int | None = None
     key: str | None = None
@@ -37,18 +39,18 @@ class Problem:
         return f"{text} {'' if text.endswith(('.', '?', '!')) else '· '}Fix: {self.fix}" if self.fix else text
 
     def as_json(self) -> dict[str, Any]:
-        """The problem as the contract's JSON object; every key is present."""
+        """Return the object of `problems` in the JSON output; every key is present."""
         return asdict(self)
 
 
 class PipelineError(Exception):
-    """One or more problems that a user can mend, and the exit code that they mean."""
+    """One or more problems that a user can fix, and their exit code."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
-        self.answer: dict[str, Any] = {}  # what the verb's JSON answer says besides: the run, the job
+        self.answer: dict[str, Any] = {}  # further keys of the JSON output: the run, the job
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -56,25 +58,25 @@ class PipelineError(Exception):
 
 
 class SpecError(PipelineError):
-    """The text of the spec or of the cluster file cannot be meant."""
+    """The text of the spec or of the cluster file is not valid."""
 
     exit_code = 2
 
 
 class DataError(PipelineError):
-    """The data, or its footers, do not fit the spec."""
+    """The data or its footers do not fit the spec."""
 
     exit_code = 3
 
 
 class ResourceError(PipelineError):
-    """The machine or the cluster cannot do what was asked."""
+    """The machine or the cluster cannot do what the spec asks for."""
 
     exit_code = 4
 
 
 class RegistryError(PipelineError):
-    """The model registry lacks the model, or does not answer, or a version failed its verification."""
+    """The registry does not know the model, does not answer, or a version failed its verification."""
 
     exit_code = 5
 
@@ -92,19 +94,23 @@ class NoTrialFinished(PipelineError):
 
 
 class Interrupted(PipelineError):
-    """A person or the system asked the run to stop; it can be resumed."""
+    """A person or the system stopped the run; it can be resumed."""
 
     exit_code = 130
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'? ` for the closest known word, or the empty string."""
+    """Return `did you mean 'x'? ` for the closest known word; the empty string where none is close."""
     match = get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}? " if match else ""
 
 
 def listed(values: Iterable[object], most: int = 5) -> str:
-    """Up to `most` values as one readable phrase, with the count of those left out."""
+    """Return up to `most` values as one phrase, with the count of the others.
+
+    >>> listed(range(7))
+    '0, 1, 2, 3, 4 and 2 more'
+    """
     values = list(values)
     shown = ", ".join(str(value) for value in values[:most])
     return shown if len(values) <= most else f"{shown} and {len(values) - most} more"

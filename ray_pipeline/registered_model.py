@@ -1,4 +1,4 @@
-"""A registered model on new rows: scored in a stream, or judged again after registration."""
+"""A registered model on new rows: `predict` scores them as a stream, `evaluate` judges the model on them."""
 
 import json
 import time
@@ -22,6 +22,7 @@ from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.plain_json import plain
+from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
 from ray_pipeline.profiling import drift
 from ray_pipeline.registry.registry import Registry
@@ -38,7 +39,7 @@ SLICE = "slice:"
 def predict_rows(
     model: str, rows: str, out: Path, where: Where, registry: str | None, *, debug: bool = False
 ) -> dict[str, Any]:
-    """Score every row at a path into one Parquet file; the answer of the verb `predict`."""
+    """Score every row at a path into one Parquet file; return the JSON output of `predict`."""
     with _opened(model, where, registry, debug) as (_, bundle, spec):
         table = read(spec, where, rows=_absolute(rows), labelled=False)
         began = time.monotonic()
@@ -64,14 +65,14 @@ def evaluate_registered(
     registry
         The address of the registry; that of `where` unless given.
     revoke
-        Where a gate fails, take the alias by which the model was named away from it.
+        Where a gate fails, remove the alias that `model` names from the version.
     debug
         Lets Ray and MLflow log.
 
     Returns
     -------
     dict
-        The answer of the verb `evaluate`; its exit code is 7 where a gate fails.
+        The JSON output of `evaluate`; its exit code is 7 where a gate fails.
     """
     path = _absolute(rows)
     with _opened(model, where, registry, debug) as (known, bundle, spec):
@@ -143,7 +144,9 @@ def _scored(
         )
         drift_counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
         facts = {**{name: getattr(counts, name) for name in DROP_COUNTS}, "shapes": drift_counts}
-        return pa.table({"rows": pa.array([_as_ipc(scored)], pa.large_binary()), "facts": [json.dumps(facts)]})
+        return pa.table(
+            {"rows": pa.array([as_ipc(scored).to_pybytes()], pa.large_binary()), "facts": [json.dumps(facts)]}
+        )
 
     blocks = [row for block in arrow_blocks(table.blocks(), score_block) for row in block.to_pylist()]
     tables = [rows for row in blocks if (rows := pa.ipc.open_stream(row["rows"]).read_all()).num_rows]
@@ -181,11 +184,3 @@ def _dropped(facts: list[dict[str, Any]], table: Table) -> dict[str, int]:
     sums = {name: sum(block[name] for block in facts) for name in DROP_COUNTS}
     by_scan = table.num_rows - table.out_of_range - sums["scanned"]
     return {"null_label": sums["null_label"], "where": by_scan + sums["where"], "range": table.out_of_range}
-
-
-def _as_ipc(table: pa.Table) -> bytes:
-    """The table as an Arrow stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return bytes(sink.getvalue())

@@ -1,4 +1,4 @@
-"""What a stage leaves behind: frozen, typed values that the next stage reads. They hold no references to Ray."""
+"""Values that stages pass on: frozen and typed, without references to objects of Ray."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,13 +16,7 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """The scored rows of one part: everything that a verdict needs, and nothing of the features.
-
-    Shapes, with n rows: `key` (n,) of any type. `label` (n,): 0/1, class index or number. `score` (n,) or (n, classes):
-    probability of the positive class, of each class, or the predicted number. `weight` (n,), at least 0. `cluster` (n,)
-    uint64: the bootstrap draws the rows of one cluster together. `columns`: slice and group columns by their name in
-    the report, each (n,) of str objects ("null" where the value is missing).
-    """
+    """The scored rows of one part: everything that a verdict needs, without the features. There are n rows."""
 
     task: Task
     label_name: str = "label"
@@ -31,44 +25,55 @@ class Predictions:
     threshold: float | None = None
     """A row is selected from this score on; None where no threshold was chosen."""
     key: NDArray[Any]
+    """Shape (n,)."""
     label: Vector
+    """Shape (n,): 0 or 1, the index of the class, or a number."""
     score: Vector
+    """Shape (n,), or (n, classes) for multiclass: probabilities, or the predicted numbers."""
     weight: Vector
+    """Shape (n,), at least 0."""
     cluster: NDArray[np.uint64]
+    """Shape (n,): in a draw of the bootstrap the rows of one cluster have the same weight."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Slice and group columns by their names in the report, each (n,) of str; "null" for a missing value."""
 
     def __len__(self) -> int:
         return len(self.label)
 
     @property
     def cut(self) -> float:
-        """The threshold, 0.5 where none was chosen."""
+        """The threshold; 0.5 where none was chosen."""
         return 0.5 if self.threshold is None else self.threshold
 
     @property
     def decision(self) -> NDArray[Any]:
-        """What the scores mean, shape (n,): 0 or 1, the likeliest class, or the number itself."""
+        """The decision for each row, shape (n,): 0 or 1, the most probable class, or the number itself."""
         return decide(self.task, self.score, self.cut, self.classes)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Predictions":
-        """Some of the rows, by mask or position."""
+        """Return some of the rows, by mask or by position."""
         arrays = {name: getattr(self, name)[rows] for name in ("key", "label", "score", "weight", "cluster")}
         return replace(self, **arrays, columns={name: names[rows] for name, names in self.columns.items()})
 
 
 def decide(task: Task, score: Vector, cut: float, classes: Sequence[str]) -> NDArray[Any]:
-    """What scores mean, shape (n,).
+    """Return the decisions that scores stand for.
 
     Parameters
     ----------
     task
-        binary: 0 or 1; multiclass: the likeliest class; regression: the number itself.
+        The task of the model.
     score
-        Shape (n,) or (n, classes).
+        Shape (n,), or (n, classes) for multiclass.
     cut
         A row of a binary task is 1 from this score on.
     classes
-        The names of the classes.
+        The names of the classes; used for multiclass only.
+
+    Returns
+    -------
+    ndarray
+        Shape (n,). Binary: 0 or 1; multiclass: the most probable class; regression: the number itself.
     """
     if task == "binary":
         return (score >= cut).astype(np.int8)
@@ -81,7 +86,7 @@ SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a careful person would notice in the data before trusting a model on it: one line of `checks.json`."""
+    """Something in the data that may harm a model: one line of `checks.json`."""
 
     check: str
     severity: Severity
@@ -93,7 +98,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A metric on all rows (`slice` empty) or on one slice, with its interval; not finite where undefined."""
+    """A metric with its interval on one slice, or on all rows (`slice` is empty); NaN where it is undefined."""
 
     metric: str
     slice: Mapping[str, str]

@@ -2,5 +2,5 @@
 
 In: a bundle and encoded rows.
 Out: `Predictions`, `Evaluation`, `Explanation` and `Verdict`.
-May import: preprocessing, profiling, data and what lies below them.
+May import: preprocessing, profiling, data and the layers below them.
 """

@@ -1,4 +1,4 @@
-"""What a model must beat: one answer for all rows, and a linear model of scikit-learn on a sample of the rows."""
+"""Baselines that a model must beat: a constant, and scikit-learn's linear model on a sample of the rows."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ SAMPLE_ROWS = 30_000
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What a simple model scores on validation by the metric of the search."""
+    """The score of a simple model on validation, by the metric of the search."""
 
     name: str
     metric: str
@@ -42,12 +42,11 @@ def baselines(rows: EncodedRows, context: TrainingContext, spec: Spec) -> tuple[
             f"a linear model of every {every:,}th row of train" if every > 1 else "a linear model of train",
         ),
     }
-    scored = []
-    for name, (scorer, about) in scorers.items():
-        validation = score_part(scorer, rows, encoder, "validation")
-        value = float(metric(validation.label, validation.score, validation.weight))
-        scored.append(Baseline(name=name, metric=metric.name, value=value, about=about))
-    return tuple(scored)
+    scored = {name: score_part(scorer, rows, encoder, "validation") for name, (scorer, _) in scorers.items()}
+    values = {name: float(metric(part.label, part.score, part.weight)) for name, part in scored.items()}
+    return tuple(
+        Baseline(name=name, metric=metric.name, value=values[name], about=about) for name, (_, about) in scorers.items()
+    )
 
 
 def label_sums(rows: EncodedBlock, context: TrainingContext) -> Vector:

@@ -1,4 +1,4 @@
-"""Any number of new rows, scored as a stream into one file; the bundle travels to the workers."""
+"""New rows of any number are scored as a stream into one file; the bundle is sent to the workers."""
 
 import tempfile
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def batch_predict(bundle: Bundle, table: Table, key: str | None, out: Path) -> int:
-    """Score every row of the table into one Parquet file that appears whole.
+    """Score every row of the table into one Parquet file, which appears once it is complete.
 
     The file has the key (where there is one), `score` (`score_<class>` for multiclass) and `decision`, in file order.
 
@@ -79,7 +79,7 @@ class BundleRef:
     files: "ray.ObjectRef[dict[str, bytes]]"
 
     def load(self) -> Bundle:
-        """The bundle, checked and loaded once in each worker process."""
+        """Load and check the bundle, once in each worker process."""
         import ray
 
         if self.fingerprint not in _LOADED:

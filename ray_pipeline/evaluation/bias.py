@@ -1,9 +1,8 @@
-"""Bias: what each group of people gets, side by side, and how far apart the groups are. Groups under `min_rows` are
-shown, not judged.
+"""Bias: measures of each group of people, and how far apart the groups are.
 
-Nothing is mended here: one threshold serves all groups. The four-fifths rule (EEOC, Uniform Guidelines 1978, § 1607.4
-D) is held against the
-ratio of selection rates, on its interval: a rate under four fifths of the greatest is evidence of adverse impact.
+Groups under `min_rows` are shown, not judged. Nothing is corrected here: all groups have the same threshold. The
+four-fifths rule (EEOC, Uniform Guidelines 1978, § 1607.4 D) compares selection rates: a rate under four fifths of the
+greatest one is evidence of adverse impact. It is decided on the interval of the ratio.
 """
 
 import math
@@ -27,7 +26,7 @@ FOUR_FIFTHS = 0.8
 class Bias:
     """A measure in one group, or its gap or ratio over the groups that are judged.
 
-    For a gap or ratio `measure` ends in that word and `group` names the two groups furthest apart, `A to B`.
+    For a gap or ratio `measure` ends in that word, and `group` names the two groups that are furthest apart, `A to B`.
     """
 
     measure: str
@@ -40,19 +39,30 @@ class Bias:
 
     @property
     def four_fifths(self) -> str | None:
-        """Whether the rule is `kept`, `broken`, or `open` since the interval holds 0.8; None of all but the ratio of
-        selection rates."""
+        """`kept`, `broken`, or `open` (the interval contains 0.8); None unless it is the ratio of selection rates."""
         if self.measure != "selection_rate ratio" or not math.isfinite(self.value):
             return None
         return "broken" if self.high < FOUR_FIFTHS else "kept" if self.low >= FOUR_FIFTHS else "open"
 
 
 def audit(predictions: Predictions, spec: Spec) -> tuple[Bias, ...]:
-    """Measure every measure of the spec in every group, then its gap and its ratio.
+    """Compute every measure of the spec in every group, then its gap and its ratio.
 
     The intervals of gaps and ratios hold for all pairs of groups at once.
+
+    Parameters
+    ----------
+    predictions
+        The scored test part, with the group columns.
+    spec
+        Names the measures, the groups and `min_rows`.
+
+    Returns
+    -------
+    tuple of Bias
+        For each slicing into groups and each measure: the groups, then the gap and the ratio.
     """
-    measures: list[Metric] = [metric_of(word) for word in spec.bias.measures]
+    measures: list[Metric] = [metric_of(name) for name in spec.bias.measures]
     return tuple(row for slice_ in spec.bias.groups for row in _between_groups(measures, predictions, slice_, spec))
 
 

@@ -52,10 +52,10 @@ def champion(
     """
     if not any(gate.champion for gate in spec.gates):
         return None
-    found = registry.champion(spec.name)
-    if found is None:
+    registered = registry.champion(spec.name)
+    if registered is None:
         return None
-    version, folder = found
+    version, folder = registered
     bundle = Bundle.load(folder)
     if (bundle.schema["task"], bundle.schema["label"]) != (spec.task, spec.features.labels.label):
         other = replace(predictions, task=bundle.schema["task"], label_name=bundle.schema["label"])
@@ -66,7 +66,7 @@ def champion(
 
 
 def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -> tuple[Predictions, NDArray[np.bool_]]:
-    """Score the challenger's test rows, found by their keys at `path`, with the champion.
+    """Score the challenger's test rows, identified by their keys at `path`, with the champion.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What the model does on the test part: every metric overall, by slice and by bias group, each with its interval.
+"""Evaluation of the test part: every metric overall, by slice and by bias group, each with its interval.
 
 Overall values have bootstrap intervals, slices have linearized variance; weak slices are searched for.
 """
@@ -25,13 +25,13 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.values import Measured, Predictions
 
 MAX_SLICES = 1000
-"""Of one slicing, the largest so many are measured."""
+"""How many slices of one slicing are measured, the largest first."""
 MIN_CLUSTERS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Everything that was measured on one part."""
+    """The results on one part: metrics, slices, bias and weak slices."""
 
     predictions: Predictions
     measured: tuple[Measured, ...]
@@ -44,18 +44,9 @@ class Evaluation:
     weak: WeakSlices
 
     @property
-    def rows(self) -> int:
-        """Rows of the part."""
-        return len(self.predictions)
-
-    @property
     def overall_metrics(self) -> Mapping[str, Measured]:
         """The metrics on all rows, by their names."""
         return {row.metric: row for row in self.measured if not row.slice}
-
-    def overall(self, metric: str) -> Measured | None:
-        """The metric on all rows; None where it was not asked for."""
-        return self.overall_metrics.get(metric)
 
     @property
     def resolution(self) -> Mapping[str, float]:
@@ -95,7 +86,7 @@ class Evaluation:
 
 @stage("evaluate")
 def evaluate(predictions: Predictions, spec: Spec) -> Evaluation:
-    """Measure every metric of the spec on the given part, by slice and by bias group.
+    """Compute every metric of the spec on a part, by slice and by bias group, and search for weak slices.
 
     Raises
     ------
@@ -103,18 +94,18 @@ def evaluate(predictions: Predictions, spec: Spec) -> Evaluation:
         A score is not a number, or the weights sum to 0.
     """
     _check(predictions)
-    asked, clusters = spec.evaluate, num_clusters(predictions)
-    metrics: list[Metric] = [metric_of(word) for word in asked.metrics]
+    options, clusters = spec.evaluate, num_clusters(predictions)
+    metrics: list[Metric] = [metric_of(name) for name in options.metrics]
     measured = _overall(metrics, predictions, clusters, spec)
-    notes = _resolution_notes(measured, clusters, asked.confidence)
-    for slice_ in asked.slices:
-        rows, left_out = _by_slice(metrics, predictions, slice_, asked.confidence)
+    notes = _resolution_notes(measured, clusters, options.confidence)
+    for slice_ in options.slices:
+        rows, left_out = _by_slice(metrics, predictions, slice_, options.confidence)
         measured += rows
         if left_out:
             num_values = left_out + MAX_SLICES
             notes.append(f"{slice_.name} has {num_values:,} values; the largest {MAX_SLICES:,} are measured")
     headline: Metric = metric_of(spec.search.metric)
-    weak = search_weak_slices(headline, predictions, min_rows=asked.min_rows, confidence=asked.confidence)
+    weak = search_weak_slices(headline, predictions, min_rows=options.min_rows, confidence=options.confidence)
     bias = audit(predictions, spec)
     return Evaluation(
         predictions=predictions,
@@ -127,7 +118,7 @@ def evaluate(predictions: Predictions, spec: Spec) -> Evaluation:
 
 
 def finite(number: float) -> float | None:
-    """The number, or None where it is not finite: JSON has no NaN."""
+    """Return the number, or None where it is not finite: JSON has no NaN."""
     return float(number) if math.isfinite(number) else None
 
 
@@ -136,15 +127,17 @@ def _interval_json(row: Measured | Bias) -> dict[str, float | None]:
 
 
 def _overall(metrics: Sequence[Metric], rows: Predictions, clusters: int, spec: Spec) -> list[Measured]:
-    draws = replicate(metrics, rows, draws=spec.evaluate.draws, seed=spec.seed)
-    measured = []
-    for metric in metrics:
-        value = metric(rows.label, rows.score, rows.weight, rows.cut)
-        interval = percentile(value, draws[metric.name], clusters, spec.evaluate.confidence)
-        measured.append(
-            Measured(metric=metric.name, slice={}, value=value, low=interval.low, high=interval.high, rows=len(rows))
+    draws, confidence = replicate(metrics, rows, draws=spec.evaluate.draws, seed=spec.seed), spec.evaluate.confidence
+    values = [metric(rows.label, rows.score, rows.weight, rows.cut) for metric in metrics]
+    return [
+        Measured(
+            metric=metric.name,
+            slice={},
+            **vars(percentile(value, draws[metric.name], clusters, confidence)),
+            rows=len(rows),
         )
-    return measured
+        for metric, value in zip(metrics, values, strict=True)
+    ]
 
 
 def _by_slice(
@@ -173,20 +166,17 @@ def _by_slice(
 
 
 def _finding_notes(headline: Metric, weak: WeakSlices, bias: Sequence[Bias]) -> list[str]:
-    notes = []
-    if weak.found:
-        notes.append(
-            f"{headline.name} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two"
-            f" columns (at most {FALSE_DISCOVERY_RATE:.0%} of them by luck)"
-        )
-    for row in bias:
-        if row.four_fifths == "broken":
-            apart = " × ".join(row.group.values())
-            notes.append(
-                f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates, {apart}, is"
-                f" {row.value:.3f}, at most {row.high:.3f}"
-            )
-    return notes
+    weak_note = (
+        f"{headline.name} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two columns"
+        f" (at most {FALSE_DISCOVERY_RATE:.0%} of them by luck)"
+    )
+    bias_notes = (
+        f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates,"
+        f" {' × '.join(row.group.values())}, is {row.value:.3f}, at most {row.high:.3f}"
+        for row in bias
+        if row.four_fifths == "broken"
+    )
+    return [*([weak_note] if weak.found else []), *bias_notes]
 
 
 def _resolution_notes(measured: Sequence[Measured], clusters: int, confidence: float) -> list[str]:
@@ -203,22 +193,19 @@ def _resolution_notes(measured: Sequence[Measured], clusters: int, confidence: f
 
 
 def _check(rows: Predictions) -> None:
-    bad = ~np.isfinite(rows.score if rows.score.ndim == 1 else rows.score.sum(axis=1))
-    if not len(rows):
-        raise DataError(
-            Problem(stage="evaluate", found="the part has no rows", fix="widen the range of data or the part's share")
+    """Raise `DataError` unless there are rows, scores are numbers, and weights are usable."""
+    total, bad = len(rows), ~np.isfinite(rows.score if rows.score.ndim == 1 else rows.score.sum(axis=1))
+    num_bad, problem = int(bad.sum()), None
+    if not total:
+        problem = Problem(
+            stage="evaluate", found="the part has no rows", fix="widen the range of data or the part's share"
         )
-    if bad.any():
-        keys = listed(rows.key[bad].tolist())
-        found, fix = (
-            f"{int(bad.sum()):,} of {len(rows):,} scores are not numbers; keys {keys}",
-            "look at the model's inputs for infinite values",
-        )
-        raise DataError(Problem(stage="evaluate", rows=int(bad.sum()), found=found, fix=fix))
-    if not np.isfinite(rows.weight).all() or (rows.weight < 0).any() or rows.weight.sum() <= 0:
-        found = (
-            f"the weights of the {len(rows):,} rows sum to {rows.weight.sum():g}, the least is {rows.weight.min():g}"
-        )
-        raise DataError(
-            Problem(stage="evaluate", rows=len(rows), found=found, fix="weights must be at least 0 and not all 0")
-        )
+    elif num_bad:
+        found = f"{num_bad:,} of {total:,} scores are not numbers; keys {listed(rows.key[bad].tolist())}"
+        fix = "look at the model's inputs for infinite values"
+        problem = Problem(stage="evaluate", rows=num_bad, found=found, fix=fix)
+    elif not np.isfinite(rows.weight).all() or (rows.weight < 0).any() or rows.weight.sum() <= 0:
+        found = f"the weights of the {total:,} rows sum to {rows.weight.sum():g}, the least is {rows.weight.min():g}"
+        problem = Problem(stage="evaluate", rows=total, found=found, fix="weights must be at least 0 and not all 0")
+    if problem is not None:
+        raise DataError(problem)

@@ -1,4 +1,4 @@
-"""Which columns the model relies on: what its score loses when a column is shuffled, and Shapley values for trees.
+"""Which columns the model relies on: the loss of its metric when a column is shuffled, and Shapley values for trees.
 
 Permutation importance (Breiman, 2001; Fisher, Rudin & Dominici, 2019): all matrix columns made of one table column are
 shuffled together. The interval comes from the paired bootstrap of the loss. Columns that carry the same information
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DRAWS = 200
 MAX_GROUPS = 20
-"""Of one slicing, the largest so many groups are explained."""
+"""How many groups of one slicing are explained, the largest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +88,12 @@ def explain(model: "TrainedModel", encoded: Encoded, predictions: Predictions, s
         contributions = family.contributions(bundle.folder, matrix)
         return importance_of(bundle, matrix, predictions.take(drawn), spec, contributions, generator)
 
-    overall, within = on(np.arange(len(predictions))), []
-    for slice_ in spec.explain.slices:
-        groups = groups_of(predictions, slice_.columns)
-        for number in groups.largest(MAX_GROUPS, spec.evaluate.min_rows):
-            within.append(replace(on(np.flatnonzero(groups.of == number)), group=groups.names[number]))
+    overall = on(np.arange(len(predictions)))
+    within = (
+        replace(on(np.flatnonzero(groups.of == number)), group=groups.names[number])
+        for groups in (groups_of(predictions, slice_.columns) for slice_ in spec.explain.slices)
+        for number in groups.largest(MAX_GROUPS, spec.evaluate.min_rows)
+    )
     return replace(overall, within=tuple(within))
 
 

@@ -1,4 +1,4 @@
-"""The verdict: every gate is held against what was measured, on the bound of its interval.
+"""The verdict: every gate is compared with its metric, on the bound of the interval.
 
 A gate that cannot be decided fails and says so.
 """
@@ -59,7 +59,7 @@ class GateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """All gates, and what a reader must know beside them."""
+    """The results of all gates, with what they were judged on."""
 
     gates: tuple[GateResult, ...]
     evaluation: Evaluation
@@ -90,7 +90,7 @@ class Verdict:
             "gates": [result.as_json() for result in self.gates],
             "champion": None if self.champion is None else dict(self.champion),
             "times_judged": self.times_judged,
-            "rows": self.evaluation.rows,
+            "rows": len(self.evaluation.predictions),
             "clusters": self.evaluation.clusters,
             "resolution": {metric: finite(half) for metric, half in self.evaluation.resolution.items()},
             "notes": list(self.notes),
@@ -134,7 +134,7 @@ class Undecidable(Exception):
 
 @dataclass(frozen=True)
 class _Judging:
-    """Everything that gates are judged with."""
+    """Judges gates, with everything that they need."""
 
     evaluation: Evaluation
     costs: ServingCosts
@@ -158,7 +158,7 @@ class _Judging:
         if gate.metric in COSTS:
             return _cost(gate.metric, self.costs, "")
         rows = self.evaluation.predictions
-        known = None if gate.reduction else self.evaluation.overall(gate.metric)
+        known = None if gate.reduction else self.evaluation.overall_metrics.get(gate.metric)
         measured = Interval(known.value, known.low, known.high) if known else self._with_draws(gate, rows)[0]
         if not math.isfinite(measured.value):
             raise Undecidable(f"{gate.metric} is undefined on the test part ({_labels(rows)})")
@@ -169,10 +169,9 @@ class _Judging:
         metric: Metric = metric_of(gate.metric)
         if gate.reduction:
             return self._reduced(gate, metric, rows)
-        asked = self.spec.evaluate
-        value = metric(rows.label, rows.score, rows.weight, rows.cut)
-        draws = replicate([metric], rows, draws=asked.draws, seed=self.spec.seed)[metric.name]
-        return percentile(value, draws, num_clusters(rows), asked.confidence), draws
+        options, value = self.spec.evaluate, metric(rows.label, rows.score, rows.weight, rows.cut)
+        draws = replicate([metric], rows, draws=options.draws, seed=self.spec.seed)[metric.name]
+        return percentile(value, draws, num_clusters(rows), options.confidence), draws
 
     def _reduced(self, gate: Gate, metric: Metric, rows: Predictions) -> tuple[Interval, Vector]:
         """The gap, ratio or worst over the groups that are large enough."""
@@ -236,7 +235,7 @@ class _Judging:
 def _decided(
     gate: Gate, measured: Interval, bound: float, ours: float | None = None, theirs: float | None = None
 ) -> GateResult:
-    """Hold the judged side of the interval against the bound, and say it in words."""
+    """Compare the judged side of the interval with the bound, and give the reason in words."""
     judged = measured.value if gate.point else measured.low if gate.lower else measured.high
     side = "value" if gate.point else "lower bound" if gate.lower else "upper bound"
     against = "" if theirs is None else f"{ours:.6g} against the champion's {theirs:.6g}: "
@@ -268,7 +267,7 @@ def _cost(name: str, costs: ServingCosts | None, whose: str) -> Interval:
 
 
 def _check_comparable(ours: Predictions, theirs: Predictions) -> None:
-    """Raise `Undecidable` unless both predict the same thing about the same rows."""
+    """Raise `Undecidable` unless both predict the same label of the same rows."""
     if theirs.task != ours.task:
         raise Undecidable(f"the champion's task is {theirs.task}, ours {ours.task}")
     if theirs.label_name != ours.label_name:

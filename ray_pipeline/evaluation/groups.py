@@ -1,5 +1,4 @@
-"""The rows by group: which belong together, what each metric is in each group, and the one number that a gap, a ratio
-or the worst makes of them."""
+"""Rows in groups: the groups of some columns, each metric in each group, and their gap, ratio or worst value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,9 @@ from ray_pipeline.values import Predictions, Vector
 
 @dataclass(frozen=True, kw_only=True)
 class Grouped:
-    """One metric on the groups that are large enough to be judged, G of them, with D draws.
+    """One metric in the G groups that are large enough to be judged, with D draws of the bootstrap.
 
-    `names` and `values` (G,); `draws` (D, G); `floor` (G,) the least standard error of a share whose draws do not vary;
-    `clusters`: independent observations in all of them.
+    Shapes: `names` and `values` (G,), `draws` (D, G), `floor` (G,).
     """
 
     metric: Metric
@@ -29,16 +27,26 @@ class Grouped:
     values: Vector
     draws: Numbers
     floor: Vector
+    """The standard error of a share whose draws do not vary."""
     clusters: int
+    """Independent observations in all groups together."""
 
     def reduce(self, reduction: Reduction, confidence: float) -> Interval:
-        """Largest gap, ratio of least to greatest, or worst value, with an interval that allows for having looked at
-        every group."""
-        if (
-            not len(self.values)
-            or not np.isfinite(self.values).all()
-            or (len(self.values) < 2 and reduction != "worst")
-        ):
+        """Reduce the groups to one number, with an interval that is corrected for the number of groups.
+
+        Parameters
+        ----------
+        reduction
+            `gap`: the largest difference; `ratio`: the least value by the greatest; `worst`: the worst value.
+        confidence
+            The confidence of the interval, in (0, 1).
+
+        Returns
+        -------
+        Interval
+            NaN where a group is undefined, or there are too few groups.
+        """
+        if len(self.values) < (1 if reduction == "worst" else 2) or not np.isfinite(self.values).all():
             return Interval(NAN, NAN, NAN)
         if reduction == "gap":
             return largest_gap(self.values, self.draws, self.floor, self.clusters, confidence)
@@ -50,7 +58,7 @@ class Grouped:
         return Interval(*(float(bound.min() if self.metric.better == "higher" else bound.max()) for bound in bounds))
 
     def reduced_draws(self, reduction: Reduction) -> Vector:
-        """The same number in each draw, shape (D,); it compares two models on paired draws."""
+        """Reduce the groups in each draw, shape (D,): two models are compared on paired draws."""
         if reduction == "gap":
             return np.asarray(self.draws.max(axis=1) - self.draws.min(axis=1))
         if reduction == "ratio":
@@ -58,8 +66,7 @@ class Grouped:
         return np.asarray(self.draws.min(axis=1) if self.metric.better == "higher" else self.draws.max(axis=1))
 
     def extremes(self) -> dict[str, str]:
-        """The groups with the least and the greatest value, as `A to B` for each column; empty where there are not
-        two."""
+        """Name the groups of the least and the greatest value, `A to B` for each column; empty for less than two."""
         if len(self.values) < 2 or not np.isfinite(self.values).all():
             return {}
         least, greatest = self.names[int(self.values.argmin())], self.names[int(self.values.argmax())]
@@ -74,80 +81,85 @@ class Grouped:
                 return Interval(value, float(np.exp(-gap.high)), float(np.exp(-gap.low)))
         if (self.values < 0).any() or not np.isfinite(value):
             return Interval(NAN, NAN, NAN)
-        # A rate of 0, or often 0: no logarithm; the ratio may be 0 and is at most that of the nearest bounds.
+        # A rate is 0, in the rows or in many draws, and has no logarithm. The ratio may be 0; it is at most that of the
+        # nearest bounds.
         half = simultaneous(self.values, self.draws, self.floor, self.clusters, confidence)
         least, greatest = float((self.values + half).min()), float((self.values - half).max())
-        return (
-            Interval(value, 0.0, min(1.0, least / greatest) if greatest > 0 else 1.0)
-            if np.isfinite(least)
-            else Interval(value, NAN, NAN)
-        )
+        if not np.isfinite(least):
+            return Interval(value, NAN, NAN)
+        return Interval(value, 0.0, min(1.0, least / greatest) if greatest > 0 else 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Groups:
-    """The rows' groups: `names` (G,), sorted; `of` (n,) the number of each row's group; `sizes` (G,) in rows."""
+    """The groups of n rows: `names` (G,), sorted; `of` (n,), the number of each row's group; `sizes` (G,), in rows."""
 
     names: tuple[Mapping[str, str], ...]
     of: NDArray[np.intp]
     sizes: NDArray[np.intp]
 
     def largest(self, most: int, least: int = 1) -> NDArray[np.intp]:
-        """The numbers of the `most` largest groups of at least `least` rows, ascending."""
+        """Return the numbers of the `most` largest groups of at least `least` rows, ascending."""
         large = np.flatnonzero(self.sizes >= least)
         return large if len(large) <= most else np.sort(large[np.argsort(-self.sizes[large], kind="stable")[:most]])
 
 
 def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
-    """The groups of every combination of values that occurs."""
+    """Group rows by the values of some columns; every combination of values that occurs is a group."""
+    encoded = [pa.array(rows.columns[column], pa.string()).dictionary_encode() for column in columns]
     code = np.zeros(len(rows), np.int64)
-    values: list[list[str]] = []
-    for column in columns:
-        coded = pa.array(rows.columns[column], pa.string()).dictionary_encode()
-        values.append(coded.dictionary.to_pylist())
-        code = code * len(values[-1]) + coded.indices.to_numpy()
+    for column in encoded:
+        code = code * len(column.dictionary) + column.indices.to_numpy()
     distinct, of, sizes = np.unique(code, return_inverse=True, return_counts=True)
-    names = []
-    for one in distinct.tolist():
-        parts = []
-        for known in reversed(values):
-            one, place = divmod(one, len(known))
-            parts.append(known[place])
-        names.append(tuple(reversed(parts)))
+    places = np.unravel_index(distinct, [len(column.dictionary) for column in encoded])
+    values = (column.dictionary.take(place).to_pylist() for column, place in zip(encoded, places, strict=True))
+    names = list(zip(*values, strict=True))
     order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
-    number = np.empty(len(order), np.intp)
-    number[order] = np.arange(len(order))
-    return Groups(tuple(dict(zip(columns, names[place], strict=True)) for place in order), number[of], sizes[order])
+    named = tuple(dict(zip(columns, names[place], strict=True)) for place in order)
+    return Groups(names=named, of=np.argsort(order)[of], sizes=sizes[order])
 
 
 def measure_groups(
     metrics: Sequence[Metric], rows: Predictions, columns: Sequence[str], bootstrap: Bootstrap, *, min_rows: int
 ) -> list[Grouped]:
-    """Measure each metric in every group of at least `min_rows` rows."""
+    """Compute each metric, with its draws, in every group of at least `min_rows` rows.
+
+    Parameters
+    ----------
+    metrics
+        Metrics that fit the task of the rows.
+    rows
+        Scored rows with the columns.
+    columns
+        The columns that make the groups.
+    bootstrap
+        The number of draws, their seed, and the confidence.
+    min_rows
+        Smaller groups are left out.
+    """
     groups = groups_of(rows, columns)
     judged = groups.largest(len(groups.names), min_rows)
-    names = tuple(groups.names[number] for number in judged)
     if not len(judged):
-        nothing, no_draws = np.empty(0), np.empty((bootstrap.draws, 0))
+        empty, no_draws = np.empty(0), np.empty((bootstrap.draws, 0))
         return [
-            Grouped(metric=metric, names=(), values=nothing, draws=no_draws, floor=nothing, clusters=0)
+            Grouped(metric=metric, names=(), values=empty, draws=no_draws, floor=empty, clusters=0)
             for metric in metrics
         ]
     kept = np.isin(groups.of, judged)
     rows, of = rows.take(kept), np.searchsorted(judged, groups.of[kept])
     bounds = linearized_bounds(metrics, rows, of, bootstrap.confidence)
     order = np.argsort(of, kind="stable")
-    drawn = [
-        replicate(metrics, rows.take(some), draws=bootstrap.draws, seed=bootstrap.seed)
-        for some in np.split(order, np.cumsum(groups.sizes[judged])[:-1])
+    draws = [
+        replicate(metrics, rows.take(places), draws=bootstrap.draws, seed=bootstrap.seed)
+        for places in np.split(order, np.cumsum(groups.sizes[judged])[:-1])
     ]
     clusters = num_clusters(rows)
     return [
         Grouped(
             metric=metric,
-            names=names,
+            names=tuple(groups.names[number] for number in judged),
             values=bounds[metric.name].value,
-            draws=np.stack([one[metric.name] for one in drawn], axis=1),
+            draws=np.stack([by_metric[metric.name] for by_metric in draws], axis=1),
             floor=bounds[metric.name].error if metric.is_share else np.zeros(len(judged)),
             clusters=clusters,
         )

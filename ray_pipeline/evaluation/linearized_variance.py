@@ -1,9 +1,7 @@
-"""Each metric in every group of the rows, with its interval: in one go, by sums over rows that are sorted by group and
-cluster.
+"""Each metric in every group of rows, with an interval from its linearized variance; nothing is resampled.
 
-A value's variance is the sum over clusters of the square of what the cluster moves it by (linearised variance); nothing
-is resampled.
-Memory beyond the sorted rows is that of one chunk, whatever the number of rows, groups and clusters.
+The influence of a cluster is by how much it moves a metric. The linearized variance is the sum of squared influences.
+Rows are sorted by group and cluster and read in chunks: beyond the sorted rows, memory is that of one chunk.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,24 +16,24 @@ from ray_pipeline.components.metrics._rank import RankMetric, ranked
 from ray_pipeline.evaluation.intervals import reach, wilson
 from ray_pipeline.values import Predictions, Vector
 
-ROWS_AT_ONCE = 131_072
+ROWS_PER_CHUNK = 131_072
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """One metric in G groups, each (G,): values, their two-sided bounds and standard errors; NaN where undefined.
-
-    `variance` is the linearised one, `clusters` how many there are, `shared` the covariance with another value of the
-    same rows.
-    """
+    """One metric in G groups, NaN where it is undefined; each array has the shape (G,)."""
 
     value: Vector
     low: Vector
     high: Vector
     error: Vector
+    """Standard errors."""
     variance: Vector
+    """The linearized variance."""
     clusters: Vector
-    shared: Vector
+    """Clusters that the value depends on."""
+    covariance: Vector
+    """With another value of the same rows."""
 
 
 def linearized_bounds(
@@ -43,158 +41,148 @@ def linearized_bounds(
     rows: Predictions,
     group: NDArray[np.intp],
     confidence: float,
-    beside: Vector | None = None,
+    other_influence: Vector | None = None,
 ) -> dict[str, Bounds]:
-    """The bounds of each metric by its word.
+    """Compute each metric in each group, with its bounds.
 
-    Args:
-        metrics: of the rows' task.
-        rows: n of them.
-        group: the number of each row's group, (n,) in [0, G); each has rows.
-        confidence: of each interval by itself.
-        beside: what each row's cluster moves another value by, (n,): `shared` is then the covariance with that; else 0.
+    Parameters
+    ----------
+    metrics
+        Metrics that fit the task of the rows.
+    rows
+        n scored rows.
+    group
+        The number of each row's group, shape (n,), in [0, G); no group is empty.
+    confidence
+        The confidence of each interval, in (0, 1).
+    other_influence
+        The influence of each row's cluster on another value, shape (n,), for `Bounds.covariance`; 0 unless given.
+
+    Returns
+    -------
+    dict
+        The bounds by the metric's name.
     """
-    ordered = _Ordered.of(rows, group, np.zeros(len(rows)) if beside is None else beside)
-    kinds: dict[object, list[SumMetric]] = {}
+    ordered = _OrderedRows(rows, group, np.zeros(len(rows)) if other_influence is None else other_influence)
+    sum_metrics: dict[object, list[SumMetric]] = {}
     for metric in metrics:
         if isinstance(metric, SumMetric):
-            kinds.setdefault(metric.same_terms, []).append(metric)
-    found: dict[str, Bounds] = {}
-    for alike in kinds.values():
-        found |= ordered.summed(alike, rows.cut, confidence)
-    found |= ordered.ranked([metric for metric in metrics if isinstance(metric, RankMetric)], confidence)
-    return {metric.name: found[metric.name] for metric in metrics}
+            sum_metrics.setdefault(metric.same_terms, []).append(metric)
+    bounds = ordered.ranked([metric for metric in metrics if isinstance(metric, RankMetric)], confidence)
+    for same_terms in sum_metrics.values():
+        bounds |= ordered.summed(same_terms, rows.cut, confidence)
+    return {metric.name: bounds[metric.name] for metric in metrics}
 
 
-@dataclass(frozen=True)
-class _Ordered:
-    """Rows in the order of (group, cluster). `cell`: where each (group, cluster) begins; `first`: the first cell of
-    each group; both with their end."""
+class _OrderedRows:
+    """Rows in the order of (group, cluster). A cell is the rows of one cluster in one group: `cell` is where each cell
+    begins, `first` the first cell of each group; both with their end."""
 
-    label: Vector
-    score: Numbers
-    weight: Vector
-    beside: Vector
-    cell: NDArray[np.intp]
-    first: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, rows: Predictions, group: NDArray[np.intp], beside: Vector) -> "_Ordered":
+    def __init__(self, rows: Predictions, group: NDArray[np.intp], other_influence: Vector) -> None:
         cluster = np.unique(rows.cluster, return_inverse=True)[1]
         key = group * (int(cluster.max(initial=0)) + 1) + cluster
         order = np.argsort(key, kind="stable")
-        key, group = key[order], group[order]
-        cell = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key))
-        first = np.append(np.flatnonzero(np.diff(group[cell[:-1]], prepend=-1)), len(cell) - 1)
-        return cls(rows.label[order], rows.score[order], rows.weight[order], beside[order], cell, first)
+        self.label, self.score, self.weight = rows.label[order], rows.score[order], rows.weight[order]
+        self.other_influence = other_influence[order]
+        self.cell = np.append(np.flatnonzero(np.diff(key[order], prepend=-1)), len(key))
+        self.first = np.append(np.flatnonzero(np.diff(group[order][self.cell[:-1]], prepend=-1)), len(self.cell) - 1)
 
     def chunks(
         self, metric: SumMetric, cut: float
     ) -> Iterator[tuple[Numbers, Vector, NDArray[np.intp], NDArray[np.intp]]]:
-        """Weighted sums of some cells, (cells, k), what stands beside them, where each group begins among them, and the
-        number of each such group."""
+        """Yield, for some cells at a time, their weighted sums (cells, k), their other influence (cells,), where each
+        group begins among them, and the numbers of these groups."""
         begin, last = 0, len(self.cell) - 1
         while begin < last:
-            end = max(int(np.searchsorted(self.cell, self.cell[begin] + ROWS_AT_ONCE, side="right")) - 1, begin + 1)
-            some = slice(self.cell[begin], self.cell[end])
-            terms = metric.terms(self.label[some], self.score[some], cut)
-            terms *= self.weight[some, None]
+            end = max(int(np.searchsorted(self.cell, self.cell[begin] + ROWS_PER_CHUNK, side="right")) - 1, begin + 1)
+            chunk = slice(self.cell[begin], self.cell[end])
+            terms = metric.terms(self.label[chunk], self.score[chunk], cut)
+            terms *= self.weight[chunk, None]
             if end - begin < len(terms):
                 terms = np.add.reduceat(terms, self.cell[begin:end] - self.cell[begin], axis=0)
-            low, high = (
-                int(np.searchsorted(self.first, begin, side="right")) - 1,
-                int(np.searchsorted(self.first, end, side="left")),
-            )
-            yield (
-                terms,
-                self.beside[self.cell[begin:end]],
-                np.maximum(self.first[low:high] - begin, 0),
-                np.arange(low, high),
-            )
+            low = int(np.searchsorted(self.first, begin, side="right")) - 1
+            high = int(np.searchsorted(self.first, end, side="left"))
+            begins = np.maximum(self.first[low:high] - begin, 0)
+            yield terms, self.other_influence[self.cell[begin:end]], begins, np.arange(low, high)
             begin = end
 
     def summed(self, metrics: Sequence[SumMetric], cut: float, confidence: float) -> dict[str, Bounds]:
-        """Metrics of the same terms: one pass for the sums, one for what each cluster moves them by."""
+        """Compute metrics of the same terms: one pass for the sums, one for the influence of each cluster."""
         groups = len(self.first) - 1
         sums = np.zeros((groups, metrics[0].terms(self.label[:0], self.score[:0], cut).shape[1]))
         for terms, _, begins, group in self.chunks(metrics[0], cut):
             sums[group] += np.add.reduceat(terms, begins, axis=0)
         with np.errstate(all="ignore"):
-            values, gradients = (
-                [metric.value(sums) for metric in metrics],
-                [metric.gradient(sums) for metric in metrics],
-            )
-        variance, shared, square, clusters = (np.zeros((len(metrics), groups)) for _ in range(4))
-        for terms, beside, begins, group in self.chunks(metrics[0], cut):
+            values = [metric.value(sums) for metric in metrics]
+            gradients = [metric.gradient(sums) for metric in metrics]
+        variance, covariance, square, clusters = (np.zeros((len(metrics), groups)) for _ in range(4))
+        for terms, other_influence, begins, group in self.chunks(metrics[0], cut):
             of = np.repeat(group, np.diff(begins, append=len(terms)))
-            for place, (metric, gradient) in enumerate(zip(metrics, gradients, strict=True)):
-                moved = np.einsum("ck,ck->c", terms, gradient[of])
-                variance[place, group] += np.add.reduceat(moved**2, begins)
-                shared[place, group] += np.add.reduceat(moved * beside, begins)
+            for i, (metric, gradient) in enumerate(zip(metrics, gradients, strict=True)):
+                influence = np.einsum("ck,ck->c", terms, gradient[of])
+                variance[i, group] += np.add.reduceat(influence**2, begins)
+                covariance[i, group] += np.add.reduceat(influence * other_influence, begins)
                 if metric.is_share:
-                    whole = metric.fraction(terms)[1]
-                    square[place, group] += np.add.reduceat(whole**2, begins)
-                    clusters[place, group] += np.add.reduceat((whole != 0).astype(np.float64), begins)
-        found = {}
-        for place, metric in enumerate(metrics):
+                    denominator = metric.fraction(terms)[1]
+                    square[i, group] += np.add.reduceat(denominator**2, begins)
+                    clusters[i, group] += np.add.reduceat((denominator != 0).astype(np.float64), begins)
+        bounds = {}
+        for i, metric in enumerate(metrics):
             if metric.is_share:
-                size = divide(metric.fraction(sums)[1] ** 2, square[place])
-                found[metric.name] = _of_share(
-                    values[place], variance[place], shared[place], clusters[place], size, confidence
+                size = divide(metric.fraction(sums)[1] ** 2, square[i])
+                bounds[metric.name] = _share_bounds(
+                    values[i], variance[i], covariance[i], clusters[i], size, confidence
                 )
             else:
-                found[metric.name] = _of_any(
-                    metric, values[place], variance[place], shared[place], self.clusters, confidence
-                )
-        return found
+                bounds[metric.name] = _bounds(metric, values[i], variance[i], covariance[i], self.clusters, confidence)
+        return bounds
 
     def ranked(self, metrics: Sequence[RankMetric], confidence: float) -> dict[str, Bounds]:
-        """Metrics of the order, group by group; those that ask the same questions share the sorting."""
-        if not metrics:
-            return {}
+        """Compute rank metrics group by group; those that ask the same questions share the sorting."""
         groups = len(self.first) - 1
-        values, variance, shared = (np.full((len(metrics), groups), np.nan) for _ in range(3))
-        for group in range(groups):
+        values, variance, covariance = (np.full((len(metrics), groups), np.nan) for _ in range(3))
+        for group in range(groups if metrics else 0):
             cells = self.cell[self.first[group] : self.first[group + 1] + 1]
-            some = slice(cells[0], cells[-1])
-            label, score, weight = self.label[some], self.score[some], self.weight[some]
-            known = {}
-            for place, metric in enumerate(metrics):
-                asks = type(metric).questions
-                if asks not in known:
+            rows = slice(cells[0], cells[-1])
+            label, score, weight = self.label[rows], self.score[rows], self.weight[rows]
+            ranks_of = {}
+            for i, metric in enumerate(metrics):
+                ask = type(metric).questions
+                if ask not in ranks_of:
                     questions = metric.questions(label, score)
-                    known[asks] = questions, [ranked(question, weight) for question in questions]
-                questions, ranks = known[asks]
-                values[place, group] = metric.value([rank.histogram for rank in ranks])
+                    ranks_of[ask] = questions, [ranked(question, weight) for question in questions]
+                questions, ranks = ranks_of[ask]
+                values[i, group] = metric.value([rank.histogram for rank in ranks])
                 of_row = metric.influence_at(questions, ranks, weight)
-                moved = np.add.reduceat(of_row, cells[:-1] - cells[0])
-                variance[place, group], shared[place, group] = moved @ moved, of_row @ self.beside[some]
+                influence = np.add.reduceat(of_row, cells[:-1] - cells[0])
+                variance[i, group], covariance[i, group] = influence @ influence, of_row @ self.other_influence[rows]
         return {
-            metric.name: _of_any(metric, values[i], variance[i], shared[i], self.clusters, confidence)
+            metric.name: _bounds(metric, values[i], variance[i], covariance[i], self.clusters, confidence)
             for i, metric in enumerate(metrics)
         }
 
     @cached_property
     def clusters(self) -> Vector:
         """How many clusters of each group have weight."""
-        weighs = np.add.reduceat(self.weight, self.cell[:-1]) > 0
-        return np.add.reduceat(weighs.astype(np.float64), self.first[:-1])
+        has_weight = np.add.reduceat(self.weight, self.cell[:-1]) > 0
+        return np.add.reduceat(has_weight.astype(np.float64), self.first[:-1])
 
 
-def _of_any(
-    metric: Metric, value: Vector, variance: Vector, shared: Vector, clusters: Vector, confidence: float
+def _bounds(
+    metric: Metric, value: Vector, variance: Vector, covariance: Vector, clusters: Vector, confidence: float
 ) -> Bounds:
-    error, far = np.sqrt(np.where(np.isfinite(value), variance, np.nan)), reach(clusters, confidence)
-    low, high = (np.clip(value + side * far * error, *metric.range) for side in (-1, 1))
-    return Bounds(value, low, high, error, variance, clusters, shared)
+    error, errors = np.sqrt(np.where(np.isfinite(value), variance, np.nan)), reach(clusters, confidence)
+    low, high = (np.clip(value + side * errors * error, *metric.range) for side in (-1, 1))
+    spread = {"error": error, "variance": variance, "covariance": covariance}
+    return Bounds(value=value, low=low, high=high, clusters=clusters, **spread)
 
 
-def _of_share(
-    value: Vector, variance: Vector, shared: Vector, clusters: Vector, whole: Vector, confidence: float
+def _share_bounds(
+    value: Vector, variance: Vector, covariance: Vector, clusters: Vector, size: Vector, confidence: float
 ) -> Bounds:
-    """By Wilson's interval, which stays inside [0, 1]; `whole`: how many independent observations its denominator is
-    worth."""
-    # A share of 0 or 1 shows no variance: it is then judged by the number of independent observations.
-    none, far = (value == 0) | (value == 1) | (variance == 0), reach(clusters, confidence)
-    low, high = wilson(value, np.where(none, whole, divide(value * (1 - value), variance)), far)
-    return Bounds(value, low, high, (high - low) / 2 / far, variance, clusters, shared)
+    """Wilson's interval, which stays inside [0, 1]; `size` is the effective number of independent observations."""
+    # A share of 0 or 1 shows no variance: its interval then comes from the number of independent observations.
+    constant, errors = (value == 0) | (value == 1) | (variance == 0), reach(clusters, confidence)
+    low, high = wilson(value, np.where(constant, size, divide(value * (1 - value), variance)), errors)
+    spread = {"error": (high - low) / 2 / errors, "variance": variance, "covariance": covariance}
+    return Bounds(value=value, low=low, high=high, clusters=clusters, **spread)

@@ -1,4 +1,4 @@
-"""Scores of one encoded part."""
+"""Predictions for one encoded part."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -63,14 +63,14 @@ def score_part(
 
 
 def score_columns(score: NDArray[Any], classes: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The scores as columns of a table: `score`, or `score_<class>` for each class."""
+    """Return scores as columns of a table: `score`, or `score_<class>` for each class."""
     if score.ndim == 1:
         return {"score": score}
     return {f"score_{name}": score[:, place] for place, name in enumerate(classes)}
 
 
 def prediction_table(rows: Predictions) -> pa.Table:
-    """The table of `predictions/`: key, label, scores, decision, weight and slice columns."""
+    """Make the table of `predictions/`: key, label, scores, decision, weight and slice columns."""
     label = np.asarray(rows.classes)[rows.label.astype(int)] if rows.task == "multiclass" else rows.label
     scores = score_columns(rows.score, rows.classes)
     slices = {name: pa.array(values, pa.string()) for name, values in rows.columns.items()}

@@ -2,5 +2,5 @@
 
 In: a `Table` and its `Profile`.
 Out: an `Encoded`: blocks of encoded rows in the object store, and shards of them for workers.
-May import: profiling, data, storage and what lies below them.
+May import: profiling, data, storage and the layers below them.
 """

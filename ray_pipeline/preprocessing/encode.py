@@ -66,8 +66,7 @@ def encode_rows(
     """Encode every row of every part: matrix, label, weight, key, part, bootstrap cluster and slice names."""
 
     def encode_block(block: pa.Table) -> pa.Table:
-        rows, _ = table.row_builder(block)
-        return _encode_block(rows, table, profile, spec, encoders, edges)
+        return _encode_block(table.row_builder(block)[0], table, profile, spec, encoders, edges)
 
     with own_errors():
         dataset = table.blocks().map_batches(
@@ -106,9 +105,8 @@ def _encode_block(
 ) -> pa.Table:
     rows = rows.take(pc.sort_indices(rows[PART]))  # stable: file order within each part
     train = rows[PART].to_numpy() == 0
-    fold = None
-    if any(encoder.needs_folds for encoder in encoders.values()):
-        fold = np.where(train, folds(rows), -1).astype(np.int8)
+    needs_folds = any(encoder.needs_folds for encoder in encoders.values())
+    fold = np.where(train, folds(rows), -1).astype(np.int8) if needs_folds else None
     label = rows[LABEL]
     if spec.task == "multiclass":
         label = pc.index_in(label.cast(pa.string()), pa.array(profile.classes, pa.string())).cast(pa.float64())
@@ -128,7 +126,7 @@ def _encode_block(
 
 
 def _block_facts(blocks: "Sequence[ray.ObjectRef[pa.Table]]") -> list[tuple[tuple[int, ...], float]]:
-    """Rows of each part and the smallest label of each block, found where the blocks are."""
+    """Rows of each part and the smallest label of each block, counted on the nodes where the blocks are."""
     import ray
 
     def facts(block: pa.Table) -> tuple[tuple[int, ...], float]:

@@ -1,7 +1,8 @@
-"""Encoded rows of all parts, in the object store; a worker reads a block on its own node without a copy."""
+"""Encoded rows of all parts, in the object store; a worker reads a block of its own node without a copy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     import ray
 
 Select = Callable[[pa.Table, int], pa.Table]
-"""Takes the rows of a part in one block, and the position of the first of them in the part; gives some of them."""
+"""Selects rows: from the rows of a part in one block, and the position of the first of them in the part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedRows:
-    """Blocks of encoded rows; it is small and travels to workers."""
+    """References to blocks of encoded rows, with their facts; it is small and is sent to workers."""
 
     task: Task
     label_name: str
@@ -33,7 +34,7 @@ class EncodedRows:
     """Rows of each part."""
     num_bytes: int
     encoders: Mapping[str, Encoder]
-    """By the name that model families give as their `encoder`."""
+    """By their names, which model families have as `encoder`."""
     slice_columns: tuple[str, ...]
     min_label: float
     """The smallest label of any row."""
@@ -48,22 +49,20 @@ class EncodedRows:
         encoder
             The name of the encoder whose matrix comes with the rows.
         select
-            Takes some of the rows, on the node where the block is; None for all of them.
+            Selects some of the rows, on the node where the block is; None for all of them.
         """
         import ray
 
         task, place = ray.remote(num_cpus=0)(_rows_of_part_as_ipc), PARTS.index(part)
-        elsewhere = _on_other_nodes(self.blocks)
-        found: list[pa.Table | ray.ObjectRef[pa.Buffer]] = []
-        first = 0
-        for block, counts in zip(self.blocks, self.block_rows, strict=True):
-            if counts[place]:
-                asked = (part, encoder, select, first)
-                found.append(
-                    task.remote(block, *asked) if block in elsewhere else _rows_of_part(ray.get(block), *asked)
-                )
-            first += counts[place]
-        tables = [one if isinstance(one, pa.Table) else pa.ipc.open_stream(ray.get(one)).read_all() for one in found]
+        elsewhere, counts = _on_other_nodes(self.blocks), [rows[place] for rows in self.block_rows]
+        fetched = [
+            task.remote(block, part, encoder, select, first)
+            if block in elsewhere
+            else _rows_of_part(ray.get(block), part, encoder, select, first)
+            for block, count, first in zip(self.blocks, counts, accumulate(counts, initial=0), strict=False)
+            if count
+        ]
+        tables = [one if isinstance(one, pa.Table) else pa.ipc.open_stream(ray.get(one)).read_all() for one in fetched]
         return [encoded_block.view(table, encoder) for table in tables if table.num_rows]
 
 
@@ -84,8 +83,12 @@ def _rows_of_part(block: pa.Table, part: Part, encoder: str, select: Select | No
 
 
 def _rows_of_part_as_ipc(block: pa.Table, part: Part, encoder: str, select: Select | None, first: int) -> pa.Buffer:
-    # IPC writes the slice alone; Ray would pickle a slice with the whole block behind it.
-    rows, sink = _rows_of_part(block, part, encoder, select, first), pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as stream:
-        stream.write_table(rows)
+    return as_ipc(_rows_of_part(block, part, encoder, select, first))
+
+
+def as_ipc(table: pa.Table) -> pa.Buffer:
+    """Return a table as an Arrow stream: only the rows of a slice, while Ray pickles the whole block with it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
     return sink.getvalue()

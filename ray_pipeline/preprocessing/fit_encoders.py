@@ -18,37 +18,35 @@ def fit_encoders(
 ) -> dict[str, Encoder]:
     """Fit an encoder for each name that some model family asks for.
 
-    Columns that say nothing are left out: those that are null in every training row, and those with one value.
+    Columns without information are left out: those that are null in every training row, and those with one value.
 
     Parameters
     ----------
     profile
-        What the pass over the rows found.
+        The profile of the rows.
     names
         The encoders to fit; repeated names count once.
     chosen
-        The options that a column has of its own, by its canonical name.
+        The options of single columns, by their canonical names.
 
     Raises
     ------
     DataError
         No column varies.
     """
-    summaries = {name: _column_summary(profile, name) for name in profile.types if _varies(profile, name)}
+    columns = {name: _column_summary(profile, name) for name in profile.types}
+    summaries = {name: summary for name, summary in columns.items() if summary is not None}
     if not summaries:
         found = f"none of {len(profile.types)} columns varies in the training rows"
         raise DataError(Problem(stage="encode", found=found, fix="name columns with more than one value"))
     return {name: find("encoders", name).fit(summaries, chosen) for name in dict.fromkeys(names)}
 
 
-def _varies(profile: Profile, name: str) -> bool:
-    column = profile.columns[name]
-    return kind_of(profile.types[name]) is not None and column.nulls < column.rows and not column.is_constant
-
-
-def _column_summary(profile: Profile, name: str) -> ColumnSummary:
+def _column_summary(profile: Profile, name: str) -> ColumnSummary | None:
+    """What an encoding is fitted from; None where the column has no information."""
     kind, column = kind_of(profile.types[name]), profile.columns[name]
-    assert kind is not None
+    if kind is None or column.nulls >= column.rows or column.is_constant:
+        return None
     sampled = kind != "category" and name in profile.sample.column_names
     sample = numbers(profile.sample[name]) if sampled else np.empty(0)
     unit = DAY_US if kind == "time" else 1

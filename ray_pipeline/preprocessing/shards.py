@@ -1,8 +1,6 @@
-"""A worker's share of the rows of some parts: blocks that are fetched when they are looked at, and let go of
-afterwards."""
+"""A worker's shard of the rows of some parts: a block is fetched when it is read, and released afterwards."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
@@ -15,49 +13,50 @@ if TYPE_CHECKING:
     import ray
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Rows `start` to `stop` of one part within one block."""
-
-    block: "ray.ObjectRef[pa.Table]"
-    part: Part
-    start: int
-    stop: int
-
-
 class Shard(Sequence[EncodedBlock]):
-    """The rows from `rank / world` to `(rank + 1) / world` of the parts, in order: every row is in exactly one worker's
-    share.
+    """The rows from `rank / world` to `(rank + 1) / world` of some parts, in order; every row is in exactly one shard.
 
-    Each look at a block fetches it (without a copy, where it is on this node), so that nothing pins the blocks between
-    two passes,
-    and those that do not fit into the object store can be spilled.
+    Reading a block fetches it, without a copy where it is on this node. Between two passes no block stays in use, so
+    that Ray can spill blocks that do not fit into the object store.
+
+    Parameters
+    ----------
+    encoded
+        The encoded rows.
+    encoder
+        The name of the encoder whose matrix is read.
+    *parts
+        The parts that are divided among the workers.
+    rank, world
+        The number of the worker, and how many workers there are.
+    every
+        `matrix`, `label` and `weight` have only every `every`-th row of each block.
     """
 
     def __init__(
         self, encoded: EncodedRows, encoder: str, *parts: Part, rank: int = 0, world: int = 1, every: int = 1
     ) -> None:
-        """The share of worker `rank` of `world`; of each block only every `every`-th row (in `matrix`, `label` and
-        `weight`)."""
         self.encoder, self.every = encoder, every
-        places = [
+        sections = [
             (block, part, rows[PARTS.index(part)])
             for block, rows in zip(encoded.blocks, encoded.block_rows, strict=True)
             for part in parts
         ]
-        total = sum(rows for *_, rows in places)
-        self.start, self.stop = total * rank // world, total * (rank + 1) // world
-        self.pieces, before = list[Piece](), 0
-        for block, part, rows in places:
-            first, last = max(0, self.start - before), min(rows, self.stop - before)
+        total = sum(rows for *_, rows in sections)
+        start, stop = total * rank // world, total * (rank + 1) // world
+        self.pieces: list[tuple[ray.ObjectRef[pa.Table], Part, range]] = []
+        """Blocks, each with the part and its rows within the block's rows of that part."""
+        before = 0
+        for block, part, rows in sections:
+            first, last = max(0, start - before), min(rows, stop - before)
             if last > first:
-                self.pieces.append(Piece(block, part, first, last))
+                self.pieces.append((block, part, range(first, last)))
             before += rows
 
     @property
     def num_rows(self) -> int:
-        """Rows of the share."""
-        return sum(len(range(piece.start, piece.stop, self.every)) for piece in self.pieces)
+        """Rows of the shard."""
+        return sum(len(rows[:: self.every]) for *_, rows in self.pieces)
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -71,15 +70,12 @@ class Shard(Sequence[EncodedBlock]):
 
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
-        piece = self.pieces[at]
-        (block,) = views([ray.get(piece.block)], self.encoder, piece.part)
-        seen = slice(piece.start, piece.stop, self.every)
+        ref, part, place = self.pieces[at]
+        (block,) = views([ray.get(ref)], self.encoder, part)
+        rows = slice(place.start, place.stop, self.every)
         return EncodedBlock(
-            matrix=block.matrix[seen],
-            label=block.label[seen],
-            weight=block.weight[seen],
-            rows=block.rows.slice(piece.start, piece.stop - piece.start),
+            matrix=block.matrix[rows],
+            label=block.label[rows],
+            weight=block.weight[rows],
+            rows=block.rows.slice(place.start, len(place)),
         )
-
-    def __iter__(self) -> Iterator[EncodedBlock]:
-        return (self[i] for i in range(len(self)))

@@ -1,4 +1,4 @@
-"""What evaluation needs of a row beside its score: the names of its slices, and its bootstrap cluster."""
+"""Columns that evaluation needs beside the scores: the slice names of each row, and its bootstrap cluster."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from ray_pipeline.spec import Spec
 
 
 def slice_edges(slices: Sequence[Slice], table: Table, profile: Profile) -> dict[str, list[float]]:
-    """The inner bin edges of every binned slice column, from training rows."""
+    """Return the inner bin edges of every binned slice column, from training rows."""
     return {
         column: profile.quantiles(table.canonical(column), bins)
         for slice_ in slices
@@ -27,14 +27,14 @@ def slice_edges(slices: Sequence[Slice], table: Table, profile: Profile) -> dict
 def name_slices(
     slices: Sequence[Slice], rows: pa.Table, edges: Mapping[str, Sequence[float]], table: Table
 ) -> dict[str, Any]:
-    """For each slice column, as the user wrote it, the name of each row's value, shape (n,) of str."""
+    """Name the value of each row, shape (n,) of str, for each slice column as the user wrote it."""
     written = {column: table.canonical(column) for slice_ in slices for column in slice_.columns}
     present = pa.table({column: rows[name] for column, name in written.items() if name in rows.column_names})
     return {column: names for slice_ in slices for column, names in slice_.name_of(present, edges).items()}
 
 
 def clusters_of(rows: pa.Table, spec: Spec, table: Table) -> NDArray[Any]:
-    """The bootstrap cluster of each row, shape (n,) uint64.
+    """Return the bootstrap cluster of each row, shape (n,) uint64.
 
     It is `evaluate.cluster`, else the split's group, else the UTC day under a time split, else the row itself.
     """

@@ -2,5 +2,5 @@
 
 In: an `Encoded`.
 Out: a `Leaderboard` and the refitted model as a bundle.
-May import: evaluation, preprocessing and what lies below them.
+May import: evaluation, preprocessing and the layers below them.
 """

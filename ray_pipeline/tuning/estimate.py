@@ -1,4 +1,4 @@
-"""What a run will take, from footers alone: rows, bytes, joins, memory of a worker, and how many trials run at once."""
+"""An estimate of a run from footers alone: rows, bytes, joins, memory of a worker, and trials at the same time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from ray_pipeline.tuning.training_memory import CELL_BYTES, ROW_BYTES, trained_b
 
 FLOAT_BYTES = 4
 ROLE_BYTES = 40
-"""Of a row's label, weight, key, part and bootstrap cluster, about."""
+"""About the bytes of a row's label, weight, key, part and bootstrap cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableEstimate:
-    """One table: what is there, what is read of it, and how it is joined."""
+    """The size of one table, how much of it is read, and how it is joined."""
 
     rows: int
     files: int
@@ -32,7 +32,7 @@ class TableEstimate:
     """None for the label table."""
 
     def lines(self, name: str) -> list[str]:
-        """The table, for people."""
+        """Return the lines about the table for people."""
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
         read = f"{shown(self.bytes_read)} read of {shown(self.bytes_on_disk)}"
         lines = [f"{name:<10} {self.rows:,} rows in {files}; {read}"]
@@ -41,23 +41,23 @@ class TableEstimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """All that can be known of a run before a row is read."""
+    """What is known of a run before a row is read."""
 
     tables: Mapping[str, TableEstimate]
     columns: int
     encoded_bytes: float
-    """Of all parts, once a node, shared by its slots."""
+    """Bytes of all encoded parts, once on each node."""
     worker_bytes: float
-    """Of the rows that one worker trains on."""
+    """Bytes that one worker needs for the rows that it trains on."""
     layout: Layout
 
     @property
     def external(self) -> bool:
-        """Whether these rows are paged from disk."""
+        """Whether the quantised rows are paged from disk."""
         return self.worker_bytes > self.layout.memory
 
     def as_json(self) -> dict[str, Any]:
-        """The answer of the verb `plan`."""
+        """Return the JSON output of `ray-pipeline plan`."""
         layout = self.layout
         tables = {
             name: {**vars(table), "join": None if table.join is None else vars(table.join)}
@@ -75,7 +75,7 @@ class Estimate:
         }
 
     def lines(self, trials: int) -> list[str]:
-        """The arithmetic, for people."""
+        """Return the lines of the calculation for people."""
         layout, rows = self.layout, self.tables["labels"].rows
         workers, threads = _counted(layout.workers, "worker"), _counted(layout.threads, "CPU")
         share = f" / {layout.workers} workers" if layout.workers > 1 else ""
@@ -96,12 +96,12 @@ class Estimate:
 
 
 def estimate(spec: Spec, where: Where, layout: Layout) -> Estimate:
-    """Estimate a run; label rows are taken to be all kept, since only reading them can tell.
+    """Estimate a run, as if all label rows were kept: only reading them shows how many are.
 
     Raises
     ------
     DataError
-        A file or column is absent or of the wrong kind; every problem at once.
+        A file or column is missing or of the wrong kind; the error has every problem.
     """
     footers = {name: source.footers() for name, source in open_sources(spec, where).items()}
     resolved = ResolvedColumns(spec, footers)

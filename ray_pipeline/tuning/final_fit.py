@@ -1,11 +1,10 @@
-"""The final fit: the winner's hyperparameters on all the rows it may see, by Ray Train, on one worker or many.
+"""The final fit: the winner's hyperparameters on the rows of `fit.on`, by Ray Train, on one worker or several.
 
-The state is saved now and then. Workers that died, and a run that was cut off, go on from there to the same bytes.
+The state is saved from time to time. Restarted workers and a resumed run continue from it, and give the same bytes.
 """
 
 import hashlib
 import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.training_memory import training_context
-from ray_pipeline.tuning.worker_group import RESTARTS, START_TIMEOUT_S, backend, failure_config
+from ray_pipeline.tuning.worker_group import RESTARTS, START_TIMEOUT_S, trainer
 from ray_pipeline.values import Part
 
 if TYPE_CHECKING:
@@ -30,18 +29,18 @@ if TYPE_CHECKING:
 
 STATE_FOLDER, FINAL_FOLDER = ".fit", ".final"
 STATE_ROUNDS = 50
-"""Rounds between two states. Taking one renews what the file cannot hold, so it is taken at fixed rounds: the bytes do
-not depend on time."""
+"""Rounds between two states. Taking a state resets what it does not contain; with fixed rounds the bytes of the model
+do not depend on time."""
 SAVE_EVERY_S = 10.0
 """Seconds between two states that are saved."""
 CHECK_EVERY_S = 10.0
-"""Seconds between two checks that there still is a node that could go on with the fit."""
+"""Seconds between two checks that a node is alive that is large enough for the fit."""
 
 
 def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> Path:
-    """Fit the winner on the parts of `fit.on`; a fit that the journal knows is not done again.
+    """Fit the winner on the parts of `fit.on`; a fit that is in the journal is not repeated.
 
-    The rounds are scaled by the rows that these parts have more than train.
+    The rounds grow with the rows that these parts have more than train.
 
     Returns
     -------
@@ -60,7 +59,7 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
     name, final = f"{FINAL_FOLDER}/{family.file}", run.folder.path / FINAL_FOLDER / family.file
     if run.journal.recorded("fit") == {"asked": fit_id, "sha256": _sha256(final)}:
         return final
-    store = BlobStore(f"{run.folder.address}/{STATE_FOLDER}")
+    store, model_key = BlobStore(f"{run.folder.address}/{STATE_FOLDER}"), f"{fit_id[:16]}.model"
     loop = {
         "encoded": encoded.rows,
         "family": best.family,
@@ -70,7 +69,8 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
         "seed": spec.seed,
         "context": training_context(encoded, spec, run.layout, run.layout.fit_threads),
         "store": store,
-        "fit_id": fit_id[:16],
+        "state_key": f"{fit_id[:16]}.state",
+        "model_key": model_key,
         "save_every_s": SAVE_EVERY_S,
     }
     with own_errors():
@@ -78,7 +78,7 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
             _on_one_worker(loop, run.layout)
         else:
             _on_many_workers(loop, run.layout, family.collective)
-    run.folder.write(name, store.read_sealed(_model_key(fit_id[:16])))
+    run.folder.write(name, store.read_sealed(model_key))
     run.journal.record("fit", {"asked": fit_id, "sha256": _sha256(final)})
     run.folder.remove(STATE_FOLDER)
     return final
@@ -93,7 +93,7 @@ def _resources(layout: Layout) -> dict[str, float]:
 
 
 def _on_one_worker(loop: dict[str, Any], layout: Layout) -> None:
-    """Train's local mode in an actor: a run of Train's own would start two further processes, 5 s of a small fit."""
+    """Train's local mode in an actor: a usual run of Train would start two more processes, 5 s of a small fit."""
     import ray
     from ray.exceptions import RayError
 
@@ -124,24 +124,10 @@ class _Worker:
 
 
 def _on_many_workers(loop: dict[str, Any], layout: Layout, collective: str | None) -> None:
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
     from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
-    scaling = ScalingConfig(
-        num_workers=layout.workers, use_gpu=layout.gpus > 0, resources_per_worker=_resources(layout)
-    )
-    name = f"train-{uuid.uuid4().hex[:8]}"  # Train goes on with a run of the same name by its own pickled state
-    storage = loop["store"].root
-    trainer = DataParallelTrainer(
-        _train,
-        train_loop_config=loop,
-        backend_config=backend(collective),
-        scaling_config=scaling,
-        run_config=RunConfig(name=name, storage_path=storage, failure_config=failure_config()),
-    )
     try:
-        trainer.fit()
+        trainer(_train, loop, layout, _resources(layout), collective, loop["store"].root).fit()
     except (ControllerError, WorkerGroupError) as error:
         raise ResourceError(_refusal(layout, f"failed {RESTARTS + 1} times: {last_line(error)}")) from error
 
@@ -160,7 +146,7 @@ def _train(config: dict[str, Any]) -> None:
     """
     import ray.train
 
-    train_context, store, fit_id = ray.train.get_context(), config["store"], config["fit_id"]
+    train_context, store, state_key = ray.train.get_context(), config["store"], config["state_key"]
     rank, world = train_context.get_world_rank(), train_context.get_world_size()
     family, context, params, rounds = (config[name] for name in ("family", "context", "params", "rounds"))
     family = find("models", family)
@@ -170,7 +156,7 @@ def _train(config: dict[str, Any]) -> None:
     num_rows = sum(config["encoded"].rows[part] for part in config["parts"])
     if trained != num_rows:
         raise RuntimeError(f"{world} workers train on {trained:,} rows, but there are {num_rows:,}")
-    state = store.read_sealed(_state_key(fit_id)).to_pybytes() if store.exists(_state_key(fit_id)) else None
+    state = store.read_sealed(state_key).to_pybytes() if store.exists(state_key) else None
     data = family.prepare_data(params, context, shard, [])
     training = family.start_training(params, context, data, config["seed"], state)
     saved = time.monotonic()
@@ -178,16 +164,8 @@ def _train(config: dict[str, Any]) -> None:
         training.advance(stop)
         state = training.state()
         if rank == 0 and time.monotonic() - saved > config["save_every_s"]:
-            store.write_sealed(_state_key(fit_id), state)
+            store.write_sealed(state_key, state)
             saved = time.monotonic()
     training.advance(rounds)
     if rank == 0:
-        store.write_sealed(_model_key(fit_id), training.model(rounds))
-
-
-def _state_key(fit_id: str) -> str:
-    return f"{fit_id}.state"
-
-
-def _model_key(fit_id: str) -> str:
-    return f"{fit_id}.model"
+        store.write_sealed(config["model_key"], training.model(rounds))

@@ -1,7 +1,8 @@
-"""Every trial of a search, the best of each family, and what they had to beat."""
+"""The leaderboard: every trial of a search, the best of each family, and the baselines."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,11 @@ from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, Scorer
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.evaluation.baselines import Baseline
+from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
+from ray_pipeline.evaluation.intervals import percentile
+from ray_pipeline.evaluation.latency import row_ms
+from ray_pipeline.evaluation.predict import score_part
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.values import Predictions
@@ -17,7 +23,7 @@ from ray_pipeline.values import Predictions
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyRank:
-    """A family's place: its best trial on validation, what it cost, and how far it is behind the winner."""
+    """The rank of a family: its best trial on validation, its costs, and how far it is behind the winner."""
 
     family: str
     trial: int
@@ -26,17 +32,17 @@ class FamilyRank:
     low: float
     high: float
     behind: float
-    """By how much it is worse than the winner, drawn in pairs."""
+    """By how much it is worse than the winner, from paired draws of the bootstrap."""
     behind_low: float
     behind_high: float
     beyond_noise: bool
     """Whether the whole interval of `behind` is above 0."""
     trials: int
     seconds: float
-    """Of training, over all its trials."""
+    """Seconds of training, over all its trials."""
     size_mb: float
     latency_ms: float
-    """To score one encoded row: the median of 50 calls."""
+    """Milliseconds to score one encoded row: the median of 50 calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +50,15 @@ class Leaderboard:
     """Every trial, and the one whose model is refitted."""
 
     results: tuple[TrialResult, ...]
-    """In the order of their numbers."""
+    """Ordered by their numbers."""
     best: TrialResult
     finalists: tuple[TrialResult, ...]
     """The best trial of each family, best first."""
     models: Path
-    """Where the finalists' own models lie, trained on train only, each in a folder by its trial's number."""
+    """The folder of the finalists' models, trained on train only: one folder for each trial's number."""
     baselines: tuple[Baseline, ...] = ()
     families: tuple[FamilyRank, ...] = ()
-    """Empty where one family had the search to itself."""
+    """Empty where the search has one family."""
 
     @property
     def family(self) -> type[Model]:
@@ -60,18 +66,64 @@ class Leaderboard:
         return find("models", self.best.family)  # type: ignore[no-any-return]
 
     def scorer(self, finalist: TrialResult | None = None) -> Scorer:
-        """What a finalist's saved model scores with; the winner's unless another is given."""
+        """Load the saved model of a finalist; of the winner unless one is given."""
         finalist = finalist or self.best
         return find("models", finalist.family).load(self.model_folder(finalist))  # type: ignore[no-any-return]
 
     def model_folder(self, finalist: TrialResult) -> Path:
-        """The folder of a finalist's model."""
+        """Return the folder of a finalist's model."""
         return self.models / f"{finalist.trial:04d}"
 
     def check_reproduced(self, validation: Predictions, spec: Spec) -> None:
-        """Raise if the winner's saved model does not repeat the score that the trial reported."""
+        """Check that the winner's saved model repeats the metric that its trial reported.
+
+        Raises
+        ------
+        PipelineError
+            It does not.
+        """
         again = metric_of(spec.search.metric)(validation.label, validation.score, validation.weight)
         if self.best.metric is None or not np.isclose(again, self.best.metric, rtol=1e-7, atol=1e-9):
             found = f"trial {self.best.trial} reported {self.best.metric!r}, but its saved model scores {again!r}"
             fix = "report this: it is a bug of ray-pipeline"
             raise PipelineError(Problem(stage="search", found=found, fix=fix))
+
+
+def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tuple[FamilyRank, ...]:
+    """Rank the families that have a finished trial, best first; none where the search has one family."""
+    if len(spec.model) < 2:
+        return ()
+    metric, bootstrap = metric_of(spec.search.metric), Bootstrap.of(spec)
+    sign = 1.0 if metric.better == "higher" else -1.0
+    ranks: list[FamilyRank] = []
+    winner: tuple[float, Any] | None = None
+    for finalist in leaderboard.finalists:
+        family, scorer = find("models", finalist.family), leaderboard.scorer(finalist)
+        validation = score_part(scorer, rows, family.encoder, "validation")
+        value = metric(validation.label, validation.score, validation.weight)
+        draws = replicate([metric], validation, draws=bootstrap.draws, seed=bootstrap.seed)[metric.name]
+        winner = winner or (value, draws)
+        clusters = num_clusters(validation)
+        own = percentile(value, draws, clusters, bootstrap.confidence)
+        behind = percentile(sign * (winner[0] - value), sign * (winner[1] - draws), clusters, bootstrap.confidence)
+        trials = [result for result in leaderboard.results if result.family == finalist.family]
+        one_row = rows.part("validation", family.encoder, lambda table, first: table.slice(0, 0 if first else 1))
+        ranks.append(
+            FamilyRank(
+                family=finalist.family,
+                trial=finalist.trial,
+                metric=metric.name,
+                value=value,
+                low=own.low,
+                high=own.high,
+                behind=behind.value,
+                behind_low=behind.low,
+                behind_high=behind.high,
+                beyond_noise=len(ranks) > 0 and behind.low > 0,
+                trials=len(trials),
+                seconds=round(sum(result.seconds for result in trials), 2),
+                size_mb=(leaderboard.model_folder(finalist) / family.file).stat().st_size / 1e6,
+                latency_ms=row_ms(scorer, one_row[0].matrix),
+            )
+        )
+    return tuple(ranks)

@@ -1,4 +1,4 @@
-"""When a trial is looked at, and whether it is stopped there: successive halving (Jamieson & Talwalkar, 2016)."""
+"""The pruner: the rungs of a trial, and whether it stops there; successive halving (Jamieson & Talwalkar, 2016)."""
 
 import math
 from collections.abc import Sequence
@@ -9,22 +9,31 @@ import numpy as np
 REDUCTION, MAX_RUNGS, MIN_ROUNDS = 3, 3, 10
 MIN_KNOWN, RECENT = 2, 9
 SAMPLED_ROWS = 500_000
-"""A first rung on so many rows ranks trials well enough; it is one from twice as many rows on."""
+"""The first rung uses about so many rows, which is enough to rank trials, where there are twice as many or more."""
 
 
 class Rung(NamedTuple):
-    """Where a trial is looked at: after so many rounds, on every `every`-th training row."""
+    """A rung of a trial: after so many rounds, on every `every`-th training row."""
 
     rounds: int
     every: int = 1
 
 
 def rungs_of(budget: int, halving: bool, rows: int = 0) -> tuple[Rung, ...]:
-    """The rungs of a trial: a ninth of its rounds, a third, and all, where that is ten rounds or more.
+    """Return the rungs of a trial: a ninth of its rounds, a third, and all, where that is ten rounds or more.
 
-    Earlier rungs would stop whatever learns slowly: of a booster with a learning rate of 0.02, 14 rounds of 400 show a
-    quarter of the way. Where there are many rows, the first of several rungs is trained on a share of them, and the
-    trial begins anew on all rows if it goes on.
+    Earlier rungs would stop trials that learn slowly: with a learning rate of 0.02, a booster has gone a quarter of the
+    way after 14 rounds of 400. Where there are many rows, the first of several rungs uses a part of them, and a
+    trial that continues starts anew on all rows.
+
+    Parameters
+    ----------
+    budget
+        The rounds of a whole trial.
+    halving
+        Whether trials are stopped early; without it there is one rung.
+    rows
+        The training rows.
 
     >>> rungs_of(400, halving=True)
     (Rung(rounds=44, every=1), Rung(rounds=133, every=1), Rung(rounds=400, every=1))
@@ -37,10 +46,10 @@ def rungs_of(budget: int, halving: bool, rows: int = 0) -> tuple[Rung, ...]:
 
 
 def should_prune(score: float, known: Sequence[float]) -> bool:
-    """Whether a trial is not among the best third of the trials that it is compared with.
+    """Decide whether a trial stops: it is not among the best third of the trials that it is compared with.
 
-    Those are the last nine that it may know. Proposals get better as the search goes on: held against all earlier
-    trials, two in three would stay.
+    Those are the last nine that it may know. Proposals get better during the search: compared with all earlier trials,
+    two in three would continue.
 
     Parameters
     ----------

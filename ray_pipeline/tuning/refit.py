@@ -1,9 +1,18 @@
-"""The winner is fitted once more, calibrated, and written as a bundle: every later score comes from it."""
+"""The refit: the winner is fitted once more, calibrated, and written as a bundle; every later score comes from it.
+
+A proof goes with the bundle: rows as they were read, with the scores that the training run gives their encoded form.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline import encoded_block
 from ray_pipeline.bundle import FORMAT, Bundle, write_bundle
+from ray_pipeline.data.rows import KEY
+from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.background import in_background
@@ -11,31 +20,42 @@ from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.final_fit import fit_winner
 from ray_pipeline.tuning.leaderboard import Leaderboard
-from ray_pipeline.tuning.proof import Proof, prove
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.validate import Validation, validate
+from ray_pipeline.values import Vector
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
 MODEL_FOLDER = "model"
+PROOF_ROWS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Rows and scores that a registered version must repeat, bit for bit."""
+
+    sample: pa.Table
+    """Training rows with the bundle's columns, as they were read."""
+    scores: Vector
+    """Their scores, computed on the rows as the training run encoded them; shape (n,) or (n, classes)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """The bundle, and how it came to be."""
+    """The bundle, with the trial and the validation that it comes from."""
 
     bundle: Bundle
     encoder: str
     """The name of the encoder whose matrix it scores."""
     best: TrialResult
-    """The trial whose hyperparameters it has."""
+    """The trial that its hyperparameters are from."""
     validation: Validation
     proof: Proof
 
     @property
     def costs(self) -> ServingCosts:
-        """Latency and size, measured now."""
+        """Latency and size of the bundle, measured now."""
         return ServingCosts.of(self.bundle)
 
 
@@ -43,14 +63,14 @@ class TrainedModel:
 def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> TrainedModel:
     """Fit the winner on `fit.on`, calibrate it on validation, and write the bundle.
 
-    Calibration and threshold are decided beside the fit, with the winning trial's own model.
+    Calibration and threshold are chosen at the same time, with the winning trial's own model.
 
     Raises
     ------
     ResourceError
         Ray could not start the workers, or they died too often.
     PipelineError
-        A saved model does not repeat its scores.
+        A saved model does not repeat its scores, or the bundle scores rows differently from the training run.
     """
     with in_background(lambda: validate(leaderboard, encoded, spec)) as validated:
         model_file = fit_winner(leaderboard, encoded, spec, run)
@@ -62,15 +82,40 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         model_file=model_file,
         model=_model_json(leaderboard.best, spec),
         calibration=validation.calibrator.model_dump(mode="json"),
-        schema=_schema_json(encoded, encoder, validation.threshold, spec, run.where.resolve(".", spec.folder)),
+        schema=_schema_json(
+            encoded, encoder, validation.calibrated.threshold, spec, run.where.resolve(".", spec.folder)
+        ),
     )
     return TrainedModel(
         bundle=bundle,
         encoder=encoder,
         best=leaderboard.best,
         validation=validation,
-        proof=prove(bundle, encoded, encoder),
+        proof=_prove(bundle, encoded, encoder),
     )
+
+
+def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
+    """Make the proof on 100 training rows; raise `PipelineError` where the bundle's scores differ by a bit."""
+    rows = encoded.profile.sample.slice(0, PROOF_ROWS)
+    keys = rows[KEY].combine_chunks()
+
+    def with_keys(table: pa.Table, first: int) -> pa.Table:
+        own = table[encoded_block.KEY]
+        return table.filter(pa.compute.is_in(own, keys.cast(own.type)))
+
+    scores: list[Any] = [None] * len(keys)
+    place = {key: number for number, key in enumerate(keys.to_pylist())}
+    for block in encoded.rows.part("train", encoder, with_keys):
+        scored = bundle.score_matrix(np.ascontiguousarray(block.matrix))
+        for key, score in zip(block.rows[encoded_block.KEY].to_pylist(), scored, strict=True):
+            scores[place[key]] = score
+    trained, sample = np.asarray(scores, np.float64), bundle.select(rows)
+    if not np.array_equal(trained, bundle.score(sample)):
+        found = "the bundle scores rows otherwise than the training run did"
+        fix = "report this: it is a bug of ray-pipeline"
+        raise PipelineError(Problem(stage="register", rows=len(sample), found=found, fix=fix))
+    return Proof(sample=sample, scores=trained)
 
 
 def _model_json(best: TrialResult, spec: Spec) -> dict[str, Any]:
@@ -87,7 +132,7 @@ def _model_json(best: TrialResult, spec: Spec) -> dict[str, Any]:
 
 
 def _schema_json(encoded: Encoded, encoder: str, threshold: float | None, spec: Spec, base: str) -> dict[str, Any]:
-    """What scoring must know of the rows."""
+    """The facts about rows that scoring needs."""
     written, labels, types = spec.as_data(), spec.features.labels, encoded.profile.types
     return {
         "format": FORMAT,

@@ -1,14 +1,12 @@
-"""The search: hyperparameters, by Ray Tune over slots.
+"""The search for hyperparameters, by Ray Tune on slots.
 
-The sampler proposes, the pruner stops, the family allocation shares out the trials, the trial store remembers, and the
-Tune runner brings trials to the slots and back.
+The sampler proposes trials, the pruner stops them, the family allocation divides them among the families, the trial
+store records them, and the Tune runner runs them on slots.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from pydantic.fields import FieldInfo
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
@@ -21,8 +19,7 @@ from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
-from ray_pipeline.tuning.family_ranking import rank_families
-from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.leaderboard import Leaderboard, rank_families
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
 from ray_pipeline.tuning.training_memory import training_context
@@ -38,14 +35,14 @@ TUNE_FOLDER = ".tune"
 
 @stage("search")
 def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
-    """Search the hyperparameters of `spec.model`; trials that the journal knows are not run again.
+    """Search the hyperparameters of `spec.model`; trials that are in the journal are not run again.
 
-    The baselines are scored beside the trials.
+    The baselines are scored at the same time.
 
     Raises
     ------
     NoTrialFinished
-        Every trial failed or was stopped; the first cause is named.
+        Every trial failed or was stopped; the message has the first reason.
     ResourceError
         The cluster could not start a slot, or a family cannot train on as many workers.
     """
@@ -73,41 +70,42 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
 
 
 def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
-    """A sampler for each family of the spec, and the allocation of trials to them."""
-    trials, window = spec.search.trials, None
-    if spec.search.deterministic:
-        window = min(MAX_WINDOW, max(MIN_WINDOW, trials // 8))
-    metric = metric_of(spec.search.metric)
-    samplers = []
+    """Make the samplers of the spec's families, and the allocation of trials to them.
+
+    Parameters
+    ----------
+    spec
+        Names the families, the metric, and the number of trials.
+    context
+        What all fits of the run have in common; the spaces of some families depend on it.
+    warm
+        Hyperparameters of an earlier winner; None without a warm start.
+    """
+    trials, better = spec.search.trials, metric_of(spec.search.metric).better
+    window = min(MAX_WINDOW, max(MIN_WINDOW, trials // 8)) if spec.search.deterministic else None
+    samplers = {}
     for name, model in spec.model.items():
-        family = find("models", name)
-        samplers.append(
-            Sampler(
-                family=name,
-                space=family.space(model, context),
-                start=family.start,
-                integers=_integers(type(model).model_fields),
-                num_trials=trials,
-                seed=spec.search.seed,
-                better=metric.better,
-                searcher=spec.search.searcher,
-                halving=spec.search.scheduler == "asha",
-                window=window,
-                warm=warm.params if warm and warm.family == name else None,
-            )
+        family, fields = find("models", name), type(model).model_fields
+        samplers[name] = Sampler(
+            family=name,
+            space=family.space(model, context),
+            start=family.start,
+            integers=frozenset(param for param, info in fields.items() if "int" in str(info.annotation).split("|")[0]),
+            num_trials=trials,
+            seed=spec.search.seed,
+            better=better,
+            searcher=spec.search.searcher,
+            halving=spec.search.scheduler == "asha",
+            window=window,
+            warm=warm.params if warm and warm.family == name else None,
         )
     return FamilyAllocation(families=samplers, num_trials=trials, window=window)
 
 
-def _integers(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
-    """The hyperparameters that are whole numbers."""
-    return frozenset(name for name, info in fields.items() if "int" in str(info.annotation).split("|")[0])
-
-
 def _check_workers(spec: Spec, layout: Layout) -> None:
-    """Raise where the families cannot train on as many workers.
+    """Raise `ResourceError` where the families cannot train on as many workers.
 
-    Several workers train one model by a collective, which a slot sets up once for all of its trials.
+    Several workers train one model by a collective, which a slot sets up once for all its trials.
     """
     collectives = {family: find("models", family).collective for family in spec.model}
     alone = [family for family, collective in collectives.items() if collective is None]

@@ -1,6 +1,6 @@
 """A slot: a long-lived group of workers that trains one trial after another.
 
-Imports, data and the quantised matrix are paid for once.
+Imports, data and the quantised matrix are loaded once for all its trials.
 """
 
 import time
@@ -13,12 +13,12 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.tuning.trial_step import TrialState, TrialStep
+from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
 
 
 class SlotTrainable(tune.Trainable):  # type: ignore[misc]
-    """Tune's side of a slot: `step` has the workers train to the next rung, `reset_config` takes the next trial."""
+    """The trainable of a slot: `step` trains to the next rung, `reset_config` takes the next trial."""
 
     def setup(
         self,
@@ -29,14 +29,14 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
         layout: Layout,
         storage: str,
     ) -> None:
-        """Start the workers, who keep the encoded blocks, and take the first trial."""
+        """Start the workers, which keep the encoded blocks, and take the first trial."""
         data = {"encoded": encoded, "context": context, "metric": metric}
         self.group_args = (data, layout, find("models", config["family"]).collective, storage)
         self.group: WorkerGroup | None = WorkerGroup(*self.group_args)
         self.reset_config(config)
 
     def reset_config(self, config: dict[str, Any]) -> bool:
-        """Take the next trial, from its beginning or, after another slot's death, from the rung it had reached."""
+        """Take the next trial: from its beginning, or from its last rung where another slot died with it."""
         self.trial = config
         self.until = time.monotonic() + config["seconds"]
         self.trial_state: TrialState = config["before"][0] if config["before"] else TrialState()
@@ -46,7 +46,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Train to the next rung.
 
-        The state stands in a list, from which the driver takes it: Tune keeps every result.
+        The result has the state in a list, and the driver takes it out: Tune keeps every result in memory.
         """
         trial, rung = self.trial["trial"], self.rung
         try:
@@ -54,7 +54,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
             self.trial_state = self.group.run_step(self._next_step())
         except ResourceError as error:
             return {"trial": trial, "rung": rung, "trial_state": [], "problem": [error], "done": True}
-        except RuntimeError as error:  # the trial fails, the slot lives on with new workers
+        except RuntimeError as error:  # the trial fails, the slot continues with new workers
             self.group = None
             self.trial_state = TrialState(failed=str(error))
         self.rung += 1
@@ -64,7 +64,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
     def _next_step(self) -> TrialStep:
         rungs, before = self.trial["rungs"], self.trial_state
         rounds, every = rungs[self.rung]
-        if self.rung > 0 and every != rungs[self.rung - 1][1]:  # the rung before was on a share of the rows
+        if self.rung > 0 and every != rungs[self.rung - 1][1]:  # the last rung used a part of the rows: train anew
             before = TrialState(seconds=before.seconds)
         return TrialStep(
             **{name: self.trial[name] for name in ("trial", "family", "params", "seed", "timed")},
@@ -81,7 +81,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
             self.group.close()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the driver keeps where each trial stands, and a finished trial's model is a file of the run."""
+        """Save nothing: the driver keeps the state of each trial; models of finished ones are in the run folder."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing; see `save_checkpoint`."""
+        """Load nothing; see `save_checkpoint`."""

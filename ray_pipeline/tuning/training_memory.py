@@ -1,4 +1,4 @@
-"""How many bytes a worker holds of the rows that it trains on, and what every fit of a run has in common."""
+"""The memory that a worker needs for its training rows, and the context that all fits of a run share."""
 
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.preprocessing.encode import Encoded
@@ -6,22 +6,22 @@ from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 
 CELL_BYTES, ROW_BYTES = 2.5, 52
-"""Of a quantised matrix and all that boosting on it takes, at its highest: bins twice (by rows and by columns); row
-pointers, positions, gradients, labels and predictions. Measured by `benchmarks/bench_footprint.py`."""
+"""Peak bytes of a quantised matrix and of boosting on it: bins twice (by rows and by columns); row pointers, positions,
+gradients, labels and predictions. Measured by `benchmarks/bench_footprint.py`."""
 
 
 def trained_bytes(rows: int, columns: int, layout: Layout) -> float:
-    """Bytes that one worker holds of the rows it trains on."""
+    """Return the bytes that one worker needs for the rows that it trains on."""
     return rows * (CELL_BYTES * columns + ROW_BYTES) / layout.workers
 
 
 def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int) -> TrainingContext:
-    """What every fit of the run has in common.
+    """Return the context that all fits of the run share.
 
     Parameters
     ----------
     encoded
-        The rows, and the profile that class weights come from.
+        The rows, with the profile that class weights come from.
     spec
         Names the task and the class weights.
     layout

@@ -1,6 +1,6 @@
-"""The memory of a search, on the driver: it hands out trials, takes in where they stand, and journals finished ones.
+"""The trials of a search, on the driver: ask for one, report its states; finished trials go into the journal.
 
-It knows nothing of Ray Tune. While the search lasts, it alone writes the trials' models.
+It does not depend on Ray Tune. Nothing else writes the models of trials while the search runs.
 """
 
 import hashlib
@@ -15,22 +15,22 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
-from ray_pipeline.tuning.trial_step import TrialState
+from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
 FOLDER = "trials"
-"""Of the models of the best trial of each family, in the run folder."""
+"""The folder, within the run folder, of the models of each family's best trial."""
 
 
 class TrialStore:
-    """Stands between the slots and the allocation of trials to families."""
+    """Gives the trials of an allocation to slots, and records their results."""
 
     def __init__(
         self, spec: Spec, allocation: FamilyAllocation, rungs_of: Callable[[int], tuple[Rung, ...]], run: "Run"
     ) -> None:
-        """`rungs_of` makes a trial's rungs of its budget in rounds."""
+        """`rungs_of` returns the rungs of a trial from its budget in rounds."""
         self.spec, self.allocation, self.rungs_of, self.run = spec, allocation, rungs_of, run
         self.running: dict[int, Proposal] = {}
         self.rungs: dict[int, list[tuple[int, float]]] = {}
@@ -39,13 +39,13 @@ class TrialStore:
         self.sign = 1.0 if allocation.better == "higher" else -1.0
 
     def pending(self) -> bool:
-        """Whether there is a trial to run now, after those of the journal have been replayed."""
+        """Whether there is a trial to run now; trials of the journal are replayed first."""
         if not self.proposed and (proposal := self._propose()) is not None:
             self.proposed.append(proposal)
         return bool(self.proposed)
 
     def ask(self) -> dict[str, Any] | None:
-        """The next trial's configuration for a slot; None while it must wait."""
+        """Return the configuration of the next trial for a slot; None while it must wait."""
         if not self.pending():
             return None
         proposal = self.proposed.pop(0)
@@ -66,20 +66,20 @@ class TrialStore:
 
     @property
     def seconds_left(self) -> float:
-        """Of `search.time`; infinite where there is no limit."""
+        """Seconds left of `search.time`; infinite where there is no limit."""
         limit = self.spec.search.time
         return math.inf if limit is None else float(limit) - (time.monotonic() - self.began)
 
     @property
     def over(self) -> bool:
-        """Whether no further trial will be proposed: all are, or the time is up, or the target is reached."""
+        """Whether no further trial will be proposed: all have been, the time has run out, or the target is reached."""
         target, best = self.spec.search.target, self.allocation.best
         scored = target is not None and best is not None and best.metric is not None
         reached = scored and self.sign * best.metric >= self.sign * target  # type: ignore[union-attr, operator]
         return self.allocation.exhausted or self.seconds_left <= 0 or reached
 
     def report(self, trial: int, rung: int, trial_state: TrialState) -> bool:
-        """Take in where a trial stands after a rung; whether it goes on."""
+        """Record the state of a trial after a rung; return whether it continues."""
         if trial_state.failed:
             self.fail(trial, trial_state.failed)
             return False
@@ -88,25 +88,25 @@ class TrialStore:
         if not trial_state.ended and not self.allocation.should_prune(trial, rung, value):
             return True
         limit = self._exceeded_limit(trial_state)
-        # A trial that the end of `search.time` cut short has had all the time there was, and competes.
+        # A trial that ended early since `search.time` ran out competes: it had all the time there was.
         why = limit or ("search.time was up" if trial_state.late else "")
         self._finish(trial, "completed" if trial_state.ended and not limit else "stopped", trial_state, why)
         return False
 
     def fail(self, trial: int, why: str) -> None:
-        """Take in that a trial failed, with its cause."""
+        """Record that a trial failed, and why."""
         self._finish(trial, "failed", TrialState(), why)
 
     def ask_again(self, trial: int) -> None:
-        """Take back a trial that no slot has begun; it is handed out next."""
+        """Take back a trial that no slot has begun; it is the next one."""
         self.proposed.insert(0, self.running.pop(trial))
 
     def finalists(self) -> set[int]:
-        """The trials whose models are kept: the best of each family."""
+        """Return the trials whose models are kept: the best of each family."""
         return {result.trial for result in self.allocation.finalists.values()}
 
     def _exceeded_limit(self, trial_state: TrialState) -> str:
-        """The limit of the spec on a single trial that it has exceeded, in words; empty where there is none."""
+        """The limit of the spec that the trial has exceeded, in words; empty where there is none."""
         search = self.spec.search
         if trial_state.late and trial_state.seconds >= float(search.trial_seconds or math.inf):
             return "it took longer than search.trial_seconds"
@@ -142,32 +142,26 @@ class TrialStore:
 
     def _propose(self) -> Proposal | None:
         while not self.over:
-            known = self.run.journal.recorded(_step(len(self.allocation.given)))
+            known = self.run.journal.recorded(_step(len(self.allocation.assigned)))
             proposal = self.allocation.ask(known)
             if proposal is None or known is None or not self._replay(proposal, known):
                 return proposal
         return None
 
     def _replay(self, proposal: Proposal, known: dict[str, Any]) -> bool:
-        """Take a finished trial from the journal; False where its record does not fit, or its model is lost."""
+        """Take a finished trial from the journal; False where its record does not match, or its model is missing."""
         fields = {name: value for name, value in known.items() if name != "model_sha256"}
         result = TrialResult(**{**fields, "rungs": tuple((int(r), float(v)) for r, v in fields["rungs"])})
         if (result.family, dict(result.params)) != (proposal.family, dict(proposal.params)):
             return False
         self.allocation.tell(result)
-        kept = proposal.trial in self.finalists()
-        lost = kept and self._digest(result) != known["model_sha256"] and not self._has_later(proposal.trial)
-        if lost:
+        kept, file = proposal.trial in self.finalists(), self.run.folder.path / _model_file(result)
+        later = any(int(step.removeprefix("trial-")) > proposal.trial for step in self.run.journal.steps("trial-"))
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if kept and file.is_file() else None
+        if kept and not later and digest != known["model_sha256"]:
             self.allocation.forget(proposal.trial)
-        return not lost
-
-    def _digest(self, result: TrialResult) -> str | None:
-        """SHA-256 of the trial's model file; None where there is none (it was not the best)."""
-        file = self.run.folder.path / _model_file(result)
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
-
-    def _has_later(self, trial: int) -> bool:
-        return any(int(step.removeprefix("trial-")) > trial for step in self.run.journal.steps("trial-"))
+            return False
+        return True
 
 
 def _step(trial: int) -> str:
@@ -175,5 +169,5 @@ def _step(trial: int) -> str:
 
 
 def _model_file(result: TrialResult) -> str:
-    """The trial's own model, in the run folder."""
+    """The file of the trial's model, in the run folder."""
     return f"{FOLDER}/{result.trial:04d}/{find('models', result.family).file}"

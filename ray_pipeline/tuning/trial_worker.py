@@ -1,6 +1,11 @@
-"""One worker's side of a search: it keeps its shard of the rows and trains a trial one rung further, step by step."""
+"""One worker of a slot: it keeps its shard of the rows and trains a trial to the next rung, step by step.
+
+A slot sends a `TrialStep`, the worker answers with a `TrialState`.
+"""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,15 +16,62 @@ from ray_pipeline.components.models._base import Model, TrainingContext, Trainin
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard
-from ray_pipeline.tuning.trial_step import TrialState, TrialStep
 from ray_pipeline.values import Part
 
 EVALUATIONS = 4
-"""How often within its patience a trial is evaluated on validation."""
+"""How often a trial is evaluated on validation within its patience."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialState:
+    """The state of a trial after a rung."""
+
+    rounds: int = 0
+    best: float = -np.inf
+    """The best score so far; higher is better."""
+    best_rounds: int = 0
+    seconds: float = 0.0
+    """Spent on the trial so far."""
+    ended: bool = False
+    """Whether the trial stops training: at its last rung, or since its patience or its time has run out."""
+    late: bool = False
+    """Whether its time has run out."""
+    rows: int = 0
+    """Rows that the worker trained on."""
+    state: bytes = b""
+    """What another worker needs to continue from here."""
+    model: bytes = b""
+    """The content of the model's file at the best round, once the trial has ended."""
+    row_ms: float = 0.0
+    """Milliseconds to score one row with that model; 0 unless the step is `timed`."""
+    failed: str = ""
+    """The reason why the trial cannot be trained; empty where it can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStep:
+    """A request to train a trial to a rung."""
+
+    trial: int
+    family: str
+    params: Mapping[str, Any]
+    seed: int
+    rounds: int
+    """The rung, in rounds from the trial's start."""
+    every: int = 1
+    """Train on every so many rows only."""
+    last: bool = True
+    """Whether this is the trial's last rung."""
+    seconds: float = np.inf
+    """Seconds left; a trial that needs more ends at its next evaluation."""
+    timed: bool = False
+    """Whether the trial's model is timed on one row."""
+    before: TrialState = field(default_factory=TrialState)
+    """The state that the trial continues from; its beginning unless given."""
 
 
 class TrialWorker:
-    """What a worker keeps between two steps: blocks, quantised matrix, and the model in the making."""
+    """A worker with what it keeps between two steps: blocks, quantised matrix, and the unfinished model."""
 
     def __init__(
         self, encoded: EncodedRows, context: TrainingContext, metric: str, rank: int = 0, world: int = 1
@@ -30,13 +82,13 @@ class TrialWorker:
         self.label = np.concatenate([block.label for block in validation])
         self.weight = np.concatenate([block.weight for block in validation])
         self.data: tuple[Any, Any] | None = None
-        """What `prepare_data` made, after the key that says for which trials it serves."""
+        """The result of `prepare_data` and its key: trials of the same key share it."""
         self.training: TrainingState | None = None
         self.trained: tuple[int, int] | None = None
-        """The trial and the rounds that `training` stands at."""
+        """The trial of `training`, and its rounds so far."""
 
     def run_step(self, step: TrialStep) -> TrialState:
-        """Train to the rung. An error of the training itself becomes `failed`, and the worker lives on."""
+        """Train to the rung; an error of the training becomes `failed`, and the worker stays usable."""
         try:
             return self._train(step, find("models", step.family))
         except Exception as error:
@@ -58,7 +110,7 @@ class TrialWorker:
             exhausted = training.rounds - best_rounds >= patience
             late = np.isfinite(step.seconds) and self._late(family, time.perf_counter() - began > step.seconds)
         ended = step.last or exhausted or late
-        # Every worker takes the state, although one would do: taking it renews what the file cannot hold.
+        # Every worker takes the state, although one is enough: taking it resets what the state does not contain.
         state = b"" if ended else training.state()
         self.trained = (step.trial, training.rounds)
         model = training.model(best_rounds or training.rounds) if ended and not self.rank else b""
@@ -76,7 +128,7 @@ class TrialWorker:
         )
 
     def _training(self, step: TrialStep, family: type[Model]) -> TrainingState:
-        """The model in the making, where the step begins."""
+        """The unfinished model at the state where the step begins."""
         if self.training is None or not step.before.rounds or self.trained != (step.trial, step.before.rounds):
             self.training = None
             data, params = self._prepare_data(family, step), dict(step.params)
@@ -87,7 +139,7 @@ class TrialWorker:
         params = dict(step.params)
         key = (family, family.data_key(params), step.every)
         if self.data is None or self.data[0] != key:
-            self.data = None  # the old matrix is let go of before the new one is built
+            self.data = None  # release the old matrix before the new one is built
             train, validation = self._shard("train", family, step.every), self._shard("validation", family)
             self.data = (key, family.prepare_data(params, self.context, train, validation))
         return self.data[1]
@@ -106,5 +158,5 @@ class TrialWorker:
         return value if self.metric.better == "higher" else -value
 
     def _late(self, family: type[Model], late: bool) -> bool:
-        """Whether it is late by any worker's clock: all must stop at the same evaluation."""
+        """Whether any worker is late: all must stop at the same evaluation."""
         return bool(family.gather(np.array([late], np.float32), self.rank, self.world).any())

@@ -1,6 +1,6 @@
-"""What Ray Tune does for a search: it starts the slots, brings trials to them, and restarts what died.
+"""Ray Tune runs the trials of a search: it starts the slots, gives them trials, and restarts slots that died.
 
-It decides nothing: the trial store does.
+All decisions are those of the trial store.
 """
 
 import time
@@ -17,8 +17,9 @@ from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
-from ray_pipeline.tuning.trial_step import TrialState
 from ray_pipeline.tuning.trial_store import TrialStore
+from ray_pipeline.tuning.trial_worker import TrialState
+from ray_pipeline.tuning.worker_group import needed_and_free
 
 MAX_DEATHS = 2
 """How often a trial's slot may die before the trial counts as failed."""
@@ -35,15 +36,15 @@ def run_trials(
     ResourceError
         No slot could be started in time.
     """
-    search, known = trial_store.spec.search, _TuneTrials()
+    search, searcher = trial_store.spec.search, TrialSearcher(trial_store)
     slot = tune.with_parameters(
         SlotTrainable, encoded=encoded, context=context, metric=search.metric, layout=layout, storage=str(storage)
     )
-    scheduler = RungScheduler(trial_store, known, layout)
+    scheduler = RungScheduler(searcher, layout)
     tuner = tune.Tuner(
         tune.with_resources(slot, layout.slot_resources()),
         tune_config=tune.TuneConfig(
-            search_alg=TrialSearcher(trial_store, known),
+            search_alg=searcher,
             scheduler=scheduler,
             num_samples=search.trials * (1 + MAX_DEATHS),
             max_concurrent_trials=layout.slots,
@@ -61,60 +62,54 @@ def run_trials(
         with own_errors():
             tuner.fit()
     except BaseException:
-        # Else the slots of an interrupted search would hold their CPUs as long as anything refers to the exception.
+        # Otherwise the slots of an interrupted search keep their CPUs as long as anything refers to the exception.
         for controller in scheduler.controllers:
             controller.cleanup()
         raise
 
 
-class _TuneTrials:
-    """What both of Tune's parts must know of its trials, by Tune's own ids."""
+class TrialSearcher(Searcher):  # type: ignore[misc]
+    """Gives Tune the trials of the store; it keeps what it knows of them by Tune's own ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, trial_store: TrialStore) -> None:
+        super().__init__()
+        self.trial_store = trial_store
         self.configs: dict[str, dict[str, Any]] = {}
         self.errors: dict[str, Any] = {}
         self.never_begun: dict[str, int] = {}
         """Trials whose slot died before they began: the one death after which Tune does not try again."""
 
-
-class TrialSearcher(Searcher):  # type: ignore[misc]
-    """Tune asks for a trial, the store answers."""
-
-    def __init__(self, trial_store: TrialStore, known: _TuneTrials) -> None:
-        super().__init__()
-        self.trial_store, self.known = trial_store, known
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return Searcher, ()  # Tune pickles its parts into a state that nobody reads: the journal is the truth
+        return Searcher, ()  # Tune pickles it into a state that nothing reads: the journal is what resume reads
 
     def suggest(self, trial_id: str) -> Any:
-        """The configuration of the next trial, None while it must wait, FINISHED where there will be no more."""
+        """Return the configuration of the next trial; None while it must wait, FINISHED where there are no more."""
         config = self.trial_store.ask()
         if config is None:
             finished = self.trial_store.over and not self.trial_store.running
             return Searcher.FINISHED if finished else None
-        self.known.configs[trial_id] = config
+        self.configs[trial_id] = config
         return config
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take in a trial that ended without a report: its slot died."""
-        trial = self.known.configs[trial_id]["trial"]
+        """Record a trial that ended without a report: its slot died."""
+        trial = self.configs[trial_id]["trial"]
         if trial not in self.trial_store.running:
             return
-        deaths = list(self.known.never_begun.values()).count(trial)
-        if trial_id in self.known.never_begun and deaths <= MAX_DEATHS:
+        deaths = list(self.never_begun.values()).count(trial)
+        if trial_id in self.never_begun and deaths <= MAX_DEATHS:
             self.trial_store.ask_again(trial)
         else:
-            reason = last_line(self.known.errors.get(trial_id))
+            reason = last_line(self.errors.get(trial_id))
             self.trial_store.fail(trial, f"its worker died {MAX_DEATHS + 1} times: {reason}")
 
 
 class RungScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Stops a trial at a rung, or lets it go on, as the store decides."""
+    """Stops or continues a trial at a rung, as the store decides."""
 
-    def __init__(self, trial_store: TrialStore, known: _TuneTrials, layout: Layout) -> None:
+    def __init__(self, searcher: TrialSearcher, layout: Layout) -> None:
         super().__init__()
-        self.trial_store, self.known, self.layout = trial_store, known, layout
+        self.searcher, self.layout = searcher, layout
         self.controllers: set[Any] = set()
         self.began, self.reported = time.monotonic(), False
 
@@ -132,45 +127,38 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
             tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self.layout.slots)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Take in where the trial stands; whether it goes on."""
+        """Report the trial's state to the store; return whether Tune stops or continues it."""
         self.reported = True
         if problems := result.get("problem"):
             raise problems[0]
         trial_state: TrialState = result["trial_state"].pop()
-        continues = self.trial_store.report(result["trial"], result["rung"], trial_state)
-        # Should the slot die, Tune starts the trial anew with its configuration: from here.
+        continues = self.searcher.trial_store.report(result["trial"], result["rung"], trial_state)
+        # If the slot dies, Tune starts the trial again with its configuration: from this state.
         trial.config.update({"rung": result["rung"] + 1, "before": [trial_state]} if continues else {"before": []})
         return str(self.CONTINUE if continues else self.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Take in a trial's last report."""
+        """Report a trial's last state."""
         if result.get("trial_state"):
             self.on_trial_result(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Remember why a slot died."""
-        self.known.errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
+        """Keep the reason why a slot died."""
+        self.searcher.errors[trial.trial_id] = trial.get_error() or trial.get_pickled_error()
         if trial.status == "PENDING":
-            self.known.never_begun[trial.trial_id] = self.known.configs[trial.trial_id]["trial"]
+            self.searcher.never_begun[trial.trial_id] = self.searcher.configs[trial.trial_id]["trial"]
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """The next trial; raises `ResourceError` where no slot has started in time."""
+        """Return the next trial.
+
+        Raises
+        ------
+        ResourceError
+            No slot has started in time.
+        """
         running = any(trial.status == "RUNNING" for trial in tune_controller.get_trials())
         if not self.reported and not running and time.monotonic() - self.began > START_TIMEOUT_S:
-            raise ResourceError(_not_started(self.layout))
+            found = f"no slot started within {START_TIMEOUT_S} s: {needed_and_free(self.layout.slot_resources())}"
+            fix = "wait until the cluster is free, or ask for less per trial"
+            raise ResourceError(Problem(stage="search", found=found, fix=fix))
         return super().choose_trial_to_run(tune_controller)
-
-
-def _not_started(layout: Layout) -> Problem:
-    import ray
-
-    free, needs = ray.available_resources(), layout.slot_resources()
-    asked, has = (
-        ", ".join(f"{amount:g} {name}" for name, amount in found.items())
-        for found in (needs, {name: free.get(name, 0.0) for name in needs})
-    )
-    return Problem(
-        stage="search",
-        found=f"no slot started within {START_TIMEOUT_S} s: each needs {asked}, and the cluster has {has} free",
-        fix="wait until the cluster is free, or ask for less per trial",
-    )

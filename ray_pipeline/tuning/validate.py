@@ -1,5 +1,4 @@
-"""What the validation part decides after the search: how scores become probabilities, and from which one on a row is
-selected."""
+"""Validation after the search: the calibrator of the scores and the threshold are chosen on the validation part."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,20 +19,15 @@ CALIBRATION_METRICS = ("ece", "log_loss", "brier")
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """The winner's scores on validation before and after calibration, and what was decided on them."""
+    """The winner's scores on validation before and after calibration, and the calibrator."""
 
     raw: Predictions
     calibrated: Predictions
-    """With the threshold."""
+    """With calibrated scores and the threshold; without a threshold unless the task is binary."""
     calibrator: Calibrator
 
-    @property
-    def threshold(self) -> float | None:
-        """A row is selected from this score on; None unless the task is binary."""
-        return self.calibrated.threshold
-
     def calibration_as_json(self) -> dict[str, Any] | None:
-        """The content of calibration.json, what calibration changed; None for regression."""
+        """Return the content of calibration.json, metrics before and after calibration; None for regression."""
         if self.raw.task == "regression":
             return None
         sides = {"before": self.raw, "after": self.calibrated}
@@ -45,7 +39,7 @@ class Validation:
 
 
 def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec) -> Validation:
-    """Calibrate and choose the threshold with the winning trial's own model, which has never seen validation.
+    """Calibrate and choose the threshold with the winning trial's own model, which is not trained on validation.
 
     Raises
     ------

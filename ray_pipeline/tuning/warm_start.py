@@ -1,4 +1,4 @@
-"""Where a search begins besides the defaults: with the winner of an earlier run, or with today's champion."""
+"""Warm start: the search also tries the hyperparameters of an earlier run's winner, or of today's champion."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from ray_pipeline.errors import Problem, StorageError, listed
 from ray_pipeline.spec import Spec
 
 if TYPE_CHECKING:
-    from ray_pipeline.registry.registry import Registry
     from ray_pipeline.runs.context import Run
 
 CHAMPION, STEP, KEY = "champion", "warm_start", "search.warm_start"
@@ -18,7 +17,7 @@ CHAMPION, STEP, KEY = "champion", "warm_start", "search.warm_start"
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStart:
-    """Hyperparameters that have won before."""
+    """Hyperparameters of an earlier winner."""
 
     source: str
     """The run's id, or `models:/<name>/<version>`."""
@@ -27,15 +26,15 @@ class WarmStart:
 
 
 def find_warm_start(spec: Spec, run: "Run") -> WarmStart | None:
-    """What `search.warm_start` names; None where it names nothing, or its family is not searched.
+    """Find what `search.warm_start` names; None where it names nothing, or its family is not searched.
 
-    It is looked up once and then in the run's journal: a resumed run and a rerun begin alike, whatever is champion
-    then.
+    It is looked up once and recorded in the journal: a resumed run and a rerun start in the same way, also when there
+    is a new champion by then.
 
     Raises
     ------
     StorageError
-        There is no such run (the nearest are offered), or it has no model yet.
+        There is no such run (the message names similar ones), or it has no model yet.
     RegistryError
         The registry does not answer.
     """
@@ -44,10 +43,11 @@ def find_warm_start(spec: Spec, run: "Run") -> WarmStart | None:
     recorded = run.journal.recorded(STEP)
     if recorded is None:
         if spec.search.warm_start == CHAMPION:
-            found = _of_champion(spec, run.registry)
+            champion = run.registry.champion(spec.name)
+            winner = champion and _of_bundle(champion[1], f"models:/{spec.name}/{champion[0]}")
         else:
-            found = _of_run(spec.search.warm_start, spec, run)
-        recorded = asdict(found) if found else {"source": None}
+            winner = _of_run(spec.search.warm_start, spec, run)
+        recorded = asdict(winner) if winner else {"source": None}
         run.journal.record(STEP, recorded)
     if recorded["source"] is None:
         run.progress.note(f"no warm start: no version of {spec.name!r} is champion yet")
@@ -58,11 +58,6 @@ def find_warm_start(spec: Spec, run: "Run") -> WarmStart | None:
         run.progress.note(f"no warm start: {warm.source} is a {warm.family!r}, and the search is over {searched}")
         return None
     return warm
-
-
-def _of_champion(spec: Spec, registry: "Registry") -> WarmStart | None:
-    found = registry.champion(spec.name)
-    return found and _of_bundle(found[1], f"models:/{spec.name}/{found[0]}")
 
 
 def _of_run(name: str, spec: Spec, run: "Run") -> WarmStart:

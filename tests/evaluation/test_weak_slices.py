@@ -95,4 +95,4 @@ def test_they_are_part_of_the_evaluation_and_said() -> None:
 
 
 def test_no_columns_no_search() -> None:
-    assert searched(binary()) == WeakSlices((), 0, (), 2000)
+    assert searched(binary()) == WeakSlices(found=(), searched=0, columns=(), rows=2000)

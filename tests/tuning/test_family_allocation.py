@@ -18,8 +18,8 @@ def allocation_of(
     trials: int = 40, names: tuple[str, ...] = ("trees", "net", "attention"), window: int | None = WINDOW
 ) -> FamilyAllocation:
     space = {"x": Float(low=-2.0, high=2.0)}
-    families = [
-        Sampler(
+    families = {
+        name: Sampler(
             family=name,
             space=space,
             start={"x": 1.0},
@@ -31,7 +31,7 @@ def allocation_of(
             halving=False,
         )
         for name in names
-    ]
+    }
     return FamilyAllocation(families=families, num_trials=trials, window=window)
 
 
@@ -90,7 +90,7 @@ def test_a_slow_default_holds_nobody_up_where_the_search_is_free() -> None:
     assert search.ask() is None  # nothing has ended: there is no leader yet
     trees, net, attention = (one for one in defaults if one)
     search.tell(ended(trees))
-    while (proposal := search.ask()) and len(search.given) < 20:
+    while (proposal := search.ask()) and len(search.assigned) < 20:
         assert proposal.family == "trees"
         search.tell(ended(proposal))
     search.tell(ended(net))
@@ -98,7 +98,7 @@ def test_a_slow_default_holds_nobody_up_where_the_search_is_free() -> None:
     while (proposal := search.ask()) is not None:
         search.tell(ended(proposal))
     assert search.exhausted and search.best is not None and search.best.family == "trees"
-    spent = {name: SECONDS[name] * (sum(family == name for family, _ in search.given) - 1) for name in FLOOR}
+    spent = {name: SECONDS[name] * (sum(family == name for family, _ in search.assigned) - 1) for name in FLOOR}
     assert 0 < spent["net"] + spent["attention"] <= spent["trees"]
 
 
@@ -110,7 +110,7 @@ def test_a_family_whose_default_fails_gets_no_more_of_the_budget() -> None:
 
 
 def test_one_family_alone_is_searched_as_its_sampler_would_search_it() -> None:
-    (alone,) = allocation_of(20, ("net",)).families
+    alone = allocation_of(20, ("net",)).families["net"]
     search = drive(allocation_of(20, ("net",)), 3)
     while (proposal := alone.ask()) is not None:
         alone.tell(ended(proposal))

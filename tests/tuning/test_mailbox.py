@@ -8,7 +8,7 @@ import pytest
 
 from ray_pipeline.tuning import mailbox as module
 from ray_pipeline.tuning.mailbox import Mailbox, call
-from ray_pipeline.tuning.trial_step import TrialState, TrialStep
+from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 
 STEP = TrialStep(trial=0, family="xgboost", params={}, seed=0, rounds=10)
 NEXT = TrialStep(trial=1, family="xgboost", params={}, seed=1, rounds=10)

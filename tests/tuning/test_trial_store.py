@@ -12,9 +12,8 @@ from ray_pipeline.runs.context import Run
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.search import allocate
-from ray_pipeline.tuning.trial_step import TrialState, TrialStep
 from ray_pipeline.tuning.trial_store import TrialStore
-from ray_pipeline.tuning.trial_worker import TrialWorker
+from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
 
 def run_in(folder: Path, search: str = "seed: 3") -> Run:
