@@ -41,7 +41,7 @@ def state() -> dict[str, dict[str, Any]]:
             "threading": repr(threading.excepthook),
             "faulthandler": faulthandler.is_enabled(),
         },
-        "module": {"sklearn": repr(sys.modules.get("sklearn", "not imported"))},
+        "module": {"sklearn": "hidden" if sys.modules.get("sklearn", "not imported") is None else "as it is"},
         "folder": {"current": str(Path.cwd())},
         "sys.path": {str(place): entry for place, entry in enumerate(sys.path)},
         "data context": {name: repr(value) for name, value in vars(ray.data.DataContext.get_current()).items()},

@@ -13,10 +13,11 @@ from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.report import write_report
 from ray_pipeline.runs.artifacts import write_artifacts
+from ray_pipeline.runs.journal import Journal
 from ray_pipeline.runs.problems import explained
 from ray_pipeline.runs.release import Release
 from ray_pipeline.runs.reproducibility import FORMAT, manifest_of, pinned, plan_layout, versions
-from ray_pipeline.runs.run_folder import Journal, RunFolder
+from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.layout import Layout, refuse_impossible

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.data.fingerprint import changes
 from ray_pipeline.errors import DataError, Problem, ResourceError
-from ray_pipeline.runs.run_folder import Journal
+from ray_pipeline.runs.journal import Journal
 from ray_pipeline.runtime.layout import Layout, layout_on_cluster
 from ray_pipeline.spec.where import Where
 

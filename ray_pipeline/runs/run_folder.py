@@ -10,10 +10,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,44 +20,15 @@ from typing import Any
 import pyarrow as pa
 
 from ray_pipeline.errors import Problem, StorageError, listed
-from ray_pipeline.plain_json import json_digest, plain
+from ray_pipeline.plain_json import plain
+from ray_pipeline.runs.journal import JOURNAL, Journal, content_of
 from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.storage.lease import Lease
 
 RUN_ID = "RAY_PIPELINE_RUN_ID"
 """The environment variable with the id under which the run was submitted as a job."""
-JOURNAL, CLAIM = "journal", "journal/claim"
+CLAIM = f"{JOURNAL}/claim"
 MAX_TRIES = 1000
-
-
-@dataclass(frozen=True)
-class Journal:
-    """The truth about a run: `resume` reads it. Each completed step is one file, with the hash of its content.
-
-    A step whose hash does not fit counts as not done.
-    """
-
-    folder: "RunFolder"
-
-    def record(self, step: str, content: Mapping[str, Any]) -> None:
-        """Write a completed step."""
-        entry = {
-            "step": step,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "sha256": json_digest(content),
-            "found": plain(content),
-        }
-        text = json.dumps(entry, sort_keys=True, ensure_ascii=False)
-        self.folder.write(f"{JOURNAL}/{step}.json", text + "\n")
-
-    def recorded(self, step: str) -> dict[str, Any] | None:
-        """What was recorded of a step; None where it is absent or damaged, and so is done again."""
-        path = self.folder.path / JOURNAL / f"{step}.json"
-        return _content_of(path.read_bytes()) if path.is_file() else None
-
-    def steps(self, prefix: str) -> list[str]:
-        """Names of the recorded steps with that prefix, sorted."""
-        return sorted(path.stem for path in (self.folder.path / JOURNAL).glob(f"{prefix}*.json"))
 
 
 class RunFolder:
@@ -99,7 +69,11 @@ class RunFolder:
         pattern = re.compile(re.escape(stem) + r"-(\d+)")
         taken = [int(match[1]) for folder in store.folders() if (match := pattern.fullmatch(folder))]
         for number in range(max(taken, default=0) + 1, max(taken, default=0) + MAX_TRIES):
-            if store.create(f"{stem}-{number}/{CLAIM}", b""):
+            try:
+                is_ours = store.create(f"{stem}-{number}/{CLAIM}", b"")
+            except StorageError as error:
+                raise StorageError(replace(problem, file=store.root) for problem in error.problems) from None
+            if is_ours:
                 return cls(store, f"{stem}-{number}")
         raise StorageError(
             Problem(file=store.root, key="storage", found=f"no free run number for {stem}", fix="remove old runs")
@@ -139,7 +113,7 @@ class RunFolder:
     def siblings(self, step: str) -> list[dict[str, Any]]:
         """What every run of this storage, this one included, has recorded under that step."""
         entries = self.store.read_many([f"{run}/{JOURNAL}/{step}.json" for run in self.store.folders()])
-        return [content for entry in entries if entry and (content := _content_of(entry)) is not None]
+        return [content for entry in entries if entry and (content := content_of(entry)) is not None]
 
     @contextmanager
     def lease(self, on_wait: Callable[[str], None]) -> Iterator[None]:
@@ -180,14 +154,6 @@ class RunFolder:
     def write_json(self, name: str, value: object) -> Path:
         """Write one JSON file whole, numbers that are not finite as null."""
         return self.write(name, json.dumps(plain(value), indent=1, ensure_ascii=False, default=str) + "\n")
-
-
-def _content_of(entry: bytes) -> dict[str, Any] | None:
-    """What a journal entry says; None where its hash does not agree."""
-    with suppress(ValueError, KeyError, TypeError):
-        written = json.loads(entry)
-        return written["found"] if json_digest(written["found"]) == written["sha256"] else None
-    return None
 
 
 def _working_folder(run: str) -> Path:

@@ -301,13 +301,13 @@ MISTAKES: dict[str, Mistake] = {
     "report_of_no_run": Mistake(6, ("there is no run 'loans-0-1'",), {"file": "runs"}, argv=("report", "loans-0-1")),
     "predict_with_no_model": Mistake(
         5,
-        ("there is no registry sqlite:///", "runs/mlflow.db", "the first run makes it"),
+        ("there is no registry sqlite:///", "runs/mlflow.db", "the first run creates it"),
         {"key": "registry"},
         argv=("predict", "loans@champion", "--rows", "data/loans", "--out", "scores.parquet"),
     ),
     "evaluate_with_no_model": Mistake(
         5,
-        ("there is no registry sqlite:///", "runs/mlflow.db", "the first run makes it"),
+        ("there is no registry sqlite:///", "runs/mlflow.db", "the first run creates it"),
         {"key": "registry"},
         argv=("evaluate", "loans/3", "--rows", "data/loans"),
     ),
