@@ -84,8 +84,8 @@ def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial
 def test_a_slot_that_dies_or_stands_still_costs_its_trial_a_rung_and_changes_no_byte(
     sent: signal.Signals, alone: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "STILL_S", 2.0)
-    monkeypatch.setattr(watch, "LOOK_S", 0.5)
+    monkeypatch.setattr(watch, "STOPPED_S", 2.0)
+    monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.5)
     killed: list[int] = []
 
     def kill(done: int, total: int, best: float | None) -> None:
