@@ -21,6 +21,7 @@ import pyarrow as pa
 from ray_pipeline.bundle import SUMS, Bundle, check_sums, sums
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import Problem, RegistryError
+from ray_pipeline.registry.private_mlflow import ADDED_FILE
 from ray_pipeline.values import Vector
 
 PACKAGE = Path(__file__).parents[1]
@@ -32,7 +33,6 @@ SEEDS = (
     ),
 )
 LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "scipy", "xxhash")
-META = "registered_model_meta"
 ROWS = 256
 
 
@@ -73,9 +73,11 @@ def check(model: Path) -> str:
                 fix="restore the registry's artifacts, or register the run again",
             )
         )
-    # MLflow leaves META and compiled code in a folder that it loads where it lies.
+    # MLflow and Python add files to the folder of a model that is loaded from there.
     stored = {
-        path.as_posix() for path in files if path.as_posix() not in (SUMS, META) and "__pycache__" not in path.parts
+        path.as_posix()
+        for path in files
+        if path.as_posix() not in (SUMS, ADDED_FILE) and "__pycache__" not in path.parts
     }
     return check_sums(model, stored)
 

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,9 +114,8 @@ def _open_run(client: Any, artifacts: str | None, record: Record) -> str:
 def _log_files(client: Any, run_id: str, record: Record) -> None:
     """Numbers, lineage and the run's plain files, beside the model."""
     from mlflow.entities import Dataset, DatasetInput, Metric, Param
-    from mlflow.utils.time import get_current_time_millis
 
-    now = get_current_time_millis()
+    now = time.time_ns() // 1_000_000
     metrics = [Metric(key, float(value), now, 0) for key, value in record.metrics.items() if math.isfinite(value)]
     params = [Param(key, str(value)) for key, value in record.params.items()]
     client.log_batch(run_id, metrics=metrics, params=params)

@@ -7,12 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TABLES = {
-    "models": "SELECT name FROM registered_models ORDER BY name",
-    "versions": "SELECT name, version, creation_time FROM model_versions WHERE current_stage != 'Deleted_Internal'",
-    "tags": "SELECT name, version, key, value FROM model_version_tags",
-    "aliases": "SELECT name, alias, version FROM registered_model_aliases",
-}
+from ray_pipeline.registry.private_mlflow import TABLES
 
 
 @dataclass(frozen=True)
