@@ -1,10 +1,13 @@
-"""Can every node of the cluster see the run's folder? Asked before anything is read."""
+"""Checks before anything is read that every node of the cluster sees the run's folder."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import Problem, StorageError
-from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec.where import Where
+
+if TYPE_CHECKING:
+    from ray_pipeline.runs.run_folder import RunFolder
 
 PROBE_S = 30
 REMEDY = (
@@ -13,10 +16,16 @@ REMEDY = (
 )
 
 
-def check_shared_storage(folder: RunFolder, where: Where) -> None:
-    """Raises `StorageError` on a cluster of many nodes unless all of them find the run where this one has it.
+def check_shared_storage(folder: "RunFolder", where: Where) -> None:
+    """Refuses storage that some nodes do not see, if the cluster has several nodes and the storage is a path.
 
-    A relative path is refused unseen: it means another folder on every node. An absolute one is looked for on each.
+    A relative path is refused at once, because it means another folder on every node. For an absolute path, a task on
+    each node looks for the run.
+
+    Raises
+    ------
+    StorageError
+        If the path is relative, or if a node does not see the run's folder or does not answer within `PROBE_S` seconds.
     """
     import ray
 
@@ -31,7 +40,7 @@ def check_shared_storage(folder: RunFolder, where: Where) -> None:
                 fix=REMEDY,
             )
         )
-    blind = _blind(folder.path / "spec.yaml", nodes)
+    blind = _nodes_without(folder.path / "spec.yaml", nodes)
     if blind:
         found = (
             f"{len(blind)} of {len(nodes)} nodes do not see {str(folder.path.parent)!r}"
@@ -40,30 +49,30 @@ def check_shared_storage(folder: RunFolder, where: Where) -> None:
         raise StorageError(Problem(key="storage", found=found, fix=REMEDY))
 
 
-def _blind(file: Path, nodes: list[dict[str, object]]) -> list[str]:
-    """The addresses of the nodes where that file does not say what it says here."""
+def _nodes_without(file: Path, nodes: list[dict[str, object]]) -> list[str]:
+    """The addresses of the nodes on which the file is absent, or has another content than here."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    task = ray.remote(num_cpus=0, max_retries=0)(_says)
-    asked = {
+    task = ray.remote(num_cpus=0, max_retries=0)(_content)
+    address = {
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(str(node["NodeID"]), soft=False)).remote(
             str(file)
         ): str(node["NodeManagerAddress"])
         for node in nodes
     }
-    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_S)
+    answers, silent = ray.wait(list(address), num_returns=len(address), timeout=PROBE_S)
     here = file.read_bytes()
-    wrong = []
-    for ref in answered:
+    blind = [address[answer] for answer in silent]
+    for answer in answers:
         try:
-            seen = ray.get(ref)
-        except ray.exceptions.RayError:  # the node went away; what is left of the cluster decides
+            content = ray.get(answer)
+        except ray.exceptions.RayError:  # the node has gone; the other nodes decide
             continue
-        if seen != here:
-            wrong.append(asked[ref])
-    return [*wrong, *(asked[ref] for ref in silent)]
+        if content != here:
+            blind.append(address[answer])
+    return blind
 
 
-def _says(file: str) -> bytes | None:
+def _content(file: str) -> bytes | None:
     return Path(file).read_bytes() if Path(file).is_file() else None
