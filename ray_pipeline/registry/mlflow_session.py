@@ -1,81 +1,84 @@
-"""How we talk to MLflow: quietly, patiently for seconds and not for minutes, and with its errors in our words."""
+"""A session with MLflow: silent, patient for seconds and not for minutes, and with errors that say what to do."""
 
 import logging
-import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry.address import hidden
+from ray_pipeline.registry.private_mlflow import has_old_schema
+from ray_pipeline.runtime.overrides import environment, ignored_warnings, log_levels
 
-ALWAYS = {
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+SETTINGS = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
-CHATTER = ("mlflow", "alembic", "sqlalchemy", "urllib3")
+"""MLflow reads these at each request; it has no argument for any of them."""
+SILENT = dict.fromkeys(("mlflow", "alembic", "sqlalchemy", "urllib3"), logging.CRITICAL + 1)
+WARNINGS_OF = r"(mlflow|alembic|sqlalchemy|urllib3|ray_pipeline\.registry)(\.|$)"
 
 
 @contextmanager
 def mlflow_session(uri: str, *, retries: int = 3, timeout_s: int = 30, debug: bool = False) -> Iterator[None]:
-    """While it lasts, MLflow is silent (unless `debug`) and gives up after `retries` times `timeout_s`, not after 7
-    times 120 s.
+    """Makes MLflow silent for the block, and lets it give up early: by default it tries 7 times for 120 s each.
 
-    Raises:
-        RegistryError: in place of whatever MLflow, SQLAlchemy or requests raised.
+    Sessions may be nested and may run in several threads. The last one to end restores the environment variables, the
+    levels of loggers and the filters of warnings. As long as two run, the numbers of the one that began last are valid
+    for both.
+
+    Parameters
+    ----------
+    uri
+        Address of the registry, for messages.
+    retries
+        How often MLflow repeats a request that failed.
+    timeout_s
+        Seconds to wait for each answer.
+    debug
+        Lets MLflow and the libraries below it log and warn.
+
+    Raises
+    ------
+    RegistryError
+        Instead of what MLflow, SQLAlchemy or requests raised in the block.
     """
-    environment = {
-        **ALWAYS,
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_s),
-    }
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    levels = {} if debug else {name: logging.getLogger(name).level for name in CHATTER}
-    try:
-        with warnings.catch_warnings():
-            import mlflow
+    patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries), "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_s)}
+    with environment.use(SETTINGS | patience), ignored_warnings.use({} if debug else {WARNINGS_OF: True}):
+        from mlflow.exceptions import MlflowException  # the import sets the levels of MLflow's loggers
 
-            for name in levels:  # after the import, which sets them
-                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-            if not debug:
-                warnings.simplefilter("ignore")
+        with log_levels.use({} if debug else SILENT):
             try:
                 yield
-            except mlflow.exceptions.MlflowException as error:
+            except (MlflowException, OSError, ImportError) as error:
                 raise unanswered(uri, error) from error
-            except (OSError, ImportError) as error:
-                raise unanswered(uri, error) from error
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def unanswered(uri: str, error: Exception) -> RegistryError:
-    """MLflow's error as one problem: its first line, without login, and what to do."""
+    """The problem of an error that MLflow raised: the first line of its message, without passwords, and what to do."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if "out-of-date database schema" in text:
+    if has_old_schema(text):
         fix = f"back it up, then run `mlflow db upgrade {hidden(uri)}`"
     elif "locked" in text:
         fix = "another process holds the database; try again when it is done"
     else:
         fix = (
-            "check the address, that it runs and that it may be written; a finished run is kept, `ray-pipeline resume"
-            " RUN` registers it"
+            "check the address, and that the registry runs and may be written; a finished run is kept:"
+            " `ray-pipeline resume RUN` registers it"
         )
     return RegistryError(
         Problem(key="registry", found=f"{hidden(uri)} answered: {text.replace(uri, hidden(uri))[:300]}", fix=fix)
     )
 
 
-def client(uri: str) -> Any:
-    """MLflow's client for that address, tracking and registry alike."""
+def client(uri: str) -> "MlflowClient":
+    """MLflow's client for runs and for registered models at one address."""
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)

@@ -18,6 +18,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.checksums import SUMS, check_sums, sums
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import Problem, RegistryError
+from ray_pipeline.registry.private_mlflow import ADDED_FILE
 from ray_pipeline.values import Vector
 
 PACKAGE = Path(__file__).parents[1]
@@ -29,7 +30,6 @@ SEEDS = (
     ),
 )
 LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "scipy", "xxhash")
-META = "registered_model_meta"
 ROWS = 256
 
 
@@ -83,9 +83,11 @@ def check(model: Path) -> str:
                 fix="restore the registry's artifacts, or register the run again",
             )
         )
-    # MLflow writes META and compiled code into a folder that it loads in place.
+    # MLflow and Python add files to the folder of a model that is loaded from there.
     stored = {
-        path.as_posix() for path in files if path.as_posix() not in (SUMS, META) and "__pycache__" not in path.parts
+        path.as_posix()
+        for path in files
+        if path.as_posix() not in (SUMS, ADDED_FILE) and "__pycache__" not in path.parts
     }
     return check_sums(model, stored)
 

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,8 @@ def _open_run(client: Any, artifacts: str | None, new: NewVersion) -> str:
 def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
     """Store metrics, hyperparameters, lineage and the run's plain files beside the model."""
     from mlflow.entities import Dataset, DatasetInput, Metric, Param
-    from mlflow.utils.time import get_current_time_millis
 
-    now = get_current_time_millis()
+    now = time.time_ns() // 1_000_000
     metrics = [
         Metric(re.sub(r"[^\w./ -]+", "_", key).strip("_"), float(value), now, 0)  # MLflow allows no other characters
         for key, value in new.metrics.items()

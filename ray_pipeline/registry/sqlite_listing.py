@@ -6,13 +6,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-QUERIES = {
-    "models": "SELECT name FROM registered_models ORDER BY name",
-    "versions": "SELECT name, version, creation_time FROM model_versions WHERE current_stage != 'Deleted_Internal'",
-    "tags": "SELECT name, version, key, value FROM model_version_tags",
-    "aliases": "SELECT name, alias, version FROM registered_model_aliases",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
@@ -36,7 +29,7 @@ def list_sqlite(file: Path) -> tuple[list[Model], list[Version]] | None:
     """Return every model and every version; None if the file lacks a table or a column that the queries name."""
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=20)) as database:
-            rows = {name: database.execute(query).fetchall() for name, query in QUERIES.items()}
+            rows = {name: database.execute(query).fetchall() for name, query in TABLES.items()}
     except sqlite3.DatabaseError:
         return None
     tags, aliases = defaultdict[tuple[str, int], dict[str, str]](dict), defaultdict[str, dict[str, int]](dict)

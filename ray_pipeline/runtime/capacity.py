@@ -1,17 +1,19 @@
-"""Is there a free CPU? Asked before anything is read: Ray Data waits for one without a word, and without an end."""
+"""Waits for a free CPU before anything is read: Ray Data waits for one indefinitely and logs nothing."""
 
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.spec.where import Where
 
 WAIT_S = 60
-"""Long enough for an autoscaler to say that it brings a node, too short to be taken for a hang."""
+"""Long enough for an autoscaler to announce a node, and short enough that a person does not think of a hang."""
 
 
 def wait_for_capacity(where: Where) -> None:
-    """Returns once a task of one CPU has run on the cluster; at once on a Ray of our own.
+    """Returns when a task with one CPU has run on the cluster; at once if this process has started Ray itself.
 
-    Raises:
-        ResourceError: none could within `WAIT_S`: others hold all CPUs.
+    Raises
+    ------
+    ResourceError
+        If no CPU became free within `WAIT_S` seconds, because others use all of them.
     """
     import ray
 
@@ -29,7 +31,7 @@ def wait_for_capacity(where: Where) -> None:
                 key="address",
                 stage="read",
                 found=found,
-                fix="end what holds them (`ray status` tells how many are in use), or wait, then `ray-pipeline resume`",
+                fix="end other jobs (`ray status` shows how many CPUs are in use), or wait, then `ray-pipeline resume`",
             )
         ) from None
 

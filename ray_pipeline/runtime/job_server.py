@@ -3,7 +3,6 @@ ray.job_submission."""
 
 import asyncio
 import logging
-import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -15,6 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageError, nearest
+from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.overrides import environment, log_levels
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -25,6 +26,10 @@ LOST_S = 60  # a job server that does not answer for so long is lost
 STOP_S = 30  # what a stopped run gets to close its journal; Ray's own 3 s are too few
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+QUIET = {
+    f"ray.{name}": logging.WARNING
+    for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging")
+}
 
 
 @dataclass(frozen=True)
@@ -91,21 +96,16 @@ class JobServer:
     def session(self) -> str:
         """The name of the cluster's life from its start to its end; no two clusters share it."""
         with self._explained():
-            return str(self._client._do_request("GET", "/api/version").json()["session_name"])
+            return private_ray.session_name(self._client)
 
     def is_here(self) -> bool:
         """Whether the whole cluster is this one machine; a tunnel on 127.0.0.1 does not make it so."""
         deadline = time.monotonic() + READ_S
         with self._explained():
             # A cluster a few seconds old does not know its own hosts yet.
-            while (
-                not (
-                    hosts := self._client._do_request("GET", "/nodes?view=hostNameList").json()["data"]["hostNameList"]
-                )
-                and time.monotonic() < deadline
-            ):
+            while not (hosts := private_ray.host_names(self._client)) and time.monotonic() < deadline:
                 time.sleep(0.2)
-        return bool(hosts == [socket.gethostname()])
+        return hosts == [socket.gethostname()]
 
     def start(
         self,
@@ -195,9 +195,10 @@ class JobServer:
 
     @contextmanager
     def _explained(self, job_id: str | None = None) -> Iterator[None]:
-        """Turns what Ray's client raises into what a person can mend."""
+        """Keeps Ray's client silent, and turns what it raises into an error that says what to do."""
         try:
-            yield
+            with log_levels.use(QUIET):
+                yield
         except PipelineError:
             raise
         except Exception as error:
@@ -266,28 +267,15 @@ class JobExists(ResourceError):
 def _client(address: str) -> "JobSubmissionClient":
     try:
         import aiohttp  # noqa: F401  what ray[default] adds to ray
-        from ray.job_submission import JobSubmissionClient
+        import ray.job_submission  # noqa: F401
     except ImportError as error:
         raise ResourceError(
             Problem(found=f"Ray's job client is not installed: {error}", fix="pip install 'ray-pipeline[jobs]'")
         ) from error
 
-    class Client(JobSubmissionClient):  # type: ignore[misc]  # ray is untyped
-        """Ray's own waits for ever on a host that swallows packets."""
-
-        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            return super()._do_request(
-                method, endpoint, timeout=(CONNECT_S, READ_S if method == "GET" else START_S), **options
-            )
-
-    for chatter in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
-        logging.getLogger(f"ray.{chatter}").setLevel(logging.WARNING)
-    # Ray lets these two overrule the address that it is given (sdk.py:49); a user's own word counts more.
-    hidden = {name: os.environ.pop(name) for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS") if name in os.environ}
-    try:
-        return Client(address)
-    finally:
-        os.environ.update(hidden)
+    # Ray prefers these two to the address that it is given (sdk.py:49); here the address counts.
+    with environment.use({"RAY_API_SERVER_ADDRESS": None, "RAY_ADDRESS": None}):
+        return private_ray.job_client(address, {"GET": (CONNECT_S, READ_S), "POST": (CONNECT_S, START_S)})
 
 
 def _job(details: Any) -> Job:

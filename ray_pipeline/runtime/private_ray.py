@@ -1,5 +1,7 @@
-"""Ray's private interfaces that this package uses, one function each. `tests/runtime/test_private_ray.py` names the one
-that a release of Ray removes."""
+"""Ray's private interfaces that this package uses, one function each.
+
+`tests/runtime/test_private_ray.py` names the one that a release of Ray removes.
+"""
 
 import os
 from collections.abc import Iterator, Mapping

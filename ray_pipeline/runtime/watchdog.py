@@ -1,10 +1,8 @@
-"""A worker process that stands still is killed, so that Ray does again what it was doing: Ray itself waits for one for
-ever.
+"""Kills worker processes that have been stopped, so that Ray does their work again. Ray itself waits for them forever.
 
-Still is who has been stopped (state T: SIGSTOP, a debugger) at every look of `STILL_S`. Where this process started Ray
-a thread of it looks; on any other
-cluster an actor on each node, which reserves nothing and touches only workers that were started for this job, since
-others may work there too.
+A process is stopped by SIGSTOP or by a debugger; the kernel shows state T. If this process has started Ray, one of its
+threads looks for stopped workers. On any other cluster, an actor on each node looks. It reserves no CPU and touches
+only workers of this job, because other people's jobs may run there too.
 """
 
 import os
@@ -16,96 +14,105 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-STILL_S, LOOK_S, NODES_S = 120.0, 5.0, 30.0
+from ray_pipeline.runtime import private_ray
+
+STOPPED_S = 120.0
+"""After this time a stopped worker is killed."""
+LOOK_EVERY_S = 5.0
+NEW_NODES_EVERY_S = 30.0
 
 
 @contextmanager
 def watchdog() -> Iterator[None]:
-    """While it lasts, workers of the Ray that this process is connected to are watched, on every node."""
-    over, raylets = (
-        threading.Event(),
-        [pid for pid, (parent, _) in _processes().items() if parent == os.getpid() and _name(pid).endswith(b"/raylet")],
-    )
-    work = partial(_watch_children, Watchdog(raylets)) if raylets else _watch_nodes
-    thread = threading.Thread(target=work, args=(over,), name="ray-pipeline-watch", daemon=True)
+    """Watches the workers of this process's Ray, on every node, while the block runs."""
+    ended = threading.Event()
+    own_raylets = [
+        pid
+        for pid, (parent, _) in _processes().items()
+        if parent == os.getpid() and private_ray.is_raylet(_command(pid))
+    ]
+    work = partial(_watch_children, Watchdog(own_raylets)) if own_raylets else _watch_nodes
+    thread = threading.Thread(target=work, args=(ended,), name="ray-pipeline-watchdog", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
-        thread.join(LOOK_S)
+        ended.set()
+        thread.join(LOOK_EVERY_S)
 
 
-def _watch_children(watch: "Watchdog", over: threading.Event) -> None:
-    while not over.wait(LOOK_S):
-        watch.look()
+def _watch_children(watchdog: "Watchdog", ended: threading.Event) -> None:
+    while not ended.wait(LOOK_EVERY_S):
+        watchdog.look()
 
 
-def _watch_nodes(over: threading.Event) -> None:
+def _watch_nodes(ended: threading.Event) -> None:
+    """Keeps one watching actor on each node, also on nodes that join later."""
     import ray
     from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     job, actors = ray.get_runtime_context().get_job_id(), dict[str, Any]()
     while True:
-        with suppress(
-            RayError, ConnectionError, RuntimeError
-        ):  # a cluster that does not answer is told of by those who wait for it
+        # If the cluster does not answer, those who wait for its results report it.
+        with suppress(RayError, ConnectionError, RuntimeError):
             for node in (node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in actors):
-                actors[node] = (
-                    ray.remote(_OnNode)
-                    .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
-                    .remote(job)
-                )
-        if over.wait(NODES_S):
+                here = NodeAffinitySchedulingStrategy(node, soft=False)
+                actors[node] = ray.remote(_OnNode).options(num_cpus=0, scheduling_strategy=here).remote(job)
+        if ended.wait(NEW_NODES_EVERY_S):
             return
 
 
 class _OnNode:
-    """The watch of one node: its workers are the siblings of this process."""
+    """The actor that watches one node; the node's workers are siblings of its own process."""
 
     def __init__(self, job: str) -> None:
-        threading.Thread(
-            target=_watch_children, args=(Watchdog([os.getppid()], job), threading.Event()), daemon=True
-        ).start()
+        watchdog = Watchdog([os.getppid()], job)
+        threading.Thread(target=_watch_children, args=(watchdog, threading.Event()), daemon=True).start()
 
 
 class Watchdog:
-    """Looks at the children of `parents`; of one `job` only, by its hexadecimal id, where one is given."""
+    """Finds and kills stopped workers among the children of some processes.
+
+    Parameters
+    ----------
+    parents
+        Process ids of the raylets whose workers are watched.
+    job
+        Hexadecimal id of the job whose workers are watched; all workers by default.
+
+    Attributes
+    ----------
+    looks
+        How many looks in a row have found each process stopped. Looks and not seconds: while a machine sleeps, no
+        process is to blame.
+    """
 
     def __init__(self, parents: list[int], job: str | None = None) -> None:
         self.parents, self.job = parents, job
         self.looks: dict[int, int] = {}
-        """How many looks in a row found the process stopped. Looks and not seconds: a machine that slept stops
-        nobody."""
 
     def look(self) -> list[int]:
-        """The workers that it killed."""
+        """Looks once, and returns the process ids of the workers that it has killed."""
         stopped = [
             pid
             for pid, (parent, state) in _processes().items()
-            if parent in self.parents and state == "T" and self._ours(pid)
+            if parent in self.parents and state == "T" and self._is_watched(pid)
         ]
         self.looks = {pid: self.looks.get(pid, 0) + 1 for pid in stopped}
-        still = [pid for pid, looks in self.looks.items() if looks * LOOK_S >= STILL_S]
-        for pid in still:
+        killed = [pid for pid, looks in self.looks.items() if looks * LOOK_EVERY_S >= STOPPED_S]
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
-        return still
+        return killed
 
-    def _ours(self, pid: int) -> bool:
-        if not _name(pid).startswith(b"ray::"):
+    def _is_watched(self, pid: int) -> bool:
+        if not private_ray.is_worker(_command(pid)):
             return False
-        if self.job is None:
-            return True
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return f"RAY_JOB_ID={self.job}".encode() in environment
+        return self.job is None or private_ray.is_worker_of(self.job, _read(pid, "environ"))
 
 
 def _processes() -> dict[int, tuple[int, str]]:
-    """Parent and state of every process that may be looked at."""
+    """Parent and state of every process that this user may look at, by its id."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -116,8 +123,14 @@ def _processes() -> dict[int, tuple[int, str]]:
     return found
 
 
-def _name(pid: int) -> bytes:
+def _command(pid: int) -> bytes:
+    """The first word of the process's command line."""
+    return _read(pid, "cmdline").split(b"\0")[0]
+
+
+def _read(pid: int, name: str) -> bytes:
+    """A file of `/proc/PID`; empty if the process has ended or belongs to somebody else."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+        return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""

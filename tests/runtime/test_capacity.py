@@ -1,18 +1,18 @@
-"""A cluster whose CPUs are all held by others: said within the deadline, and the probe leaves nothing behind."""
+"""If others use all CPUs of a cluster, a run says so within the deadline, and its probe leaves nothing behind."""
 
 import time
 
 import pytest
 
 from ray_pipeline.errors import ResourceError
-from ray_pipeline.runtime import capacity as room
+from ray_pipeline.runtime import capacity
 from ray_pipeline.spec.where import Where
 
 
 def test_a_full_cluster_is_refused_and_a_free_one_is_not(ray_local: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    monkeypatch.setattr(room, "WAIT_S", 3)
+    monkeypatch.setattr(capacity, "WAIT_S", 3)
 
     class Other:
         def here(self) -> bool:
@@ -22,10 +22,10 @@ def test_a_full_cluster_is_refused_and_a_free_one_is_not(ray_local: None, monkey
     assert ray.get(held.here.remote())
     where = Where(address="head:6379")
     with pytest.raises(ResourceError, match=r"no CPU of the cluster at 'head:6379' became free within 3 s: 0 of 2 are"):
-        room.wait_for_capacity(where)
-    room.wait_for_capacity(Where())
+        capacity.wait_for_capacity(where)
+    capacity.wait_for_capacity(Where())
     ray.kill(held)
     until = time.monotonic() + 20
     while ray.available_resources().get("CPU", 0.0) < 2 and time.monotonic() < until:
         time.sleep(0.1)
-    room.wait_for_capacity(where)
+    capacity.wait_for_capacity(where)

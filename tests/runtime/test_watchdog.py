@@ -1,4 +1,4 @@
-"""A worker that stands still is killed, and nobody else."""
+"""A worker that has been stopped is killed, and no other process is."""
 
 import os
 import signal
@@ -16,13 +16,13 @@ Start = Callable[..., subprocess.Popen]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts a process under that name, and ends it with the test."""
+    """Starts a process under a name; it ends with the test."""
     started: list[subprocess.Popen] = []
 
     def begin(name: str, job: str = "01000000") -> subprocess.Popen:
         process = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 600"], env={**os.environ, "RAY_JOB_ID": job})
         started.append(process)
-        while not watch._name(process.pid).startswith(name.encode()):
+        while not watch._command(process.pid).startswith(name.encode()):
             time.sleep(0.01)
         return process
 
@@ -38,8 +38,8 @@ def stop(process: subprocess.Popen) -> None:
         time.sleep(0.01)
 
 
-def test_only_a_stopped_worker_of_ones_own_job_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "STILL_S", 3 * watch.LOOK_S)
+def test_only_a_stopped_worker_of_the_own_job_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "STOPPED_S", 3 * watch.LOOK_EVERY_S)
     stopped, busy, another, no_worker = (
         start("ray::train"),
         start("ray::train"),
@@ -48,8 +48,8 @@ def test_only_a_stopped_worker_of_ones_own_job_is_killed(start: Start, monkeypat
     )
     for process in (stopped, another, no_worker):
         stop(process)
-    looker = Watchdog([os.getpid()], "01000000")
-    assert [looker.look() for _ in range(3)] == [[], [], [stopped.pid]]
+    watchdog = Watchdog([os.getpid()], "01000000")
+    assert [watchdog.look() for _ in range(3)] == [[], [], [stopped.pid]]
     assert stopped.wait(10) == -signal.SIGKILL
     assert [process.poll() for process in (busy, another, no_worker)] == [None] * 3
     of_nobody, of_any_job = Watchdog([1]), Watchdog([os.getpid()])
@@ -59,12 +59,12 @@ def test_only_a_stopped_worker_of_ones_own_job_is_killed(start: Start, monkeypat
 
 
 def test_a_worker_that_goes_on_in_time_is_left_alone(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "STILL_S", 3 * watch.LOOK_S)
-    process, looker = start("ray::train"), Watchdog([os.getpid()])
+    monkeypatch.setattr(watch, "STOPPED_S", 3 * watch.LOOK_EVERY_S)
+    process, watchdog = start("ray::train"), Watchdog([os.getpid()])
     for _ in range(3):
         stop(process)
-        assert looker.look() == looker.look() == []
+        assert watchdog.look() == watchdog.look() == []
         process.send_signal(signal.SIGCONT)
         while watch._processes()[process.pid][1] == "T":
             time.sleep(0.01)
-        assert looker.look() == []
+        assert watchdog.look() == []

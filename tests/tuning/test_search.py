@@ -103,8 +103,8 @@ class Killer(Told):
 def test_a_slot_that_dies_or_stands_still_costs_its_trial_a_rung_and_changes_no_byte(
     sent: signal.Signals, alone: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "STILL_S", 2.0)
-    monkeypatch.setattr(watchdog, "LOOK_S", 0.5)
+    monkeypatch.setattr(watchdog, "STOPPED_S", 2.0)
+    monkeypatch.setattr(watchdog, "LOOK_EVERY_S", 0.5)
     killer = Killer(sent)
     with watchdog.watchdog():
         again = searched(run_at(tmp_path, spec_of(), progress=killer))

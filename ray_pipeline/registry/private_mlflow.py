@@ -1,0 +1,23 @@
+"""MLflow's private interfaces that this package uses.
+
+`tests/registry/test_private_mlflow.py` names the one that a release of MLflow removes.
+"""
+
+CHECKED_WITH = "3.17.2"
+"""The release of MLflow with which these interfaces were last read in its source."""
+
+TABLES = {
+    "models": "SELECT name FROM registered_models ORDER BY name",
+    "versions": "SELECT name, version, creation_time FROM model_versions WHERE current_stage != 'Deleted_Internal'",
+    "tags": "SELECT name, version, key, value FROM model_version_tags",
+    "aliases": "SELECT name, alias, version FROM registered_model_aliases",
+}
+"""What a list of versions shows, read from the tables of a registry in a database."""
+
+ADDED_FILE = "registered_model_meta"
+"""The file that MLflow adds to a model's folder when it loads the model from there."""
+
+
+def has_old_schema(message: str) -> bool:
+    """Whether MLflow's error says that the database was made by an older MLflow."""
+    return "out-of-date database schema" in message

@@ -1,0 +1,83 @@
+"""Sessions with MLflow in several threads: none restores what another has set, and the last leaves nothing behind."""
+
+import logging
+import os
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import mlflow.environment_variables as variables
+import pytest
+
+from ray_pipeline.errors import RegistryError
+from ray_pipeline.registry.mlflow_session import SETTINGS, SILENT, mlflow_session
+
+URI = "http://user:secret@registry:5000"
+
+
+def state() -> dict[str, Any]:
+    return {
+        "environment": dict(os.environ),
+        "levels": {name: logging.getLogger(name).level for name in SILENT},
+        "warnings": list(warnings.filters),
+    }
+
+
+def patience() -> tuple[int, int]:
+    """What a request of MLflow's reads."""
+    return variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get(), variables.MLFLOW_HTTP_REQUEST_TIMEOUT.get()
+
+
+def test_every_setting_is_one_that_mlflow_knows() -> None:
+    for name in {*SETTINGS, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"} - {"DO_NOT_TRACK"}:
+        assert getattr(variables, name).name == name
+
+
+@pytest.mark.parametrize("first_out", ["first", "second"])
+def test_of_two_threads_the_last_one_restores_and_neither_loses_its_settings(first_out: str) -> None:
+    before, retries = state(), {"first": 1, "second": 2}
+    inside, leave = ({name: threading.Event() for name in retries} for _ in range(2))
+
+    def session(name: str) -> None:
+        with mlflow_session(URI, retries=retries[name], timeout_s=10 * retries[name]):
+            inside[name].set()
+            assert leave[name].wait(20)
+
+    last_out = "second" if first_out == "first" else "first"
+    with ThreadPoolExecutor(2) as pool:
+        ended = {}
+        for name in retries:
+            ended[name] = pool.submit(session, name)
+            assert inside[name].wait(20)
+        assert patience() == (2, 20)
+        leave[first_out].set()
+        ended[first_out].result(20)
+        assert patience() == (retries[last_out], 10 * retries[last_out])
+        assert not logging.getLogger("mlflow").isEnabledFor(logging.CRITICAL)
+        warnings.warn_explicit("nobody hears it", UserWarning, "file", 1, module="mlflow.store")
+        leave[last_out].set()
+        ended[last_out].result(20)
+    assert state() == before
+
+
+def test_only_the_libraries_warnings_are_ignored() -> None:
+    with mlflow_session(URI), pytest.raises(UserWarning, match="a user's own"):
+        warnings.warn_explicit("a user's own", UserWarning, "file", 1, module="their.code")
+
+
+def test_with_debug_the_libraries_log_and_warn() -> None:
+    levels = state()["levels"]
+    with mlflow_session(URI, debug=True), pytest.raises(UserWarning, match="heard"):
+        assert state()["levels"] == levels
+        warnings.warn_explicit("heard", UserWarning, "file", 1, module="mlflow.store")
+
+
+@pytest.mark.parametrize("raised", [ConnectionError(f"{URI} refused"), ImportError("no psycopg2")])
+def test_an_error_is_one_of_the_registry_and_keeps_no_password(raised: Exception) -> None:
+    before = state()
+    with pytest.raises(RegistryError) as told, mlflow_session(URI):
+        raise raised
+    assert "secret" not in str(told.value)
+    assert told.value.__cause__ is raised
+    assert state() == before

@@ -1,0 +1,154 @@
+"""Each private interface of Ray that this package uses is still there; the name of a failing test says which is not."""
+
+import ast
+import inspect
+import logging
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import ray_pipeline
+from ray_pipeline.runtime import job_server, private_ray
+from ray_pipeline.runtime.process_state import SET_BY_RAY, SETTINGS
+
+PACKAGE = Path(ray_pipeline.__file__).parent
+READ_IN = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "ray.train.v2._internal.constants",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "ray.train.v2._internal.constants",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "ray.tune.utils.callback",
+    "TUNE_DISABLE_SIGINT_HANDLER": "ray.tune.tune",
+    "TUNE_GLOBAL_CHECKPOINT_S": "ray.tune.execution.tune_controller",
+    "RAY_AIR_NEW_OUTPUT": "ray.tune.experimental.output",
+    "RAY_CHDIR_TO_TRIAL_DIR": "ray.train.constants",
+    "RAY_USAGE_STATS_ENABLED": "ray._common.usage.usage_constants",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "ray._private.accelerators.accelerator",
+    "PYTHONBREAKPOINT": "ray._private.worker",
+    "RAY_AUTH_MODE": "ray._private.authentication.authentication_token_setup",
+    "RAY_CLIENT_MODE": "ray._private.client_mode_hook",
+    "RAY_JOB_CONFIG_JSON_ENV_VAR": "ray._private.runtime_env.constants",
+    "RAY_JOB_STOP_WAIT_TIME_S": "ray.dashboard.modules.job.job_supervisor",
+}
+"""The module of Ray that reads or sets each environment variable."""
+
+
+@pytest.mark.parametrize("name", READ_IN)
+def test_ray_still_knows_the_environment_variable(name: str) -> None:
+    assert f'"{name}"' in inspect.getsource(import_module(READ_IN[name]))
+
+
+def test_every_environment_variable_of_ray_is_tested() -> None:
+    assert {*SETTINGS, *SET_BY_RAY} - {"GOMP_SPINCOUNT"} <= READ_IN.keys()
+
+
+def test_automatic_start_can_be_turned_off_and_is_on_again() -> None:
+    import ray
+    from ray._private import auto_init_hook
+
+    assert not ray.is_initialized() or auto_init_hook.enable_auto_connect
+    with private_ray.no_automatic_start():
+        assert auto_init_hook.enable_auto_connect is False
+    assert auto_init_hook.enable_auto_connect is True
+
+
+def test_the_data_context_can_be_replaced() -> None:
+    before = private_ray.data_context()
+    try:
+        private_ray.set_data_context(copy := before.copy())
+        assert private_ray.data_context() is copy is not before
+    finally:
+        private_ray.set_data_context(before)
+
+
+def test_a_scan_runs_in_a_thread_of_the_known_name() -> None:
+    from ray.data._internal.execution.streaming_executor import StreamingExecutor
+
+    assert f'thread_name = f"{private_ray.SCAN_THREAD_NAME}-' in inspect.getsource(StreamingExecutor)
+
+
+def test_train_v2_has_its_data_parallel_trainer() -> None:
+    assert {"train_loop_config", "backend_config", "scaling_config", "run_config"} <= set(
+        inspect.signature(private_ray.data_parallel_trainer()).parameters
+    )
+
+
+def test_train_v2_has_its_xgboost_backend() -> None:
+    from ray.train.backend import BackendConfig
+
+    assert isinstance(private_ray.xgboost_backend(), BackendConfig)
+
+
+def test_tune_keeps_idle_actors_in_the_known_cache() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager  # noqa: F401  the cache is beside it
+    from ray.tune.execution.tune_controller import TuneController, _ObjectCache
+
+    assert "self._actor_cache = _ObjectCache(" in inspect.getsource(TuneController)
+    cache = _ObjectCache(may_keep_one=True)
+
+    class Controller:
+        _actor_cache = cache
+
+    class Trial:
+        placement_group_factory = "1 CPU"
+
+    private_ray.keep_idle_actors(Controller(), Trial(), 2)
+    cache.cache_object("1 CPU", "first")
+    assert cache.cache_object("1 CPU", "second")
+
+
+def test_the_job_client_sends_every_request_through_one_method_that_takes_a_timeout() -> None:
+    from ray.job_submission import JobSubmissionClient
+
+    assert "_do_request" in dir(JobSubmissionClient)
+    parameters = inspect.signature(JobSubmissionClient._do_request).parameters
+    assert list(parameters)[:3] == ["self", "method", "endpoint"]
+    assert any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    sources = inspect.getsource(JobSubmissionClient) + inspect.getsource(JobSubmissionClient.__mro__[1])
+    assert sources.count("= requests.") == 1
+
+
+def test_the_dashboard_still_answers_at_the_two_private_addresses() -> None:
+    from ray.dashboard.modules.node.node_head import NodeHead
+    from ray.dashboard.modules.version import VersionResponse
+
+    assert "session_name" in inspect.signature(VersionResponse).parameters
+    assert "hostNameList" in inspect.getsource(NodeHead)
+
+
+@pytest.mark.parametrize("name", job_server.QUIET)
+def test_the_loggers_that_are_silenced_are_modules_of_ray(name: str) -> None:
+    import_module(name)
+    assert name in logging.root.manager.loggerDict
+
+
+def test_processes_of_ray_are_told_by_their_command_and_environment() -> None:
+    from ray._private.services import RAYLET_EXECUTABLE
+
+    assert private_ray.is_raylet(str(RAYLET_EXECUTABLE).encode())
+    assert private_ray.is_worker(b"ray::SlotTrainable.train") and not private_ray.is_worker(b"/usr/bin/python")
+    assert private_ray.is_worker_of("01000000", b"A=1\0RAY_JOB_ID=01000000\0B=2")
+    assert not private_ray.is_worker_of("01000000", b"A=1\0RAY_JOB_ID=02000000\0B=2")
+
+
+def test_the_interfaces_were_checked_with_the_release_that_is_installed() -> None:
+    assert version("ray").rpartition(".")[0] == private_ray.CHECKED_WITH.rpartition(".")[0]
+
+
+def test_no_other_module_reaches_into_ray_mlflow_or_xgboost() -> None:
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        if path.name.lstrip("_").startswith("private_") or path.parent.name == "tuning":  # tuning is being rewritten
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in modules:
+                library, *below = module.split(".")
+                if library in ("ray", "mlflow", "xgboost", "optuna") and (
+                    "v2" in below or any(b[0] == "_" for b in below)
+                ):
+                    found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {module}")
+            if isinstance(node, ast.Attribute) and node.attr in ("_do_request", "_actor_cache", "_private"):
+                found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)}")
+    assert found == []
