@@ -122,7 +122,9 @@ def drive(folder: Path) -> None:
         registry="sqlite:////tmp/ray/own/mlflow.db",
     )
     answer = pipeline.run(Spec.from_file(folder / "loans.yaml", ["register={alias: challenger}"]), where).as_json()
-    scored = predict_rows("loans@challenger", "s3://tables/data/loans", Path("/tmp/ray/own/scores.parquet"), where, None)
+    scored = predict_rows(
+        "loans@challenger", "s3://tables/data/loans", Path("/tmp/ray/own/scores.parquet"), where, None
+    )
     manifest = Path("/tmp/ray/own/manifest.json")
     from ray_pipeline.storage.blob_store import BlobStore
 
