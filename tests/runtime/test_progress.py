@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from ray_pipeline.runtime.progress import Progress, progress
+from ray_pipeline.runtime.progress import Progress, progress, stage
 
 DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ +\S")
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
@@ -188,3 +188,70 @@ def test_a_dumb_terminal_gets_lines() -> None:
     assert code == 0
     assert "\x1b" not in seen
     assert all(DATED.match(line) for line in seen.splitlines())
+
+
+@stage("search")
+def searching(number: int) -> int:
+    """Searches."""
+    return number + 1
+
+
+@stage("fit")
+def failing() -> None:
+    raise ValueError("no fit")
+
+
+def test_a_stage_shows_where_it_is_called_in_the_current_progress_and_nowhere_else() -> None:
+    show, other = Progress(), Progress()
+    assert searching(1) == 2  # outside of a run it is a plain function
+    with show.current():
+        assert show.seconds == {}
+        assert searching(1) == 2
+        assert list(show.seconds) == ["search"] and show.last_stage == "search"
+        with other.current():
+            searching(1)
+        with pytest.raises(ValueError, match="no fit"):
+            failing()
+        searching(1)
+    assert searching(1) == 2
+    assert list(show.seconds) == ["search", "fit"] and list(other.seconds) == ["search"]
+    assert (searching.__name__, searching.__doc__) == ("searching", "Searches.")
+
+
+def test_the_current_progress_ends_with_its_block_also_when_it_fails() -> None:
+    show = Progress()
+    with pytest.raises(KeyboardInterrupt), show.current():
+        raise KeyboardInterrupt
+    searching(1)
+    assert show.seconds == {}
+
+
+def test_two_runs_in_two_threads_show_their_own_stages() -> None:
+    both, shows = threading.Barrier(2, timeout=30), [Progress(), Progress()]
+
+    def run(show: Progress, name: str) -> None:
+        with show.current():
+            both.wait()
+            stage(name)(lambda: None)()
+            both.wait()
+
+    threads = [
+        threading.Thread(target=run, args=(show, name)) for show, name in zip(shows, ("read", "search"), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [list(show.seconds) for show in shows] == [["read"], ["search"]]
+
+
+def test_a_stage_that_is_visited_twice_adds_its_seconds() -> None:
+    show = Progress()
+    with show.current():
+        for _ in range(2):
+            searching(1)
+            show.done("search", "6 trials")
+    first = show.seconds["search"]
+    show.stage("search")
+    assert show.finished()["search"] >= first
+    assert show.last_stage == "search"
