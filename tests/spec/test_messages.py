@@ -781,8 +781,8 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "name: loans",
         "name: loans: 2",
         [
-            "loans.yaml:1: this is not YAML: mapping values are not allowed here, column 12: name: loans: 2 · Fix: correct"
-            " the line"
+            "loans.yaml:1: this is not YAML: mapping values are not allowed here, column 12: name: loans: 2 · Fix:"
+            " correct the line"
         ],
     ),
     "tab": (
