@@ -1,15 +1,13 @@
 """How a spec writes a choice and its parameters: `word`, `word(parameter=value)` or `{word: {parameter: value}}`."""
 
+import ast
 import json
-import re
 from collections.abc import Mapping
+from keyword import iskeyword
 from typing import Any
 
-_CALL = re.compile(r"([^\s()]+)\((.*)\)", re.DOTALL)
-_KEY = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*")
-_BARE = re.compile(r"[^\s,()\"]+")
-_END = re.compile(r"\s*(,|$)")
-_WORD = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][\w.-]*")
+MAX_CHARACTERS = 1_000
+_CONSTANTS = {"true": True, "false": False, "null": None}
 
 
 def read_choice(written: object) -> tuple[str, dict[str, Any]]:
@@ -26,14 +24,13 @@ def read_choice(written: object) -> tuple[str, dict[str, Any]]:
     ('f_beta', {'beta': 2})
     """
     if isinstance(written, str):
-        call = _CALL.fullmatch(written.strip())
-        return (call[1], _parameters(written, call[2])) if call else (written.strip(), {})
-    if isinstance(written, Mapping) and len(written) == 1:
-        ((word, parameters),) = written.items()
-        if parameters is None or isinstance(parameters, Mapping):
-            return str(word), {str(name): value for name, value in (parameters or {}).items()}
+        return _read_call(written) if "(" in written else (written.strip(), {})
+    if not isinstance(written, Mapping) or len(written) != 1:
+        raise ValueError(f"expected a name or {{name: {{parameter: value}}}}, got {written!r}")
+    ((word, parameters),) = written.items()
+    if not isinstance(parameters, Mapping | None):
         raise ValueError(f"expected the parameters of {word!r} as a mapping, got {parameters!r}")
-    raise ValueError(f"expected a name or {{name: {{parameter: value}}}}, got {written!r}")
+    return str(word), {str(name): value for name, value in (parameters or {}).items()}
 
 
 def write_choice(word: str, parameters: Mapping[str, Any]) -> str:
@@ -46,53 +43,37 @@ def write_choice(word: str, parameters: Mapping[str, Any]) -> str:
     return f"{word}({pairs})" if pairs else word
 
 
-def _parameters(written: str, inside: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    place = 0
-    while place < len(inside.rstrip()):
-        key = _KEY.match(inside, place)
-        value, place = _value(inside, key.end()) if key else (None, place)
-        end = _END.match(inside, place)
-        if key is None or end is None or key[1] in found:
-            raise ValueError(f"{written!r} is no choice with parameters; write name(parameter=value,other=value)")
-        found[key[1]], place = value, end.end()
-    return found
-
-
-def _value(inside: str, start: int) -> tuple[Any, int]:
-    """The value that starts there, and where it ends; a bare word is a text."""
-    if inside[start : start + 1] in ("[", "{", '"'):
-        try:
-            value, end = json.JSONDecoder().raw_decode(inside, start)
-            return _as_tuples(value), end
-        except ValueError:
-            return None, start
-    bare = _BARE.match(inside, start)
-    if bare is None:
-        return None, start
+def _read_call(written: str) -> tuple[str, dict[str, Any]]:
+    """The same of a text with parameters. It has the form of a call in Python, and is parsed, never run."""
     try:
-        return json.loads(bare[0], parse_constant=str), bare.end()
-    except ValueError:
-        return bare[0], bare.end()
+        call = ast.parse(written[:MAX_CHARACTERS].strip(), mode="eval").body
+        if isinstance(call, ast.Call) and not call.args:
+            found = {pair.arg: _value(pair.value) for pair in call.keywords if pair.arg}
+            if len(found) == len(call.keywords):
+                return ast.unparse(call.func), found
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        pass
+    raise ValueError(f"{written!r} is no choice with parameters; write name(parameter=value,other=value)")
 
 
-def _as_tuples(value: Any) -> Any:
-    """The value with its lists as tuples, as a spec file is read."""
-    if isinstance(value, dict):
-        return {name: _as_tuples(inner) for name, inner in value.items()}
-    return tuple(_as_tuples(inner) for inner in value) if isinstance(value, list) else value
+def _value(node: ast.expr) -> Any:
+    """A number, a text, or a list or mapping of them. A bare word is a text."""
+    if isinstance(node, ast.Name):
+        return _CONSTANTS.get(node.id, node.id)
+    if isinstance(node, ast.List | ast.Tuple):
+        return tuple(_value(item) for item in node.elts)
+    if isinstance(node, ast.Dict):
+        return {str(_value(key)): _value(item) for key, item in zip(node.keys, node.values, strict=True) if key}
+    return ast.literal_eval(node)
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str) and _WORD.fullmatch(value):
+    if isinstance(value, str) and value.isidentifier() and value not in _CONSTANTS and not iskeyword(value):
         return value
-    return json.dumps(_short(value), ensure_ascii=False, separators=(",", ":"))
-
-
-def _short(value: Any) -> Any:
-    """The value with whole numbers as integers: 2 for 2.0."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     if isinstance(value, Mapping):
-        return {name: _short(inner) for name, inner in value.items()}
-    return [_short(inner) for inner in value] if isinstance(value, list | tuple) else value
+        pairs = (f"{json.dumps(name, ensure_ascii=False)}:{_text(item)}" for name, item in value.items())
+        return f"{{{','.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if whole else value, ensure_ascii=False)

@@ -6,6 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ray_pipeline.registry.private_mlflow import TABLES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Version:

@@ -153,43 +153,26 @@ def refusals(
 
 
 def _splitter(written: object, info: ValidationInfo) -> object:
-    if isinstance(written, Splitter):
+    if not isinstance(written, Mapping):
         return written
-    fields = _fields_of_splitter(written)
-    word, kind = fields["by"], None
+    word, kind = written.get("by"), None
     try:
+        word, fields = read_choice(word)
         kind = Reading.of(info).find("splitters", word)
-        return (kind or ExternalSplitter).model_validate(fields)
+        return (kind or ExternalSplitter).model_validate({**fields, **written, "by": word})
     except (UnknownChoice, ValidationError) as error:
         refuse(refusals(error, kind, ("by",) if kind is None else (), word))
-
-
-def _fields_of_splitter(written: object) -> dict[str, Any]:
-    """The fields of `{by: random, seed: 1}`, or of the forms of every choice: `random`, `{random: {seed: 1}}`."""
-    if not isinstance(written, Mapping) or (
-        len(written) == 1 and "by" not in written and isinstance(next(iter(written.values())), Mapping)
-    ):
-        word, fields = read_choice(written)
-        return {"by": word, **fields}
-    if "by" not in written:
-        message = Message(
-            found=f"write which splitter: `by:` one of {', '.join(menu('splitters'))}", fix="add `by: random`"
-        )
-        refuse([Refusal(place=(), message=message, written=written)])
-    try:
-        word, fields = read_choice(written["by"])
     except ValueError as error:
-        refuse([Refusal(place=("by",), message=Message(found=str(error), fix="add `by: random`"), written=written)])
-    return {"by": word, **fields, **{name: value for name, value in written.items() if name != "by"}}
+        found = f"write which splitter: `by:` one of {', '.join(menu('splitters'))}" if word is None else str(error)
+        message = Message(found=found, fix="add `by: random`")
+        refuse([Refusal(place=("by",) if "by" in written else (), message=message, written=written)])
 
 
 def _slice(written: object, info: ValidationInfo) -> object:
     reading = Reading.of(info)
     try:
         waiting = [word for word in words_in(written) if reading.find("slices", word) is None]
-        if waiting:
-            return ExternalSlice(form=written)
-        found = Slice.parse(written)
+        found = ExternalSlice(form=written) if waiting else Slice.parse(written)
         reading.note(type(found))
         return found
     except UnknownChoice as error:

@@ -353,7 +353,7 @@ def test_a_metric_is_kept_in_its_canonical_form(written: str, canonical: str) ->
     assert same == spec and Spec.from_text(spec.render()) == spec
 
 
-@pytest.mark.parametrize("split", ["random", "{random: {seed: 3}}", "{by: {random: {seed: 3}}}", "random(seed=3)"])
+@pytest.mark.parametrize("split", ["{by: random}", "{by: {random: {seed: 3}}}", "{by: random(seed=3)}"])
 def test_a_splitter_is_named_as_every_choice_is(split: str) -> None:
     text = SMALLEST.replace("{by: column, column: official_split}", split)
     plain = SMALLEST.replace("{by: column, column: official_split}", f"{{by: random, seed: {3 * ('seed' in split)}}}")
