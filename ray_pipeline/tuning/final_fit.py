@@ -16,6 +16,7 @@ from ray_pipeline.plain_json import json_digest
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.runtime.private_ray import data_parallel_trainer
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
@@ -118,13 +119,12 @@ class _Worker:
 
     def train(self, loop: dict[str, Any]) -> None:
         from ray.train import ScalingConfig
-        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-        DataParallelTrainer(_train, train_loop_config=loop, scaling_config=ScalingConfig(num_workers=0)).fit()
+        data_parallel_trainer()(_train, train_loop_config=loop, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
 def _on_many_workers(loop: dict[str, Any], layout: Layout, collective: str | None) -> None:
-    from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+    from ray.train import ControllerError, WorkerGroupError
 
     try:
         trainer(_train, loop, layout, _resources(layout), collective, loop["store"].root).fit()

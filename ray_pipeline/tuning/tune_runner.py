@@ -15,6 +15,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.runtime.private_ray import keep_idle_actors
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
@@ -124,7 +125,7 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         """
         if tune_controller not in self.controllers:
             self.controllers.add(tune_controller)
-            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self.layout.slots)
+            keep_idle_actors(tune_controller, trial, self.layout.slots)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Report the trial's state to the store; return whether Tune stops or continues it."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.runtime.private_ray import data_parallel_trainer, xgboost_backend
 from ray_pipeline.runtime.session import last_line
 from ray_pipeline.tuning.mailbox import WAIT_S, Mailbox, call
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
@@ -144,7 +145,6 @@ def trainer(
         The folder or bucket of Train's own files.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     scaling, backend = ScalingConfig(num_workers=0), None
     if layout.workers > 1:
@@ -152,7 +152,7 @@ def trainer(
         backend = _backend(collective)
     name = f"train-{uuid.uuid4().hex[:8]}"  # Train would resume a run of the same name from its own pickled state
     failures = FailureConfig(max_failures=RESTARTS, controller_failure_limit=RESTARTS)  # the default has no limit
-    return DataParallelTrainer(
+    return data_parallel_trainer()(
         loop,
         train_loop_config=config,
         backend_config=backend,
@@ -163,9 +163,7 @@ def trainer(
 
 def _backend(collective: str | None) -> Any:
     if collective == "xgboost":
-        from ray.train.v2.xgboost.config import XGBoostConfig
-
-        return XGBoostConfig()
+        return xgboost_backend()
     if collective == "torch":
         from ray.train.torch import TorchConfig
 

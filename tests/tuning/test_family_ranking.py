@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from encoded_fixture import SPEC, encoded
-from ray_pipeline.tuning.family_ranking import rank_families
 
 from ray_pipeline import encoded_block
 from ray_pipeline.components.choice import find
@@ -16,7 +15,7 @@ from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.leaderboard import FamilyRank, Leaderboard
+from ray_pipeline.tuning.leaderboard import FamilyRank, Leaderboard, rank_families
 from ray_pipeline.tuning.sampler import TrialResult
 
 pytestmark = pytest.mark.ray

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ray_pipeline.tuning.trial_step import TrialState, TrialStep
 
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.tuning import mailbox as mailbox_module
 from ray_pipeline.tuning import worker_group
 from ray_pipeline.tuning.mailbox import Mailbox
+from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup, run_worker
 
 ROWS = 100
