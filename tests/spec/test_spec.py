@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+import ray_pipeline
 from ray_pipeline.cli import build
 from ray_pipeline.components import choice
 from ray_pipeline.components.choice import menu
@@ -195,6 +196,18 @@ def test_each_choice_s_own_fields_are_part_of_the_fingerprint() -> None:
         Spec.from_text(SMALLEST, [f"evaluate.slices=[{{column: age, bins: {bins}}}]"]).fingerprint for bins in (3, 4)
     ]
     assert len({*depths, *seeds, *bins}) == 7
+
+
+@pytest.mark.parametrize(
+    ("example", "fingerprint"),
+    [
+        ("adult", "cf4201c0bcced3342261c2bcfdfafe31fad605f3c6b9c052821cc9bfcab69120"),
+        ("flights", "5f47fbf4596ca98de6d5eb0eed9cdda7edb8a2ef99f4a882ed19c8e1f72806cf"),
+    ],
+)
+def test_the_fingerprints_of_the_examples_are_those_of_0_1_0(example: str, fingerprint: str) -> None:
+    folder = Path(ray_pipeline.__file__).parent / "examples" / example
+    assert Spec.from_file(folder / f"{example}.yaml").fingerprint == fingerprint
 
 
 def test_equal_specs_in_other_words_have_one_fingerprint() -> None:
