@@ -19,6 +19,7 @@ import numpy as np
 
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
+from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Predictions
 
@@ -69,7 +70,7 @@ def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
     begun = time.perf_counter()
     evaluation = evaluate(replace(test, threshold=0.4), spec)
     evaluated = time.perf_counter()
-    judge(spec.gates, evaluation, test, 0.4, None, None, None, spec)
+    judge(evaluation, ServingCosts(latency_ms=1.0, size_mb=1.0), None, spec)
     judged = time.perf_counter()
     sizes = {
         "rows": rows,

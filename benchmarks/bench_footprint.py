@@ -16,7 +16,7 @@ import numpy as np
 from peak import Peak
 
 from ray_pipeline.components.models.xgboost import LARGE_TABLE_BINS
-from ray_pipeline.tuning.search import CELL_BYTES, ROW_BYTES
+from ray_pipeline.tuning.training_memory import CELL_BYTES, ROW_BYTES
 
 WIDTHS, BLOCK_ROWS, ROUNDS = (2, 4, 8, 16, 32, 64), 100_000, 8
 

@@ -29,9 +29,9 @@ def ours(text: str, folder: Path) -> dict:
     """Seconds of both passes over the table of a spec, by stage."""
     from ray_pipeline.data.read import read
     from ray_pipeline.data.split import split
-    from ray_pipeline.preprocessing.encode import encode, fit_encoders
-    from ray_pipeline.profiling.findings import check
-    from ray_pipeline.profiling.profile import profile_table
+    from ray_pipeline.preprocessing.encode import encode_rows
+    from ray_pipeline.preprocessing.fit_encoders import fit_encoders
+    from ray_pipeline.profiling.table_profile import profile_table
     from ray_pipeline.spec import Spec
     from ray_pipeline.spec.where import Where
 
@@ -39,19 +39,18 @@ def ours(text: str, folder: Path) -> dict:
         begun = time.time()
         spec = Spec.from_text(text, folder=folder)
         table = split(read(spec, Where()), spec)
-        profiled = profile_table(table, spec)
-        seen = time.time()
-        findings = check(profiled, spec)
-        encoders = fit_encoders(profiled, ["trees"])
+        profile = profile_table(table, spec)
+        profiled = time.time()
+        encoders = fit_encoders(profile, ["trees"])
         fitted = time.time()
-        encoded = encode(table, encoders, profiled, spec)
+        rows = encode_rows(table, profile, spec, encoders, {})
         done = time.time()
-    assert sum(encoded.rows.values()) == table.num_rows
-    seconds = {"read_and_profile": seen - begun, "check_and_fit": fitted - seen, "encode": done - fitted}
+    assert sum(rows.rows.values()) == table.num_rows
+    seconds = {"read_and_profile": profiled - begun, "fit": fitted - profiled, "encode": done - fitted}
     return {
         "seconds": round(done - begun, 1),
         "stages": {name: round(spent, 1) for name, spent in seconds.items()},
-        "findings": len(findings),
+        "findings": len(profile.findings),
         "peak_gib": peak.gib,
     }
 

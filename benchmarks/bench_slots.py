@@ -31,15 +31,17 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
-from ray_pipeline.preprocessing.encode import Encoded, encode, fit_encoders
+from ray_pipeline.preprocessing.encode import Encoded, encode_rows
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
+from ray_pipeline.preprocessing.fit_encoders import fit_encoders
 from ray_pipeline.preprocessing.shards import Shard
-from ray_pipeline.profiling.profile import profile_table
+from ray_pipeline.profiling.table_profile import profile_table
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
-from ray_pipeline.tuning.search import training_context
-from ray_pipeline.tuning.trial_worker import TrialStep
+from ray_pipeline.tuning.training_memory import training_context
+from ray_pipeline.tuning.trial_step import TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
 
 ONE, TWO = (
@@ -60,7 +62,7 @@ model: {family}
 @contextmanager
 def encoded_rows(
     flights: Path, copies: int, family: str, wide: int = 1
-) -> Iterator[tuple[Encoded, TrainingContext, dict[str, Any]]]:
+) -> Iterator[tuple[EncodedRows, TrainingContext, dict[str, Any]]]:
     """The encoded rows, with every column `wide` times, the training context, and the family's default parameters."""
     with tempfile.TemporaryDirectory() as made:
         joined = [
@@ -76,16 +78,13 @@ def encoded_rows(
         spec = Spec.from_text(ROWS.format(family=family), folder=Path(made))
         with session(Where()):
             table = split(read(spec, Where()), spec)
-            profiled = profile_table(table, spec)
-            encoders = fit_encoders(profiled, spec.encoder, table.own_encodings(spec))
-            encoded = encode(table, encoders, profiled, spec)
-            context = training_context(spec, profiled, encoded, ONE)
-            kind = find("models", family)
-            yield (
-                encoded,
-                context,
-                {name: kind.start.get(name, value) for name, value in spec.model[family].space(context).items()},
-            )
+            profile = profile_table(table, spec)
+            encoders = fit_encoders(profile, spec.encoders, table.own_encodings(spec))
+            rows = encode_rows(table, profile, spec, encoders, {})
+            encoded = Encoded(rows=rows, table=table, profile=profile, edges={})
+            context = training_context(encoded, spec, ONE, ONE.threads)
+            space, start = spec.model[family].space(context), find("models", family).start
+            yield rows, context, {name: start.get(name, value) for name, value in space.items()}
 
 
 def widen(file: Path, times: int) -> None:
@@ -97,13 +96,17 @@ def widen(file: Path, times: int) -> None:
     pq.write_table(table, file, row_group_size=65_536)
 
 
+def group_of(rows: EncodedRows, context: TrainingContext, layout: Layout, family: str, storage: str) -> WorkerGroup:
+    data = {"encoded": rows, "context": context, "metric": "auc"}
+    return WorkerGroup(data, layout, find("models", family).collective, storage)
+
+
 def trained(
-    encoded: Encoded, context: TrainingContext, params: dict[str, Any], layout: Layout, family: str, rounds: int
+    encoded: EncodedRows, context: TrainingContext, params: dict[str, Any], layout: Layout, family: str, rounds: int
 ) -> float:
     """Seconds of a trial on a worker group that has trained another one, so that start and data are not counted."""
-    kind = find("models", family)
     with tempfile.TemporaryDirectory() as storage:
-        group = WorkerGroup(encoded, replace(context, threads=layout.threads), "auc", layout, kind.collective, storage)
+        group = group_of(encoded, replace(context, threads=layout.threads), layout, family, storage)
         try:
             group.run_step(TrialStep(trial=0, family=family, params=params, seed=0, rounds=1))
             begun = time.perf_counter()
@@ -140,7 +143,7 @@ def cells(
         # A trial on a few rows comes first: imports and Ray Train's own memory are not part of the figure.
         with tempfile.TemporaryDirectory() as small:
             few = TrialStep(trial=0, family=family, params=params, seed=0, rounds=1, every=1000)
-            group = WorkerGroup(encoded, replace(context, external=external), "auc", ONE, kind.collective, small)
+            group = group_of(encoded, replace(context, external=external), ONE, family, small)
             group.run_step(few)
             with Peak(every_s=0.2, store=False) as peak:
                 begun = time.perf_counter()
