@@ -43,7 +43,7 @@ def submit(
     if detach:
         return {"status": "submitted", "job": job.id, "address": server.address}
     try:
-        answer = jobs.attend(server, job.id, _nothing if quiet else _to_stderr)
+        answer = jobs.follow(server, job.id, _nothing if quiet else _to_stderr)
     except KeyboardInterrupt:
         raise _detached(job.id, on) from None
     return _said(answer)
@@ -53,7 +53,7 @@ def status(job: JobId, on: Cluster) -> dict[str, Any]:
     """Say how a job stands."""
     found = _server(on).job(job)
     text = f"{found.id} {found.status.lower()}"
-    text += f" since {_local(found.started)}" if found.started and not found.over else ""
+    text += f" since {_local(found.started)}" if found.started and not found.has_ended else ""
     text += f" at {_local(found.ended)}" if found.ended else ""
     text += f", exit code {found.exit_code}" if found.exit_code is not None else ""
     typer.echo(text)

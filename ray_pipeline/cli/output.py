@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem
+from ray_pipeline.runtime.background import end_process
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
@@ -49,7 +50,7 @@ def verb(
         @functools.wraps(function)
         def command(**given: Any) -> None:
             modes = {mode: given.pop(mode) for mode in MODES}
-            raise SystemExit(finish(lambda: function(**given, **{m: v for m, v in modes.items() if m in own}), **modes))
+            end_process(finish(lambda: function(**given, **{m: v for m, v in modes.items() if m in own}), **modes))
 
         parameters = [p for p in own.values() if p.name not in MODES]
         command.__signature__ = inspect.Signature([*parameters, *extra])  # type: ignore[attr-defined]
