@@ -35,7 +35,7 @@ def submit(
     if detach:
         return {"status": "submitted", "job": job.id, "address": server.address}
     try:
-        answer = jobs.attend(server, job.id, lambda line: None if quiet else typer.echo(line, err=True))
+        answer = jobs.follow(server, job.id, lambda line: None if quiet else typer.echo(line, err=True))
     except KeyboardInterrupt:
         raise _detached(job.id, on) from None
     model = f": {answer['model']}" if answer.get("model") else ""
@@ -48,7 +48,7 @@ def submit(
 def status(job: JobId, on: Cluster) -> dict[str, Any]:
     """Show the status of a job."""
     known = _server(on).job(job)
-    since = f" since {_local(known.started)}" if known.started and not known.over else ""
+    since = f" since {_local(known.started)}" if known.started and not known.has_ended else ""
     ended = f" at {_local(known.ended)}" if known.ended else ""
     code = f", exit code {known.exit_code}" if known.exit_code is not None else ""
     typer.echo(f"{known.id} {known.status.lower()}{since}{ended}{code}")

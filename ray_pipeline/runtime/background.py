@@ -1,10 +1,13 @@
 """Work in a thread beside the main thread: its errors are never lost, and nobody waits for it after an error."""
 
+import atexit
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 THREAD_NAME = "ray-pipeline-background"
@@ -49,6 +52,20 @@ def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
             error.add_note(f"Background work failed too: {type(failure).__name__}: {failure}")
         raise
     future.result()
+
+
+def end_process(exit_code: int) -> NoReturn:
+    """Ends the process; at once if background work still runs.
+
+    When the interpreter ends before a daemon thread, a thread within a C++ library may abort the process (PyTorch does,
+    with exit code 134). So the functions of `atexit` run, and then the process ends without the interpreter's own end.
+    """
+    if any(thread.name == THREAD_NAME for thread in threading.enumerate()):
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    raise SystemExit(exit_code)
 
 
 def _run(work: Callable[[], T], future: Future[T]) -> None:

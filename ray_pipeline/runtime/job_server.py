@@ -1,11 +1,13 @@
-"""Ray's job server over HTTP: every request has a deadline, every refusal its reason. The one module that imports
-ray.job_submission."""
+"""Ray's job server over HTTP. Every request has a deadline, and every error says what to do.
+
+Only this module and `private_ray` import `ray.job_submission`.
+"""
 
 import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,15 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageError, nearest
 from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.job_log import LineLog, read_until_ended
 from ray_pipeline.runtime.overrides import environment, log_levels
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-CONNECT_S, READ_S, START_S = 5, 10, 60  # for each request; a job is started only when the head node has an agent for it
-SILENCE_S = 10  # a log that says nothing for so long: ask whether the job still runs
-LOST_S = 60  # a job server that does not answer for so long is lost
-STOP_S = 30  # what a stopped run gets to close its journal; Ray's own 3 s are too few
+CONNECT_S, READ_S = 5, 10
+START_S = 60
+"""Seconds for the request that starts a job: the cluster starts one only when its head node has an agent for it."""
+LOST_S = 60
+"""A job server that has not answered for so long is lost."""
+STOP_S = 30
+"""What a run gets to close its journal when it is stopped. Ray's own 3 s are too few."""
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 QUIET = {
@@ -34,8 +40,23 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Job:
-    """What the cluster knows about one job; `status` is Ray's word, `exit_code` the process's own where it ended by
-    itself."""
+    """What the cluster knows about a job.
+
+    Attributes
+    ----------
+    id
+        The job's id, which is also the run's.
+    status
+        Ray's word: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
+    exit_code
+        Of the job's process, if it has ended by itself.
+    message
+        What Ray says about the status.
+    metadata
+        What was given when the job was started.
+    started, ended
+        In UTC.
+    """
 
     id: str
     status: str
@@ -46,35 +67,42 @@ class Job:
     ended: datetime | None = None
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more will happen to it."""
+    def has_ended(self) -> bool:
+        """Whether its status will not change any more."""
         return self.status in ENDED
 
 
 class JobServer:
-    """The job server of one cluster, at `http://host:8265`."""
+    """The job server of one cluster.
+
+    Parameters
+    ----------
+    address
+        `http://host:8265`. With RAY_AUTH_MODE=token in the environment, requests carry the environment's token.
+
+    Raises
+    ------
+    ResourceError
+        If the server does not answer in time, if the token is missing or wrong, or if ray[default] is not installed.
+    """
 
     def __init__(self, address: str) -> None:
-        """Connects, with the environment's token where it says `RAY_AUTH_MODE=token`.
-
-        Raises:
-            ResourceError: nobody answers within seconds, the token is missing or wrong, or ray[default] is not
-                installed.
-        """
         self.address = address.rstrip("/")
         with self._explained():
             self._client = _client(self.address)
 
     def jobs(self) -> tuple[Job, ...]:
-        """Every job that was ever submitted to this cluster."""
+        """All jobs that were ever submitted to this cluster."""
         with self._explained():
             return tuple(_job(details) for details in self._client.list_jobs() if details.submission_id)
 
     def job(self, job_id: str) -> Job:
-        """One job as it stands now.
+        """The job as it is now.
 
-        Raises:
-            StorageError: the cluster knows no such job.
+        Raises
+        ------
+        StorageError
+            If the cluster knows no such job.
         """
         with self._explained(job_id):
             return _job(self._client.get_job_info(job_id))
@@ -85,24 +113,24 @@ class JobServer:
             return str(self._client.get_job_logs(job_id))
 
     def stop(self, job_id: str) -> Job:
-        """Asks the job to stop; it comes back stopped, or as it stands after a minute."""
+        """Stops the job and waits until it has ended, at most a minute; returns it as it is then."""
         with self._explained(job_id):
             self._client.stop_job(job_id)
         deadline = time.monotonic() + 2 * STOP_S
-        while not (job := self.job(job_id)).over and time.monotonic() < deadline:
+        while not (job := self.job(job_id)).has_ended and time.monotonic() < deadline:
             time.sleep(0.2)
         return job
 
-    def session(self) -> str:
-        """The name of the cluster's life from its start to its end; no two clusters share it."""
+    def cluster_id(self) -> str:
+        """The name that the cluster got when it started. No two clusters share it."""
         with self._explained():
             return private_ray.session_name(self._client)
 
-    def is_here(self) -> bool:
-        """Whether the whole cluster is this one machine; a tunnel on 127.0.0.1 does not make it so."""
+    def is_this_machine(self) -> bool:
+        """Whether the whole cluster runs on this machine. (A tunnel at 127.0.0.1 leads elsewhere.)"""
         deadline = time.monotonic() + READ_S
         with self._explained():
-            # A cluster a few seconds old does not know its own hosts yet.
+            # For its first seconds a cluster does not know its own hosts.
             while not (hosts := private_ray.host_names(self._client)) and time.monotonic() < deadline:
                 time.sleep(0.2)
         return hosts == [socket.gethostname()]
@@ -116,10 +144,25 @@ class JobServer:
         environment: Mapping[str, str],
         metadata: Mapping[str, str],
     ) -> Job:
-        """Starts a shell command on the head node, in a folder that holds `files` and nothing else.
+        """Starts a shell command on the head node, in a folder with these files alone.
 
-        Raises:
-            JobExists: the id is taken, by whoever came first.
+        Parameters
+        ----------
+        job_id
+            Id of the new job.
+        entrypoint
+            The shell command.
+        files
+            Content of each file, by its path in the folder.
+        environment
+            Environment variables of the command.
+        metadata
+            What the cluster keeps with the job.
+
+        Raises
+        ------
+        JobExists
+            If another job has the id.
         """
         with self._explained(job_id), TemporaryDirectory(prefix="ray-pipeline-") as folder:
             for name, content in files.items():
@@ -136,33 +179,41 @@ class JobServer:
         return self.job(job_id)
 
     def follow(self, job_id: str, show: Callable[[str], object]) -> Job:
-        """Shows the log from its beginning, line by line and across lost connections, until the job is over."""
+        """Shows the job's log from its beginning until the job has ended, also if connections are lost.
+
+        Parameters
+        ----------
+        job_id
+            Id of the job.
+        show
+            Is called with each line.
+
+        Raises
+        ------
+        ResourceError
+            If the job server does not answer for `LOST_S` seconds.
+        """
         self.job(job_id)
         return asyncio.run(self._follow(job_id, show))
 
     async def _follow(self, job_id: str, show: Callable[[str], object]) -> Job:
-        log, answered = _Log(show), time.monotonic()
+        log, answered = LineLog(show), time.monotonic()
         while True:
-            whole = False
+            complete = False
             log.rewind()
-            with suppress(ResourceError, OSError, RuntimeError):  # a lost connection; the job is asked next
-                async for text in self._tail(job_id):
+            with suppress(ResourceError, OSError, RuntimeError):  # a lost connection; the job is asked for next
+                stream = self._client.tail_job_logs(job_id)
+                async for text in read_until_ended(stream, lambda: self.job(job_id).has_ended):
                     log.write(text)
-                whole = True
+                complete = True
             try:
                 job, answered = self.job(job_id), time.monotonic()
             except ResourceError as lost:
                 if time.monotonic() - answered > LOST_S:
-                    fix = (
-                        f"the job may go on without us; ask `ray-pipeline status {job_id}` once the cluster answers"
-                        " again"
-                    )
-                    raise ResourceError(
-                        Problem(found=f"the job server at {self.address} has not answered for {LOST_S} s", fix=fix)
-                    ) from lost
+                    raise self._lost(job_id) from lost
             else:
-                if job.over:
-                    if not whole:
+                if job.has_ended:
+                    if not complete:
                         log.rewind()
                         with suppress(PipelineError):
                             log.write(self.log(job_id))
@@ -170,28 +221,13 @@ class JobServer:
                     return job
             await asyncio.sleep(1)
 
-    async def _tail(self, job_id: str) -> AsyncIterator[str]:
-        """The log from its beginning; ends with the connection, or when the job is over though the connection still
-        stands."""
-        import aiohttp
-
-        stream = self._client.tail_job_logs(job_id)
-        chunk: asyncio.Future[str] | None = None
-        try:
-            while True:
-                chunk = asyncio.ensure_future(anext(stream))
-                while not (await asyncio.wait({chunk}, timeout=SILENCE_S))[0]:
-                    if self.job(job_id).over:
-                        return
-                yield chunk.result()
-        except StopAsyncIteration:
-            return
-        except aiohttp.ClientError as error:
-            raise ConnectionError(str(error)) from error
-        finally:
-            if chunk and not chunk.done():
-                chunk.cancel()
-                await asyncio.wait({chunk})
+    def _lost(self, job_id: str) -> ResourceError:
+        return ResourceError(
+            Problem(
+                found=f"the job server at {self.address} has not answered for {LOST_S} s",
+                fix=f"the job may still run; ask `ray-pipeline status {job_id}` when the cluster answers again",
+            )
+        )
 
     @contextmanager
     def _explained(self, job_id: str | None = None) -> Iterator[None]:
@@ -207,17 +243,14 @@ class JobServer:
     def _problem(self, error: Exception, job_id: str | None) -> PipelineError:
         text = str(error).strip()
         if type(error).__name__ == "AuthenticationError":
-            fix = (
-                "set RAY_AUTH_MODE=token and the cluster's own token in RAY_AUTH_TOKEN, or the path of its file in"
-                " RAY_AUTH_TOKEN_PATH"
-            )
+            reason = text.splitlines()[0].partition(". ")[0]
             return ResourceError(
                 Problem(
-                    found=(
-                        f"the job server at {self.address} does not let us in:"
-                        f" {text.splitlines()[0].partition('. ')[0]}"
+                    found=f"the job server at {self.address} refuses the login: {reason}",
+                    fix=(
+                        "set RAY_AUTH_MODE=token, and the cluster's own token in RAY_AUTH_TOKEN or the path of its file"
+                        " in RAY_AUTH_TOKEN_PATH"
                     ),
-                    fix=fix,
                 )
             )
         if "status code 404" in text and job_id:
@@ -228,40 +261,21 @@ class JobServer:
             return JobExists(
                 Problem(found=f"there is a job {job_id!r} already", fix=f"look at it: ray-pipeline status {job_id}")
             )
-        if isinstance(error, OSError):  # requests' and aiohttp's own errors among them
-            fix = "start the cluster (`ray start --head`), open the tunnel to it, or mend `jobs:` in the cluster file"
+        if isinstance(error, OSError):  # the errors of requests and aiohttp are among them
+            fix = (
+                "start the cluster (`ray start --head`), open the tunnel to it, or correct `jobs:` in the cluster file"
+            )
             return ResourceError(Problem(found=f"no job server answers at {self.address}: {_last_line(text)}", fix=fix))
         return ResourceError(
             Problem(
                 found=f"the job server at {self.address} refuses: {_last_line(text)}",
-                fix="look into the dashboard at that address",
+                fix="look at the cluster's dashboard, which is at that address",
             )
         )
 
 
-class _Log:
-    """Shows each line once, though every new connection starts the log again from its beginning."""
-
-    def __init__(self, show: Callable[[str], object]) -> None:
-        self._show, self._shown, self._position, self._rest = show, 0, 0, ""
-
-    def rewind(self) -> None:
-        self._position = 0
-
-    def write(self, text: str) -> None:
-        *lines, self._rest = (self._rest + text[max(0, self._shown - self._position) :]).split("\n")
-        self._position += len(text)
-        self._shown = max(self._shown, self._position)
-        for line in lines:
-            self._show(line)
-
-    def close(self) -> None:
-        if self._rest:
-            self._show(self._rest)
-
-
 class JobExists(ResourceError):
-    """A job of that id was started before."""
+    """Another job has this id."""
 
 
 def _client(address: str) -> "JobSubmissionClient":

@@ -1,7 +1,6 @@
-"""The same run as a Ray job: the spec and the cluster file travel, the data does not, and the driver is the very
-command that a user types.
+"""A run as a Ray job. The spec and the cluster file travel, the data does not, and the job runs the command of a user.
 
-The job's id is the run's id. Whoever attends a job reads its log and ends with the run's own answer and exit code.
+The job's id is the run's id. Whoever follows a job sees its log, and ends with the run's own answer and exit code.
 """
 
 import hashlib
@@ -22,17 +21,20 @@ LAST_LINES = 20
 
 
 def job_server(where: Where) -> JobServer:
-    """The job server that a cluster file names: its `jobs`, else port 8265 of the host in `address`.
+    """The job server of a cluster file: the one in `jobs`, by default port 8265 of the host in `address`.
 
-    Raises:
-        SpecError: the cluster file names no cluster.
-        ResourceError: nobody answers there, or not to us.
+    Raises
+    ------
+    SpecError
+        If the cluster file names no cluster.
+    ResourceError
+        If no server answers there, or if it refuses the login.
     """
     if where.jobs:
         return JobServer(where.jobs)
     if where.address == "local":
         fix = (
-            "name the job server in the cluster file (`jobs: http://127.0.0.1:8265`), or `run` here instead of `submit`"
+            "name the job server in the cluster file (`jobs: http://127.0.0.1:8265`), or use `run` instead of `submit`"
         )
         raise SpecError(Problem(found="a job needs a cluster, and `address: local` is none", key="jobs", fix=fix))
     host = "127.0.0.1" if where.address == "auto" else where.address.rpartition(":")[0]
@@ -49,18 +51,36 @@ def submit(
     submission_id: str | None = None,
     entrypoint: str | None = None,
 ) -> Job:
-    """Starts the run on the cluster and returns its job, pending or running.
+    """Starts the run on the cluster.
 
-    Args:
-        sets: overrides as `run --set` takes them.
-        again: start it although the same run is under way.
-        submission_id: the job's and the run's id; by default the name, the fingerprint and the next free number.
-        entrypoint: another shell command than the run itself, to the same purpose.
+    Parameters
+    ----------
+    spec_file
+        The spec.
+    where
+        The cluster file.
+    server
+        The cluster's job server.
+    sets
+        Overrides, as `run --set` takes them.
+    again
+        Starts the run also if the same run is under way.
+    submission_id
+        Id of the job and of the run; by default the name, the fingerprint and the next free number.
+    entrypoint
+        Another shell command instead of the run.
 
-    Raises:
-        SpecError: the spec is wrong, or asks for what does not exist yet.
-        ResourceError: the same run (name, fingerprint, data, storage) is under way, and the message names its job; or
-            the cluster refuses.
+    Returns
+    -------
+    Job
+        Pending or running.
+
+    Raises
+    ------
+    SpecError
+        If the spec is wrong.
+    ResourceError
+        If the same run (name, fingerprint, data and storage) is under way, or if the cluster refuses the job.
     """
     spec = Spec.from_file(spec_file, sets)
     data, storage = where.resolve("", spec.folder), where.storage_folder(spec.folder)
@@ -69,11 +89,11 @@ def submit(
         for key, value in {"name": spec.name, "fingerprint": spec.fingerprint, "data": data, "storage": storage}.items()
     }
     jobs = server.jobs()
-    under_way = [job for job in jobs if not job.over and job.metadata == same]
+    under_way = [job for job in jobs if not job.has_ended and job.metadata == same]
     if under_way and not again:
-        raise _refusal(under_way[0])
+        raise _under_way(under_way[0])
 
-    here = server.is_here()
+    here = server.is_this_machine()
     job_id = submission_id or _next_id(
         f"{spec.name}-{spec.fingerprint[:8]}", storage, server, [job.id for job in jobs], here=here
     )
@@ -97,17 +117,29 @@ def submit(
             environment={"RAY_PIPELINE_RUN_ID": job_id},
             metadata=same,
         )
-    except JobExists:  # somebody took the id since we looked; look again
+    except JobExists:  # another process took the id meanwhile; look again
         if submission_id:
             raise
         return submit(spec_file, where, server=server, sets=sets, again=again, entrypoint=entrypoint)
 
 
-def attend(server: JobServer, job_id: str, show: Callable[[str], object]) -> dict[str, Any]:
-    """Shows the job's log until it is over and returns the run's own answer, with `job` and `exit` those of the job.
+def follow(server: JobServer, job_id: str, show: Callable[[str], object]) -> dict[str, Any]:
+    """Shows the job's log until the job has ended, and returns the run's answer.
 
-    A job that leaves no answer gets one: 130 where it was stopped, 4 where it was killed or never started, else its own
-    exit code.
+    Parameters
+    ----------
+    server
+        The cluster's job server.
+    job_id
+        Id of the job.
+    show
+        Is called with each line of the log.
+
+    Returns
+    -------
+    dict
+        The run's own answer, with the job's id as `job` and its exit code as `exit`. If the job left no answer, `exit`
+        is 130 if it was stopped, 4 if it was killed or never started, and its own exit code otherwise.
     """
     answer: dict[str, Any] = {}
     last: list[str] = []
@@ -127,14 +159,14 @@ def attend(server: JobServer, job_id: str, show: Callable[[str], object]) -> dic
 
 
 def _travelling(where: Where, base: Path) -> str:
-    """The cluster file as seen from the job: its own cluster, and no path that is relative to a folder left behind."""
+    """The cluster file as the job needs it: its own cluster is `auto`, and no path is relative to a folder here."""
     with_absolute_paths = where.with_absolute_paths(base, base)
-    told = {
+    written = {
         "address": "auto",
         "data": with_absolute_paths.data or where.resolve("", base),
         **with_absolute_paths.model_dump(mode="json", exclude_defaults=True, exclude={"address", "jobs", "data"}),
     }
-    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in told.items())
+    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in written.items())
 
 
 def _answer(line: str) -> dict[str, Any] | None:
@@ -153,15 +185,15 @@ def _without_answer(job: Job, last: Sequence[str]) -> dict[str, Any]:
         return {"status": "done", "exit": 0}
     if job.status == "STOPPED":
         error: PipelineError = Interrupted(
-            Problem(found=f"the job {job.id} was stopped", fix="go on with it: ray-pipeline resume")
+            Problem(found=f"the job {job.id} was stopped", fix="continue it: ray-pipeline resume")
         )
     elif _killed(job):
-        fix = "mostly that is memory: `ray-pipeline plan` counts what a run needs"
+        fix = "the usual reason is memory: `ray-pipeline plan` counts what a run needs"
         error = ResourceError(Problem(found=f"the job {job.id} was killed by signal {_killed(job)}", fix=fix))
     elif job.exit_code is None:
         reason = job.message.strip() or "no reason given"
         error = ResourceError(
-            Problem(found=f"the job {job.id} never ran: {reason}", fix="mend the cluster, then submit again")
+            Problem(found=f"the job {job.id} never ran: {reason}", fix="repair the cluster, then submit again")
         )
     else:
         shown = " | ".join(line for line in last if line.strip())
@@ -176,12 +208,12 @@ def _without_answer(job: Job, last: Sequence[str]) -> dict[str, Any]:
 
 
 def _killed(job: Job) -> int:
-    """The signal that ended the job's process; 0 if none did (130 is the run's own way to say: interrupted)."""
+    """The signal that ended the job's process; 0 if none did. (130 is the exit code of a run that was interrupted.)"""
     code = job.exit_code or 0
     return -code if code < 0 else code - 128 if code > 128 and code != Interrupted.exit_code else 0
 
 
-def _refusal(job: Job) -> ResourceError:
+def _under_way(job: Job) -> ResourceError:
     since = f" since {job.started:%Y-%m-%d %H:%M:%S} UTC" if job.started else ""
     fix = f"look at it with `ray-pipeline logs {job.id} --follow`, or start it once more with `submit --again`"
     error = ResourceError(Problem(found=f"this run is under way{since} as job {job.id} ({job.status})", fix=fix))
@@ -190,21 +222,20 @@ def _refusal(job: Job) -> ResourceError:
 
 
 def _next_id(stem: str, storage: str, server: JobServer, job_ids: Sequence[str], *, here: bool) -> str:
-    """`stem-<n>` with the next number that neither a job nor a run folder has; where the runs cannot be seen from here,
-    a hash in its place.
+    """`stem-<n>`, with the next number that neither a job nor a run folder has; a hash if the runs cannot be seen here.
 
-    Never random: two submits at one instant choose one id, and Ray gives it to the first only.
+    It is never random: two submits at the same time choose the same id, and Ray gives it to the first of them only.
     """
     try:
         taken = [*job_ids, *_run_folders(storage, here=here)]
     except OSError:
-        return f"{stem}-{hashlib.sha256(f'{server.session()} {len(job_ids)}'.encode()).hexdigest()[:6]}"
+        return f"{stem}-{hashlib.sha256(f'{server.cluster_id()} {len(job_ids)}'.encode()).hexdigest()[:6]}"
     numbers = [int(found[1]) for name in taken if (found := re.fullmatch(rf"{re.escape(stem)}-(\d+)", name))]
     return f"{stem}-{max(numbers, default=0) + 1}"
 
 
 def _run_folders(storage: str, *, here: bool) -> list[str]:
-    """The names in a storage folder or bucket; OSError where it cannot be seen."""
+    """The names in a storage folder or bucket; raises OSError if it cannot be seen from here."""
     if "://" not in storage:
         folder = Path(storage)
         if not folder.is_dir() and not here:

@@ -1,7 +1,7 @@
-"""What a person sees while a run works: one live view on a terminal, dated lines elsewhere, nothing when quiet.
+"""What a person sees during a run: one live view on a terminal, lines with the time elsewhere, nothing if quiet.
 
-Everything goes to standard error. Counters may come from any thread and as often as they like; showing them never fails
-a run.
+Everything goes to standard error. Any thread may report counters, as often as it likes. A run never fails because
+progress cannot be shown.
 """
 
 import contextlib
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 STAGES = ("read", "split", "profile", "encode", "search", "fit", "predict", "evaluate", "judge", "register")
 P = ParamSpec("P")
 R = TypeVar("R")
-LINE_EVERY_S = 2.0  # counters, where there is no terminal
+LINE_EVERY_S = 2.0
+"""Counters are written this often if there is no terminal."""
 
 
 @dataclass
 class _Stage:
-    """One line of the view: where a stage stands."""
+    """One line of the view: the progress of a stage."""
 
     name: str
     state: Literal["waiting", "running", "done", "stopped"] = "waiting"
@@ -45,7 +46,20 @@ class _Stage:
 
 @dataclass
 class Progress:
-    """The state of the view; `seconds` is how long each stage that ran has taken, in the order of their starts."""
+    """The progress of a run.
+
+    Parameters
+    ----------
+    quiet
+        Shows nothing.
+    stages
+        The names of the stages, in their order.
+
+    Attributes
+    ----------
+    seconds
+        How long each stage has taken so far, in the order in which they started.
+    """
 
     quiet: bool = True
     stages: Sequence[str] = STAGES
@@ -69,7 +83,7 @@ class Progress:
             _CURRENT.reset(token)
 
     def stage(self, name: str) -> None:
-        """Starts a stage and finishes the one before it; an unknown name is added below the others."""
+        """Ends the present stage and starts another one; an unknown name is added below the others."""
         with self._lock:
             if self._current is not None and self._current.name == name:
                 return
@@ -88,7 +102,7 @@ class Progress:
         return next(reversed(self.seconds), "start")
 
     def done(self, name: str, detail: str = "") -> None:
-        """Ends a stage, with a few words on what came of it (`16 columns, 3 findings`)."""
+        """Ends a stage, with a few words about its result (`16 columns, 3 findings`)."""
         with self._lock:
             line = next((line for line in self._lines if line.name == name), None)
             if line is not None:
@@ -97,13 +111,13 @@ class Progress:
                 self._finish("done")
 
     def finished(self) -> dict[str, float]:
-        """Ends the stage at work, if there is one; the seconds of every stage so far."""
+        """Ends the present stage, if there is one, and returns the seconds of every stage."""
         with self._lock:
             self._finish("done")
             return dict(self.seconds)
 
     def rows(self, done: int, total: int | None = None) -> None:
-        """Rows that the current stage has seen so far, of `total` where it is known; the rate is shown beside them."""
+        """Shows how many rows the present stage has seen, of how many, and the rate."""
         with self._lock:
             line = self._current
             if line is None:
@@ -122,8 +136,19 @@ class Progress:
         left_s: float | None = None,
         running: int | None = None,
     ) -> None:
-        """Where the search stands; `left_s`, the seconds still to go, is estimated from the trials so far where it is
-        not given."""
+        """Shows the progress of the search.
+
+        Parameters
+        ----------
+        done, total
+            Trials that have ended, and all trials; None if only time ends the search.
+        best, metric
+            The best value so far, and the name of its metric.
+        left_s
+            Seconds that the search will still take; by default estimated from the trials so far.
+        running
+            Trials that train at the moment.
+        """
         with self._lock:
             line = self._current
             if line is None:
@@ -140,7 +165,7 @@ class Progress:
         self._count(line)
 
     def note(self, text: str) -> None:
-        """One line to be remembered: above the live view, or dated like the others."""
+        """Writes a line that stays: above the live view, or with the time like all others."""
         with self._lock:
             name = self._current.name if self._current else ""
         self._say(name, text, above=True)
@@ -155,7 +180,7 @@ class Progress:
         self._say(line.name, _joined(line.detail, line.counted, f"{words} {_clock(line.before)}"))
 
     def _count(self, line: _Stage) -> None:
-        """A counter's line, unless one was written a moment ago."""
+        """Writes the counters, if the last line is old enough."""
         with self._lock:
             now = time.monotonic()
             if self._live is not None or now - self._line_at < LINE_EVERY_S:
@@ -167,7 +192,7 @@ class Progress:
     def _say(self, name: str, text: str, above: bool = False) -> None:
         if self.quiet:
             return
-        with contextlib.suppress(OSError, ValueError):  # a reader that went away must not end a run
+        with contextlib.suppress(OSError, ValueError):  # whoever read the output has gone; the run goes on
             if self._live is None:
                 print(
                     f"{datetime.now():%Y-%m-%d %H:%M:%S} {_plain(name):<8} {_plain(text)}", file=sys.stderr, flush=True
@@ -201,8 +226,17 @@ def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 @contextlib.contextmanager
 def progress(quiet: bool = False, stages: Sequence[str] = STAGES) -> Iterator[Progress]:
-    """The view for the time of a run; whatever ends the run, the terminal is as it was and the stage at work is
-    marked."""
+    """Shows the progress of the block.
+
+    However the block ends, the terminal is restored and the present stage is marked.
+
+    Parameters
+    ----------
+    quiet
+        Shows nothing.
+    stages
+        The names of the stages, in their order.
+    """
     show = Progress(quiet=quiet, stages=tuple(stages))
     try:
         if not quiet and _is_terminal():
@@ -235,13 +269,12 @@ def _live(show: Progress) -> "Live":
     from rich.console import Console
     from rich.live import Live
 
-    # What is printed to standard output goes above the view only where both are the same terminal, never from a pipe to
-    # the terminal.
+    # Standard output is shown above the view only if it goes to the same terminal; what goes to a pipe stays there.
     return Live(show, console=Console(stderr=True), refresh_per_second=8, redirect_stdout=sys.stdout.isatty())
 
 
 def _view(show: Progress) -> "RenderableType":
-    """The stages, one line each: mark, name, counters, bar, seconds."""
+    """A line for each stage: mark, name, counters, bar and seconds."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
@@ -280,7 +313,7 @@ def _joined(*parts: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text without control characters: names come from data and must not drive the terminal."""
+    """Text without control characters: names come from data and must not control the terminal."""
     return "".join(character if character.isprintable() else "·" for character in text)
 
 

@@ -1,9 +1,8 @@
-"""A scan as Ray Data runs it: one task for each piece of a source, and the work on its rows in the same task.
+"""A scan by Ray Data: one task for each piece of a source, with the work on the piece's rows in the same task.
 
-Ray's own Parquet reader goes by whole files. It would cut what it reads into 200 blocks and put each into the object
-store before the work begins (10 million
-rows: 5.5 s instead of 2.9 s on two cores), reads footers that we have read, in actors that nothing restarts, and joins
-row groups that we want apart.
+Ray's own Parquet reader takes whole files. It would cut what it reads into 200 blocks and put each into the object
+store before the work begins (10 million rows: 5.5 s instead of 2.9 s on two cores). It also reads footers that this
+package has read before, in actors that nothing restarts, and joins row groups that have to stay apart.
 """
 
 import math
@@ -17,19 +16,26 @@ if TYPE_CHECKING:
     import ray.data
 
 Piece = Callable[[], pa.Table]
-BLOCK_BYTES, MIN_BYTES = 32 << 20, 4 << 20
-"""Of a block; a task costs some 20 ms whatever it does."""
+BLOCK_BYTES, MIN_BLOCK_BYTES = 32 << 20, 4 << 20
+"""Largest and smallest block. Each task costs about 20 ms, so smaller blocks do not pay."""
 
 
 def scan(pieces: Sequence[Piece], block_rows: int) -> "ray.data.Dataset":
-    """The rows of the pieces, lazily and in their order, in blocks of at most so many rows; a lost task is run
-    again."""
+    """The rows of all pieces, in their order. They are read when the dataset is used; a lost task runs again.
+
+    Parameters
+    ----------
+    pieces
+        Functions that read one piece of the source each. They run on workers.
+    block_rows
+        The most rows of one block.
+    """
     import ray.data
     from ray.data.block import BlockMetadata
     from ray.data.datasource import Datasource, ReadTask
 
     class Scan(Datasource):  # type: ignore[misc]
-        """What Ray Data asks of a source."""
+        """The source as Ray Data sees it."""
 
         def get_read_tasks(
             self, parallelism: int, per_task_row_limit: int | None = None, data_context: object = None
@@ -44,12 +50,17 @@ def scan(pieces: Sequence[Piece], block_rows: int) -> "ray.data.Dataset":
 
 
 def rows_of_a_block(num_rows: int, num_bytes: int) -> int:
-    """How many of so many rows, of so many bytes in all, make a block: no more than its bytes allow, and few enough
-    that every core has two where it pays."""
+    """How many rows make a block: as many as its bytes allow, but few enough that every core has two blocks.
+
+    Parameters
+    ----------
+    num_rows, num_bytes
+        Of the whole table. Below `MIN_BLOCK_BYTES` for each block, cores may stay without one.
+    """
     import ray
 
     at_once = 2 * int(ray.cluster_resources().get("CPU", 1))
-    blocks = max(1, math.ceil(num_bytes / BLOCK_BYTES), min(at_once, num_bytes // MIN_BYTES))
+    blocks = max(1, math.ceil(num_bytes / BLOCK_BYTES), min(at_once, num_bytes // MIN_BLOCK_BYTES))
     return max(1, math.ceil(num_rows / blocks))
 
 

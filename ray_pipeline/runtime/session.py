@@ -180,10 +180,12 @@ def available_cpus() -> int:
 
 
 def arrow_blocks(dataset: "ray.data.Dataset", work: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
-    """The result of `work` on each block of the dataset, in the dataset's order, streamed.
+    """The result of `work` on each block of the dataset, streamed in the dataset's order.
 
-    Raises:
-        PipelineError: one that `work` raised on a worker, as itself and not wrapped in Ray's.
+    Raises
+    ------
+    PipelineError
+        What `work` raised on a worker, without Ray's wrapper.
     """
     mapped = dataset.map_batches(work, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
     with own_errors():
@@ -192,7 +194,7 @@ def arrow_blocks(dataset: "ray.data.Dataset", work: Callable[[pa.Table], pa.Tabl
 
 @contextmanager
 def own_errors() -> Iterator[None]:
-    """Lets a `PipelineError` raised on a worker come out of Ray as itself."""
+    """Raises a `PipelineError` that a worker raised without Ray's wrapper."""
     try:
         yield
     except Exception as error:
@@ -203,12 +205,11 @@ def own_errors() -> Iterator[None]:
 
 
 def find_own(error: BaseException | None) -> PipelineError | None:
-    """The `PipelineError` at the root of a chain of wrapped errors, if there is one."""
+    """The `PipelineError` at the root of a chain of wrapped errors; None if there is none."""
     seen = set[int]()
     while error is not None and id(error) not in seen:
-        cause = getattr(
-            error, "cause", None
-        )  # first: Ray's error is an instance of its cause's class too, with a traceback as its text
+        # Ray's error is an instance of its cause's class too, but its text is a traceback: the cause comes first.
+        cause = getattr(error, "cause", None)
         if isinstance(error, PipelineError) and cause is None:
             return error
         seen.add(id(error))
@@ -217,8 +218,7 @@ def find_own(error: BaseException | None) -> PipelineError | None:
 
 
 def last_line(error: BaseException | None) -> str:
-    """What an error of Ray's says in the end: the cause, below the tracebacks of all the processes that it came
-    through."""
+    """The last line of an error of Ray's: the cause, below the tracebacks of all the processes that it passed."""
     own = find_own(error)
     lines = str(own or error).strip().splitlines()
     return lines[-1][:300] if lines else type(error).__name__

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ray_pipeline.runtime.background import in_background
+from ray_pipeline.runtime.background import end_process, in_background
 
 BEGIN = """
 import threading, time
@@ -147,3 +147,34 @@ except KeyError:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     assert time.monotonic() - float(done.stdout) < INTERRUPTED_S
+
+
+@pytest.mark.parametrize("code", [0, 130])
+def test_the_process_ends_at_once_with_its_code_and_its_exit_functions_run(code: int) -> None:
+    script = f"""{BEGIN}
+import atexit
+from ray_pipeline.runtime.background import end_process
+
+def multiply():
+    import torch
+    while True:
+        torch.rand(300, 300) @ torch.rand(300, 300)
+        started.set()
+
+atexit.register(print, "exit function")
+try:
+    with in_background(multiply):
+        started.wait()
+        raise KeyError
+except KeyError:
+    print("last line")
+    end_process({code})
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (code, ["last line", "exit function"], "")
+
+
+def test_without_background_work_the_process_ends_as_always() -> None:
+    with pytest.raises(SystemExit) as ended:
+        end_process(7)
+    assert ended.value.code == 7

@@ -22,6 +22,7 @@ from job_fixture import Cluster, free_port, head, wait_until
 
 from ray_pipeline.errors import ResourceError, SpecError, StorageError
 from ray_pipeline.runtime import job_server, jobs
+from ray_pipeline.runtime.job_log import LineLog
 from ray_pipeline.runtime.job_server import Job, JobExists, JobServer
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -44,7 +45,7 @@ TOKEN = "a-token-for-this-test-alone-0123456789abcdef"
 
 def test_each_line_of_a_log_is_shown_once_though_connections_are_lost() -> None:
     lines: list[str] = []
-    log = job_server._Log(lines.append)
+    log = LineLog(lines.append)
     for connection in (["one\ntw"], ["one\n", "two\nthr"], ["one\ntwo\nthree\nfour"]):
         log.rewind()
         for chunk in connection:
@@ -173,7 +174,7 @@ def finished(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Fini
             environment.setenv(name, nobody)
         server, job = started(spec, cluster, f"{look}; echo '{json.dumps(SAID)}'; echo after; exit 7")
         lines: list[str] = []
-        answer = jobs.attend(server, job.id, lines.append)
+        answer = jobs.follow(server, job.id, lines.append)
         assert [os.environ[name] for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")] == [
             nobody,
             nobody,
@@ -227,7 +228,7 @@ def test_a_second_submit_of_a_run_under_way_points_to_the_first(spec: Path, clus
         _, second = started(spec, cluster, "sleep 120", again=True)
         assert number(second) == number(first) + 1
     finally:
-        for job in (job for job in server.jobs() if not job.over):
+        for job in (job for job in server.jobs() if not job.has_ended):
             if job.metadata["ray_pipeline_storage"] == str(spec.parent / "runs"):
                 assert server.stop(job.id).status == "STOPPED"
     _, third = started(spec, cluster, "true")
@@ -239,7 +240,7 @@ def test_the_next_number_is_one_that_neither_a_job_nor_a_run_folder_has(cluster:
     storage, server = str(tmp_path / "runs"), JobServer(cluster.url)
     for name in ("a.b-0011aabb-3", "a.b-0011aabb-x", "aXb-0011aabb-9", "a.b-0011aabb-30-old"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-    assert server.is_here()
+    assert server.is_this_machine()
     assert jobs._next_id("a.b-0011aabb", storage, server, ["a.b-0011aabb-2"], here=True) == "a.b-0011aabb-4"
     assert jobs._next_id("a.b-0011aabb", storage, server, ["a.b-0011aabb-7"], here=True) == "a.b-0011aabb-8"
     assert jobs._next_id("other-0011aabb", storage, server, [], here=False) == "other-0011aabb-1"
@@ -266,7 +267,7 @@ def test_of_many_submits_at_one_instant_one_wins(spec: Path, cluster: Cluster) -
     active = [
         job.id
         for job in server.jobs()
-        if not job.over and job.metadata["ray_pipeline_storage"] == str(spec.parent / "runs")
+        if not job.has_ended and job.metadata["ray_pipeline_storage"] == str(spec.parent / "runs")
     ]
     assert len(active) == 1, said
     (winner,) = active
@@ -283,7 +284,7 @@ def test_a_stopped_job_has_time_to_end_and_counts_as_interrupted(spec: Path, clu
     wait_until(lambda: "ready" in server.log(job.id) if server.job(job.id).status == "RUNNING" else False, 30)
     assert server.stop(job.id).status == "STOPPED"
     lines: list[str] = []
-    answer = jobs.attend(server, job.id, lines.append)
+    answer = jobs.follow(server, job.id, lines.append)
     assert "journal closed" in lines, "Ray's own 3 s would have killed it"
     assert (answer["exit"], answer["status"], answer["job"]) == (130, "interrupted", job.id)
 
@@ -325,7 +326,7 @@ def test_a_token_opens_the_door_and_nothing_else_does(spec: Path, guarded: Clust
     for wrong in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": TOKEN[::-1]}):
         code, answer, told = type_in(guarded, *asked, **wrong)
         assert (code, answer["exit"]) == (4, 4), told
-        assert "does not let us in" in answer["problems"][0]["found"]
+        assert "refuses the login" in answer["problems"][0]["found"]
         assert "RAY_AUTH_TOKEN" in answer["problems"][0]["fix"]
         assert "Traceback" not in told
         assert TOKEN not in told
