@@ -1,4 +1,4 @@
-"""The classes that `docs/choices.md` shows, one of each kind: as files, as a package, and as an installed package."""
+"""The classes that `docs/extending.md` shows, one of each kind: as files, as a package, and as an installed package."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ DOTTED = {folder: f"{PACKAGE}.{word}.{CLASSES[folder]}" for folder, word in FILE
 
 def texts() -> dict[str, str]:
     """The text of each file, by its folder."""
-    docs = (Path(__file__).parents[1] / "docs" / "choices.md").read_text()
+    docs = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
     return dict(re.findall(r"^### (\w+)\n\n```python\n(.*?)^```", docs, re.MULTILINE | re.DOTALL))
 
 

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from ray_pipeline.components.choice import each, find, name_of
+from ray_pipeline.components.metrics import metrics_without_parameters
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -103,6 +105,16 @@ def test_the_metrics_that_the_spec_page_lists_are_those_of_the_task(task: str) -
     words = re.findall(r"`(\w+)`", row)
     asked = Spec.from_text(f"{spec}model: xgboost\nevaluate: {{metrics: [{', '.join(words)}]}}\n").evaluate.metrics
     assert [str(metric) for metric in asked] == words
+    assert set(words) == {metric.name for metric in metrics_without_parameters() if metric.fits(task)}
+
+
+def test_the_spec_page_lists_every_metric_with_parameters_and_its_aliases() -> None:
+    text = (ROOT / "docs" / "spec.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| [\w, ]+ \| (`.+) \| (`.+) \|$", text, re.MULTILINE)
+    shown = {word: set(re.findall(r"`(\w+)`", aliases)) for word, _, aliases in rows}
+    assert shown == {name_of(kind): {*kind.aliases} for kind in each("metrics") if kind.model_fields}
+    for word, parameters, _ in rows:
+        assert {*find("metrics", word).model_fields} <= {*re.findall(r"`(\w+)`", parameters)}
 
 
 def test_the_cluster_file_of_the_running_page_is_accepted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A choice is one file, in all nine folders, from inside and from outside: the classes of `docs/choices.md`."""
+"""A choice is one file, in all nine folders, from inside and from outside: the classes of `docs/extending.md`."""
 
 import importlib
 import json
