@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem
-from ray_pipeline.runtime.background import end_process
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
@@ -49,7 +48,7 @@ def add_verb(app: typer.Typer, function: Verb, name: str | None = None) -> None:
     def command(**given: Any) -> None:
         chosen = {mode: given.pop(mode) for mode in MODES}
         taken = {mode: value for mode, value in chosen.items() if mode in own}
-        end_process(finish(lambda: function(**given, **taken), **chosen))
+        raise SystemExit(finish(lambda: function(**given, **taken), **chosen))
 
     parameters = [*(parameter for parameter in own.values() if parameter.name not in MODES), *modes]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
