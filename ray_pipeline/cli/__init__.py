@@ -9,7 +9,6 @@ import typer
 from ray_pipeline.cli import jobs, models, report, run, score, spec, ui
 from ray_pipeline.cli.output import Verb, add_verb, failure, to_json
 from ray_pipeline.errors import Problem, SpecError
-from ray_pipeline.runtime.background import end_process
 
 # ClickException: that of click, or of the copy of click that typer contains.
 CommandError: Any = typer.BadParameter.__mro__[2]
@@ -48,12 +47,11 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line and end the process. A wrong command line ends like any other error in the spec: exit 2."""
+    """Run the command line. A wrong command line ends like any other error in the spec: exit 2, and JSON on request."""
     try:
         build()(standalone_mode=False)
-        exit_code = 0
-    except (typer.Exit, SystemExit) as ended:
-        exit_code = int(getattr(ended, "exit_code", getattr(ended, "code", 0)) or 0)
+    except typer.Exit as ended:
+        raise SystemExit(ended.exit_code) from None
     except CommandError as error:
         usage = ctx.get_usage() if (ctx := getattr(error, "ctx", None)) else ""
         problem = Problem(
@@ -64,7 +62,7 @@ def main() -> None:
         typer.echo(str(problem), err=True)
         if "--json" in sys.argv:
             print(to_json(failure(SpecError(problem))), flush=True)
-        exit_code = 2
-    # Without this, the interpreter searches all objects of Ray, pandas and MLflow for garbage when it ends: 1.2 s.
-    gc.freeze()
-    end_process(exit_code)
+        raise SystemExit(2) from None
+    finally:
+        # Without this, the interpreter searches all objects of Ray, pandas and MLflow for garbage when it ends: 1.2 s.
+        gc.freeze()
