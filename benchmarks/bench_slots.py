@@ -41,7 +41,7 @@ from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.training_memory import training_context
-from ray_pipeline.tuning.trial_step import TrialStep
+from ray_pipeline.tuning.trial_worker import TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
 
 ONE, TWO = (
