@@ -11,6 +11,7 @@ from ray_pipeline.data.split import split
 from ray_pipeline.data.table import Table
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.profiling.table_profile import profile_table
+from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -28,5 +29,6 @@ class Profiled:
 def profiled(loans: Path, ray_local: None) -> Profiled:
     """The tables of `tables.py`, with a matrix for trees and one for nets."""
     spec = Spec.from_file(write_spec(loans, "encoded.yaml", model="model: {xgboost => model: {linear: {}, xgboost"))
-    table = split(read(spec, Where()), spec)
-    return Profiled(spec=spec, table=table, profile=profile_table(table, spec))
+    with session(Where()):
+        table = split(read(spec, Where()), spec)
+        return Profiled(spec=spec, table=table, profile=profile_table(table, spec))

@@ -16,6 +16,7 @@ from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runs.context import Run
 from ray_pipeline.runs.digests import table_digest
 from ray_pipeline.runs.reproducibility import pin
+from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
 
@@ -31,7 +32,8 @@ def run_of(storage: Path, spec: Spec) -> Run:
 
 def encoded_by(run: Run, profiled: Profiled) -> tuple[Encoded, list[str]]:
     """What the run encodes, and what it notes on the way."""
-    encoded = encode(profiled.table, profiled.profile, profiled.spec, run)
+    with session(run.where):
+        encoded = encode(profiled.table, profiled.profile, profiled.spec, run)
     assert isinstance(run.progress, Told)
     return encoded, run.progress.notes
 
