@@ -2,6 +2,9 @@
 was fitted on worse."""
 
 import json
+import subprocess
+import sys
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -126,3 +129,24 @@ def test_temperature_has_the_least_log_loss(seed: int, classes: int) -> None:
 def test_temperature_finds_the_one_that_was_planted() -> None:
     label, score, weight = rows(0, 3, n=20_000)
     assert find("calibrators", "temperature").fit(label, score, weight).temperature == pytest.approx(3, rel=0.05)
+
+
+ALONE = """
+import json, sys
+sys.modules.update(dict.fromkeys(("ray", "mlflow", "pandas", "sklearn", "scipy")))
+import numpy as np
+from ray_pipeline.components.calibrators._base import load
+for written, score in json.loads(sys.argv[1]):
+    print([one.hex() for one in load(written).apply(np.array(score)).ravel().tolist()])
+"""
+
+
+def test_each_is_applied_with_numpy_alone() -> None:
+    given, expected = [], []
+    for kind, classes in product(menu("calibrators"), (2, 3)):
+        label, score, weight = rows(0, classes, n=40)
+        fitted = find("calibrators", kind).fit(label, score, weight)
+        given.append([fitted.model_dump(mode="json"), score.tolist()])
+        expected.append(str([one.hex() for one in fitted.apply(score).ravel().tolist()]))
+    done = subprocess.run([sys.executable, "-c", ALONE, json.dumps(given)], capture_output=True, text=True)
+    assert done.stdout.splitlines() == expected, done.stderr

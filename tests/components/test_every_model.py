@@ -1,7 +1,10 @@
 """What every model family must do: learn, repeat byte for byte, weigh rows, and score after loading as it scored in
 training."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +239,40 @@ def test_a_block_of_weights_of_one_may_follow_a_weighted_block(family: str) -> N
     training = model.start_training(params, context, model.prepare_data(params, context, train, validation), 0)
     training.advance(3)
     assert np.isfinite(training.scores()).all()
+
+
+ALONE = """
+import sys
+from pathlib import Path
+import numpy as np
+
+class Forbid:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("ray", "mlflow", "pandas", "sklearn", "optuna"):
+            raise ModuleNotFoundError(f"forbidden: {name}", name=name)
+
+sys.meta_path.insert(0, Forbid())
+from ray_pipeline.components.choice import find
+for folder in Path(sys.argv[1]).iterdir():
+    scorer = find("models", folder.name.partition("-")[0]).load(folder)
+    np.save(folder / "again.npy", scorer(np.load(folder / "matrix.npy")))
+"""
+
+
+def test_saved_models_score_the_same_bits_without_scikit_learn_pandas_and_ray(tmp_path: Path) -> None:
+    for family, task in product(menu("models"), TASKS):
+        folder = tmp_path / f"{family}-{task}"
+        folder.mkdir()
+        training, validation = begun(family, task)
+        training.advance(3)
+        saved(training, folder, family, 3)
+        matrix = np.concatenate([block.matrix for block in validation])
+        np.save(folder / "matrix.npy", matrix)
+        np.save(folder / "scores.npy", find("models", family).load(folder)(matrix))
+    done = subprocess.run([sys.executable, "-c", ALONE, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for folder in tmp_path.iterdir():
+        np.testing.assert_array_equal(np.load(folder / "again.npy"), np.load(folder / "scores.npy"))
 
 
 @pytest.mark.parametrize("family", EVERY)
