@@ -26,7 +26,6 @@ from typing import Any
 import pyarrow.parquet as pq
 from bench_run import HERE
 from peak import Peak
-from ray_pipeline.tuning.trial_step import TrialStep
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
@@ -42,6 +41,7 @@ from ray_pipeline.runtime.session import session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.training_memory import training_context
+from ray_pipeline.tuning.trial_worker import TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
 
 ONE, TWO = (
