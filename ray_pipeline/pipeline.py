@@ -1,4 +1,4 @@
-"""The page: a training pipeline as its definition reads, one line a stage."""
+"""The whole training pipeline on one page: one line a stage."""
 
 from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
@@ -28,18 +28,19 @@ def run(
     resume_from: RunFolder | None = None,
     debug: bool = False,
 ) -> Release:
-    """Run the whole pipeline: feature tables in, a gated, registered model out; parameters as of `open_run`."""
+    """Run the whole pipeline: feature tables in, a gated, registered model out. For the parameters see `open_run`."""
     with open_run(spec, where, progress=progress, resume_from=resume_from, debug=debug) as run:
-        spec = run.spec
+        spec = run.spec  # with trusted classes and feature-store tables resolved
         table = split(read(spec, run.where), spec)
-        profile = run.save(profile_table(table, spec))  # ends the run on grave findings
+        profile = run.save(profile_table(table, spec))  # raises on findings of `checks.fail_on`
         encoded = run.save(encode(table, profile, spec, run))
-        leaderboard = run.save(search(encoded, spec, run))
-        model = run.save(refit(leaderboard, encoded, spec, run))
+        leaderboard = run.save(search(encoded, spec, run))  # prunes trials, scores the baselines
+        model = run.save(refit(leaderboard, encoded, spec, run))  # and calibrates, and chooses the threshold
         predictions = run.save(predict(model, encoded, "test"))
         evaluation = run.save(evaluate(predictions, spec))
         run.save(explain(model, encoded, predictions, spec))
         rival = champion(run.registry, predictions, spec, run.where)
         times_judged = run.times_judged(profile.test_part)
         verdict = run.save(judge(evaluation, model.costs, rival, spec, times_judged=times_judged))
-        return run.finish(model, verdict, register(model, verdict, run))
+        version = register(model, verdict, run)  # None if a gate refuses it
+        return run.finish(model, verdict, version)

@@ -1,4 +1,9 @@
-"""A run once more: gone on with after an interruption, or built again from its manifest and compared byte for byte."""
+"""Resume an interrupted run, or run again from a manifest and compare byte for byte.
+
+Both run the whole page again. What the journal holds is not done again: the layout (`runs/reproducibility.py`), each
+finished trial and rung (`tuning/trial_store.py`), the states and the model of the final fit (`tuning/final_fit.py`).
+Encoded rows come from the cache (`preprocessing/cache.py`).
+"""
 
 import json
 from collections.abc import Mapping

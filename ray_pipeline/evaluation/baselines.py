@@ -1,4 +1,4 @@
-"""Baselines that a model must beat: a constant, and scikit-learn's linear model on a sample of the rows."""
+"""Baselines to compare a model with: a constant, and scikit-learn's linear model on a sample of the rows."""
 
 from dataclasses import dataclass
 

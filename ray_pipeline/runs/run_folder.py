@@ -130,6 +130,7 @@ class RunFolder:
 
     def upload(self, *names: str) -> None:
         """Upload files and folders that others made in the working folder, where the run is kept elsewhere."""
+        self._check_lease()
         for path in (self.path / name for name in names) if self.is_remote else ():
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 if file.is_file():
@@ -137,6 +138,7 @@ class RunFolder:
 
     def remove(self, name: str) -> None:
         """Remove a file or a folder of the run."""
+        self._check_lease()
         self.store.remove(f"{self.run}/{name}")
         if self.is_remote:
             shutil.rmtree(self.path / name, ignore_errors=True)
@@ -144,12 +146,16 @@ class RunFolder:
     def write(self, name: str, content: str | bytes | pa.Buffer) -> Path:
         """Write one file whole. Raises `StorageError` where that fails."""
         content = content.encode() if isinstance(content, str) else content
-        if self._lease is not None:
-            self._lease.check()
+        self._check_lease()
         if self.is_remote:
             BlobStore(str(self.path)).write(name, content)
         self.store.write(f"{self.run}/{name}", content)
         return self.path / name
+
+    def _check_lease(self) -> None:
+        """Raise `ResourceError` if this process had the lease of the run and lost it."""
+        if self._lease is not None:
+            self._lease.check()
 
     def write_json(self, name: str, value: object) -> Path:
         """Write one JSON file whole, numbers that are not finite as null."""

@@ -1,4 +1,7 @@
-"""The pruner: the rungs of a trial, and whether it stops there; successive halving (Jamieson & Talwalkar, 2016)."""
+"""The pruner: the rungs of a trial, and whether it stops there; successive halving (Jamieson & Talwalkar, 2016).
+
+At a rung the Tune runner asks the trial store, which asks the sampler of the trial's family, which asks this file.
+"""
 
 import math
 from collections.abc import Sequence
