@@ -4,6 +4,7 @@
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ CHECKED_WITH = "2.60.0"
 
 
 # --- Ray Core
+
+CALL_S = 0.2
+"""Longer than a call of Ray's API that does not wait for a result."""
 
 
 def _starts_by_itself(_: str) -> bool:
@@ -44,6 +48,35 @@ def no_automatic_start() -> Iterator[None]:
     """
     with _automatic_start.use({"ray": False}):
         yield
+
+
+def shut_down(others_call: bool) -> None:
+    """Ends Ray.
+
+    Parameters
+    ----------
+    others_call
+        Whether other threads may call Ray meanwhile. Ray would crash the process (with SIGSEGV), so their calls are
+        refused, and those that have begun get `CALL_S` seconds. A thread that waits for a result is woken by Ray.
+    """
+    import ray
+    from ray._private.worker import global_worker
+
+    if not others_call:
+        ray.shutdown()
+        return
+    global_worker.check_connected = _refuse_call
+    try:
+        time.sleep(CALL_S)
+        ray.shutdown()
+    finally:
+        del global_worker.check_connected
+
+
+def _refuse_call() -> None:
+    from ray.exceptions import RaySystemError
+
+    raise RaySystemError("the session with Ray has ended")
 
 
 def is_raylet(command: bytes) -> bool:

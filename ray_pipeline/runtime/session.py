@@ -97,8 +97,7 @@ def _no_automatic_start() -> Iterator[None]:
     try:
         yield
     finally:
-        left = [thread for thread in threading.enumerate() if thread.name.startswith(LEFT_ALONE)]
-        if left:
+        if left := _left_alone():
             threading.Thread(target=_close_after, args=(held, left), daemon=True).start()
         else:
             held.close()
@@ -131,9 +130,13 @@ def _is_connected() -> bool:
 
 
 def _shutdown() -> None:
-    import ray
+    private_ray.shut_down(others_call=bool(_left_alone()))
 
-    ray.shutdown()
+
+def _left_alone() -> list[threading.Thread]:
+    """Other threads that may call Ray although the session ends."""
+    others = set(threading.enumerate()) - {threading.current_thread()}
+    return [thread for thread in others if thread.name.startswith(LEFT_ALONE)]
 
 
 def _connect(where: Where, debug: bool, store_bytes: int | None) -> None:

@@ -1,5 +1,4 @@
-"""Real processes, stopped in the middle of their search: by Ctrl-C, by SIGTERM, by SIGKILL; what they leave, and how
-`resume` goes on."""
+"""Real processes that are stopped by Ctrl-C, SIGTERM or SIGKILL: what they leave behind, and how `resume` continues."""
 
 import json
 import os
@@ -7,19 +6,38 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from process_fixture import descendants, left_after
 from tables import write_spec
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 TRIALS = 30
 STARTED_S, STOPPED_S, GONE_S, WHOLE_S = 90, 20, 10, 240
+ENDLESS = """
+import sys, time
+from pathlib import Path
+
+import ray_pipeline.data.fingerprint as module
+
+def endless(*_):
+    Path("started").touch()
+    while True:
+        time.sleep(0.01)
+
+module.fingerprint = endless
+from ray_pipeline.cli import main
+
+main()
+"""
+"""The command line with a fingerprint that is never done; it is computed in the background."""
 
 
 def spec_at(folder: Path, loans: Path) -> Path:
-    """The spec with many trials, and the tables, in a folder of its own."""
+    """A folder with the tables and a spec with many trials."""
     (folder / "data").symlink_to(loans / "data")
     return write_spec(
         folder,
@@ -29,12 +47,12 @@ def spec_at(folder: Path, loans: Path) -> Path:
     )
 
 
-def begin(folder: Path, *argv: str) -> subprocess.Popen[str]:
-    """The command line as a process, in a session of its own: a signal to it reaches no one else."""
+def begin(folder: Path, *argv: str, python: Sequence[str] = ("-m", "ray_pipeline")) -> subprocess.Popen[str]:
+    """The command line as a process in a session of its own, so that a signal reaches no other process."""
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     with (folder / "stderr.txt").open("a") as err:
         return subprocess.Popen(
-            [sys.executable, "-m", "ray_pipeline", *argv, "--json"],
+            [sys.executable, *python, *argv, "--json"],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -45,43 +63,14 @@ def begin(folder: Path, *argv: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], folder: Path, within: float = WHOLE_S) -> tuple[int, dict[str, Any]]:
-    """Its exit code and its answer."""
+    """The exit code and the answer."""
     out, _ = process.communicate(timeout=within)
     assert "Traceback" not in out + (folder / "stderr.txt").read_text()
     return process.returncode, json.loads(out.splitlines()[-1])
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """Every process below that one, with its start time (a number may be given out again)."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(stat.parent.name)] = (int(fields[1]), fields[19])
-    below, grown = {pid}, True
-    while grown:
-        grown = bool(more := {child for child, (parent, _) in parents.items() if parent in below} - below)
-        below |= more
-    return {child: parents[child][1] for child in below - {pid}}
-
-
-def alive(known: dict[int, str]) -> list[str]:
-    """Those of the processes that still run, by their command."""
-    left = []
-    for pid, started in known.items():
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            if fields[19] == started and fields[0] not in "ZX":
-                left.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:120])
-        except OSError:
-            continue
-    return left
-
-
 def until_trials(folder: Path, process: subprocess.Popen[str], count: int = 3) -> Path:
-    """The run's folder, once that many trials are finished."""
+    """The run's folder, when so many trials are finished."""
     end = time.monotonic() + STARTED_S
     while time.monotonic() < end:
         assert process.poll() is None, (folder / "stderr.txt").read_text()[-2000:]
@@ -92,20 +81,12 @@ def until_trials(folder: Path, process: subprocess.Popen[str], count: int = 3) -
 
 
 def finished_trials(run: Path) -> dict[str, tuple[bytes, int]]:
-    """The records of finished trials: their bytes, and when they were written."""
+    """The records of finished trials: their bytes and the times at which they were written."""
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (run / "journal").glob("trial-*.json")}
 
 
-def gone(known: dict[int, str], within: float) -> list[str]:
-    """What is left of the processes after that many seconds."""
-    end = time.monotonic() + within
-    while (left := alive(known)) and time.monotonic() < end:
-        time.sleep(0.1)
-    return left
-
-
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_so_leaves_no_process_and_resumes(sent, loans, tmp_path):
+def test_an_interrupted_run_leaves_no_process_and_resumes(sent, loans, tmp_path):
     spec_at(tmp_path, loans)
     process = begin(tmp_path, "run", "loans.yaml")
     run = until_trials(tmp_path, process)
@@ -117,7 +98,7 @@ def test_an_interrupted_run_says_so_leaves_no_process_and_resumes(sent, loans, t
     (problem,) = answer["problems"]
     assert problem["stage"] == "search"
     assert f"ray-pipeline resume {run.name}" in problem["fix"]
-    assert gone(children, GONE_S) == []
+    assert left_after(children, GONE_S) == []
     assert not (run / "manifest.json").exists()
     assert not list(run.rglob("*.tmp"))
     before = finished_trials(run)
@@ -128,7 +109,7 @@ def test_an_interrupted_run_says_so_leaves_no_process_and_resumes(sent, loans, t
     assert (run / "manifest.json").is_file()
 
 
-def test_a_killed_run_resumes_to_the_model_of_a_run_that_was_left_alone(loans, tmp_path):
+def test_a_killed_run_resumes_to_the_model_of_a_run_that_nobody_killed(loans, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
@@ -147,3 +128,17 @@ def test_a_killed_run_resumes_to_the_model_of_a_run_that_was_left_alone(loans, t
     assert code == 0
     for name in ("model/SHA256SUMS", "model/model.ubj", "model/encoder.json", "evaluation.json"):
         assert (run / name).read_bytes() == (whole / "runs" / alone["run"] / name).read_bytes(), name
+
+
+def test_ctrl_c_does_not_wait_for_background_work(loans, tmp_path):
+    spec_at(tmp_path, loans)
+    process = begin(tmp_path, "run", "loans.yaml", python=["-c", ENDLESS])
+    end = time.monotonic() + STARTED_S
+    while not (tmp_path / "started").exists():
+        assert process.poll() is None and time.monotonic() < end, (tmp_path / "stderr.txt").read_text()[-2000:]
+        time.sleep(0.05)
+    children = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    code, answer = finish(process, tmp_path, STOPPED_S)
+    assert (code, answer["status"], answer["problems"][0]["stage"]) == (130, "interrupted", "profile")
+    assert left_after(children, GONE_S) == []

@@ -56,6 +56,19 @@ def test_automatic_start_can_be_turned_off_and_is_on_again() -> None:
     assert auto_init_hook.enable_auto_connect is True
 
 
+@pytest.mark.parametrize("call", ["get", "put", "wait", "kill", "cancel"])
+def test_ray_checks_its_connection_at_the_begin_of_each_call(call: str) -> None:
+    from ray._private import worker
+
+    assert callable(worker.global_worker.check_connected)
+    assert "worker.check_connected()" in inspect.getsource(getattr(worker, call))
+
+
+@pytest.mark.parametrize("module", ["ray.remote_function", "ray.actor", "ray._private.object_ref_generator"])
+def test_ray_checks_its_connection_before_it_submits_a_task(module: str) -> None:
+    assert "worker.check_connected()" in inspect.getsource(import_module(module))
+
+
 def test_the_data_context_can_be_replaced() -> None:
     before = private_ray.data_context()
     try:
