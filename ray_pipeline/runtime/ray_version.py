@@ -4,7 +4,7 @@ import re
 
 from ray_pipeline.errors import Problem, ResourceError
 
-OLDEST, NEWEST = (2, 60), (2, 60)
+OLDEST, NEWEST = (2, 59), (2, 60)
 """Minor versions of Ray that the tests pass with, both included."""
 
 SUPPORTED = f"Ray {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
