@@ -23,6 +23,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sends the tests that need Ray to one process, first, and each other file as a whole to another one."""
     needs_ray = [item.get_closest_marker("ray") or "ray_local" in item.fixturenames for item in items]
