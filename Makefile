@@ -5,20 +5,26 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --quiet --quiet --disable-pip-ver
 INSTALL_LOCKED := $(PIP) install --require-hashes --only-binary :all:
 COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate
 
-# One process has a Ray and runs the tests that need it; the other one runs all others.
-TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# The tests that need Ray run in one process, all others in another one beside it.
+BOTH := $(MAKE) --jobs 2 --output-sync=target --keep-going
 
-.PHONY: demo test test-all check bench lock clean
+.PHONY: demo test test-all pytest-ray pytest-plain check bench lock clean
 
 demo: .venv/.runtime              ## three feature tables become a gated, registered model with a report
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
 test: check .feast/.installed     ## all checks, and all tests but the long ones
-	$(BIN)/pytest $(TWO_PROCESSES) -m "not long"
+	$(BOTH) pytest-ray pytest-plain SELECT="and not long"
 
 test-all: check .feast/.installed ## all checks and all tests
-	$(BIN)/pytest $(TWO_PROCESSES)
+	$(BOTH) pytest-ray pytest-plain
+
+pytest-ray:
+	$(BIN)/pytest -m "ray $(SELECT)"
+
+pytest-plain:
+	$(BIN)/pytest -m "not ray $(SELECT)" -p no:cacheprovider
 
 check: .venv/.dev                 ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .

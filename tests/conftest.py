@@ -23,13 +23,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sends the tests that need Ray to one process, first, and each other file as a whole to another one."""
-    needs_ray = [item.get_closest_marker("ray") or "ray_local" in item.fixturenames for item in items]
-    for item, ray in zip(items, needs_ray, strict=True):
-        item.add_marker(pytest.mark.xdist_group("ray" if ray else item.path.name))
-    items[:] = [item for _, item in sorted(zip(needs_ray, items, strict=True), key=lambda pair: not pair[0])]
+    """Marks every test that uses the shared Ray."""
+    for item in items:
+        if "ray_local" in item.fixturenames:  # type: ignore[attr-defined]
+            item.add_marker("ray")
 
 
 @pytest.fixture(scope="session")
