@@ -39,7 +39,8 @@ def test_groups_are_measured_as_if_alone(seed: int, at_once: int, clusters: int 
                 (bounds.value[i], bounds.low[i], bounds.high[i])
                 for bounds, i in ((found[metric.name], number), (alone[metric.name], 0))
             )
-            assert ours == pytest.approx(theirs, rel=1e-7, abs=1e-9, nan_ok=True), metric.name
+            # gradients are central differences, exact to about 1e-8 of the sums
+            assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-8, nan_ok=True), metric.name
             assert ours[0] == pytest.approx(
                 metric(some.label, some.score, some.weight, 0.4), rel=1e-9, abs=1e-12, nan_ok=True
             ), metric.name
