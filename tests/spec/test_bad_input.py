@@ -292,7 +292,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "storage_below_a_file": Mistake(
         6,
-        ("cannot write here", "Not a directory", "name a folder that you may write to"),
+        ("cannot write", "Not a directory", "name another `storage`"),
         {"file": "loans.yaml/runs", "key": "storage"},
         files={"full.yaml": "storage: ./loans.yaml/runs\n"},
         argv=("run", "loans.yaml", "--on", "full.yaml"),
