@@ -1,5 +1,5 @@
-"""Is the registry there and may we write? Asked once, before any training; and one writer at a time on a sqlite
-file."""
+"""Checks before any training that the registry answers and may be written, and lets one process at a time write to a
+sqlite file."""
 
 import fcntl
 import sqlite3
@@ -17,11 +17,20 @@ LOCK_S = 60
 
 
 def prepare(uri: str, connect: Callable[[], object]) -> None:
-    """Returns once the registry has answered; a sqlite file is made, with what `connect` gives it, by the first of many
-    processes.
+    """Returns when the registry has answered. The first of many processes creates the sqlite file.
 
-    Raises:
-        RegistryError: no answer within 15 s; or the sqlite file is damaged, read-only, or locked for more than 60 s.
+    Parameters
+    ----------
+    uri
+        Address of the registry.
+    connect
+        Asks the registry something; for a new sqlite file, it creates the tables.
+
+    Raises
+    ------
+    RegistryError
+        If a server does not answer within `DEADLINE_S` seconds, or if a sqlite file is damaged, read-only or locked for
+        more than `LOCK_S` seconds.
     """
     file = sqlite_file(uri)
     if file is None:
@@ -33,7 +42,7 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
         raise RegistryError(
             Problem(
                 file=str(file),
-                found=f"cannot be made: {error}",
+                found=f"cannot be created: {error}",
                 fix="name a folder that you may write, or another registry",
             )
         ) from error
@@ -44,10 +53,14 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
 
 @contextmanager
 def writing(uri: str) -> Iterator[None]:
-    """While it lasts, no other process of ours writes to that sqlite file, and no stranger held it at the start;
-    nothing for servers.
+    """During the block no other run writes to the sqlite file. For a server it does nothing.
 
-    MLflow itself waits 20 s for a lock and does not retry; twenty runs that end together need more.
+    MLflow itself waits 20 s for a lock and does not try again; twenty runs that end together need more.
+
+    Raises
+    ------
+    RegistryError
+        If the file may not be written, or if another process locks it for more than `LOCK_S` seconds.
     """
     file = sqlite_file(uri)
     if file is None:
@@ -63,7 +76,7 @@ def writing(uri: str) -> Iterator[None]:
                 fix="allow writing in its folder, or name another registry",
             )
         ) from error
-    if file.exists() and not file.stat().st_mode & 0o222:  # root may write all the same, but the owner said no
+    if file.exists() and not file.stat().st_mode & 0o222:  # root can write to it, but its owner forbids it
         lock.close()
         raise RegistryError(
             Problem(file=str(file), found="is read-only", fix="allow writing (chmod u+w), or name another registry")
@@ -128,7 +141,7 @@ def _check_sqlite(file: Path) -> None:
 
 
 def _within(seconds: float, uri: str, connect: Callable[[], object]) -> None:
-    """Runs `connect` in a thread of its own: a server that drips one byte a second must not hold us."""
+    """Runs `connect` in its own thread, because a server that sends one byte a second would never reach a timeout."""
     raised: list[BaseException] = []
 
     def attempt() -> None:

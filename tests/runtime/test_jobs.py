@@ -1,4 +1,4 @@
-"""Runs as Ray jobs, on real clusters: one open, one behind a token."""
+"""Runs as Ray jobs on real clusters, one without and one with a token."""
 
 import json
 import os
@@ -43,7 +43,7 @@ TOKEN = "a-token-for-this-test-alone-0123456789abcdef"
 # --- without a cluster
 
 
-def test_each_line_of_a_log_is_shown_once_though_connections_are_lost() -> None:
+def test_each_line_of_a_log_is_shown_once_although_connections_are_lost() -> None:
     lines: list[str] = []
     log = LineLog(lines.append)
     for connection in (["one\ntw"], ["one\n", "two\nthr"], ["one\ntwo\nthree\nfour"]):
@@ -71,7 +71,7 @@ def test_a_job_without_an_answer_gets_one(status: str, code: int | None, exit_co
     assert words in json.dumps(answer)
 
 
-def test_only_a_verb_s_answer_is_taken_for_one() -> None:
+def test_only_the_answer_of_a_verb_counts_as_one() -> None:
     assert jobs._answer('{"status": "refused", "exit": 7}') == {"status": "refused", "exit": 7}
     for line in ("", "text", "{", '{"exit": 0}', '{"status": "x", "exit": "0"}', "[0]", "{'status': 'x', 'exit': 0}"):
         assert jobs._answer(line) is None
@@ -83,12 +83,12 @@ def test_a_local_cluster_file_takes_no_jobs(tmp_path: Path) -> None:
         jobs.job_server(Where.find(str(tmp_path / "here.yaml"), tmp_path))
 
 
-def test_a_cluster_that_is_not_there_is_a_resource_error() -> None:
+def test_a_cluster_that_does_not_exist_is_a_resource_error() -> None:
     with pytest.raises(ResourceError, match=r"no job server answers at http://127\.0\.0\.1"):
         JobServer(f"http://127.0.0.1:{free_port()}")
 
 
-def test_a_server_that_accepts_and_says_nothing_is_a_resource_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_accepts_and_never_answers_is_a_resource_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_server, "READ_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ResourceError, match="no job server answers"):
         JobServer(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -318,19 +318,19 @@ def type_in(cluster: Cluster, *words: str, **environment: str) -> tuple[int, dic
 
 
 @pytest.mark.ray
-def test_a_token_opens_the_door_and_nothing_else_does(spec: Path, guarded: Cluster) -> None:
+def test_only_the_clusters_own_token_is_accepted(spec: Path, guarded: Cluster) -> None:
     cluster_file(spec.parent, guarded.url)
     asked = ("status", "nobody", "--on", str(spec.parent / "there.yaml"))
-    code, answer, told = type_in(guarded, *asked)
-    assert (code, answer["exit"]) == (6, 6), told
+    code, answer, errors = type_in(guarded, *asked)
+    assert (code, answer["exit"]) == (6, 6), errors
     for wrong in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": TOKEN[::-1]}):
-        code, answer, told = type_in(guarded, *asked, **wrong)
-        assert (code, answer["exit"]) == (4, 4), told
+        code, answer, errors = type_in(guarded, *asked, **wrong)
+        assert (code, answer["exit"]) == (4, 4), errors
         assert "refuses the login" in answer["problems"][0]["found"]
         assert "RAY_AUTH_TOKEN" in answer["problems"][0]["fix"]
-        assert "Traceback" not in told
-        assert TOKEN not in told
-        assert TOKEN[::-1] not in told
+        assert "Traceback" not in errors
+        assert TOKEN not in errors
+        assert TOKEN[::-1] not in errors
 
 
 @pytest.mark.ray
@@ -339,16 +339,16 @@ def test_a_submitted_run_is_the_same_run(spec: Path, guarded: Cluster) -> None:
     on = str(spec.parent / "there.yaml")
     cluster_file(spec.parent, guarded.url)
     sets = ["gates=[auc >= 0.999]", "register.when=always"]
-    code, answer, told = type_in(
+    code, answer, errors = type_in(
         guarded, "submit", str(spec), "--on", on, *(word for override in sets for word in ("--set", override))
     )
-    assert (code, answer["exit"], answer["status"]) == (7, 7, "refused"), told
+    assert (code, answer["exit"], answer["status"]) == (7, 7, "refused"), errors
     assert answer["model"] == "models:/jobs_test/1", "refused, and registered all the same, as the spec says"
     assert answer["job"] == answer["run"], "the job's id is the run's"
     assert answer["run"] == f"jobs_test-{Spec.from_file(spec, sets).fingerprint[:8]}-1"
     assert (spec.parent / "runs" / answer["run"] / "manifest.json").is_file()
     assert answer["trials"] == 3
-    assert TOKEN not in told
+    assert TOKEN not in errors
 
     code, status, _ = type_in(guarded, "status", answer["job"], "--on", on)
     assert (code, status["status"], status["job_exit"]) == (0, "failed", 7)
@@ -376,15 +376,15 @@ def test_ctrl_c_detaches_and_stop_stops(spec: Path, cluster: Cluster) -> None:
     assert any(line.startswith("submitted ") for line in child.stderr)
     assert any("Running entrypoint" in line for line in child.stderr)
     child.send_signal(signal.SIGINT)
-    out, told = child.communicate(timeout=30)
+    out, errors = child.communicate(timeout=30)
     answer = json.loads(out.splitlines()[-1])
     assert (child.returncode, answer["status"], answer["exit"]) == (130, "interrupted", 130)
-    assert f"the job {answer['job']} continues" in told
+    assert f"the job {answer['job']} continues" in errors
 
     code, status, _ = type_in(cluster, "status", answer["job"], "--on", on)
     assert (code, status["status"]) == (0, "running")
     code, stopped, _ = type_in(cluster, "stop", answer["job"], "--on", on)
     assert (code, stopped["status"]) == (0, "stopped")
-    code, log, told = type_in(cluster, "logs", answer["job"], "--on", on, "--follow")
+    code, log, errors = type_in(cluster, "logs", answer["job"], "--on", on, "--follow")
     assert (code, log["status"]) == (0, "stopped")
-    assert "Running entrypoint" in told
+    assert "Running entrypoint" in errors

@@ -1,4 +1,4 @@
-"""Slots, workers and threads are plain arithmetic; what cannot be is refused with the numbers."""
+"""Slots, workers and threads are plain arithmetic; what does not fit is refused with the numbers."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def test_a_cluster_is_laid_out_as_the_arithmetic_says(
 
 
 @pytest.mark.parametrize(
-    ("written", "cpus", "gpus", "node", "key", "told"),
+    ("written", "cpus", "gpus", "node", "key", "text"),
     [
         (
             {"cpus_per_worker": 16},
@@ -96,14 +96,14 @@ def test_a_cluster_is_laid_out_as_the_arithmetic_says(
         ),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_numbers(
-    written: Any, cpus: float, gpus: float, node: float | None, key: str, told: str
+def test_what_does_not_fit_is_refused_with_the_numbers(
+    written: Any, cpus: float, gpus: float, node: float | None, key: str, text: str
 ) -> None:
     with pytest.raises(ResourceError) as refused:
         compute_layout(where(**written), cpus, gpus, 30, node)
     (problem,) = refused.value.problems
     assert refused.value.exit_code == 4 and (problem.key, problem.stage) == (key, "plan")
-    assert told in problem.found and problem.fix
+    assert text in problem.found and problem.fix
 
 
 @given(
@@ -114,7 +114,7 @@ def test_what_cannot_be_is_refused_with_the_numbers(
     st.integers(1, 4),
     st.sampled_from([0, 0.25, 1]),
 )
-def test_no_plan_asks_for_more_than_there_is(
+def test_no_layout_asks_for_more_than_there_is(
     cpus: int, gpus: int, trials: int, threads: int, workers: int, per_worker: float
 ) -> None:
     asked = where(cpus_per_worker=threads, workers_per_trial=workers, gpus_per_worker=per_worker)
@@ -160,24 +160,24 @@ def planned(folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
     return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
-def test_plan_tells_the_arithmetic_from_footers(loans: Path) -> None:
-    code, answer, told = planned(loans, str(write_spec(loans)))
+def test_plan_shows_the_arithmetic_from_footers(loans: Path) -> None:
+    code, answer, text = planned(loans, str(write_spec(loans)))
     assert code == 0 and answer["status"] == "ok" and answer["exit"] == 0
     labels, rates = answer["tables"]["labels"], answer["tables"]["rates"]
     assert answer["rows"] == labels["rows"] == 6_000 and labels["join"] is None and rates["join"]["how"] == "broadcast"
     assert 0 < labels["bytes_read"] <= labels["bytes_on_disk"]
     assert answer["worker_bytes"] == 6_000 * (answer["columns"] * 2.5 + 52) and not answer["external_memory"]
     assert answer["slots"] * answer["workers"] * answer["threads"] <= available_cpus()
-    assert f"6,000 rows x ({answer['columns']} columns x 2.5 bytes + 52)" in told and "trials at once" in told
+    assert f"6,000 rows x ({answer['columns']} columns x 2.5 bytes + 52)" in text and "trials at once" in text
 
 
 def test_plan_says_what_is_paged_from_disk_and_refuses_what_fits_nowhere(loans: Path, tmp_path: Path) -> None:
     spec = str(write_spec(loans))
     (tmp_path / "small.yaml").write_text("memory: 100KB\n")
     (tmp_path / "wide.yaml").write_text("cpus_per_worker: 4096\n")
-    code, answer, told = planned(loans, spec, "--on", str(tmp_path / "small.yaml"))
-    assert code == 0 and answer["external_memory"] and "bins are paged from disk" in told
-    code, answer, told = planned(loans, spec, "--on", str(tmp_path / "wide.yaml"))
+    code, answer, text = planned(loans, spec, "--on", str(tmp_path / "small.yaml"))
+    assert code == 0 and answer["external_memory"] and "bins are paged from disk" in text
+    code, answer, text = planned(loans, spec, "--on", str(tmp_path / "wide.yaml"))
     assert code == answer["exit"] == 4 and "4096" in answer["problems"][0]["found"]
     code, answer, _ = planned(loans, str(tmp_path / "absent.yaml"))
     assert code == answer["exit"] == 2

@@ -1,5 +1,5 @@
-"""Three nodes of a real cluster on loopback: the run is the single-node run, a node may be lost, and storage that nodes
-do not share is refused."""
+"""Three nodes of a real cluster on loopback: the run equals one on a single node, a node may be lost, and storage that
+the nodes do not share is refused."""
 
 import json
 import os
@@ -45,16 +45,16 @@ def test_three_nodes_make_the_bytes_of_one(folder, ray_local):
     assert (answer["exit"], answer["nodes"], answer["trials"]) == (0, 3, 6)
     layout = json.loads((folder / "runs" / answer["run"] / "manifest.json").read_text())["plan"]
     assert layout["slots"] > 1
-    told = rerun(str(folder / "runs" / answer["run"]), Where(storage=str(folder / "alone")), verify=True)
-    assert (told["status"], told["same"]) == ("identical", STAGES)
+    answer = rerun(str(folder / "runs" / answer["run"]), Where(storage=str(folder / "alone")), verify=True)
+    assert (answer["status"], answer["same"]) == ("identical", STAGES)
 
 
 @pytest.mark.parametrize("stage", ["read", "encode", "search", "fit", "evaluate"])
 def test_a_node_is_lost_and_the_run_finishes_with_the_same_bytes(stage, folder, ray_local):
     answer = on_three_nodes(folder, str(folder / "runs"), stage)
     assert (answer["exit"], answer["lost"], answer["nodes"], answer["trials"]) == (0, True, 2, 6)
-    told = rerun(str(folder / "runs" / answer["run"]), Where(storage=str(folder / "alone")), verify=True)
-    assert told["status"] == "identical"
+    answer = rerun(str(folder / "runs" / answer["run"]), Where(storage=str(folder / "alone")), verify=True)
+    assert answer["status"] == "identical"
 
 
 def test_a_relative_storage_is_refused_with_the_remedy(folder):
@@ -86,7 +86,7 @@ def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_buc
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["nodes"] == ["10.231.7.10", "10.231.7.11", "10.231.7.12"]
-    assert told["plan"]["slots"] > 1
-    assert (told["exit"], told["again"], told["same"], told["scored"]) == (0, "identical", STAGES, 6_000)
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["nodes"] == ["10.231.7.10", "10.231.7.11", "10.231.7.12"]
+    assert answer["plan"]["slots"] > 1
+    assert (answer["exit"], answer["again"], answer["same"], answer["scored"]) == (0, "identical", STAGES, 6_000)

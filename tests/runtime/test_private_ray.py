@@ -139,7 +139,7 @@ def test_the_loggers_that_are_silenced_are_modules_of_ray(name: str) -> None:
     assert name in logging.root.manager.loggerDict
 
 
-def test_processes_of_ray_are_told_by_their_command_and_environment() -> None:
+def test_rays_processes_are_recognised_by_their_command_and_environment() -> None:
     from ray._private.services import RAYLET_EXECUTABLE
 
     assert private_ray.is_raylet(str(RAYLET_EXECUTABLE).encode())
