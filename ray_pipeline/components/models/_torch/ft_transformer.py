@@ -52,8 +52,10 @@ class FTTransformerNet(nn.Module):
 
 
 class Block(nn.Module):
-    """x_BTD -> x_BTD, or x_B1D for the last block: attention and a ReGLU layer, each after a norm (but for the first
-    attention, appendix E.1)."""
+    """x_BTD -> x_BTD, or x_B1D for the last block: attention and a ReGLU layer, each after a norm.
+
+    There is no norm before the first attention (appendix E.1).
+    """
 
     def __init__(
         self, d_token: int, n_heads: int, attention_dropout: float, ffn_dropout: float, *, first: bool, last: bool

@@ -35,8 +35,10 @@ class Head:
         return loss(outputs_BK, label_BK, reduction="none").mean(1)
 
     def scores(self, outputs_BKO: Tensor) -> Tensor:
-        """Return the mean over the nets: a probability (B,), one of each class (B, O), or a number in the net's scale
-        (B,)."""
+        """Return the mean score over the nets.
+
+        Shape (B, O) for a multiclass task, else (B,). Numbers are in the net's own scale.
+        """
         if self.task == "multiclass":
             return outputs_BKO.softmax(2).mean(1)
         outputs_BK = outputs_BKO.squeeze(2)

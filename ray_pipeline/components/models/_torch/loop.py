@@ -125,8 +125,7 @@ class Epochs(TrainingState):
             }
 
     def _label_scale(self) -> tuple[float, float]:
-        """Weighted mean and deviation of a regression's labels; in float64, so that labels of 1e12 train as labels of 1
-        do."""
+        """Weighted mean and deviation of a regression's labels, in float64: labels of 1e12 train as labels of 1 do."""
         if self.head.task != "regression":
             return 0.0, 1.0
         label, weight = self.rows.label, self.rows.weight
