@@ -2,8 +2,11 @@
 anywhere."""
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from s3_fixture import SECRET
@@ -12,7 +15,6 @@ from typer.testing import CliRunner
 
 from ray_pipeline.cli import build
 from ray_pipeline.errors import StorageError
-from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.storage.blob_store import BlobStore
 
@@ -76,36 +78,25 @@ def test_report_and_diff_of_runs_at_a_uri(
     assert told.exit_code == 0 and told.stdout.splitlines()[-1] == page and (tmp_path / page).is_file(), told.stderr
 
 
-@pytest.mark.ray
 @pytest.mark.long
 def test_a_whole_run_lives_in_the_object_store_and_is_resumed_from_there(
-    bucket: dict[str, str], loans: Path, tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
+    bucket: dict[str, str], loans: Path, tmp_path: Path
 ) -> None:
-    from ray_pipeline import pipeline
-    from ray_pipeline.errors import Interrupted
-    from ray_pipeline.evaluation.evaluate import Evaluation
-    from ray_pipeline.runs.context import Run
-    from ray_pipeline.spec import Spec
-    from ray_pipeline.spec.where import Where
+    spec, store = write_spec(loans, "s3.yaml", trials="trials: 6 => trials: 4"), BlobStore("s3://runs/whole")
 
-    where = Where(storage="s3://runs/whole", registry=f"sqlite:///{tmp_path}/mlflow.db")
-    spec = Spec.from_file(write_spec(loans, "s3.yaml", trials="trials: 6 => trials: 4"))
-    save = Run.save
+    def in_a_process(*more: str) -> dict[str, Any]:
+        script = Path(__file__).parents[1] / "bucket_run.py"
+        command = [sys.executable, str(script), str(spec), store.root, f"sqlite:///{tmp_path}/mlflow.db", *more]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        (tmp_path / f"output-{len(more)}").write_text(done.stdout + done.stderr)
+        return dict(json.loads(done.stdout.splitlines()[-1]))
 
-    def cut_off_before_the_evaluation_is_saved(self: Run, value: object) -> object:
-        if isinstance(value, Evaluation):
-            raise KeyboardInterrupt
-        return save(self, value)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save", cut_off_before_the_evaluation_is_saved)
-        with pytest.raises(Interrupted) as stopped:
-            pipeline.run(spec, where)
-    run, store = stopped.value.answer["run"], BlobStore("s3://runs/whole")
+    run = in_a_process()["run"]
     before = {name: store.read(name) for name in store.keys(f"{run}/journal") if "/trial-" in name}
     assert len(before) == 4 and not store.exists(f"{run}/manifest.json")
-    release = resume(RunFolder.open("s3://runs/whole", run))
-    assert (release.status, release.report) == ("registered", f"s3://runs/whole/{run}/report.html")
+    answer = in_a_process(run)
+    assert (answer["status"], answer["report"]) == ("registered", f"s3://runs/whole/{run}/report.html")
     assert {name: store.read(name) for name in before} == before
     names = {name.removeprefix(f"{run}/") for name in store.keys(run)}
     assert {
