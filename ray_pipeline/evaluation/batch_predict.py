@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.components.choice import find
 from ray_pipeline.data.rows import KEY
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem, StorageError
@@ -86,8 +85,7 @@ class BundleRef:
             with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
                 for name, content in ray.get(self.files).items():
                     Path(folder, name).write_bytes(content)
-                loaded = _LOADED[self.fingerprint] = Bundle.load(Path(folder), self.fingerprint)
-            find("models", str(loaded.model["family"])).warm_up()
+                _LOADED[self.fingerprint] = Bundle.load(Path(folder), self.fingerprint)
         return _LOADED[self.fingerprint]
 
 
