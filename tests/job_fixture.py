@@ -1,5 +1,6 @@
 """A real cluster for the tests of jobs: `ray start --head` as a child, with ports and a folder of its own."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from process_fixture import descendants
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,11 @@ def head(**environment: str) -> Iterator[Cluster]:
             wait_until(lambda: answers(f"http://127.0.0.1:{dashboard}/api/version"), 90, Path(folder, "start.log"))
             yield Cluster(f"http://127.0.0.1:{dashboard}", everything)
         finally:
-            process.terminate()  # `ray start --block` ends its children with itself
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+            # A started `ray start --block` takes 10 s and more to end its children one after the other.
+            for pid in [*descendants(process.pid), process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
 
 
 def answers(url: str) -> bool:
