@@ -5,23 +5,26 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --quiet --quiet --disable-pip-ver
 INSTALL_LOCKED := $(PIP) install --require-hashes --only-binary :all:
 COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate
 
-# The tests that need Ray run in one process, all others in another one beside it.
-BOTH := $(MAKE) --jobs 2 --output-sync=target --keep-going
+# Three processes run the tests: those that share one Ray, those that start their own and mostly wait, and all others.
+TESTS := $(MAKE) --jobs 3 --output-sync=target --keep-going pytest-ray pytest-own-ray pytest-plain
 
-.PHONY: demo test test-all pytest-ray pytest-plain check bench lock clean
+.PHONY: demo test test-all pytest-ray pytest-own-ray pytest-plain check bench lock clean
 
 demo: .venv/.runtime              ## three feature tables become a gated, registered model with a report
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
 test: check .feast/.installed     ## all checks, and all tests but the long ones
-	$(BOTH) pytest-ray pytest-plain SELECT="and not long"
+	$(TESTS) SELECT="and not long"
 
 test-all: check .feast/.installed ## all checks and all tests
-	$(BOTH) pytest-ray pytest-plain
+	$(TESTS)
 
 pytest-ray:
-	$(BIN)/pytest -m "ray $(SELECT)"
+	$(BIN)/pytest -m "ray and not own_ray $(SELECT)"
+
+pytest-own-ray:
+	$(BIN)/pytest -m "own_ray $(SELECT)" -p no:cacheprovider
 
 pytest-plain:
 	$(BIN)/pytest -m "not ray $(SELECT)" -p no:cacheprovider

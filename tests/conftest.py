@@ -25,10 +25,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test that uses the shared Ray."""
+    """Marks every test that uses the shared Ray, and every other one that starts a Ray of its own."""
     for item in items:
         if "ray_local" in item.fixturenames:  # type: ignore[attr-defined]
             item.add_marker("ray")
+        elif item.get_closest_marker("ray"):
+            item.add_marker("own_ray")
 
 
 @pytest.fixture(scope="session")
