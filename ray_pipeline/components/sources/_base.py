@@ -28,9 +28,11 @@ class Footers:
     column_bytes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Of each column: bytes on disk, and bytes once decompressed."""
     uneven: Mapping[str, Problem] = field(default_factory=dict)
-    """Columns that some files lack, or hold in another type: no harm unless they are read."""
-    extra: Mapping[str, int] = field(default_factory=dict)
-    """Columns that fewer than half of the files have, and in how many; they are not in the schema."""
+    """Columns that no type holds for all files: no harm unless they are read."""
+    unified: Mapping[str, str] = field(default_factory=dict)
+    """For each column that some files hold in another type, or lack: what the files hold, and how it is read."""
+    partial: Mapping[str, int] = field(default_factory=dict)
+    """Columns that some files lack, and how many files have them."""
     file_bytes: tuple[int, ...] = ()
     file_rows: tuple[int, ...] = ()
     group_rows: tuple[tuple[int, ...], ...] = ()

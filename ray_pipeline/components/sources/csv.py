@@ -13,7 +13,7 @@ import pyarrow.fs as pafs
 
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at
-from ray_pipeline.components.sources._schemas import unify_schemas
+from ray_pipeline.components.sources._schemas import conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem
 
 MAX_BYTES = 1 << 30
@@ -41,12 +41,14 @@ class CSV(Source):
             )
         tables = [self._table(fs, one) for one in files]
         schemas = [table.schema for table in tables]
-        schema, uneven, extra = unify_schemas(self.name, [one.path for one in files], schemas)
-        if uneven or extra:
+        unified = unify_schemas(self.name, [one.path for one in files], schemas)
+        if unified.uneven or unified.partial:
             found = f"{self.name}: the files have different headers"
             headers = Problem(stage="read", file=self.path, found=found, fix="write one header in all files")
-            raise DataError(next(iter(uneven.values()), headers))
-        return pa.concat_tables([table.select(schema.names) for table in tables]), files
+            raise DataError(next(iter(unified.uneven.values()), headers))
+        schema = unified.schema
+        conformed = [conform(table, schema, schema.names, one.path) for table, one in zip(tables, files, strict=True)]
+        return pa.concat_tables(conformed), files
 
     def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pa.Table:
         """The rows of one file, read as one block, so that all rows decide the types."""

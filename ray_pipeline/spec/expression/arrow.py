@@ -1,7 +1,6 @@
 """The meaning of an expression: its tree becomes pyarrow.compute calls, which take arrays and scan expressions alike.
 
-Logic is three-valued (Kleene), and NaN is null. Constants are cast to the column's type once, so that rows and scans
-agree to the bit.
+Logic is three-valued (Kleene), and NaN is null. Constants are cast to the column's type once.
 """
 
 from collections.abc import Callable, Iterable
@@ -84,8 +83,8 @@ def kind_of(type: pa.DataType) -> Kind:
 class Lowering:
     """Turns a tree into calls.
 
-    With `exact` false only rows where the result is true matter, as in a filter. Guards that only separate null from
-    false are then left out where they can be, so that a scan can skip row groups by their statistics.
+    For a scan only rows where the result is true matter. NaN then stays as it is, since no comparison with it is true
+    but `!=`, and a scan can skip row groups by their statistics.
     """
 
     text: str
@@ -94,8 +93,9 @@ class Lowering:
     """The type of each column, under its name as written."""
     load: Callable[[str], Any]
     """Brings a column by the same name."""
+    in_scan: bool = False
 
-    def lower(self, node: Node, exact: bool = True) -> Lowered:
+    def lower(self, node: Node) -> Lowered:
         """The tree's values."""
         match node:
             case Column(name):
@@ -114,22 +114,19 @@ class Lowering:
             case Arithmetic(op, left, right):
                 return self._arithmetic(op, self._number(left), self._number(right))
             case Compare(op, left, right):
-                unguarded = not exact and op != "!="
-                pair = self._in_one_type(self._operand(left, unguarded), self._operand(right, unguarded))
-                return _boolean(_call(op, *pair))
+                return _boolean(_call(op, *self._in_one_type(self._operand(left), self._operand(right))))
             case In(operand, values):
-                return self._is_in(self._operand(operand, guarded=False), values, exact)
+                return self._is_in(self._operand(operand), values)
             case IsNull(operand):
-                found = self._operand(operand, guarded=False, any_kind=True)
-                return _boolean(pc.is_null(found.values, nan_is_null=pa.types.is_floating(found.type)))
+                return _boolean(pc.is_null(self.lower(operand).values))
             case Logical(op, left, right):
-                return _boolean(_call(op, self.boolean(left, exact), self.boolean(right, exact)))
+                return _boolean(_call(op, self.boolean(left), self.boolean(right)))
             case Not(operand):
                 return _boolean(pc.invert(self.boolean(operand).values))
 
-    def boolean(self, node: Node, exact: bool = True) -> Lowered:
+    def boolean(self, node: Node) -> Lowered:
         """The tree's values, which must be boolean."""
-        found = self.lower(node, exact)
+        found = self.lower(node)
         if found.kind != "boolean":
             self._fail(f"column {found.column!r} is {found.type}, not boolean", "compare it with a value", found.column)
         return found
@@ -147,15 +144,12 @@ class Lowering:
             found = found.cast(type.value_type)
         if pa.types.is_float16(found.type):
             found = found.cast(pa.float32())
-        return _nan_as_null(found)
+        return found if self.in_scan else _nan_as_null(found)
 
-    def _operand(self, node: Node, unguarded: bool = False, *, guarded: bool = True, any_kind: bool = False) -> Lowered:
-        """A side of a comparison. `unguarded` leaves NaN in a bare column; no comparison but != is true for it."""
+    def _operand(self, node: Node) -> Lowered:
+        """A side of a comparison."""
         found = self.lower(node)
-        if found.column and (unguarded or not guarded):
-            bare = Lowered(self.load(found.column), self.schema.field(found.column).type, column=found.column)
-            found = bare.cast(found.type)
-        if found.kind == "other" and not any_kind:
+        if found.kind == "other":
             self._fail(
                 f"column {found.column!r} is {found.type}",
                 "only numbers, strings, booleans and dates can be compared",
@@ -215,7 +209,7 @@ class Lowering:
         ticks = microseconds * PER_SECOND[type.unit] // 1_000_000
         return column.cast(type), Lowered(pa.scalar(max(-(2**63) + 1, min(2**63 - 1, ticks)), INTEGER).cast(type), type)
 
-    def _is_in(self, operand: Lowered, values: tuple[Scalar, ...], exact: bool) -> Lowered:
+    def _is_in(self, operand: Lowered, values: tuple[Scalar, ...]) -> Lowered:
         constants = [Lowered(pa.scalar(value), pa.scalar(value).type, value) for value in values]
         if operand.kind == "time":
             equal = [_call("==", *self._in_one_type(operand, constant)) for constant in constants]
@@ -227,10 +221,9 @@ class Lowering:
         if operand.kind == "number" and not pa.types.is_integer(operand.type):
             operand = operand.cast(FLOAT)
         among = pc.is_in(operand.values, value_set=_value_set(values, operand.type))
-        if not exact:
+        if self.in_scan:
             return _boolean(among)
-        missing = pc.is_null(operand.values, nan_is_null=pa.types.is_floating(operand.type))
-        return _boolean(pc.if_else(missing, pa.scalar(None, pa.bool_()), among))
+        return _boolean(pc.if_else(pc.is_null(operand.values), pa.scalar(None, pa.bool_()), among))
 
     def _fail(self, found: str, fix: str, column: str | None) -> NoReturn:
         raise DataError(Problem(found=f"in {self.text!r}: {found}", fix=fix, column=column))
