@@ -8,7 +8,7 @@ from ray_pipeline.data.column_checks import check_columns, check_expressions
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.preconditions import require_even_files
-from ray_pipeline.data.read import open_sources, time_units
+from ray_pipeline.data.read import open_source, time_units
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -25,11 +25,12 @@ class CheckedTables:
 def check_tables(spec: Spec, where: Where) -> CheckedTables:
     """Checks the tables of a spec that are Parquet files on this machine; a run checks all of them."""
     tables, problems = dict[str, InputTable](), list[Problem]()
-    for name, source in open_sources(spec, where).items():
-        if "://" in source.path or spec.features.all[name].kind != "parquet":
+    for name, table in spec.features.all.items():
+        if "://" in where.resolve(table.path, spec.folder) or table.kind != "parquet":
             continue
         try:
-            tables[name] = InputTable.open(source).with_time_units(time_units(spec, name))
+            opened = InputTable.open(open_source(spec, where, name))
+            tables[name] = opened.with_time_units(time_units(spec, name))
         except PipelineError as error:
             file, line = spec.place(f"features.{name}.path")
             problems += [

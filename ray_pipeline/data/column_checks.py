@@ -49,7 +49,8 @@ def check_expressions(columns: ResolvedColumns) -> None:
         if expression is None or not all(name in columns.resolve for name in expression.columns):
             continue
         names = {columns.resolve[name] for name in expression.columns}
-        empty = pa.schema([(name, columns.types[name]) for name in sorted(names)]).empty_table()
+        schema = pa.schema([(name, columns.types[name]) for name in sorted(names)])
+        empty = pa.Table.from_batches([], schema=schema)
         try:
             values = expression.evaluate(empty, columns.resolve)
             if expression is spec.label_expression:
@@ -151,7 +152,7 @@ def _check_roles(columns: ResolvedColumns) -> None:
         if name in columns.types and (why := misfit(role, columns.types[name])):
             found, fix = why
             if role == "feature":
-                fix = f"leave it out of `columns`, or {fix}"
+                found, fix = f"{columns.types[name]}, which cannot be a feature", f"leave it out of `columns`, or {fix}"
             columns.problems.add(key, name, f"column {name!r} is {found}", fix)
 
 

@@ -28,16 +28,17 @@ class ColumnProblems:
     def add_absent(self, key: str, table: str, column: str) -> None:
         """Adds that a table lacks a column."""
         known = self.schemas[table].names
-        found = f"there is no column {column!r} in {table} ({len(known)} columns)"
-        self.add(key, column, found, f"{nearest(column, known)}Known: {listed(known, 12)}")
+        near = f"{nearest(column.strip('*?'), known)}Known: {listed(known, 12)}"
+        found = f"there is no column {column!r} in {table} ({len(known)} columns); {near}"
+        self.add(key, column, found, "correct the name")
 
     def add_unknown(self, key: str, column: str, owners: Sequence[str], known: Sequence[str]) -> None:
         """Adds that a name means no column, or more than one."""
         if owners:
             self.add(key, column, f"{column!r} may be {' or '.join(owners)}", "write the name with its table")
         else:
-            fix = f"{nearest(column, known)}Known: {listed(known, 30)}"
-            self.add(key, column, f"no table has a column {column!r}", fix)
+            near = f"{nearest(column, known)}Known: {listed(known, 30)}"
+            self.add(key, column, f"no table has a column {column!r}; {near}", "correct the name")
 
     def raise_all(self) -> None:
         """Raises `DataError` with all problems, if there are any."""
@@ -157,14 +158,15 @@ class ResolvedColumns:
             ("explain.slices", spec.explain.slices),
         ):
             for place, one in enumerate(slices):
-                wanted = {**dict.fromkeys(one.columns, f"{key}[{place}]"), **wanted}
-        for key, name in (("evaluate.cluster", spec.evaluate.cluster), ("split", getattr(spec.split, "group", None))):
-            if name is not None:
-                wanted.setdefault(name, key)
+                for column in one.columns:
+                    wanted.setdefault(column, f"{key}[{place}]")
+        if spec.evaluate.cluster is not None:
+            wanted.setdefault(spec.evaluate.cluster, "evaluate.cluster")
         if self.labelled:  # new rows to predict need no slice columns
             for name, key in wanted.items():
                 self.require(key, name)
-        return [self.resolve[name] for name in wanted if name in self.resolve]
+        group = getattr(spec.split, "group", None)
+        return [self.resolve[name] for name in dict.fromkeys([*wanted, group]) if name in self.resolve]
 
     def require(self, key: str, name: str) -> None:
         """Adds a problem where a name means no column of any table, or several."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.dataset as pads
+import pyarrow.compute as pc
 
 from ray_pipeline.column_types import plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source
@@ -62,7 +62,7 @@ class InputTable:
         return _plain(self.time_units, self.source.table(columns))
 
     def pieces(
-        self, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
+        self, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
     ) -> list[Callable[[], pa.Table]]:
         """The rows for which `keep` is true, as calls that any worker can make; each reads about `rows` rows.
 

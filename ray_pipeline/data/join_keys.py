@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_pipeline.column_types import plain_column
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.hashing import distinct
 
@@ -111,6 +112,7 @@ def plain_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
     Whole numbers become int64, moments become a decimal of nanoseconds (which holds every unit without loss), floats
     become float64 without a negative zero; the other plain types stay.
     """
+    column = plain_column(column)
     kind = column.type
     if pa.types.is_timestamp(kind):
         per_tick = pa.scalar(NANOSECONDS[kind.unit], pa.decimal128(10, 0))

@@ -77,7 +77,7 @@ def weight_values(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
     weight = values.cast(pa.float64(), safe=False)
     wrong = pc.invert(pc.fill_null(pc.and_(pc.less_equal(weight, MAX_WEIGHT), pc.greater_equal(weight, 0)), False))
     if rows := pc.sum(wrong).as_py():
-        shown = listed(pc.unique(values.filter(wrong)).to_pylist())
+        shown = listed("null" if one is None else str(one) for one in pc.unique(values.filter(wrong)).to_pylist())
         raise DataError(
             Problem(
                 stage="read",
@@ -97,7 +97,8 @@ def _unfit(values: pa.ChunkedArray, label: Expression, task: Task) -> Problem:
     found, fix = f"the label is {values.type}", "name a column that has values"
     distinct = [] if kind_of(values.type) != "text" else sorted(pc.unique(values).drop_null().to_pylist())
     if distinct:
-        found += f" with {len(distinct)} values ({listed(map(repr, distinct), 5)})"
+        shown = listed(map(repr, distinct), 5)
+        found += f" with {len(distinct)} values ({shown})" if task == "regression" else f" with the values {shown}"
     if kind_of(values.type) != "null":
         found += {
             "binary": "; a binary label is true/false or 0/1",

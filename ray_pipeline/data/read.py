@@ -100,15 +100,12 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     )
 
 
-def open_sources(spec: Spec, where: Where, rows: str | None = None) -> dict[str, Source]:
-    """The source of each table; `rows` is read in place of the label table."""
-    sources: dict[str, Source] = {}
-    for name, table in spec.features.all.items():
-        path, kind, parameters = where.resolve(table.path, spec.folder), table.kind, table.parameters
-        if name == "labels" and rows:
-            path, kind, parameters = rows, kind_at(rows), {}
-        sources[name] = source_of(kind, name, path, parameters)
-    return sources
+def open_source(spec: Spec, where: Where, name: str, rows: str | None = None) -> Source:
+    """The source of a table; `rows` is read in place of the label table."""
+    table = spec.features.all[name]
+    if name == "labels" and rows:
+        return source_of(kind_at(rows), name, rows)
+    return source_of(table.kind, name, where.resolve(table.path, spec.folder), table.parameters)
 
 
 def open_tables(spec: Spec, where: Where, rows: str | None = None) -> dict[str, InputTable]:
@@ -119,8 +116,11 @@ def open_tables(spec: Spec, where: Where, rows: str | None = None) -> dict[str, 
     DataError
         A file cannot be read; the problems of all tables are reported at once.
     """
-    sources = open_sources(spec, where, rows)
-    return _for_each(sources, lambda name: InputTable.open(sources[name]).with_time_units(time_units(spec, name)))
+
+    def open_table(name: str) -> InputTable:
+        return InputTable.open(open_source(spec, where, name, rows)).with_time_units(time_units(spec, name))
+
+    return _for_each(spec.features.all, open_table)
 
 
 def time_units(spec: Spec, table: str) -> dict[str, str]:

@@ -70,7 +70,8 @@ class SourceTable(Section):
 
     @model_serializer(mode="wrap")
     def _with_parameters(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {**dump(self), **self.parameters}
+        written = {**dump(self), **self.parameters}
+        return {name: value for name, value in written.items() if name != "time_unit" or value is not None}
 
 
 class Labels(SourceTable):

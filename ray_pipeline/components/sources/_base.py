@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.dataset as pads
+import pyarrow.compute as pc
 from pydantic import create_model
 
 from ray_pipeline.components.choice import Choice, each, find, name_of
@@ -72,7 +72,7 @@ class Source(Choice, ABC):
         """The rows of a small table, whole, in file order."""
 
     @abstractmethod
-    def count(self, keep: pads.Expression) -> int:
+    def count(self, keep: pc.Expression) -> int:
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Source(Choice, ABC):
 
     @abstractmethod
     def pieces(
-        self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
+        self, footers: Footers, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
     ) -> Sequence[Callable[[], pa.Table]]:
         """The rows for which `keep` is true in file order, as calls that any worker can make.
 

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 
 from ray_pipeline.components.sources._base import Footers, Source
@@ -109,16 +109,16 @@ class CSV(Source):
         """The rows, whole."""
         return self._read[0].select(list(columns))
 
-    def count(self, keep: pads.Expression) -> int:
+    def count(self, keep: pc.Expression) -> int:
         """Rows for which `keep` is true."""
-        return int(pads.dataset(self._read[0]).count_rows(filter=keep))
+        return int(self._read[0].filter(keep).num_rows)
 
     def unreadable(self, columns: Sequence[str]) -> Problem | None:
         """None: a table that was read whole can be read."""
         return None
 
     def pieces(
-        self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
+        self, footers: Footers, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
     ) -> list[Callable[[], pa.Table]]:
         """The rows in pieces of one length, from a copy in the object store."""
         import ray
@@ -127,7 +127,7 @@ class CSV(Source):
         return [partial(_piece, table, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
 
 
-def _piece(table: Any, start: int, rows: int, columns: list[str], keep: pads.Expression | None) -> pa.Table:
+def _piece(table: Any, start: int, rows: int, columns: list[str], keep: pc.Expression | None) -> pa.Table:
     """Some rows of a table in the object store."""
     import ray
 

@@ -9,9 +9,10 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_pipeline.column_types import kind_of as value_kind
 from ray_pipeline.column_types import plain_type
 from ray_pipeline.spec.expression.arrow import Lowering, kind_of
-from ray_pipeline.spec.expression.nodes import BOOLEANS, Column, Compare, Constant, In, Logical, Node
+from ray_pipeline.spec.expression.nodes import BOOLEANS, Column, Compare, Constant, In, Logical, Node, Scalar
 from ray_pipeline.spec.expression.parser import parse
 
 __all__ = ["Expression", "kind_of"]
@@ -112,16 +113,18 @@ def _conjuncts(node: Node) -> Iterator[Node]:
 
 
 def _is_comparison(node: Node, schema: pa.Schema) -> bool:
-    """Whether the node compares a column that is stored in its plain type with constants."""
+    """Whether the node compares a column in its own, plain type with constants; a scan casts statistics unsafely."""
     match node:
-        case Compare(op, Column(name), Constant()) | Compare(op, Constant(), Column(name)):
-            compared = op != "!="
-        case In(Column(name), _):
-            compared = True
+        case Compare(op, Column(name), Constant(value)) | Compare(op, Constant(value), Column(name)):
+            values: tuple[Scalar, ...] = () if op == "!=" else (value,)
+        case In(Column(name), values):
+            pass
         case _:
             return False
-    type_ = schema.field(name).type if name in schema.names else None
-    return compared and type_ is not None and plain_type(type_) == type_
+    type_ = schema.field(name).type if name in schema.names else pa.null()
+    held = {"integer": int, "float": (int, float), "text": str, "date": str, "timestamp": str}.get(value_kind(type_))
+    fitting = held is not None and all(isinstance(one, held) and not isinstance(one, bool) for one in values)
+    return bool(values) and fitting and plain_type(type_) == type_
 
 
 def _as_written(schema: pa.Schema, resolve: Names) -> pa.Schema:
