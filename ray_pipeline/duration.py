@@ -2,12 +2,12 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-STEP_UNIT = "s"
+STEP_UNIT: Final = "s"
 """Steps (`time_unit: step`) count as this unit since 1970 wherever times are compared."""
 MAX_SECONDS = 10_000 * 365.25 * 86_400
 

@@ -65,7 +65,7 @@ def _check_label_columns(columns: ResolvedColumns) -> None:
     """Every column that the spec names outside feature tables exists."""
     spec, labels = columns.spec, columns.spec.features.labels
     own = columns.schemas["labels"].names
-    named = [("features.labels.key", labels.key), ("features.labels.time", labels.time)]
+    named: list[tuple[str, str | None]] = [("features.labels.key", labels.key), ("features.labels.time", labels.time)]
     if columns.labelled:
         where = spec.where_expression.columns if spec.where_expression else ()
         named += [
@@ -78,9 +78,9 @@ def _check_label_columns(columns: ResolvedColumns) -> None:
                 columns.problems.add_absent("features.labels.label", "labels", name)
         for name in where:
             columns.require("select.where", name)
-    for key, name in named:
-        if name is not None and name not in own:
-            columns.problems.add_absent(key, "labels", name)
+    for key, role in named:
+        if role is not None and role not in own:
+            columns.problems.add_absent(key, "labels", role)
 
 
 def _check_names(columns: ResolvedColumns) -> None:
@@ -123,9 +123,9 @@ def _check_twins(columns: ResolvedColumns) -> None:
 def _roles(columns: ResolvedColumns) -> Iterator[tuple[str, str, str]]:
     """Key of the spec, role and canonical column of every column with a role, outside joins."""
     spec, labels = columns.spec, columns.spec.features.labels
-    for role, name in (("key", labels.key), ("time", labels.time)):
-        if name is not None:
-            yield f"features.labels.{role}", role, name
+    for role, own in (("key", labels.key), ("time", labels.time)):
+        if own is not None:
+            yield f"features.labels.{role}", role, own
     for name in columns.features:
         yield "features", "feature", name
     for slice_ in spec.slices:
@@ -136,8 +136,8 @@ def _roles(columns: ResolvedColumns) -> Iterator[tuple[str, str, str]]:
         return
     if labels.weight is not None:
         yield "features.labels.weight", "weight", labels.weight
-    if (column := getattr(spec.split, "column", None)) is not None:
-        yield "split.column", "split column", column
+    if (names_part := getattr(spec.split, "column", None)) is not None:
+        yield "split.column", "split column", names_part
     for key, group in (
         ("split.group", getattr(spec.split, "group", None)),
         ("evaluate.cluster", spec.evaluate.cluster),

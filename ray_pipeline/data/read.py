@@ -155,7 +155,7 @@ def _in_range(spec: Spec, labels: InputTable) -> pc.Expression | None:
 
 def _stored(cut: datetime | int, type_: pa.DataType, unit: str | None) -> pa.Scalar:
     """The first stored value that is not before the cut."""
-    if unit == "step":
+    if isinstance(cut, int):
         return pa.scalar(cut, pa.int64())
     moment = (cut - EPOCH) // timedelta(microseconds=1)
     if pa.types.is_date(type_):

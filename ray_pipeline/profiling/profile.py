@@ -170,7 +170,7 @@ def _shown_ranges(ranges: Mapping[str, TimeRange], spec: Spec) -> Mapping[str, T
     """The ranges as they are; steps as numbers."""
     if spec.features.labels.time_unit != "step":
         return ranges
-    steps = {part: [np.datetime64(end, STEP_UNIT).astype(int) for end in ends] for part, ends in ranges.items()}
+    steps = {part: np.array(ends, f"datetime64[{STEP_UNIT}]").astype(np.int64) for part, ends in ranges.items()}
     return {part: [str(step) for step in ends] for part, ends in steps.items()}
 
 

@@ -175,8 +175,11 @@ def _steps(spec: "Spec") -> Iterator[Finding]:
     steps = labels.time_unit == "step"
     for name, table in spec.features.all.items():
         if table.time_unit and table.time is None:
-            place = ("features", name, "time_unit")
-            yield place, f"time_unit is for features.{name}.time, which is not given", "name the time, or remove it"
+            yield (
+                ("features", name, "time_unit"),
+                f"time_unit is for features.{name}.time, which is not given",
+                "name the time, or remove it",
+            )
         elif table.time is not None and (table.time_unit == "step") != steps:
             found = f"the times of labels are {'steps' if steps else 'moments'}, those of {name} are not"
             yield ("features", name, "time_unit"), found, "write both tables' times in one way"
@@ -201,7 +204,7 @@ def _steps(spec: "Spec") -> Iterator[Finding]:
 def _backwards(spec: "Spec") -> bool:
     """Whether the range ends before it begins."""
     first, last = spec.select.from_, spec.select.to
-    return first is not None and last is not None and as_datetime64(first) >= as_datetime64(last)
+    return first is not None and last is not None and bool(as_datetime64(first) >= as_datetime64(last))
 
 
 def _split(spec: "Spec") -> Iterator[Finding]:

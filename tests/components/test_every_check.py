@@ -256,8 +256,7 @@ CASES: dict[str, Planted] = {
         footers={
             "labels": footers_of(
                 unified={
-                    "few": "labels: column 'few' is missing in 2 files, int64 in 1 files; it is read as int64; it is null"
-                    " where it is missing",
+                    "few": "labels: column 'few' is missing in 2 files; it is null where it is missing",
                     "other": "labels: column 'other' is int64 in 2 files, int32 in 1 files; it is read as int64",
                 },
                 partial={"few": 1},

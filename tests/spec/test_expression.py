@@ -1,8 +1,8 @@
 """Expressions against a plain-Python oracle of three-valued logic, on rows, on Arrow scans and on Ray scans."""
 
 import math
-import random
 import operator
+import random
 from datetime import UTC, date, datetime
 from typing import Any
 

@@ -112,6 +112,16 @@ def _conjuncts(node: Node) -> Iterator[Node]:
         yield node
 
 
+_HELD: Mapping[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "float": (int, float),
+    "text": (str,),
+    "date": (str,),
+    "timestamp": (str,),
+}
+"""The constants that a column of each kind is compared with without a cast of the column."""
+
+
 def _is_comparison(node: Node, schema: pa.Schema) -> bool:
     """Whether the node compares a column in its own, plain type with constants; a scan casts statistics unsafely."""
     match node:
@@ -122,8 +132,8 @@ def _is_comparison(node: Node, schema: pa.Schema) -> bool:
         case _:
             return False
     type_ = schema.field(name).type if name in schema.names else pa.null()
-    held = {"integer": int, "float": (int, float), "text": str, "date": str, "timestamp": str}.get(value_kind(type_))
-    fitting = held is not None and all(isinstance(one, held) and not isinstance(one, bool) for one in values)
+    held = _HELD.get(value_kind(type_), ())
+    fitting = all(isinstance(one, held) and not isinstance(one, bool) for one in values)
     return bool(values) and fitting and plain_type(type_) == type_
 
 
