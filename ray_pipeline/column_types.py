@@ -87,8 +87,9 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 def plain_table(table: pa.Table) -> pa.Table:
     """The table in plain types; a table that has them already is not copied."""
-    columns = [plain_column(column) for column in table.columns]
-    if all(new is old for new, old in zip(columns, table.columns, strict=True)):
+    stored = table.columns
+    columns = [plain_column(column) for column in stored]
+    if all(new is old for new, old in zip(columns, stored, strict=True)):
         return table
     return pa.table(columns, names=table.column_names)
 

@@ -109,8 +109,8 @@ class TimeCodes:
 def plain_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The key column in the one type in which it is compared.
 
-    Whole numbers become int64, moments become a decimal of nanoseconds (which holds every unit without loss), floats
-    become float64 without a negative zero; the other plain types stay.
+    Whole numbers become int64, other decimals the widest one, moments a decimal of nanoseconds (which holds every unit
+    without loss), floats float64 without a negative zero; the other plain types stay.
     """
     column = plain_column(column)
     kind = column.type
@@ -119,6 +119,8 @@ def plain_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.multiply(column.cast(pa.int64()).cast(pa.decimal128(19, 0)), per_tick)
     if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= 18):
         return column.cast(pa.int64())
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.decimal256(76, 38))
     return pc.add(column.cast(pa.float64()), 0.0) if pa.types.is_floating(kind) else column
 
 
