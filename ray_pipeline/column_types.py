@@ -14,7 +14,7 @@ Kind = Literal[
     "boolean", "integer", "float", "decimal", "text", "bytes", "date", "timestamp", "time", "duration", "null", "nested"
 ]
 
-_KINDS: Mapping[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
+KINDS: Mapping[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
     "boolean": (pa.types.is_boolean,),
     "integer": (pa.types.is_integer,),
     "float": (pa.types.is_floating,),
@@ -46,7 +46,7 @@ def kind_of(type_: pa.DataType) -> Kind:
         return kind_of(type_.value_type)
     if isinstance(type_, pa.BaseExtensionType):
         return _EXTENSIONS.get(type_.extension_name) or kind_of(type_.storage_type)
-    return next((kind for kind, tests in _KINDS.items() if any(test(type_) for test in tests)), "nested")
+    return next((kind for kind, tests in KINDS.items() if any(test(type_) for test in tests)), "nested")
 
 
 _EXTENSIONS: Mapping[str, Kind] = {"arrow.uuid": "text", "arrow.json": "text", "arrow.bool8": "boolean"}

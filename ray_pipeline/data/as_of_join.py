@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_pipeline.column_types import plain_column
 from ray_pipeline.data.join_counts import JoinCounts, count_ages
 from ray_pipeline.data.join_keys import LAST_NS, NONE, Ints, JoinKeys, TimeCodes, in_unit, label_times
 from ray_pipeline.errors import DataError, Problem, listed
@@ -112,6 +113,7 @@ class JoinTable:
         tuple of Table and JoinCounts
             n rows in the order of the label rows, and what became of them.
         """
+        keys = [plain_column(column) for column in keys]
         key = self.keys.codes(keys)
         null_key = np.zeros(len(key), bool)
         for column in [*keys, at] if at is not None else keys:

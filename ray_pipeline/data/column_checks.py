@@ -85,20 +85,11 @@ def _check_label_columns(columns: ResolvedColumns) -> None:
 
 def _check_names(columns: ResolvedColumns) -> None:
     """No two columns have one name, and no name is one of ours."""
-    for name in columns.types:
-        of = columns.origins[name]
-        if of.table == "labels" and of.column in (
-            f"{table}.{column}"
-            for table, schema in columns.schemas.items()
-            if table != "labels"
-            for column in schema.names
-        ):
-            columns.problems.add(
-                "features",
-                name,
-                f"labels has a column {name!r}, which is also the name of a feature table's column",
-                "rename the column, or the feature table",
-            )
+    joined = {f"{table}.{name}" for table, schema in columns.schemas.items() for name in schema.names}
+    for name in columns.schemas["labels"].names:
+        if name in joined and not name.startswith("labels."):
+            found = f"labels has a column {name!r}, which is also the name of a feature table's column"
+            columns.problems.add("features", name, found, "rename the column, or the feature table")
     read = {name for names in columns.to_read().values() for name in names}
     for name in sorted(name for name in read if INTERNAL in name):
         columns.problems.add("features", name, f"the name {name!r} has a NUL character", "rename the column")
@@ -111,7 +102,7 @@ def _check_twins(columns: ResolvedColumns) -> None:
     for name in columns.features:
         alike.setdefault(normalize("NFKC", name).casefold(), []).append(name)
     for names in alike.values():
-        if len(names) > 1:
+        if len(set(names)) > 1:
             columns.problems.add(
                 "features",
                 names[1],

@@ -66,7 +66,8 @@ def _dictionary(index: pa.DataType, type_: pa.DataType) -> Callable[[Sequence[An
         known = [*sorted({value for value in values if value is not None}, reverse=True)]
         entries = [*known, *known[:1]]
         return pa.DictionaryArray.from_arrays(
-            pa.array([None if value is None else entries.index(value) for value in values], index), pa.array(entries, type_)
+            pa.array([None if value is None else entries.index(value) for value in values], index),
+            pa.array(entries, type_),
         )
 
     return store
@@ -324,8 +325,8 @@ def blocks_here(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stage, "arrow_blocks", blocks)
 
 
-def run(spec: Spec) -> tuple[pa.Table, pa.Table, Any, Any]:
-    """All stages up to encoding: the rows, the encoded rows, the profile and the encoder."""
+def run(spec: Spec) -> tuple[pa.Table, pa.Table, Any]:
+    """All stages up to encoding: the rows, the encoded rows and the encoder."""
     table = split_stage.split(read(spec, Where()), spec)
     profile = profile_rows(table, spec)
     encoders = fit_encoders(profile, ["trees"])
@@ -333,7 +334,7 @@ def run(spec: Spec) -> tuple[pa.Table, pa.Table, Any, Any]:
     pieces = table.labels.pieces(table.columns_read["labels"], 50, table.scan_filter)
     rows = [table.row_builder(piece())[0] for piece in pieces]
     encoded = [_encode_block(one, table, profile, spec, encoders, edges) for one in rows]
-    return pa.concat_tables(rows), pa.concat_tables(encoded, promote_options="permissive"), profile, encoders["trees"]
+    return pa.concat_tables(rows), pa.concat_tables(encoded, promote_options="permissive"), encoders["trees"]
 
 
 def expected_refusal(cell: Cell, values: list[Any]) -> str | None:
@@ -378,7 +379,7 @@ def check(cell: Cell, folder: Path) -> None:
         assert raised.value.exit_code == 3
         assert all(problem.found and problem.fix for problem in raised.value.problems)
         return
-    rows, encoded, profile, encoder = run(spec)
+    rows, encoded, encoder = run(spec)
     dropped = ROLES[cell.role].nulls == "dropped"
     order = [i for i in range(ROWS) if not (dropped and values[i] is None)]
     assert rows.num_rows == len(order)
