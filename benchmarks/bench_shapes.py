@@ -28,10 +28,10 @@ model: xgboost
 
 def files(folder: Path, count: int) -> dict:
     """Seconds of `plan` and of all checks before the first pass, for a table of many files."""
+    from ray_pipeline.data.check_tables import check_tables
     from ray_pipeline.data.read import read
     from ray_pipeline.runtime.layout import layout_on_this_machine
     from ray_pipeline.spec import Spec
-    from ray_pipeline.spec.footers import read_first_footers
     from ray_pipeline.spec.where import Where
     from ray_pipeline.tuning.estimate import estimate
 
@@ -47,7 +47,7 @@ def files(folder: Path, count: int) -> dict:
         pq.write_table(pa.table(table), folder / f"{number:05}.parquet")
     spec, where = Spec.from_text(SPEC, folder=folder.parent), Where()
     begun = time.time()
-    assert not read_first_footers(spec, where).problems
+    assert not check_tables(spec, where).problems
     needs = estimate(spec, where, layout_on_this_machine(where, 8))
     planned = time.time()
     import ray

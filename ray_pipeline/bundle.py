@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
+from ray_pipeline.column_types import plain_table
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
 from ray_pipeline.components.choice import find
@@ -157,7 +158,7 @@ class Bundle:
         return self.score(table)
 
     def select(self, table: pa.Table) -> pa.Table:
-        """Return the bundle's columns of a table, under their full names and in the order of the schema.
+        """Return the bundle's columns of a table in plain types, under their full names and in the order of the schema.
 
         Raises
         ------
@@ -175,7 +176,7 @@ class Bundle:
         if twice := [name for name in sources.values() if given.count(name) > 1]:
             found = f"column {twice[0]!r} is there {given.count(twice[0])} times"
             raise DataError(Problem(stage="predict", column=twice[0], found=found, fix="keep one of them"))
-        return pa.table({name: table[sources[name]] for name in self.columns})
+        return plain_table(pa.table({name: table[sources[name]] for name in self.columns}))
 
     def _sources(self, given: list[str]) -> dict[str, str]:
         """The name in the given table of each column of the schema that can be found."""

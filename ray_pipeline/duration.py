@@ -2,11 +2,14 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+STEP_UNIT: Final = "s"
+"""Steps (`time_unit: step`) count as this unit since 1970 wherever times are compared."""
+MAX_SECONDS = 10_000 * 365.25 * 86_400
 
 
 def parse_duration(written: object) -> timedelta:
@@ -27,7 +30,10 @@ def parse_duration(written: object) -> timedelta:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", written.strip()) if isinstance(written, str) else None
     if not match:
         raise ValueError(f"expected a length of time like 90s, 10m, 6h, 1d or 2w, got {written!r}")
-    return timedelta(seconds=float(match[1]) * UNITS[match[2]])
+    seconds = float(match[1]) * UNITS[match[2]] if len(match[1]) < 100 else MAX_SECONDS + 1
+    if seconds > MAX_SECONDS:
+        raise ValueError(f"expected a length of time of at most 10,000 years, got {written!r:.50}")
+    return timedelta(seconds=seconds)
 
 
 def write_duration(length: timedelta) -> str:
@@ -51,3 +57,31 @@ Duration = Annotated[
     PlainSerializer(write_duration, return_type=str),
     Field(json_schema_extra={"type": "string"}),
 ]
+
+
+def _duration_or_steps(written: object) -> timedelta | int:
+    if isinstance(written, int) and not isinstance(written, bool):
+        if not 0 <= written < 2**53:
+            raise ValueError(f"expected a number of steps from 0 to 2^53, got {written!r:.50}")
+        return written
+    return parse_duration(written)
+
+
+DurationOrSteps = Annotated[
+    timedelta | int,
+    BeforeValidator(_duration_or_steps),
+    PlainSerializer(lambda length: length if isinstance(length, int) else write_duration(length)),
+    Field(json_schema_extra={"type": ["string", "integer"]}),
+]
+"""A length of time, or a number of steps where the times are steps."""
+
+
+def as_timedelta(length: timedelta | int) -> timedelta:
+    """The length in the unit of times; a step counts as `STEP_UNIT`.
+
+    Examples
+    --------
+    >>> as_timedelta(90)
+    datetime.timedelta(seconds=90)
+    """
+    return timedelta(seconds=length) if isinstance(length, int) else length

@@ -30,8 +30,8 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
     Returns
     -------
     list of bytes or None
-        Decimal text for whole numbers, also for floats that are whole; microseconds since 1970 (UTC) for timestamps;
-        texts as they are; None for null.
+        Decimal text for whole numbers, also for floats that are whole; microseconds since 1970 (UTC) for timestamps,
+        with the digits of nanoseconds where there are any; texts and bytes as they are; None for null.
 
     Examples
     --------
@@ -42,7 +42,9 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
     if pa.types.is_dictionary(kind):
         return canonical(values.cast(kind.value_type))
     if pa.types.is_timestamp(kind):
-        values = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+        values = _ticks(values)
+    elif pa.types.is_binary(kind):
+        return values.to_pylist()  # type: ignore[no-any-return]
     elif pa.types.is_floating(
         kind
     ):  # value by value, never by block: the id 7 read as 7.0 (pandas, with nulls) stays 7
@@ -50,6 +52,19 @@ def canonical(values: pa.Array | pa.ChunkedArray) -> list[bytes | None]:
             None if x is None else (str(int(x)) if x.is_integer() else repr(x)).encode() for x in values.to_pylist()
         ]
     return values.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()  # type: ignore[no-any-return]
+
+
+def _ticks(times: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Timestamps as whole microseconds, or as text where a nanosecond is left."""
+    micros = pc.cast(times, pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
+    if times.type.unit != "ns":
+        return micros
+    ticks = times.cast(pa.int64())
+    rest = pc.subtract(ticks, pc.multiply(micros, 1_000))
+    if not pc.any(pc.not_equal(rest, 0)).as_py():
+        return micros
+    with_unit = pc.binary_join_element_wise(ticks.cast(pa.string()), "ns", "")
+    return pc.if_else(pc.equal(rest, 0), micros.cast(pa.string()), with_unit)
 
 
 def hash_values(values: pa.Array | pa.ChunkedArray, seed: int = 0) -> NDArray[np.uint64]:
@@ -149,8 +164,9 @@ def _content(values: pa.ChunkedArray) -> NDArray[np.uint64]:
         coded = values.cast(pa.large_string()).combine_chunks().dictionary_encode("encode")
         return hash_values(coded.dictionary)[coded.indices.to_numpy()] if len(coded) else np.zeros(0, np.uint64)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-        numbers = pc.fill_null(micros, np.iinfo(np.int64).min).to_numpy()
+        unit = kind.unit if pa.types.is_timestamp(kind) and kind.unit == "ns" else "us"
+        ticks = values.cast(pa.timestamp(unit), safe=False).cast(pa.int64())
+        numbers = pc.fill_null(ticks, np.iinfo(np.int64).min).to_numpy()
         return np.asarray(numbers, np.int64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     if not (
         pa.types.is_integer(kind)

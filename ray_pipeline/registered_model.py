@@ -13,8 +13,7 @@ import pyarrow as pa
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import trust
 from ray_pipeline.data.read import read
-from ray_pipeline.data.rows import KEY, LABEL, WEIGHT
-from ray_pipeline.data.table import Table
+from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
 from ray_pipeline.evaluation.champion import champion
@@ -25,6 +24,8 @@ from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
 from ray_pipeline.profiling import drift
+from ray_pipeline.profiling.requirements import require_keys_and_times
+from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.runtime.session import arrow_blocks, session
 from ray_pipeline.spec import Spec
@@ -32,7 +33,7 @@ from ray_pipeline.spec.where import Where
 from ray_pipeline.values import Predictions
 
 STREAM_BYTES = 1 << 30
-DROP_COUNTS = ("scanned", "where", "null_label")
+DROP_COUNTS = ("scanned", "where", "null_label", "null_key", "null_time")
 SLICE = "slice:"
 
 
@@ -149,14 +150,16 @@ def _scored(
         )
 
     blocks = [row for block in arrow_blocks(table.blocks(), score_block) for row in block.to_pylist()]
+    facts = [json.loads(row["facts"]) for row in blocks]
+    sums = RowCounts(**{name: sum(block[name] for block in facts) for name in DROP_COUNTS})
+    require_keys_and_times(sums, spec)
     tables = [rows for row in blocks if (rows := pa.ipc.open_stream(row["rows"]).read_all()).num_rows]
     if not tables:
         found = f"0 of {table.num_rows:,} rows are left after `select` and the label rule"
         raise DataError(Problem(stage="evaluate", file=path, rows=0, found=found, fix="name rows that have labels"))
     predictions = _predictions(pa.concat_tables(tables), bundle, spec, path)
-    facts = [json.loads(row["facts"]) for row in blocks]
     counts = {name: np.sum([block["shapes"][name] for block in facts], axis=0) for name in shapes}
-    return predictions, _dropped(facts, table), counts
+    return predictions, dropped_rows(table, sums), counts
 
 
 def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Predictions:
@@ -178,9 +181,3 @@ def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Pre
         cluster=scored["cluster"].to_numpy(),
         columns={name.removeprefix(SLICE): scored[name].to_numpy() for name in slices},
     )
-
-
-def _dropped(facts: list[dict[str, Any]], table: Table) -> dict[str, int]:
-    sums = {name: sum(block[name] for block in facts) for name in DROP_COUNTS}
-    by_scan = table.num_rows - table.out_of_range - sums["scanned"]
-    return {"null_label": sums["null_label"], "where": by_scan + sums["where"], "range": table.out_of_range}

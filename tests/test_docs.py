@@ -159,3 +159,11 @@ def test_the_metric_of_the_extending_page_declares_all_that_a_metric_must(wape: 
     label, score, weight = np.array([1.0, 2.0, 4.0]), np.array([2.0, 2.0, 2.0]), np.ones(3)
     assert wape(label, score, weight) == pytest.approx(3 / 7)
     assert wape.influence(label, score, weight).shape == (3,) and abs(wape.influence(label, score, weight).sum()) < 1e-9
+
+
+def test_the_page_of_data_types_is_made_from_the_table_of_roles() -> None:
+    place = importlib.util.spec_from_file_location("data_types", ROOT / "docs" / "data_types.py")
+    assert place and place.loader
+    module = importlib.util.module_from_spec(place)
+    place.loader.exec_module(module)
+    assert (ROOT / "docs" / "data-types.md").read_text() == module.page(), "run docs/data_types.py"

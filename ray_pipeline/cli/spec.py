@@ -13,9 +13,9 @@ from ray_pipeline.errors import DataError, PipelineError, Problem, SpecError
 
 def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     """Check a spec without Ray and without reading rows, and print every problem."""
+    from ray_pipeline.data.check_tables import check_tables
     from ray_pipeline.data.feast import with_feast_tables
     from ray_pipeline.spec import Spec
-    from ray_pipeline.spec.footers import read_first_footers
 
     of_text, of_data, of_cluster = list[Problem](), list[Problem](), list[Problem]()
     parsed = where = tables = None
@@ -34,7 +34,7 @@ def check(spec: SpecFile, on: On = None, set: Sets = None) -> dict[str, Any]:
     if parsed and where:
         try:
             parsed = with_feast_tables(parsed, where)
-            tables = read_first_footers(parsed, where)
+            tables = check_tables(parsed, where)
             of_data += tables.problems
         except PipelineError as error:
             (of_text if isinstance(error, SpecError) else of_data).extend(error.problems)

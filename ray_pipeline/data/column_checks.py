@@ -1,14 +1,19 @@
 """Checks of the columns that the spec names, from schemas alone: every absent or unfit column is reported at once."""
 
+from collections.abc import Iterator
 from unicodedata import normalize
 
 import pyarrow as pa
 
+from ray_pipeline.column_types import kind_of as value_kind
 from ray_pipeline.components.column_encodings._base import options_of
 from ray_pipeline.components.column_encodings._columns import Kind, kind_of
+from ray_pipeline.data.column_roles import misfit
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.join_keys import plain_key
-from ray_pipeline.errors import listed, nearest
+from ray_pipeline.data.labels import label_values
+from ray_pipeline.data.rows import INTERNAL
+from ray_pipeline.errors import DataError, listed, nearest
 from ray_pipeline.spec.features import FeatureTable
 from ray_pipeline.spec.sections import Encode
 
@@ -22,32 +27,124 @@ def check_columns(columns: ResolvedColumns) -> None:
         With one problem for each column that is absent or unfit.
     """
     _check_label_columns(columns)
+    _check_names(columns)
+    _check_roles(columns)
     _check_encodings(columns)
-    _check_twins(columns)
     for name, table in columns.spec.features.tables.items():
         _check_join_columns(columns, name, table)
-        for time in (table.time, table.known_at):
-            if time is not None and time in columns.schemas[name].names:
-                _check_time(columns, name, time)
+        _check_times(columns, name, table)
+    columns.problems.raise_all()
+
+
+def check_expressions(columns: ResolvedColumns) -> None:
+    """Checks the types in the label and in `select.where`; without rows, and so without examples of values.
+
+    Raises
+    ------
+    DataError
+        With one problem for each expression that cannot be computed, and for a label that the task does not take.
+    """
+    spec = columns.spec
+    for key, expression in (("features.labels.label", spec.label_expression), ("select.where", spec.where_expression)):
+        if expression is None or not all(name in columns.resolve for name in expression.columns):
+            continue
+        names = {columns.resolve[name] for name in expression.columns}
+        schema = pa.schema([(name, columns.types[name]) for name in sorted(names)])
+        empty = pa.Table.from_batches([], schema=schema)
+        try:
+            values = expression.evaluate(empty, columns.resolve)
+            if expression is spec.label_expression:
+                label_values(values, expression, spec.task)
+        except DataError as error:
+            for problem in error.problems:
+                columns.problems.add(key, problem.column or expression.text, problem.found, problem.fix)
     columns.problems.raise_all()
 
 
 def _check_label_columns(columns: ResolvedColumns) -> None:
     """Every column that the spec names outside feature tables exists."""
     spec, labels = columns.spec, columns.spec.features.labels
-    named = [("features.labels.key", labels.key), ("features.labels.time", labels.time)]
+    own = columns.schemas["labels"].names
+    named: list[tuple[str, str | None]] = [("features.labels.key", labels.key), ("features.labels.time", labels.time)]
     if columns.labelled:
         where = spec.where_expression.columns if spec.where_expression else ()
         named += [
             ("features.labels.weight", labels.weight),
-            *(("features.labels.slice_only", name) for name in labels.slice_only),
-            *(("features.labels.label", name) for name in spec.label_expression.columns),
+            *((f"features.labels.slice_only[{place}]", name) for place, name in enumerate(labels.slice_only)),
             *(("split", name) for name in spec.split.columns()),
-            *(("select.where", name) for name in where),
         ]
-    for key, name in named:
-        if name and name not in columns.resolve:
-            columns.problems.add_absent(key, "labels", name)
+        for name in spec.label_expression.columns:
+            if columns.own_name(name) not in own:
+                columns.problems.add_absent("features.labels.label", "labels", name)
+        for name in where:
+            columns.require("select.where", name)
+    for key, role in named:
+        if role is not None and role not in own:
+            columns.problems.add_absent(key, "labels", role)
+
+
+def _check_names(columns: ResolvedColumns) -> None:
+    """No two columns have one name, and no name is one of ours."""
+    joined = {f"{table}.{name}" for table, schema in columns.schemas.items() for name in schema.names}
+    for name in columns.schemas["labels"].names:
+        if name in joined and not name.startswith("labels."):
+            found = f"labels has a column {name!r}, which is also the name of a feature table's column"
+            columns.problems.add("features", name, found, "rename the column, or the feature table")
+    read = {name for names in columns.to_read().values() for name in names}
+    for name in sorted(name for name in read if INTERNAL in name):
+        columns.problems.add("features", name, f"the name {name!r} has a NUL character", "rename the column")
+    _check_twins(columns)
+
+
+def _check_twins(columns: ResolvedColumns) -> None:
+    """No two features have names that differ by case or Unicode form alone: nobody can tell them apart."""
+    alike: dict[str, list[str]] = {}
+    for name in columns.features:
+        alike.setdefault(normalize("NFKC", name).casefold(), []).append(name)
+    for names in alike.values():
+        if len(set(names)) > 1:
+            columns.problems.add(
+                "features",
+                names[1],
+                f"{' and '.join(map(repr, names))} differ by case or Unicode form alone",
+                "rename one of them, or leave it out of `columns`",
+            )
+
+
+def _roles(columns: ResolvedColumns) -> Iterator[tuple[str, str, str]]:
+    """Key of the spec, role and canonical column of every column with a role, outside joins."""
+    spec, labels = columns.spec, columns.spec.features.labels
+    for role, own in (("key", labels.key), ("time", labels.time)):
+        if own is not None:
+            yield f"features.labels.{role}", role, own
+    for name in columns.features:
+        yield "features", "feature", name
+    for slice_ in spec.slices:
+        for column in slice_.columns:
+            role = "binned slice" if column in slice_.edges_needed else "slice"
+            yield "evaluate.slices", role, columns.resolve.get(column, column)
+    if not columns.labelled:
+        return
+    if labels.weight is not None:
+        yield "features.labels.weight", "weight", labels.weight
+    if (names_part := getattr(spec.split, "column", None)) is not None:
+        yield "split.column", "split column", names_part
+    for key, group in (
+        ("split.group", getattr(spec.split, "group", None)),
+        ("evaluate.cluster", spec.evaluate.cluster),
+    ):
+        if group is not None:
+            yield key, "group", columns.resolve.get(group, group)
+
+
+def _check_roles(columns: ResolvedColumns) -> None:
+    """Each column has values of a kind that its role takes."""
+    for key, role, name in _roles(columns):
+        if name in columns.types and (why := misfit(role, columns.types[name])):
+            found, fix = why
+            if role == "feature":
+                found, fix = f"{columns.types[name]}, which cannot be a feature", f"leave it out of `columns`, or {fix}"
+            columns.problems.add(key, name, f"column {name!r} is {found}", fix)
 
 
 def _check_encodings(columns: ResolvedColumns) -> None:
@@ -55,6 +152,8 @@ def _check_encodings(columns: ResolvedColumns) -> None:
     for written, options in columns.spec.encode.items():
         name, key = columns.resolve.get(written, written), f"encode.{written}"
         if name not in columns.features:
+            if not columns.complete:
+                continue
             known = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
             columns.problems.add(key, written, f"{written!r} is no feature", known)
             continue
@@ -82,64 +181,59 @@ def _options_of(kind: Kind) -> list[str]:
     return [option for option in options_of(kind) if option != "impute"]
 
 
-def _check_twins(columns: ResolvedColumns) -> None:
-    """No two features have names that differ by case or Unicode form alone: nobody can tell them apart."""
-    alike: dict[str, list[str]] = {}
-    for name in columns.features:
-        alike.setdefault(normalize("NFKC", name).casefold(), []).append(name)
-    for names in alike.values():
-        if len(names) > 1:
-            columns.problems.add(
-                "features",
-                names[1],
-                f"{' and '.join(map(repr, names))} differ by case or Unicode form alone",
-                "rename one of them, or leave it out of `columns`",
-            )
-
-
 def _check_join_columns(columns: ResolvedColumns, name: str, table: FeatureTable) -> None:
-    """A feature table has its keys and times, and the label table has the keys in the same type."""
-    roles = [*(("on", column) for column in table.on), ("time", table.time), ("known_at", table.known_at)]
-    for role, column in roles:
-        if column and column not in columns.schemas[name].names:
-            columns.problems.add_absent(f"features.{name}.{role}", name, column)
-    for column in table.on:
-        if column not in columns.schemas["labels"].names:
-            columns.problems.add_absent(f"features.{name}.on", "labels", column)
-        elif column in columns.schemas[name].names:
-            ours, theirs = (_key_type(columns.schemas[t].field(column).type) for t in ("labels", name))
+    """A feature table has its keys, and the label table has them in a type that can be compared."""
+    for place, column in enumerate(table.on):
+        key, found = f"features.{name}.on[{place}]", list[pa.DataType]()
+        for side in ("labels", name):
+            if side not in columns.schemas:
+                continue
+            if column not in columns.schemas[side].names:
+                columns.problems.add_absent(key, side, column)
+                continue
+            type_ = columns.schemas[side].field(column).type
+            if why := misfit("join key", type_):
+                columns.problems.add(key, column, f"{side}: column {column!r} is {why[0]}", why[1])
+            else:
+                found.append(type_)
+        if len(found) == 2 and not any(map(pa.types.is_null, found)):
+            ours, theirs = map(_key_type, found)
             if ours != theirs:
                 columns.problems.add(
-                    f"features.{name}.on",
+                    key,
                     column,
-                    f"{column!r} is {ours} in labels and {theirs} in {name}",
+                    f"{column!r} is {found[0]} in labels and {found[1]} in {name}",
                     "write both in one type",
                 )
 
 
 def _key_type(type_: pa.DataType) -> pa.DataType:
-    """The type in which a key column is compared."""
-    return plain_key(pa.chunked_array([], type_)).type
+    """The type in which a key column is compared; times with and without a zone are not compared."""
+    zone = pa.types.is_timestamp(type_) and type_.tz
+    return pa.timestamp("us", zone) if zone else plain_key(pa.chunked_array([], type_)).type
 
 
-def _check_time(columns: ResolvedColumns, name: str, time: str) -> None:
-    """A feature table's time can be compared with the time of the labels."""
-    labels, key = columns.schemas["labels"], f"features.{name}.time"
-    label_time = columns.spec.features.labels.time
-    if label_time not in labels.names:
-        return
-    ours, theirs = labels.field(label_time).type, columns.schemas[name].field(time).type
-    if unfit := [type_ for type_ in (ours, theirs) if kind_of(type_) != "time"]:
-        columns.problems.add(
-            key,
-            time,
-            f"{time!r} is compared with {label_time!r}, but {unfit[0]} is not a time",
-            "write it as a timestamp or a date",
-        )
-    elif all(map(pa.types.is_timestamp, (ours, theirs))) and (ours.tz is None) != (theirs.tz is None):
-        columns.problems.add(
-            key,
-            time,
-            f"{name}.{time} is {theirs}, but {label_time} is {ours}: one has a time zone, the other none",
-            "write both in UTC, or both without a zone",
-        )
+def _check_times(columns: ResolvedColumns, name: str, table: FeatureTable) -> None:
+    """A feature table's times are times, and can be compared with the time of the labels."""
+    labels, label_time = columns.schemas["labels"], columns.spec.features.labels.time
+    for role, time in (("time", table.time), ("known_at", table.known_at)):
+        key = f"features.{name}.{role}"
+        if time is None or name not in columns.schemas:
+            continue
+        if time not in columns.schemas[name].names:
+            columns.problems.add_absent(key, name, time)
+            continue
+        theirs = columns.schemas[name].field(time).type
+        if why := misfit("time", theirs):
+            columns.problems.add(key, time, f"column {time!r} of {name} is {why[0]}", why[1])
+        elif label_time in labels.names:
+            ours = labels.field(label_time).type
+            if all(value_kind(one) == "timestamp" for one in (ours, theirs)) and (ours.tz is None) != (
+                theirs.tz is None
+            ):
+                columns.problems.add(
+                    key,
+                    time,
+                    f"{name}.{time} is {theirs}, but {label_time} is {ours}: one has a time zone, the other none",
+                    "write both in UTC, or both without a zone",
+                )

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.components.sources._files import root_of
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import listed
 
@@ -158,11 +159,8 @@ def _combine(files: Mapping[str, Chunks]) -> Fingerprint:
 
 def _under_root(path: str, file: str) -> str:
     """The file's path below the table's folder, which is the same on every machine."""
-    root = path.partition("://")[2] if "://" in path else path
-    while any(sign in root for sign in "*?["):
-        root = str(PurePosixPath(root).parent)
-    below = PurePosixPath(file)
-    return str(below.relative_to(root)) if below.is_relative_to(root) and file != root else below.name
+    root, below = root_of(path), PurePosixPath(file)
+    return str(below.relative_to(root)) if below.is_relative_to(root) else below.name
 
 
 def _sha256(lines: Iterable[str]) -> str:

@@ -8,10 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_pipeline.column_types import plain_column
+from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.hashing import distinct
 
 Ints = NDArray[np.int64]
 NONE = -1
+NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+LAST_NS = 2**63 - 1
+FIRST_NS = -LAST_NS
+FIRST_US, LAST_US = -(LAST_NS // 1_000), LAST_NS // 1_000
+"""The range of 64-bit nanoseconds, in microseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +94,7 @@ class TimeCodes:
         ([0, 1, 11, 31], 32)
         """
         base, last = (int(times.min()), int(times.max())) if len(times) else (0, 0)
-        if num_keys * (last - base + 2) < 2**62:
+        if base > FIRST_NS and num_keys * (last - base + 2) < 2**62:
             return cls(base=base, width=last - base + 2)
         instants = distinct(times)
         return cls(base=base, width=len(instants) + 1, instants=instants)
@@ -100,24 +107,55 @@ class TimeCodes:
 
 
 def plain_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The key column in the one type in which it is compared: int64, string, UTC microseconds, or its own type."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_integer(kind):
+    """The key column in the one type in which it is compared.
+
+    Whole numbers become int64, other decimals the widest one, moments a decimal of nanoseconds (which holds every unit
+    without loss), floats float64 without a negative zero; the other plain types stay.
+    """
+    column = plain_column(column)
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        per_tick = pa.scalar(NANOSECONDS[kind.unit], pa.decimal128(10, 0))
+        return pc.multiply(column.cast(pa.int64()).cast(pa.decimal128(19, 0)), per_tick)
+    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= 18):
         return column.cast(pa.int64())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column.cast(pa.string())
-    return column.cast(pa.timestamp("us", kind.tz)) if pa.types.is_timestamp(kind) else column
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.decimal256(76, 38))
+    return pc.add(column.cast(pa.float64()), 0.0) if pa.types.is_floating(kind) else column
+
+
+def label_times(times: pa.ChunkedArray, unit: str) -> Ints:
+    """The moments of prediction as whole numbers since 1970, 0 where there is none; shape (rows,).
+
+    Raises
+    ------
+    DataError
+        A moment is beyond the range of nanoseconds, in which the feature table's times are.
+    """
+    if unit == "ns" and not (pa.types.is_timestamp(times.type) and times.type.unit == "ns"):
+        micros = in_unit(times, "us")
+        if rows := int(((micros < FIRST_US) | (micros > LAST_US)).sum()):
+            raise DataError(
+                Problem(
+                    stage="join",
+                    rows=rows,
+                    found=f"{rows:,} moments of prediction in one block are outside 1677-09-22 to 2262-04-11, the range"
+                    " of nanoseconds, in which the feature table's times are",
+                    fix="write the feature table's times in microseconds",
+                )
+            )
+    return in_unit(times, unit)
 
 
 def in_unit(times: pa.ChunkedArray | pa.Array, unit: str) -> Ints:
-    """Times as whole numbers since 1970.
+    """Times as whole numbers since 1970, 0 where there is none.
 
     Parameters
     ----------
     times
-        Dates or timestamps without nulls; shape (rows,). A time with a zone counts in UTC, another one as written.
+        Dates or timestamps; shape (rows,). A time with a zone counts in UTC, another one as written.
     unit
-        `us` or `ns`.
+        `us` or `ns`. A time beyond the range of nanoseconds becomes the first or the last one.
 
     Returns
     -------
@@ -126,8 +164,12 @@ def in_unit(times: pa.ChunkedArray | pa.Array, unit: str) -> Ints:
     """
     if pa.types.is_date(times.type):
         times = times.cast(pa.timestamp("us"))
-    zone = times.type.tz
-    return times.cast(pa.timestamp(unit, zone)).cast(pa.int64()).to_numpy()  # type: ignore[no-any-return]
+    if unit == times.type.unit:
+        return pc.fill_null(times.cast(pa.int64()), 0).to_numpy()  # type: ignore[no-any-return]
+    micros = pc.fill_null(times.cast(pa.timestamp("us", times.type.tz)).cast(pa.int64()), 0).to_numpy()
+    if unit == "us":
+        return micros  # type: ignore[no-any-return]
+    return np.where(micros < FIRST_US, FIRST_NS, np.where(micros > LAST_US, LAST_NS, micros * 1_000))
 
 
 def finest_unit(*types: pa.DataType) -> str:
@@ -148,4 +190,6 @@ def _mixed_radix(columns: Sequence[pa.Array], keys: Sequence[pa.ChunkedArray]) -
 
 def _positions(values: pa.ChunkedArray | pa.Array, known: pa.Array) -> Ints:
     """The position of each value among the known ones, -1 if it is not one of them."""
+    if pa.types.is_null(values.type) or pa.types.is_null(known.type):
+        return np.full(len(values), NONE, np.int64)
     return pc.fill_null(pc.index_in(values, known, skip_nulls=True), NONE).to_numpy().astype(np.int64)  # type: ignore[no-any-return]

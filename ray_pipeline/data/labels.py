@@ -3,9 +3,14 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_pipeline.column_types import kind_of, plain_column
+from ray_pipeline.data.column_roles import ROLES, misfit
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.values import Task
+
+MAX_WEIGHT = 1e30
+"""Sums of such weights stay within float32."""
 
 
 def label_values(values: pa.ChunkedArray | pa.Array, label: Expression, task: Task) -> pa.ChunkedArray:
@@ -31,16 +36,12 @@ def label_values(values: pa.ChunkedArray | pa.Array, label: Expression, task: Ta
     DataError
         The values have a type, or are infinite, or are numbers, that the task does not take.
     """
-    values = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    values = values.cast(kind)
+    values = plain_column(values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values]))
+    if misfit(f"{task} label", values.type):
+        raise DataError(_unfit(values, label, task))
     if task == "multiclass":
-        return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(kind) else values
-    is_number = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    if not any(test(kind) for test in is_number):
-        raise DataError(_not_numbers(values, label, task))
+        return values
     number = values.cast(pa.float64(), safe=False)
-    number = pc.if_else(pc.is_nan(number), pa.scalar(None, pa.float64()), number)
     if infinite := pc.sum(pc.is_inf(number)).as_py():
         raise DataError(
             Problem(
@@ -71,34 +72,42 @@ def weight_values(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
     Raises
     ------
     DataError
-        A weight is null, not finite or below 0.
+        A weight is null, below 0 or above `MAX_WEIGHT`.
     """
     weight = values.cast(pa.float64(), safe=False)
-    wrong = pc.invert(pc.fill_null(pc.and_(pc.is_finite(weight), pc.greater_equal(weight, 0)), False))
+    wrong = pc.invert(pc.fill_null(pc.and_(pc.less_equal(weight, MAX_WEIGHT), pc.greater_equal(weight, 0)), False))
     if rows := pc.sum(wrong).as_py():
-        shown = listed(pc.unique(values.filter(wrong)).to_pylist())
+        shown = listed("null" if one is None else str(one) for one in pc.unique(values.filter(wrong)).to_pylist())
         raise DataError(
             Problem(
                 stage="read",
                 key="features.labels.weight",
                 column=column,
                 rows=rows,
-                found=f"{column} is {shown} in {rows:,} rows of one block; a weight is a number of at least 0",
+                found=f"{column} is {shown} in {rows:,} rows of one block; a weight is a number from 0"
+                f" to {MAX_WEIGHT:g}",
                 fix="correct the weights, or leave the rows out with `select.where`",
             )
         )
     return weight
 
 
-def _not_numbers(values: pa.ChunkedArray, label: Expression, task: Task) -> Problem:
-    distinct = sorted(value for value in pc.unique(values).to_pylist() if value is not None)
-    shown = listed(map(repr, distinct), 5)
-    if task == "regression":
-        found = f"the label is {values.type} with {len(distinct)} values ({shown}); task regression needs numbers"
-        fix = "use a numeric column, or `task: multiclass`"
-    else:
-        found = f"the label is {values.type} with the values {shown}; a binary label is true/false or 0/1"
-        fix = "use `task: multiclass`"
-        if len(distinct) <= 2:
-            fix = f"write a condition: `label: {label.text} == {distinct[-1]!r}`"
+def _unfit(values: pa.ChunkedArray, label: Expression, task: Task) -> Problem:
+    """A label of a kind that the task does not take."""
+    found, fix = f"the label is {values.type}", "name a column that has values"
+    distinct = [] if kind_of(values.type) != "text" else sorted(pc.unique(values).drop_null().to_pylist())
+    if distinct:
+        shown = listed(map(repr, distinct), 5)
+        found += f" with {len(distinct)} values ({shown})" if task == "regression" else f" with the values {shown}"
+    if kind_of(values.type) != "null":
+        found += {
+            "binary": "; a binary label is true/false or 0/1",
+            "regression": "; task regression needs numbers",
+            "multiclass": "; a class is a text, a number, a boolean or a date",
+        }[task]
+        fix = "use a numeric column, or `task: multiclass`" if task == "regression" else "use `task: multiclass`"
+        if task == "binary" and kind_of(values.type) == "text" and len(distinct) <= 2:
+            fix = f"write a condition: `label: {label.text} == {(distinct or ['yes'])[-1]!r}`"
+        elif kind_of(values.type) not in ROLES["multiclass label"]:
+            fix = "name a column of text, numbers or booleans"
     return Problem(stage="read", key="features.labels.label", column=label.text, found=found, fix=fix)

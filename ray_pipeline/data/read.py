@@ -5,25 +5,32 @@ Only footers and small feature tables are read here.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import and_, ge, lt
+from typing import TypeVar
 
-from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_pipeline.components.sources._base import Source, kind_at, source_of
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.column_checks import check_columns
 from ray_pipeline.data.columns import ResolvedColumns
+from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.join_keys import finest_unit
 from ray_pipeline.data.partitioned_join import JoinPlan, PartitionedTable, partition_table
-from ray_pipeline.data.preconditions import require_even_files, require_keys_and_times, require_representable
+from ray_pipeline.data.preconditions import MAX_INT64, require_even_files, require_representable
 from ray_pipeline.data.rows import Join, RowBuilder
 from ray_pipeline.data.table import Table
+from ray_pipeline.duration import as_timedelta
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.where import Where
 
-if TYPE_CHECKING:
-    pass
-
+EPOCH = datetime(1970, 1, 1)
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 PIECE_BYTES = 64 << 20
 """Decompressed bytes of a feature table that one task partitions."""
 T = TypeVar("T")
@@ -33,10 +40,12 @@ T = TypeVar("T")
 class Selection:
     """The conditions of `select`, by the place where they are tested."""
 
-    in_range: Expression | None = None
-    """`select.from` and `select.to` alone."""
-    in_scan: Expression | None = None
-    """All that the label table alone decides."""
+    in_range: pc.Expression | None = None
+    """Not outside `select.from` and `select.to`, on the label table as it is stored; a null time is not outside."""
+    in_scan: pc.Expression | None = None
+    """`in_range`, and what every kept row fulfils of `where`; a scan skips row groups by it."""
+    before_joins: Expression | None = None
+    """`where`, if the label table alone decides it."""
     after_joins: Expression | None = None
     """`where`, if it needs a joined column."""
 
@@ -60,58 +69,100 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     DataError
         A file or column is absent or unfit; every problem of one kind is reported at once.
     """
-    sources = open_sources(spec, where, rows)
-    footers = _for_each(sources, lambda name: sources[name].footers())
-    columns = ResolvedColumns(spec, footers, labelled)
+    tables = open_tables(spec, where, rows)
+    columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()}, labelled)
     check_columns(columns)
-    columns_read = columns.to_read()
-    require_even_files(footers, columns_read)
-    if labelled:
-        require_keys_and_times(sources["labels"], spec)
-    require_representable(sources, footers, columns_read)
-    selection = select_rows(spec, columns)
-    plans = {name: JoinPlan.of(footers[name].bytes_of(columns_read[name])[1]) for name in spec.features.tables}
-    tables = _for_each(plans, lambda name: _load(spec, name, sources[name], footers[name], columns, plans[name]))
+    require_even_files(tables, columns)
+    require_representable(tables, columns)
+    columns_read, labels = columns.to_read(), tables["labels"]
+    selection = select_rows(spec, columns, labels)
+    plans = {name: JoinPlan.of(tables[name].footers.bytes_of(columns_read[name])[1]) for name in spec.features.tables}
+    joins = _for_each(plans, lambda name: _load(spec, name, tables[name], columns, plans[name]))
+    in_range = selection.in_range
     return Table(
-        source=sources["labels"],
+        labels=labels,
         columns_read=columns_read,
         scan_filter=selection.in_scan,
-        row_builder=_row_builder(spec, columns, tables, selection),
+        row_builder=_row_builder(spec, columns, joins, selection),
         features={name: columns.types[name] for name in columns.features},
-        footers=footers,
-        out_of_range=_count_out_of_range(sources["labels"], footers["labels"], selection, columns),
-        time_granularity={name: table.granularity for name, table in tables.items() if table.granularity},
+        footers={name: table.footers for name, table in tables.items()},
+        out_of_range=0 if in_range is None else labels.footers.num_rows - labels.source.count(in_range),
+        time_granularity={name: table.granularity for name, table in joins.items() if table.granularity},
         lookups={
-            name: {"rows": footers[name].num_rows, "duplicates": table.duplicates, "without_time": table.without_time}
-            for name, table in tables.items()
+            name: {
+                "rows": tables[name].footers.num_rows,
+                "duplicates": table.duplicates,
+                "without_time": table.without_time,
+            }
+            for name, table in joins.items()
         },
         plans=plans,
     )
 
 
-def open_sources(spec: Spec, where: Where, rows: str | None = None) -> dict[str, Source]:
-    """The source of each table; `rows` is read in place of the label table."""
-    sources: dict[str, Source] = {}
-    for name, table in spec.features.all.items():
-        path, kind, parameters = where.resolve(table.path, spec.folder), table.kind, table.parameters
-        if name == "labels" and rows:
-            path, kind, parameters = rows, kind_at(rows), {}
-        sources[name] = source_of(kind, name, path, parameters)
-    return sources
+def open_source(spec: Spec, where: Where, name: str, rows: str | None = None) -> Source:
+    """The source of a table; `rows` is read in place of the label table."""
+    table = spec.features.all[name]
+    if name == "labels" and rows:
+        return source_of(kind_at(rows), name, rows)
+    return source_of(table.kind, name, where.resolve(table.path, spec.folder), table.parameters)
 
 
-def select_rows(spec: Spec, columns: ResolvedColumns) -> Selection:
+def open_tables(spec: Spec, where: Where, rows: str | None = None) -> dict[str, InputTable]:
+    """Each table in plain types; the footers of all are read.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read; the problems of all tables are reported at once.
+    """
+
+    def open_table(name: str) -> InputTable:
+        return InputTable.open(open_source(spec, where, name, rows)).with_time_units(time_units(spec, name))
+
+    return _for_each(spec.features.all, open_table)
+
+
+def time_units(spec: Spec, table: str) -> dict[str, str]:
+    """The unit of each time column of a table, where the spec gives one."""
+    one = spec.features.all[table]
+    unit, times = one.time_unit, (one.time, getattr(one, "known_at", None))
+    return {time: unit for time in times if time is not None} if unit else {}
+
+
+def select_rows(spec: Spec, columns: ResolvedColumns, labels: InputTable) -> Selection:
     """The conditions of `select`; none for rows without labels."""
     if not columns.labelled:
         return Selection()
-    time, select, where = spec.features.labels.time, spec.select, spec.where_expression
-    bounds = [f"`{time}` {op} '{cut}'" for op, cut in ((">=", select.from_), ("<", select.to)) if cut is not None]
-    in_range = Expression.parse(" and ".join(bounds)) if bounds else None
-    own = columns.schemas["labels"].names
-    if where is not None and not all(columns.resolve[name] in own for name in where.columns):
+    where, in_range = spec.where_expression, _in_range(spec, labels)
+    own = where is not None and all(columns.origins[columns.resolve[name]].table == "labels" for name in where.columns)
+    if where is None or not own:
         return Selection(in_range=in_range, in_scan=in_range, after_joins=where)
-    both = " and ".join(f"({one.text})" for one in (in_range, where) if one)
-    return Selection(in_range=in_range, in_scan=Expression.parse(both) if both else None)
+    parts = [one for one in (in_range, where.implied(labels.footers.schema, columns.resolve)) if one is not None]
+    return Selection(in_range=in_range, in_scan=reduce(and_, parts) if parts else None, before_joins=where)
+
+
+def _in_range(spec: Spec, labels: InputTable) -> pc.Expression | None:
+    """Not outside the range, for the time as it is stored."""
+    time, select = spec.features.labels.time, spec.select
+    cuts = [(op, cut) for op, cut in ((ge, select.from_), (lt, select.to)) if cut is not None]
+    if time is None or not cuts:
+        return None
+    type_ = labels.footers.schema.field(time).type
+    bounds = [op(pc.field(time), _stored(cut, type_, labels.time_units.get(time))) for op, cut in cuts]
+    return reduce(and_, bounds) | pc.field(time).is_null()
+
+
+def _stored(cut: datetime | int, type_: pa.DataType, unit: str | None) -> pa.Scalar:
+    """The first stored value that is not before the cut."""
+    if isinstance(cut, int):
+        return pa.scalar(cut, pa.int64())
+    moment = (cut - EPOCH) // timedelta(microseconds=1)
+    if pa.types.is_date(type_):
+        return pa.scalar(-(-moment // 86_400_000_000), pa.int32()).cast(pa.date32())
+    ticks = -(-moment * PER_SECOND[unit or type_.unit] // 1_000_000)
+    ticks = max(-MAX_INT64, min(MAX_INT64, ticks))
+    return pa.scalar(ticks, pa.int64()) if unit else pa.scalar(ticks, pa.int64()).cast(type_)
 
 
 def _for_each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T]:
@@ -127,20 +178,13 @@ def _for_each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T]:
     return done
 
 
-def _count_out_of_range(source: Source, footers: Footers, selection: Selection, columns: ResolvedColumns) -> int:
-    """Rows of the label table outside the range."""
-    if selection.in_range is None:
-        return 0
-    return footers.num_rows - source.count(selection.in_range.to_arrow(footers.schema, columns.resolve))
-
-
 def _join_options(spec: Spec, name: str, columns: ResolvedColumns) -> JoinOptions:
     """How a feature table is joined, in the finest unit of all times that are compared."""
     table, schema = spec.features.tables[name], columns.schemas[name]
     unit = "us"
     if table.time is not None:
         label_time = columns.schemas["labels"].field(str(spec.features.labels.time)).type
-        times = [time for time in (table.time, table.known_at) if time]
+        times = [time for time in (table.time, table.known_at) if time is not None]
         unit = finest_unit(label_time, *(schema.field(time).type for time in times))
     return JoinOptions(
         name=name,
@@ -148,20 +192,20 @@ def _join_options(spec: Spec, name: str, columns: ResolvedColumns) -> JoinOption
         columns=columns.joined(name),
         time=table.time,
         known_at=table.known_at,
-        max_age=table.max_age,
+        max_age=None if table.max_age is None else as_timedelta(table.max_age),
         unit=unit,
     )
 
 
 def _load(
-    spec: Spec, name: str, source: Source, footers: Footers, columns: ResolvedColumns, plan: JoinPlan
+    spec: Spec, name: str, table: InputTable, columns: ResolvedColumns, plan: JoinPlan
 ) -> JoinTable | PartitionedTable:
     """A feature table, read and prepared for its join."""
     options, read = _join_options(spec, name, columns), columns.to_read()[name]
     if plan.how == "broadcast":
-        return prepare(source.table(read), options)
-    rows = max(1, footers.num_rows * PIECE_BYTES // max(footers.bytes_of(read)[1], 1))
-    return partition_table(source.pieces(footers, read, rows), options, plan.parts)
+        return prepare(table.rows(read), options)
+    rows = max(1, table.footers.num_rows * PIECE_BYTES // max(table.footers.bytes_of(read)[1], 1))
+    return partition_table(table.pieces(read, rows), options, plan.parts)
 
 
 def _row_builder(
@@ -188,6 +232,7 @@ def _row_builder(
         ),
         columns=tuple(dict.fromkeys([*columns.features, *columns.slice_columns])),
         resolve=columns.resolve,
+        where_before=selection.before_joins,
         where=selection.after_joins,
         label_inputs=(tuple(columns.resolve[name] for name in label.columns) if label and not label.is_column else ()),
     )

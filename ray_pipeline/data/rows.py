@@ -5,6 +5,7 @@ A pure function of the block.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,10 @@ from ray_pipeline.values import Task
 if TYPE_CHECKING:
     import ray
 
-KEY, LABEL, WEIGHT, TIME, PART = "__key", "__label", "__weight", "__time", "__part"
-LABEL_INPUT = "__label:"
+INTERNAL = "\0"
+"""The first character of the columns that are added to a block; no column that is read has it in its name."""
+KEY, LABEL, WEIGHT, TIME, PART = (INTERNAL + role for role in ("key", "label", "weight", "time", "part"))
+LABEL_INPUT = f"{INTERNAL}label:"
 """The prefix of a column that the label's expression reads: no feature, but the checks compare features with it."""
 
 
@@ -34,8 +37,11 @@ class RowCounts:
 
     scanned: int = 0
     where: int = 0
-    """Rows that `where` drops after the joins."""
+    """Rows that `where` drops after the scan."""
     null_label: int = 0
+    null_key: int = 0
+    null_time: int = 0
+    """Rows that nothing else drops and that have no key, or no time; they are an error."""
     gap: int = 0
     joins: Mapping[str, JoinCounts] = field(default_factory=dict)
     unlabelled: Mapping[str, int] = field(default_factory=dict)
@@ -51,6 +57,8 @@ class RowCounts:
             scanned=self.scanned + other.scanned,
             where=self.where + other.where,
             null_label=self.null_label + other.null_label,
+            null_key=self.null_key + other.null_key,
+            null_time=self.null_time + other.null_time,
             gap=self.gap + other.gap,
             joins=joins or self.joins,
             unlabelled=unlabelled,
@@ -81,8 +89,10 @@ class RowBuilder:
     """Feature and slice columns to keep, by canonical name."""
     resolve: Mapping[str, str]
     """Canonical names by the names that the user wrote."""
+    where_before: Expression | None = None
+    """`where`, if the label table alone decides it; the scan drops only a part of what it drops."""
     where: Expression | None = None
-    """The part of `where` that needs a joined column; the scan filters by the rest."""
+    """`where`, if it needs a joined column."""
     splitter: Splitter | None = None
     label_inputs: tuple[str, ...] = ()
     """The columns that the label's expression reads, unless the label is a column itself."""
@@ -102,21 +112,21 @@ class RowBuilder:
         Returns
         -------
         tuple of Table and RowCounts
-            The rows that remain, in the block's order, with the role columns `__key`, `__label`, `__weight`, `__time`
-            and `__part` and all feature and slice columns; and what became of the rows.
+            The rows that remain, in the block's order, with the role columns `KEY`, `LABEL`, `WEIGHT`, `TIME` and
+            `PART` and all feature and slice columns; and what became of the rows.
 
         Raises
         ------
         DataError
             A label or a weight cannot be meant.
         """
-        kept, counts = self.prepare(block)
+        kept, counts = self._complete(*self.prepare(block))
         rows = kept.select([KEY, *([LABEL] if self.label else []), *self.columns])
-        weight = weight_values(kept[self.weight], self.weight) if self.weight else pa.array(np.ones(len(rows)))
+        weight = pa.array(np.ones(len(rows))) if self.weight is None else weight_values(kept[self.weight], self.weight)
         rows = rows.append_column(WEIGHT, weight)
         for name in self.label_inputs:
             rows = rows.append_column(LABEL_INPUT + name, kept[name])
-        if self.time:
+        if self.time is not None:
             rows = rows.append_column(TIME, kept[self.time])
         if self.splitter is None:
             return rows, counts
@@ -124,10 +134,25 @@ class RowBuilder:
         in_parts = filter_rows(rows.append_column(PART, part), pc.not_equal(part, DROPPED))
         return in_parts, replace(counts, gap=rows.num_rows - in_parts.num_rows)
 
+    def _complete(self, kept: pa.Table, counts: RowCounts) -> tuple[pa.Table, RowCounts]:
+        """The labelled rows that have a key and a time; the others are counted, for a later refusal."""
+        missing = {
+            role: pc.is_null(kept[name])
+            for role, name in (("null_key", self.key), ("null_time", self.time))
+            if name is not None and self.label is not None and kept[name].null_count
+        }
+        if not missing:
+            return kept, counts
+        complete = pc.invert(reduce(pc.or_, missing.values()))
+        return kept.filter(complete), replace(counts, **{role: pc.sum(rows).as_py() for role, rows in missing.items()})
+
     def prepare(self, block: pa.Table) -> tuple[pa.Table, RowCounts]:
         """The block with key, label and joined columns, and the counts; null labels and `where` drop rows."""
         scanned = block.num_rows
-        block = block.append_column(KEY, block[self.key] if self.key else pa.array(hash_rows(block)))
+        if self.where_before is not None:
+            block = filter_rows(block, self.where_before.evaluate(block, self.resolve))
+        selected = block.num_rows
+        block = block.append_column(KEY, pa.array(hash_rows(block)) if self.key is None else block[self.key])
         unlabelled = dict[str, int]()
         if self.label is not None:
             label = label_values(self.label.evaluate(block, self.resolve), self.label, self.task)
@@ -139,8 +164,8 @@ class RowBuilder:
         kept = joined if self.where is None else filter_rows(joined, self.where.evaluate(joined, self.resolve))
         return kept, RowCounts(
             scanned=scanned,
-            where=joined.num_rows - kept.num_rows,
-            null_label=scanned - block.num_rows,
+            where=scanned - selected + joined.num_rows - kept.num_rows,
+            null_label=selected - block.num_rows,
             joins=joins,
             unlabelled=unlabelled,
         )
@@ -148,7 +173,7 @@ class RowBuilder:
     def split_input(self, kept: pa.Table, splitter: Splitter) -> pa.Table:
         """What a splitter reads: the roles `key`, `time` and `label`, and its own columns by the names it knows."""
         roles = {"key": KEY, "time": self.time, "label": LABEL}
-        table = {role: kept[name] for role, name in roles.items() if name and name in kept.column_names}
+        table = {role: kept[name] for role, name in roles.items() if name is not None and name in kept.column_names}
         return pa.table({**table, **{name: kept[self.resolve[name]] for name in splitter.columns()}})
 
     def _join(self, block: pa.Table) -> tuple[pa.Table, dict[str, JoinCounts]]:

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ray_pipeline.components.sources._base import Footers, Source
+from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.components.splitters._base import Splitter
+from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.rows import RowBuilder
 from ray_pipeline.errors import DataError, PipelineError
 from ray_pipeline.runtime.scan import rows_of_a_block, scan
 from ray_pipeline.spec import Spec
-from ray_pipeline.spec.expression import Expression
 
 if TYPE_CHECKING:
     import ray.data
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 class Table:
     """The label rows with their features: nothing is read yet but footers and small feature tables."""
 
-    source: Source
-    """Of the label table."""
+    labels: InputTable
+    """The label table."""
     columns_read: Mapping[str, tuple[str, ...]]
     """The columns that are read, by table and by their own names."""
-    scan_filter: Expression | None
-    """The range and `where`, as far as the label table alone decides: part of the scan."""
+    scan_filter: pc.Expression | None
+    """What every kept row fulfils of the range and of `where`, as far as the label table alone decides."""
     row_builder: RowBuilder
     features: Mapping[str, pa.DataType]
     """The columns that the model may see, by canonical name."""
@@ -65,9 +66,8 @@ class Table:
 
     def blocks(self) -> "ray.data.Dataset":
         """The scan: blocks of the label table in file order, with the needed columns and rows only."""
-        footers, rows = self.footers["labels"], rows_of_a_block(self.num_rows, self.num_bytes)
-        condition = self.scan_filter.to_arrow(footers.schema, self.row_builder.resolve) if self.scan_filter else None
-        return scan(self.source.pieces(footers, self.columns_read["labels"], rows, condition), rows)
+        rows = rows_of_a_block(self.num_rows, self.num_bytes)
+        return scan(self.labels.pieces(self.columns_read["labels"], rows, self.scan_filter), rows)
 
     @contextmanager
     def locating_errors(self) -> Iterator[None]:
@@ -83,7 +83,7 @@ class Table:
         except PipelineError:
             raise
         except Exception:
-            if problem := self.source.unreadable(self.columns_read["labels"]):
+            if problem := self.labels.source.unreadable(self.columns_read["labels"]):
                 raise DataError(problem) from None
             raise
 

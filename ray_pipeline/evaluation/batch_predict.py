@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def batch_predict(bundle: Bundle, table: Table, key: str | None, out: Path) -> int:
     """Score every row of the table into one Parquet file, which appears once it is complete.
 
-    The file has the key (where there is one), `score` (`score_<class>` for multiclass) and `decision`, in file order.
+    The file has the key (where there is one), `score` (`score_<class>` for multiclass) and `decision`, in file order. A
+    key with the name of one of these columns is called `key`.
 
     Returns
     -------
@@ -42,8 +43,9 @@ def batch_predict(bundle: Bundle, table: Table, key: str | None, out: Path) -> i
         rows, _ = table.row_builder(block)
         loaded = bundle_ref.load()
         score = loaded.score(rows)
-        keys = {key: rows[KEY]} if key else {}
-        return pa.table({**keys, **score_columns(score, classes), "decision": loaded.decide(score)})
+        scored = {**score_columns(score, classes), "decision": loaded.decide(score)}
+        keys = {} if key is None else {"key" if key in scored else key: rows[KEY]}
+        return pa.table({**keys, **scored})
 
     temporary, written, writer = out.with_name(f".{out.name}.tmp"), 0, None
     try:

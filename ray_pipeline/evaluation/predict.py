@@ -70,10 +70,13 @@ def score_columns(score: NDArray[Any], classes: tuple[str, ...]) -> dict[str, ND
 
 
 def prediction_table(rows: Predictions) -> pa.Table:
-    """Make the table of `predictions/`: key, label, scores, decision, weight and slice columns."""
+    """Make the table of `predictions/`: key, label, scores, decision, weight and slice columns.
+
+    A slice column that has the name of another one is called `slice.<name>`.
+    """
     label = np.asarray(rows.classes)[rows.label.astype(int)] if rows.task == "multiclass" else rows.label
     scores = score_columns(rows.score, rows.classes)
-    slices = {name: pa.array(values, pa.string()) for name, values in rows.columns.items()}
-    return pa.table(
-        {"key": rows.key, "label": label, **scores, "decision": rows.decision, "weight": rows.weight, **slices}
-    )
+    table = {"key": rows.key, "label": label, **scores, "decision": rows.decision, "weight": rows.weight}
+    for name, values in rows.columns.items():
+        table[f"slice.{name}" if name in table else name] = pa.array(values, pa.string())
+    return pa.table(table)

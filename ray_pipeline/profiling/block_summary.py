@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.data.join_counts import JoinCounts
-from ray_pipeline.data.rows import KEY, LABEL, PART, TIME, WEIGHT, RowCounts
+from ray_pipeline.data.rows import INTERNAL, KEY, LABEL, PART, TIME, WEIGHT, RowCounts
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.profiling.column_statistics import ColumnStatistics, describe_column, value_counts
 from ray_pipeline.profiling.label_folds import add_outcomes, outcomes_by_fold
@@ -22,7 +22,7 @@ from ray_pipeline.profiling.row_hashes import HASH_TYPES, RowHashes, hash_block
 from ray_pipeline.values import PARTS
 
 SAMPLE_SEED = 0xA11CE  # no seed of a split: the sample must not depend on which rows went to test
-HASH = "__hash"
+HASH = f"{INTERNAL}hash"
 TimeRange = list[str]
 """First and last timestamp, as text."""
 
@@ -184,8 +184,14 @@ def _to_row(summary: BlockSummary, keys: NDArray[np.uint64], row_hashes: RowHash
 
 
 def _time_range(times: pa.ChunkedArray) -> TimeRange:
-    ends = pc.min_max(times).as_py()
-    return [str(ends["min"]), str(ends["max"])]
+    zone = "+00:00" if pa.types.is_timestamp(times.type) and times.type.tz else ""
+    plain = times.cast(pa.int64()).cast(pa.timestamp(times.type.unit)) if zone else times  # text without the zone
+    return [_time_text(end.cast(pa.string()).as_py()) + zone for end in pc.min_max(plain).values()]
+
+
+def _time_text(text: str) -> str:
+    """The time without zeros at the end of a second's fraction."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _cover(first: TimeRange | None, second: TimeRange | None) -> TimeRange:

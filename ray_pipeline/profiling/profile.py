@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
+from ray_pipeline.duration import STEP_UNIT
 from ray_pipeline.profiling.block_summary import BlockSummary, SummaryOptions, TimeRange, read_summary, summarize
 from ray_pipeline.profiling.column_statistics import ColumnStatistics
 from ray_pipeline.profiling.label_folds import outcome_arrays
 from ray_pipeline.profiling.requirements import (
     label_classes,
+    require_keys_and_times,
     require_rows,
     require_unique_keys,
     require_weights,
@@ -142,7 +144,8 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
             total = total + summary
             keys.append(block_keys)
             row_hashes.append(block_hashes)
-    if spec.features.labels.key:
+    require_keys_and_times(total.counts, spec)
+    if spec.features.labels.key is not None:
         require_unique_keys(np.concatenate([*keys, np.zeros(0, np.uint64)]), spec)
     require_rows(total, table, spec)
     require_weights(total, spec)
@@ -154,7 +157,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
         labels=total.labels,
         classes=label_classes(total, spec) if options.classify else (),
         sample=total.sampled(0),
-        time_ranges=total.time_ranges,
+        time_ranges=_shown_ranges(total.time_ranges, spec),
         evaluation_samples={part: total.sampled(PARTS.index(part)) for part in PARTS[1:]},
         row_hashes=RowHashes.concat(row_hashes, options.hash_share),
         time_granularity=table.time_granularity,
@@ -163,12 +166,20 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
     )
 
 
+def _shown_ranges(ranges: Mapping[str, TimeRange], spec: Spec) -> Mapping[str, TimeRange]:
+    """The ranges as they are; steps as numbers."""
+    if spec.features.labels.time_unit != "step":
+        return ranges
+    steps = {part: np.array(ends, f"datetime64[{STEP_UNIT}]").astype(np.int64) for part, ends in ranges.items()}
+    return {part: [str(step) for step in ends] for part, ends in steps.items()}
+
+
 def _options(table: Table, spec: Spec) -> SummaryOptions:
     """What the summary of each block holds."""
     group = getattr(spec.split, "group", None) or spec.evaluate.cluster
     return SummaryOptions(
         features=tuple(table.features),
-        group=table.canonical(group) if group else None,
+        group=None if group is None else table.canonical(group),
         classify=spec.task != "regression",
         sample_rows=min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(table.features), 1)),
         hash_share=min(1.0, MAX_HASHES / table.num_rows),

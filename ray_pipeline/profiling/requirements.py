@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.hashing import distinct
@@ -15,6 +16,25 @@ from ray_pipeline.values import PARTS
 
 MIN_ROWS = 50
 LABEL_KEY = "features.labels.label"
+
+
+def require_keys_and_times(counts: RowCounts, spec: Spec) -> None:
+    """Every row that nothing else drops has its key and its time.
+
+    Raises
+    ------
+    DataError
+        With the number of rows in which one of them is null.
+    """
+    labels, problems = spec.features.labels, list[Problem]()
+    for role, column, rows in (("key", labels.key, counts.null_key), ("time", labels.time, counts.null_time)):
+        if rows:
+            place = _place(spec, f"features.labels.{role}")
+            found = f"{column!r} is null in {rows:,} rows"
+            fix = f"each label row needs its {role}; correct the rows, leave them out with `where`, or remove `{role}`"
+            problems.append(Problem(**place, stage="read", column=column, rows=rows, found=found, fix=fix))
+    if problems:
+        raise DataError(problems)
 
 
 def require_unique_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ray_pipeline.data.fingerprint import fingerprint
+from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
 from ray_pipeline.profiling.findings import check
 from ray_pipeline.profiling.profile import Profile, profile_rows
@@ -31,7 +32,7 @@ def profile_table(table: Table, spec: Spec) -> Profile:
     return replace(
         profiled,
         data=data,
-        dropped=_dropped(table, profiled),
+        dropped={**dropped_rows(table, profiled.counts), "gap": profiled.counts.gap},
         joins={name: _join(name, table, profiled) for name in profiled.counts.joins},
         test_part=_test_part(table, spec),
         findings=check(profiled, spec),
@@ -48,11 +49,10 @@ def _sizes(name: str, table: Table) -> dict[str, int]:
     }
 
 
-def _dropped(table: Table, profiled: Profile) -> dict[str, int]:
-    """Rows that no part holds, by the reason."""
-    counts = profiled.counts
-    where = table.num_rows - table.out_of_range - counts.scanned + counts.where
-    return {"null_label": counts.null_label, "where": where, "range": table.out_of_range, "gap": counts.gap}
+def dropped_rows(table: Table, counts: RowCounts) -> dict[str, int]:
+    """Rows that the label rule, `where` and the range drop."""
+    by_scan = table.num_rows - table.out_of_range - counts.scanned
+    return {"null_label": counts.null_label, "where": by_scan + counts.where, "range": table.out_of_range}
 
 
 def _join(name: str, table: Table, profiled: Profile) -> dict[str, Any]:

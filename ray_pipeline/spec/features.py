@@ -19,7 +19,7 @@ from ray_pipeline.components.choice import UnknownChoice, files
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.components.sources import DEFAULT
 from ray_pipeline.components.splitters.time import Moment
-from ray_pipeline.duration import Duration
+from ray_pipeline.duration import DurationOrSteps, as_timedelta
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.choices import Reading, choice_schema, refusals
 from ray_pipeline.spec.field_types import Column, Columns, ConditionText, ExpressionText, Path, Section
@@ -29,13 +29,13 @@ PARAMETERS = "(parameters)"
 """The key under which a source's parameters are kept; no user writes it."""
 
 
-def _positive(length: timedelta) -> timedelta:
-    if length <= timedelta(0):
+def _positive(length: timedelta | int) -> timedelta | int:
+    if as_timedelta(length) <= timedelta(0):
         raise ValueError("expected a length of time above 0")
     return length
 
 
-MaxAge = Annotated[Duration, AfterValidator(_positive)]
+MaxAge = Annotated[DurationOrSteps, AfterValidator(_positive)]
 
 
 class SourceTable(Section):
@@ -43,6 +43,8 @@ class SourceTable(Section):
 
     path: Path
     kind: Annotated[str, choice_schema("sources")] = DEFAULT
+    time_unit: Literal["s", "ms", "us", "ns", "step"] | None = None
+    """What an integer in `time` or `known_at` counts: units since 1970, or steps."""
     parameters: dict[str, Any] = Field(default_factory=dict, exclude=True, alias=PARAMETERS)
 
     @model_validator(mode="before")
@@ -68,7 +70,8 @@ class SourceTable(Section):
 
     @model_serializer(mode="wrap")
     def _with_parameters(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {**dump(self), **self.parameters}
+        written = {**dump(self), **self.parameters}
+        return {name: value for name, value in written.items() if name != "time_unit" or value is not None}
 
 
 class Labels(SourceTable):

@@ -1,7 +1,7 @@
 """What only several keys together decide: metrics against the task, columns against their roles, times, cuts, gates."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from operator import eq
@@ -11,8 +11,8 @@ from ray_pipeline.components.choice import each, files, menu, name_of, unknown
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
 from ray_pipeline.components.slices._base import clash
-from ray_pipeline.components.splitters.time import Time
-from ray_pipeline.duration import write_duration
+from ray_pipeline.components.splitters.time import Time, as_datetime64
+from ray_pipeline.duration import as_timedelta, write_duration
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.gate import misfits
 from ray_pipeline.spec.sections import Maximize
@@ -31,7 +31,8 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _roles(spec)
     yield from _features(spec)
     yield from _times(spec)
-    yield from _split(spec)
+    steps = list(_steps(spec))
+    yield from steps or _split(spec)
     yield from _task(spec)
     yield from _ignored(spec)
     yield from _encode(spec)
@@ -158,7 +159,7 @@ def _times(spec: "Spec") -> Iterator[Finding]:
     for key, moment in (("from", select.from_), ("to", select.to)):
         if moment is not None and not labels.time:
             yield ("select", key), f"select.{key} is on features.labels.time, which is not given", give
-    if select.from_ and select.to and select.from_ >= select.to:
+    if _backwards(spec):
         yield (
             ("select", "to"),
             f"to ({_day(select.to)}) must be after from ({_day(select.from_)})",
@@ -168,12 +169,50 @@ def _times(spec: "Spec") -> Iterator[Finding]:
         yield ("split", "by"), "a time split needs features.labels.time, which is not given", give
 
 
+def _steps(spec: "Spec") -> Iterator[Finding]:
+    """Steps and moments are not compared with each other."""
+    labels, split = spec.features.labels, spec.split
+    steps = labels.time_unit == "step"
+    for name, table in spec.features.all.items():
+        if table.time_unit and table.time is None:
+            yield (
+                ("features", name, "time_unit"),
+                f"time_unit is for features.{name}.time, which is not given",
+                "name the time, or remove it",
+            )
+        elif table.time is not None and (table.time_unit == "step") != steps:
+            found = f"the times of labels are {'steps' if steps else 'moments'}, those of {name} are not"
+            yield ("features", name, "time_unit"), found, "write both tables' times in one way"
+    ages: list[tuple[Place, object]] = [
+        (("features", name, "max_age"), table.max_age) for name, table in spec.features.tables.items()
+    ]
+    lengths: list[tuple[Place, object]] = [(("select", "from"), spec.select.from_), (("select", "to"), spec.select.to)]
+    if isinstance(split, Time):
+        lengths += [(("split", key), getattr(split, key)) for key in ("validation", "test")]
+        lengths += [(("split", "gap"), split.gap or None)]
+    for place, value in (*ages, *lengths):
+        if value is not None and isinstance(value, int) != steps:
+            found = f"{value} is {'no step' if steps else 'a number of steps'}"
+            fix = (
+                "write a whole number, as the times are steps"
+                if steps
+                else "write a date or a length, or `time_unit: step`"
+            )
+            yield place, found, fix
+
+
+def _backwards(spec: "Spec") -> bool:
+    """Whether the range ends before it begins."""
+    first, last = spec.select.from_, spec.select.to
+    return first is not None and last is not None and bool(as_datetime64(first) >= as_datetime64(last))
+
+
 def _split(spec: "Spec") -> Iterator[Finding]:
     split, select = spec.split, spec.select
     if isinstance(split, Time):
-        backwards = select.from_ and select.to and select.from_ >= select.to
+        backwards = _backwards(spec)
         for key, cut in (("validation", split.validation), ("test", split.test)):
-            if not backwards and select.from_ and cut <= select.from_:
+            if not backwards and select.from_ is not None and as_datetime64(cut) <= as_datetime64(select.from_):
                 yield (
                     ("split", key),
                     (
@@ -182,7 +221,7 @@ def _split(spec: "Spec") -> Iterator[Finding]:
                     ),
                     "move the cut into the range",
                 )
-            if not backwards and select.to and cut >= select.to:
+            if not backwards and select.to is not None and as_datetime64(cut) >= as_datetime64(select.to):
                 yield (
                     ("split", key),
                     (
@@ -191,12 +230,13 @@ def _split(spec: "Spec") -> Iterator[Finding]:
                     ),
                     "move the cut into the range",
                 )
-        if split.gap >= split.test - split.validation:
+        length = (as_datetime64(split.test) - as_datetime64(split.validation)).astype(timedelta)
+        if as_timedelta(split.gap) >= length:
             yield (
                 ("split", "gap"),
                 (
-                    f"the gap of {write_duration(split.gap)} swallows validation, which lasts"
-                    f" {write_duration(split.test - split.validation)}"
+                    f"the gap of {write_duration(as_timedelta(split.gap))} swallows validation, which lasts"
+                    f" {write_duration(length)}"
                 ),
                 "shorten the gap",
             )
@@ -282,5 +322,5 @@ def _task(spec: "Spec") -> Iterator[Finding]:
         )
 
 
-def _day(moment: datetime) -> str:
+def _day(moment: datetime | int | None) -> str:
     return str(moment).removesuffix(" 00:00:00")

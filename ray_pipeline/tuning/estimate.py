@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray_pipeline.components.sources._base import Footers
-from ray_pipeline.data.column_checks import check_columns
+from ray_pipeline.data.column_checks import check_columns, check_expressions
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.partitioned_join import JoinPlan
-from ray_pipeline.data.read import open_sources
+from ray_pipeline.data.preconditions import require_even_files
+from ray_pipeline.data.read import open_tables
 from ray_pipeline.runtime.layout import Layout, shown
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -103,9 +104,12 @@ def estimate(spec: Spec, where: Where, layout: Layout) -> Estimate:
     DataError
         A file or column is missing or of the wrong kind; the error has every problem.
     """
-    footers = {name: source.footers() for name, source in open_sources(spec, where).items()}
-    resolved = ResolvedColumns(spec, footers)
+    opened = open_tables(spec, where)
+    resolved = ResolvedColumns(spec, {name: table.schema for name, table in opened.items()})
     check_columns(resolved)
+    require_even_files(opened, resolved)
+    check_expressions(resolved)
+    footers = {name: table.footers for name, table in opened.items()}
     rows, columns = footers["labels"].num_rows, len(resolved.features)
     return Estimate(
         tables={name: _table(name, footers[name], read) for name, read in resolved.to_read().items()},

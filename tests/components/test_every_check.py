@@ -250,12 +250,16 @@ CASES: dict[str, Planted] = {
         spec=lambda: spec_of(features=", time: asked", split="{by: column, column: part}"),
     ),
     "uneven_files": planted(
-        {("few", "low"), ("odd", "low")},
-        "is in 1 of 3 files only",
-        columns={},
+        {("few", "medium"), ("other", "low"), ("odd", "low")},
+        "it is null where it is missing",
+        columns={"few": NOISE},
         footers={
-            "rain": footers_of(
-                extra={"few": 1},
+            "labels": footers_of(
+                unified={
+                    "few": "labels: column 'few' is missing in 2 files; it is null where it is missing",
+                    "other": "labels: column 'other' is int64 in 2 files, int32 in 1 files; it is read as int64",
+                },
+                partial={"few": 1},
                 uneven={"odd": Problem(found="rain: column 'odd' is int64 in 2 files, string in 1 files")},
             )
         },

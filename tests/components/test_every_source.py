@@ -102,7 +102,7 @@ def test_its_footers_tell_rows_columns_files_and_bytes(kind: str, tmp_path: Path
     assert set(footers.column_bytes) == set(TABLE.column_names)
     assert all(plain > 0 for _, plain in footers.column_bytes.values())
     assert footers.bytes_of(["id", "text"])[1] < footers.bytes_of(TABLE.column_names)[1]
-    assert not footers.uneven and not footers.extra
+    assert not footers.uneven and not footers.unified and not footers.partial
     assert source.unreadable(TABLE.column_names) is None
 
 

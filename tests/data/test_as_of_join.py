@@ -257,3 +257,69 @@ def test_ages_are_counted_to_half_a_percent(ages):
     assert sum(counts.values()) == len(ages)
     for exact, counted in zip(sorted(ages), sorted(age for age, n in counts.items() for _ in range(n)), strict=True):
         assert abs(counted - exact / 1e6) <= 0.0052 * exact / 1e6
+
+
+NS, FAR = pa.timestamp("ns"), datetime(9999, 12, 31)
+
+
+@pytest.mark.parametrize("early", [datetime(1, 1, 1), datetime(1701, 6, 1), datetime(2023, 12, 30)])
+def test_no_age_is_so_long_that_it_overflows(early):
+    """A row of 1701 is too old for a label of 2000, in nanoseconds as well, in which 300 years exceed 63 bits."""
+    moment = datetime(2024, 1, 1) if early.year > 1701 else datetime(2000, 1, 1)
+    for unit in ("us", "ns"):
+        table = pa.table({"k": ["a"], "time": pa.array([early], pa.timestamp("us")), "v": [1]})
+        options = JoinOptions(name="f", on=["k"], columns=["v"], time="time", max_age=timedelta(days=1), unit=unit)
+        at_ = pa.chunked_array([pa.array([moment], pa.timestamp("us" if unit == "us" else "ns"))])
+        values, counts = as_of_table(table, options).join([pa.chunked_array([["a"]])], at_)
+        assert (values["f.v"].to_pylist(), counts.too_old) == ([None], 1)
+
+
+def test_a_row_that_is_known_in_the_far_future_is_not_known_beside_nanoseconds():
+    table = pa.table(
+        {
+            "k": ["a", "a", "b"],
+            "time": pa.array([datetime(2020, 1, 1), datetime(2021, 1, 1), FAR], pa.timestamp("us")),
+            "known": pa.array([datetime(2020, 1, 2), FAR, FAR], pa.timestamp("us")),
+            "v": [1, 2, 3],
+        }
+    )
+    options = JoinOptions(name="f", on=["k"], columns=["v"], time="time", known_at="known", unit="ns")
+    at_ = pa.chunked_array([pa.array([1_750_000_000_000_000_001] * 2, NS)])
+    values, counts = as_of_table(table, options).join([pa.chunked_array([["a", "b"]])], at_)
+    assert (values["f.v"].to_pylist(), counts.not_yet_known) == ([1, None], 1)
+
+
+def test_a_label_beyond_the_range_of_nanoseconds_is_refused_beside_them():
+    table = pa.table({"k": ["a"], "time": pa.array([1], NS), "v": [1]})
+    prepared = as_of_table(table, JoinOptions(name="f", on=["k"], columns=["v"], time="time", unit="ns"))
+    with pytest.raises(DataError, match="1 moments of prediction in one block are outside 1677-09-22 to 2262-04-11"):
+        prepared.join([pa.chunked_array([["a"]])], pa.chunked_array([pa.array([FAR], pa.timestamp("us"))]))
+
+
+def test_a_label_without_a_moment_gets_nothing():
+    table = pa.table({"k": ["a"], "time": pa.array([0], US), "v": [1]})
+    prepared = as_of_table(table, JoinOptions(name="f", on=["k"], columns=["v"], time="time"))
+    values, counts = prepared.join([pa.chunked_array([["a", "a"]])], pa.chunked_array([pa.array([None, 5], US)]))
+    assert (values["f.v"].to_pylist(), counts.null_key, counts.matched) == ([None, 1], 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        (pa.array([1.0, float("nan"), None, -0.0]), pa.array([float("nan"), 0.0, 1.0]), [2, None, None, 1]),
+        (pa.array([7, None], pa.uint8()), pa.array([None, 7], pa.int64()), [1, None]),
+        (pa.array(["7", "8"]), pa.array(["8", "7"]).dictionary_encode(), [1, 0]),
+        (pa.array([1_001, 1_000], NS), pa.array([1], pa.timestamp("us")), [None, 0]),
+        (pa.array([1_001, 1_000], NS), pa.array([1_000, 1_001], NS), [1, 0]),
+        (pa.nulls(2), pa.array([1, 2]), [None, None]),
+        (pa.array([b"a", b"\xff"]), pa.array([b"\xff", b"b"]), [None, 0]),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+def test_keys_match_as_a_person_means_it(ours, theirs, found):
+    table = pa.table({"k": theirs, "v": list(range(len(theirs)))})
+    joined, counts = lookup_table(table, JoinOptions(name="f", on=["k"], columns=["v"])).join(
+        [pa.chunked_array([ours])], None
+    )
+    assert joined["f.v"].to_pylist() == found
+    assert counts.null_key == sum(value is None or value != value for value in ours.to_pylist())

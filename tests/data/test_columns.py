@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from ray_pipeline.components.sources._base import Footers
+from ray_pipeline.column_types import plain_schema
 from ray_pipeline.data.column_checks import check_columns
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.errors import DataError, Problem
@@ -51,18 +51,11 @@ def resolved(
     """The columns of the spec over three tables, of which some columns may be of another type, or absent (None)."""
     text = SPEC.replace("COLUMNS", f", columns: {columns}" if columns else "").replace("MORE", more)
     types = {"labels": {**LABELS, **(labels or {})}, "rates": {**RATES, **(rates or {})}, "branches": BRANCHES}
-    footers = {
-        name: Footers(
-            path=name,
-            files=(name,),
-            schema=pa.schema([(column, type_) for column, type_ in schema.items() if type_ is not None]),
-            num_rows=1,
-            num_bytes=1,
-            fingerprint="",
-        )
+    schemas = {
+        name: plain_schema(pa.schema([(column, type_) for column, type_ in schema.items() if type_ is not None]))
         for name, schema in types.items()
     }
-    return ResolvedColumns(Spec.from_text(text, file="loans.yaml"), footers, labelled)
+    return ResolvedColumns(Spec.from_text(text, file="loans.yaml"), schemas, labelled)
 
 
 def problems(columns: ResolvedColumns) -> list[Problem]:
@@ -110,8 +103,8 @@ def test_globs_name_columns_in_the_table_s_order_once_and_never_a_column_with_a_
     assert [name for name in columns.features if "." not in name] == features
     if not features:  # `asked` has five letters, but is the time
         (problem,) = problems(columns)
-        assert problem.found == "there is no column '?????' in labels (10 columns)"
-        assert (problem.file, problem.line, problem.key) == ("loans.yaml", 4, "features.labels.columns")
+        assert problem.found.startswith("there is no column '?????' in labels (10 columns); Known: id, asked, branch")
+        assert (problem.file, problem.line, problem.key) == ("loans.yaml", 4, "features.labels.columns[0]")
 
 
 def test_every_absent_column_is_reported_at_once_with_its_line_and_the_nearest_name() -> None:
@@ -123,17 +116,18 @@ def test_every_absent_column_is_reported_at_once_with_its_line_and_the_nearest_n
     )
     found = {(p.key, p.column): p for p in problems(columns)}
     assert set(found) == {
-        ("features.labels.columns", "amuont"),
+        ("features.labels.columns[0]", "amuont"),
         ("features.labels.weight", "w"),
         ("features.labels.label", "loss"),
         ("features.rates.known_at", "known"),
         ("select.where", "rats.rate"),
-        ("evaluate.slices", "six"),
-        ("evaluate.slices", "nobody"),
+        ("evaluate.slices[0]", "six"),
+        ("evaluate.cluster", "nobody"),
     }
-    amount = found["features.labels.columns", "amuont"]
-    assert amount.found == "there is no column 'amuont' in labels (8 columns)"
-    assert amount.fix.startswith("did you mean 'amount'? Known: id, asked, branch") and amount.stage == "read"
+    amount = found["features.labels.columns[0]", "amuont"]
+    near = "did you mean 'amount'? Known: id, asked, branch"
+    assert amount.found.startswith(f"there is no column 'amuont' in labels (8 columns); {near}")
+    assert (amount.fix, amount.stage) == ("correct the name", "read")
     assert (amount.line, found["features.rates.known_at", "known"].line, found["select.where", "rats.rate"].line) == (
         4,
         5,
@@ -152,6 +146,7 @@ def test_features_that_differ_by_case_or_unicode_form_alone_are_refused(twin: st
 def test_a_column_that_cannot_be_a_feature_is_refused_unless_it_is_left_out() -> None:
     (problem,) = problems(resolved(labels={"tags": pa.list_(pa.string())}))
     assert problem.found == "column 'tags' is list<item: string>, which cannot be a feature"
+    assert problem.fix == "leave it out of `columns`, or write one column for each part of it"
     check_columns(resolved("[amount]", labels={"tags": pa.list_(pa.string())}))
 
 
@@ -186,7 +181,7 @@ def test_encodings_that_fit_are_accepted() -> None:
     ("labels", "rates", "column", "found"),
     [
         ({"branch": pa.int64()}, {}, "branch", "'branch' is int64 in labels and string in rates"),
-        ({}, {"hour": pa.string()}, "hour", "'hour' is compared with 'asked', but string is not a time"),
+        ({}, {"hour": pa.string()}, "hour", "column 'hour' of rates is string, and a time is date or timestamp"),
         (
             {},
             {"known": pa.timestamp("us")},

@@ -1,6 +1,8 @@
 """What footers say: the files of a path, every broken file by name, and a fingerprint of the content."""
 
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -102,31 +104,109 @@ def test_a_bad_file_is_reported_with_its_name_and_its_column(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "found", "file", "column"),
+    ("spoil", "found", "column", "partial"),
     [
-        (d11, "labels: column 'b' is string in 2 files, missing in 1 files", "part-6.parquet", "b"),
-        (d12, "labels: column 'c' is int64 in 2 files, missing in 1 files", "part-0.parquet", "c"),
-        (d13, "labels: column 'a' is int64 in 2 files, string in 1 files", "part-7.parquet", "a"),
+        (
+            d11,
+            "labels: column 'b' is string in 2 files, missing in 1 files; it is read as string; it is null where it is"
+            " missing",
+            "b",
+            {"b": 2},
+        ),
+        (
+            d12,
+            "labels: column 'c' is int64 in 2 files, missing in 1 files; it is read as int64; it is null where it is"
+            " missing",
+            "c",
+            {"c": 2},
+        ),
     ],
-    ids=["D11", "D12", "D13"],
+    ids=["D11", "D12"],
 )
-def test_uneven_columns_are_noted_and_no_harm_until_they_are_read(
-    tmp_path: Path, spoil: Callable[[Path], None], found: str, file: str, column: str
+def test_a_column_that_some_files_lack_is_null_there(
+    tmp_path: Path, spoil: Callable[[Path], None], found: str, column: str, partial: dict[str, int]
 ) -> None:
     write(tmp_path)
     spoil(tmp_path)
     footers = source(tmp_path).footers()
-    assert column in footers.schema.names
-    assert {name: problem.found for name, problem in footers.uneven.items()} == {column: found}
-    assert footers.uneven[column].file == str(tmp_path / file)
+    assert (dict(footers.unified), dict(footers.partial), dict(footers.uneven)) == ({column: found}, partial, {})
+    values = source(tmp_path).table([column])[column]
+    assert (len(values), values.null_count) == (
+        9,
+        3 + values.drop_null().to_pylist().count(None) + (2 if column == "b" else 0),
+    )
 
 
-def test_a_column_that_few_files_have_is_left_out_and_counted(tmp_path: Path) -> None:
-    for part in range(4):
-        write(tmp_path, f"part-{part}.parquet", TABLE.append_column("c", TABLE["a"]) if part == 0 else TABLE)
+def test_types_without_a_common_one_are_noted_and_no_harm_until_they_are_read(tmp_path: Path) -> None:
+    write(tmp_path)
+    d13(tmp_path)
     footers = source(tmp_path).footers()
-    assert (footers.schema.names, dict(footers.extra), dict(footers.uneven)) == (["a", "b"], {"c": 1}, {})
-    assert source(tmp_path).table(["a"]).num_rows == 12
+    found = "labels: column 'a' is int64 in 2 files, string in 1 files; no type holds the values of all files"
+    assert {name: problem.found for name, problem in footers.uneven.items()} == {"a": found}
+    assert footers.uneven["a"].file == str(tmp_path / "part-7.parquet")
+    assert source(tmp_path).table(["b"]).num_rows == 7
+
+
+STAMP = datetime(2024, 2, 3, 4, 5, 6, 789_000)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "common"),
+    [
+        (pa.array([1, None], pa.int32()), pa.array([2**40, None], pa.int64()), pa.int64()),
+        (pa.array([1, None], pa.uint8()), pa.array([-1, None], pa.int8()), pa.int16()),
+        (pa.array([1.5, None], pa.float32()), pa.array([1e300, None], pa.float64()), pa.float64()),
+        (pa.array([7, None], pa.int64()), pa.array([0.5, None], pa.float64()), pa.float64()),
+        (pa.array([STAMP, None], pa.timestamp("us")), pa.array([STAMP, None], pa.timestamp("ns")), pa.timestamp("ns")),
+        (
+            pa.array([STAMP, None], pa.timestamp("us", "Europe/Berlin")),
+            pa.array([STAMP, None], pa.timestamp("ms", "UTC")),
+            pa.timestamp("us", "UTC"),
+        ),
+        (pa.array(["a", None], pa.string()), pa.array(["b", None], pa.large_string()), pa.string()),
+        (pa.array(["a", None], pa.string()), pa.array(["b", None]).dictionary_encode(), pa.string()),
+        (pa.array(["a", None], pa.string_view()), pa.array(["b", None]).dictionary_encode(), pa.string()),
+        (pa.nulls(2), pa.array(["b", None]), pa.string()),
+        (pa.nulls(2), pa.array([STAMP, None], pa.timestamp("us")), pa.timestamp("us")),
+        (pa.array([Decimal("1.50"), None]), pa.array([Decimal("1000.125"), None]), pa.decimal128(7, 3)),
+    ],
+    ids=lambda value: "" if isinstance(value, pa.DataType) else str(value.type),
+)
+def test_files_of_other_types_are_read_in_the_common_one_without_loss(
+    tmp_path: Path, first: pa.Array, second: pa.Array, common: pa.DataType
+) -> None:
+    pq.write_table(pa.table({"x": first, "k": [1, 2]}), tmp_path / "1.parquet")
+    pq.write_table(pa.table({"k": [3, 4], "x": second}), tmp_path / "2.parquet")
+    rows = source(tmp_path)
+    assert rows.footers().schema.field("x").type == common and "x" in rows.footers().unified
+    read = rows.table(["x"])["x"]
+    assert read.type == common
+    expected = [*first.to_pylist(), *second.to_pylist()]
+    assert [value == known for value, known in zip(read.to_pylist(), expected, strict=True)] == [True] * 4
+    (piece,) = rows.pieces(rows.footers(), ["x"], 100, pc.field("k") >= 2)
+    assert piece()["x"].to_pylist() == read.to_pylist()[1:]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        (pa.array([2**53 + 1]), pa.array([0.5]), "int64 here and double in other files"),
+        (
+            pa.array([datetime(9999, 12, 31)], pa.timestamp("us")),
+            pa.array([STAMP], pa.timestamp("ns")),
+            "timestamp[us] here and timestamp[ns] in other files",
+        ),
+    ],
+)
+def test_a_value_that_the_common_type_does_not_hold_is_refused_with_its_file(
+    tmp_path: Path, first: pa.Array, second: pa.Array, found: str
+) -> None:
+    pq.write_table(pa.table({"x": first}), tmp_path / "1.parquet")
+    pq.write_table(pa.table({"x": second}), tmp_path / "2.parquet")
+    with pytest.raises(DataError, match="write it as") as raised:
+        source(tmp_path).table(["x"])
+    (problem,) = raised.value.problems
+    assert (problem.file, problem.column) == (str(tmp_path / "1.parquet"), "x") and found in problem.found
 
 
 def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_counted_by_column(tmp_path: Path) -> None:
@@ -199,6 +279,60 @@ def test_hive_folders_become_columns_of_their_rows(tmp_path: Path, path: str) ->
     hive = source(tmp_path / path)
     assert hive.footers().schema.names == ["a", "year"]
     assert hive.table(["a", "year"]).to_pydict() == {"a": [2023, 2024], "year": [2023, 2024]}
+
+
+@pytest.mark.parametrize(
+    ("folders", "type_", "values"),
+    [
+        (["code=01", "code=2"], pa.string(), ["01", "2"]),
+        (["code=1", "code=2"], pa.int64(), [1, 2]),
+        (["code=__HIVE_DEFAULT_PARTITION__", "code=east", "code=west"], pa.string(), [None, "east", "west"]),
+        (["code=2024-01-31", "code=2024-02-01"], pa.date32(), [date(2024, 1, 31), date(2024, 2, 1)]),
+        (["code=a%2Fb%20c", "code=d"], pa.string(), ["a/b c", "d"]),
+    ],
+)
+def test_the_type_of_a_partition_follows_from_all_its_values(
+    tmp_path: Path, folders: list[str], type_: pa.DataType, values: list[Any]
+) -> None:
+    for folder in folders:
+        write(tmp_path, f"{folder}/x.parquet", pa.table({"a": [1]}))
+    hive = source(tmp_path)
+    assert hive.footers().schema.field("code").type == type_
+    assert hive.table(["code"])["code"].to_pylist() == values
+    known = [value for value in values if value is not None]
+    keep = pc.field("code") == pa.scalar(known[0], type_)
+    assert hive.count(keep) == 1
+    assert [piece()["code"].to_pylist() for piece in hive.pieces(hive.footers(), ["code"], 9, keep)] == [[known[0]]]
+
+
+def test_partitions_may_be_nested_in_any_order_and_one_that_is_also_a_column_is_refused_where_it_is_read(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "r=1/s=x/1.parquet", pa.table({"a": [1]}))
+    write(tmp_path, "s=y/r=2/2.parquet", pa.table({"a": [2]}))
+    assert source(tmp_path).table(["a", "r", "s"]).to_pydict() == {"a": [1, 2], "r": [1, 2], "s": ["x", "y"]}
+    write(tmp_path, "s=z/r=3/3.parquet", pa.table({"a": [2], "r": [9]}))
+    footers = source(tmp_path).footers()
+    assert footers.uneven["r"].found == "labels: 'r' is a column of the files and the name of their folders"
+
+
+@pytest.mark.parametrize("name", ["box [1]", "50%", "a*b", "what?", "x{y}"])
+def test_a_name_that_exists_is_no_glob(tmp_path: Path, name: str) -> None:
+    write(tmp_path, f"{name}/a [b].parquet")
+    assert names(tmp_path / name, tmp_path) == [f"{name}/a [b].parquet"]
+    assert names(tmp_path / name / "a [b].parquet", tmp_path) == [f"{name}/a [b].parquet"]
+    assert names(tmp_path / name / "*.parquet", tmp_path) == [f"{name}/a [b].parquet"]
+    assert source(tmp_path / name).table(["a"]).num_rows == 3
+
+
+def test_int96_times_of_any_year_are_read_as_they_are(tmp_path: Path) -> None:
+    moments = [datetime(1, 1, 1), datetime(2024, 1, 2, 3, 4, 5, 678_901), datetime(9999, 12, 31), None]
+    table = pa.table({"t": pa.array(moments, pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
+    old = source(tmp_path)
+    assert old.footers().schema.field("t").type == pa.timestamp("us")
+    assert old.table(["t"])["t"].to_pylist() == moments
+    assert old.count(pc.field("t") > pa.scalar(datetime(2300, 1, 1), pa.timestamp("us"))) == 1
 
 
 def _rewritten(folder: Path) -> None:

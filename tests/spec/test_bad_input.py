@@ -135,7 +135,7 @@ MISTAKES: dict[str, Mistake] = {
     "absent_column": Mistake(
         3,
         ("there is no column 'regoin' in branches (3 columns)", "did you mean 'region'?"),
-        {"file": "loans.yaml", "line": 12, "key": "features.branches.columns", "column": "regoin"},
+        {"file": "loans.yaml", "line": 12, "key": "features.branches.columns[1]", "column": "regoin"},
         spec=("[size, region] => [size, regoin]",),
     ),
     "one_class": Mistake(
@@ -173,7 +173,7 @@ MISTAKES: dict[str, Mistake] = {
     "absent_key_in_feature_table": Mistake(
         3,
         ("there is no column 'branch' in rates", "Known: office"),
-        {"file": "loans.yaml", "line": 11, "key": "features.rates.on", "stage": "read", "column": "branch"},
+        {"file": "loans.yaml", "line": 11, "key": "features.rates.on[0]", "stage": "read", "column": "branch"},
         data={"rates": rename("branch", "office")},
     ),
     "absent_time_in_feature_table": Mistake(
@@ -185,7 +185,7 @@ MISTAKES: dict[str, Mistake] = {
     "key_of_another_type": Mistake(
         3,
         ("'branch' is string in labels and int64 in branches", "one type"),
-        {"file": "loans.yaml", "line": 12, "key": "features.branches.on", "column": "branch"},
+        {"file": "loans.yaml", "line": 12, "key": "features.branches.on[0]", "column": "branch"},
         data={"branches": put("branch", lambda t: [1, 2, 3], pa.int64())},
     ),
     "repeated_lookup_keys": Mistake(
@@ -195,7 +195,7 @@ MISTAKES: dict[str, Mistake] = {
             "file": "loans.yaml",
             "line": 12,
             "stage": "join",
-            "key": "features.branches.on",
+            "key": "features.branches.on[0]",
             "column": "branch",
             "rows": 2,
         },
@@ -218,13 +218,13 @@ MISTAKES: dict[str, Mistake] = {
     "null_keys": Mistake(
         3,
         ("'loan_id' is null in 15 rows", "leave `key` out"),
-        {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "column": "loan_id", "rows": 15},
+        {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "column": "loan_id", "rows": 14},
         data={"loans": every(100, "loan_id", None)},
     ),
     "null_time": Mistake(
         3,
         ("'asked' is null in 15 rows", "correct the rows"),
-        {"file": "loans.yaml", "line": 8, "key": "features.labels.time", "column": "asked", "rows": 15},
+        {"file": "loans.yaml", "line": 8, "key": "features.labels.time", "column": "asked", "rows": 14},
         data={"loans": every(100, "asked", None)},
     ),
     "empty_test_part": Mistake(

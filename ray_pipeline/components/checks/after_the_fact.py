@@ -3,6 +3,7 @@
 import re
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
+from ray_pipeline.data.rows import INTERNAL
 
 AFTERWARDS = re.compile(
     "actuals?|after|canceled|cancelled|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?"
@@ -24,9 +25,9 @@ class AfterTheFact(Check):
     def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
         known = {
-            _words(name): name for name in [*profile.columns, *profile.sample.column_names] if not name.startswith("__")
+            _words(name): name for name in [*profile.columns, *profile.sample.column_names] if INTERNAL not in name
         }
-        known |= {_words(name): name for name in filter(None, (spec.features.labels.time, spec.features.labels.key))}
+        known |= {_words(name): name for name in (spec.features.labels.time, spec.features.labels.key) if name}
         for name in varying(profile):
             words = _words(name.partition(".")[2] or name)
             if (twin := _twin(words, known)) is not None:

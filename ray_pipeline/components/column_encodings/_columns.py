@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_pipeline import column_types
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.values import Vector
 
@@ -24,19 +25,10 @@ def kind_of(type_: pa.DataType) -> Kind | None:
     >>> kind_of(pa.bool_()), kind_of(pa.string()), kind_of(pa.date32()), kind_of(pa.binary())
     ('number', 'category', 'time', None)
     """
-    if pa.types.is_dictionary(type_):
-        return kind_of(type_.value_type)
-    if (
-        pa.types.is_integer(type_)
-        or pa.types.is_floating(type_)
-        or pa.types.is_decimal(type_)
-        or pa.types.is_boolean(type_)
-        or pa.types.is_null(type_)
-    ):
+    kind = column_types.kind_of(type_)
+    if kind in ("boolean", "integer", "float", "decimal", "null"):
         return "number"
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
-        return "category"
-    return "time" if pa.types.is_timestamp(type_) or pa.types.is_date(type_) else None
+    return "category" if kind == "text" else "time" if kind in ("date", "timestamp") else None
 
 
 def numbers(values: pa.ChunkedArray) -> Vector:
@@ -88,14 +80,14 @@ def refuse_missing(reads: Sequence[str], table: pa.Table) -> None:
 
 
 def refuse_other_kind(name: str, kind: Kind, values: pa.ChunkedArray) -> None:
-    """Refuses a column of another kind than in training; a column of nulls only has any kind.
+    """Refuses a column of another kind than in training; a column without values has any kind.
 
     Raises
     ------
     DataError
         With the column's type.
     """
-    if kind_of(values.type) != kind and not pa.types.is_null(values.type):
+    if kind_of(values.type) != kind and values.null_count < len(values):
         raise DataError(
             Problem(
                 stage="encode",

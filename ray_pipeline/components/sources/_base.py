@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.dataset as pads
+import pyarrow.compute as pc
 from pydantic import create_model
 
 from ray_pipeline.components.choice import Choice, each, find, name_of
@@ -28,9 +28,11 @@ class Footers:
     column_bytes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Of each column: bytes on disk, and bytes once decompressed."""
     uneven: Mapping[str, Problem] = field(default_factory=dict)
-    """Columns that some files lack, or hold in another type: no harm unless they are read."""
-    extra: Mapping[str, int] = field(default_factory=dict)
-    """Columns that fewer than half of the files have, and in how many; they are not in the schema."""
+    """Columns that no type holds for all files: no harm unless they are read."""
+    unified: Mapping[str, str] = field(default_factory=dict)
+    """For each column that some files hold in another type, or lack: what the files hold, and how it is read."""
+    partial: Mapping[str, int] = field(default_factory=dict)
+    """Columns that some files lack, and how many files have them."""
     file_bytes: tuple[int, ...] = ()
     file_rows: tuple[int, ...] = ()
     group_rows: tuple[tuple[int, ...], ...] = ()
@@ -70,7 +72,7 @@ class Source(Choice, ABC):
         """The rows of a small table, whole, in file order."""
 
     @abstractmethod
-    def count(self, keep: pads.Expression) -> int:
+    def count(self, keep: pc.Expression) -> int:
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
 
     @abstractmethod
@@ -79,7 +81,7 @@ class Source(Choice, ABC):
 
     @abstractmethod
     def pieces(
-        self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
+        self, footers: Footers, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
     ) -> Sequence[Callable[[], pa.Table]]:
         """The rows for which `keep` is true in file order, as calls that any worker can make.
 

@@ -33,8 +33,8 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
         The URI or the credentials cannot be used.
     """
     fs, path = filesystem(name, path)
-    root = _folder(path)
     try:
+        root = _literal(fs, path)
         at = fs.get_file_info(root)
         if at.type == pafs.FileType.NotFound:
             raise DataError(
@@ -50,13 +50,9 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
         infos = fs.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as error:
         raise _unreachable(name, path, error) from None
-    glob = path.split("/") if has_magic(path) else None
+    glob = PurePosixPath(path).relative_to(root).parts
     visible = [info for info in infos if info.type == pafs.FileType.File and not _hidden(info.path, root)]
-    files = [
-        info
-        for info in visible
-        if (_matches(info.path.split("/"), glob, suffixes) if glob else info.path.endswith(suffixes))
-    ]
+    files = [info for info in visible if _matches(PurePosixPath(info.path).relative_to(root).parts, glob, suffixes)]
     if not files:
         raise DataError(
             Problem(
@@ -72,7 +68,7 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
 def root_of(path: str) -> str:
     """The folder below which names of folders may be hive partitions."""
     fs, path = filesystem("", path)
-    path = _folder(path)
+    path = _literal(fs, path)
     return path if fs.get_file_info(path).type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
 
 
@@ -97,9 +93,9 @@ def _unreachable(name: str, path: str, error: Exception) -> StorageError:
     )
 
 
-def _folder(path: str) -> str:
-    """The path without the parts of a glob."""
-    while has_magic(path):
+def _literal(fs: pafs.FileSystem, path: str) -> str:
+    """The path itself where it exists, whatever signs it has; else its longest part before a glob."""
+    while has_magic(path) and fs.get_file_info(path).type == pafs.FileType.NotFound:
         path = str(PurePosixPath(path).parent)
     return path
 

@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at
-from ray_pipeline.components.sources._schemas import unify_schemas
+from ray_pipeline.components.sources._schemas import conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem
 
 MAX_BYTES = 1 << 30
@@ -41,12 +41,14 @@ class CSV(Source):
             )
         tables = [self._table(fs, one) for one in files]
         schemas = [table.schema for table in tables]
-        schema, uneven, extra = unify_schemas(self.name, [one.path for one in files], schemas)
-        if uneven or extra:
+        unified = unify_schemas(self.name, [one.path for one in files], schemas)
+        if unified.uneven or unified.partial:
             found = f"{self.name}: the files have different headers"
             headers = Problem(stage="read", file=self.path, found=found, fix="write one header in all files")
-            raise DataError(next(iter(uneven.values()), headers))
-        return pa.concat_tables([table.select(schema.names) for table in tables]), files
+            raise DataError(next(iter(unified.uneven.values()), headers))
+        schema = unified.schema
+        conformed = [conform(table, schema, schema.names, one.path) for table, one in zip(tables, files, strict=True)]
+        return pa.concat_tables(conformed), files
 
     def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pa.Table:
         """The rows of one file, read as one block, so that all rows decide the types."""
@@ -107,16 +109,16 @@ class CSV(Source):
         """The rows, whole."""
         return self._read[0].select(list(columns))
 
-    def count(self, keep: pads.Expression) -> int:
+    def count(self, keep: pc.Expression) -> int:
         """Rows for which `keep` is true."""
-        return int(pads.dataset(self._read[0]).count_rows(filter=keep))
+        return int(self._read[0].filter(keep).num_rows)
 
     def unreadable(self, columns: Sequence[str]) -> Problem | None:
         """None: a table that was read whole can be read."""
         return None
 
     def pieces(
-        self, footers: Footers, columns: Sequence[str], rows: int, keep: pads.Expression | None = None
+        self, footers: Footers, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
     ) -> list[Callable[[], pa.Table]]:
         """The rows in pieces of one length, from a copy in the object store."""
         import ray
@@ -125,7 +127,7 @@ class CSV(Source):
         return [partial(_piece, table, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
 
 
-def _piece(table: Any, start: int, rows: int, columns: list[str], keep: pads.Expression | None) -> pa.Table:
+def _piece(table: Any, start: int, rows: int, columns: list[str], keep: pc.Expression | None) -> pa.Table:
     """Some rows of a table in the object store."""
     import ray
 

@@ -64,6 +64,10 @@ class Iceberg(Parquet):
         self._refuse_renamed(fs, infos)
         return fs, infos
 
+    def _partitions(self, file: str, root: str) -> dict[str, str | None]:
+        """None: Iceberg's files hold all columns, whatever their folders are called."""
+        return {}
+
     def _refuse_renamed(self, fs: pafs.FileSystem, infos: list[pafs.FileInfo]) -> None:
         """Refuses files from before a column was renamed: they have another name for the column's id."""
         names = {field.field_id: field.name for field in self._scan.projection().fields}

@@ -1,4 +1,4 @@
-"""Split by the moment of prediction: train, then validation, then test."""
+"""Split by the moment of prediction: train, then validation, then test. Moments are dates, or steps."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, Self
@@ -8,11 +8,17 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from ray_pipeline.components.splitters._base import DROPPED, TEST, TRAIN, VALIDATION, Parts, Splitter
-from ray_pipeline.duration import Duration
+from ray_pipeline.duration import STEP_UNIT, DurationOrSteps, as_timedelta
+
+MAX_STEP = 2**53
 
 
-def _parse_moment(written: object) -> datetime:
-    """A date or time as a naive UTC datetime."""
+def _parse_moment(written: object) -> datetime | int:
+    """A date or time as a naive UTC datetime; a number of steps as it is."""
+    if isinstance(written, int) and not isinstance(written, bool):
+        if abs(written) >= MAX_STEP:
+            raise ValueError(f"expected a step between -2^53 and 2^53, got {written!r:.50}")
+        return written
     if isinstance(written, str):
         written = datetime.fromisoformat(written)
     if isinstance(written, date) and not isinstance(written, datetime):
@@ -22,22 +28,33 @@ def _parse_moment(written: object) -> datetime:
     return written.replace(tzinfo=None) if written.tzinfo is None else written.astimezone(UTC).replace(tzinfo=None)
 
 
-def _write_moment(moment: datetime) -> str:
-    """The date alone at midnight, else date and time, in ISO format."""
+def write_moment(moment: datetime | int) -> str | int:
+    """The date alone at midnight, else date and time, in ISO format; a step as it is."""
+    if isinstance(moment, int):
+        return moment
     midnight = datetime(moment.year, moment.month, moment.day)
     return moment.date().isoformat() if moment == midnight else moment.isoformat()
 
 
 Moment = Annotated[
-    datetime,
+    datetime | int,
     BeforeValidator(_parse_moment),
-    PlainSerializer(_write_moment, return_type=str),
-    Field(json_schema_extra={"type": "string"}),
+    PlainSerializer(write_moment),
+    Field(json_schema_extra={"type": ["string", "integer"]}),
 ]
 
 
+def as_datetime64(moment: datetime | int) -> np.datetime64:
+    """The moment in microseconds; a step counts as `STEP_UNIT`."""
+    return (
+        np.datetime64(moment, STEP_UNIT).astype("datetime64[us]")
+        if isinstance(moment, int)
+        else np.datetime64(moment, "us")
+    )
+
+
 class Time(Splitter):
-    """Two cut dates (UTC); a row at a cut goes to the later part.
+    """Two cut dates (UTC), or steps; a row at a cut goes to the later part.
 
     The rows of the last `gap` before each cut are dropped and counted.
     """
@@ -45,21 +62,21 @@ class Time(Splitter):
     by: Literal["time"] = "time"
     validation: Moment
     test: Moment
-    gap: Duration = timedelta(0)
+    gap: DurationOrSteps = timedelta(0)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.validation >= self.test:
+        if as_datetime64(self.validation) >= as_datetime64(self.test):
             raise ValueError(
-                f"validation ({_write_moment(self.validation)}) must be before test ({_write_moment(self.test)})"
+                f"validation ({write_moment(self.validation)}) must be before test ({write_moment(self.test)})"
             )
         return self
 
     def part_of(self, rows: pa.Table) -> Parts:
         """The part of each row, from its time alone."""
         time = rows["time"].cast(pa.timestamp("us"), safe=False).to_numpy()
-        cuts = np.array([self.validation, self.test], "datetime64[us]")
+        cuts = np.array([as_datetime64(self.validation), as_datetime64(self.test)])
         part: Parts = np.array([TRAIN, VALIDATION, TEST], np.int8)[np.searchsorted(cuts, time, side="right")]
         for cut in cuts:
-            part[(time >= cut - np.timedelta64(self.gap)) & (time < cut)] = DROPPED
+            part[(time >= cut - np.timedelta64(as_timedelta(self.gap))) & (time < cut)] = DROPPED
         return part

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from functools import reduce
+from operator import and_
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_pipeline.column_types import kind_of as value_kind
+from ray_pipeline.column_types import plain_type
 from ray_pipeline.spec.expression.arrow import Lowering, kind_of
-from ray_pipeline.spec.expression.nodes import BOOLEANS, Column, Node
+from ray_pipeline.spec.expression.nodes import BOOLEANS, Column, Compare, Constant, In, Logical, Node, Scalar
 from ray_pipeline.spec.expression.parser import parse
 
 __all__ = ["Expression", "kind_of"]
@@ -79,17 +83,58 @@ class Expression:
         )
         return lowering.lower(self.tree).values
 
-    def to_arrow(self, schema: pa.Schema, resolve: Names | None = None) -> pc.Expression:
-        """The predicate for a pyarrow scan: it keeps exactly the rows where `evaluate` is true."""
+    def implied(self, schema: pa.Schema, resolve: Names | None = None) -> pc.Expression | None:
+        """A condition for a pyarrow scan that is true for every row for which the expression is true.
+
+        It holds the parts of a conjunction that compare a column with constants. Only these are the same in a scan and
+        in memory: Arrow answers `is null` from the null count of a footer, which does not count NaN, and the size of a
+        scan's expression doubles wherever one of its values is used twice.
+
+        Parameters
+        ----------
+        schema
+            The table's columns as they are stored.
+        resolve
+            The table's names of columns, by the names as written.
+        """
         names = dict(resolve or {})
-        return _predicate(
-            self, _as_written(schema, names), self.columns, *(pc.field(names.get(name, name)) for name in self.columns)
-        )
+        written = _as_written(schema, names)
+        lowering = Lowering(self.text, written, lambda name: pc.field(names.get(name, name)), in_scan=True)
+        parts = [lowering.boolean(part).values for part in _conjuncts(self.tree) if _is_comparison(part, written)]
+        return reduce(and_, parts) if parts else None
 
 
-def _predicate(expression: Expression, schema: pa.Schema, names: tuple[str, ...], *columns: Any) -> Any:
-    lowering = Lowering(expression.text, schema, dict(zip(names, columns, strict=True)).__getitem__)
-    return lowering.boolean(expression.tree, exact=False).values
+def _conjuncts(node: Node) -> Iterator[Node]:
+    """The conditions that `and` joins."""
+    if isinstance(node, Logical) and node.op == "and":
+        yield from (*_conjuncts(node.left), *_conjuncts(node.right))
+    else:
+        yield node
+
+
+_HELD: Mapping[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "float": (int, float),
+    "text": (str,),
+    "date": (str,),
+    "timestamp": (str,),
+}
+"""The constants that a column of each kind is compared with without a cast of the column."""
+
+
+def _is_comparison(node: Node, schema: pa.Schema) -> bool:
+    """Whether the node compares a column in its own, plain type with constants; a scan casts statistics unsafely."""
+    match node:
+        case Compare(op, Column(name), Constant(value)) | Compare(op, Constant(value), Column(name)):
+            values: tuple[Scalar, ...] = () if op == "!=" else (value,)
+        case In(Column(name), values):
+            pass
+        case _:
+            return False
+    type_ = schema.field(name).type if name in schema.names else pa.null()
+    held = _HELD.get(value_kind(type_), ())
+    fitting = all(isinstance(one, held) and not isinstance(one, bool) for one in values)
+    return bool(values) and fitting and plain_type(type_) == type_
 
 
 def _as_written(schema: pa.Schema, resolve: Names) -> pa.Schema:

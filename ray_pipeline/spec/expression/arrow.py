@@ -1,9 +1,10 @@
 """The meaning of an expression: its tree becomes pyarrow.compute calls, which take arrays and scan expressions alike.
 
-Logic is three-valued (Kleene), and NaN is null. Constants are cast to the column's type once, so that rows and scans
-agree to the bit.
+Logic is three-valued (Kleene), and NaN is null. Constants are cast to the column's type once.
 """
 
+import math
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,6 +46,7 @@ KERNELS = {
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 EPOCH = datetime(1970, 1, 1)
 FLOAT, INTEGER = pa.float64(), pa.int64()
+TYPES: dict[Any, pa.DataType] = {bool: pa.bool_(), str: pa.string(), int: INTEGER, float: FLOAT}
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def kind_of(type: pa.DataType) -> Kind:
 class Lowering:
     """Turns a tree into calls.
 
-    With `exact` false only rows where the result is true matter, as in a filter. Guards that only separate null from
-    false are then left out where they can be, so that a scan can skip row groups by their statistics.
+    For a scan only rows where the result is true matter. NaN then stays as it is, since no comparison with it is true
+    but `!=`, and a scan can skip row groups by their statistics.
     """
 
     text: str
@@ -94,42 +96,32 @@ class Lowering:
     """The type of each column, under its name as written."""
     load: Callable[[str], Any]
     """Brings a column by the same name."""
+    in_scan: bool = False
 
-    def lower(self, node: Node, exact: bool = True) -> Lowered:
+    def lower(self, node: Node) -> Lowered:
         """The tree's values."""
         match node:
             case Column(name):
                 return self._column(name)
             case Constant(value):
-                type = (
-                    pa.bool_()
-                    if isinstance(value, bool)
-                    else pa.string()
-                    if isinstance(value, str)
-                    else INTEGER
-                    if isinstance(value, int)
-                    else FLOAT
-                )
-                return Lowered(pa.scalar(value, type), type, value)
+                value = _within_64_bits(value)
+                return Lowered(_scalar(value), TYPES[type(value)], value)
             case Arithmetic(op, left, right):
                 return self._arithmetic(op, self._number(left), self._number(right))
             case Compare(op, left, right):
-                unguarded = not exact and op != "!="
-                pair = self._in_one_type(self._operand(left, unguarded), self._operand(right, unguarded))
-                return _boolean(_call(op, *pair))
+                return _boolean(_call(op, *self._in_one_type(self._operand(left), self._operand(right))))
             case In(operand, values):
-                return self._is_in(self._operand(operand, guarded=False), values, exact)
+                return self._is_in(self._operand(operand), values)
             case IsNull(operand):
-                found = self._operand(operand, guarded=False, any_kind=True)
-                return _boolean(pc.is_null(found.values, nan_is_null=pa.types.is_floating(found.type)))
+                return _boolean(pc.is_null(self.lower(operand).values))
             case Logical(op, left, right):
-                return _boolean(_call(op, self.boolean(left, exact), self.boolean(right, exact)))
+                return _boolean(_call(op, self.boolean(left), self.boolean(right)))
             case Not(operand):
                 return _boolean(pc.invert(self.boolean(operand).values))
 
-    def boolean(self, node: Node, exact: bool = True) -> Lowered:
+    def boolean(self, node: Node) -> Lowered:
         """The tree's values, which must be boolean."""
-        found = self.lower(node, exact)
+        found = self.lower(node)
         if found.kind != "boolean":
             self._fail(f"column {found.column!r} is {found.type}, not boolean", "compare it with a value", found.column)
         return found
@@ -147,15 +139,12 @@ class Lowering:
             found = found.cast(type.value_type)
         if pa.types.is_float16(found.type):
             found = found.cast(pa.float32())
-        return _nan_as_null(found)
+        return found if self.in_scan else _nan_as_null(found)
 
-    def _operand(self, node: Node, unguarded: bool = False, *, guarded: bool = True, any_kind: bool = False) -> Lowered:
-        """A side of a comparison. `unguarded` leaves NaN in a bare column; no comparison but != is true for it."""
+    def _operand(self, node: Node) -> Lowered:
+        """A side of a comparison."""
         found = self.lower(node)
-        if found.column and (unguarded or not guarded):
-            bare = Lowered(self.load(found.column), self.schema.field(found.column).type, column=found.column)
-            found = bare.cast(found.type)
-        if found.kind == "other" and not any_kind:
+        if found.kind == "other":
             self._fail(
                 f"column {found.column!r} is {found.type}",
                 "only numbers, strings, booleans and dates can be compared",
@@ -171,8 +160,7 @@ class Lowering:
 
     def _arithmetic(self, op: str, left: Lowered, right: Lowered) -> Lowered:
         if op == "/":
-            null = pa.scalar(None, FLOAT)
-            divisor = pc.if_else(pc.equal(right.values, pa.scalar(0.0)), null, right.values)
+            divisor = pc.if_else(pc.equal(right.values, _scalar(0.0)), pa.nulls(1, FLOAT)[0], right.values)
             right = Lowered(divisor, FLOAT)
         return _nan_as_null(Lowered(_call(op, left, right), FLOAT))
 
@@ -209,13 +197,15 @@ class Lowering:
         microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         type = column.type
         if pa.types.is_date(type) and not since.seconds and not since.microseconds:
-            return column.cast(pa.date32()), Lowered(pa.scalar(since.days, pa.int32()).cast(pa.date32()), pa.date32())
+            return column.cast(pa.date32()), Lowered(
+                _scalar(since.days).cast(pa.int32()).cast(pa.date32()), pa.date32()
+            )
         if pa.types.is_date(type) or microseconds % (1_000_000 // min(PER_SECOND[type.unit], 1_000_000)):
             type = pa.timestamp("us", getattr(type, "tz", None))
         ticks = microseconds * PER_SECOND[type.unit] // 1_000_000
-        return column.cast(type), Lowered(pa.scalar(max(-(2**63) + 1, min(2**63 - 1, ticks)), INTEGER).cast(type), type)
+        return column.cast(type), Lowered(_scalar(max(-(2**63) + 1, min(2**63 - 1, ticks))).cast(type), type)
 
-    def _is_in(self, operand: Lowered, values: tuple[Scalar, ...], exact: bool) -> Lowered:
+    def _is_in(self, operand: Lowered, values: tuple[Scalar, ...]) -> Lowered:
         constants = [Lowered(pa.scalar(value), pa.scalar(value).type, value) for value in values]
         if operand.kind == "time":
             equal = [_call("==", *self._in_one_type(operand, constant)) for constant in constants]
@@ -227,13 +217,36 @@ class Lowering:
         if operand.kind == "number" and not pa.types.is_integer(operand.type):
             operand = operand.cast(FLOAT)
         among = pc.is_in(operand.values, value_set=_value_set(values, operand.type))
-        if not exact:
+        if self.in_scan:
             return _boolean(among)
-        missing = pc.is_null(operand.values, nan_is_null=pa.types.is_floating(operand.type))
-        return _boolean(pc.if_else(missing, pa.scalar(None, pa.bool_()), among))
+        return _boolean(pc.if_else(pc.is_null(operand.values), pa.scalar(None, pa.bool_()), among))
 
     def _fail(self, found: str, fix: str, column: str | None) -> NoReturn:
         raise DataError(Problem(found=f"in {self.text!r}: {found}", fix=fix, column=column))
+
+
+def _within_64_bits(value: Scalar) -> Scalar:
+    """The constant; a whole number beyond 64 bits as the nearest float."""
+    if not isinstance(value, int) or -(2**63) <= value < 2**63:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _scalar(value: Scalar) -> pa.Scalar:
+    """The constant in its type. `pa.scalar` imports pandas, which takes 0.2 s; `check` does without."""
+    buffers: list[bytes | None]
+    if isinstance(value, str):
+        text = value.encode()
+        buffers = [None, struct.pack("<ii", 0, len(text)), text]
+    elif isinstance(value, bool):
+        buffers = [None, bytes([value])]
+    else:
+        buffers = [None, struct.pack("<q" if isinstance(value, int) else "<d", value)]
+    kept = [None if one is None else pa.py_buffer(one) for one in buffers]
+    return pa.Array.from_buffers(TYPES[type(value)], 1, kept)[0]
 
 
 def _call(op: str, left: Lowered, right: Lowered) -> Any:
@@ -251,7 +264,7 @@ def _boolean(values: Any) -> Lowered:
 def _nan_as_null(found: Lowered) -> Lowered:
     if not pa.types.is_floating(found.type):
         return found
-    null = pa.scalar(None, found.type)
+    null = pa.nulls(1, found.type)[0]
     return Lowered(pc.if_else(pc.is_nan(found.values), null, found.values), found.type, found.plain, found.column)
 
 
@@ -260,9 +273,9 @@ def _as_numbers(left: Lowered, right: Lowered) -> tuple[Lowered, Lowered]:
     left, right = (side.cast(INTEGER) if side.kind == "boolean" else side for side in (left, right))
     plain = right.plain
     if isinstance(plain, float) and plain.is_integer() and abs(plain) <= 2**53 and pa.types.is_integer(left.type):
-        right = Lowered(pa.scalar(int(plain), INTEGER), INTEGER, int(plain))
+        right = Lowered(_scalar(int(plain)), INTEGER, int(plain))
     if isinstance(right.plain, int) and right.type == INTEGER and left.type == pa.uint64() and right.plain >= 0:
-        right = Lowered(pa.scalar(right.plain, pa.uint64()), pa.uint64(), right.plain)
+        right = right.cast(pa.uint64())
     both_integers = pa.types.is_integer(left.type) and pa.types.is_integer(right.type)
     if both_integers and (left.type == pa.uint64()) == (right.type == pa.uint64()):
         return left, right

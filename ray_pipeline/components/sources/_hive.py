@@ -1,0 +1,54 @@
+"""Hive partitions: a folder named `year=2024` gives the rows of its files a column `year`."""
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import PurePosixPath
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def partitions(file: str, root: str) -> dict[str, str | None]:
+    """The values that the folders between a table's root and one of its files name; the value of a null is None.
+
+    Examples
+    --------
+    >>> partitions("/data/region=a%2Fb/code=01/x.parquet", "/data")
+    {'region': 'a/b', 'code': '01'}
+    """
+    folders = PurePosixPath(file).relative_to(root).parts[:-1]
+    pairs = (folder.partition("=") for folder in folders)
+    return {
+        unquote(name): None if value == NULL else unquote(value) for name, equals, value in pairs if equals and name
+    }
+
+
+def partition_type(values: Sequence[str | None]) -> pa.DataType:
+    """int64 if every value is written as Python writes a whole number, date32 if every value is a date, else text.
+
+    So `01` stays a text.
+
+    Examples
+    --------
+    >>> partition_type(["1", "20", None]), partition_type(["01", "2"]), partition_type(["2024-01-31"])
+    (DataType(int64), DataType(string), DataType(date32[day]))
+    """
+    known = [value for value in values if value is not None]
+    if known and all(re.fullmatch(r"0|-?[1-9]\d{0,17}", value) for value in known):
+        return pa.int64()
+    return pa.date32() if known and all(map(_is_date, known)) else pa.string()
+
+
+def partition_value(value: str | None, type_: pa.DataType) -> pa.Scalar:
+    """The value in the type of its column."""
+    return pa.scalar(value, pa.string()).cast(type_)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text)) and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
