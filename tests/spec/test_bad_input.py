@@ -217,13 +217,13 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "null_keys": Mistake(
         3,
-        ("'loan_id' is null in 15 rows", "leave `key` out"),
+        ("'loan_id' is null in 14 rows", "leave `key` out"),
         {"file": "loans.yaml", "line": 7, "key": "features.labels.key", "column": "loan_id", "rows": 14},
         data={"loans": every(100, "loan_id", None)},
     ),
     "null_time": Mistake(
         3,
-        ("'asked' is null in 15 rows", "correct the rows"),
+        ("'asked' is null in 14 rows", "correct the rows"),
         {"file": "loans.yaml", "line": 8, "key": "features.labels.time", "column": "asked", "rows": 14},
         data={"loans": every(100, "asked", None)},
     ),
