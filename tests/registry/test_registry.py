@@ -16,8 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 import typer
 from bundle_fixture import Trained, train
@@ -247,70 +245,6 @@ def test_mlflow_loads_it_where_neither_ray_nor_this_package_is_installed(
     file, scores = json.loads(done.stdout.splitlines()[-1])
     assert Path(file).is_relative_to(tmp_path / "version" / "code")
     assert scores == [score.hex() for score in trained.bundle.score(trained.rows).tolist()]
-
-
-@pytest.fixture(scope="module")
-def served(three: Registry) -> Any:
-    """The version as MLflow's own server sees it."""
-    import mlflow
-
-    return mlflow.pyfunc.load_model(str(model_folder(three, f"{NAME}/1")))
-
-
-def test_mlflow_scores_frames_with_nulls_whole_numbers_and_unseen_values_alike(served: Any, trained: Trained) -> None:
-    frame = trained.rows.to_pandas()
-    np.testing.assert_array_equal(served.predict(frame), trained.bundle.score(trained.rows))
-    strange = pd.DataFrame(
-        {
-            "distance": [300, 500],
-            "carrier": ["ZZ", None],
-            "late": [True, None],
-            "sched_dep_ts": pd.to_datetime(["2013-05-01", None]),
-            "weather.temp": [30, 40],
-            "weather.precip": [None, None],
-        }
-    )
-    np.testing.assert_array_equal(served.predict(strange), trained.bundle.predict(strange))
-    np.testing.assert_array_equal(served.predict(strange.assign(unheard_of=1)), trained.bundle.predict(strange))
-
-
-def test_mlflow_scores_json_rows_as_we_do(served: Any, trained: Trained) -> None:
-    from mlflow.pyfunc.scoring_server import invocations
-
-    rows = [
-        {
-            "distance": 300,
-            "carrier": "UA",
-            "late": None,
-            "sched_dep_ts": "2013-05-01T10:00:00",
-            "weather.temp": 30,
-            "weather.precip": None,
-        },
-        {
-            "distance": None,
-            "carrier": "ZZ",
-            "late": True,
-            "sched_dep_ts": None,
-            "weather.temp": 41.5,
-            "weather.precip": None,
-        },
-    ]
-    answer = invocations(
-        json.dumps({"dataframe_records": rows}), "application/json", served, served.metadata.get_input_schema()
-    )
-    assert answer.status == 200, answer.response
-    typed = pa.Table.from_pylist(rows).set_column(
-        3, "sched_dep_ts", pa.array([1_367_402_400_000_000, None], pa.timestamp("us"))
-    )
-    np.testing.assert_array_equal(json.loads(answer.response)["predictions"], trained.bundle.score(typed))
-
-
-def test_mlflow_names_a_missing_column(served: Any, trained: Trained) -> None:
-    from mlflow.exceptions import MlflowException
-
-    with pytest.raises(MlflowException, match=r"1 of 6 columns are missing: weather\.temp") as caught:
-        served.predict(trained.rows.drop_columns("weather.temp").to_pandas())
-    assert caught.value.get_http_status_code() == 400
 
 
 # Verifying
