@@ -1,8 +1,8 @@
 """What a registered version consists of: an MLflow model with the bundle, its scoring code and rows that prove it.
 
-`MLmodel`, `python_env.yaml`, `requirements.txt` and the input examples are MLflow's own. `code/` holds what scoring imports, and no more.
-`artifacts/bundle/` is the bundle; `verification/` holds rows and the training run's scores of them; `SHA256SUMS` lists
-all files.
+`MLmodel`, `python_env.yaml`, `requirements.txt` and the input examples are MLflow's own. `code/` holds what scoring
+imports, and no more. `artifacts/bundle/` is the bundle; `verification/` holds rows and the training run's scores of
+them; `SHA256SUMS` lists all files.
 """
 
 import ast

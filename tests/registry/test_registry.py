@@ -529,7 +529,7 @@ def test_a_read_only_sqlite_is_refused(registry: Registry, tmp_path: Path) -> No
 def test_a_locked_sqlite_is_waited_for_and_then_named(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "LOCK_S", 0.5)
+    monkeypatch.setattr(preflight, "BUSY_S", 0.5)
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(RegistryError, match="locked by another process"):
@@ -537,6 +537,66 @@ def test_a_locked_sqlite_is_waited_for_and_then_named(
     holder.execute("ROLLBACK")
     registry.prepare()
     holder.close()
+
+
+NO_REGISTRY = {
+    "a folder": (lambda file: file.mkdir(), "is a folder"),
+    "a text": (lambda file: file.write_text("hello" * 1000), "not a database"),
+    "a pipe": (os.mkfifo, "is no regular file"),
+    "another program's database": (
+        lambda file: sqlite3.connect(file).execute("CREATE TABLE theirs (x)").connection.close(),
+        "without MLflow's tables (1 other tables)",
+    ),
+    "an empty file": (lambda file: file.touch(), "there is no registry"),
+}
+
+
+@pytest.mark.parametrize("case", list(NO_REGISTRY))
+def test_a_file_that_is_no_registry_is_an_error_within_seconds_and_stays_as_it_is(tmp_path: Path, case: str) -> None:
+    make, found = NO_REGISTRY[case]
+    file = tmp_path / "mlflow.db"
+    make(file)
+    before = file.read_bytes() if file.is_file() else None
+    registry, begun = Registry(f"sqlite:///{file}"), time.monotonic()
+    for read in (registry.show, registry.verify, registry.promote, registry.fetch):
+        with pytest.raises(RegistryError) as caught:
+            read(f"{NAME}/1")
+        assert found in caught.value.problems[0].found and caught.value.problems[0].fix
+    if case == "an empty file":
+        assert registry.list() == [] and registry.champion(NAME) is None
+    else:
+        with pytest.raises(RegistryError):
+            registry.list()
+    if case in ("a folder", "a text", "a pipe"):
+        with pytest.raises(RegistryError):
+            registry.prepare()
+    assert time.monotonic() - begun < 10
+    assert (file.read_bytes() if file.is_file() else None) == before
+
+
+def test_a_locked_sqlite_is_named_by_those_who_only_read(
+    one: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "BUSY_S", 0.5)
+    holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    for read in (one.list, lambda: one.show(f"{NAME}/1"), lambda: one.fetch(f"{NAME}/1"), lambda: one.champion(NAME)):
+        with pytest.raises(RegistryError, match=r"locked by another process for 0\.5 s"):
+            read()
+    holder.execute("ROLLBACK")
+    assert one.list()[0]["name"] == NAME
+    holder.close()
+
+
+def test_a_database_that_does_not_answer_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "DEADLINE_S", 1)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        registry = Registry(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        listening.listen()  # accepts, and never answers
+        for read in (registry.list, lambda: registry.show(f"{NAME}/1"), lambda: registry.rollback(NAME)):
+            with pytest.raises(RegistryError, match="did not answer within 1 s"):
+                read()
 
 
 # Through the command line
