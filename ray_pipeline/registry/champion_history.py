@@ -17,6 +17,14 @@ MAX_MOVES = 200
 Move = dict[str, Any]
 
 
+def user_name() -> str:
+    """The name of the user that runs this process, or the user's number where a container gives no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def journal_of(model: Any) -> list[Move]:
     """Return the moves of the alias, oldest first, at most the last 200.
 
@@ -136,15 +144,11 @@ def _write_journal(client: Any, model: Any, move: Move) -> None:
 
 
 def _move(action: str, before: int | None, after: int | None, reason: str | None) -> Move:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = str(os.getuid())
     return {
         "action": action,
         "from": before,
         "to": after,
-        "who": f"{user}@{socket.gethostname()}",
+        "who": f"{user_name()}@{socket.gethostname()}",
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "why": reason,
     }

@@ -1,5 +1,6 @@
 """What `models list` and `models show` say of a version, and what a later evaluation adds."""
 
+import getpass
 import json
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_detail_has_what_the_run_registered(one: Registry, client: MlflowClient,
     assert detail["tags"]["bundle"] == trained.bundle.fingerprint and detail["tags"]["fingerprint"] == "a" * 64
     assert Path(detail["artifacts"].removeprefix("file://")) == model_folder(one, f"{NAME}/1").parent
     assert [(move["action"], move["to"], move["why"]) for move in detail["journal"]] == [("promote", 1, "the first")]
+
+
+def test_mlflow_shows_who_made_a_version_from_what(client: MlflowClient) -> None:
+    import mlflow
+
+    version = version_1(client)
+    run = client.get_run(version.run_id)
+    for tags in (version.tags, run.data.tags):
+        assert tags["mlflow.user"] == getpass.getuser()
+        assert (tags["mlflow.source.name"], tags["mlflow.source.type"]) == ("flights.yaml", "LOCAL")
+    inputs = {each.dataset.name: each for each in run.inputs.dataset_inputs}
+    sources = {name: mlflow.data.get_source(each).uri for name, each in inputs.items()}
+    assert sources == {"labels": "/srv/data/flights", "weather": "s3://bucket/weather"}
+    assert {each.dataset.digest for each in inputs.values()} == {"d" * 36}
+    assert [(tag.key, tag.value) for tag in inputs["labels"].tags] == [("mlflow.data.context", "training")]
 
 
 def test_a_later_scorecard_is_the_verdict_and_the_first_one_is_kept(one: Registry, client: MlflowClient) -> None:
