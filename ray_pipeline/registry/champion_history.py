@@ -30,9 +30,20 @@ def journal_of(model: Any) -> list[Move]:
 
     A move has `action` (`register`, `promote`, `force`, `rollback` or `revoke`), `from` and `to` (version numbers or
     None), `who`, `when` (UTC) and `why`.
+
+    Raises
+    ------
+    RegistryError
+        Another program has written something else into the tag.
     """
-    moves: list[Move] = json.loads(model.tags.get(JOURNAL, "[]"))
-    return moves
+    try:
+        moves: list[Move] = json.loads(model.tags.get(JOURNAL, "[]"))
+        if all({"action", "from", "to"} <= move.keys() for move in moves):
+            return moves
+    except (AttributeError, TypeError, ValueError):
+        pass
+    found = f"the tag {JOURNAL} of model {model.name!r} is no journal of moves: {model.tags[JOURNAL][:60]!r}"
+    raise RegistryError(Problem(key="MODEL", found=found, fix="restore the tag, or delete it to begin a new journal"))
 
 
 def champion_version(model: Any) -> int | None:

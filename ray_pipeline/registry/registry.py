@@ -132,7 +132,7 @@ class Registry:
         """
         with self._version(model) as (mlflow, version):
             folder = versions.model_folder(mlflow, version)
-            proof = verify.verify(folder, fingerprint=version.tags.get(f"{versions.TAG}sha256"), shipped=False)
+            proof = verify.verify(folder, fingerprint=version.tags.get(f"{versions.TAG}sha256", ""), shipped=False)
             versions.bundle_folder(mlflow, version)
             return {"model": f"models:/{version.name}/{version.version}", "version": int(version.version), **proof}
 
