@@ -6,8 +6,10 @@
 import json
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,13 +18,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
-from ray_pipeline.column_types import plain_table
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
+from ray_pipeline.rows_to_score import SentRows, as_trained
 from ray_pipeline.values import Matrix, Vector
 
 FORMAT = 1
@@ -136,56 +138,67 @@ class Bundle:
         return np.asarray(score)
 
     def predict(self, rows: Any) -> Vector:
-        """Return the scores, as `score` does, of a pandas or polars frame, an Arrow table or a dict or list of dicts.
+        """Return the scores, as `score` does, of rows in the form that people have them.
+
+        Parameters
+        ----------
+        rows
+            An Arrow table, a pandas or polars frame, a dict of columns or of one row's values, or a list of dicts.
+            Only the columns that the model needs are read.
 
         Raises
         ------
         DataError
             As for `score`; or the rows are no table, or a column has values of several types.
         """
-        if isinstance(rows, pa.Table):
-            return self.score(rows)
-        try:
-            table = pa.Table.from_pylist(rows) if isinstance(rows, list) else pa.table(rows)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            raise DataError(
-                Problem(
-                    stage="predict",
-                    found=f"the rows are no table: {error}",
-                    fix="give each column one type: numbers, text, booleans or times",
-                )
-            ) from error
-        return self.score(table)
+        return self.score_matrix(self.encoder.apply(self.select(rows)))
 
-    def select(self, table: pa.Table) -> pa.Table:
-        """Return the bundle's columns of a table in plain types, under their full names and in the order of the schema.
+    def select(self, rows: Any) -> pa.Table:
+        """Return the bundle's columns of the rows in plain types, under full names, in the order of the schema.
 
         Raises
         ------
         DataError
-            A column is missing or occurs twice.
+            A column is missing, occurs twice, or is of another kind than in training.
         """
-        given = table.column_names
-        sources = self._sources(given)
+        sent = SentRows(rows)
+        place = self._places(sent.names)
+        columns = {}
+        for name, at in place.items():
+            columns[name] = as_trained(name, *self._trained[name], sent.column(at))
+        if len({len(column) for column in columns.values()}) > 1:
+            counts = listed(f"{name} {len(column)}" for name, column in columns.items())
+            found = f"the columns are of different lengths: {counts}"
+            raise DataError(Problem(stage="predict", found=found, fix="send one value of each column for each row"))
+        return pa.table(columns)
+
+    @cached_property
+    def _trained(self) -> dict[str, tuple[str, str]]:
+        """What each column was in training: its kind, and its Arrow type as text."""
+        kinds = {encoding.name: encoding.kind for encoding in self.encoder.encoded}
+        return {column["name"]: (kinds[column["name"]], column["type"]) for column in self.schema["columns"]}
+
+    def _places(self, given: list[Any]) -> dict[str, int]:
+        """Where each column of the schema is among the given names."""
+        times = Counter(given)
+        short_names = {name: name.rpartition(".")[2] for name in self.columns}
+        same_short = Counter(short_names.values())
+        sources = {
+            name: name if name in times else short
+            for name, short in short_names.items()
+            if name in times or (short in times and same_short[short] == 1)
+        }
         if missing := [name for name in self.columns if name not in sources]:
             found = (
                 f"{len(missing)} of {len(self.columns)} columns are missing: {listed(missing)} (found: {listed(given)})"
             )
             fix = "bring the columns that the model was trained on; a missing value is null"
             raise DataError(Problem(stage="predict", column=missing[0], found=found, fix=fix))
-        if twice := [name for name in sources.values() if given.count(name) > 1]:
-            found = f"column {twice[0]!r} is there {given.count(twice[0])} times"
+        if twice := [name for name in sources.values() if times[name] > 1]:
+            found = f"column {twice[0]!r} is there {times[twice[0]]} times"
             raise DataError(Problem(stage="predict", column=twice[0], found=found, fix="keep one of them"))
-        return plain_table(pa.table({name: table[sources[name]] for name in self.columns}))
-
-    def _sources(self, given: list[str]) -> dict[str, str]:
-        """The name in the given table of each column of the schema that can be found."""
-        bare = [name.rpartition(".")[2] for name in self.columns]
-        return {
-            name: name if name in given else short
-            for name, short in zip(self.columns, bare, strict=True)
-            if name in given or (short in given and bare.count(short) == 1)
-        }
+        place = {name: at for at, name in enumerate(given)}
+        return {name: place[source] for name, source in sources.items()}
 
 
 def write_bundle(

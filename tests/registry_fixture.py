@@ -27,6 +27,8 @@ def new_version(trained: Trained, run: str, **changes: Any) -> NewVersion:
         "metrics": {"auc": 0.71, "brier": 0.2, "undefined": float("nan")},
         "params": {"max_depth": 3},
         "lineage": {"fingerprint": "d" * 64, "files": {"data/flights/0.parquet": "e" * 64}},
+        "sources": {"labels": "/srv/data/flights", "weather": "s3://bucket/weather"},
+        "spec_file": "flights.yaml",
     }
     return NewVersion(**{**fields, **changes})
 

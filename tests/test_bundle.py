@@ -5,6 +5,9 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +180,8 @@ def test_a_column_that_is_there_twice_is_refused(trained: Trained) -> None:
         ("distance", ["far"]),
         ("weather.temp", ["1.5"]),
         ("carrier", [7]),
-        ("sched_dep_ts", ["2013-01-01"]),
+        ("sched_dep_ts", ["yesterday"]),
+        ("sched_dep_ts", [1_356_998_400]),
         ("late", ["yes"]),
     ],
 )
@@ -188,10 +192,179 @@ def test_another_kind_of_value_is_refused_and_the_column_named(trained: Trained,
     assert caught.value.problems[0].column == column
 
 
-def test_mixed_values_in_one_column_are_refused(trained: Trained) -> None:
-    row = trained.rows.slice(0, 2).to_pydict()
-    with pytest.raises(DataError, match="one type"):
-        trained.bundle.predict(pd.DataFrame({**row, "distance": [1, "far"]}))
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("distance", [1, "far"]),
+        ("distance", [1, [2]]),
+        ("distance", [10**400, 1]),
+        ("carrier", ["UA", 1]),
+        ("sched_dep_ts", [date(2013, 1, 1), datetime(2013, 1, 1, 12)]),
+        ("sched_dep_ts", [datetime(2013, 1, 1), datetime(2013, 1, 1, tzinfo=UTC)]),
+    ],
+)
+def test_mixed_values_in_one_column_are_refused(trained: Trained, column: str, values: list) -> None:
+    row = {**trained.rows.slice(0, 2).to_pydict(), column: values}
+    for sent in (row, pd.DataFrame(row)):
+        with pytest.raises(DataError, match="one type") as caught:
+            trained.bundle.predict(sent)
+        assert caught.value.problems[0].column == column
+
+
+def serving_rows() -> pa.Table:
+    """Rows without nulls, so that each library can hold them in its plainest type."""
+    return pa.table(
+        {
+            "distance": [300, 500, 2**53 + 1],
+            "carrier": ["UA", "ZZ", "B6"],
+            "late": [True, False, True],
+            "sched_dep_ts": pa.array([1_367_402_400_000_001, 0, -1], pa.timestamp("us")),
+            "weather.temp": [51.5, 30.0, 40.0],
+            "weather.precip": [0.1, 0.0, 2.5],
+        }
+    )
+
+
+SENT_AS = {
+    "distance": [
+        pa.array([300, 500, 2**53 + 1], pa.uint64()),
+        pa.array([Decimal(300), Decimal(500), Decimal(2**53 + 1)]),
+        pd.Series([300, 500, 2**53 + 1], dtype="Int64"),
+        pd.Series([300, np.int32(500), Decimal(2**53 + 1)], dtype=object),
+        [300, 500.0, 2**53 + 1],
+        pl.Series([300, 500, 2**53 + 1]),
+    ],
+    "carrier": [
+        pd.Series(["UA", "ZZ", "B6"], dtype="category"),
+        pd.Series(["UA", "ZZ", "B6"], dtype=object),
+        pd.Series(["UA", "ZZ", "B6"], dtype="string[pyarrow]"),
+        pl.Series(["UA", "ZZ", "B6"], dtype=pl.Categorical),
+        np.array(["UA", "ZZ", "B6"]),
+        pa.array(["UA", "ZZ", "B6"], pa.string_view()),
+    ],
+    "late": [[1, 0, 1], [1.0, 0.0, 1.0], np.array([1, 0, 1], np.int8), [True, 0, 1.0], [Decimal(1), 0, True]],
+    "sched_dep_ts": [
+        ["2013-05-01T10:00:00.000001", "1970-01-01", "1969-12-31 23:59:59.999999"],
+        ["2013-05-01T10:00:00.000001000", "1970-01-01T00:00", "1969-12-31T23:59:59.999999000"],
+        pd.Series(np.array([1_367_402_400_000_001, 0, -1], "datetime64[us]")),
+        pd.Series(np.array([1_367_402_400_000_001, 0, -1], "datetime64[us]").tolist(), dtype=object),
+        pl.Series(np.array([1_367_402_400_000_001, 0, -1], "datetime64[us]")),
+    ],
+    "weather.temp": [
+        pd.Series([51.5, 30, 40], dtype=object),
+        np.array([51.5, 30.0, 40.0], np.float32),
+        [Decimal("51.5"), 30, np.float32(40)],
+        pd.arrays.SparseArray([51.5, 30.0, 40.0]),
+    ],
+}
+
+
+@pytest.mark.parametrize(("column", "at"), [(name, at) for name, ways in SENT_AS.items() for at in range(len(ways))])
+def test_a_value_scores_alike_in_every_type_that_can_hold_it(trained: Trained, column: str, at: int) -> None:
+    expected, sent = trained.bundle.score(serving_rows()), SENT_AS[column][at]
+    plain = serving_rows().to_pydict()
+    np.testing.assert_array_equal(trained.bundle.predict({**plain, column: sent}), expected)
+    if not isinstance(sent, pa.Array | pl.Series):
+        np.testing.assert_array_equal(trained.bundle.predict(pd.DataFrame({**plain, column: sent})), expected)
+
+
+@pytest.mark.parametrize("column", list(SENT_AS))
+def test_a_column_without_values_may_have_any_type(trained: Trained, column: str) -> None:
+    plain = serving_rows().to_pydict()
+    expected = trained.bundle.predict({**plain, column: pa.nulls(3)})
+    missing = (
+        np.full(3, np.nan),
+        [None] * 3,
+        pa.nulls(3, pa.list_(pa.string())),
+        pa.nulls(3, pa.duration("s")),
+        pd.Series([None, np.nan, pd.NA], dtype=object),
+        pd.Series([None] * 3, dtype="category"),
+        pd.Series([pd.NaT] * 3),
+        pl.Series([None] * 3, dtype=pl.String),
+    )
+    for sent in missing:
+        np.testing.assert_array_equal(trained.bundle.predict({**plain, column: sent}), expected)
+
+
+def test_columns_that_the_model_does_not_need_are_never_read(trained: Trained) -> None:
+    expected = trained.bundle.score(serving_rows())
+    frame = serving_rows().to_pandas().assign(tags=[[1], "x", {"a": object()}], **{"7": [object()] * 3})
+    frame[7] = 1
+    twice = pd.concat([frame, frame[["tags", 7]]], axis=1)
+    arrow = serving_rows().append_column("tags", pa.array([[1], [2], None])).append_column("tags", pa.nulls(3))
+    records = [{**row, "tags": tags} for row, tags in zip(serving_rows().to_pylist(), [1, "x", []], strict=True)]
+    for sent in (frame, twice, arrow, records, {**serving_rows().to_pydict(), "short": [1]}):
+        np.testing.assert_array_equal(trained.bundle.predict(sent), expected)
+
+
+def test_one_row_may_be_a_dict_of_values(trained: Trained) -> None:
+    (first, *_) = serving_rows().to_pylist()
+    np.testing.assert_array_equal(trained.bundle.predict(first), trained.bundle.score(serving_rows())[:1])
+
+
+def test_a_key_that_a_dict_of_a_row_lacks_is_a_missing_value(trained: Trained) -> None:
+    full, other = serving_rows().to_pylist()[:2]
+    lacking = {key: value for key, value in full.items() if key != "late"}
+    expected = trained.bundle.predict([{**full, "late": None}, other])
+    np.testing.assert_array_equal(trained.bundle.predict([lacking, other]), expected)
+
+
+@pytest.mark.parametrize("sent", [5, "UA", np.zeros((2, 6)), [[1, 2]], [1, 2], None, pd.Series([1.0]), [{}], {}])
+def test_what_is_no_table_or_has_no_names_is_refused(trained: Trained, sent: object) -> None:
+    with pytest.raises(DataError):
+        trained.bundle.predict(sent)
+
+
+def test_columns_of_different_lengths_are_refused(trained: Trained) -> None:
+    with pytest.raises(DataError, match=r"different lengths: distance 3, .*late 2"):
+        trained.bundle.predict({**serving_rows().to_pydict(), "late": [True, False]})
+
+
+ZONED = pa.timestamp("us", "UTC")
+
+
+@pytest.fixture(scope="module")
+def zoned(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose time column has a zone."""
+    made = train(tmp_path_factory.mktemp("zoned")).bundle
+    columns = [
+        {**column, "type": "timestamp[us, tz=UTC]" if column["name"] == "sched_dep_ts" else column["type"]}
+        for column in made.schema["columns"]
+    ]
+    return replace(made, schema={**made.schema, "columns": columns})
+
+
+def test_a_time_with_a_zone_scores_as_the_same_moment(trained: Trained, zoned: Bundle) -> None:
+    expected, plain = trained.bundle.score(serving_rows()), serving_rows().to_pydict()
+    moments = serving_rows()["sched_dep_ts"].cast(ZONED)
+    for sent in (
+        moments,
+        moments.cast(pa.timestamp("us", "Asia/Tokyo")),
+        moments.to_pandas(),
+        ["2013-05-01T10:00:00.000001Z", "1970-01-01T01:00:00+01:00", "1969-12-31T18:59:59.999999-05:00"],
+    ):
+        np.testing.assert_array_equal(zoned.predict({**plain, "sched_dep_ts": sent}), expected)
+
+
+def test_times_with_and_without_a_zone_are_not_mixed_up(trained: Trained, zoned: Bundle) -> None:
+    plain = serving_rows().to_pydict()
+    moments = serving_rows()["sched_dep_ts"]
+    for bundle, refused, example in (
+        (zoned, [moments, moments.cast(pa.date32(), safe=False), ["2013-05-01T10:00:00"] * 3], "10:00:00Z"),
+        (trained.bundle, [moments.cast(ZONED), ["2013-05-01T10:00:00Z"] * 3], "10:00:00"),
+    ):
+        for sent in refused:
+            with pytest.raises(DataError, match="zone") as caught:
+                bundle.predict({**plain, "sched_dep_ts": sent})
+            assert caught.value.problems[0].column == "sched_dep_ts"
+            assert str(caught.value.problems[0].fix).endswith(example)
+
+
+def test_times_beyond_nanoseconds_are_read_to_the_microsecond(trained: Trained) -> None:
+    plain = serving_rows().slice(0, 2).to_pydict()
+    far = pa.array([253_402_214_400_000_000, -62_135_596_800_000_000], pa.timestamp("us"))
+    as_text = trained.bundle.predict({**plain, "sched_dep_ts": ["9999-12-31", "0001-01-01T00:00:00"]})
+    np.testing.assert_array_equal(as_text, trained.bundle.predict({**plain, "sched_dep_ts": far}))
 
 
 def test_whole_numbers_serve_for_fractions_and_other_widths_for_their_own(trained: Trained) -> None:

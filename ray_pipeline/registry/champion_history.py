@@ -17,14 +17,33 @@ MAX_MOVES = 200
 Move = dict[str, Any]
 
 
+def user_name() -> str:
+    """The name of the user that runs this process, or the user's number where a container gives no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def journal_of(model: Any) -> list[Move]:
     """Return the moves of the alias, oldest first, at most the last 200.
 
     A move has `action` (`register`, `promote`, `force`, `rollback` or `revoke`), `from` and `to` (version numbers or
     None), `who`, `when` (UTC) and `why`.
+
+    Raises
+    ------
+    RegistryError
+        Another program has written something else into the tag.
     """
-    moves: list[Move] = json.loads(model.tags.get(JOURNAL, "[]"))
-    return moves
+    try:
+        moves: list[Move] = json.loads(model.tags.get(JOURNAL, "[]"))
+        if all({"action", "from", "to"} <= move.keys() for move in moves):
+            return moves
+    except (AttributeError, TypeError, ValueError):
+        pass
+    found = f"the tag {JOURNAL} of model {model.name!r} is no journal of moves: {model.tags[JOURNAL][:60]!r}"
+    raise RegistryError(Problem(key="MODEL", found=found, fix="restore the tag, or delete it to begin a new journal"))
 
 
 def champion_version(model: Any) -> int | None:
@@ -136,15 +155,11 @@ def _write_journal(client: Any, model: Any, move: Move) -> None:
 
 
 def _move(action: str, before: int | None, after: int | None, reason: str | None) -> Move:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = str(os.getuid())
     return {
         "action": action,
         "from": before,
         "to": after,
-        "who": f"{user}@{socket.gethostname()}",
+        "who": f"{user_name()}@{socket.gethostname()}",
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "why": reason,
     }

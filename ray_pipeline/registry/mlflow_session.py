@@ -56,8 +56,15 @@ def mlflow_session(uri: str, *, retries: int = 3, timeout_s: int = 30, debug: bo
         with log_levels.use({} if debug else SILENT):
             try:
                 yield
-            except (MlflowException, OSError, ImportError) as error:
-                raise unanswered(uri, error) from error
+            except Exception as error:
+                # A database's own error; for a server, SQLAlchemy is not imported.
+                if isinstance(error, MlflowException | OSError | ImportError) or _library(error) == "sqlalchemy":
+                    raise unanswered(uri, error) from error
+                raise
+
+
+def _library(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
 
 
 def unanswered(uri: str, error: Exception) -> RegistryError:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class NewVersion:
         Hyperparameters of the model.
     lineage
         Where the rows came from, with `fingerprint`; stored as `data.json`.
+    sources
+        The path or URI of each table by its name; each becomes a dataset of MLflow's run.
+    spec_file
+        The file of the spec, which MLflow shows as the source of the run; None if there is none.
     files
         Plain files of the run, such as `report.html`; files that do not exist are left out.
 
@@ -64,6 +68,8 @@ class NewVersion:
     metrics: Mapping[str, float]
     params: Mapping[str, Any]
     lineage: Mapping[str, Any]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    spec_file: str | None = None
     files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:

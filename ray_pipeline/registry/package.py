@@ -1,8 +1,8 @@
 """What a registered version consists of: an MLflow model with the bundle, its scoring code and rows that prove it.
 
-`MLmodel`, `python_env.yaml` and `requirements.txt` are MLflow's own. `code/` holds what scoring imports, and no more.
-`artifacts/bundle/` is the bundle; `verification/` holds rows and the training run's scores of them; `SHA256SUMS` lists
-all files.
+`MLmodel`, `python_env.yaml`, `requirements.txt` and the input examples are MLflow's own. `code/` holds what scoring
+imports, and no more. `artifacts/bundle/` is the bundle; `verification/` holds rows and the training run's scores of
+them; `SHA256SUMS` lists all files.
 """
 
 import ast
@@ -31,6 +31,7 @@ SEEDS = (
 )
 LIBRARIES = ("numpy", "pandas", "pyarrow", "pydantic", "scipy", "xxhash")
 ROWS = 256
+EXAMPLE_ROWS = 5
 
 
 def pack(bundle: Bundle, sample: pa.Table, scores: Vector, folder: Path) -> Path:
@@ -46,6 +47,7 @@ def pack(bundle: Bundle, sample: pa.Table, scores: Vector, folder: Path) -> Path
     import mlflow.pyfunc
     import pyarrow.parquet as pq
 
+    rows = bundle.select(sample).slice(0, ROWS)
     scoring_code(folder / "code" / PACKAGE.name)
     shutil.copytree(bundle.folder, folder / "bundle")
     model = folder / "model"
@@ -55,12 +57,13 @@ def pack(bundle: Bundle, sample: pa.Table, scores: Vector, folder: Path) -> Path
         artifacts={"bundle": str(folder / "bundle")},
         code_paths=[str(folder / "code" / PACKAGE.name)],
         signature=signature(bundle),
+        input_example=example(rows.slice(0, EXAMPLE_ROWS)),
         pip_requirements=requirements(bundle),
         metadata={"ray_pipeline": {"bundle": bundle.fingerprint, "columns": list(bundle.schema["columns"])}},
     )
     verification = model / "verification"
     verification.mkdir()
-    pq.write_table(bundle.select(sample).slice(0, ROWS), verification / "rows.parquet")
+    pq.write_table(rows, verification / "rows.parquet")
     np.save(verification / "scores.npy", np.ascontiguousarray(scores[:ROWS], np.float64), allow_pickle=False)
     (model / SUMS).write_text(sums(model), encoding="utf-8")
     return model
@@ -136,19 +139,28 @@ def _pinned(library: str) -> str:
 
 
 def signature(bundle: Bundle) -> Any:
-    """Return MLflow's signature of the model.
+    """Return MLflow's signature of the model, which says what comes out.
 
-    Every column is optional there, so that the bundle's own message names a missing column. Numbers and booleans have
-    the type `any`: MLflow would refuse integers for doubles and nulls among integers, and turn a null boolean to false.
+    It has no inputs: the bundle itself checks the columns. MLflow would change values before the bundle sees them: a
+    null in `instances` becomes the text 'None', and a time loses its zone. It would also refuse CSV, categories of
+    pandas, and whole numbers for fractions.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import Schema, TensorSpec
 
-    def kind(written: str) -> Any:
-        if "string" in written:
-            return "string"
-        return "datetime" if written.startswith(("timestamp", "date")) else AnyType()
-
-    columns = [ColSpec(kind(column["type"]), column["name"], required=False) for column in bundle.schema["columns"]]
     shape = (-1, len(bundle.schema["classes"])) if bundle.schema["task"] == "multiclass" else (-1,)
-    return ModelSignature(Schema(columns), Schema([TensorSpec(np.dtype(np.float64), shape)]))
+    return ModelSignature(outputs=Schema([TensorSpec(np.dtype(np.float64), shape)]))
+
+
+def example(rows: pa.Table) -> Any:
+    """Return a pandas frame of the rows as JSON can hold them: times as text, decimals as floats, nulls as None."""
+    import pandas as pd
+
+    columns = {}
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if pa.types.is_temporal(column.type):
+            column = column.cast(pa.string())
+        elif pa.types.is_decimal(column.type):
+            column = column.cast(pa.float64(), safe=False)
+        columns[name] = pd.Series(column.to_pylist(), dtype=object)
+    return pd.DataFrame(columns)

@@ -14,6 +14,9 @@ from ray_pipeline.registry.address import hidden, sqlite_file
 
 DEADLINE_S = 15
 LOCK_S = 60
+"""Patience with other runs that write to the same sqlite file."""
+BUSY_S = 10
+"""Patience with another program that has locked the sqlite file."""
 
 
 def prepare(uri: str, connect: Callable[[], object]) -> None:
@@ -29,13 +32,13 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
     Raises
     ------
     RegistryError
-        If a server does not answer within `DEADLINE_S` seconds, or if a sqlite file is damaged, read-only or locked for
-        more than `LOCK_S` seconds.
+        If a server does not answer within `DEADLINE_S` seconds, or if a sqlite file is damaged, read-only or locked.
     """
     file = sqlite_file(uri)
     if file is None:
-        _within(DEADLINE_S, uri, connect)
+        answers(uri, connect)
         return
+    _refuse_other_than_file(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -51,6 +54,36 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
         connect()
 
 
+def readable(file: Path) -> None:
+    """Returns when a sqlite file has been opened and holds a registry. Creates nothing.
+
+    Raises
+    ------
+    RegistryError
+        If it is no database, is locked for more than `BUSY_S` seconds, or lacks MLflow's tables.
+    """
+    _refuse_other_than_file(file)
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise _locked(file, BUSY_S) from error
+        raise RegistryError(
+            Problem(file=str(file), found=f"cannot be read: {error}", fix="name the file of a registry")
+        ) from error
+    if "registered_models" not in tables:
+        found = f"is a database without MLflow's tables ({len(tables)} other tables)"
+        raise RegistryError(Problem(file=str(file), found=found, fix="name the file of a registry"))
+
+
+def _refuse_other_than_file(file: Path) -> None:
+    if file.exists() and not file.is_file():
+        found = "is a folder" if file.is_dir() else "is no regular file"
+        fix = "name a file in it, as in sqlite:///path/mlflow.db" if file.is_dir() else "name a file of its own"
+        raise RegistryError(Problem(file=str(file), found=f"{found}, and no sqlite registry", fix=fix))
+
+
 @contextmanager
 def writing(uri: str) -> Iterator[None]:
     """During the block no other run writes to the sqlite file. For a server it does nothing.
@@ -60,7 +93,8 @@ def writing(uri: str) -> Iterator[None]:
     Raises
     ------
     RegistryError
-        If the file may not be written, or if another process locks it for more than `LOCK_S` seconds.
+        If the file may not be written, or if another run uses it for more than `LOCK_S` seconds, or another program
+        locks it for more than `BUSY_S` seconds.
     """
     file = sqlite_file(uri)
     if file is None:
@@ -95,18 +129,18 @@ def _lock(descriptor: int, file: Path) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > end:
-                raise _locked(file) from None
+                raise _locked(file, LOCK_S) from None
             time.sleep(0.05)
 
 
 def _wait_until_free(file: Path) -> None:
     try:
-        with closing(sqlite3.connect(file, timeout=LOCK_S, isolation_level=None)) as database:
+        with closing(sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("ROLLBACK")
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
-            raise _locked(file) from error
+            raise _locked(file, BUSY_S) from error
         raise RegistryError(
             Problem(
                 file=str(file),
@@ -116,11 +150,11 @@ def _wait_until_free(file: Path) -> None:
         ) from error
 
 
-def _locked(file: Path) -> RegistryError:
+def _locked(file: Path, seconds: float) -> RegistryError:
     return RegistryError(
         Problem(
             file=str(file),
-            found=f"was locked by another process for {LOCK_S} s",
+            found=f"was locked by another process for {seconds:g} s",
             fix="end that process, or use an MLflow server (`mlflow server`) for many writers",
         )
     )
@@ -140,8 +174,17 @@ def _check_sqlite(file: Path) -> None:
         )
 
 
-def _within(seconds: float, uri: str, connect: Callable[[], object]) -> None:
-    """Runs `connect` in its own thread, because a server that sends one byte a second would never reach a timeout."""
+def answers(uri: str, connect: Callable[[], object]) -> None:
+    """Returns when `connect` has returned.
+
+    It runs in its own thread: a server that sends one byte a second would never reach a timeout, and MLflow tries for
+    minutes to reach a database.
+
+    Raises
+    ------
+    RegistryError
+        If it takes more than `DEADLINE_S` seconds.
+    """
     raised: list[BaseException] = []
 
     def attempt() -> None:
@@ -152,12 +195,12 @@ def _within(seconds: float, uri: str, connect: Callable[[], object]) -> None:
 
     thread = threading.Thread(target=attempt, name="registry-preflight", daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(DEADLINE_S)
     if thread.is_alive():
         raise RegistryError(
             Problem(
                 key="registry",
-                found=f"{hidden(uri)} did not answer within {seconds:g} s",
+                found=f"{hidden(uri)} did not answer within {DEADLINE_S:g} s",
                 fix="check the address and that the server runs",
             )
         )

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry import package, verify
-from ray_pipeline.registry.champion_history import set_champion
+from ray_pipeline.registry.address import hidden
+from ray_pipeline.registry.champion_history import set_champion, user_name
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.preflight import writing
 from ray_pipeline.registry.versions import FOLDER, TAG, downloaded, local_path, status_of, version_of_run
@@ -86,7 +88,7 @@ def _open_run(client: Any, artifacts: str | None, new: NewVersion) -> str:
 
 def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
     """Store metrics, hyperparameters, lineage and the run's plain files beside the model."""
-    from mlflow.entities import Dataset, DatasetInput, Metric, Param
+    from mlflow.entities import Metric, Param
 
     now = time.time_ns() // 1_000_000
     metrics = [
@@ -96,11 +98,8 @@ def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
     ]
     params = [Param(key, str(value)) for key, value in new.params.items()]
     client.log_batch(run_id, metrics=metrics, params=params)
-    digest = str(new.lineage.get("fingerprint", ""))[:36]
-    if digest and not client.get_run(run_id).inputs.dataset_inputs:
-        source = json.dumps({"spec": "spec.yaml", "data": "data.json"})
-        dataset = Dataset(name=new.name, digest=digest, source_type="ray_pipeline", source=source)
-        client.log_inputs(run_id, [DatasetInput(dataset)])
+    if new.sources and not client.get_run(run_id).inputs.dataset_inputs:
+        client.log_inputs(run_id, _datasets(new))
     texts = {"spec.yaml": new.spec_text, "data.json": _json(new.lineage)}
     if new.scorecard is not None:
         texts["scorecard.json"] = _json(new.scorecard)
@@ -111,6 +110,21 @@ def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
     for file in new.files:
         if file.name not in texts and file.is_file():
             client.log_artifact(run_id, str(file))
+
+
+def _datasets(new: NewVersion) -> list[Any]:
+    """Each table as MLflow's dataset, with a source that `mlflow.data.get_source` reads."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    context = InputTag("mlflow.data.context", "training")
+    tables = new.lineage.get("tables", {})
+    datasets = []
+    for name, path in new.sources.items():
+        digest = str(tables.get(name, new.lineage).get("fingerprint", ""))[:36]
+        kind = urlsplit(path).scheme if "://" in path else "local"
+        source = json.dumps({"uri": hidden(path)})
+        datasets.append(Dataset(name=name, digest=digest, source_type=kind, source=source))
+    return [DatasetInput(dataset, [context]) for dataset in datasets]
 
 
 def _create_version(client: Any, run_id: str, bundle: Bundle, new: NewVersion) -> Any:
@@ -163,7 +177,10 @@ def _stored(client: Any, run_id: str) -> Path:
 
 
 def _tags(new: NewVersion) -> dict[str, str]:
-    return {f"{TAG}{key}": str(value) for key, value in {**new.tags, "run": new.run}.items()}
+    """Our own tags, and those by which MLflow shows who made it from what."""
+    own = {f"{TAG}{key}": str(value) for key, value in {**new.tags, "run": new.run}.items()}
+    source = {"mlflow.source.name": new.spec_file, "mlflow.source.type": "LOCAL"} if new.spec_file else {}
+    return {**own, "mlflow.user": user_name(), **source}
 
 
 def _json(value: Mapping[str, Any]) -> str:

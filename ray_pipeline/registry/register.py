@@ -63,6 +63,8 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
                 metrics={name: row.value for name, row in verdict.evaluation.overall_metrics.items()},
                 params=model.best.params,
                 lineage=lineage,
+                sources={name: run.where.resolve(table.path, spec.folder) for name, table in spec.features.all.items()},
+                spec_file=spec.place("name")[0],
                 files=(report, *(run.folder.path / name for name in PLAIN_FILES)),
             )
         )

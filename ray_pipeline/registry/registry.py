@@ -110,8 +110,10 @@ class Registry:
         if not self._exists():
             return []
         file = sqlite_file(self.uri)
-        if file and (listing := list_sqlite(file)):
-            return lineage.overview(*listing)
+        if file:
+            preflight.readable(file)
+            if listing := list_sqlite(file):
+                return lineage.overview(*listing)
         with self._client() as mlflow:
             return lineage.overview(versions.all_models(mlflow), versions.all_versions(mlflow))
 
@@ -130,7 +132,7 @@ class Registry:
         """
         with self._version(model) as (mlflow, version):
             folder = versions.model_folder(mlflow, version)
-            proof = verify.verify(folder, fingerprint=version.tags.get(f"{versions.TAG}sha256"), shipped=False)
+            proof = verify.verify(folder, fingerprint=version.tags.get(f"{versions.TAG}sha256", ""), shipped=False)
             versions.bundle_folder(mlflow, version)
             return {"model": f"models:/{version.name}/{version.version}", "version": int(version.version), **proof}
 
@@ -202,13 +204,19 @@ class Registry:
                     fix="name another with --registry, or run a pipeline: the first run creates it",
                 )
             )
+        file = sqlite_file(self.uri)
+        if file:
+            preflight.readable(file)  # before the import of MLflow, which takes two seconds
         with mlflow_session(self.uri, debug=self.debug):
-            yield client(self.uri)
+            mlflow = client(self.uri)
+            if file is None:
+                preflight.answers(self.uri, lambda: mlflow.search_registered_models(max_results=1))
+            yield mlflow
 
     def _exists(self) -> bool:
-        """False only for a sqlite file that does not exist: reading must not create it."""
+        """False only for a sqlite file that does not exist or is empty: reading must not create tables in it."""
         file = sqlite_file(self.uri)
-        return file is None or file.exists()
+        return file is None or (file.exists() and (not file.is_file() or file.stat().st_size > 0))
 
     def _artifacts(self) -> str | None:
         """Where the files of a new experiment go: beside a sqlite file; None leaves the choice to the server."""

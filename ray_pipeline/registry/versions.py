@@ -1,6 +1,7 @@
 """Find models, aliases, versions and their files by the name that a user writes. Reads only."""
 
 import atexit
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +15,8 @@ from ray_pipeline.registry.address import ModelName
 TAG = "ray_pipeline."
 FOLDER = "model"
 PAGE = 1000
+COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>\d+)")
+MAX_COPIES = 10
 
 
 def all_versions(client: Any, query: str = "") -> list[Any]:
@@ -125,8 +128,9 @@ def model_folder(client: Any, version: Any) -> Path:
                 fix=f"resume run {version.tags.get(f'{TAG}run')}",
             )
         )
-    root = client.get_run(version.run_id).info.artifact_uri
-    if version.source != f"{root}/{FOLDER}":
+    version = _original(client, version)
+    root = client.get_run(version.run_id).info.artifact_uri if version.run_id else None
+    if root is None or version.source != f"{root}/{FOLDER}":
         raise RegistryError(
             Problem(
                 key="MODEL",
@@ -136,6 +140,16 @@ def model_folder(client: Any, version: Any) -> Path:
         )
     local = local_path(root)
     return local / FOLDER if local else downloaded(client, version.run_id)
+
+
+def _original(client: Any, version: Any) -> Any:
+    """The version itself, or the one that it was copied from with MLflow's `copy_model_version`."""
+    for _ in range(MAX_COPIES):
+        copied = COPY.fullmatch(version.source or "")
+        if copied is None:
+            break
+        version = client.get_model_version(copied["name"], copied["version"])
+    return version
 
 
 def bundle_folder(client: Any, version: Any) -> Path:

@@ -42,4 +42,5 @@ def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int)
         rows=rows.rows["train"],
         min_label=rows.min_label,
         external=trained_bytes(sum(rows.rows.values()), columns, layout) > layout.memory,
+        features={name: encoder.columns for name, encoder in rows.encoders.items()},
     )

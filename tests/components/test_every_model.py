@@ -16,6 +16,7 @@ from external_model_fixture import OWN, install
 from ray_pipeline import encoded_block as packed
 from ray_pipeline.components.choice import find, menu, trust
 from ray_pipeline.components.models._base import TrainingContext, TrainingState
+from ray_pipeline.components.models._xgboost import import_xgboost
 from ray_pipeline.components.space import Space
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.values import Part, Task
@@ -333,3 +334,22 @@ def test_views_of_a_block_are_its_rows_in_order_and_no_copies() -> None:
     assert keys.tolist() == wanted
     whole = blocks[0]["matrix:trees"].chunk(0).values.to_numpy(zero_copy_only=True)
     assert np.shares_memory(views[0].matrix, whole) and views[0].matrix.shape[1] == 3
+
+
+def test_the_file_of_xgboost_names_its_columns_and_scores_as_without_names(tmp_path: Path) -> None:
+    named = {"features": {"trees": ("a[0]", "b", "carrier")}}
+    files = []
+    for more in ({}, named, named):
+        state, blocks = begun("xgboost", "binary", **more)
+        state.advance(5)
+        files.append(state.model(5))
+    assert files[1] == files[2] != files[0]
+    scores = []
+    for place, content in enumerate(files[:2]):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        (folder / "model.ubj").write_bytes(content)
+        scores.append([find("models", "xgboost").load(folder)(block.matrix) for block in blocks])
+    np.testing.assert_array_equal(np.concatenate(scores[0]), np.concatenate(scores[1]))
+    booster = import_xgboost().Booster(model_file=tmp_path / "1" / "model.ubj")
+    assert booster.feature_names == ["a_0_", "b", "carrier"]

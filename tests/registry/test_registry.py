@@ -16,8 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 import typer
 from bundle_fixture import Trained, train
@@ -247,70 +245,6 @@ def test_mlflow_loads_it_where_neither_ray_nor_this_package_is_installed(
     file, scores = json.loads(done.stdout.splitlines()[-1])
     assert Path(file).is_relative_to(tmp_path / "version" / "code")
     assert scores == [score.hex() for score in trained.bundle.score(trained.rows).tolist()]
-
-
-@pytest.fixture(scope="module")
-def served(three: Registry) -> Any:
-    """The version as MLflow's own server sees it."""
-    import mlflow
-
-    return mlflow.pyfunc.load_model(str(model_folder(three, f"{NAME}/1")))
-
-
-def test_mlflow_scores_frames_with_nulls_whole_numbers_and_unseen_values_alike(served: Any, trained: Trained) -> None:
-    frame = trained.rows.to_pandas()
-    np.testing.assert_array_equal(served.predict(frame), trained.bundle.score(trained.rows))
-    strange = pd.DataFrame(
-        {
-            "distance": [300, 500],
-            "carrier": ["ZZ", None],
-            "late": [True, None],
-            "sched_dep_ts": pd.to_datetime(["2013-05-01", None]),
-            "weather.temp": [30, 40],
-            "weather.precip": [None, None],
-        }
-    )
-    np.testing.assert_array_equal(served.predict(strange), trained.bundle.predict(strange))
-    np.testing.assert_array_equal(served.predict(strange.assign(unheard_of=1)), trained.bundle.predict(strange))
-
-
-def test_mlflow_scores_json_rows_as_we_do(served: Any, trained: Trained) -> None:
-    from mlflow.pyfunc.scoring_server import invocations
-
-    rows = [
-        {
-            "distance": 300,
-            "carrier": "UA",
-            "late": None,
-            "sched_dep_ts": "2013-05-01T10:00:00",
-            "weather.temp": 30,
-            "weather.precip": None,
-        },
-        {
-            "distance": None,
-            "carrier": "ZZ",
-            "late": True,
-            "sched_dep_ts": None,
-            "weather.temp": 41.5,
-            "weather.precip": None,
-        },
-    ]
-    answer = invocations(
-        json.dumps({"dataframe_records": rows}), "application/json", served, served.metadata.get_input_schema()
-    )
-    assert answer.status == 200, answer.response
-    typed = pa.Table.from_pylist(rows).set_column(
-        3, "sched_dep_ts", pa.array([1_367_402_400_000_000, None], pa.timestamp("us"))
-    )
-    np.testing.assert_array_equal(json.loads(answer.response)["predictions"], trained.bundle.score(typed))
-
-
-def test_mlflow_names_a_missing_column(served: Any, trained: Trained) -> None:
-    from mlflow.exceptions import MlflowException
-
-    with pytest.raises(MlflowException, match=r"1 of 6 columns are missing: weather\.temp") as caught:
-        served.predict(trained.rows.drop_columns("weather.temp").to_pandas())
-    assert caught.value.get_http_status_code() == 400
 
 
 # Verifying
@@ -595,7 +529,7 @@ def test_a_read_only_sqlite_is_refused(registry: Registry, tmp_path: Path) -> No
 def test_a_locked_sqlite_is_waited_for_and_then_named(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "LOCK_S", 0.5)
+    monkeypatch.setattr(preflight, "BUSY_S", 0.5)
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(RegistryError, match="locked by another process"):
@@ -603,6 +537,66 @@ def test_a_locked_sqlite_is_waited_for_and_then_named(
     holder.execute("ROLLBACK")
     registry.prepare()
     holder.close()
+
+
+NO_REGISTRY = {
+    "a folder": (lambda file: file.mkdir(), "is a folder"),
+    "a text": (lambda file: file.write_text("hello" * 1000), "not a database"),
+    "a pipe": (os.mkfifo, "is no regular file"),
+    "another program's database": (
+        lambda file: sqlite3.connect(file).execute("CREATE TABLE theirs (x)").connection.close(),
+        "without MLflow's tables (1 other tables)",
+    ),
+    "an empty file": (lambda file: file.touch(), "there is no registry"),
+}
+
+
+@pytest.mark.parametrize("case", list(NO_REGISTRY))
+def test_a_file_that_is_no_registry_is_an_error_within_seconds_and_stays_as_it_is(tmp_path: Path, case: str) -> None:
+    make, found = NO_REGISTRY[case]
+    file = tmp_path / "mlflow.db"
+    make(file)
+    before = file.read_bytes() if file.is_file() else None
+    registry, begun = Registry(f"sqlite:///{file}"), time.monotonic()
+    for read in (registry.show, registry.verify, registry.promote, registry.fetch):
+        with pytest.raises(RegistryError) as caught:
+            read(f"{NAME}/1")
+        assert found in caught.value.problems[0].found and caught.value.problems[0].fix
+    if case == "an empty file":
+        assert registry.list() == [] and registry.champion(NAME) is None
+    else:
+        with pytest.raises(RegistryError):
+            registry.list()
+    if case in ("a folder", "a text", "a pipe"):
+        with pytest.raises(RegistryError):
+            registry.prepare()
+    assert time.monotonic() - begun < 10
+    assert (file.read_bytes() if file.is_file() else None) == before
+
+
+def test_a_locked_sqlite_is_named_by_those_who_only_read(
+    one: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "BUSY_S", 0.5)
+    holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    for read in (one.list, lambda: one.show(f"{NAME}/1"), lambda: one.fetch(f"{NAME}/1"), lambda: one.champion(NAME)):
+        with pytest.raises(RegistryError, match=r"locked by another process for 0\.5 s"):
+            read()
+    holder.execute("ROLLBACK")
+    assert one.list()[0]["name"] == NAME
+    holder.close()
+
+
+def test_a_database_that_does_not_answer_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "DEADLINE_S", 1)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        registry = Registry(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        listening.listen()  # accepts, and never answers
+        for read in (registry.list, lambda: registry.show(f"{NAME}/1"), lambda: registry.rollback(NAME)):
+            with pytest.raises(RegistryError, match="did not answer within 1 s"):
+                read()
 
 
 # Through the command line

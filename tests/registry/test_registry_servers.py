@@ -23,6 +23,7 @@ import pytest
 from bundle_fixture import Trained
 from job_fixture import free_port, wait_until
 from registry_fixture import AT_ONCE, NAME, add
+from scoring_fixture import FORMATS, JSON
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.registry import Registry, package
@@ -252,14 +253,16 @@ def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> 
         child = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
         wait_until(lambda: _answered(port, "/ping", None)[0] == 200, 120, tmp_path / "log")
-        rows = trained.rows.slice(0, 30).to_pandas()
-        status, answer = _answered(
-            port,
-            "/invocations",
-            '{"dataframe_split": ' + rows.to_json(orient="split", date_format="iso", index=False) + "}",
-        )
-        assert status == 200, answer
-        np.testing.assert_array_equal(answer["predictions"], trained.bundle.score(trained.rows.slice(0, 30)))
+        rows = trained.rows.slice(0, 30)
+        expected = trained.bundle.score(rows)
+        pandas_json = rows.to_pandas().to_json(orient="split", date_format="iso", date_unit="us", index=False)
+        assert pandas_json is not None
+        requests = {name: (write(rows), content_type) for name, (write, content_type) in FORMATS.items()}
+        requests["as pandas writes JSON"] = (f'{{"dataframe_split": {pandas_json}}}', JSON)
+        for name, (content, content_type) in requests.items():
+            status, answer = _answered(port, "/invocations", content, content_type)
+            assert status == 200, (name, answer)
+            np.testing.assert_array_equal(answer["predictions"], expected, err_msg=name)
         row = {
             "distance": None,
             "carrier": "never seen",
@@ -278,10 +281,9 @@ def test_mlflow_serves_a_version_over_http(trained: Trained, tmp_path: Path) -> 
         end(child)
 
 
-def _answered(port: int, path: str, content: str | None) -> tuple[int, dict]:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", content.encode() if content else None, {"Content-Type": "application/json"}
-    )
+def _answered(port: int, path: str, content: bytes | str | None, content_type: str = JSON) -> tuple[int, dict]:
+    body = content.encode() if isinstance(content, str) else content
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": content_type})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, json.loads(answer.read().strip() or b"{}")

@@ -23,8 +23,15 @@ def _encoding(written: object) -> object:
     """The encoding that a mapping with the key `encoding` names."""
     if not isinstance(written, Mapping):
         return written
-    fields = dict(written)
+    fields = dict(written) if "encoding" in written else _of_first_bundles(written)
     return find("column_encodings", fields.pop("encoding")).model_validate(fields, strict=False)
+
+
+def _of_first_bundles(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first bundles of 0.1.0 wrote of a column, which had one encoding for each kind and did not name it."""
+    if written["kind"] == "category":
+        return {"encoding": "ordinal", **written}
+    return {"encoding": "number", "name": written["name"], "kind": written["kind"]}
 
 
 class Encoder(Choice):

@@ -7,7 +7,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,6 +45,8 @@ class TrainingContext:
     """The smallest label of a regression."""
     external: bool = False
     """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
+    features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each encoder the name of each matrix column, for files that can hold names."""
 
     def row_weight(self, block: EncodedBlock) -> Vector:
         """Return the weight of each row times that of its class, shape (n,)."""

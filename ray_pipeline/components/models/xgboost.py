@@ -3,6 +3,7 @@
 Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter page.
 """
 
+import re
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -131,7 +132,7 @@ class XGBoost(Model):
         }
         if context.task == "multiclass":
             fixed["num_class"] = context.num_classes
-        return _Boosting({**own, **fixed}, data, state)
+        return _Boosting({**own, **fixed}, data, state, feature_names(context.features.get(cls.encoder, ())))
 
     @classmethod
     def sum_over_workers(cls, array: Scores) -> Scores:
@@ -167,7 +168,14 @@ class XGBoost(Model):
 class _Boosting(TrainingState):
     """A booster, between two rounds."""
 
-    def __init__(self, params: dict[str, Any], data: "tuple[xgboost.DMatrix, ...]", state: bytes | None) -> None:
+    def __init__(
+        self,
+        params: dict[str, Any],
+        data: "tuple[xgboost.DMatrix, ...]",
+        state: bytes | None,
+        names: list[str],
+    ) -> None:
+        self.names = names
         self.train, self.validation = data[0], data[-1]
         self.booster = import_xgboost().Booster(
             params, cache=list(data), model_file=bytearray(state) if state else None
@@ -184,12 +192,33 @@ class _Boosting(TrainingState):
         return np.asarray(self.booster.predict(self.validation))
 
     def model(self, rounds: int) -> bytes:
-        return bytes(self.booster[:rounds].save_raw("ubj"))
+        booster = self.booster[:rounds]
+        booster.feature_names = self.names or None
+        return bytes(booster.save_raw("ubj"))
 
     def state(self) -> bytes:
         # The updater draws columns from a generator that no file holds. A new updater draws as a loaded booster would.
         self.booster.load_config(self.booster.save_config())
         return bytes(self.booster.save_raw("ubj"))
+
+
+def feature_names(columns: Sequence[str]) -> list[str]:
+    """The names of matrix columns as XGBoost allows them: unique, and `_` for each of `[`, `]`, `<` and NUL.
+
+    Examples
+    --------
+    >>> feature_names(["age", "x[0]", "x_0_"])
+    ['age', 'x_0_', 'x_0_ (2)']
+    """
+    names: dict[str, None] = {}
+    for column in columns:
+        name = allowed = re.sub(r"[\[\]<\0]", "_", column)
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{allowed} ({number})"
+        names[name] = None
+    return list(names)
 
 
 def _quantised(
