@@ -52,7 +52,19 @@ def test_the_canonical_text_is_sorted_short_and_without_spaces(word: str, parame
 
 @pytest.mark.parametrize(
     "written",
-    ["f(2)", "f(a=)", "f(a=1", "f(a=1,a=2)", "f(**{})", "f(a=g(1))", "f(a=b.c)", "f(a=1)(b=2)x", "(a)", "f(" * 500, "f(a=\ufb00)"],
+    [
+        "f(2)",
+        "f(a=)",
+        "f(a=1",
+        "f(a=1,a=2)",
+        "f(**{})",
+        "f(a=g(1))",
+        "f(a=b.c)",
+        "f(a=1)(b=2)x",
+        "(a)",
+        "f(" * 500,
+        "f(a=\ufb00)",
+    ],
 )
 def test_a_text_that_is_no_choice_says_what_to_write(written: str) -> None:
     with pytest.raises(ValueError, match=r"write name\(parameter=value,other=value\)"):

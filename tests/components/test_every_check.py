@@ -94,6 +94,19 @@ CASES: dict[str, Planted] = {
     "infinite": planted(
         {("reach", "medium")}, "infinite in 9", rows=9, columns={"reach": np.where(np.arange(ROWS) < 9, -np.inf, OTHER)}
     ),
+    "precision": planted(
+        {("far", "low"), ("farther", "medium"), ("y", "medium")},
+        "% of the different values of",
+        label=1e9 + np.arange(ROWS) % 50,
+        task="regression",
+        spec=lambda: spec_of("regression", "y"),
+        columns={
+            "far": np.where(np.arange(ROWS) % 5, 1e4 * np.arange(ROWS), 3e7 + 1e-3 * np.arange(ROWS)),
+            "farther": pa.array([10**13 * (row % 3) + row for row in range(ROWS)]),
+            "moved": pa.array([10**12 + row for row in range(ROWS)]),
+            "seconds": pa.array(np.datetime64("2024-01-01", "s") + np.arange(ROWS)),
+        },
+    ),
     "too_large": planted({("huge", "high")}, "float32 cannot hold", columns={"huge": OTHER * 1e39}),
     "id_like": planted(
         {("name", "medium"), ("number", "medium")},

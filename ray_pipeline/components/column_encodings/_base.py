@@ -32,10 +32,12 @@ class ColumnSummary:
     counts: Mapping[str, int]
     """Rows of each value of a category."""
     sample: Vector
-    """Finite values of a number or time (in days) in a sample of the rows; shape (sampled,), float64, unsorted."""
+    """Finite values of a number or time (in days) in a sample of the rows, less `offset`; shape (sampled,), float64."""
     mean: float = 0.0
     deviation: float = 0.0
-    """Mean and standard deviation of all finite values of a number or time (in days), divided by n."""
+    """Mean, less `offset`, and standard deviation of all finite values of a number or time (in days), divided by n."""
+    offset: float = 0.0
+    """What to subtract from a number or time (in days) before it becomes float32; 0 where float32 holds it well."""
     outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """For a category that is encoded by the label: rows and sums of labels of each value by fold, shape (2, FOLDS)."""
 
