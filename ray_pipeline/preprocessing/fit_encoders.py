@@ -58,6 +58,7 @@ def _column_summary(profile: Profile, name: str) -> ColumnSummary | None:
         sample=sample[~np.isnan(sample)],
         mean=column.mean / unit - offset,
         deviation=float(np.sqrt(column.m2 / max(column.present, 1))) / unit,
+        declared=name in profile.declared,
         offset=offset,
         outcomes=profile.outcomes.get(name, {}),
     )

@@ -6,6 +6,7 @@ import pyarrow as pa
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.column_encodings._columns import from_the_middle, merged_share, numbers, offset_of
 from ray_pipeline.data.rows import LABEL
+from ray_pipeline.values import Severity
 
 MAX_MERGED, MANY = 0.05, 0.5
 
@@ -28,7 +29,7 @@ class Precision(Check):
         for name, (column, moved) in names.items():
             merged = _merged(profile.sample[column], moved)
             if merged > MAX_MERGED:
-                severity = "medium" if merged > MANY else "low"
+                severity: Severity = "medium" if merged > MANY else "low"
                 found = f"{merged:.0%} of the different values of {name} are equal to another one in float32"
                 yield self.finding(severity, name, profile.sample.num_rows, found)
 

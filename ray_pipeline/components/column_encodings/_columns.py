@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline import column_types
-from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.values import Vector
 
 Kind = Literal["number", "category", "time"]
@@ -119,8 +119,8 @@ def merged_share(exact: Vector, encoded: NDArray[np.float32]) -> float:
 
     Examples
     --------
-    >>> merged_share(np.array([1e9, 1e9 + 1, 5.0]), np.array([1e9, 1e9 + 1, 5.0], np.float32))
-    0.3333333333333333
+    >>> merged_share(np.array([1e9, 1e9 + 1]), np.array([1e9, 1e9 + 1], np.float32))
+    0.5
     """
     exact, encoded = exact[~np.isnan(exact)], encoded[~np.isnan(exact)]
     with np.errstate(over="ignore"):
@@ -129,6 +129,81 @@ def merged_share(exact: Vector, encoded: NDArray[np.float32]) -> float:
         return 0.0
     distinct = len(np.unique(np.round((exact - exact.min()) / spread * GRID)))
     return max(0.0, 1 - len(np.unique(encoded)) / distinct)
+
+
+def as_declared(name: str, values: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
+    """A column as the kind that the spec says it is: a number as its text, or the number that a text holds.
+
+    A whole number has the same text as an integer and as a float. Other columns stay as they are.
+
+    Parameters
+    ----------
+    name
+        The column's name, for messages.
+    values
+        In plain types (see `column_types`); shape (rows,).
+    kind
+        `category` or `number`.
+
+    Raises
+    ------
+    DataError
+        Some texts hold no number.
+
+    Examples
+    --------
+    >>> as_declared("zip", pa.chunked_array([[94110.0, 0.5, None]]), "category").to_pylist()
+    ['94110', '0.5', None]
+    >>> as_declared("size", pa.chunked_array([["12", " 0.5"]]), "number").to_pylist()
+    [12.0, 0.5]
+    """
+    actual = kind_of(values.type)
+    if kind == "category" and actual == "number":
+        return _texts(values)
+    if kind == "number" and actual == "category":
+        return _numbers_of(name, values)
+    return values
+
+
+def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as text: whole ones without a fraction, others with the fewest digits that tell them apart."""
+    texts = values.cast(pa.string())
+    if pa.types.is_decimal(values.type) and values.type.scale > 0:
+        return pc.utf8_rtrim(pc.utf8_rtrim(texts, "0"), ".")
+    if not pa.types.is_floating(values.type):
+        return texts
+    number = values.cast(pa.float64()).to_numpy()
+    whole = (number == np.floor(number)) & (np.abs(number) < 2.0**63)
+    integers = pa.array(np.where(whole, number, 0).astype(np.int64)).cast(pa.string())
+    return pa.chunked_array([pc.if_else(pa.array(whole), integers, texts.combine_chunks())])
+
+
+def _numbers_of(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The numbers that texts hold, as float64; null stays null."""
+    trimmed = pc.utf8_trim_whitespace(values)
+    try:
+        return trimmed.cast(pa.float64())
+    except pa.ArrowInvalid:
+        pass
+    unread = [text for text in pc.unique(trimmed).drop_null().to_pylist() if not _is_number(text)]
+    rows = pc.sum(pc.is_in(trimmed, pa.array(unread, pa.string()))).as_py()
+    raise DataError(
+        Problem(
+            stage="encode",
+            column=name,
+            rows=rows,
+            found=f"{rows:,} of {len(values):,} texts hold no number: {listed(map(repr, unread))}",
+            fix="correct them or write null, or leave out `type: number`",
+        )
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        pa.array([text]).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def codes(values: pa.ChunkedArray, categories: Sequence[str]) -> NDArray[np.int32]:
