@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem
+from ray_pipeline.unexpected import unexpected
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
@@ -88,8 +89,7 @@ def _answer(work: Verb, debug: bool) -> dict[str, Any]:
             traceback.print_exc()
         if isinstance(error, PipelineError):
             return {**failure(error), **getattr(error, "answer", {})}
-        found = f"a bug of ray-pipeline: {type(error).__name__}: {error}"
-        return failure(PipelineError(Problem(found=found, fix="run again with --debug and report the traceback")))
+        return failure(unexpected(error))
 
 
 def failure(error: PipelineError) -> dict[str, Any]:
