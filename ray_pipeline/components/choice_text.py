@@ -2,7 +2,9 @@
 
 import ast
 import json
+import math
 import unicodedata
+import warnings
 from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
@@ -47,7 +49,9 @@ def write_choice(word: str, parameters: Mapping[str, Any]) -> str:
 def _read_call(written: str) -> tuple[str, dict[str, Any]]:
     """The same of a text with parameters. It has the form of a call in Python, and is parsed, never run."""
     try:
-        call = ast.parse(written[:MAX_CHARACTERS].strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of texts that look like Python, but are none
+            call = ast.parse(written[:MAX_CHARACTERS].strip(), mode="eval").body
         words = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)}
         unchanged = all(word in written for word in words)  # Python normalises names: a ligature would become letters
         if isinstance(call, ast.Call) and not call.args and unchanged:
@@ -67,7 +71,10 @@ def _value(node: ast.expr) -> Any:
         return tuple(_value(item) for item in node.elts)
     if isinstance(node, ast.Dict):
         return {str(_value(key)): _value(item) for key, item in zip(node.keys, node.values, strict=True) if key}
-    return ast.literal_eval(node)
+    value = ast.literal_eval(node)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{ast.unparse(node)} is too large for a number")
+    return value
 
 
 def _text(value: Any) -> str:
