@@ -190,7 +190,7 @@ def try_command(text: str) -> None:
 def _run_check(file: Path, out: Path) -> int:
     from ray_pipeline import cli
 
-    sys.stdout, sys.stderr = out.open("w", encoding="utf-8"), Path(os.devnull).open("w")
+    sys.stdout = sys.stderr = out.open("w", encoding="utf-8")  # problems first, the answer last
     sys.argv = ["ray-pipeline", "check", str(file), "--json"]
     try:
         cli.main()
