@@ -107,7 +107,14 @@ CASES: dict[str, Planted] = {
             "seconds": pa.array(np.datetime64("2024-01-01", "s") + np.arange(ROWS)),
         },
     ),
-    "too_large": planted({("huge", "high")}, "float32 cannot hold", columns={"huge": OTHER * 1e39}),
+    "too_large": planted(
+        {("huge", "high"), ("y", "high")},
+        "float32 cannot hold",
+        label=OTHER * 1e39,
+        task="regression",
+        spec=lambda: spec_of("regression", "y"),
+        columns={"huge": OTHER * 1e39},
+    ),
     "id_like": planted(
         {("name", "medium"), ("number", "medium")},
         "3,000 distinct values in 3,000",

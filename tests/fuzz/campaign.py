@@ -236,16 +236,19 @@ KINDS: dict[str, tuple[Callable[[Any], None], Callable[[Any], Any]]] = {
 
 
 def attempt(kind: str, made: Any) -> str | None:
-    """What went wrong with one input, in words; None where nothing did."""
-    try:
-        with limited():
-            KINDS[kind][0](made)
-    except Hang:
-        return f"a hang of more than {SECONDS:g} s"
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{type(error).__name__}: {str(error)[:200]} ({Path(where.filename).name}:{where.lineno})"
-    return None
+    """What went wrong with one input, in words; None where nothing did. A hang is tried twice: the machine may be
+    busy."""
+    for _ in range(2):
+        try:
+            with limited():
+                KINDS[kind][0](made)
+            return None
+        except Hang:
+            continue
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            return f"{type(error).__name__}: {str(error)[:200]} ({Path(where.filename).name}:{where.lineno})"
+    return f"a hang of more than {SECONDS:g} s (twice)"
 
 
 def campaign(kind: str, count: int, seed: int, seconds: float = float("inf"), keep: Path | None = None) -> Counter[str]:
