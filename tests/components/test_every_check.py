@@ -3,6 +3,7 @@ fault."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ CASES: dict[str, Planted] = {
         {("reach", "medium")}, "infinite in 9", rows=9, columns={"reach": np.where(np.arange(ROWS) < 9, -np.inf, OTHER)}
     ),
     "precision": planted(
-        {("far", "low"), ("farther", "medium"), ("y", "medium")},
+        {(name, "medium") for name in ("farther", "nanoseconds", "decimal", "y")} | {("far", "low")},
         "% of the different values of",
         label=1e9 + np.arange(ROWS) % 50,
         task="regression",
@@ -103,6 +104,9 @@ CASES: dict[str, Planted] = {
         columns={
             "far": np.where(np.arange(ROWS) % 5, 1e4 * np.arange(ROWS), 3e7 + 1e-3 * np.arange(ROWS)),
             "farther": pa.array([10**13 * (row % 3) + row for row in range(ROWS)]),
+            "nanoseconds": pa.array(np.arange(ROWS), pa.timestamp("ns")),
+            "decimal": pa.array([Decimal(10**17 + row) for row in range(ROWS)], pa.decimal128(38)),
+            "flags": np.arange(ROWS) % 2 == 0,
             "moved": pa.array([10**12 + row for row in range(ROWS)]),
             "seconds": pa.array(np.datetime64("2024-01-01", "s") + np.arange(ROWS)),
         },

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.column_encodings._columns import from_the_middle, merged_share, numbers, offset_of
@@ -35,7 +36,11 @@ class Precision(Check):
 
 
 def _merged(values: pa.ChunkedArray, moved: bool) -> float:
-    """The share of the distinct values that become one with another."""
+    """The share of the distinct values that become one with another, in float64 already or in float32."""
     exact, _ = from_the_middle(values)
     with np.errstate(over="ignore"):
-        return merged_share(exact, numbers(values, offset_of(values) if moved else 0.0).astype(np.float32))
+        merged = merged_share(exact, numbers(values, offset_of(values) if moved else 0.0).astype(np.float32))
+    if pa.types.is_floating(values.type):
+        return merged
+    distinct, left = pc.count_distinct(values).as_py(), len(np.unique(exact[~np.isnan(exact)]))
+    return 1 - (1 - merged) * min(left / max(distinct, 1), 1.0)
