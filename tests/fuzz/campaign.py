@@ -28,6 +28,7 @@ import mutations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_pipeline import cli
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.data.check_tables import check_tables
 from ray_pipeline.data.input_table import InputTable
@@ -177,21 +178,19 @@ def file_contents() -> tuple[bytes, ...]:
 
 
 def try_command(text: str) -> None:
-    """`ray-pipeline check --json` in a process of its own prints one object and ends with a documented exit code."""
+    """`check` or `render` in a process of its own prints one JSON object and ends with a documented exit code."""
     with tempfile.TemporaryDirectory() as folder:
         file, out = Path(folder) / "spec.yaml", Path(folder) / "out"
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
-        code = _in_child(lambda: _run_check(file, out))
+        code = _in_child(lambda: _run_verb("render" if len(text) % 4 == 0 else "check", file, out))
         lines = out.read_text("utf-8").splitlines() if out.exists() else []
         answer = json.loads(lines[-1]) if lines else {}
         assert code in (0, 2, 3) and answer.get("exit") == code, f"exit {code}: {answer.get('problems', lines)}"
 
 
-def _run_check(file: Path, out: Path) -> int:
-    from ray_pipeline import cli
-
+def _run_verb(verb: str, file: Path, out: Path) -> int:
     sys.stdout = sys.stderr = out.open("w", encoding="utf-8")  # problems first, the answer last
-    sys.argv = ["ray-pipeline", "check", str(file), "--json"]
+    sys.argv = ["ray-pipeline", verb, str(file), "--json"]
     try:
         cli.main()
     except SystemExit as ended:
