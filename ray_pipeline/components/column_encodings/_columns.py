@@ -122,7 +122,8 @@ def merged_share(exact: Vector, encoded: NDArray[np.float32]) -> float:
     >>> merged_share(np.array([1e9, 1e9 + 1]), np.array([1e9, 1e9 + 1], np.float32))
     0.5
     """
-    exact, encoded = exact[~np.isnan(exact)], encoded[~np.isnan(exact)]
+    kept = ~np.isnan(exact) & np.isfinite(encoded)  # what float32 cannot hold is another finding
+    exact, encoded = exact[kept], encoded[kept]
     with np.errstate(over="ignore"):
         spread = np.ptp(exact) if len(exact) else 0.0
     if spread == 0 or not np.isfinite(spread):
