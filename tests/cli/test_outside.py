@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from bundle_fixture import train
 
@@ -17,6 +18,7 @@ from ray_pipeline.cli import main
 from ray_pipeline.errors import RegistryError, SpecError
 from ray_pipeline.plain_json import parse_json
 from ray_pipeline.spec import Spec
+from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.where import Where
 
 SPEC = """name: loans
@@ -143,6 +145,14 @@ def test_two_halves_of_a_character_as_json_writes_them_are_one_character() -> No
     spec = Spec.from_text(SPEC + 'checks: {ignore: ["constant:\\ud83d\\ude00"]}', file="loans.yaml")
     assert spec.checks.ignore == ("constant:😀",)
     assert Spec.from_text(spec.render(), file="loans.yaml").fingerprint == spec.fingerprint
+
+
+@pytest.mark.parametrize("number", ["9" * 310, "9" * 5_000, "1e999"])
+def test_a_number_of_an_expression_beyond_float64_is_refused(number: str) -> None:
+    for written in (f"a > {number}", f"a in [1, {number}]", f"a * -{number} > 1"):
+        with pytest.raises(ValueError, match="this number is too large"):
+            Expression.parse(written)
+    assert Expression.parse(f"a in [{'9' * 308}]").evaluate(pa.table({"a": [1]})).to_pylist() == [False]
 
 
 @pytest.mark.parametrize("memory", [f"{'9' * 400}GiB", "99999999999999999999", "9" * 30, "8388608TiB", "0B", "1e5GiB"])
