@@ -24,6 +24,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
+from ray_pipeline.plain_json import parse_json
 from ray_pipeline.rows_to_score import SentRows, as_trained
 from ray_pipeline.values import Matrix, Vector
 
@@ -261,7 +262,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     """One JSON object of the bundle, in the format that this version reads."""
     file = str(folder / name)
     try:
-        content = json.loads((folder / name).read_bytes())
+        content = parse_json((folder / name).read_bytes())
     except ValueError as error:
         raise RegistryError(Problem(file=file, found=f"is no JSON: {error}", fix="register the run again")) from error
     if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:

@@ -7,6 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def parse_json(content: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def plain(value: object) -> Any:
     """The value as JSON can hold it: lists for tuples, text for keys, None for numbers that are not finite.
 

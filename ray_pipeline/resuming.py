@@ -5,13 +5,13 @@ finished trial and rung (`tuning/trial_store.py`), the states and the model of t
 Encoded rows come from the cache (`preprocessing/cache.py`).
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ray_pipeline import pipeline
 from ray_pipeline.errors import DataError, Problem, StorageError
+from ray_pipeline.plain_json import parse_json
 from ray_pipeline.runs.context import began_with, finished_release
 from ray_pipeline.runs.release import Release
 from ray_pipeline.runs.reproducibility import STAGES, pin, recorded_digests
@@ -115,12 +115,14 @@ def read_manifest(run: str, where: Where) -> dict[str, Any]:
         path = RunFolder.open(where.storage_folder(Path.cwd()), run).path / "manifest.json"
     file = str(path)
     try:
-        manifest = json.loads(path.read_text())
+        manifest = parse_json(path.read_bytes()) if path.is_file() else None
     except OSError:
-        found = "there is no manifest: the run is not complete"
-        raise StorageError(Problem(file=file, found=found, fix="go on with it: ray-pipeline resume")) from None
+        manifest = None
     except ValueError as error:
         raise StorageError(Problem(file=file, found=f"is no JSON: {error}", fix="restore the file")) from None
+    if manifest is None:
+        found = "there is no manifest: the run is not complete"
+        raise StorageError(Problem(file=file, found=found, fix="go on with it: ray-pipeline resume"))
     missing = [name for name in NEEDED if not isinstance(manifest, Mapping) or name not in manifest]
     if missing:
         found = f"does not say {', '.join(missing)}"

@@ -1,13 +1,14 @@
 """The command `ray-pipeline`: one function for each verb. Every verb has `--json`, `--quiet` and `--debug`."""
 
 import gc
+import io
 import sys
 from typing import Any
 
 import typer
 
 from ray_pipeline.cli import jobs, models, report, run, score, spec, ui
-from ray_pipeline.cli.output import Verb, add_verb, failure, to_json
+from ray_pipeline.cli.output import Verb, add_verb, failure, print_json
 from ray_pipeline.errors import Problem, SpecError
 
 # ClickException: that of click, or of the copy of click that typer contains.
@@ -48,6 +49,9 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line. A wrong command line ends like any other error in the spec: exit 2, and JSON on request."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may have characters that the terminal does not have
     try:
         build()(standalone_mode=False)
     except typer.Exit as ended:
@@ -61,7 +65,7 @@ def main() -> None:
         )
         typer.echo(str(problem), err=True)
         if "--json" in sys.argv:
-            print(to_json(failure(SpecError(problem))), flush=True)
+            print_json(failure(SpecError(problem)))
         raise SystemExit(2) from None
     finally:
         # Without this, the interpreter searches all objects of Ray, pandas and MLflow for garbage when it ends: 1.2 s.

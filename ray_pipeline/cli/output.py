@@ -9,11 +9,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ray_pipeline.errors import Interrupted, PipelineError, Problem
+from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
+from ray_pipeline.unexpected import unexpected
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
@@ -70,13 +72,14 @@ def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool =
     for problem in answer.get("problems", []):
         typer.echo(str(Problem(**problem)), err=True)
     if json:
-        print(to_json(answer), flush=True)
+        print_json(answer)
     return int(answer["exit"])
 
 
 def _answer(work: Verb, debug: bool) -> dict[str, Any]:
     """The answer of a verb, also if it ends with an error."""
     try:
+        require_folder()
         return {"status": "done", "exit": 0, **(work() or {})}
     except Answer as refused:
         return refused.answer
@@ -88,8 +91,7 @@ def _answer(work: Verb, debug: bool) -> dict[str, Any]:
             traceback.print_exc()
         if isinstance(error, PipelineError):
             return {**failure(error), **getattr(error, "answer", {})}
-        found = f"a bug of ray-pipeline: {type(error).__name__}: {error}"
-        return failure(PipelineError(Problem(found=found, fix="run again with --debug and report the traceback")))
+        return failure(unexpected(error))
 
 
 def failure(error: PipelineError) -> dict[str, Any]:
@@ -98,13 +100,32 @@ def failure(error: PipelineError) -> dict[str, Any]:
     return {"status": status, "exit": error.exit_code, "problems": [problem.as_json() for problem in error.problems]}
 
 
-def to_json(value: object) -> str:
+def require_folder() -> None:
+    """Raise `StorageError` if the current folder was deleted: no relative path has a meaning there."""
+    try:
+        Path.cwd()
+    except OSError:
+        found, fix = "the current folder was deleted", "change to another folder (`cd`), then run again"
+        raise StorageError(Problem(found=found, fix=fix)) from None
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print one line of JSON; characters that the terminal does not have are escaped."""
+    line = to_json(answer)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        line = to_json(answer, ascii_only=True)
+    print(line, flush=True)
+
+
+def to_json(value: object, *, ascii_only: bool = False) -> str:
     """Return one line of JSON; numbers that are not finite become null.
 
     >>> to_json({"auc": float("nan"), "rows": (1, 2)})
     '{"auc": null, "rows": [1, 2]}'
     """
-    return json.dumps(_finite(value), ensure_ascii=False, default=str)
+    return json.dumps(_finite(value), ensure_ascii=ascii_only, default=str)
 
 
 def _finite(value: object) -> object:

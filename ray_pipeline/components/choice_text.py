@@ -2,6 +2,9 @@
 
 import ast
 import json
+import math
+import unicodedata
+import warnings
 from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
@@ -46,8 +49,12 @@ def write_choice(word: str, parameters: Mapping[str, Any]) -> str:
 def _read_call(written: str) -> tuple[str, dict[str, Any]]:
     """The same of a text with parameters. It has the form of a call in Python, and is parsed, never run."""
     try:
-        call = ast.parse(written[:MAX_CHARACTERS].strip(), mode="eval").body
-        if isinstance(call, ast.Call) and not call.args:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of texts that look like Python, but are none
+            call = ast.parse(written[:MAX_CHARACTERS].strip(), mode="eval").body
+        words = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)}
+        unchanged = all(word in written for word in words)  # Python normalises names: a ligature would become letters
+        if isinstance(call, ast.Call) and not call.args and unchanged:
             found = {pair.arg: _value(pair.value) for pair in call.keywords if pair.arg}
             if len(found) == len(call.keywords):
                 return ast.unparse(call.func), found
@@ -64,11 +71,14 @@ def _value(node: ast.expr) -> Any:
         return tuple(_value(item) for item in node.elts)
     if isinstance(node, ast.Dict):
         return {str(_value(key)): _value(item) for key, item in zip(node.keys, node.values, strict=True) if key}
-    return ast.literal_eval(node)
+    value = ast.literal_eval(node)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{ast.unparse(node)} is too large for a number")
+    return value
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str) and value.isidentifier() and value not in _CONSTANTS and not iskeyword(value):
+    if isinstance(value, str) and value not in _CONSTANTS and _is_name(value):
         return value
     if isinstance(value, Mapping):
         pairs = (f"{json.dumps(name, ensure_ascii=False)}:{_text(item)}" for name, item in value.items())
@@ -77,3 +87,8 @@ def _text(value: Any) -> str:
         return f"[{','.join(map(_text, value))}]"
     whole = isinstance(value, float) and value.is_integer()
     return json.dumps(int(value) if whole else value, ensure_ascii=False)
+
+
+def _is_name(text: str) -> bool:
+    """Whether Python's parser reads the text as a name, and as the same text."""
+    return text.isidentifier() and not iskeyword(text) and unicodedata.normalize("NFKC", text) == text

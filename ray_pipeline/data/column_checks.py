@@ -157,8 +157,12 @@ def _check_encodings(columns: ResolvedColumns) -> None:
             known = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
             columns.problems.add(key, written, f"{written!r} is no feature", known)
             continue
-        kind = kind_of(columns.types[name]) or "number"
-        if option := _unfit_option(options, kind):
+        actual = kind_of(columns.types[name]) or "number"
+        kind = options.type_ or actual
+        if options.type_ and actual == "time":
+            fix = "leave out `type`; `parts` encodes the parts of a time"
+            columns.problems.add(key, name, f"`type` is not for {name}, which is {columns.types[name]}", fix)
+        elif option := _unfit_option(options, kind):
             found = f"`{option}` is not for {name}, which is {columns.types[name]}"
             fix = f"for a {kind} there are as, impute, {', '.join(_options_of(kind))}"
             columns.problems.add(key, name, found, fix)

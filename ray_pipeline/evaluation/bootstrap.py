@@ -129,12 +129,18 @@ class _Replicates:
         """Return the sums of each metric in each draw, each (draws, k): sums of each cluster, then a matrix product."""
         if not metrics:
             return []
-        label, score, cut = self.rows.label, self.rows.score, self.rows.cut
-        widths = [metric.terms(label[:0], score[:0], cut).shape[1] for metric in metrics]
+        cut, rows = self.rows.cut, self.rows
+        near = [metric.near_zero(rows.label, rows.score, rows.weight) for metric in metrics]
+        widths = [metric.terms(rows.label[:0], rows.score[:0], cut).shape[1] for metric in metrics]
         totals = np.zeros((self.draws, sum(widths)))
         for places, first, drawn in self.chunks():
-            terms = np.hstack([metric.terms(label[places], score[places], cut) for metric in metrics])
-            terms = terms * self.rows.weight[places, None]
+            terms = np.hstack(
+                [
+                    metric.terms(label[places], score[places], cut)
+                    for metric, (label, score) in zip(metrics, near, strict=True)
+                ]
+            )
+            terms = terms * rows.weight[places, None]
             totals += drawn.T @ (terms if len(first) - 1 == len(places) else np.add.reduceat(terms, first[:-1], axis=0))
         return np.split(totals, np.cumsum(widths)[:-1], axis=1)
 

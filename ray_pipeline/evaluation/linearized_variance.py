@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric, divide
+from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric, divide, without_mean
 from ray_pipeline.components.metrics._rank import RankMetric, ranked
 from ray_pipeline.evaluation.intervals import reach, wilson
 from ray_pipeline.values import Predictions, Vector
@@ -85,7 +85,8 @@ class _OrderedRows:
         self.label, self.score, self.weight = rows.label[order], rows.score[order], rows.weight[order]
         self.other_influence = other_influence[order]
         self.cell = np.append(np.flatnonzero(np.diff(key[order], prepend=-1)), len(key))
-        self.first = np.append(np.flatnonzero(np.diff(group[order][self.cell[:-1]], prepend=-1)), len(self.cell) - 1)
+        self.group = group[order]
+        self.first = np.append(np.flatnonzero(np.diff(self.group[self.cell[:-1]], prepend=-1)), len(self.cell) - 1)
 
     def chunks(
         self, metric: SumMetric, cut: float
@@ -96,7 +97,8 @@ class _OrderedRows:
         while begin < last:
             end = max(int(np.searchsorted(self.cell, self.cell[begin] + ROWS_PER_CHUNK, side="right")) - 1, begin + 1)
             chunk = slice(self.cell[begin], self.cell[end])
-            terms = metric.terms(self.label[chunk], self.score[chunk], cut)
+            label, score = self.near_zero if metric.centred else (self.label, self.score)
+            terms = metric.terms(label[chunk], score[chunk], cut)
             terms *= self.weight[chunk, None]
             if end - begin < len(terms):
                 terms = np.add.reduceat(terms, self.cell[begin:end] - self.cell[begin], axis=0)
@@ -160,6 +162,11 @@ class _OrderedRows:
             metric.name: _bounds(metric, values[i], variance[i], covariance[i], self.clusters, confidence)
             for i, metric in enumerate(metrics)
         }
+
+    @cached_property
+    def near_zero(self) -> tuple[Vector, Numbers]:
+        """Labels and predictions, less the mean label of their group."""
+        return without_mean(self.label, self.score, self.weight, self.group)
 
     @cached_property
     def clusters(self) -> Vector:

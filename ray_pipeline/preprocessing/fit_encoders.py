@@ -7,7 +7,7 @@ import numpy as np
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.column_encodings._base import ColumnSummary
-from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers
+from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers, offset_of
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.profiling.profile import Profile
@@ -48,14 +48,17 @@ def _column_summary(profile: Profile, name: str) -> ColumnSummary | None:
     if kind is None or column.nulls >= column.rows or column.is_constant:
         return None
     sampled = kind != "category" and name in profile.sample.column_names
-    sample = numbers(profile.sample[name]) if sampled else np.empty(0)
+    offset = offset_of(profile.sample[name]) if sampled else 0.0
+    sample = numbers(profile.sample[name], offset) if sampled else np.empty(0)
     unit = DAY_US if kind == "time" else 1
     return ColumnSummary(
         kind=kind,
         missing=column.nulls + column.infinite,
         counts=column.values,
         sample=sample[~np.isnan(sample)],
-        mean=column.mean / unit,
+        mean=column.mean / unit - offset,
         deviation=float(np.sqrt(column.m2 / max(column.present, 1))) / unit,
+        declared=name in profile.declared,
+        offset=offset,
         outcomes=profile.outcomes.get(name, {}),
     )

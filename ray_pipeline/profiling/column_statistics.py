@@ -82,7 +82,9 @@ def describe_column(values: pa.ChunkedArray) -> ColumnStatistics:
     numbers = values.cast(pa.float64(), safe=False).to_numpy()
     finite = numbers[np.isfinite(numbers)]
     nulls = int(np.isnan(numbers).sum())
-    with np.errstate(over="ignore"):  # a column beyond float32 is a finding; here it must only not fail
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # a column beyond float32 is a finding; here it must only not fail
         mean = float(finite.mean()) if len(finite) else 0.0
         m2 = float(((finite - mean) ** 2).sum())
     return ColumnStatistics(

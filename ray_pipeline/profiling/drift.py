@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.components.column_encodings._columns import as_declared, kind_of
 
 BINS, MAX_VALUES = 10, 20
 LOW, MEDIUM = 0.1, 0.25
@@ -34,10 +34,11 @@ class Histogram:
         """The rows of a column in each bin; shape (bins,)."""
         if self.values:
             values = pa.array(self.values, pa.string())
-            code = pc.fill_null(pc.index_in(column.cast(pa.string()), values, skip_nulls=True), len(values)).to_numpy()
+            texts = as_declared("", column, "category").cast(pa.string())
+            code = pc.fill_null(pc.index_in(texts, values, skip_nulls=True), len(values)).to_numpy()
             code = np.where(column.is_null().to_numpy(), len(values) + 1, code)
             return np.bincount(code, minlength=len(values) + 2)
-        numbers = _numbers(column)
+        numbers = _numbers(as_declared("", column, "number"))
         code = np.where(np.isfinite(numbers), np.searchsorted(self.edges, numbers, side="right"), len(self.edges) + 1)
         return np.bincount(code, minlength=len(self.edges) + 2)
 

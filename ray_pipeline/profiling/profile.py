@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_pipeline.components.column_encodings._columns import Kind, as_declared
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
@@ -39,7 +40,7 @@ class Profile:
     """What one pass over the rows finds."""
 
     types: Mapping[str, pa.DataType]
-    """Of every feature."""
+    """Of every feature, as the model takes it."""
     columns: Mapping[str, ColumnStatistics]
     """Of every feature, over the training rows."""
     counts: RowCounts
@@ -70,6 +71,8 @@ class Profile:
     """How the label rows fared in each join, and how the table is joined."""
     test_part: str = ""
     """The name of the test part: two runs with it judge on the same rows."""
+    declared: Mapping[str, pa.DataType] = field(default_factory=dict)
+    """Features whose kind the spec says, with the type in which they are read."""
     findings: tuple[Finding, ...] = ()
     """What the checks found, the gravest first."""
 
@@ -134,8 +137,11 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
     """
     builder, options = table.row_builder, _options(table, spec)
 
+    kinds = {table.canonical(name): chosen.type_ for name, chosen in spec.encode.items() if chosen.type_}
+
     def summarize_block(block: pa.Table) -> pa.Table:
-        return summarize(*builder(block), options)
+        rows, counts = builder(block)
+        return summarize(as_kinds(rows, kinds), counts, options)
 
     total, keys, row_hashes = BlockSummary(), list[NDArray[np.uint64]](), list[RowHashes]()
     with table.locating_errors():
@@ -150,7 +156,8 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
     require_rows(total, table, spec)
     require_weights(total, spec)
     return Profile(
-        types={**table.features},
+        types={**table.features, **{name: KINDS[kind] for name, kind in kinds.items()}},
+        declared={name: table.features[name] for name in kinds},
         columns=total.columns,
         counts=total.counts,
         parts=total.parts,
@@ -164,6 +171,18 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
         footers=table.footers,
         outcomes=outcome_arrays(total.outcomes),
     )
+
+
+KINDS: Mapping[str, pa.DataType] = {"category": pa.string(), "number": pa.float64()}
+"""The types of columns whose kind the spec says."""
+
+
+def as_kinds(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
+    """The rows with some columns as the kinds that the spec says."""
+    for name, kind in kinds.items():
+        place = rows.column_names.index(name)
+        rows = rows.set_column(place, name, as_declared(name, rows[name], kind))
+    return rows
 
 
 def _shown_ranges(ranges: Mapping[str, TimeRange], spec: Spec) -> Mapping[str, TimeRange]:

@@ -1,12 +1,12 @@
 """Where a version came from and how it was judged, as plain values for `models list` and `models show`."""
 
-import json
 import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ray_pipeline.plain_json import parse_json
 from ray_pipeline.registry.champion_history import journal_of
 from ray_pipeline.registry.versions import TAG, local_path, model_of, status_of
 
@@ -66,7 +66,7 @@ def json_file(client: Any, run_id: str, path: str) -> dict[str, Any] | None:
         else:
             with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
                 text = Path(client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = parse_json(text)
     except (OSError, ValueError, MlflowException):
         return None
     return content if isinstance(content, dict) else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ray_pipeline.plain_json import json_digest, plain
+from ray_pipeline.plain_json import json_digest, parse_json, plain
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.run_folder import RunFolder
@@ -48,6 +48,6 @@ class Journal:
 def content_of(entry: bytes) -> dict[str, Any] | None:
     """What a journal entry says; None where its hash does not agree."""
     with suppress(ValueError, KeyError, TypeError):
-        written = json.loads(entry)
+        written = parse_json(entry)
         return written["found"] if json_digest(written["found"]) == written["sha256"] else None
     return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.spec import Spec
+from ray_pipeline.unexpected import TRACEBACK, unexpected
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
@@ -20,7 +21,7 @@ def explained(run: "Run") -> Iterator[None]:
     Raises
     ------
     PipelineError
-        In place of what was raised; other errors pass as they are.
+        In place of what was raised. An error that nobody expected leaves its traceback in the run folder.
     """
     try:
         yield
@@ -36,7 +37,7 @@ def explained(run: "Run") -> Iterator[None]:
         raise _journalled(run, error) from error.__cause__
     except Exception as error:
         if not (refused := _refused_by_disk(error)):
-            raise
+            raise _journalled(run, unexpected(error, lambda text: _write_traceback(run, text))) from error
         remedy = "allow writing there" if refused.errno == errno.EROFS else "free some space"
         problem = Problem(
             stage=run.progress.last_stage,
@@ -45,6 +46,11 @@ def explained(run: "Run") -> Iterator[None]:
             fix=f"{remedy}, then `ray-pipeline resume {run.id}`: what is finished is kept",
         )
         raise _journalled(run, StorageError(problem)) from error
+
+
+def _write_traceback(run: "Run", text: str) -> str:
+    run.folder.write(TRACEBACK, text)
+    return f"{run.folder.address}/{TRACEBACK}"
 
 
 def _refused_by_disk(error: BaseException | None) -> OSError | None:

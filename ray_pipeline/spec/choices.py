@@ -186,9 +186,9 @@ def _families(written: object, info: ValidationInfo) -> object:
     elif isinstance(written, Mapping):
         asked = dict(written)
     elif isinstance(written, Sequence):
-        wrong = next((one for one in written if not isinstance(one, str)), None)
-        if wrong is not None:
-            raise ValueError(f"expected a list of words, got {wrong!r} in it; write families with values as a mapping")
+        if wrong := [one for one in written if not isinstance(one, str)]:
+            found = f"expected a list of words, got {wrong[0]!r} in it; write families with values as a mapping"
+            raise ValueError(found)
         if len(set(written)) < len(written):
             raise ValueError(f"{next(one for one in written if written.count(one) > 1)!r} is listed twice")
         asked = {word: {} for word in written}

@@ -26,7 +26,8 @@ class Overrides:
         values, problems = [], []
         for written in sets:
             key, equals, value = written.partition("=")
-            place = _place(key.strip())
+            # The bytes of a command line that are no UTF-8 arrive as halves of characters.
+            place = None if re.search(r"[\ud800-\udfff]", written) else _place(key.strip())
             if not equals or place is None:
                 fix = "write for example --set search.trials=8"
                 problems.append(Problem(key=OPTION, found=f"{written!r} is not key=value", fix=fix))

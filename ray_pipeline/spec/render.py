@@ -7,6 +7,9 @@ from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_./][\w./<>=()+*' -]*[\w./)']|[A-Za-z_]|\d+[smhdw]")
 
+_ESCAPED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+"""Characters that only double quotes hold: U+0085 is a line end to YAML."""
+
 
 def render(data: Mapping[str, Any]) -> str:
     """The YAML text. Quotes mark every text that some reader of YAML takes for something else."""
@@ -19,7 +22,9 @@ def render(data: Mapping[str, Any]) -> str:
     Careful.add_representer(
         str,
         lambda this, text: this.represent_scalar(
-            "tag:yaml.org,2002:str", text, style=None if _PLAIN.fullmatch(text) else "'"
+            "tag:yaml.org,2002:str",
+            text,
+            style='"' if _ESCAPED.search(text) else None if _PLAIN.fullmatch(text) else "'",
         ),
     )
     yaml, out = YAML(typ="safe", pure=True), StringIO()

@@ -254,7 +254,7 @@ def _split(spec: "Spec") -> Iterator[Finding]:
 
 def _encode(spec: "Spec") -> Iterator[Finding]:
     for name, chosen in spec.encode.items():
-        if not chosen.given:
+        if not chosen.given and chosen.type_ is None:
             yield (
                 ("encode", name),
                 "it says nothing about how to encode the column",

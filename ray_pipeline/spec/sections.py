@@ -76,6 +76,8 @@ class Encode(Section):
         BeforeValidator(columns),
     ] = None
     cycles: bool | None = None
+    type_: Literal["category", "number"] | None = Field(default=None, alias="type")
+    """What the column is, where its type in the files does not say it."""
 
     @property
     def encoding(self) -> Any:
@@ -92,8 +94,9 @@ class Encode(Section):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that are given, by the names that encodings know."""
-        named = {"encode" if name == "as_" else name: getattr(self, name) for name in type(self).model_fields}
+        """The options that are given, by the names that encodings know; `type` is none of them."""
+        names = [name for name in type(self).model_fields if name != "type_"]
+        named = {"encode" if name == "as_" else name: getattr(self, name) for name in names}
         return {name: value for name, value in named.items() if value is not None}
 
     @model_serializer(mode="wrap")

@@ -10,11 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationErr
 
 from ray_pipeline.errors import Problem, SpecError, listed, nearest
 from ray_pipeline.spec.environment import expand
-from ray_pipeline.spec.field_types import Columns, Real, Section, Whole, path, refuse_credentials
+from ray_pipeline.spec.field_types import Columns, Real, Section, Whole, path, refuse_credentials, shown
 from ray_pipeline.spec.messages import problems
 from ray_pipeline.spec.yaml_file import read_yaml
 
 KEYS = "address, storage, registry"
+MAX_MEMORY = 2**63
 REGISTRIES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 _SIZES = {
     "": 1,
@@ -68,11 +69,12 @@ def _registry(written: str) -> str:
 
 def _memory(written: object) -> object:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", written.strip()) if isinstance(written, str) else None
-    if written == "auto" or (isinstance(written, int) and not isinstance(written, bool) and written > 0):
+    if written == "auto" or (isinstance(written, int) and not isinstance(written, bool) and 0 < written < MAX_MEMORY):
         return written
-    if not match or not float(match[1]):
-        raise ValueError(f"expected `auto` or a size like 8GiB, got {written!r}")
-    return int(float(match[1]) * _SIZES[match[2] or ""])
+    size = float(match[1]) * _SIZES[match[2] or ""] if match else 0.0
+    if not 0 < size < MAX_MEMORY:
+        raise ValueError(f"expected `auto` or a size like 8GiB, got {shown(written)}")
+    return int(size)
 
 
 def _or_auto(number: Whole | Real) -> BeforeValidator:

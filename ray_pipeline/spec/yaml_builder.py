@@ -13,6 +13,7 @@ from ray_pipeline.spec.source_map import Place, dotted
 
 MAX_NESTED = 32
 MAX_NODES = 100_000
+MAX_DIGITS = 308  # such an integer can still be a float
 CORE = "tag:yaml.org,2002:"
 
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -109,6 +110,7 @@ class YAMLBuilder:
                 if self.documents > 1:
                     self._stop(event, "a second document starts here", "one file holds one document; remove the '---'")
             case "ScalarEvent":
+                event.value = self._whole_characters(event)
                 if self._is_key():
                     self._key(event)
                 else:
@@ -134,6 +136,16 @@ class YAMLBuilder:
                 done = self.open.pop()
                 value = done.value if isinstance(done.value, dict) else tuple(done.value)
                 self._store(value, done.anchor)
+
+    def _whole_characters(self, event: Any) -> str:
+        """The text, with the two halves of a character joined, as JSON writes them."""
+        text = str(event.value)
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            half = next(one for one in text if "\ud800" <= one <= "\udfff")
+            self._stop(event, f"U+{ord(half):04X} is half of a character", "write the whole character, or remove it")
+            raise
 
     def _is_key(self) -> bool:
         return bool(self.open) and isinstance(self.open[-1].value, dict) and self.open[-1].key is None
@@ -209,7 +221,7 @@ class YAMLBuilder:
         if _NOT_FINITE.fullmatch(written):
             self._report(event, f"{written} is not finite", "write a number", self._place(event))
             return None
-        if len(written) <= 400 and _INTEGER.fullmatch(written):
+        if len(written) <= MAX_DIGITS and _INTEGER.fullmatch(written):
             return int(written)
         if _BASED.fullmatch(written) and len(written) < 20:
             return int(written[2:], 8 if written[1] == "o" else 16)

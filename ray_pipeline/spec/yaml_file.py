@@ -29,6 +29,10 @@ def read_yaml(path: Path, expected: str) -> SourceMap:
     try:
         if path.is_dir():
             raise SpecError(Problem(file=file, found="this is a directory", fix="name the YAML file in it"))
+        if path.exists() and not path.is_file():  # reading a pipe may never end
+            raise SpecError(
+                Problem(file=file, found="this is a pipe or a device", fix="write it to a file, and name it")
+            )
         with path.open("rb") as opened:
             raw = opened.read(MAX_BYTES + 1)
     except FileNotFoundError:

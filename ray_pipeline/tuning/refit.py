@@ -98,6 +98,8 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
 def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
     """Make the proof on 100 training rows; raise `PipelineError` where the bundle's scores differ by a bit."""
     rows = encoded.profile.sample.slice(0, PROOF_ROWS)
+    for name, type_ in encoded.profile.declared.items():
+        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(type_))  # as they were read
     keys = rows[KEY].combine_chunks()
 
     def with_keys(table: pa.Table, first: int) -> pa.Table:
@@ -133,7 +135,7 @@ def _model_json(best: TrialResult, spec: Spec) -> dict[str, Any]:
 
 def _schema_json(encoded: Encoded, encoder: str, threshold: float | None, spec: Spec, base: str) -> dict[str, Any]:
     """The facts about rows that scoring needs."""
-    written, labels, types = spec.as_data(), spec.features.labels, encoded.profile.types
+    written, labels, types = spec.as_data(), spec.features.labels, {**encoded.profile.types, **encoded.profile.declared}
     return {
         "format": FORMAT,
         "task": spec.task,

@@ -1,12 +1,12 @@
 """Warm start: the search also tries the hyperparameters of an earlier run's winner, or of today's champion."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.errors import Problem, StorageError, listed
+from ray_pipeline.plain_json import parse_json
 from ray_pipeline.spec import Spec
 
 if TYPE_CHECKING:
@@ -75,5 +75,5 @@ def _of_run(name: str, spec: Spec, run: "Run") -> WarmStart:
 
 
 def _of_bundle(bundle: Path, source: str) -> WarmStart:
-    model = json.loads((bundle / "model.json").read_text())
+    model = parse_json((bundle / "model.json").read_bytes())
     return WarmStart(source=source, family=model["family"], params=model["params"])

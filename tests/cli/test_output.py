@@ -90,7 +90,11 @@ def test_any_other_exception_is_a_bug_of_ours_with_a_traceback_only_on_request(
 ) -> None:
     code, answer, err = ended(capfd, raising(ZeroDivisionError("by zero")))
     assert code == answer["exit"] == 1
-    assert answer["problems"][0]["found"] == "a bug of ray-pipeline: ZeroDivisionError: by zero"
+    (problem,) = answer["problems"]
+    assert problem["found"] == "a bug of ray-pipeline: ZeroDivisionError: by zero"
+    file = Path(problem["fix"].removeprefix("report it with ").removesuffix(", which holds the traceback"))
+    assert file.read_text().startswith("Traceback") and "ZeroDivisionError: by zero" in file.read_text()
+    file.unlink()
     assert "Traceback" not in err
     assert "Traceback" in ended(capfd, raising(ZeroDivisionError("by zero")), debug=True)[2]
     assert "Traceback" in ended(capfd, raising(SpecError(Problem(found="x"))), debug=True)[2]

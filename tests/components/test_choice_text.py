@@ -41,6 +41,7 @@ def test_a_choice_is_read_back_as_it_was_written(word: str, parameters: dict[str
         ("f_beta", {"beta": 2.0, "average": "macro"}, "f_beta(average=macro,beta=2)"),
         ("pinball", {"quantile": 0.90}, "pinball(quantile=0.9)"),
         ("a", {"b": (1, 2.0), "c": {"d": "e"}, "f": None, "g": True}, 'a(b=[1,2],c={"d":e},f=null,g=true)'),
+        ("a", {"b": "\ufb00", "c": "é"}, 'a(b="\ufb00",c=é)'),
         ("a", {"b": "two words", "c": "true", "d": "and"}, 'a(b="two words",c="true",d="and")'),
     ],
 )
@@ -51,7 +52,19 @@ def test_the_canonical_text_is_sorted_short_and_without_spaces(word: str, parame
 
 @pytest.mark.parametrize(
     "written",
-    ["f(2)", "f(a=)", "f(a=1", "f(a=1,a=2)", "f(**{})", "f(a=g(1))", "f(a=b.c)", "f(a=1)(b=2)x", "(a)", "f(" * 500],
+    [
+        "f(2)",
+        "f(a=)",
+        "f(a=1",
+        "f(a=1,a=2)",
+        "f(**{})",
+        "f(a=g(1))",
+        "f(a=b.c)",
+        "f(a=1)(b=2)x",
+        "(a)",
+        "f(" * 500,
+        "f(a=\ufb00)",
+    ],
 )
 def test_a_text_that_is_no_choice_says_what_to_write(written: str) -> None:
     with pytest.raises(ValueError, match=r"write name\(parameter=value,other=value\)"):

@@ -3,6 +3,7 @@ fault."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,30 @@ CASES: dict[str, Planted] = {
     "infinite": planted(
         {("reach", "medium")}, "infinite in 9", rows=9, columns={"reach": np.where(np.arange(ROWS) < 9, -np.inf, OTHER)}
     ),
-    "too_large": planted({("huge", "high")}, "float32 cannot hold", columns={"huge": OTHER * 1e39}),
+    "precision": planted(
+        {(name, "medium") for name in ("farther", "nanoseconds", "decimal", "y")} | {("far", "low")},
+        "% of the different values of",
+        label=1e9 + np.arange(ROWS) % 50,
+        task="regression",
+        spec=lambda: spec_of("regression", "y"),
+        columns={
+            "far": np.where(np.arange(ROWS) % 5, 1e4 * np.arange(ROWS), 3e7 + 1e-3 * np.arange(ROWS)),
+            "farther": pa.array([10**13 * (row % 3) + row for row in range(ROWS)]),
+            "nanoseconds": pa.array(np.arange(ROWS), pa.timestamp("ns")),
+            "decimal": pa.array([Decimal(10**17 + row) for row in range(ROWS)], pa.decimal128(38)),
+            "flags": np.arange(ROWS) % 2 == 0,
+            "moved": pa.array([10**12 + row for row in range(ROWS)]),
+            "seconds": pa.array(np.datetime64("2024-01-01", "s") + np.arange(ROWS)),
+        },
+    ),
+    "too_large": planted(
+        {("huge", "high"), ("y", "high")},
+        "float32 cannot hold",
+        label=OTHER * 1e39,
+        task="regression",
+        spec=lambda: spec_of("regression", "y"),
+        columns={"huge": OTHER * 1e39},
+    ),
     "id_like": planted(
         {("name", "medium"), ("number", "medium")},
         "3,000 distinct values in 3,000",

@@ -4,18 +4,24 @@ row's influence."""
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 import sklearn.metrics as oracle
+from exact_metrics_fixture import exact_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from part_fixture import regression
 from sklearn.utils.stats import _weighted_percentile
 
 from ray_pipeline.components.choice import UnknownChoice, find, menu
 from ray_pipeline.components.metrics import BIAS_DEFAULTS, DEFAULTS, metric_of, metrics_without_parameters, names
 from ray_pipeline.components.metrics._base import SumMetric
+from ray_pipeline.evaluation.bootstrap import replicate
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.values import Task
 
 THRESHOLD = 0.4
@@ -31,6 +37,10 @@ WITH_PARAMETERS = (
 )
 EVERY = (*(metric.name for metric in metrics_without_parameters()), *WITH_PARAMETERS)
 Rows = tuple[Any, Any, Any]
+SHIFTS_AND_SCALES = (
+    *((shift, 1.0) for shift in (0.0, 1e3, 1e7, 1e8, 1e12)),
+    *((0.0, 1e-30), (0.0, 1e30), (-1e8, 1e-3), (1e15, 10.0), (1e30, 1e20)),
+)
 
 
 def decided(metric: Callable[..., float], **options: Any) -> Callable[..., float]:
@@ -200,6 +210,65 @@ def test_it_agrees_with_scikit_learn(word: str, task: str, data: st.DataObject) 
             math.nan if len({*(score >= THRESHOLD)}) == 1 else expected
         )  # scikit-learn says 0 where it is undefined
     assert value == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+def hard_rows(task: str, number: int) -> tuple[str, Rows]:
+    """Rows that are shifted, scaled, tied, constant, tiny or huge, with and without weights; the same each time."""
+    rng, n = np.random.default_rng(number), 30
+    weight = rng.uniform(0.1, 3, n).round(1) * 2.0 ** (100 * (number % 3 - 1)) if number % 2 else np.ones(n)
+    weight[:2] = 0 if number % 5 == 1 else weight[:2]
+    if task == "multiclass":
+        score = rng.dirichlet(np.full(3, (0.01, 1.0, 100.0)[number % 3]), n)
+        score = score.round(2) if number % 4 == 0 else score
+        return f"{number}", (rng.integers(0, 3 - (number % 7 == 6), n).astype(float), score, weight)
+    if task == "binary":
+        score = (
+            rng.random(n),
+            rng.random(n).round(1),
+            rng.random(n) * 1e-300,
+            1 - rng.random(n) * 1e-15,
+            np.full(n, 1 / 3),
+            rng.integers(0, 2, n).astype(float),
+        )[number % 6]
+        return f"{number}", ((rng.random(n) < (0.5, 0.1, 0.9)[number % 3]).astype(float), score, weight)
+    shift, scale = SHIFTS_AND_SCALES[number % 10]
+    base = rng.normal(0, 1, n) if number % 20 < 10 else rng.integers(0, 3, n).astype(float)
+    label = shift + scale * (base if number % 50 < 40 else np.ones(n))
+    return f"{shift:g} and {scale:g}", (label, label + scale * rng.normal(0, 0.3, n), weight)
+
+
+@pytest.mark.parametrize(("word", "task"), CASES)
+def test_it_agrees_with_exact_arithmetic(word: str, task: str) -> None:
+    metric = metric_of(word)
+    for rows, (label, score, weight) in (hard_rows(task, number) for number in range(50)):
+        expected = exact_value(metric, task, label, score, weight, THRESHOLD)
+        value = metric(label, score, weight, THRESHOLD)
+        if expected is None:
+            assert math.isnan(value), rows
+            continue
+        # a difference of sums is as exact as these sums: residuals of both signs, 1 less a share, quotients of shares
+        size = abs(expected)
+        if word == "mean_residual":
+            size = exact_value(metric_of("mae"), "regression", label, score, weight, THRESHOLD) or Fraction(0)
+        elif word in ("r2", "mcc", "ks"):
+            size += 1
+        assert abs(Fraction(value) - expected) <= Fraction(1, 10**12) * size, rows
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e7, 1e8, 1e12])
+def test_r2_and_its_intervals_do_not_depend_on_where_zero_is(shift: float) -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(-999, 999, 400).astype(float)
+    plain = replace(regression(0, 400), label=label, score=label + rng.integers(-300, 300, 400))
+    moved = replace(plain, label=plain.label + shift, score=plain.score + shift)
+    metric, group = metric_of("r2"), np.arange(400) % 3
+    far = replace(moved, label=moved.label + 1e9 * group, score=moved.score + 1e9 * group)
+    ours, theirs = (replicate([metric], rows, draws=50, seed=1)["r2"] for rows in (moved, plain))
+    assert ours == pytest.approx(theirs, rel=1e-9)
+    for rows in (moved, far):
+        of_groups, expected = (linearized_bounds([metric], one, group, 0.95)["r2"] for one in (rows, plain))
+        assert of_groups.value == pytest.approx(expected.value, rel=1e-9)
+        assert of_groups.low == pytest.approx(expected.low, rel=1e-6)
 
 
 @pytest.mark.parametrize(("word", "task"), CASES)

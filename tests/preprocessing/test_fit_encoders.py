@@ -1,7 +1,10 @@
 """Encoders are fitted from the profile alone, on the columns that say something."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from profile_fixture import profile_of
 
@@ -21,6 +24,7 @@ COLUMNS = {
     "one_or_missing": pa.array([1.0 if row % 2 else None for row in range(ROWS)]),
 }
 LABEL = pa.array(RNG.random(ROWS) < 0.5)
+LABEL_1000 = pa.array(RNG.random(1000) < 0.5)
 
 
 def test_columns_that_say_nothing_are_left_out_and_one_that_is_sometimes_missing_is_not() -> None:
@@ -73,3 +77,57 @@ def test_numbers_are_scaled_by_the_mean_and_deviation_of_all_training_rows() -> 
     for name in own:
         column = matrix[:, encoder.columns.index(name)]
         assert abs(column.mean()) < 1e-5 and abs(column.std() - 1) < 1e-5, name
+
+
+FAR = {
+    "around 10^12": pa.array(10.0**12 + np.arange(1000)),
+    "epoch milliseconds": pa.array(1_711_111_111_111 + np.arange(1000)),
+    "10 s apart": pa.array(np.datetime64("2024-03-01", "us") + np.arange(1000) * np.timedelta64(10, "s")),
+    "ids beyond 2^53": pa.array(2**60 + np.arange(1000)),
+    "mostly far": pa.array(np.where(np.arange(1000) % 10 == 0, 0, 1_711_111_111_111 + np.arange(1000))),
+    "with nulls": pa.array([None if row % 7 == 3 else 10**12 + row for row in range(1000)]),
+}
+
+
+@pytest.mark.parametrize("name", ["trees", "nets"])
+@pytest.mark.parametrize("column", FAR)
+def test_values_far_from_zero_stay_different(column: str, name: str) -> None:
+    table = pa.table({column: FAR[column], "other": np.random.default_rng(1).normal(size=1000)})
+    encoder = fit_encoders(profile_of({n: table[n].combine_chunks() for n in table.column_names}, LABEL_1000), [name])[
+        name
+    ]
+    stored = type(encoder).from_json(json.loads(json.dumps(encoder.to_json())))
+    matrix = stored.apply(table.filter(pc.is_valid(table[column])))[:, 0]
+    assert len(np.unique(matrix)) == len(pc.unique(table[column].drop_null()))
+    assert np.array_equal(stored.apply(table.slice(500)), stored.apply(table)[500:], equal_nan=True)
+
+
+def test_columns_that_float32_holds_have_no_offset() -> None:
+    noise = np.arange(1000) % 50 * 0.1 + np.arange(1000) % 3 * 1e-16
+    plain = {
+        "noise": noise,
+        "hours": pa.array(np.datetime64("2013-01-01", "us") + np.arange(1000) * np.timedelta64(1, "h")),
+        "uniform": np.random.default_rng(0).random(1000),
+        "wide": np.random.default_rng(0).lognormal(10, 20, 1000),
+        "flags": np.arange(1000) % 2,
+        "max": 1.7e308 * np.linspace(-1, 1, 1000),
+    }
+    encoder = fit_encoders(profile_of(plain, LABEL_1000), ["trees"])["trees"]
+    assert "offset" not in json.dumps(encoder.to_json())
+
+
+def test_a_missing_value_is_filled_with_what_the_column_has_whatever_is_subtracted() -> None:
+    far = pa.array([None, *(10**12 + np.arange(999))])
+    near = pa.array([None, *np.arange(999)])
+    table = pa.table({"far": far, "near": near})
+    for impute in ("mean", "median", "most_frequent"):
+        for scale in ("none", "standard", "robust"):
+            own = {name: {"impute": impute, "scale": scale} for name in table.column_names}
+            encoder = fit_encoders(profile_of({"far": far, "near": near}, LABEL_1000), ["trees"], own)["trees"]
+            ours, plain = encoder.apply(table).T
+            gaps = ours - ours[1], plain - plain[1]
+            np.testing.assert_allclose(*gaps, atol=1e-4, err_msg=f"{impute} {scale}")
+    own = {"far": {"impute": 10.0**12 + 7}}
+    encoder = fit_encoders(profile_of({"far": far, "near": near}, LABEL_1000), ["trees"], own)["trees"]
+    matrix = encoder.apply(table)[:, 0]
+    assert matrix[0] == matrix[8]

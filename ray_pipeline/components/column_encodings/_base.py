@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import model_serializer
 
 from ray_pipeline.components.choice import Choice, each, name_of, parameters_of
-from ray_pipeline.components.column_encodings._columns import Kind, refuse_other_kind
+from ray_pipeline.components.column_encodings._columns import Kind, as_declared, refuse_other_kind
 from ray_pipeline.values import Matrix, Task, Vector
 
 FOLDS = 5
@@ -32,10 +32,14 @@ class ColumnSummary:
     counts: Mapping[str, int]
     """Rows of each value of a category."""
     sample: Vector
-    """Finite values of a number or time (in days) in a sample of the rows; shape (sampled,), float64, unsorted."""
+    """Finite values of a number or time (in days) in a sample of the rows, less `offset`; shape (sampled,), float64."""
     mean: float = 0.0
     deviation: float = 0.0
-    """Mean and standard deviation of all finite values of a number or time (in days), divided by n."""
+    """Mean, less `offset`, and standard deviation of all finite values of a number or time (in days), divided by n."""
+    declared: bool = False
+    """Whether the spec says the kind: a number that is a category, or a text that holds numbers."""
+    offset: float = 0.0
+    """What to subtract from a number or time (in days) before it becomes float32; 0 where float32 holds it well."""
     outcomes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """For a category that is encoded by the label: rows and sums of labels of each value by fold, shape (2, FOLDS)."""
 
@@ -80,6 +84,8 @@ class Encoding(Choice):
 
     name: str
     kind: Kind
+    declared: bool = False
+    """Whether the spec says the kind, and values of another kind are converted."""
 
     @classmethod
     def parameters(cls) -> type[Choice]:
@@ -119,6 +125,8 @@ class Encoding(Choice):
         DataError
             The column has another kind than in training.
         """
+        if self.declared:
+            values = as_declared(self.name, values, self.kind)
         refuse_other_kind(self.name, self.kind, values)
         return self.encode(values, fold)
 

@@ -16,12 +16,15 @@ MAX_KNOTS = 256
 class Number(Encoding):
     """The number itself, or scaled: (number - centre) / width, the normal quantile of its rank, or its logarithm.
 
-    The logarithm is signed: sign(x) log(1 + |x|).
+    The logarithm is signed: sign(x) log(1 + |x|). Where float32 would merge many values of the number itself, it is the
+    number less an offset.
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("number", "time")
     takes: ClassVar[tuple[str, ...]] = ("impute", "scale", "flag")
 
+    offset: float = 0.0
+    """What is subtracted first, in float64 or in whole numbers."""
     log: bool = False
     centre: float = 0.0
     width: float = 1.0
@@ -42,11 +45,14 @@ class Number(Encoding):
             flagged=(options.finite and summary.missing > 0) if options.flag is None else options.flag,
         )
         scaled = plain.model_copy(update=_scale(options.scale, summary))
+        if not scaled.log:
+            scaled = scaled.model_copy(update={"offset": summary.offset})
         if options.impute == "none" and not options.finite:
             return scaled
         if options.scale == "quantile" and options.impute in ("none", "median"):
             return scaled.model_copy(update={"missing": 0.0})
-        filled = scaled.transformed(np.array([_fill(options.impute, summary)]))[0]
+        fill = _fill(options.impute, summary) + (summary.offset if scaled.log else 0.0)
+        filled = scaled.transformed(np.array([fill]))[0]
         return scaled.model_copy(update={"missing": float(filled)})
 
     @classmethod
@@ -61,7 +67,7 @@ class Number(Encoding):
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
         """One column, or two."""
-        number = numbers(values)
+        number = numbers(values, self.offset)
         absent = np.isnan(number)
         with np.errstate(over="ignore"):
             single = self.transformed(number).astype(np.float32)
@@ -71,7 +77,7 @@ class Number(Encoding):
         return np.stack([single, absent.astype(np.float32)], axis=1) if self.flagged else single[:, None]
 
     def transformed(self, number: Vector) -> Vector:
-        """The scaled number; shape (rows,). NaN stays NaN."""
+        """The scaled number, from which the offset is already subtracted; shape (rows,). NaN stays NaN."""
         if self.log:
             return np.copysign(np.log1p(np.abs(number)), number)
         if self.knots:
@@ -98,9 +104,9 @@ def _scale(how: str, summary: ColumnSummary) -> dict[str, object]:
 
 
 def _fill(impute: str | float, summary: ColumnSummary) -> float:
-    """The value that a missing one becomes, before it is scaled."""
+    """The value that a missing one becomes, less the offset and before it is scaled."""
     if isinstance(impute, int | float):
-        return float(impute)
+        return float(impute) - summary.offset
     if not len(summary.sample):
         return 0.0
     if impute == "mean":

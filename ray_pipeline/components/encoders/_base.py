@@ -60,7 +60,8 @@ class Encoder(Choice):
                 if options.encode
                 else (_default_of(summary.kind, options), {})
             )
-            encoded.append(encoding.fit(name, summary, options, **parameters))
+            fitted = encoding.fit(name, summary, options, **parameters)
+            encoded.append(fitted.model_copy(update={"declared": True}) if summary.declared else fitted)
         return cls(encoded=tuple(encoded))
 
     @property

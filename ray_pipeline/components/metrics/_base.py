@@ -95,6 +95,10 @@ class Metric(Choice, ABC):
 class SumMetric(Metric):
     """A metric whose sums are totals of per-row terms; the file gives `terms` and `value`."""
 
+    centred: ClassVar[bool] = False
+    """Whether the terms lose digits unless the mean label is near 0. The value must not change if a constant is
+    subtracted from labels and predictions alike: the mean label is, before terms are made."""
+
     @property
     def same_terms(self) -> object:
         """Metrics with equal answers have the same terms, which are made only once."""
@@ -114,7 +118,12 @@ class SumMetric(Metric):
 
     def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
         """See `Metric`."""
+        label, score = self.near_zero(label, score, weight)
         return float(self.value(self.sums(label, score, weight, threshold)))
+
+    def near_zero(self, label: Vector, score: Numbers, weight: Vector) -> tuple[Vector, Numbers]:
+        """Labels and predictions less the mean label, if the metric is `centred`; else as they are."""
+        return without_mean(label, score, weight, np.zeros(len(label), np.intp)) if self.centred else (label, score)
 
     def fraction(self, sums: Numbers) -> tuple[Numbers, Numbers]:
         """The part and the whole of a share, both linear in the sums."""
@@ -133,7 +142,7 @@ class SumMetric(Metric):
 
     def influence(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Vector:
         """See `Metric`; every formula here is homogeneous of degree 0, so that influences sum to 0 (Euler)."""
-        terms = self.terms(label, score, threshold)
+        terms = self.terms(*self.near_zero(label, score, weight), threshold)
         return np.asarray(weight * (terms @ self.gradient(weight @ terms)))
 
 
@@ -168,6 +177,31 @@ class ShareMetric(SumMetric):
     def value(self, sums: Numbers) -> Numbers:
         """Part by whole."""
         return divide(*self.fraction(sums))
+
+
+def without_mean(label: Vector, score: Numbers, weight: Vector, group: NDArray[np.intp]) -> tuple[Vector, Numbers]:
+    """Labels and predictions, less the mean label of each row's group.
+
+    Parameters
+    ----------
+    label, score, weight
+        Shape (n,).
+    group
+        The group of each row, from 0 on; shape (n,).
+
+    Examples
+    --------
+    >>> label, score = without_mean(np.array([7.0, 9.0]), np.array([8.0, 8.0]), np.ones(2), np.zeros(2, np.intp))
+    >>> label.tolist(), score.tolist()
+    ([-1.0, 1.0], [0.0, 0.0])
+    """
+    groups = int(group.max(initial=-1)) + 1
+    least = np.full(groups, np.inf)
+    np.minimum.at(least, group, label)  # a first constant: sums of labels far from 0 lose digits themselves
+    above = np.bincount(group, weight * (label - least[group]), groups)
+    with np.errstate(invalid="ignore"):
+        mean = least + np.nan_to_num(divide(above, np.bincount(group, weight, groups)))
+    return label - mean[group], score - mean[group]
 
 
 def divide(numerator: Any, denominator: Any) -> Numbers:

@@ -38,7 +38,7 @@ def _quantile(rows: Histogram, q: float) -> Numbers:
         return np.full(weights.shape[:-1], np.nan)
     upto = np.cumsum(weights, axis=-1)
     total = upto[..., -1:]
-    target, slack = q * total, np.finfo(np.float64).eps * np.maximum(total, 1.0)
+    target, slack = q * total, np.finfo(np.float64).eps * total
     found = []
     for reached in (upto >= target - slack, upto > target + slack):
         place = np.where(

@@ -11,6 +11,7 @@ class R2(SumMetric):
     tasks = ("regression",)
     better = "higher"
     range = (float("-inf"), 1.0)
+    centred = True
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One, the label, its square and the squared residual; shape (n, 4)."""

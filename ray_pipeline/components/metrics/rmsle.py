@@ -14,8 +14,10 @@ class RMSLE(MeanMetric):
 
     def per_row(self, label: Vector, score: Numbers) -> Vector:
         """The squared difference of the logarithms of each row."""
-        label, score = (np.log1p(np.where(x > -1, x, np.nan)) for x in (label, score))
-        return (label - score) ** 2
+        label, score = (np.where(x > -1, x, np.nan) for x in (label, score))
+        apart = np.log1p(label) - np.log1p(score)
+        near = np.log1p(np.maximum((label - score) / (1 + score), -0.5))  # two logarithms of near numbers lose digits
+        return np.asarray(np.where(np.abs(apart) < 0.5, near, apart) ** 2)
 
     def value(self, sums: Numbers) -> Numbers:
         """From total weight and total squared difference; the absolute value lets `gradient` step past 0."""

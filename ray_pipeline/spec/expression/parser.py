@@ -3,6 +3,7 @@
 or < and < not < (== != < <= > >= in, is null) < + - < * / < sign < value. Every error is a `ValueError` with a hint.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ MAX_CHARACTERS = 10_000
 MAX_NESTED = 50
 MAX_OPERATORS = 200
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?!\w))"
+_TOKEN = re.compile(  # `++` never steps back: a long number that goes on as a word costs linear time
+    r"\s*(?:(?P<number>(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?(?!\w))"
     r"|(?P<string>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")"
     r"|(?P<name>(?:[^\W\d]\w*|`[^`]+`)(?:\.(?:[^\W\d]\w*|`[^`]+`))*)"
     r"|(?P<sign>==|!=|<=|>=|[-+*/<>()\[\],]))"
@@ -263,11 +264,11 @@ class _Parser:
             return node
         self.place += token.kind != "end"
         if token.kind == "number":
-            return Constant(
-                float(token.text)
-                if re.search("[.eE]", token.text) or abs(int(token.text)) >= 2**63
-                else int(token.text)
-            )
+            number = float(token.text)
+            if math.isinf(number):
+                self.fail("this number is too large", token.at)
+            whole = not re.search("[.eE]", token.text) and int(token.text) < 2**63
+            return Constant(int(token.text) if whole else number)
         if token.kind == "string":
             return Constant(token.text[1:-1].replace(token.text[0] * 2, token.text[0]))
         if token.kind == "name":

@@ -1,0 +1,99 @@
+"""`encode: {COLUMN: {type: …}}`: numbers that are categories, and texts that hold numbers."""
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from profile_fixture import profile_of
+
+from ray_pipeline.components.column_encodings._columns import as_declared
+from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.errors import DataError
+from ray_pipeline.preprocessing.fit_encoders import fit_encoders
+from ray_pipeline.profiling.drift import from_json, histograms, to_json
+from ray_pipeline.profiling.profile import KINDS, as_kinds
+
+CODES = pa.array([7, 12, 7, None, 300, 7] * 50)
+SIZES = pa.array(["1", "2.5", None, " 4 ", "1e3", "-1"] * 50)
+ROWS = pa.table({"code": CODES, "size": SIZES, "other": np.arange(300.0)})
+DECLARED = {"code": "category", "size": "number"}
+LABEL = np.arange(300) % 3 == 0
+
+
+def declared_encoder(name: str, **options: object) -> Encoder:
+    rows = as_kinds(ROWS, DECLARED)  # type: ignore[arg-type]
+    profile = profile_of({column: rows[column].combine_chunks() for column in rows.column_names}, LABEL)
+    profile = replace(profile, declared={column: ROWS.schema.field(column).type for column in DECLARED})
+    assert {column: profile.types[column] for column in DECLARED} == {c: KINDS[k] for c, k in DECLARED.items()}
+    assert profile.columns["code"].values == {"7": 150, "12": 50, "300": 50}
+    encoder = fit_encoders(profile, [name], {"code": options} if options else None)[name]
+    return type(encoder).from_json(json.loads(json.dumps(encoder.to_json())))
+
+
+@pytest.mark.parametrize("name", ["trees", "nets"])
+@pytest.mark.parametrize(
+    "type_", [pa.int8(), pa.int64(), pa.uint16(), pa.float32(), pa.float64(), pa.string(), pa.decimal128(30, 2)]
+)
+def test_a_number_is_the_same_category_in_every_type(name: str, type_: pa.DataType) -> None:
+    encoder = declared_encoder(name)
+    rows = ROWS.filter(pa.compute.fill_null(pa.compute.less(ROWS["code"], 100), True))
+    sent = rows.set_column(0, "code", rows["code"].cast(type_))
+    assert np.array_equal(encoder.apply(sent), encoder.apply(rows), equal_nan=True)
+
+
+def test_the_codes_are_those_of_a_category() -> None:
+    encoder = declared_encoder("trees")
+    assert encoder.cardinalities[0] == 4
+    assert encoder.apply(ROWS.slice(0, 6))[:, 0] == pytest.approx([1, 2, 1, np.nan, 3, 1], nan_ok=True)
+    unseen = ROWS.slice(0, 1).set_column(0, "code", pa.array([8]))
+    assert encoder.apply(unseen)[0, 0] == 0
+    assert declared_encoder("trees", encode="one_hot").apply(ROWS.slice(0, 1)).shape[1] > 3
+
+
+def test_a_text_is_the_number_that_it_holds() -> None:
+    encoder = declared_encoder("trees")
+    column = encoder.columns.index("size")
+    assert encoder.apply(ROWS.slice(0, 6))[:, column] == pytest.approx([1, 2.5, np.nan, 4, 1000, -1], nan_ok=True)
+    numbers = ROWS.set_column(1, "size", pa.array(np.arange(300.0)))
+    assert encoder.apply(numbers)[:, column].tolist() == list(range(300))
+
+
+def test_texts_that_hold_no_number_are_refused_with_their_count() -> None:
+    with pytest.raises(DataError, match=r"3 of 5 texts hold no number: 'x', 'n/a'") as refused:
+        as_declared("size", pa.chunked_array([["1", "x", "x", "n/a", None]]), "number")
+    assert refused.value.problems[0].column == "size" and refused.value.problems[0].rows == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pa.array([7.0, -0.0, 0.1, 1e15, float(2**53)]), ["7", "0", "0.1", "1000000000000000", "9007199254740992"]),
+        (pa.array([0.1, 16777216.0], pa.float32()), ["0.1", "16777216"]),
+        (pa.array([2**63 + 1, 2**64 - 1], pa.uint64()), ["9223372036854775809", "18446744073709551615"]),
+        (pa.array([Decimal("7.00"), Decimal("70.50"), Decimal("100")], pa.decimal128(9, 2)), ["7", "70.5", "100"]),
+        (pa.array([Decimal("700")], pa.decimal128(9, 0)), ["700"]),
+        (pa.array([True, None]), ["true", None]),
+        (pa.nulls(2), [None, None]),
+    ],
+)
+def test_the_text_of_a_number_is_short_and_exact(values: pa.Array, texts: list[str | None]) -> None:
+    assert as_declared("code", pa.chunked_array([values]), "category").to_pylist() == texts
+
+
+def test_drift_counts_new_rows_as_they_were_read() -> None:
+    rows = as_kinds(ROWS, DECLARED)  # type: ignore[arg-type]
+    known = from_json(json.loads(json.dumps(to_json(histograms(rows, DECLARED)))))
+    for name in DECLARED:
+        assert known[name].count(ROWS[name]).tolist() == list(known[name].counts)
+    floats = ROWS["code"].cast(pa.float64())
+    assert known["code"].count(floats).tolist() == list(known["code"].counts)
+
+
+def test_a_text_column_of_training_still_refuses_numbers() -> None:
+    profile = profile_of({"word": pa.array(["a", "b"] * 150), "other": np.arange(300.0)}, LABEL)
+    encoder = fit_encoders(profile, ["trees"])["trees"]
+    with pytest.raises(DataError, match="trained on a category"):
+        encoder.apply(pa.table({"word": [1, 2], "other": [1.0, 2.0]}))
