@@ -16,6 +16,7 @@ from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling import drift
 from ray_pipeline.profiling.findings import raise_on_findings
+from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runs.digests import model_digest, split_digest, table_digest, trials_digest
 from ray_pipeline.runs.reproducibility import assert_digest, assert_same_data
@@ -40,7 +41,8 @@ def _(profile: Profile, run: "Run") -> None:
     run.folder.write_json("checks.json", [asdict(finding) for finding in profile.findings])
     run.folder.write_json("joins.json", profile.joins)
     shapes = drift.histograms(profile.sample, profile.types)
-    run.folder.write_json("training.json", drift.to_json(shapes))
+    known = KnownRows.of(profile.row_hashes)
+    run.folder.write_json("training.json", {**drift.to_json(shapes), "rows": known.to_json()})
     run.folder.write_json("drift.json", drift.drift_by_part(shapes, profile.evaluation_samples))
     run.journal.record("profile", profile.rows_as_json())
     run.facts |= {"data": profile.data, "rows": profile.rows_as_json(), "times": dict(profile.time_ranges)}
