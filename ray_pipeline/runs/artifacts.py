@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_pipeline.evaluation.dominance import Doubts
 from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.explain import Explanation
 from ray_pipeline.evaluation.gates import Verdict
@@ -106,6 +107,14 @@ def _(evaluation: Evaluation, run: "Run") -> None:
 def _(explanation: Explanation, run: "Run") -> None:
     """explain.json."""
     run.folder.write_json("explain.json", explanation.as_json())
+
+
+@write_artifacts.register(Doubts)
+def _(doubts: Doubts, run: "Run") -> None:
+    """checks.json once more, if the final score adds a finding, which ends the run at `checks.fail_on`."""
+    if doubts.final:
+        run.folder.write_json("checks.json", [asdict(finding) for finding in (*doubts.final, *doubts.checks)])
+        raise_on_findings(doubts.final, run.spec)
 
 
 @write_artifacts.register(type(None))
