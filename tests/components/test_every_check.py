@@ -415,6 +415,15 @@ def test_a_handful_of_copies_changes_nothing_and_is_low() -> None:
     assert [f.severity for f in findings] == ["low"]
 
 
+def test_copies_in_a_table_that_is_too_small_to_measure_are_a_leak_by_their_share() -> None:
+    case = copied(1.0)
+    few = np.r_[np.flatnonzero(PART == 0)[:100], np.flatnonzero(PART == 2)[:20]]
+    columns = {name: np.asarray(values)[few] for name, values in case["columns"].items()}
+    profile = profile_of(columns, case["label"][few], PART[few])
+    (finding,) = find("checks", "shared_rows")().check(profile, spec_of())
+    assert (finding.severity, finding.rows) == ("high", 20)
+
+
 def test_an_easy_table_has_no_dominating_column() -> None:
     """Every column is the label with noise; any three of them suffice."""
     columns = {f"x{i}": LABEL + rng.normal(size=ROWS) / 4 for i in range(9)}

@@ -13,7 +13,7 @@ from ray_pipeline.profiling.row_hashes import count_each, hash_contents, hash_li
 from ray_pipeline.values import PARTS, Severity, Vector
 
 MIN_ROWS = 10
-LARGE, NOTABLE, UNEXPECTED = 3.0, 1.0, 0.25
+LARGE, NOTABLE, UNEXPECTED, MIN_SHARE = 3.0, 1.0, 0.25, 0.05
 
 
 class SharedRows(Check):
@@ -27,7 +27,7 @@ class SharedRows(Check):
     expected as training rows equal another one, or as the other part shares with train, whichever is less.
 
     High if the effect is three times its noise, or if unexpected copies alone make up a quarter of the noise. Medium if
-    the effect exceeds its noise, else low.
+    the effect exceeds its noise, else low. Where too few rows are left to measure it, high from 5 % unexpected copies.
     """
 
     fix = "remove the copies where the rows are made, or split by a `group` that keeps them together"
@@ -51,7 +51,9 @@ class SharedRows(Check):
                 f" {copies.same / copies.alike:.1%} agree in the label; "
             )
             if effect is None:
-                yield self.finding("low", None, rows, f"{found}too few rows to measure what they change")
+                large = copies.same >= MIN_ROWS and unexpected * copies.share >= MIN_SHARE
+                found += "too few rows to measure what they change"
+                yield self.finding("high" if large else "low", None, rows, found)
                 continue
             high = effect.in_noise >= LARGE or effect.in_noise * unexpected >= UNEXPECTED
             few: Severity = "medium" if effect.in_noise >= NOTABLE else "low"
