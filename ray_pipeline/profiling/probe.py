@@ -17,13 +17,13 @@ from ray_pipeline.data.rows import LABEL
 from ray_pipeline.values import Matrix, Task, Vector
 
 MIN_ROWS, MIN_CLASS_ROWS = 150, 20
-TREES, MIN_ROUNDS = 40, 6
+MIN_ROUNDS, MAX_ROUNDS = 6, 40
 OPTIONS: Mapping[str, Any] = {"max_depth": 4, "eta": 0.3, "max_bin": 64, "nthread": 1, "seed": 7, "verbosity": 0}
 OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
 MAX_VALUES = 60
 """Categories that have a code each, the most common ones; all others share one."""
-WORK = 60_000_000
-"""Rows x columns x trees of one fit, at most."""
+WORK = 15_000_000
+"""Rows x columns x trees of one fit, at most: fewer rounds, then fewer rows."""
 HELD_OUT = 1 / 3
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -52,9 +52,11 @@ class Probe:
     target: Vector
     """0 or 1, the class from 0 on, or the rank of a number among all in [0, 1]; shape (rows,)."""
     task: Task
+    unseen: NDArray[np.bool_]
+    """The rows that a model does not see, and on which it is measured; shape (rows,)."""
 
     @classmethod
-    def of(cls, rows: pa.Table, names: Sequence[str], task: Task) -> Self | None:
+    def of(cls, rows: pa.Table, names: Sequence[str], task: Task, *, unseen: pa.Table | None = None) -> Self | None:
         """The probe of a sample.
 
         Parameters
@@ -65,12 +67,18 @@ class Probe:
             The columns to use, at least one.
         task
             What the label is.
+        unseen
+            Rows of the same columns that no model sees; a fixed third of `rows` unless given.
 
         Returns
         -------
         Probe or None
             None where there are too few rows, or too few of a class of two.
         """
+        hidden = np.random.default_rng(OPTIONS["seed"]).random(len(rows)) < HELD_OUT
+        if unseen is not None:
+            hidden = np.arange(len(rows) + len(unseen)) >= len(rows)
+            rows = pa.concat_tables([rows, unseen], promote_options="permissive")
         label = rows[LABEL]
         if task == "multiclass":
             target = label.cast(pa.large_string()).combine_chunks().dictionary_encode().indices.to_numpy().astype(float)
@@ -89,6 +97,7 @@ class Probe:
             is_category=np.array([kind_of(rows.schema.field(name).type) == "category" for name in names]),
             target=target,
             task=task,
+            unseen=hidden,
         )
 
     def fit(self, names: Iterable[str], *, unseen: NDArray[np.bool_] | None = None) -> Fit:
@@ -99,14 +108,14 @@ class Probe:
         names
             The columns; without any, the model knows the mean only.
         unseen
-            The rows that the model does not see, on which it is measured; a fixed third unless given. Shape (rows,).
+            Other rows than `self.unseen` that the model does not see; shape (rows,).
         """
         used = [self.names.index(name) for name in names]
-        if unseen is None:
-            unseen = np.random.default_rng(OPTIONS["seed"]).random(len(self.target)) < HELD_OUT
+        unseen = self.unseen if unseen is None else unseen
         classes = int(self.target.max()) + 1 if self.task == "multiclass" else 1
-        rounds = max(TREES // classes, MIN_ROUNDS)
-        seen = np.flatnonzero(~unseen)[: max(WORK // (max(len(used), 1) * rounds * classes), MIN_ROWS)]
+        seen, width = np.flatnonzero(~unseen), max(len(used), 1) * classes
+        rounds = int(np.clip(WORK // (max(len(seen), 1) * width), MIN_ROUNDS, MAX_ROUNDS))
+        seen = seen[: max(WORK // (width * rounds), MIN_ROWS)]
         known = np.eye(classes)[self.target.astype(int)] if classes > 1 else self.target[:, None]
         score = np.tile(known[seen].mean(0), (int(unseen.sum()), 1))
         spread, gains = ((known[unseen] - score) ** 2).sum(1), dict[str, float]()

@@ -250,12 +250,14 @@ CASES: dict[str, Planted] = {
     ),
     "shared_rows": planted({(None, "high")}, "times its noise", **copied(0.05)),
     "repeated_ids": planted(
-        {("person", "high")},
+        {("person", "high"), ("shop", "medium")},
         "and 0.0% on new values of person",
         columns={
             "person": [f"p{i % 60}" for i in range(ROWS)],
             "born": 1950 + np.arange(ROWS) % 60 / 7,
             "city": [f"c{i % 37}" for i in range(ROWS)],
+            "shop": [f"s{i % 60}" for i in range(ROWS)],
+            "count": np.arange(ROWS) % 60,
         },
         label=(np.random.default_rng(1).random(60) < 0.5).astype(float)[np.arange(ROWS) % 60],
     ),
@@ -444,6 +446,25 @@ def test_a_noisy_copy_of_the_label_dominates(task: str, noise: float) -> None:
     profile = profile_of({"copy": copy, "related": related, "word": WORD}, label, task=task)
     findings = list(find("checks", "dominating")().check(profile, spec_of(task, "y > 0" if task == "binary" else "y")))
     assert [(f.column, f.severity) for f in findings] == [("copy", "high")]
+
+
+def test_a_near_copy_of_many_classes_is_high_even_where_the_other_columns_explain_them() -> None:
+    classes = np.array(["a", "b", "c", "d"])
+    code = rng.integers(0, 4, ROWS)
+    near = np.where(rng.random(ROWS) < 0.03, rng.integers(0, 4, ROWS), code)
+    columns = {"clear": code + NOISE / 9, "near": np.array(["w", "x", "y", "z"])[near], "word": WORD}
+    profile = profile_of(columns, classes[code], task="multiclass")
+    found = {f.column: f.severity for f in find("checks", "leakage")().check(profile, spec_of("multiclass", "y"))}
+    assert found == {"clear": "medium", "near": "high"}
+
+
+def test_a_column_that_says_nothing_of_new_groups_does_not_dominate() -> None:
+    """Each person has one label; those in validation do not occur in train."""
+    person = np.where(PART == 0, np.arange(ROWS) % 20, 20 + np.arange(ROWS) % 8)
+    label = rng.random(28)[person]
+    columns = {"person": np.char.add("p", person.astype(str)), "noise": NOISE, "word": WORD}
+    profile = profile_of(columns, label, PART, task="regression")
+    assert list(find("checks", "dominating")().check(profile, spec_of("regression", "y"))) == []
 
 
 def test_a_copy_of_the_label_is_high_even_where_the_other_columns_explain_it() -> None:

@@ -13,6 +13,7 @@ from ray_pipeline.values import Task, Vector
 
 MIN_ROWS = 100
 BINS = 50
+NEAR_COPY = 0.9
 
 
 def numbers(values: pa.ChunkedArray) -> Vector:
@@ -160,6 +161,25 @@ def is_copy(values: pa.ChunkedArray, label: pa.ChunkedArray, task: Task) -> bool
     if task != "regression":
         return True
     return kind_of(values.type) != "category" and strength(numbers(values), label.to_numpy(), task) > 1 - 1e-9
+
+
+def is_near_copy(values: pa.ChunkedArray, label: pa.ChunkedArray) -> bool:
+    """Whether a category has the label's classes, three or more under any names, in nearly all rows.
+
+    Parameters
+    ----------
+    values, label
+        Rows of the sample in which the column is not missing; shape (rows,).
+    """
+    if len(label) < MIN_ROWS:
+        return False
+    ours, theirs = codes(values), codes(label)
+    classes = theirs.max() + 1
+    if classes < 3 or ours.max() + 1 != classes:
+        return False
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (ours, theirs), 1)
+    return len(set(table.argmax(1))) == classes and bool((table.max(1) >= NEAR_COPY * table.sum(1)).all())
 
 
 def label_copies(sample: pa.Table, names: Iterable[str], task: Task) -> set[str]:

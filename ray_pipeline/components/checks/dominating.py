@@ -1,18 +1,18 @@
 """Columns with which the label can be predicted nearly perfectly, and without which it cannot."""
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
-from ray_pipeline.components.checks._numbers import label_copies
+from ray_pipeline.components.checks._numbers import MIN_ROWS, label_copies
 from ray_pipeline.profiling.probe import Probe
 
-NEAR = {"binary": 0.85, "multiclass": 0.85, "regression": 0.975}
+NEAR = {"binary": 0.8, "multiclass": 0.8, "regression": 0.975}
 MIN_GAIN, TIMES_WORSE, MAX_COLUMNS = 0.8, 3.0, 5
 
 
 class Dominating(Check):
     """A quick model owes a nearly perfect score to one column, and the other columns do not explain it.
 
-    The model is boosted trees on the sample. Its skill is the share of the label's variance that it explains on rows
-    that it has not seen. High if it is nearly perfect, the column takes most of the gain of all splits, and without the
+    The model is boosted trees on the sample. Its skill is the share of the label's variance that it explains in
+    validation. High if it is nearly perfect, the column takes most of the gain of all splits, and without the
     column at least three times as much is unexplained. An easy table, where many columns predict the label, has no such
     column.
 
@@ -26,7 +26,9 @@ class Dominating(Check):
         """At most one finding for each column."""
         copies = label_copies(profile.sample, varying(profile), spec.task)
         names = [name for name in varying(profile) if name not in copies]
-        probe = Probe.of(profile.sample, names, spec.task)
+        validation = profile.evaluation_samples.get("validation")
+        enough = validation is not None and len(validation) >= MIN_ROWS
+        probe = Probe.of(profile.sample, names, spec.task, unseen=validation if enough else None)
         if probe is None:
             return
         removed, near = remove_dominating(probe, NEAR[spec.task]), NEAR[spec.task]

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
-from ray_pipeline.components.checks._numbers import MIN_ROWS, is_copy, numbers, power, strength
+from ray_pipeline.components.checks._numbers import MIN_ROWS, is_copy, is_near_copy, numbers, power, strength
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL, LABEL_INPUT
 from ray_pipeline.values import Severity
@@ -19,8 +19,9 @@ class Leakage(Check):
 
     Measured by AUC for two classes, by rank correlation for a number, and by accuracy for many classes.
 
-    High for a copy of the label, whose values go one to one with it, and for a column that follows a number from which
-    the label is computed. Else medium: some honest tables are that easy. `dominating` tells the two apart.
+    High for a copy of the label, whose values go one to one with it (for many classes: in nearly all rows), and for a
+    column that follows a number from which the label is computed. Else medium: some honest tables are that easy.
+    `dominating` tells the two apart.
     """
 
     fix = "leave it out if it is known only after the fact"
@@ -34,8 +35,9 @@ class Leakage(Check):
             rows, num_missing = pc.invert(missing), pc.sum(missing).as_py()
             present = f"{len(values) - num_missing:,} sampled rows"
             known, outcome = values.filter(rows), label.filter(rows)
-            if (reached := power(known, outcome, task)) >= SUSPECT:
-                copied = is_copy(known, outcome, task)
+            near = task == "multiclass" and is_near_copy(known, outcome)
+            if (reached := power(known, outcome, task)) >= SUSPECT or (near and reached):
+                copied = near or is_copy(known, outcome, task)
                 found = f"{name} alone predicts the label with {MEASURE[task]} of {reached:.4f} ({present})"
                 found += "; its values go one to one with the label" if copied else ""
                 yield self.finding("high" if copied else "medium", name, len(values) - num_missing, found)

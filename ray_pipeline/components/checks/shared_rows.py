@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
+from ray_pipeline.data.rows import PART
 from ray_pipeline.hashing import count_among
 from ray_pipeline.profiling.probe import Probe
 from ray_pipeline.profiling.row_hashes import count_each, hash_contents, hash_limit, repeat_share
@@ -36,6 +37,7 @@ class SharedRows(Check):
         """At most one finding for each part."""
         shared = {code: _count(profile, code) for code in (2, 1)}
         repeats = repeat_share(profile.row_hashes.labelled[profile.row_hashes.part == 0])
+        effects = _effects(profile, spec) if max(copies.same for copies in shared.values()) >= MIN_ROWS else {}
         for code, copies in shared.items():
             if not copies.same:
                 continue
@@ -43,7 +45,7 @@ class SharedRows(Check):
             expected = min(repeats, other.share)
             by_chance = expected + (expected * (1 / copies.rows + 1 / max(other.rows, 1))) ** 0.5
             rows, unexpected = round(copies.same / profile.row_hashes.share), max(0.0, 1 - by_chance / copies.share)
-            effect = _effect(profile, spec, code) if copies.same >= MIN_ROWS else None
+            effect = effects.get(code)
             about = "" if profile.row_hashes.share == 1 else "about "
             found = (
                 f"{about}{rows:,} {part} rows ({copies.share:.1%}) occur in train with all features and the label,"
@@ -55,10 +57,10 @@ class SharedRows(Check):
                 found += "too few rows to measure what they change"
                 yield self.finding("high" if large else "low", None, rows, found)
                 continue
-            high = effect.in_noise >= LARGE or effect.in_noise * unexpected >= UNEXPECTED
+            large = effect.in_noise >= LARGE or effect.in_noise * unexpected >= UNEXPECTED
             few: Severity = "medium" if effect.in_noise >= NOTABLE else "low"
             found += f"they can lower the error by {effect.share:.1%}, {effect.in_noise:.2f} times its noise"
-            yield self.finding("high" if high else few, None, rows, found)
+            yield self.finding("high" if large and copies.same >= MIN_ROWS else few, None, rows, found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,23 +95,29 @@ def _count(profile: Profile, code: int) -> _Copies:
     )
 
 
-def _effect(profile: Profile, spec: Spec, code: int) -> _Effect | None:
-    """What a model gains by having seen the copies of a part's rows; None if there are too few rows to tell."""
+def _effects(profile: Profile, spec: Spec) -> dict[int, _Effect]:
+    """What a model gains by having seen the copies of each part's rows; empty if there are too few rows to tell."""
     hashes, features = profile.row_hashes, list(profile.types)
-    train, rows = hashes.part == 0, profile.evaluation_samples[PARTS[code]]
-    rows = rows.filter(hash_contents(rows, features)[0] <= hash_limit(hashes.share))
-    content, labelled = hash_contents(rows, features)
-    copied = count_each(hash_contents(profile.sample, features)[0], hashes.content[hashes.part == code]) > 0
+    train = hashes.part == 0
+    copied = count_each(hash_contents(profile.sample, features)[0], hashes.content[~train]) > 0
     seen = profile.sample.filter(~copied)
-    probe = Probe.of(pa.concat_tables([seen, rows]), varying(profile), spec.task)
-    if probe is None or min(seen.num_rows, rows.num_rows) < MIN_ROWS:
-        return None
-    errors = probe.fit(probe.names, unseen=np.arange(len(seen) + len(rows)) >= len(seen)).errors
+    rows = pa.concat_tables([profile.evaluation_samples[PARTS[code]] for code in (1, 2)])
+    rows = rows.filter(hash_contents(rows, features)[0] <= hash_limit(hashes.share))
+    probe = Probe.of(seen, varying(profile), spec.task, unseen=rows)
+    if probe is None or min(len(seen), len(rows)) < MIN_ROWS:
+        return {}
+    errors, (content, labelled) = probe.fit(probe.names).errors, hash_contents(rows, features)
     equal = count_each(content, hashes.content[train])
     agree = count_each(labelled, hashes.labelled[train]) / np.maximum(equal, 1)
-    saved = max(0.0, float(np.where(equal > 0, errors - _look_up(errors, agree, spec), 0.0).mean()))
-    noise = float(errors.std()) / profile.parts[PARTS[code]] ** 0.5
-    return _Effect(share=saved / max(float(errors.mean()), 1e-12), in_noise=saved / max(noise, 1e-12))
+    saved, part = np.where(equal > 0, errors - _look_up(errors, agree, spec), 0.0), rows[PART].to_numpy()
+    effects = dict[int, _Effect]()
+    for code in (1, 2):
+        ours = part == code
+        if ours.sum() >= MIN_ROWS:
+            effect, error = max(0.0, float(saved[ours].mean())), float(errors[ours].mean())
+            noise = float(errors[ours].std()) / profile.parts[PARTS[code]] ** 0.5
+            effects[code] = _Effect(share=effect / max(error, 1e-12), in_noise=effect / max(noise, 1e-12))
+    return effects
 
 
 def _look_up(errors: Vector, agree: NDArray[np.float64], spec: Spec) -> Vector:
