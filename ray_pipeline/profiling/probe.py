@@ -17,13 +17,15 @@ from ray_pipeline.data.rows import LABEL
 from ray_pipeline.values import Matrix, Task, Vector
 
 MIN_ROWS, MIN_CLASS_ROWS = 150, 20
-MIN_ROUNDS, MAX_ROUNDS = 6, 40
+MIN_ROUNDS, MAX_ROUNDS, MAX_TREES = 6, 40, 100
 OPTIONS: Mapping[str, Any] = {"max_depth": 4, "eta": 0.3, "max_bin": 64, "nthread": 1, "seed": 7, "verbosity": 0}
 OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
 MAX_VALUES = 60
 """Categories that have a code each, the most common ones; all others share one."""
 WORK = 15_000_000
 """Rows x columns x trees of one fit, at most: fewer rounds, then fewer rows."""
+CELLS = 10_000_000
+"""Values that a probe takes of rows that may be seen."""
 HELD_OUT = 1 / 3
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -75,6 +77,7 @@ class Probe:
         Probe or None
             None where there are too few rows, or too few of a class of two.
         """
+        rows = rows.slice(0, max(CELLS // max(len(names), 1), MIN_ROWS))
         hidden = np.random.default_rng(OPTIONS["seed"]).random(len(rows)) < HELD_OUT
         if unseen is not None:
             hidden = np.arange(len(rows) + len(unseen)) >= len(rows)
@@ -114,7 +117,8 @@ class Probe:
         unseen = self.unseen if unseen is None else unseen
         classes = int(self.target.max()) + 1 if self.task == "multiclass" else 1
         seen, width = np.flatnonzero(~unseen), max(len(used), 1) * classes
-        rounds = int(np.clip(WORK // (max(len(seen), 1) * width), MIN_ROUNDS, MAX_ROUNDS))
+        most = min(MAX_ROUNDS, MAX_TREES // classes)
+        rounds = max(min(WORK // (max(len(seen), 1) * width), most), MIN_ROUNDS)
         seen = seen[: max(WORK // (width * rounds), MIN_ROWS)]
         known = np.eye(classes)[self.target.astype(int)] if classes > 1 else self.target[:, None]
         score = np.tile(known[seen].mean(0), (int(unseen.sum()), 1))

@@ -5,16 +5,17 @@ from ray_pipeline.components.checks._numbers import MIN_ROWS, label_copies
 from ray_pipeline.profiling.probe import Probe
 
 NEAR = {"binary": 0.8, "multiclass": 0.8, "regression": 0.975}
-MIN_GAIN, TIMES_WORSE, MAX_COLUMNS = 0.8, 3.0, 5
+TIMES_WORSE = {"binary": 3.0, "multiclass": 3.0, "regression": 6.0}
+MIN_GAIN, MAX_COLUMNS = 0.8, 5
 
 
 class Dominating(Check):
     """A quick model owes a nearly perfect score to one column, and the other columns do not explain it.
 
     The model is boosted trees on the sample. Its skill is the share of the label's variance that it explains in
-    validation. High if it is nearly perfect, the column takes most of the gain of all splits, and without the
-    column at least three times as much is unexplained. An easy table, where many columns predict the label, has no such
-    column.
+    validation. High if it is nearly perfect, the column takes most of the gain of all splits, and without the column at
+    least three times as much is unexplained (six times for a number). An easy table, where many columns predict the
+    label, has no such column.
 
     Several leaks hide each other. So up to five columns are removed one after another, then each of them is tried alone
     with the columns that remain. Copies of the label are left to `leakage`.
@@ -24,47 +25,53 @@ class Dominating(Check):
 
     def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column."""
-        copies = label_copies(profile.sample, varying(profile), spec.task)
-        names = [name for name in varying(profile) if name not in copies]
+        names, near, times = varying(profile), NEAR[spec.task], TIMES_WORSE[spec.task]
         validation = profile.evaluation_samples.get("validation")
         enough = validation is not None and len(validation) >= MIN_ROWS
         probe = Probe.of(profile.sample, names, spec.task, unseen=validation if enough else None)
-        if probe is None:
+        if probe is None or probe.fit(names).skill < near:
             return
-        removed, near = remove_dominating(probe, NEAR[spec.task]), NEAR[spec.task]
+        copies = label_copies(profile.sample, names, spec.task)
+        names = [name for name in names if name not in copies]
+        removed = remove_dominating(probe, names, near, times)
         rest = [name for name in names if name not in removed]
-        base = probe.fit(rest).skill if removed else 0.0
+        base = max(0.0, probe.fit(rest).skill) if removed else 0.0
         for name in removed:
             skill = probe.fit([*rest, name]).skill
-            if skill < near or 1 - base < TIMES_WORSE * (1 - skill):
+            if skill < near or 1 - base < times * (1 - skill):
                 continue
             hidden = probe.only_missing(name).fit([*rest, name]).skill
-            by_missing = hidden >= near and 1 - hidden < 2 * (1 - skill)
-            seen = f"whether {name} is missing" if by_missing else name
-            others = f", {' and '.join(other for other in removed if other != name)}" if len(removed) > 1 else ""
+            seen = f"whether {name} is missing" if hidden >= near and 1 - hidden < 2 * (1 - skill) else name
+            without = ", ".join([name, *(other for other in removed if other != name)])
             found = (
-                f"a quick model explains {skill:.1%} of the label's variance with {seen}, and {max(base, 0):.1%}"
-                f" without {name}{others}"
+                f"a quick model explains {skill:.1%} of the label's variance with {seen}, and {base:.1%} without"
+                f" {without}"
             )
             yield self.finding("high", name, len(profile.sample), found)
 
 
-def remove_dominating(probe: Probe, near: float) -> list[str]:
+def remove_dominating(probe: Probe, names: list[str], near: float, times: float) -> list[str]:
     """The few columns whose removal makes a nearly perfect model far worse; none if there are none.
 
     Parameters
     ----------
     probe
         The sample.
+    names
+        The columns to begin with.
     near
         The skill of a nearly perfect model.
+    times
+        How many times as much is unexplained by a model that is far worse.
     """
-    rest, removed = list(probe.names), list[str]()
+    rest, removed, most = [*names], list[str](), max(1, min(MAX_COLUMNS, len(names) // 3))
     whole = fit = probe.fit(rest)
-    while whole.skill >= near and fit.gains and len(removed) < max(1, min(MAX_COLUMNS, len(probe.names) // 3)):
+    if whole.skill < near or sum(sorted(whole.gains.values())[-most:]) < MIN_GAIN:
+        return []
+    while fit.gains and len(removed) < most:
         removed.append(max(fit.gains, key=lambda name: fit.gains[name]))
         rest.remove(removed[-1])
         fit = probe.fit(rest)
-        if fit.skill < near and 1 - fit.skill >= TIMES_WORSE * (1 - whole.skill):
+        if fit.skill < near and 1 - fit.skill >= times * (1 - whole.skill):
             return removed if sum(whole.gains.get(name, 0.0) for name in removed) >= MIN_GAIN else []
     return []

@@ -43,7 +43,7 @@ class RepeatedIds(Check):
         by_row = probe.fit(names).skill
         for name in sorted(ids, key=lambda one: -ids[one].max())[:MAX_TRIED]:
             hidden = np.random.default_rng(0).random(int(ids[name].max()) + 1) < HELD_OUT
-            by_id = max(0.0, probe.fit(names, unseen=hidden[ids[name]]).skill)
+            by_id = max(0.0, probe.fit(names, unseen=hidden[ids[name]][: len(probe.target)]).skill)
             named, lost = NAMED.search(name), by_row - by_id
             if lost >= (NOTABLE if named else LARGE):
                 severity: Severity = "high" if named and lost >= LARGE else "medium"
