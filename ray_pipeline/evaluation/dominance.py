@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CHECK = "dominating"
 ROWS = 1_000
 NEAR = {"binary": 0.9, "multiclass": 0.9, "regression": 0.98}
-MIN_LOSS, TIMES_WORSE = 0.5, 3.0
+MIN_LOSS, MIN_SHARE, TIMES_WORSE = 0.5, 0.8, 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,9 @@ class Doubts:
 def doubt(model: "TrainedModel", encoded: Encoded, predictions: Predictions, profile: Profile, spec: Spec) -> Doubts:
     """Look for one column that makes the final score nearly perfect, and that the other columns do not explain.
 
-    The final model must lose most of its skill when the column's values are shuffled among test rows. Then a quick
-    model without the column must leave three times as much unexplained as the final model; so an easy table is left
-    alone.
+    The final model must lose half of its skill when the column's values are shuffled among test rows, and four fifths
+    of what it loses by shuffling any column. Then a quick model without the column must leave three times as much
+    unexplained as the final model; so an easy table is left alone.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def _finding(
     matrix = matrix_of(encoded.rows, model.encoder, drawn)
     skills = shuffled_skills(model.bundle, matrix, predictions.take(drawn))
     column = min(skills, key=lambda name: skills[name])
-    if skill - skills[column] < MIN_LOSS * skill or _is_ignored(column, spec):
+    lost = {name: max(0.0, skill - left) for name, left in skills.items()}
+    if lost[column] < max(MIN_LOSS * skill, MIN_SHARE * sum(lost.values())) or _is_ignored(column, spec):
         return None
     others = [name for name in profile.types if name != column]
     probe = Probe.of(profile.sample, others, spec.task)

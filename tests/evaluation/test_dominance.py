@@ -27,7 +27,7 @@ features: {labels: {path: rows.parquet, label: y, key: id}}
 split: {by: random}
 model: {xgboost: {num_boost_round: 60}}
 search: {trials: 1}
-evaluate: {draws: 50}
+evaluate: {draws: 100}
 register: false
 """
 
