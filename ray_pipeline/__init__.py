@@ -28,6 +28,7 @@ _MODULES = {
     "predict": "evaluation.predict",
     "evaluate": "evaluation.evaluate",
     "explain": "evaluation.explain",
+    "doubt": "evaluation.dominance",
     "champion": "evaluation.champion",
     "judge": "evaluation.gates",
     "register": "registry.register",

@@ -3,6 +3,7 @@
 from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
 from ray_pipeline.evaluation.champion import champion
+from ray_pipeline.evaluation.dominance import doubt
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.explain import explain
 from ray_pipeline.evaluation.gates import judge
@@ -39,6 +40,7 @@ def run(
         predictions = run.save(predict(model, encoded, "test"))
         evaluation = run.save(evaluate(predictions, spec))
         run.save(explain(model, encoded, predictions, spec))
+        run.save(doubt(model, encoded, predictions, profile, spec))  # raises where one column makes it nearly perfect
         rival = champion(run.registry, predictions, spec, run.where)
         times_judged = run.times_judged(profile.test_part)
         verdict = run.save(judge(evaluation, model.costs, rival, spec, times_judged=times_judged))

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
 from ray_pipeline.profiling import drift
+from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.registry import Registry
@@ -77,14 +79,14 @@ def evaluate_registered(
     """
     path = _absolute(rows)
     with _opened(model, where, registry, debug) as (known, bundle, spec):
-        shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
-        predictions, dropped, counts = _scored(bundle, spec, where, path, shapes)
-        moved = drift.column_drift(shapes, counts)
+        training = known.file(model, "training.json") or {"columns": {}}
+        predictions, facts = _scored(bundle, spec, where, path, training)
         evaluation = evaluate(predictions, spec)
+        findings = [*facts["findings"], *(asdict(row.finding) for row in evaluation.bias if row.finding)]
         rival = champion(known, predictions, spec, where, rows=path)
         verdict = judge(evaluation, ServingCosts.of(bundle), rival, spec)
         scorecard = {**verdict.as_json(), "rows_path": path, "model": bundle.fingerprint}
-        known.attach(model, "scorecard.json", {**scorecard, "drift": moved})
+        known.attach(model, "scorecard.json", {**scorecard, "drift": facts["drift"], "findings": findings})
         revoked = None
         if revoke and not verdict.passed:
             failed = ", ".join(gate["gate"] for gate in scorecard["gates"] if not gate["passed"])
@@ -95,10 +97,11 @@ def evaluate_registered(
         "model": model,
         "metrics": evaluation.metrics_as_json(),
         "gates": scorecard["gates"],
-        "rows": {"scored": len(predictions), "dropped": dropped},
+        "rows": {"scored": len(predictions), "dropped": facts["dropped"]},
         "slices": evaluation.as_json(),
         "bias": evaluation.bias_as_json(),
-        "drift": moved,
+        "drift": facts["drift"],
+        "findings": findings,
         "revoked": revoked,
         "problems": [],
     }
@@ -120,9 +123,10 @@ def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iter
 
 
 def _scored(
-    bundle: Bundle, spec: Spec, where: Where, path: str, shapes: Mapping[str, drift.Histogram]
-) -> tuple[Predictions, dict[str, int], dict[str, Any]]:
-    """The scored rows, the rows dropped by their reason, and how many were in each bin of each training shape."""
+    bundle: Bundle, spec: Spec, where: Where, path: str, training: Mapping[str, Any]
+) -> tuple[Predictions, dict[str, Any]]:
+    """The scored rows; and the rows dropped by their reason, the drift, and whether the model was trained on them."""
+    shapes, seen = drift.from_json(training), KnownRows.from_json(training.get("rows"))
     table, bundle_ref = read(spec, where, rows=path), put_bundle(bundle)
     classes = pa.array(bundle.schema["classes"], pa.string())
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
@@ -145,6 +149,7 @@ def _scored(
         )
         drift_counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
         facts = {**{name: getattr(counts, name) for name in DROP_COUNTS}, "shapes": drift_counts}
+        facts["seen"] = seen.count(rows, list(shapes))
         return pa.table(
             {"rows": pa.array([as_ipc(scored).to_pybytes()], pa.large_binary()), "facts": [json.dumps(facts)]}
         )
@@ -159,7 +164,13 @@ def _scored(
         raise DataError(Problem(stage="evaluate", file=path, rows=0, found=found, fix="name rows that have labels"))
     predictions = _predictions(pa.concat_tables(tables), bundle, spec, path)
     counts = {name: np.sum([block["shapes"][name] for block in facts], axis=0) for name in shapes}
-    return predictions, dropped_rows(table, sums), counts
+    judged, known = (sum(block["seen"][place] for block in facts) for place in (0, 1))
+    finding = seen.finding(judged, known, len(predictions))
+    return predictions, {
+        "dropped": dropped_rows(table, sums),
+        "drift": drift.column_drift(shapes, counts),
+        "findings": [asdict(finding)] if finding else [],
+    }
 
 
 def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Predictions:

@@ -292,6 +292,9 @@ def test_evaluate_judges_a_registered_model_on_new_rows(release, at, loans, tmp_
     assert told["metrics"]["auc"]["value"] > 0.7
     assert {row["column"] for row in told["drift"]} >= {"amount", "income", "purpose", "rates.rate"}
     assert told["revoked"] is None
+    seen = told["findings"][0]  # all rows but those of the test part and the gaps
+    assert (seen["check"], seen["severity"]) == ("seen_in_training", "high")
+    assert seen["rows"] == pytest.approx(release.rows["train"] + release.rows["validation"], rel=0.01)
 
 
 def test_evaluate_finds_the_column_that_moved_and_takes_the_alias_away(loans, at, tmp_path):

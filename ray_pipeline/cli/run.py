@@ -111,6 +111,7 @@ def _finished(work: "Callable[[Progress], Release]", quiet: bool) -> dict[str, A
     from ray_pipeline.runtime.progress import progress as live_progress
 
     with live_progress(quiet) as progress:
-        answer = work(progress).as_json()
-    print_run(answer)
+        release = work(progress)
+    answer = release.as_json()
+    print_run(answer, release.findings)
     return answer

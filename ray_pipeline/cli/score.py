@@ -50,11 +50,12 @@ def evaluate(
 
     The scorecard is stored with the version.
     """
-    from ray_pipeline.cli.summary import print_scorecard
+    from ray_pipeline.cli.summary import print_findings, print_scorecard
     from ray_pipeline.registered_model import evaluate_registered
 
     answer = evaluate_registered(model, rows, where_of(on), registry, revoke=revoke, debug=debug)
     print_scorecard(answer)
+    print_findings(answer["findings"])
     for row in answer["drift"]:
         if row["severity"]:
             typer.echo(

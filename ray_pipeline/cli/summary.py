@@ -1,12 +1,13 @@
 """What a person reads when a run has ended: metrics with their intervals, gates, and where the report is."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import typer
 
 
-def print_run(answer: dict[str, Any]) -> None:
-    """Print the answer of a run."""
+def print_run(answer: dict[str, Any], findings: Iterable[dict[str, Any]] = ()) -> None:
+    """Print the answer of a run, and what was found when it was evaluated."""
     rows, dropped = answer["rows"], answer["rows"].get("dropped", {})
     typer.echo(f"\n{answer['run']}: {answer['status']}" + (f" as {answer['model']}" if answer["model"] else ""))
     parts = ", ".join(f"{rows[part]:,} {part}" for part in ("train", "validation", "test"))
@@ -15,6 +16,7 @@ def print_run(answer: dict[str, Any]) -> None:
     seconds = sum(answer["seconds"].values())
     typer.echo(f"model    {answer['family']}, the best of {answer['trials']} trials, {seconds:.0f} s in all")
     print_scorecard(answer)
+    print_findings(findings)
     typer.echo(f"report   {answer['report']}")
 
 
@@ -25,6 +27,12 @@ def print_scorecard(answer: dict[str, Any]) -> None:
     for gate in answer["gates"]:
         why = "" if gate["passed"] or not gate.get("why") else f"  {gate['why']}"
         typer.echo(f"  {'✔' if gate['passed'] else '✘'} {gate['gate']:<44} {_estimate(gate)}{why}")
+
+
+def print_findings(findings: Iterable[dict[str, Any]]) -> None:
+    """Print each finding with its fix."""
+    for finding in findings:
+        typer.echo(f"  ! {finding['found']}; {finding['fix']}")
 
 
 def _estimate(row: dict[str, Any]) -> str:

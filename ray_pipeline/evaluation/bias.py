@@ -17,7 +17,7 @@ from ray_pipeline.evaluation.groups import groups_of, measure_groups
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.gate import Reduction
-from ray_pipeline.values import Predictions
+from ray_pipeline.values import Finding, Predictions
 
 FOUR_FIFTHS = 0.8
 
@@ -43,6 +43,24 @@ class Bias:
         if self.measure != "selection_rate ratio" or not math.isfinite(self.value):
             return None
         return "broken" if self.high < FOUR_FIFTHS else "kept" if self.low >= FOUR_FIFTHS else "open"
+
+    @property
+    def finding(self) -> Finding | None:
+        """What is wrong between the groups: the four-fifths rule is broken; else None."""
+        if self.four_fifths != "broken":
+            return None
+        found = (
+            f"four-fifths rule broken by {' × '.join(self.group)}: the ratio of selection rates,"
+            f" {' × '.join(self.group.values())}, is {self.value:.3f}, at most {self.high:.3f}"
+        )
+        return Finding(
+            check="four_fifths",
+            severity="medium",
+            column=", ".join(self.group),
+            rows=self.rows,
+            found=found,
+            fix="look for the columns that carry the difference, and gate `selection_rate ratio by COLUMN >= 0.8`",
+        )
 
 
 def audit(predictions: Predictions, spec: Spec) -> tuple[Bias, ...]:

@@ -80,6 +80,7 @@ class Evaluation:
             {"measure": row.measure, "group": dict(row.group), **_interval_json(row), "rows": row.rows}
             | ({"reduction": row.reduction} if row.reduction else {})
             | ({"four_fifths": row.four_fifths} if row.four_fifths else {})
+            | ({"finding": asdict(row.finding)} if row.finding else {})
             for row in self.bias
         ]
 
@@ -170,12 +171,7 @@ def _finding_notes(headline: Metric, weak: WeakSlices, bias: Sequence[Bias]) -> 
         f"{headline.name} is worse than overall in {len(weak.found)} of {weak.searched:,} slices of one or two columns"
         f" (at most {FALSE_DISCOVERY_RATE:.0%} of them by luck)"
     )
-    bias_notes = (
-        f"four-fifths rule broken by {' × '.join(row.group)}: the ratio of selection rates,"
-        f" {' × '.join(row.group.values())}, is {row.value:.3f}, at most {row.high:.3f}"
-        for row in bias
-        if row.four_fifths == "broken"
-    )
+    bias_notes = (row.finding.found for row in bias if row.finding)
     return [*([weak_note] if weak.found else []), *bias_notes]
 
 

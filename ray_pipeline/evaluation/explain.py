@@ -84,7 +84,7 @@ def explain(model: "TrainedModel", encoded: Encoded, predictions: Predictions, s
 
     def on(places: NDArray[np.intp]) -> Explanation:
         drawn = np.sort(generator.permutation(places)[: spec.explain.rows])
-        matrix = _matrix_of(encoded.rows, model.encoder, drawn)
+        matrix = matrix_of(encoded.rows, model.encoder, drawn)
         contributions = family.contributions(bundle.folder, matrix)
         return importance_of(bundle, matrix, predictions.take(drawn), spec, contributions, generator)
 
@@ -145,7 +145,7 @@ def importance_of(
     return Explanation(metric=metric.name, rows=len(rows), importance=tuple(importances))
 
 
-def _matrix_of(rows: EncodedRows, encoder: str, places: NDArray[np.intp]) -> Matrix:
+def matrix_of(rows: EncodedRows, encoder: str, places: NDArray[np.intp]) -> Matrix:
     """The matrix of some rows of the test part, by their ascending places in it."""
 
     def take(table: pa.Table, first: int) -> pa.Table:

@@ -1,5 +1,6 @@
 """Hashes of whole rows, by which equal rows and groups are found without keeping a row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +67,9 @@ def hash_block(
     share
         The share of all contents to keep, between 0 and 1.
     """
-    below = np.uint64(min(share, 1.0) * (2**64 - 1025))
-    content = content_hashes(rows.select(list(features)))
+    below = hash_limit(share)
+    content, labelled = hash_contents(rows, features)
     kept = content <= below
-    labelled = mix(content[kept] ^ content_hashes(rows.select([LABEL]))[kept])
     pairs = np.zeros((2, 0), np.uint64)
     if group is not None:
         groups = mix(content_hashes(rows.select([group])))
@@ -77,8 +77,46 @@ def hash_block(
         pairs = np.unique(np.stack([groups[known], part[known].astype(np.uint64)]), axis=1)
     return RowHashes(
         content=content[kept],
-        labelled=labelled,
+        labelled=labelled[kept],
         part=part[kept].astype(np.int8),
         group=pairs[0],
         group_part=pairs[1].astype(np.int8),
     )
+
+
+def hash_contents(rows: pa.Table, features: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The hash of each row's features, and that of its features and label; each of shape (rows,)."""
+    content = content_hashes(rows.select(list(features)))
+    return content, mix(content ^ content_hashes(rows.select([LABEL])))
+
+
+def hash_limit(share: float) -> np.uint64:
+    """The largest hash of a content that is kept, where this share of all contents is."""
+    return np.uint64(min(share, 1.0) * (2**64 - 1025))
+
+
+def count_each(numbers: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """How often each number occurs among the known ones; shape (n,).
+
+    Examples
+    --------
+    >>> count_each(np.array([2, 5], np.uint64), np.array([2, 3, 2], np.uint64))
+    array([2, 0])
+    """
+    ordered = np.sort(known)
+    return np.searchsorted(ordered, numbers, "right") - np.searchsorted(ordered, numbers, "left")
+
+
+def repeat_share(hashes: NDArray[np.uint64]) -> float:
+    """The share of rows that equal another row.
+
+    Examples
+    --------
+    >>> repeat_share(np.array([7, 8, 7, 9], np.uint64))
+    0.5
+    """
+    if len(hashes) < 2:
+        return 0.0
+    ordered = np.sort(hashes)
+    same = ordered[1:] == ordered[:-1]
+    return float((np.append(False, same) | np.append(same, False)).mean())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_pipeline.evaluation.dominance import Doubts
 from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.explain import Explanation
 from ray_pipeline.evaluation.gates import Verdict
@@ -16,6 +17,7 @@ from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling import drift
 from ray_pipeline.profiling.findings import raise_on_findings
+from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runs.digests import model_digest, split_digest, table_digest, trials_digest
 from ray_pipeline.runs.reproducibility import assert_digest, assert_same_data
@@ -40,7 +42,8 @@ def _(profile: Profile, run: "Run") -> None:
     run.folder.write_json("checks.json", [asdict(finding) for finding in profile.findings])
     run.folder.write_json("joins.json", profile.joins)
     shapes = drift.histograms(profile.sample, profile.types)
-    run.folder.write_json("training.json", drift.to_json(shapes))
+    known = KnownRows.of(profile.row_hashes)
+    run.folder.write_json("training.json", {**drift.to_json(shapes), "rows": known.to_json()})
     run.folder.write_json("drift.json", drift.drift_by_part(shapes, profile.evaluation_samples))
     run.journal.record("profile", profile.rows_as_json())
     run.facts |= {"data": profile.data, "rows": profile.rows_as_json(), "times": dict(profile.time_ranges)}
@@ -104,6 +107,14 @@ def _(evaluation: Evaluation, run: "Run") -> None:
 def _(explanation: Explanation, run: "Run") -> None:
     """explain.json."""
     run.folder.write_json("explain.json", explanation.as_json())
+
+
+@write_artifacts.register(Doubts)
+def _(doubts: Doubts, run: "Run") -> None:
+    """checks.json once more, if the final score adds a finding, which ends the run at `checks.fail_on`."""
+    if doubts.final:
+        run.folder.write_json("checks.json", [asdict(finding) for finding in (*doubts.final, *doubts.checks)])
+        raise_on_findings(doubts.final, run.spec)
 
 
 @write_artifacts.register(type(None))

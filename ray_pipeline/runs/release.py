@@ -68,5 +68,10 @@ class Release:
         """Every metric, overall and by slice: value, low, high and rows."""
         return pd.DataFrame(json.loads(self._read("evaluation.json")))
 
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What bias.json finds wrong between groups."""
+        return [row["finding"] for row in json.loads(self._read("bias.json")) if "finding" in row]
+
     def _read(self, name: str) -> bytes:
         return BlobStore(self.folder).read(name)

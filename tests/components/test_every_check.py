@@ -129,6 +129,17 @@ CASES: dict[str, Planted] = {
         },
     ),
     "null_label": planted({("y > 0", "low")}, "12 rows without a label", rows=12, columns={}, null_label=12),
+    "dominating": planted(
+        {("near", "high"), ("filled", "high")},
+        "with whether filled is missing, and ",
+        columns={
+            "near": np.where(rng.random(ROWS) < 0.02, 1 - LABEL, LABEL),
+            "filled": masked(OTHER, (LABEL > 0) ^ (rng.random(ROWS) < 0.02)),
+            "weak": LABEL + 2 * rng.normal(size=ROWS),
+            "count": COUNT,
+            "more": rng.normal(size=ROWS),
+        },
+    ),
     "leakage": planted(
         {("copy", "high"), ("near", "medium"), ("filled", "high"), ("source", "high")},
         "with an AUC of 1.0000",
@@ -155,17 +166,22 @@ CASES: dict[str, Planted] = {
         unlabelled={"noise": 1, "word": 0, "air_time": 99, "half": 60, "free": 80},
     ),
     "future_time": planted(
-        {("left", "high")},
+        {("left", "high"), ("closed", "high"), ("epoch", "high"), ("typo", "medium")},
         "later than asked in",
         spec=lambda: spec_of(features=", time: asked"),
         time=TIME,
         columns={
             "left": TIME + np.where(NOISE > 1, 60, -60).astype("timedelta64[s]"),
             "born": TIME - np.timedelta64(9, "D"),
+            "closed": np.datetime_as_string(TIME + np.timedelta64(3, "D"), unit="D"),
+            "opened": np.datetime_as_string(TIME - np.timedelta64(3, "D"), unit="D"),
+            "epoch": (TIME + np.timedelta64(3, "D")).astype("datetime64[s]").astype(np.int64),
+            "typo": np.where(np.arange(ROWS) < 7, TIME + np.timedelta64(999, "D"), TIME),
+            "count": rng.integers(10**9, 2 * 10**9, ROWS) // 7,
         },
     ),
     "after_the_fact": planted(
-        {("dep_time", "medium"), ("endStation", "medium"), ("total_duration", "medium")},
+        {("dep_time", "low"), ("endStation", "low"), ("total_duration", "medium"), ("closed_by", "medium")},
         "dep_time is named like the outcome of sched_dep_time",
         spec=lambda: spec_of(label="arr_loss_delay > 0"),
         columns={
@@ -173,7 +189,8 @@ CASES: dict[str, Planted] = {
             "sched_dep_time": OTHER,
             "startStation": WORD,
             "endStation": WORD,
-            "total_duration": NOISE,
+            "total_duration": LABEL + OTHER / 3,
+            "closed_by": masked(WORD, (LABEL > 0) & (NOISE > -1)),
             "weekend": WORD,
             "friend_count": COUNT,
         },
@@ -255,7 +272,45 @@ CASES: dict[str, Planted] = {
         label=np.r_[LABEL[:-20], LABEL[:20]],
         columns={"noise": np.r_[NOISE[:-20], NOISE[:20]], "word": np.r_[WORD[:-20], WORD[:20]]},
     ),
-    "shared_rows": planted({(None, "high")}, "test rows (20.", **copied(0.2)),
+    "shared_rows": planted({(None, "high")}, "times its noise", **copied(0.05)),
+    "repeated_ids": planted(
+        {("person", "high"), ("shop", "medium")},
+        "and 0.0% on new values of person",
+        columns={
+            "person": [f"p{i % 60}" for i in range(ROWS)],
+            "born": 1950 + np.arange(ROWS) % 60 / 7,
+            "city": [f"c{i % 37}" for i in range(ROWS)],
+            "shop": [f"s{i % 60}" for i in range(ROWS)],
+            "count": np.arange(ROWS) % 60,
+        },
+        label=(np.random.default_rng(1).random(60) < 0.5).astype(float)[np.arange(ROWS) % 60],
+    ),
+    "null_groups": planted(
+        {("person", "medium"), ("visit", "low")},
+        "split.group: person is null in",
+        part=PART,
+        group="person",
+        columns={
+            "person": masked([f"p{i // 3}" for i in range(ROWS)], OTHER > 0.25),
+            "visit": masked(np.arange(ROWS) // 2, np.arange(ROWS) % 50 == 0),
+        },
+        extra=("person", "visit"),
+        spec=lambda: spec_of(split="{by: random, group: person}", more="evaluate: {cluster: visit}"),
+    ),
+    "outside_train": planted(
+        {("month", "medium"), ("year", "medium"), ("season", "medium")},
+        "month has no value in test that train knows",
+        part=np.where(np.arange(ROWS) < 2000, 0, np.where(np.arange(ROWS) < 2500, 1, 2)),
+        columns={
+            "month": np.where(
+                np.arange(ROWS) < 2000, 1 + np.arange(ROWS) % 4 * 2, np.where(np.arange(ROWS) < 2500, 7, 4)
+            ),
+            "year": 2000.0 + np.arange(ROWS) / 100,
+            "season": np.where(np.arange(ROWS) < 2000, "winter", np.where(np.arange(ROWS) < 2500, "fall", "may"))
+            + (np.arange(ROWS) % 2).astype(str),
+            "hour": rng.integers(0, 24, ROWS),
+        },
+    ),
     "shared_groups": planted(
         {("person", "high")},
         "person overlaps: ",
@@ -352,12 +407,98 @@ def test_a_duration_is_found_to_be_its_end_less_the_moment_of_prediction() -> No
     assert "began" in finding.found
 
 
-@pytest.mark.parametrize("coarse", [False, True])
-def test_rows_that_are_equal_by_chance_are_no_copies(coarse: bool) -> None:
-    columns = {"word": WORD, "few": rng.integers(0, 30 if coarse else 900, ROWS)}
+@pytest.mark.parametrize("few", [30, 900])
+def test_rows_that_are_equal_by_chance_are_no_copies(few: int) -> None:
+    columns = {"word": WORD, "few": rng.integers(0, few, ROWS)}
     findings = list(find("checks", "shared_rows")().check(profile_of(columns, LABEL, PART), spec_of()))
     assert findings
-    assert {f.severity for f in findings} == {"medium"}
+    assert {f.severity for f in findings} == {"low"}
+
+
+def test_repeated_rows_of_an_easy_table_are_no_leak() -> None:
+    """As in the letters: a tenth of all rows equal another one with the same label, in every part."""
+    a, b = rng.integers(0, 150, ROWS), rng.integers(0, 16, ROWS)
+    label = (a + b > 80).astype(float)
+    findings = list(find("checks", "shared_rows")().check(profile_of({"a": a, "b": b}, label, PART), spec_of()))
+    assert max(f.rows for f in findings) > 50
+    assert "high" not in {f.severity for f in findings}
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_rows_that_were_repeated_before_a_random_split_are_a_leak(times: int) -> None:
+    source = np.arange(ROWS) // times
+    columns = {"a": NOISE[source], "b": OTHER[source]}
+    findings = list(find("checks", "shared_rows")().check(profile_of(columns, LABEL[source], PART), spec_of()))
+    assert {f.severity for f in findings} == {"high"}
+
+
+def test_a_handful_of_copies_changes_nothing_and_is_low() -> None:
+    case = copied(0.01)
+    findings = find("checks", "shared_rows")().check(
+        profile_of(case["columns"], case["label"], case["part"]), spec_of()
+    )
+    assert [f.severity for f in findings] == ["low"]
+
+
+def test_copies_in_a_table_that_is_too_small_to_measure_are_a_leak_by_their_share() -> None:
+    case = copied(1.0)
+    few = np.r_[np.flatnonzero(PART == 0)[:100], np.flatnonzero(PART == 2)[:20]]
+    columns = {name: np.asarray(values)[few] for name, values in case["columns"].items()}
+    profile = profile_of(columns, case["label"][few], PART[few])
+    (finding,) = find("checks", "shared_rows")().check(profile, spec_of())
+    assert (finding.severity, finding.rows) == ("high", 20)
+
+
+def test_an_easy_table_has_no_dominating_column() -> None:
+    """Every column is the label with noise; any three of them suffice."""
+    columns = {f"x{i}": LABEL + rng.normal(size=ROWS) / 4 for i in range(9)}
+    assert list(find("checks", "dominating")().check(profile_of(columns, LABEL), spec_of())) == []
+    assert {f.severity for f in find("checks", "leakage")().check(profile_of(columns, LABEL), spec_of())} == {"medium"}
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.05])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_noisy_copy_of_the_label_dominates(task: str, noise: float) -> None:
+    label: Any = {"binary": LABEL, "multiclass": rng.choice(["a", "b", "c", "d"], ROWS), "regression": np.exp(OTHER)}[
+        task
+    ]
+    copy = np.where(rng.random(ROWS) < noise, label[rng.permutation(ROWS)], label)
+    if task == "regression":
+        copy = label * (1 + noise * rng.normal(size=ROWS))
+    related = NOISE + (label == "a") if task == "multiclass" else NOISE + label
+    profile = profile_of({"copy": copy, "related": related, "word": WORD}, label, task=task)
+    findings = list(find("checks", "dominating")().check(profile, spec_of(task, "y > 0" if task == "binary" else "y")))
+    assert [(f.column, f.severity) for f in findings] == [("copy", "high")]
+
+
+def test_a_near_copy_of_many_classes_is_high_even_where_the_other_columns_explain_them() -> None:
+    classes = np.array(["a", "b", "c", "d"])
+    code = rng.integers(0, 4, ROWS)
+    near = np.where(rng.random(ROWS) < 0.03, rng.integers(0, 4, ROWS), code)
+    columns = {"clear": code + NOISE / 9, "near": np.array(["w", "x", "y", "z"])[near], "word": WORD}
+    profile = profile_of(columns, classes[code], task="multiclass")
+    found = {f.column: f.severity for f in find("checks", "leakage")().check(profile, spec_of("multiclass", "y"))}
+    assert found == {"clear": "medium", "near": "high"}
+
+
+def test_a_column_that_says_nothing_of_new_groups_does_not_dominate() -> None:
+    """Each person has one label; those in validation do not occur in train."""
+    person = np.where(PART == 0, np.arange(ROWS) % 20, 20 + np.arange(ROWS) % 8)
+    label = rng.random(28)[person]
+    columns = {"person": np.char.add("p", person.astype(str)), "noise": NOISE, "word": WORD}
+    profile = profile_of(columns, label, PART, task="regression")
+    assert list(find("checks", "dominating")().check(profile, spec_of("regression", "y"))) == []
+
+
+def test_a_copy_of_the_label_is_high_even_where_the_other_columns_explain_it() -> None:
+    columns = {"a": LABEL + NOISE / 9, "b": LABEL + OTHER / 9, "copy": np.where(LABEL > 0, "yes", "no")}
+    findings = {f.column: f.severity for f in find("checks", "leakage")().check(profile_of(columns, LABEL), spec_of())}
+    assert findings == {"a": "medium", "b": "medium", "copy": "high"}
+
+
+def test_ids_that_say_nothing_of_the_label_may_be_in_several_parts() -> None:
+    columns = {"person": [f"p{i % 300}" for i in range(ROWS)], "noise": LABEL + NOISE}
+    assert list(find("checks", "repeated_ids")().check(profile_of(columns, LABEL), spec_of())) == []
 
 
 def test_copies_are_estimated_from_a_share_of_the_contents() -> None:

@@ -191,6 +191,10 @@ def test_the_four_fifths_rule_is_held_against_the_interval() -> None:
     assert {row.four_fifths for row in rows if row.measure != "selection_rate ratio"} == {None}
     broken = evaluate(replace(replace(test, score=np.where(women, test.score * 0.6, test.score)), threshold=0.3), spec)
     assert any("four-fifths rule broken by sex" in note and "Female to Male" in note for note in broken.notes)
+    (finding,) = (row["finding"] for row in broken.bias_as_json() if "finding" in row)
+    assert (finding["check"], finding["severity"], finding["column"]) == ("four_fifths", "medium", "sex")
+    assert finding["found"] in broken.notes and "selection_rate ratio by" in finding["fix"]
+    assert not any("finding" in row for row in evaluate(replace(test, threshold=0.3), spec).bias_as_json())
 
 
 def test_groups_of_equal_scores_and_unequal_labels_are_miscalibrated() -> None:

@@ -1,14 +1,19 @@
 """Columns of the sample as numbers, and how well one column alone predicts the label."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.data.rows import LABEL
 from ray_pipeline.values import Task, Vector
 
 MIN_ROWS = 100
 BINS = 50
+NEAR_COPY = 0.9
 
 
 def numbers(values: pa.ChunkedArray) -> Vector:
@@ -111,6 +116,88 @@ def cross_accuracy(values: pa.ChunkedArray, label: NDArray[np.int64]) -> tuple[f
         np.add.at(table, (code[half != this], label[half != this]), 1)
         correct += int((table.argmax(1)[code[half == this]] == label[half == this]).sum())
     return correct / len(code), float(np.bincount(label).max() / len(label))
+
+
+def power(values: pa.ChunkedArray, label: pa.ChunkedArray, task: Task) -> float:
+    """How well a column alone predicts the label.
+
+    Parameters
+    ----------
+    values, label
+        Rows of the sample in which the column is not missing; shape (rows,).
+    task
+        What the label is.
+
+    Returns
+    -------
+    float
+        In [0, 1]: see `strength`; for many classes the accuracy of `cross_accuracy`, or 0 if it makes more than a tenth
+        of the errors of the most common class: anything predicts a class that nearly all rows have.
+    """
+    if len(label) < MIN_ROWS:
+        return 0.0
+    if task != "multiclass":
+        outcome = label.to_numpy()
+        return strength(as_quantity(values, outcome), outcome, task)
+    accuracy, base = cross_accuracy(values, codes(label))
+    return accuracy if 1 - accuracy < (1 - base) / 10 else 0.0
+
+
+def is_copy(values: pa.ChunkedArray, label: pa.ChunkedArray, task: Task) -> bool:
+    """Whether a column goes one to one with the label, and for a number in rising or falling order.
+
+    Parameters
+    ----------
+    values, label
+        Rows of the sample in which the column is not missing; shape (rows,).
+    task
+        What the label is.
+    """
+    if len(label) < MIN_ROWS:
+        return False
+    ours, theirs = codes(values), codes(label)
+    if theirs.max() == 0 or not (determines(ours, theirs) and determines(theirs, ours)):
+        return False
+    if task != "regression":
+        return True
+    return kind_of(values.type) != "category" and strength(numbers(values), label.to_numpy(), task) > 1 - 1e-9
+
+
+def is_near_copy(values: pa.ChunkedArray, label: pa.ChunkedArray) -> bool:
+    """Whether a category has the label's classes, three or more under any names, in nearly all rows.
+
+    Parameters
+    ----------
+    values, label
+        Rows of the sample in which the column is not missing; shape (rows,).
+    """
+    if len(label) < MIN_ROWS:
+        return False
+    ours, theirs = codes(values), codes(label)
+    classes = theirs.max() + 1
+    if classes < 3 or ours.max() + 1 != classes:
+        return False
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (ours, theirs), 1)
+    return len(set(table.argmax(1))) == classes and bool((table.max(1) >= NEAR_COPY * table.sum(1)).all())
+
+
+def label_copies(sample: pa.Table, names: Iterable[str], task: Task) -> set[str]:
+    """The columns whose values, or whose missing values, go one to one with the label; see `is_copy`."""
+    label, copies = sample[LABEL], set[str]()
+    for name in names:
+        missing = pc.is_null(sample[name], nan_is_null=True)
+        known = pc.invert(missing)
+        if is_copy(sample[name].filter(known), label.filter(known), task) or is_copy(missing.cast("int8"), label, task):
+            copies.add(name)
+    return copies
+
+
+def determines(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
+    """Whether each value of the one goes with a single value of the other; both are codes of shape (rows,)."""
+    first = np.full(one.max() + 1, -1)
+    first[one[::-1]] = other[::-1]
+    return bool((first[one] == other).all())
 
 
 def _ranks(values: Vector) -> Vector:

@@ -2,8 +2,13 @@
 
 import re
 
+import pyarrow.compute as pc
+
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
-from ray_pipeline.data.rows import INTERNAL
+from ray_pipeline.components.checks._numbers import power
+from ray_pipeline.data.rows import INTERNAL, LABEL
+
+STRONG = 0.8
 
 AFTERWARDS = re.compile(
     "actuals?|after|canceled|cancelled|cancellation|chargeback|churned|closed|completed|defaulted|delay(ed)?"
@@ -18,6 +23,8 @@ class AfterTheFact(Check):
     """A column with a planned or starting twin, or with the name of an outcome.
 
     Twins are, for instance, `dep_time` beside `sched_dep_time`, and `end_station` beside `start_station`.
+
+    A name proves nothing: low. Medium if the column's values, or where they are missing, predict the label well alone.
     """
 
     fix = "leave it out unless it is known at the moment of prediction"
@@ -36,7 +43,20 @@ class AfterTheFact(Check):
                 found = f"{name} is named for {outcomes[0]!r}, which is known only afterwards"
             else:
                 continue
-            yield self.finding("medium", name, profile.columns[name].rows, found)
+            reached = _power(profile, name, spec)
+            if reached >= STRONG:
+                found += f", and alone it predicts the label with {reached:.2f}"
+            yield self.finding("medium" if reached >= STRONG else "low", name, profile.columns[name].rows, found)
+
+
+def _power(profile: Profile, name: str, spec: Spec) -> float:
+    """How well the column's values, or where they are missing, alone predict the label; see `power`."""
+    values, label = profile.sample[name], profile.sample[LABEL]
+    missing = pc.is_null(values, nan_is_null=True)
+    known = pc.invert(missing)
+    return max(
+        power(values.filter(known), label.filter(known), spec.task), power(missing.cast("int8"), label, spec.task)
+    )
 
 
 def _words(name: str) -> tuple[str, ...]:

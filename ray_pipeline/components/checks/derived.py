@@ -1,10 +1,7 @@
 """Columns that hold the same information as another one."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
-from ray_pipeline.components.checks._numbers import MIN_ROWS, codes
+from ray_pipeline.components.checks._numbers import MIN_ROWS, codes, determines
 
 MAX_ROWS, MAX_COLUMNS = 2_000, 150
 
@@ -26,7 +23,7 @@ class Derived(Check):
         few = {name: code for name, code in coded.items() if 1 < code.max() + 1 <= len(code) / 4}
         for place, name in enumerate(few):
             earlier = list(few)[:place]
-            twins = (one for one in earlier if _determines(few[name], few[one]) and _determines(few[one], few[name]))
+            twins = (one for one in earlier if determines(few[name], few[one]) and determines(few[one], few[name]))
             if twin := next(twins, None):
                 yield self.finding(
                     "low",
@@ -37,15 +34,8 @@ class Derived(Check):
         groups = {column for one in spec.bias.groups for column in one.columns}
         for group in sorted(groups & set(sample.column_names)):
             code = codes(sample[group])
-            names = [name for name in few if name != group and _determines(few[name], code)]
+            names = [name for name in few if name != group and determines(few[name], code)]
             if names and code.max() > 0:
                 found = f"{names[0]} determines {group} in {sample.num_rows:,} sampled rows"
                 fix = f"know that the model sees {group} through it, or leave it out"
                 yield self.finding("medium", names[0], sample.num_rows, found, fix)
-
-
-def _determines(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
-    """Whether each value of the one goes with a single value of the other."""
-    first = np.full(one.max() + 1, -1)
-    first[one[::-1]] = other[::-1]
-    return bool((first[one] == other).all())

@@ -1,25 +1,27 @@
 """Columns that alone nearly determine the label, by their values or by where they are missing."""
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
-from ray_pipeline.components.checks._numbers import MIN_ROWS, as_quantity, codes, cross_accuracy, numbers, strength
+from ray_pipeline.components.checks._numbers import MIN_ROWS, is_copy, is_near_copy, numbers, power, strength
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL, LABEL_INPUT
-from ray_pipeline.values import Severity, Task
+from ray_pipeline.values import Severity
 
-LEAK, SUSPECT = 0.999, 0.98
+FOLLOWS, SUSPECT = 0.999, 0.98
 MEASURE = {"binary": "an AUC", "regression": "a rank correlation", "multiclass": "an accuracy"}
 
 
 class Leakage(Check):
     """A column alone predicts the label nearly perfectly.
 
-    Measured by AUC for two classes, by rank correlation for a number (a copy or any monotone function of the label has
-    1), and by accuracy for many classes.
+    Measured by AUC for two classes, by rank correlation for a number, and by accuracy for many classes.
+
+    High for a copy of the label, whose values go one to one with it (for many classes: in nearly all rows), and for a
+    column that follows a number from which the label is computed. Else medium: some honest tables are that easy.
+    `dominating` tells the two apart.
     """
 
     fix = "leave it out if it is known only after the fact"
@@ -32,41 +34,24 @@ class Leakage(Check):
             missing = pc.is_null(values, nan_is_null=True)
             rows, num_missing = pc.invert(missing), pc.sum(missing).as_py()
             present = f"{len(values) - num_missing:,} sampled rows"
-            power = _predictive_power(values.filter(rows), label.filter(rows), task)
-            if power >= SUSPECT:
-                yield self.finding(
-                    _severity(power),
-                    name,
-                    len(values) - num_missing,
-                    f"{name} alone predicts the label with {MEASURE[task]} of {power:.4f} ({present})",
-                )
+            known, outcome = values.filter(rows), label.filter(rows)
+            near = task == "multiclass" and is_near_copy(known, outcome)
+            if (reached := power(known, outcome, task)) >= SUSPECT or (near and reached):
+                copied = near or is_copy(known, outcome, task)
+                found = f"{name} alone predicts the label with {MEASURE[task]} of {reached:.4f} ({present})"
+                found += "; its values go one to one with the label" if copied else ""
+                yield self.finding("high" if copied else "medium", name, len(values) - num_missing, found)
             elif (source := _followed_input(name, rows.to_numpy(), profile)) is not None:
                 found = (
                     f"{name} follows {source}, from which the label is computed, with a rank correlation of at least"
-                    f" {LEAK} ({present})"
+                    f" {FOLLOWS} ({present})"
                 )
                 yield self.finding("high", name, len(values) - num_missing, found)
-            if 0 < num_missing < len(values):
-                power = _predictive_power(missing.cast("int8"), label, task)
-                if power >= SUSPECT:
-                    found = f"whether {name} is missing alone predicts the label with {power:.4f}"
-                    fix = "leave it out if it is filled in after the fact"
-                    yield self.finding(_severity(power), name, num_missing, found, fix)
-
-
-def _severity(power: float) -> Severity:
-    return "high" if power >= LEAK else "medium"
-
-
-def _predictive_power(values: pa.ChunkedArray, label: pa.ChunkedArray, task: Task) -> float:
-    """How well a column alone predicts the label, from 0 to 1."""
-    if len(label) < MIN_ROWS:
-        return 0.0
-    if task != "multiclass":
-        outcome = label.to_numpy()
-        return strength(as_quantity(values, outcome), outcome, task)
-    accuracy, base = cross_accuracy(values, codes(label))
-    return accuracy if 1 - accuracy < (1 - base) / 10 else 0.0  # anything predicts a class that nearly all rows have
+            if 0 < num_missing < len(values) and (reached := power(missing.cast("int8"), label, task)) >= SUSPECT:
+                found = f"whether {name} is missing alone predicts the label with {reached:.4f}"
+                fix = "leave it out if it is filled in after the fact"
+                severity: Severity = "high" if is_copy(missing.cast("int8"), label, task) else "medium"
+                yield self.finding(severity, name, num_missing, found, fix)
 
 
 def _followed_input(name: str, rows: NDArray[np.bool_], profile: Profile) -> str | None:
@@ -77,6 +62,6 @@ def _followed_input(name: str, rows: NDArray[np.bool_], profile: Profile) -> str
         if column.startswith(LABEL_INPUT) and kind_of(profile.sample.schema.field(column).type) == "number":
             source = numbers(profile.sample[column])
             both = rows & np.isfinite(source)
-            if strength(numbers(profile.sample[name])[both], source[both], "regression") >= LEAK:
+            if strength(numbers(profile.sample[name])[both], source[both], "regression") >= FOLLOWS:
                 return str(column.removeprefix(LABEL_INPUT))
     return None
