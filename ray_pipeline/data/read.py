@@ -95,7 +95,8 @@ def open_sources(spec: Spec, where: Where, rows: str | None = None) -> dict[str,
     for name, table in spec.features.all.items():
         path, kind, parameters = where.resolve(table.path, spec.folder), table.kind, table.parameters
         if name == "labels" and rows:
-            path, kind, parameters = rows, kind_at(rows), {}
+            path, kind = rows, kind_at(rows)
+            parameters = parameters if kind == table.kind else {}
         sources[name] = source_of(kind, name, path, parameters)
     return sources
 

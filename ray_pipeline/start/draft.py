@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unicodedata import normalize
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.components.metrics import DEFAULTS
 from ray_pipeline.start.feast import FeastProposal
@@ -12,10 +15,11 @@ from ray_pipeline.start.join import JoinProposal
 from ray_pipeline.start.label import Label
 from ray_pipeline.start.roles import Roles
 from ray_pipeline.start.split import SplitProposal
-from ray_pipeline.start.table import StartTable
+from ray_pipeline.start.table import StartTable, is_name
 from ray_pipeline.values import Task
 
 RARE = 0.01
+MAX_INT64 = 2**63 - 1
 METRIC_REASONS: Mapping[Task, str] = {
     "binary": "it ranks rows by their score and needs no threshold",
     "multiclass": "it judges the probabilities of all classes",
@@ -91,8 +95,10 @@ def unfit_columns(labels: StartTable) -> dict[str, str]:
     unfit, seen = dict[str, str](), dict[str, str]()
     for name in labels.names:
         alike = normalize("NFKC", name).casefold()
-        if not name.strip():
-            unfit[name] = "it has no name"
+        if not is_name(name):
+            unfit[name] = "it has no name" if not name.strip() else "its name has signs that no spec can say"
+        elif pa.types.is_uint64(labels.type(name)) and (pc.max(labels.column(name)).as_py() or 0) > MAX_INT64:
+            unfit[name] = f"it has numbers above {MAX_INT64:,}, which 64 bits with a sign cannot hold"
         elif kind_of(labels.type(name)) is None:
             unfit[name] = f"{labels.type(name)} cannot be a feature"
         elif alike in seen:

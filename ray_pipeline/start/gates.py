@@ -12,11 +12,12 @@ from ray_pipeline.start.draft import Draft, Reasoned
 
 Z = 1.96
 """Standard errors from the value to the end of its interval."""
-MARGIN = 2.0
-"""Standard errors between the baseline on two samples."""
+MARGIN, MIN_POINT = 2.0, 1.6
+"""Standard errors between a baseline on its folds and a model on test; the least of them that a gate must leave."""
 MIN_MARGIN, MIN_MARGIN_LATER = 0.1, 0.25
 """Of the way from the baseline to the constant; more where test may differ from train by its time or its maker."""
 MAX_MARGIN = 0.6
+"""Of this way: a gate is clearly above the constant."""
 DIGITS = 3
 
 
@@ -34,32 +35,32 @@ def with_gates(draft: Draft, scores: Sequence[FoldScore], test_rows: int) -> Dra
     """
     metric = metric_of(draft.metric.value)
     if not scores:
-        return replace(draft, no_gate="the rows are too few to score a baseline on")
+        return replace(draft, gates=(), no_gate="the rows are too few to score a baseline on")
     sign = 1 if metric.better == "higher" else -1
-    gains = np.array([sign * (one.value - one.constant) for one in scores])
-    worst = scores[int(np.argmin([sign * one.value for one in scores]))]
-    gain, error = float(gains.mean()), float(np.mean([one.error for one in scores]))
-    folds = ", ".join(f"{one.value:.4g}" for one in scores)
-    constant = float(np.mean([one.constant for one in scores]))
-    said = f"a quick baseline has {folds} on held-out rows, a constant model {constant:.4g}"
-    if gain < MARGIN * error or min(gains) <= 0:
-        return replace(draft, no_gate=f"{said}; the difference is within noise")
+    values, constants = np.array([one.value for one in scores]), np.array([one.constant for one in scores])
+    baseline, constant = float(values.mean()), float(constants.mean())
+    gain, error = sign * (baseline - constant), float(np.mean([one.error for one in scores]))
     test_error = error * math.sqrt(np.mean([one.rows for one in scores]) / max(test_rows, 1))
-    noise = MARGIN * math.hypot(error, test_error)
-    least = (MIN_MARGIN_LATER if draft.split.by in ("time", "column") else MIN_MARGIN) * gain
-    op, limit = (">=" if sign > 0 else "<="), MAX_MARGIN * gain
-    if (margin := max(noise + Z * test_error, least)) <= limit:
-        text = f"{metric.name} {op} {_rounded(worst.value - sign * margin, sign)}"
-    else:
-        margin = min(max(noise, least), limit)
+    noise = math.hypot(error / math.sqrt(len(scores)), test_error)
+    said = f"a quick baseline has {', '.join(f'{value:.4g}' for value in values)} on held-out rows"
+    said += f", a constant model {constant:.4g}"
+    limit = MAX_MARGIN * gain
+    if limit <= MIN_POINT * noise:
+        return replace(draft, gates=(), no_gate=f"{said}; the difference is within the noise of so few rows")
+    later = draft.split.by in ("time", "column")
+    least = max((MIN_MARGIN_LATER if later else MIN_MARGIN) * gain, sign * baseline - (sign * values).min())
+    op, margin = (">=" if sign > 0 else "<="), max(MARGIN * noise + Z * test_error, least)
+    judged = "" if margin <= limit else "point "
+    if judged:
         said += "; the interval is wide, so the value itself is judged"
-        text = f"point {metric.name} {op} {_rounded(worst.value - sign * margin, sign)}"
-    tolerance = f"{'-' if sign > 0 else '+'} {_rounded(max(test_error * Z, abs(worst.value) * 0.005), -1)}"
-    later = Reasoned(
+        margin = min(max(MARGIN * noise, least), limit)
+    text = f"{judged}{metric.name} {op} {_rounded(baseline - sign * margin, sign)}"
+    tolerance = f"{'-' if sign > 0 else '+'} {_rounded(max(test_error * Z, abs(baseline) * 0.005), -1)}"
+    champion = Reasoned(
         value=f"{metric.name} {op} champion {tolerance}",
         why="not worse than the model in use; passes while there is none",
     )
-    return replace(draft, gates=(Reasoned(value=text, why=said), later))
+    return replace(draft, gates=(Reasoned(value=text, why=said), champion))
 
 
 def _rounded(value: float, sign: int) -> str:

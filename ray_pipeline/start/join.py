@@ -14,7 +14,7 @@ from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.join_keys import finest_unit, plain_key
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.start.roles import Roles, is_key_like, known_role, time_role
-from ray_pipeline.start.table import StartTable
+from ray_pipeline.start.table import StartTable, is_name
 
 MIN_MATCHED = 0.01
 MAX_KEYS = 3
@@ -136,7 +136,7 @@ def _try(labels: StartTable, roles: Roles, table: StartTable, on: tuple[str, ...
     """The join by these keys, with all columns that may be features."""
     known_at = next((name for name in table.names if time and known_role(table, name, time)), None)
     taken = {*on, time, known_at}
-    columns = tuple(name for name in table.names if name not in taken and name.strip() and kind_of(table.type(name)))
+    columns = tuple(name for name in table.names if name not in taken and is_name(name) and kind_of(table.type(name)))
     options = JoinOptions(name=table.name, on=on, columns=columns, time=time, known_at=known_at)
     return join_sample(labels, roles, table, options)
 

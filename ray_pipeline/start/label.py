@@ -13,7 +13,7 @@ from ray_pipeline.errors import DataError, Problem, SpecError, listed, nearest
 from ray_pipeline.profiling.column_statistics import value_counts
 from ray_pipeline.profiling.requirements import MIN_ROWS
 from ray_pipeline.spec.expression import Expression
-from ray_pipeline.start.table import StartTable
+from ray_pipeline.start.table import StartTable, is_name
 from ray_pipeline.start.words import IDS, LABEL_NAMES, OUTCOMES, PART_NAMES, words
 from ray_pipeline.values import Task
 
@@ -117,7 +117,7 @@ def _candidate(table: StartTable, name: str, place: int) -> Candidate | None:
     present = values.drop_null()
     distinct = pc.count_distinct(present).as_py() if kind in ("number", "category") else 0
     if (
-        not name.strip()
+        not is_name(name)
         or distinct < 2
         or (kind == "category" and distinct > max(2, min(MAX_CLASSES, len(present) / 5)))
     ):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.start.table import StartTable
+from ray_pipeline.start.table import StartTable, is_name
 from ray_pipeline.start.words import DATE_PARTS, GROUPS, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
 from ray_pipeline.values import PARTS
 
@@ -39,7 +39,7 @@ class Roles:
 
 def find_roles(table: StartTable, label: Collection[str]) -> Roles:
     """The roles of the columns that the label does not read."""
-    free = [name for name in table.names if name not in label and name.strip()]
+    free = [name for name in table.names if name not in label and is_name(name)]
     part = next(filter(None, (_part(table, name) for name in free)), None)
     key = next(filter(None, (_key(table, name) for name in free)), None)
     times = sorted(filter(None, (time_role(table, name) for name in free)), key=lambda role: -_time_rank(role.column))
@@ -50,7 +50,7 @@ def find_roles(table: StartTable, label: Collection[str]) -> Roles:
 
 def time_role(table: StartTable, name: str) -> Role | None:
     """The column as the moment of a row, if it is a time that every row has."""
-    if kind_of(table.type(name)) != "time" or words(name) & NO_TIMES - KNOWN_AT or not name.strip():
+    if kind_of(table.type(name)) != "time" or words(name) & NO_TIMES - KNOWN_AT or not is_name(name):
         return None
     values = table.column(name)
     if values.null_count or pc.count_distinct(values).as_py() < MIN_MOMENTS:
@@ -70,8 +70,8 @@ def known_role(table: StartTable, name: str, time: str) -> bool:
 def is_key_like(table: StartTable, name: str) -> bool:
     """Whether rows of two tables may be matched by the column: a text or a whole number that is no part of a date."""
     type_ = table.type(name)
-    whole = pa.types.is_integer(type_.value_type if pa.types.is_dictionary(type_) else type_)
-    return bool(name.strip()) and (kind_of(type_) == "category" or (whole and not words(name) & DATE_PARTS))
+    whole = pa.types.is_integer(type_) and not words(name) & DATE_PARTS
+    return is_name(name) and (whole or kind_of(type_) == "category")
 
 
 def _key(table: StartTable, name: str) -> Role | None:
@@ -92,7 +92,7 @@ def _counts_up(sample: pa.ChunkedArray) -> bool:
     """Whether the numbers rise from row to row, as row numbers do."""
     if kind_of(sample.type) == "category":
         return False
-    number = sample.cast(pa.int64()).to_numpy()
+    number = sample.to_numpy()
     return len(number) > 1 and bool((number[1:] > number[:-1]).all())
 
 

@@ -18,6 +18,7 @@ import pyarrow.fs as pafs
 from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
 from ray_pipeline.components.sources._files import files_at, filesystem
 from ray_pipeline.errors import DataError, Problem, SpecError
+from ray_pipeline.spec.field_types import column
 from ray_pipeline.start.dialect import Dialect, read_dialect
 
 SAMPLE_ROWS, PIECES = 20_000, 16
@@ -93,8 +94,9 @@ class StartTable:
         return list(self.footers.schema.names)
 
     def type(self, name: str) -> pa.DataType:
-        """The type of a column."""
-        return self.footers.schema.field(name).type
+        """The type of a column's values."""
+        type_ = self.footers.schema.field(name).type
+        return type_.value_type if pa.types.is_dictionary(type_) else type_
 
     @cached_property
     def sample(self) -> pa.Table:
@@ -106,13 +108,11 @@ class StartTable:
             chosen = np.unique(np.linspace(0, len(pieces) - 1, PIECES).astype(int))
             share = -(-SAMPLE_ROWS // len(chosen))
             rows = pa.concat_tables([_thinned(pieces[place](), share) for place in chosen])
-        return _thinned(rows, SAMPLE_ROWS)
+        return _decoded(_thinned(rows, SAMPLE_ROWS))
 
     def column(self, name: str) -> pa.ChunkedArray:
         """All values of a column; those of the sample if the table has more than `MAX_WHOLE_ROWS` rows."""
-        values = self.source.table([name])[name] if self.is_whole else self.sample[name]
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
+        values = _decoded(self.source.table([name]))[name] if self.is_whole else self.sample[name]
         return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
 
     def parameters(self) -> dict[str, Any]:
@@ -168,6 +168,18 @@ def written_path(path: str, folder: Path) -> str:
     return path if relative.count("..") > 3 else relative
 
 
+def is_name(name: str) -> bool:
+    """Whether a spec can name the column: not blank, and without control characters.
+
+    >>> is_name("net price"), is_name("two\\nlines")
+    (True, False)
+    """
+    try:
+        return bool(column(name))
+    except ValueError:
+        return False
+
+
 def require_rows(table: StartTable, least: int) -> None:
     """Refuses a table with too few rows to train on.
 
@@ -182,6 +194,14 @@ def require_rows(table: StartTable, least: int) -> None:
         raise DataError(
             Problem(stage="read", file=table.footers.path, rows=table.num_rows, found=found, fix="bring more rows")
         )
+
+
+def _decoded(rows: pa.Table) -> pa.Table:
+    """The rows with the values of dictionary columns."""
+    for place, one in enumerate(rows.schema):
+        if pa.types.is_dictionary(one.type):
+            rows = rows.set_column(place, one.name, rows[place].cast(one.type.value_type))
+    return rows
 
 
 def _thinned(rows: pa.Table, most: int) -> pa.Table:

@@ -12,7 +12,7 @@ from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
 
 WIDTH = 116
-TRIALS, SEARCH_TIME = 32, "45s"
+TRIALS, SEARCH_TIME = 32, "30s"
 PLAIN = re.compile(r"(?:\.\./|/)?[A-Za-z_][A-Za-z0-9_./-]*|(?:\.\./)+[A-Za-z_][A-Za-z0-9_./-]*")
 PLAIN_EXPRESSION = re.compile(r"[A-Za-z_][^#:\[\]{}\n\r\t]*[^#:\[\]{}\n\r\t ]|[A-Za-z_]")
 RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
@@ -47,9 +47,8 @@ def scalar(value: Any) -> str:
 
 def _head(draft: Draft) -> Iterator[str]:
     table, label = draft.labels, draft.label
-    looked = (
-        "all were looked at" if table.sample.num_rows == table.num_rows else f"{table.sample.num_rows:,} were sampled"
-    )
+    sampled = table.sample.num_rows
+    looked = "all were looked at" if sampled == table.num_rows else f"findings are of {sampled:,} sampled ones"
     yield from _comment(
         f"Written by `ray-pipeline init` from {draft.given}: {table.num_rows:,} rows ({looked}), {len(table.names)}"
         " columns. It runs as it stands. Each choice has its reason above it; change what you know better."
