@@ -151,7 +151,7 @@ def _judged(draft: Draft, folder: Path) -> Draft:
     rows, findings = _checked(draft, folder)
     draft = replace(
         draft,
-        notes=suggest.notes(findings, draft.features),
+        notes=suggest.notes(findings, [*draft.features, *(f"{join.name}.{join.time}" for join in draft.joins)]),
         ignored=suggest.ignored(findings, draft.features),
         slices=suggest.slices(draft, rows),
         groups=suggest.groups(draft, rows),

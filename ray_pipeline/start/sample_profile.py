@@ -1,6 +1,7 @@
 """The product's own profile and checks, over the sampled rows, without Ray."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -65,6 +66,7 @@ def check_sample(
         sample_rows=rows.num_rows,
         hash_share=1.0,
     )
+    counts = replace(counts, joins={join.name: join.counts for join in joins})
     total, _, row_hashes = read_summary(summarize(rows, counts, options).to_pylist()[0])
     profile = Profile(
         types={name: columns.types[name] for name in columns.features},

@@ -109,6 +109,7 @@ def _join(draft: Draft, join: JoinProposal) -> Iterator[str]:
     yield from _keys(2, Reasoned(value={"on": list(join.on)}, why="in both tables, with one name and type"))
     if join.time:
         why = f"rows of this time or earlier; {join.old}" if join.old else "rows of this time or earlier"
+        yield from _comment(draft.notes.get(f"{join.name}.{join.time}", ""), 2)
         yield from _keys(2, Reasoned(value={"time": join.time}, why=why))
     if join.known_at:
         why = "it is never before the time: a row counts from then on"

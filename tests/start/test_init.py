@@ -164,6 +164,16 @@ def test_feature_tables_are_joined_and_their_columns_are_features(tmp_path: Path
     assert typed("check", "loans/loans.yaml", capfd=capfd)[0] == 0
 
 
+def test_a_table_that_may_be_known_later_than_its_time_has_a_warning(tmp_path: Path, capfd: Capture) -> None:
+    write_tables(tmp_path / "data", rows=3_000)
+    rates = pq.read_table("data/rates.parquet").drop_columns(["known"])
+    pq.write_table(rates, "data/rates.parquet")
+    words = ["--from", "data/loans", "--label", "loss > 0", "--features", "data/rates.parquet"]
+    assert typed("init", "loans", *words, capfd=capfd)[0] == 0
+    text = " ".join(Path("loans/loans.yaml").read_text().replace("#", "").split())
+    assert "early_join: rates.hour is always the start of an hour" in text
+
+
 def few(rows: int) -> pa.Table:
     return customers().slice(0, rows)
 

@@ -20,7 +20,6 @@ from ray_pipeline.errors import DataError, Problem
 
 MAX_BYTES = 1 << 30
 MAX_BLOCK = (1 << 31) - 1
-BLOCK_ROWS = 100_000
 
 
 def _known_encoding(written: str) -> str:
@@ -116,9 +115,9 @@ class CSV(Source):
                 )
             )
         fingerprint = hashlib.sha256()
-        for batch in table.to_batches(BLOCK_ROWS):
-            for column in batch.columns:
-                fingerprint.update(b"".join(bytes(part) for part in column.slice().buffers() if part is not None))
+        for chunk in (chunk for column in table.columns for chunk in column.chunks):
+            for part in filter(None, chunk.buffers()):
+                fingerprint.update(part)
         names, sizes = tuple(one.path for one in files), tuple(int(one.size) for one in files)
         fingerprint.update(
             repr([(PurePosixPath(name).name, size) for name, size in zip(names, sizes, strict=True)]).encode()
