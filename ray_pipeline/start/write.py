@@ -7,12 +7,12 @@ from glob import escape
 from textwrap import wrap
 from typing import Any
 
+from ray_pipeline.start import first_search
 from ray_pipeline.start.draft import Draft, Reasoned
 from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
 
 WIDTH = 116
-TRIALS, SEARCH_TIME = 32, "30s"
 PLAIN = re.compile(r"(?:\.\./|/)?[A-Za-z_][A-Za-z0-9_./-]*|(?:\.\./)+[A-Za-z_][A-Za-z0-9_./-]*")
 PLAIN_EXPRESSION = re.compile(r"[A-Za-z_][^#:\[\]{}\n\r\t]*[^#:\[\]{}\n\r\t ]|[A-Za-z_]")
 RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
@@ -135,12 +135,18 @@ def _split(draft: Draft) -> Iterator[str]:
 
 
 def _search(draft: Draft) -> Iterator[str]:
-    yield "model: xgboost"
+    model = first_search.model(draft)
+    yield from _comment(model.why)
+    if isinstance(model.value, str):
+        yield f"model: {model.value}"
+    else:
+        yield "model:"
+        yield from _keys(1, Reasoned(value=model.value, why=""))
     yield ""
     yield from _comment("a first search, short: give it more trials or time once the rest is right")
     yield "search:"
-    yield f"{INDENT}trials: {TRIALS}"
-    yield f"{INDENT}time: {SEARCH_TIME}"
+    yield f"{INDENT}trials: {first_search.TRIALS}"
+    yield f"{INDENT}time: {first_search.TIME}"
     yield from _keys(1, Reasoned(value={"metric": draft.metric.value}, why=draft.metric.why))
 
 
