@@ -7,14 +7,14 @@ from typing import Any
 
 import typer
 
-from ray_pipeline.cli import jobs, models, report, run, score, spec, ui
+from ray_pipeline.cli import init, jobs, models, report, run, score, spec, ui
 from ray_pipeline.cli.output import Verb, add_verb, failure, print_json
 from ray_pipeline.errors import Problem, SpecError
 
 # ClickException: that of click, or of the copy of click that typer contains.
 CommandError: Any = typer.BadParameter.__mro__[2]
 VERBS: tuple[Verb, ...] = (
-    *(run.init, run.run, run.resume, run.rerun),
+    *(init.init, run.run, run.resume, run.rerun),
     *(spec.plan, spec.check, spec.render, spec.schema),
     *(score.predict, score.evaluate),
     *(report.report, report.diff, ui.ui),

@@ -1,31 +1,16 @@
-"""The verbs that make a model: init, run, resume, rerun."""
+"""The verbs that make a model: run, resume, rerun."""
 
-import shutil
 from collections.abc import Callable
-from importlib.resources import as_file, files
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ray_pipeline.cli.options import On, RunId, Sets, SpecFile, run_folder, where_of
-from ray_pipeline.errors import Problem, SpecError, StorageError, nearest
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.release import Release
     from ray_pipeline.runtime.progress import Progress
 
-EXAMPLES = ("flights", "adult")
-
-Example = Annotated[
-    str, typer.Argument(metavar="NAME", help="The example: flights (three tables) or adult (one table).")
-]
-Folder = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="DIR", help="The folder to write. Default: NAME in the working directory.", show_default=False
-    ),
-]
 FailOn = Annotated[
     str | None,
     typer.Option(
@@ -40,25 +25,6 @@ Manifest = Annotated[
     typer.Argument(metavar="RUN", help="A run: its id, its folder, or its manifest.json.", show_default=False),
 ]
 Verify = Annotated[bool, typer.Option("--verify", help="Compare the output of every stage, byte for byte.")]
-
-
-def init(name: Example, folder: Folder = None) -> dict[str, Any]:
-    """Write a working example with real data."""
-    if name not in EXAMPLES:
-        fix = f"{nearest(name, EXAMPLES)}Known: {', '.join(EXAMPLES)}"
-        raise SpecError(Problem(key="NAME", found=f"there is no example {name!r}", fix=fix))
-    target = folder or Path(name)
-    spec = target / f"{name}.yaml"
-    if spec.exists():
-        raise StorageError(Problem(file=str(spec), found="exists already", fix="name another folder, or remove it"))
-    try:
-        with as_file(files("ray_pipeline") / "examples" / name) as example:
-            shutil.copytree(example, target, dirs_exist_ok=True)
-    except OSError as error:
-        found = f"cannot write: {error.strerror or error}"
-        raise StorageError(Problem(file=str(target), found=found, fix="name a folder that you can write to")) from None
-    typer.echo(f"{spec} and its tables are written. Now: ray-pipeline run {spec}")
-    return {"spec": str(spec)}
 
 
 def run(

@@ -44,6 +44,8 @@ def with_feast_tables(spec: Spec, where: Where) -> Spec:
         folder = where.resolve(repository.path, spec.folder)
         for view in _read_views(spec, name, repository, folder):
             if reason := _unfit(view, {*spec.features.all, *tables}):
+                if not (repository.service or repository.views):  # every view that fits
+                    continue
                 found, fix = reason
                 problems.append(_problem(spec, name, f"feature view {view['name']!r} {found}", fix))
             else:

@@ -104,7 +104,8 @@ def open_source(spec: Spec, where: Where, name: str, rows: str | None = None) ->
     """The source of a table; `rows` is read in place of the label table."""
     table = spec.features.all[name]
     if name == "labels" and rows:
-        return source_of(kind_at(rows), name, rows)
+        kind = kind_at(rows)
+        return source_of(kind, name, rows, table.parameters if kind == table.kind else {})
     return source_of(table.kind, name, where.resolve(table.path, spec.folder), table.parameters)
 
 

@@ -165,6 +165,15 @@ CASES: dict[str, Planted] = {
         null_label=100,
         unlabelled={"noise": 1, "word": 0, "air_time": 99, "half": 60, "free": 80},
     ),
+    "free_text": planted(
+        {("complaint", "medium")},
+        "complaint is free text: half of 3,000 sampled texts have 6 words",
+        columns={
+            "complaint": [f"the parcel number {i} came late" for i in range(ROWS)],
+            "name": [f"parcel {i}" for i in range(ROWS)],
+            "path": [f"one of the few long paths {i % 90}" for i in range(ROWS)],
+        },
+    ),
     "future_time": planted(
         {("left", "high"), ("closed", "high"), ("epoch", "high"), ("typo", "medium")},
         "later than asked in",

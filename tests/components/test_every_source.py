@@ -1,5 +1,6 @@
 """What every source must do: tell of a table from its footers, and read the same rows whole, counted and in pieces."""
 
+import pickle
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +113,16 @@ def test_it_reads_a_small_table_whole_with_its_columns_in_the_order_asked_for(ki
     assert by_id(source.table(TABLE.column_names)) == cells(TABLE)
     two = source.table(["text", "id"])
     assert two.column_names == ["text", "id"] and by_id(two) == cells(TABLE.select(["text", "id"]))
+
+
+@KINDS
+def test_it_travels_to_a_worker_as_its_fields_alone_after_it_was_read(kind: str, tmp_path: Path) -> None:
+    source = written(kind, tmp_path / "t")
+    source.footers()
+    sent = pickle.dumps(source)
+    assert len(sent) < 1_000
+    there = pickle.loads(sent)
+    assert there == source_of(kind, "rates", source.path) and there.footers().num_rows == ROWS
 
 
 @KINDS

@@ -17,6 +17,7 @@ from ray_pipeline.data.feast import PYTHON, with_feast_tables
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.start import propose, text_of
 
 FEAST = Path(os.environ.get(PYTHON) or Path(__file__).parents[2] / ".feast/bin/python")
 pytestmark = pytest.mark.skipif(
@@ -215,3 +216,22 @@ def test_plan_and_check_look_at_the_tables_behind_the_repository(folder: Path) -
     assert (plan.exit_code, answer["status"]) == (0, "ok") and answer["tables"]["rates"]["join"]["how"] == "broadcast"
     check = CliRunner().invoke(app, ["check", str(folder / "loans.yaml"), "--json"])
     assert (check.exit_code, json.loads(check.stdout.splitlines()[-1])["problems"]) == (0, [])
+
+
+def test_a_started_spec_names_every_view_that_can_be_joined(folder: Path) -> None:
+    draft = propose("loans", str(folder / "data" / "loans"), folder, label="loss > 0", features=[str(folder / "store")])
+    text = text_of(draft)
+    assert "store: {kind: feast, path: store, views: [rates, once]}" in text
+    assert [(join.name, join.on, join.time, join.known_at) for join in draft.all_joins] == [
+        ("rates", ("branch",), "hour", "known"),
+        ("once", ("branch",), "hour", None),
+    ]
+    assert all(0.8 < join.matched < 1 for join in draft.all_joins)
+    assert {"rates.rate", "once.rate"} <= {*draft.features}
+    expanded = with_feast_tables(Spec.from_text(text, folder=folder), Where())
+    assert list(expanded.features.tables) == ["rates", "once"]
+
+
+def test_a_repository_is_no_table_to_start_from(folder: Path) -> None:
+    with pytest.raises(SpecError, match="is a Feast repository, which has no label"):
+        propose("loans", str(folder / "store"), folder)

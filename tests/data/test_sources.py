@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_pipeline.components.sources.parquet import Parquet
+from ray_pipeline.data.read import open_sources
 from ray_pipeline.errors import DataError
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", None]})
 
@@ -363,3 +366,11 @@ def test_a_small_table_is_read_whole_in_file_order(tmp_path: Path) -> None:
     write(tmp_path, "2.parquet", pa.table({"a": [9], "b": ["z"]}))
     write(tmp_path, "1.parquet")
     assert source(tmp_path).table(["b"]).to_pydict() == {"b": ["x", "y", None, "z"]}
+
+
+def test_new_rows_of_the_same_kind_are_read_with_the_parameters_of_the_spec(tmp_path: Path) -> None:
+    table = "{path: a.csv, label: y, kind: csv, delimiter: ;}"
+    text = f"name: a\ntask: regression\nfeatures: {{labels: {table}}}\nsplit: {{by: random}}\nmodel: xgboost\n"
+    spec = Spec.from_text(text, folder=tmp_path)
+    for rows, expected in (("b.csv", ";"), ("b.parquet", None)):
+        assert getattr(open_sources(spec, Where(), rows)["labels"], "delimiter", None) == expected

@@ -63,6 +63,11 @@ class Source(Choice, ABC):
         fields: dict[str, Any] = {name: (field.annotation, field) for name, field in own.items()}
         return create_model("Parameters", __base__=Choice, **fields)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Its fields alone, for a worker: what was read stays in this process."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {**super().__getstate__(), "__dict__": fields}
+
     @abstractmethod
     def footers(self) -> Footers:
         """Files, schema, rows and bytes; raises `DataError` for what cannot be read."""

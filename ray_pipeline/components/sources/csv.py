@@ -1,15 +1,17 @@
-"""CSV, for small tables: read whole, with types inferred from all rows; an empty cell is null."""
+"""CSV, for small tables: read whole, with types inferred from all rows."""
 
+import codecs
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.fs as pafs
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at
@@ -17,13 +19,31 @@ from ray_pipeline.components.sources._schemas import conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem
 
 MAX_BYTES = 1 << 30
-BLOCK_ROWS = 100_000
+MAX_BLOCK = (1 << 31) - 1
+
+
+def _known_encoding(written: str) -> str:
+    try:
+        codecs.lookup(written)
+    except LookupError:
+        raise ValueError(f"there is no encoding {written!r}; write for example utf-8, utf-16 or latin-1") from None
+    return written
 
 
 class CSV(Source):
     """A table in one CSV file or several, each with the same header."""
 
     endings: ClassVar[tuple[str, ...]] = (".csv",)
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    skip_rows: Annotated[int, Field(ge=0)] = 0
+    """Lines before the header."""
+    null_values: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ("",)
+    """Cells that are null."""
+    timestamps: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ()
+    """Forms of dates besides ISO 8601, as for `strptime`."""
 
     @cached_property
     def _read(self) -> tuple[pa.Table, list[pafs.FileInfo]]:
@@ -56,10 +76,20 @@ class CSV(Source):
             with fs.open_input_stream(info.path) as stream:
                 return pyarrow.csv.read_csv(
                     stream,
-                    read_options=pyarrow.csv.ReadOptions(block_size=max(info.size + 1, 1 << 20)),
-                    convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=[""]),
+                    read_options=pyarrow.csv.ReadOptions(
+                        block_size=min(max(2 * info.size + 1, 1 << 20), MAX_BLOCK),  # latin-1 grows in UTF-8
+                        encoding=self.encoding,
+                        skip_rows=self.skip_rows,
+                    ),
+                    parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter),
+                    convert_options=pyarrow.csv.ConvertOptions(
+                        strings_can_be_null=True,
+                        null_values=list(self.null_values),
+                        decimal_point=self.decimal,
+                        timestamp_parsers=[pyarrow.csv.ISO8601, *self.timestamps],
+                    ),
                 )
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, OSError, UnicodeError) as error:
             found = f"{self.name}: {str(error).splitlines()[0]}"
             raise DataError(
                 Problem(
@@ -87,9 +117,9 @@ class CSV(Source):
                 )
             )
         fingerprint = hashlib.sha256()
-        for batch in table.to_batches(BLOCK_ROWS):
-            for column in batch.columns:
-                fingerprint.update(b"".join(bytes(part) for part in column.slice().buffers() if part is not None))
+        for chunk in (chunk for column in table.columns for chunk in column.chunks):
+            for part in filter(None, chunk.buffers()):
+                fingerprint.update(part)
         names, sizes = tuple(one.path for one in files), tuple(int(one.size) for one in files)
         fingerprint.update(
             repr([(PurePosixPath(name).name, size) for name, size in zip(names, sizes, strict=True)]).encode()

@@ -1,0 +1,135 @@
+"""The roles of columns besides the label, each with its reason: key, time, group, and the column of the parts."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.start.table import StartTable, is_name
+from ray_pipeline.start.words import DATE_PARTS, GROUPS, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
+from ray_pipeline.values import PARTS
+
+MIN_GROUPS, MIN_MOMENTS = 20, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A column in a role, and why."""
+
+    column: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """The roles of a label table's columns; None where no column has one."""
+
+    key: Role | None = None
+    time: Role | None = None
+    group: Role | None = None
+    part: Role | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """Every column with a role."""
+        return {role.column for role in (self.key, self.time, self.group, self.part) if role}
+
+
+def find_roles(table: StartTable, label: Collection[str]) -> Roles:
+    """The roles of the columns that the label does not read."""
+    free = [name for name in table.names if name not in label and is_name(name)]
+    part = next(filter(None, (_part(table, name) for name in free)), None)
+    key = next(filter(None, (_key(table, name) for name in free)), None)
+    times = sorted(filter(None, (time_role(table, name) for name in free)), key=lambda role: -_time_rank(role.column))
+    taken = {role.column for role in (part, key) if role}
+    groups = filter(None, (_group(table, name) for name in free if name not in taken))
+    return Roles(key=key, time=next(iter(times), None), group=next(groups, None), part=part)
+
+
+def time_role(table: StartTable, name: str) -> Role | None:
+    """The column as the moment of a row, if it is a time that every row has."""
+    if kind_of(table.type(name)) != "time" or words(name) & NO_TIMES - KNOWN_AT or not is_name(name):
+        return None
+    values = table.column(name)
+    if values.null_count or pc.count_distinct(values).as_py() < MIN_MOMENTS:
+        return None
+    ends = pc.min_max(values).as_py()
+    return Role(column=name, why=f"a time in every row, from {_shown(ends['min'])} to {_shown(ends['max'])}")
+
+
+def known_role(table: StartTable, name: str, time: str) -> bool:
+    """Whether the column of a feature table says when a row became known: a time never before the event's."""
+    if name == time or kind_of(table.type(name)) != "time" or not words(name) & KNOWN_AT:
+        return False
+    known, event = (table.sample[one].cast(pa.timestamp("us"), safe=False) for one in (name, time))
+    return bool(pc.all(pc.greater_equal(known, event), min_count=1).as_py())
+
+
+def is_key_like(table: StartTable, name: str) -> bool:
+    """Whether rows of two tables may be matched by the column: a text or a whole number that is no part of a date."""
+    type_ = table.type(name)
+    whole = pa.types.is_integer(type_) and not words(name) & DATE_PARTS
+    return is_name(name) and (whole or kind_of(type_) == "category")
+
+
+def _key(table: StartTable, name: str) -> Role | None:
+    """The column as the key, if its name or its values say so and no value repeats."""
+    if not table.is_whole or not is_key_like(table, name):
+        return None
+    sample = table.sample[name]
+    named = bool(words(name) & IDS)
+    if sample.null_count or pc.count_distinct(sample).as_py() < len(sample) or not (named or _counts_up(sample)):
+        return None
+    values = table.column(name)
+    if values.null_count or pc.count_distinct(values).as_py() < len(values):
+        return None
+    return Role(column=name, why=f"it differs in all {len(values):,} rows, and none is missing")
+
+
+def _counts_up(sample: pa.ChunkedArray) -> bool:
+    """Whether the numbers rise from row to row, as row numbers do."""
+    if kind_of(sample.type) == "category":
+        return False
+    number = sample.to_numpy()
+    return len(number) > 1 and bool((number[1:] > number[:-1]).all())
+
+
+def _group(table: StartTable, name: str) -> Role | None:
+    """The column as the group of a row: an id, by its name, that comes again and again."""
+    said = words(name)
+    if not is_key_like(table, name) or not (said & GROUPS or (said & IDS and len(said) > 1)):
+        return None
+    values = table.column(name)
+    groups, rows = pc.count_distinct(values, mode="only_valid").as_py(), len(values) - values.null_count
+    if groups < MIN_GROUPS or groups > rows / 2 or values.null_count:
+        return None
+    return Role(column=name, why=f"{rows:,} rows belong to {groups:,} values of it, {rows / groups:.3g} to each")
+
+
+def _part(table: StartTable, name: str) -> Role | None:
+    """The column that names the part of each row."""
+    if kind_of(table.type(name)) != "category" or not words(name) & PART_NAMES:
+        return None
+    values = table.column(name)
+    counts = {one["values"]: one["counts"] for one in pc.value_counts(values.combine_chunks()).to_pylist()}
+    if not {"train", "test"} <= set(counts) <= set(PARTS):
+        return None
+    return Role(
+        column=name, why="it names " + ", ".join(f"{part} in {counts[part]:,} rows" for part in PARTS if part in counts)
+    )
+
+
+def _time_rank(name: str) -> int:
+    """How much a name is that of the moment of prediction."""
+    said = words(name)
+    return (
+        2 * bool(said & {"sched", "scheduled", "planned", "timestamp"})
+        + bool(said & TIMES)
+        - bool(said & {"end", "stop"})
+    )
+
+
+def _shown(moment: object) -> str:
+    return str(moment).removesuffix(" 00:00:00").removesuffix("+00:00")

@@ -1,0 +1,212 @@
+"""A table to start from: its format, its footers, a sample of its rows, and whole columns on demand."""
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cached_property
+from glob import has_magic
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+
+from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
+from ray_pipeline.components.sources._files import files_at, filesystem
+from ray_pipeline.errors import DataError, Problem, SpecError
+from ray_pipeline.spec.field_types import column
+from ray_pipeline.start.dialect import Dialect, read_dialect
+
+SAMPLE_ROWS, PIECES = 20_000, 16
+MAX_WHOLE_ROWS = 20_000_000
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
+ENDINGS = (*TEXT_ENDINGS, ".data")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartTable:
+    """One table, opened. Its columns are those that a spec could name."""
+
+    name: str
+    path: str
+    """As the spec writes it."""
+    source: Source
+    footers: Footers
+    kind: str
+    dialect: Dialect = field(default_factory=Dialect)
+
+    @classmethod
+    def open(cls, name: str, given: str, folder: Path) -> "StartTable":
+        """The table at a path.
+
+        Parameters
+        ----------
+        name
+            Its name in the spec.
+        given
+            A file, folder, glob or URI; a relative one starts at the working directory.
+        folder
+            The folder of the spec, where the written path starts.
+
+        Raises
+        ------
+        DataError
+            There is no such table, or it cannot be read.
+        SpecError
+            It is a Feast repository, which has no rows of its own.
+        """
+        path = given if "://" in given else os.path.abspath(given)  # noqa: PTH100 (a link stays a link)
+        kind = format_of(name, path)
+        if kind == "feast":
+            found, fix = f"{given} is a Feast repository, which has no label", "name it with --features"
+            raise SpecError(Problem(key="--from", found=found, fix=fix))
+        dialect = Dialect()
+        if kind == "csv":
+            fs, files = files_at(name, path, (".csv",), "CSV")
+            dialect = read_dialect(fs, files[0].path)
+        source = source_of(kind, name, path, dialect.parameters)
+        return cls(
+            name=name,
+            path=written_path(path, folder),
+            source=source,
+            footers=source.footers(),
+            kind=kind,
+            dialect=dialect,
+        )
+
+    @property
+    def num_rows(self) -> int:
+        """All rows of the table."""
+        return self.footers.num_rows
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `column` gives every row."""
+        return self.num_rows <= MAX_WHOLE_ROWS
+
+    @property
+    def names(self) -> list[str]:
+        """The columns."""
+        return list(self.footers.schema.names)
+
+    def type(self, name: str) -> pa.DataType:
+        """The type of a column's values."""
+        type_ = self.footers.schema.field(name).type
+        return type_.value_type if pa.types.is_dictionary(type_) else type_
+
+    @cached_property
+    def sample(self) -> pa.Table:
+        """At most `SAMPLE_ROWS` rows, in the order of the table, spread over all of it."""
+        if not self.footers.group_rows or self.num_rows <= SAMPLE_ROWS:
+            rows = self.source.table(self.names)
+        else:
+            pieces = self.source.pieces(self.footers, self.names, 1)
+            chosen = np.unique(np.linspace(0, len(pieces) - 1, PIECES).astype(int))
+            share = -(-SAMPLE_ROWS // len(chosen))
+            rows = pa.concat_tables([_thinned(pieces[place](), share) for place in chosen])
+        return _decoded(_thinned(rows, SAMPLE_ROWS))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """All values of a column; those of the sample if the table has more than `MAX_WHOLE_ROWS` rows."""
+        values = _decoded(self.source.table([name]))[name] if self.is_whole else self.sample[name]
+        return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
+
+    def parameters(self) -> dict[str, Any]:
+        """What the spec says of the table besides its path."""
+        return ({} if self.kind == "parquet" else {"kind": self.kind}) | self.dialect.parameters
+
+
+def format_of(name: str, path: str) -> str:
+    """The word of the source for a path: `parquet`, `csv`, `delta`, `iceberg` or `feast`.
+
+    Raises
+    ------
+    StorageError
+        The URI or the credentials cannot be used.
+    """
+    if path.lower().endswith(ENDINGS):
+        return "csv"
+    if has_magic(path):
+        return kind_at(path)
+    fs, at = filesystem(name, path)
+    if fs.get_file_info(at).type != pafs.FileType.Directory:
+        return kind_at(path)
+    children = fs.get_file_info(pafs.FileSelector(at))
+    inside = {info.base_name for info in children}
+    if "_delta_log" in inside:
+        return "delta"
+    if "feature_store.yaml" in inside:
+        return "feast"
+    if "metadata" in inside:
+        metadata = fs.get_file_info(pafs.FileSelector(f"{at}/metadata"))
+        if any(info.path.endswith(".metadata.json") for info in metadata):
+            return "iceberg"
+    files = [info for info in fs.get_file_info(pafs.FileSelector(at, recursive=True)) if info.is_file]
+    return "csv" if files and all(info.path.lower().endswith(".csv") for info in files) else "parquet"
+
+
+def table_name(path: str, taken: Collection[str]) -> str:
+    """A name for a feature table: the last part of its path without ending, as a spec allows it.
+
+    >>> table_name("data/store-sales.csv", {"labels"})
+    'store_sales'
+    """
+    last = re.sub(r"\W+", "_", re.sub(r"\.\w+$", "", path.rstrip("/").rpartition("/")[2]), flags=re.ASCII).strip("_")
+    name = last if re.match(r"[A-Za-z_]", last) else f"table_{last}"
+    return next(one for one in chain([name], (f"{name}_{number}" for number in count(2))) if one not in taken)
+
+
+def written_path(path: str, folder: Path) -> str:
+    """The path as a spec in that folder writes it: relative where both have a common parent besides the root."""
+    if "://" in path:
+        return path
+    relative = os.path.relpath(path, os.path.abspath(folder))  # noqa: PTH100
+    return path if relative.count("..") > 3 else relative
+
+
+def is_name(name: str) -> bool:
+    """Whether a spec can name the column: not blank, and without control characters.
+
+    >>> is_name("net price"), is_name("two\\nlines")
+    (True, False)
+    """
+    try:
+        return bool(column(name))
+    except ValueError:
+        return False
+
+
+def require_rows(table: StartTable, least: int) -> None:
+    """Refuses a table with too few rows to train on.
+
+    Raises
+    ------
+    DataError
+        With the number of rows.
+    """
+    if table.num_rows < least:
+        rows = f"{table.num_rows:,} row{'s' if table.num_rows != 1 else ''}"
+        found = f"{rows}; train, validation and test need {least} together"
+        raise DataError(
+            Problem(stage="read", file=table.footers.path, rows=table.num_rows, found=found, fix="bring more rows")
+        )
+
+
+def _decoded(rows: pa.Table) -> pa.Table:
+    """The rows with the values of dictionary columns."""
+    for place, one in enumerate(rows.schema):
+        if pa.types.is_dictionary(one.type):
+            rows = rows.set_column(place, one.name, rows[place].cast(one.type.value_type))
+    return rows
+
+
+def _thinned(rows: pa.Table, most: int) -> pa.Table:
+    """At most so many of the rows, drawn evenly, in their order."""
+    if rows.num_rows <= most:
+        return rows
+    chosen = np.sort(np.random.default_rng(0).choice(rows.num_rows, most, replace=False))
+    return rows.take(pa.array(chosen))

@@ -1,0 +1,35 @@
+"""What a column's name says of its role. Names are split into words, in snake case and in camel case."""
+
+import re
+
+LABEL_NAMES = {"label", "target", "y", "class", "outcome", "response", "dependent"}
+OUTCOMES = {
+    *("churn", "churned", "default", "defaulted", "fraud", "survived", "attrition", "exited", "left", "converted"),
+    *("conversion", "purchased", "bought", "clicked", "diagnosis", "readmitted", "deceased", "died", "approved"),
+    *("price", "saleprice", "income", "revenue", "sales", "demand", "salary", "rating", "quality", "species"),
+    *("result", "status", "score", "cnt", "cancelled", "canceled", "returned", "late", "delay", "delayed", "strength"),
+}
+IDS = {"id", "ids", "key", "uuid", "guid", "nr", "no", "number", "index", "rownum", "row"}
+GROUPS = {
+    *("subject", "patient", "user", "customer", "client", "account", "person", "member", "household", "student"),
+    *("employee", "driver", "device", "machine", "borrower", "donor", "passenger", "visitor", "session"),
+}
+TIMES = {"time", "date", "timestamp", "ts", "datetime", "at", "day", "moment", "sched", "scheduled", "created", "asked"}
+NO_TIMES = {"birth", "birthday", "birthdate", "born", "dob", "updated", "modified", "loaded", "ingested", "available"}
+KNOWN_AT = {"available", "known", "published", "loaded", "ingested", "created", "inserted", "recorded", "received"}
+DATE_PARTS = {"year", "yr", "month", "mnth", "day", "hour", "hr", "minute", "second", "week", "weekday", "quarter"}
+SENSITIVE = {
+    *("sex", "gender", "race", "ethnicity", "ethnic", "religion", "nationality", "nacionality", "age", "disability"),
+    *("marital", "married"),
+}
+PART_NAMES = {"part", "split", "fold", "set", "partition", "subset"}
+
+
+def words(name: str) -> set[str]:
+    """The words of a name, in lower case.
+
+    >>> sorted(words("customerID_of_account2"))
+    ['2', 'account', 'customer', 'id', 'of']
+    """
+    found = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name) or [name]
+    return {word.lower() for word in found}
