@@ -7,7 +7,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,8 +43,14 @@ class TrainingContext:
     """Training rows of all workers."""
     min_label: float = -math.inf
     """The smallest label of a regression."""
+    codes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The same as `cardinalities`, also where the codes are a rank to most families."""
     external: bool = False
     """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
+
+    def codes_of(self, encoder: str) -> tuple[int, ...]:
+        """Return the number of codes of each matrix column, 0 for a number."""
+        return self.codes.get(encoder, self.cardinalities[encoder])
 
     def row_weight(self, block: EncodedBlock) -> Vector:
         """Return the weight of each row times that of its class, shape (n,)."""
