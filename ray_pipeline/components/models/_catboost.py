@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+SPLITS = {"float_features": "borders", "categorical_features": "values", "ctrs": "borders"}
+"""Where CatBoost's JSON has the splits of each kind of feature, in the order in which they are numbered."""
 Margins = NDArray[np.float64]
 """Raw scores of the validation rows, shape (outputs, n)."""
 
@@ -48,23 +50,39 @@ def first_rounds(model: dict[str, Any], rounds: int) -> dict[str, Any]:
 
     CatBoost's own `shrink` refuses trees that are not symmetric, and keeps what is not used any more.
     """
-    kind = "oblivious_trees" if "oblivious_trees" in model else "trees"
+    kind, features = "oblivious_trees" if "oblivious_trees" in model else "trees", model["features_info"]
     model[kind] = model[kind][:rounds]
     splits = [split for tree in model[kind] for split in _splits(tree)]
-    place = {old: new for new, old in enumerate(sorted({split["split_index"] for split in splits}))}
+    numbers = {split["split_index"] for split in splits}
+    known = [
+        (name, at, value)
+        for name in SPLITS
+        for at, feature in enumerate(features.get(name, []))
+        for value in feature.get(SPLITS[name], [])
+    ]
+    used = {known[number] for number in numbers}
+    for at in {at for name, at, _ in used if name == "ctrs"}:
+        used |= {_condition(element) for element in features["ctrs"][at]["elements"]}
+    place = {number: new for new, number in enumerate(at for at, split in enumerate(known) if split in used)}
     for split in splits:
         split["split_index"] = place[split["split_index"]]
-    features, first = model["features_info"], 0
-    for name, values in (("float_features", "borders"), ("categorical_features", "values"), ("ctrs", "borders")):
-        for feature in features.get(name, []):
-            before = feature.get(values, [])
-            feature[values] = [value for at, value in enumerate(before, first) if at in place]
-            first += len(before)
+    for name, values in SPLITS.items():
+        for at, feature in enumerate(features.get(name, [])):
+            feature[values] = [value for value in feature.get(values, []) if (name, at, value) in used]
     if "ctrs" in features:
         features["ctrs"] = [ctr for ctr in features["ctrs"] if ctr["borders"]]
-        used = {ctr["identifier"] for ctr in features["ctrs"]}
-        model["ctr_data"] = {name: table for name, table in model["ctr_data"].items() if name in used}
+        tables = {ctr["identifier"] for ctr in features["ctrs"]}
+        model["ctr_data"] = {name: table for name, table in model["ctr_data"].items() if name in tables}
     return model
+
+
+def _condition(element: dict[str, Any]) -> tuple[str, int, float] | None:
+    """The split that is part of the key of a table; None for a category as a whole."""
+    if "border" in element:
+        return "float_features", element["float_feature_index"], element["border"]
+    if "value" in element:
+        return "categorical_features", element["cat_feature_index"], element["value"]
+    return None
 
 
 def _splits(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -91,7 +91,7 @@ class LightGBM(Model):
     def space(self, context: TrainingContext) -> dict[str, Any]:
         """Return the values and spaces; the data decides `objective`, and whether categories are searched for."""
         given = super().space(context)
-        if not any(context.cardinalities[self.encoder]):
+        if not any(context.codes_of(self.encoder)):
             given |= {name: self.start[name] for name in OF_CATEGORIES if name not in self.model_fields_set}
         if given["objective"] is None:
             of_regression = (
@@ -212,12 +212,16 @@ def _dataset(
     params: dict[str, Any],
     reference: "lightgbm.Dataset | None",
 ) -> "lightgbm.Dataset":
-    """Bin the rows of the blocks, without a copy of the floats."""
+    """Bin the rows of the blocks, without a copy of the floats.
+
+    Codes are a set, however many they are: on adult, ames_housing, open_payments, fuel_economy and student_dropout,
+    that has the better score on validation than the rank by frequency.
+    """
     dataset: lightgbm.Dataset = import_lightgbm().Dataset(
         [block.matrix for block in blocks],
         label=np.concatenate([block.label for block in blocks]),
         weight=np.concatenate([context.row_weight(block) for block in blocks]),
-        categorical_feature=[at for at, codes in enumerate(context.cardinalities[LightGBM.encoder]) if codes],
+        categorical_feature=[at for at, codes in enumerate(context.codes_of(LightGBM.encoder)) if codes],
         params=params,
         reference=reference,
     )
