@@ -63,6 +63,6 @@ catboost = import_catboost()
 import pandas as pd
 frame = pd.DataFrame({"a": range(40), "b": ["x", "y"] * 20})
 quiet = {"iterations": 3, "allow_writing_files": False, "logging_level": "Silent", "loss_function": "RMSE"}
-model = catboost.CatBoost(quiet).fit(frame, range(40), cat_features=["b"])
+model = catboost.CatBoost(quiet).fit(frame, list(range(40)), cat_features=["b"])
 assert model.predict(frame).shape == (40,)
 """)
