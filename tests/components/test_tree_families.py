@@ -219,6 +219,52 @@ def test_objectives_with_a_log_link_score_in_the_unit_of_the_label(family: str, 
         assert 0.9 < scores[:400].mean() / label[:400].mean() < 1.1
 
 
+@pytest.mark.parametrize("family", ["xgboost", *FAMILIES])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_scores_follow_a_monotone_constraint_that_the_labels_contradict(family: str, sign: int, tmp_path: Path) -> None:
+    model, (matrix, label) = find("models", family), rows_of("binary")
+    risen = {}
+    for constraint in (0, sign):
+        context = context_of("binary", monotone={"trees": (constraint, 0, -constraint, 0)})
+        params = params_of(family, context)
+        label = (sign * matrix[:, 0] + 2 * np.sin(3 * matrix[:, 0]) > 0).astype(float)
+        data = model.prepare_data(
+            params, context, [block(matrix[:400], label[:400])], [block(matrix[400:], label[400:])]
+        )
+        training = model.start_training(params, context, data, 0)
+        training.advance(30)
+        (tmp_path / model.file).write_bytes(training.model(30))
+        swept = np.repeat(matrix[:1], 200, axis=0)
+        swept[:, 0] = np.linspace(-3, 3, 200)
+        risen[constraint] = sign * np.diff(model.load(tmp_path)(swept))
+    assert model.takes_monotone and (risen[0] < 0).any()
+    assert (risen[sign] >= 0).all() and (risen[sign] > 0).any()
+
+
+def test_catboost_has_symmetric_trees_and_no_combinations_under_a_constraint() -> None:
+    model, context = find("models", "catboost"), context_of("binary", monotone={"trees": (1, 0, 0, 0)})
+    space, given = model().space(context), model(max_ctr_complexity=3).space(context)
+    assert (space["grow_policy"], space["max_ctr_complexity"]) == ("SymmetricTree", 1)
+    params = params_of("catboost", context, max_ctr_complexity=given["max_ctr_complexity"])
+    matrix, label = rows_of("binary")
+    data = model.prepare_data(params, context, [block(matrix, label)], [])
+    with pytest.raises(ValueError, match="monotone constraints need max_ctr_complexity: 1"):
+        model.start_training(params, context, data, 0)
+
+
+@pytest.mark.parametrize("policy", ["SymmetricTree", "Depthwise"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_that_nothing_explains_give_trees_of_one_leaf(family: str, policy: str, tmp_path: Path) -> None:
+    model, context, (matrix, _) = find("models", family), context_of("regression"), rows_of("regression")
+    params = params_of(family, context) | ({"grow_policy": policy} if family == "catboost" else {})
+    data = model.prepare_data(params, context, [block(matrix[:400], np.ones(400))], [block(matrix[400:], np.ones(200))])
+    training = model.start_training(params, context, data, 0)
+    training.advance(5)
+    (tmp_path / model.file).write_bytes(training.model(5))
+    np.testing.assert_allclose(model.load(tmp_path)(matrix), 1, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.contributions(tmp_path, matrix), 0, rtol=0, atol=1e-6)
+
+
 def test_catboost_writes_no_file_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     trained("catboost", "binary", 5)

@@ -87,7 +87,7 @@ def _condition(element: dict[str, Any]) -> tuple[str, int, float] | None:
 
 def _splits(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The splits of a symmetric tree, or of the node of another tree and all below it."""
-    yield from node.get("splits", ())
+    yield from node.get("splits") or ()  # null where a tree is one leaf
     if "split" in node:
         yield node["split"]
         yield from _splits(node["left"])

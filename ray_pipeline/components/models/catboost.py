@@ -9,10 +9,12 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
 from ray_pipeline.components.models._catboost import Margins, RoundByRound, first_rounds, import_catboost
@@ -29,6 +31,9 @@ LOSSES_OF_NUMBERS = ("RMSE", "Tweedie:variance_power=1.5", "Poisson", "MAE", "MA
 PREDICTIONS = {"Logloss": "Probability", "MultiClass": "Probability", "Tweedie": "Exponent", "Poisson": "Exponent"}
 """What CatBoost's `predict` is asked for, by the loss; for other losses the raw score."""
 OF_CATEGORIES = ("one_hot_max_size", "model_size_reg", "max_ctr_complexity")
+MONOTONE = {"grow_policy": "SymmetricTree", "max_ctr_complexity": 1}
+"""Under monotone constraints: CatBoost 1.2 refuses other trees, and a combination of a category with a number is not
+monotone."""
 SMALL_BATCH_ROWS = 2_000
 NOT_FOR_FIT = ("iterations", "early_stopping_rounds")
 
@@ -56,6 +61,7 @@ class CatBoost(Model):
     file: ClassVar[str] = "model.cbm"
     budget: ClassVar[str] = "iterations"
     patience: ClassVar[str] = "early_stopping_rounds"
+    takes_monotone: ClassVar[bool] = True
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)
     depth: Annotated[Integer, Within(1, 16)] = Int(low=4, high=8)
@@ -81,6 +87,8 @@ class CatBoost(Model):
         given = super().space(context)
         if not any(context.codes_of(self.encoder)):
             given |= {name: self.start[name] for name in OF_CATEGORIES if name not in self.model_fields_set}
+        if context.monotone.get(self.encoder):
+            given |= {name: value for name, value in MONOTONE.items() if name not in self.model_fields_set}
         if given["loss_function"] is None:
             of_regression = OneOf(values=LOSSES_OF_NUMBERS[:2]) if context.min_label >= 0 else LOSSES_OF_NUMBERS[0]
             given["loss_function"] = LOSSES.get(context.task, of_regression)
@@ -109,6 +117,7 @@ class CatBoost(Model):
         label = np.concatenate([block.label for block in train])
         if context.task != "regression":
             label = label.astype(np.int64)
+        # CatBoost needs labels of validation, and nothing depends on them: one that train has is sure to be allowed.
         pools = [
             import_catboost().Pool(
                 columns.arranged(np.concatenate([block.matrix for block in blocks])),
@@ -128,6 +137,10 @@ class CatBoost(Model):
         own = {name: value for name, value in params.items() if name not in NOT_FOR_FIT}
         if context.num_classes:
             own["class_names"] = list(range(context.num_classes))
+        if monotone := context.monotone.get(cls.encoder):
+            if broken := [name for name, value in MONOTONE.items() if own[name] != value]:
+                raise ValueError(f"monotone constraints need {broken[0]}: {MONOTONE[broken[0]]}")
+            own["monotone_constraints"] = [monotone[at] for at in data.columns.order]
         boosting = _Boosting({**own, "random_seed": seed}, params["iterations"], context, data)
         boosting.advance(int(state or 0))
         return boosting
@@ -152,6 +165,8 @@ class CatBoost(Model):
         They are in log odds, in the label's unit, or in its logarithm where the loss has a log link.
         """
         model, columns, _ = _loaded(folder / cls.file)
+        if model.get_tree_leaf_counts().max() == 1:  # CatBoost 1.2 crashes on depthwise trees without any split
+            return np.zeros_like(matrix)
         pool = import_catboost().Pool(columns.arranged(matrix))
         values = model.get_feature_importance(pool, type="ShapValues")[..., :-1]
         values = np.abs(values).sum(1) if values.ndim > 2 else values
@@ -164,10 +179,15 @@ class _Columns:
 
     cardinalities: tuple[int, ...]
 
-    @property
+    @cached_property
     def order(self) -> list[int]:
         """The place of each column in the matrix."""
         return sorted(range(len(self.cardinalities)), key=lambda at: self.cardinalities[at] > 0)
+
+    @cached_property
+    def words(self) -> NDArray[np.object_]:
+        """The text of each code, and last that of a missing value."""
+        return np.array([*(b"%d" % code for code in range(max(self.cardinalities))), b"missing"], object)
 
     def arranged(self, matrix: Matrix) -> Any:
         """Return what CatBoost reads: the matrix itself, or numbers and categories apart; a category is a text."""
@@ -175,9 +195,8 @@ class _Columns:
             return np.ascontiguousarray(matrix)
         first = self.cardinalities.count(0)
         codes = np.nan_to_num(matrix[:, self.order[first:]], nan=-1).astype(int)
-        words = np.array([*(b"%d" % code for code in range(max(self.cardinalities))), b"missing"], object)
         numbers = np.ascontiguousarray(matrix[:, self.order[:first]]) if first else None
-        return import_catboost().FeaturesData(num_feature_data=numbers, cat_feature_data=words[codes])
+        return import_catboost().FeaturesData(num_feature_data=numbers, cat_feature_data=self.words[codes])
 
 
 @dataclass(frozen=True)

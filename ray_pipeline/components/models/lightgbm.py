@@ -62,6 +62,7 @@ class LightGBM(Model):
     file: ClassVar[str] = "model.txt"
     budget: ClassVar[str] = "num_iterations"
     patience: ClassVar[str] = "early_stopping_round"
+    takes_monotone: ClassVar[bool] = True
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)
     num_leaves: Annotated[Integer, Within(2, 131_072)] = Log(low=2, high=200)
@@ -138,9 +139,11 @@ class LightGBM(Model):
         LightGBM's file lacks the generators that draw rows and columns, so a booster cannot go on from it.
         """
         own = {name: value for name, value in params.items() if name not in NOT_FOR_BOOSTER}
-        more = {"seed": seed, "metric": "None", "feature_pre_filter": False}
+        more: dict[str, Any] = {"seed": seed, "metric": "None", "feature_pre_filter": False}
         if context.task == "multiclass":
             more["num_class"] = context.num_classes
+        if monotone := context.monotone.get(cls.encoder):
+            more["monotone_constraints"] = list(monotone)
         boosting = _Boosting({**own, **more, **_fixed(context)}, data)
         boosting.advance(int(state or 0))
         return boosting

@@ -56,6 +56,7 @@ class XGBoost(Model):
     file: ClassVar[str] = "model.ubj"
     budget: ClassVar[str] = "num_boost_round"
     patience: ClassVar[str] = "early_stopping_rounds"
+    takes_monotone: ClassVar[bool] = True
     collective: ClassVar[str | None] = "xgboost"
 
     max_depth: Annotated[Integer, Within(1, 30)] = Int(low=3, high=10)
@@ -131,6 +132,8 @@ class XGBoost(Model):
         }
         if context.task == "multiclass":
             fixed["num_class"] = context.num_classes
+        if monotone := context.monotone.get(cls.encoder):
+            fixed["monotone_constraints"] = monotone
         return _Boosting({**own, **fixed}, data, state)
 
     @classmethod
