@@ -313,3 +313,13 @@ def test_catboost_reads_numbers_first_and_categories_as_text() -> None:
     read = columns.arranged(np.array([[0.5, 7, np.nan, np.nan]], np.float32))
     assert read.num_feature_data.tolist()[0][0] == 0.5 and np.isnan(read.num_feature_data[0, 1])
     assert read.cat_feature_data.tolist() == [[b"7", b"missing"]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_row_has_the_same_bits_alone_and_in_a_large_batch(family: str, task: Task, tmp_path: Path) -> None:
+    model, (matrix, _) = find("models", family), rows_of(task)
+    (tmp_path / model.file).write_bytes(trained(family, task, 30))
+    score = model.load(tmp_path)
+    alone = np.concatenate([score(matrix[row : row + 1]) for row in range(len(matrix))])
+    np.testing.assert_array_equal(alone, score(np.tile(matrix, (5, 1)))[: len(matrix)])
