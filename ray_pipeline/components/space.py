@@ -1,8 +1,8 @@
 """What a hyperparameter may be: one value, or a space to search, written `{int: [3, 10]}`, `{float: [0.5, 1]}`, `{log:
 [0.01, 0.3]}` or `{any: [a, b]}`.
 
-A model annotates its fields with `Integer`, `Number` or `Word`; where the library has bounds of its own, with
-`Annotated[Number, Within(0, 1)]`.
+A model annotates its fields with `Integer`, `Number`, `Word` or `Boolean`; where the library has bounds of its own,
+with `Annotated[Number, Within(0, 1)]`.
 """
 
 import math
@@ -140,6 +140,12 @@ def _word(value: object) -> str:
     return value
 
 
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, got {value!r}")
+    return value
+
+
 def _reader(value_of: Callable[[object], Scalar], allowed: tuple[type[Space], ...]) -> Callable[[object], object]:
     """What reads a written hyperparameter: a plain value by `value_of`, a mapping as one of the allowed spaces."""
     words = [word for word, kind in SPACES.items() if kind in allowed]
@@ -206,6 +212,9 @@ Number = t.Annotated[
 ]
 Word = t.Annotated[
     str | Any, PlainValidator(_reader(_word, (Any,))), PlainSerializer(_write), _schema("string", (Any,))
+]
+Boolean = t.Annotated[
+    bool | Any, PlainValidator(_reader(_boolean, (Any,))), PlainSerializer(_write), _schema("boolean", (Any,))
 ]
 
 

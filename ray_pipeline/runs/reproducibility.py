@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 """Of run folders; `resume` refuses others."""
-LIBRARIES = ("ray-pipeline", "ray", "xgboost", "torch", "optuna", "mlflow-skinny", "pyarrow", "numpy", "pandas")
+TRAINING_LIBRARIES = ("xgboost", "lightgbm", "catboost", "torch")
+LIBRARIES = ("ray-pipeline", "ray", *TRAINING_LIBRARIES, "optuna", "mlflow-skinny", "pyarrow", "numpy", "pandas")
 STAGES = ("read", "split", "encoder", "trials", "model", "predictions", "metrics")
 """In the order in which a difference would show."""
 

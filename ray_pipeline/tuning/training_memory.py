@@ -36,6 +36,7 @@ def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int)
         task=spec.task,
         num_classes=len(rows.classes),
         cardinalities=cardinalities,
+        codes={name: encoder.codes for name, encoder in rows.encoders.items()},
         threads=threads,
         device="cuda" if layout.gpus else "cpu",
         class_weight=encoded.profile.class_weight(spec.fit.class_weight),

@@ -60,7 +60,7 @@ assert len(xgboost.cv({"objective": "binary:logistic"}, data, 2, nfold=2, strati
 def test_only_the_importing_thread_goes_without_scikit_learn() -> None:
     passes("""
 import threading
-from ray_pipeline.components.models._xgboost import _NoScikitLearn
+from ray_pipeline.components.models._without_scikit_learn import _NoScikitLearn
 found = []
 with _NoScikitLearn():
     other = threading.Thread(target=lambda: found.append(__import__("sklearn")))

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_pipeline.components.sources.parquet import Parquet
-from ray_pipeline.data.read import open_sources
+from ray_pipeline.data.read import open_source
 from ray_pipeline.errors import DataError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -373,4 +373,4 @@ def test_new_rows_of_the_same_kind_are_read_with_the_parameters_of_the_spec(tmp_
     text = f"name: a\ntask: regression\nfeatures: {{labels: {table}}}\nsplit: {{by: random}}\nmodel: xgboost\n"
     spec = Spec.from_text(text, folder=tmp_path)
     for rows, expected in (("b.csv", ";"), ("b.parquet", None)):
-        assert getattr(open_sources(spec, Where(), rows)["labels"], "delimiter", None) == expected
+        assert getattr(open_source(spec, Where(), "labels", rows), "delimiter", None) == expected

@@ -1015,16 +1015,23 @@ def test_a_family_of_ones_own_must_be_trusted_and_be_one() -> None:
         assert told in str(refused.value)
 
 
-def test_a_family_whose_library_is_absent_names_the_extra_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = Spec.from_text(BASE.replace("  xgboost: {max_depth: 6}", "  mlp: {d_block: 64}"), file="loans.yaml")
+@pytest.mark.parametrize(
+    ("family", "library", "extra"),
+    [("mlp", "torch", "nn"), ("lightgbm", "lightgbm", "lightgbm"), ("catboost", "catboost", "catboost")],
+)
+def test_a_family_whose_library_is_absent_names_the_extra_before_any_work(
+    family: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = Spec.from_text(BASE.replace("  xgboost: {max_depth: 6}", f"  {family}: {{}}"), file="loans.yaml")
     assert spec.not_installed() == ()
     monkeypatch.setattr("ray_pipeline.spec.installed.find_spec", lambda name: None)
     (problem,) = spec.not_installed()
     assert (
-        str(problem) == "loans.yaml:17: model.mlp: 'mlp' trains with torch, which is not installed · Fix: pip install"
-        " 'ray-pipeline[nn]'"
+        str(problem)
+        == f"loans.yaml:17: model.{family}: {family!r} trains with {library}, which is not installed · Fix:"
+        f" pip install 'ray-pipeline[{extra}]'"
     )
-    with pytest.raises(SpecError, match=r"ray-pipeline\[nn\]"):
+    with pytest.raises(SpecError, match=rf"ray-pipeline\[{extra}\]"):
         pipeline.run(spec)
 
 

@@ -113,6 +113,11 @@ class Encoding(Choice):
         return (0,) * len(self.columns)
 
     @property
+    def codes(self) -> tuple[int, ...]:
+        """The same, also where the codes are a rank to most families."""
+        return self.cardinalities
+
+    @property
     def needs_folds(self) -> bool:
         """Whether training rows are encoded by the outcomes of other folds."""
         return self.by_label

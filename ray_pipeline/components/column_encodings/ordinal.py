@@ -48,7 +48,12 @@ class Ordinal(Encoding):
     @property
     def cardinalities(self) -> tuple[int, ...]:
         """The number of codes, if they are a set."""
-        return (len(self.categories) + 1 + self.finite if self.native else 0,)
+        return self.codes if self.native else (0,)
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The number of codes."""
+        return (len(self.categories) + 1 + self.finite,)
 
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
         """One column."""

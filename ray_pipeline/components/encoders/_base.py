@@ -80,6 +80,11 @@ class Encoder(Choice):
         return tuple(codes for encoding in self.encoded for codes in encoding.cardinalities)
 
     @property
+    def codes(self) -> tuple[int, ...]:
+        """The same, also where the codes are a rank to most families."""
+        return tuple(codes for encoding in self.encoded for codes in encoding.codes)
+
+    @property
     def needs_folds(self) -> bool:
         """Whether training rows must come with their folds."""
         return any(encoding.needs_folds for encoding in self.encoded)

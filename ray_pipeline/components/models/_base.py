@@ -43,10 +43,21 @@ class TrainingContext:
     """Training rows of all workers."""
     min_label: float = -math.inf
     """The smallest label of a regression."""
+    codes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The same as `cardinalities`, also where the codes are a rank to most families."""
+    monotone: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """For each encoder 1 for each matrix column with which the score may only rise, -1 where it may only fall, else 0.
+
+    Empty without such columns. A column of codes has none, and a multiclass task neither.
+    """
     external: bool = False
     """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For each encoder the name of each matrix column, for files that can hold names."""
+
+    def codes_of(self, encoder: str) -> tuple[int, ...]:
+        """Return the number of codes of each matrix column, 0 for a number."""
+        return self.codes.get(encoder, self.cardinalities[encoder])
 
     def row_weight(self, block: EncodedBlock) -> Vector:
         """Return the weight of each row times that of its class, shape (n,)."""
@@ -109,6 +120,8 @@ class Model(Choice):
     """The extra of ray-pipeline that installs that package, where the base does not."""
     seeded: ClassVar[bool] = True
     """Whether the model depends on the seed."""
+    takes_monotone: ClassVar[bool] = False
+    """Whether it follows `TrainingContext.monotone`."""
     collective: ClassVar[str | None] = None
     """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on
     one worker."""

@@ -57,6 +57,7 @@ class XGBoost(Model):
     file: ClassVar[str] = "model.ubj"
     budget: ClassVar[str] = "num_boost_round"
     patience: ClassVar[str] = "early_stopping_rounds"
+    takes_monotone: ClassVar[bool] = True
     collective: ClassVar[str | None] = "xgboost"
 
     max_depth: Annotated[Integer, Within(1, 30)] = Int(low=3, high=10)
@@ -132,6 +133,8 @@ class XGBoost(Model):
         }
         if context.task == "multiclass":
             fixed["num_class"] = context.num_classes
+        if monotone := context.monotone.get(cls.encoder):
+            fixed["monotone_constraints"] = monotone
         return _Boosting({**own, **fixed}, data, state, feature_names(context.features.get(cls.encoder, ())))
 
     @classmethod
