@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem
+from ray_pipeline.redaction import redacted
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
@@ -85,7 +86,7 @@ def _answer(work: Verb, debug: bool) -> dict[str, Any]:
         return failure(Interrupted(Problem(found="interrupted", fix=fix)))
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            typer.echo(redacted(traceback.format_exc()), err=True)
         if isinstance(error, PipelineError):
             return {**failure(error), **getattr(error, "answer", {})}
         found = f"a bug of ray-pipeline: {type(error).__name__}: {error}"
@@ -99,19 +100,21 @@ def failure(error: PipelineError) -> dict[str, Any]:
 
 
 def to_json(value: object) -> str:
-    """Return one line of JSON; numbers that are not finite become null.
+    """Return one line of JSON without credentials; numbers that are not finite become null.
 
     >>> to_json({"auc": float("nan"), "rows": (1, 2)})
     '{"auc": null, "rows": [1, 2]}'
     """
-    return json.dumps(_finite(value), ensure_ascii=False, default=str)
+    return json.dumps(_clean(value), ensure_ascii=False, default=str)
 
 
-def _finite(value: object) -> object:
+def _clean(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):
+        return redacted(value)
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_clean(item) for item in value]
     return value

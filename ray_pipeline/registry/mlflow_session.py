@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import Problem, RegistryError
-from ray_pipeline.registry.address import hidden
+from ray_pipeline.redaction import redacted
 from ray_pipeline.registry.private_mlflow import has_old_schema
 from ray_pipeline.runtime.overrides import environment, ignored_warnings, log_levels
 
@@ -64,7 +64,7 @@ def unanswered(uri: str, error: Exception) -> RegistryError:
     """The problem of an error that MLflow raised: the first line of its message, without passwords, and what to do."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if has_old_schema(text):
-        fix = f"back it up, then run `mlflow db upgrade {hidden(uri)}`"
+        fix = f"back it up, then run `mlflow db upgrade {uri}`"
     elif "locked" in text:
         fix = "another process holds the database; try again when it is done"
     else:
@@ -72,9 +72,7 @@ def unanswered(uri: str, error: Exception) -> RegistryError:
             "check the address, and that the registry runs and may be written; a finished run is kept:"
             " `ray-pipeline resume RUN` registers it"
         )
-    return RegistryError(
-        Problem(key="registry", found=f"{hidden(uri)} answered: {text.replace(uri, hidden(uri))[:300]}", fix=fix)
-    )
+    return RegistryError(Problem(key="registry", found=f"{uri} answered: {redacted(text)[:300]}", fix=fix))
 
 
 def client(uri: str) -> "MlflowClient":

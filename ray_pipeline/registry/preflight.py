@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ray_pipeline.errors import Problem, RegistryError
-from ray_pipeline.registry.address import hidden, sqlite_file
+from ray_pipeline.registry.address import sqlite_file
 
 DEADLINE_S = 15
 LOCK_S = 60
@@ -157,7 +157,7 @@ def _within(seconds: float, uri: str, connect: Callable[[], object]) -> None:
         raise RegistryError(
             Problem(
                 key="registry",
-                found=f"{hidden(uri)} did not answer within {seconds:g} s",
+                found=f"{uri} did not answer within {seconds:g} s",
                 fix="check the address and that the server runs",
             )
         )

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ray_pipeline.components.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
+from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
@@ -224,4 +225,4 @@ def last_line(error: BaseException | None) -> str:
     """The last line of an error of Ray's: the cause, below the tracebacks of all the processes that it passed."""
     own = find_own(error)
     lines = str(own or error).strip().splitlines()
-    return lines[-1][:300] if lines else type(error).__name__
+    return redacted(lines[-1])[:300] if lines else type(error).__name__
