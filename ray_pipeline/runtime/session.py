@@ -4,7 +4,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
+from ray_pipeline.runtime.local_ray import private_folder, starting
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
 from ray_pipeline.runtime.process_state import process_state, signal_handlers
 from ray_pipeline.runtime.ray_version import check_ray_version, version_mismatch
@@ -77,8 +79,9 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
         trust(where.trust)
         try:
             if not _is_connected():
+                folder = connection.enter_context(_folder(where, debug))
                 connection.callback(_shutdown)
-                _connect(where, debug, store_bytes)
+                _connect(where, debug, store_bytes, folder)
             restored.enter_context(_no_automatic_start())
             restored.enter_context(_data_context())
             if not debug:
@@ -140,13 +143,19 @@ def _left_alone() -> list[threading.Thread]:
     return [thread for thread in others if thread.name.startswith(LEFT_ALONE)]
 
 
-def _connect(where: Where, debug: bool, store_bytes: int | None) -> None:
-    """Starts a local cluster, or connects to the one at the address."""
+def _folder(where: Where, debug: bool) -> AbstractContextManager[Path | None]:
+    """The folder of a cluster that this session starts; none for a cluster that runs already."""
+    return private_folder(keep=debug) if where.address == "local" else nullcontext()
+
+
+def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | None) -> None:
+    """Starts a local cluster in the folder, or connects to the one at the address."""
     import ray
 
     options: dict[str, Any] = {"address": where.address}
-    if where.address == "local":
+    if folder:
         options |= {"num_cpus": available_cpus(), "object_store_memory": store_bytes, "include_dashboard": False}
+        options |= {"_node_ip_address": private_ray.LOOPBACK}
     elif where.trust:
         options |= {"runtime_env": {"env_vars": {TRUST: os.environ[TRUST]}}}
     # `auto` is the Ray of this machine, or of the job that this process is. A RAY_ADDRESS that was left in the shell
@@ -156,7 +165,12 @@ def _connect(where: Where, debug: bool, store_bytes: int | None) -> None:
     handlers = list(logging.getLogger("ray").handlers)
     try:
         # `ray.init` also replaces the handler of SIGTERM.
-        with environment.use(hidden), log_levels.use({"ray": level}), signal_handlers():
+        with (
+            environment.use(hidden),
+            log_levels.use({"ray": level}),
+            signal_handlers(),
+            starting(folder) if folder else nullcontext(),
+        ):
             ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
