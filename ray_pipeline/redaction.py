@@ -23,6 +23,7 @@ _LOGIN = re.compile(
     r"|[^\s/'\"<>:]*:(?!\d{1,5}[/\s'\"])[^\s/'\"<>]*@"
     r"|[^\s/'\"<>:]*:(?!\d{1,5}[/\s'\"])[^\s'\"<>@]*@)"
 )
+_BARE_LOGIN = re.compile(r"(?<![\w*])[\w.%+-]+:[^\s/'\"<>@]+@(?=[\w\[])")
 _PARAMETER = re.compile(
     rf"(?i)((?:\b[\w.-]*{_NAME}[\w.-]*|\b(?:sig|pwd))(?:=|%3D|['\"]: ?)['\"]?)(?!\*\*\*)[^\s&'\";,<>]+"
 )
@@ -40,7 +41,7 @@ def redacted(text: str) -> str:
     """
     for secret in sorted(set(_of_environment()), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    text = _LOGIN.sub(f"{HIDDEN}@", text)
+    text = _BARE_LOGIN.sub(f"{HIDDEN}@", _LOGIN.sub(f"{HIDDEN}@", text))
     text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
     return _HEADER.sub(rf"\1{HIDDEN}", text)
 

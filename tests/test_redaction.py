@@ -14,6 +14,7 @@ LEAKS = {
     "token as login": f"https://{CANARY}@registry/api",
     "password with @": f"cannot open mysql://reader:a@{CANARY}@db/mlflow",
     "password with /": f"mysql://reader:a/{CANARY}@db/mlflow",
+    "login without a scheme": f"expected host:6379, got 'me:{CANARY}@host:6379'",
     "no user": f"redis://:{CANARY}@host:6379",
     "signed URL of S3": f"https://b.s3.amazonaws.com/k?X-Amz-Credential={CANARY}&X-Amz-Signature={CANARY}&part=1",
     "signed URL of Azure": f"https://a.blob.core.windows.net/c?sv=2024&sig={CANARY}%2B",
@@ -30,6 +31,7 @@ HARMLESS = (
     "unknown key 'token', which looks like a secret",
     "set RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or its file's path in RAY_AUTH_TOKEN_PATH",
     "models:/loans@champion",
+    "loans.yaml:12: gates: auc@champion",
     "sqlite:////srv/runs/mlflow.db",
 )
 
