@@ -94,6 +94,15 @@ def is_worker_of(job: str, environment: bytes) -> bool:
     return f"RAY_JOB_ID={job}".encode() in environment.split(b"\0")
 
 
+def cluster_address(address: str) -> str | None:
+    """The `host:port` that `ray.init` connects to for an address, which may be `auto`; None if it finds no cluster."""
+    from ray._private import services
+
+    services.find_gcs_addresses.cache_clear()
+    found = services.canonicalize_bootstrap_address(address)
+    return str(found) if found and found != "auto" else None
+
+
 TEMPORARY_FOLDER = "RAY_TMPDIR"
 """The environment variable with the folder below which Ray makes the folder of a session."""
 

@@ -15,6 +15,7 @@ from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
+from ray_pipeline.runtime.cluster_address import silence
 from ray_pipeline.runtime.local_ray import private_folder, starting
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
 from ray_pipeline.runtime.process_state import process_state, signal_handlers
@@ -171,17 +172,27 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
             signal_handlers(),
             starting(folder) if folder else nullcontext(),
         ):
+            if not folder:
+                _refuse_silence(where.address)
             ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
     except (ConnectionError, RuntimeError, TimeoutError, OSError) as error:
-        raise ResourceError(version_mismatch(where.address, error) or _no_answer(where.address, error)) from None
+        problem = version_mismatch(where.address, error) or _no_answer(where.address, _first_line(error))
+        raise ResourceError(problem) from None
     finally:
         logging.getLogger("ray").handlers[:] = handlers  # `ray.init` removes them
 
 
-def _no_answer(address: str, error: Exception) -> Problem:
-    reason = next((line for line in str(error).strip().splitlines()), type(error).__name__)
+def _refuse_silence(address: str) -> None:
+    """Raises `ResourceError` if nothing answers where `ray.init` would wait for minutes."""
+    connects_to = private_ray.cluster_address(address)
+    if connects_to and (reason := silence(connects_to)):
+        at = "" if connects_to == address else f" ({connects_to})"
+        raise ResourceError(_no_answer(f"{address}{at}", reason))
+
+
+def _no_answer(address: str, reason: str) -> Problem:
     return Problem(
         key="address",
         found=f"no Ray cluster answers at {address!r}: {reason}",
@@ -190,6 +201,10 @@ def _no_answer(address: str, error: Exception) -> Problem:
             " authentication needs RAY_AUTH_MODE=token"
         ),
     )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def available_cpus() -> int:
