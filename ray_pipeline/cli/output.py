@@ -5,16 +5,18 @@ import functools
 import inspect
 import json
 import math
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem
 from ray_pipeline.redaction import redacted
+from ray_pipeline.runtime.lost_ray import last_words
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
@@ -63,15 +65,22 @@ def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool =
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
     if json:
         sys.stdout = sys.stderr
+    last_words.append(lambda error: os._exit(_told(failure(error), out if json else None)))
     try:
         answer = _answer(work, debug)
     finally:
+        last_words.pop()
         sys.stdout = out
         signal.signal(signal.SIGTERM, previous)
+    return _told(answer, out if json else None)
+
+
+def _told(answer: dict[str, Any], out: TextIO | None) -> int:
+    """Print the problems of an answer, and the answer to `out` if it is given; return the exit code."""
     for problem in answer.get("problems", []):
         typer.echo(str(Problem(**problem)), err=True)
-    if json:
-        print(to_json(answer), flush=True)
+    if out:
+        print(to_json(answer), file=out, flush=True)
     return int(answer["exit"])
 
 

@@ -84,6 +84,11 @@ def is_raylet(command: bytes) -> bool:
     return command.endswith(b"/raylet")
 
 
+def server_name(command: bytes) -> str | None:
+    """The server of Ray that a process is, by the first word of its command line; None for any other process."""
+    return {"gcs_server": "GCS", "raylet": "raylet"}.get(command.rpartition(b"/")[2].decode(errors="replace"))
+
+
 def is_worker(command: bytes) -> bool:
     """Whether the first word of a process's command line is that of a worker that runs a task or an actor."""
     return command.startswith(b"ray::")

@@ -17,6 +17,7 @@ from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
 from ray_pipeline.runtime.cluster_address import silence
 from ray_pipeline.runtime.local_ray import private_folder, starting
+from ray_pipeline.runtime.lost_ray import RayGuard
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
 from ray_pipeline.runtime.process_state import process_state, signal_handlers
 from ray_pipeline.runtime.ray_version import check_ray_version, version_mismatch
@@ -89,7 +90,10 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
                 restored.enter_context(log_levels.use(QUIET))
                 restored.enter_context(ignored_warnings.use({r"ray\.": True}))
             connection.enter_context(watchdog())
-            yield end
+            guard = RayGuard()
+            connection.callback(guard.stop)
+            with guard.explaining():
+                yield end
         finally:
             end()
 

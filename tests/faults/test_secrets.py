@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from job_fixture import free_port
+from job_fixture import free_port, head
 from tables import write_spec
+
+from ray_pipeline.runtime import jobs
+from ray_pipeline.spec.where import Where
 
 CANARY = "canary7e0c"
 ENVIRONMENT = {
@@ -99,6 +102,24 @@ def test_a_run_leaves_no_secret_anywhere_and_its_files_to_its_user_alone(
     private = [tmp_path / "runs", *(tmp_path / "runs").iterdir(), *(tmp_path / "runs" / answer["run"]).rglob("*")]
     assert tmp_path / "runs" / "mlflow.db" in private
     assert [str(path) for path in private if path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_submitted_job_takes_no_secret_with_it(loans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").symlink_to(loans / "data")
+    spec = write_spec(tmp_path)
+    with head(RAY_AUTH_MODE="disabled") as cluster, watched_titles() as titles:
+        for name, value in ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+        where = Where(address="auto", jobs=cluster.url, storage=str(tmp_path / "runs"))
+        server, lines = jobs.job_server(where), list[str]()
+        job = jobs.submit(spec, where, server=server, entrypoint="env; cat cluster.yaml spec/loans.yaml")
+        assert jobs.follow(server, job.id, lines.append)["exit"] == 0
+        assert any("RAY_PIPELINE_RUN_ID=" in line for line in lines)
+        assert CANARY not in "".join(lines) + str(server.jobs())
+        assert titles == []
+        assert holders(cluster.folder) == []
 
 
 @pytest.fixture(scope="module")
