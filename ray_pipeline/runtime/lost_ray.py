@@ -3,8 +3,8 @@
 Ray itself waits for a minute. Then it ends the process without a word, or blames the resources of the cluster.
 """
 
-import _thread
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -71,7 +71,8 @@ class RayGuard:
                     if not self._ended.is_set():
                         self._found.append(problem)
                         if self._interrupts:
-                            _thread.interrupt_main()
+                            # Not `_thread.interrupt_main`: it wakes no thread that waits in the kernel.
+                            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 if not self._ended.wait(STUCK_S) and last_words:
                     last_words[-1](ResourceError(problem))
                 return

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from command_fixture import begin, spec_at, until_trials
 from process_fixture import descendants, left_after
-from test_interrupt import begin, spec_at, until_trials
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 ENDED_S, GONE_S = 58.0, 15.0
