@@ -6,7 +6,7 @@ values of environment variables that are named so, wherever they stand.
 
 import os
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import quote
 
 HIDDEN = "***"
@@ -23,9 +23,9 @@ _LOGIN = re.compile(
     r"|[^\s/'\"<>:]*:(?!\d{1,5}[/\s'\"])[^\s/'\"<>]*@"
     r"|[^\s/'\"<>:]*:(?!\d{1,5}[/\s'\"])[^\s'\"<>@]*@)"
 )
-_BARE_LOGIN = re.compile(r"(?<![\w*])[\w.%+-]+:[^\s/'\"<>@]+@(?=[\w\[])")
+_BARE_LOGIN = re.compile(r"(?<![\w*])[\w.%+-]{1,80}:[^\s/'\"<>@]{1,200}@(?=[\w\[])")
 _PARAMETER = re.compile(
-    rf"(?i)((?:\b[\w.-]*{_NAME}[\w.-]*|\b(?:sig|pwd))(?:=|%3D|['\"]: ?)['\"]?)(?!\*\*\*)[^\s&'\";,<>]+"
+    rf"(?i)((?:\b[\w.-]{{0,40}}{_NAME}[\w.-]{{0,40}}|\b(?:sig|pwd))(?:=|%3D|['\"]: ?)['\"]?)(?!\*\*\*)[^\s&'\";,<>]+"
 )
 _HEADER = re.compile(r"(?i)(authorization['\"]?: ?['\"]?(?:(?:bearer|basic) )?)(?!bearer|basic|\*)[\w.~+/=-]+")
 _VARIABLE = re.compile(rf"(?i)(?:{_NAME}|sas_?key|pgpass)(?!.*_(?:path|file|mode|name)$)")
@@ -39,18 +39,21 @@ def redacted(text: str) -> str:
     >>> redacted("GET https://store/rows.parquet?X-Amz-Signature=3f1a&part=1")
     'GET https://store/rows.parquet?X-Amz-Signature=***&part=1'
     """
-    for secret in sorted(set(_of_environment()), key=len, reverse=True):
+    for secret in _secrets(tuple(os.environ.items())):
         text = text.replace(secret, HIDDEN)
-    text = _BARE_LOGIN.sub(f"{HIDDEN}@", _LOGIN.sub(f"{HIDDEN}@", text))
+    if "@" in text:
+        text = _BARE_LOGIN.sub(f"{HIDDEN}@", _LOGIN.sub(f"{HIDDEN}@", text))
     text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
     return _HEADER.sub(rf"\1{HIDDEN}", text)
 
 
-def _of_environment() -> Iterator[str]:
-    """The secrets among the environment variables, also as a URI would write them."""
-    for name, value in os.environ.items():
+@lru_cache(maxsize=4)
+def _secrets(environment: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """The secrets among the environment variables, also as a URI would write them; the longest first."""
+    found = set[str]()
+    for name, value in environment:
         passwords = [login.partition(":")[2].removesuffix("@") for login in _LOGIN.findall(value)]
         for secret in [value, *passwords] if _VARIABLE.search(name) else passwords:
             if len(secret) >= SHORTEST:
-                yield secret
-                yield quote(secret, safe="")
+                found |= {secret, quote(secret, safe="")}
+    return tuple(sorted(found, key=len, reverse=True))
