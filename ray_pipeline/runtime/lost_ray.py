@@ -17,10 +17,10 @@ from ray_pipeline.runtime.cluster_address import silence
 from ray_pipeline.runtime.watchdog import command_of, processes
 
 LOOK_EVERY_S = 2.0
-SILENT_S = 40.0
+SILENT_S = 30.0
 """A head that is silent for so long is lost. Ray ends the process after 60 s; a head that is restarted takes less."""
-STUCK_S = 15.0
-"""If the interrupt has had no effect for so long, the main thread hangs in a call of Ray's that no signal ends."""
+STUCK_S = 25.0
+"""A session that does not end in this time hangs in a call of Ray's that no signal ends. Ending usually takes 10 s."""
 last_words: list[Callable[[ResourceError], object]] = []
 """What answers in place of a main thread that hangs, and ends the process; the last one counts."""
 
@@ -37,13 +37,19 @@ class RayGuard:
         self._look: Callable[[], Problem | None] = partial(_dead, started) if started else partial(_silent, _head())
         self._patience_s = 0.0 if started else SILENT_S
         self._interrupts = threading.current_thread() is threading.main_thread()
-        self._ended, self._alone, self._found = threading.Event(), threading.Lock(), list[Problem]()
+        self._ended, self._closed = threading.Event(), threading.Event()
+        self._alone, self._found = threading.Lock(), list[Problem]()
         threading.Thread(target=self._watch, name="ray-pipeline-ray-guard", daemon=True).start()
 
     def stop(self) -> None:
         """Stop watching, because Ray is about to be ended."""
         with self._alone:
             self._ended.set()
+
+    def close(self) -> None:
+        """Note that the session has ended, so that nobody has to answer in place of the main thread."""
+        self.stop()
+        self._closed.set()
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
@@ -67,22 +73,28 @@ class RayGuard:
             problem = self._look()
             silent_since = None if problem is None else silent_since or time.monotonic()
             if problem and silent_since and time.monotonic() - silent_since >= self._patience_s:
-                with self._alone:  # nobody is interrupted who has left the block
-                    if not self._ended.is_set():
-                        self._found.append(problem)
-                        if self._interrupts:
-                            # Not `_thread.interrupt_main`: it wakes no thread that waits in the kernel.
-                            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-                if not self._ended.wait(STUCK_S) and last_words:
-                    last_words[-1](ResourceError(problem))
+                with self._alone:
+                    if self._ended.is_set():  # Ray is being ended, and nobody is interrupted who has left the block
+                        return
+                    self._found.append(problem)
+                    if self._interrupts:
+                        # Not `_thread.interrupt_main`: it wakes no thread that waits in the kernel.
+                        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                self._answer_if_stuck(problem)
                 return
 
     def _last_look(self) -> Problem | None:
         with self._alone:
             watching = not self._ended.is_set()
             self._ended.set()
-        problem = self._look() if watching and not self._found else None
-        return next(iter(self._found), problem)
+        if watching and (problem := self._look()):
+            threading.Thread(target=self._answer_if_stuck, args=(problem,), daemon=True).start()
+            return problem
+        return next(iter(self._found), None)
+
+    def _answer_if_stuck(self, problem: Problem) -> None:
+        if not self._closed.wait(STUCK_S) and last_words:
+            last_words[-1](ResourceError(problem))
 
 
 def _started_servers() -> dict[int, str]:

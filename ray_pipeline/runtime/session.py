@@ -91,6 +91,7 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
                 restored.enter_context(ignored_warnings.use({r"ray\.": True}))
             connection.enter_context(watchdog())
             guard = RayGuard()
+            restored.callback(guard.close)
             connection.callback(guard.stop)
             with guard.explaining():
                 yield end

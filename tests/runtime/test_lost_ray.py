@@ -65,13 +65,13 @@ def test_if_the_interrupt_has_no_effect_somebody_else_answers(
     monkeypatch.setattr("signal.pthread_kill", lambda *_: None)
     told = threading.Event()
     last_words.append(lambda error: told.set() if "GCS" in str(error) else None)
+    guard = RayGuard()
     try:
-        guard = RayGuard()
         server.kill()
         assert told.wait(20)
     finally:
         last_words.pop()
-        guard.stop()
+        guard.close()
 
 
 def test_a_head_is_lost_only_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
