@@ -15,10 +15,15 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
+from ray_pipeline.redaction import redacted
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One problem: its place, what was found, and what would fix it. The fields are those of the JSON output."""
+    """One problem: its place, what was found, and what would fix it. The fields are those of the JSON output.
+
+    Its texts hold no credentials, whatever they are made of.
+    """
 
     found: str
     """The finding, with counts."""
@@ -30,6 +35,11 @@ class Problem:
     stage: str | None = None
     column: str | None = None
     rows: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("found", "fix", "file"):
+            if text := getattr(self, name):
+                object.__setattr__(self, name, redacted(text))
 
     def __str__(self) -> str:
         file = f"{self.file}:{self.line}" if self.file and self.line else self.file

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ray_pipeline.errors import PipelineError, Problem
+from ray_pipeline.redaction import redacted
 
 TRACEBACK = "traceback.txt"
 MAX_CHARACTERS = 300
@@ -22,7 +23,8 @@ def unexpected(error: BaseException, write: Callable[[str], str] | None = None) 
     write
         Writes the traceback and returns the name of the file; if it fails or is None, the temporary folder is used.
     """
-    file, text = None, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace").decode()
+    written = redacted("".join(traceback.format_exception(error)))
+    file, text = None, written.encode("utf-8", "backslashreplace").decode()
     for attempt in (write, _write_temporary):
         if file is None and attempt is not None:
             with suppress(OSError, PipelineError):

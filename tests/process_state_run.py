@@ -43,6 +43,7 @@ def state() -> dict[str, dict[str, Any]]:
         },
         "module": {"sklearn": "hidden" if sys.modules.get("sklearn", "not imported") is None else "as it is"},
         "folder": {"current": str(Path.cwd())},
+        "files": {"umask": Path("/proc/self/status").read_text().partition("Umask:")[2].split()[0]},
         "sys.path": {str(place): entry for place, entry in enumerate(sys.path)},
         "data context": {name: repr(value) for name, value in vars(ray.data.DataContext.get_current()).items()},
     }

@@ -65,7 +65,7 @@ def main() -> None:
         )
         typer.echo(str(problem), err=True)
         if "--json" in sys.argv:
-            print_json(failure(SpecError(problem)))
+            print_json(failure(SpecError(problem)), sys.stdout)
         raise SystemExit(2) from None
     finally:
         # Without this, the interpreter searches all objects of Ray, pandas and MLflow for garbage when it ends: 1.2 s.

@@ -5,16 +5,19 @@ import functools
 import inspect
 import json
 import math
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
+from ray_pipeline.redaction import redacted
+from ray_pipeline.runtime.lost_ray import last_words
 from ray_pipeline.unexpected import unexpected
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
@@ -64,15 +67,22 @@ def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool =
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
     if json:
         sys.stdout = sys.stderr
+    last_words.append(lambda error: os._exit(_told(failure(error), out if json else None)))
     try:
         answer = _answer(work, debug)
     finally:
+        last_words.pop()
         sys.stdout = out
         signal.signal(signal.SIGTERM, previous)
+    return _told(answer, out if json else None)
+
+
+def _told(answer: dict[str, Any], out: TextIO | None) -> int:
+    """Print the problems of an answer, and the answer to `out` if it is given; return the exit code."""
     for problem in answer.get("problems", []):
         typer.echo(str(Problem(**problem)), err=True)
-    if json:
-        print_json(answer)
+    if out:
+        print_json(answer, out)
     return int(answer["exit"])
 
 
@@ -88,7 +98,7 @@ def _answer(work: Verb, debug: bool) -> dict[str, Any]:
         return failure(Interrupted(Problem(found="interrupted", fix=fix)))
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            typer.echo(redacted(traceback.format_exc()), err=True)
         if isinstance(error, PipelineError):
             return {**failure(error), **getattr(error, "answer", {})}
         return failure(unexpected(error))
@@ -109,30 +119,32 @@ def require_folder() -> None:
         raise StorageError(Problem(found=found, fix=fix)) from None
 
 
-def print_json(answer: dict[str, Any]) -> None:
+def print_json(answer: dict[str, Any], out: TextIO) -> None:
     """Print one line of JSON; characters that the terminal does not have are escaped."""
     line = to_json(answer)
     try:
-        line.encode(sys.stdout.encoding or "utf-8")
+        line.encode(out.encoding or "utf-8")
     except UnicodeEncodeError:
         line = to_json(answer, ascii_only=True)
-    print(line, flush=True)
+    print(line, file=out, flush=True)
 
 
 def to_json(value: object, *, ascii_only: bool = False) -> str:
-    """Return one line of JSON; numbers that are not finite become null.
+    """Return one line of JSON without credentials; numbers that are not finite become null.
 
     >>> to_json({"auc": float("nan"), "rows": (1, 2)})
     '{"auc": null, "rows": [1, 2]}'
     """
-    return json.dumps(_finite(value), ensure_ascii=ascii_only, default=str)
+    return json.dumps(_clean(value), ensure_ascii=ascii_only, default=str)
 
 
-def _finite(value: object) -> object:
+def _clean(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):
+        return redacted(value)
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_clean(item) for item in value]
     return value

@@ -1,5 +1,6 @@
 """`ui`: MLflow's own pages for the registry, on this machine only, until Ctrl-C."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +10,7 @@ import typer
 
 from ray_pipeline.cli.options import On, RegistryUri, registry_of
 from ray_pipeline.errors import Problem, RegistryError
+from ray_pipeline.redaction import redacted
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65_535, help="The port of the pages, on 127.0.0.1 only.")]
 
@@ -17,14 +19,14 @@ def ui(on: On = None, registry: RegistryUri = None, port: Port = 5000) -> dict[s
     """Serve MLflow's pages for the registry until Ctrl-C."""
     uri = registry_of(on, registry, debug=False).uri
     if uri.startswith(("http://", "https://")):
-        typer.echo(f"the registry has its own pages: {uri}")
+        typer.echo(f"the registry has its own pages: {redacted(uri)}")
         return {"url": uri}
     _check(uri)
     url = f"http://127.0.0.1:{port}"
-    typer.echo(f"{url} shows {uri}; Ctrl-C ends it")
-    place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, *place]
-    server = subprocess.Popen(command, stdout=sys.stderr)
+    typer.echo(f"{url} shows {redacted(uri)}; Ctrl-C ends it")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    # Not as an argument: every user of the machine can read those, and the address may hold a login.
+    server = subprocess.Popen(command, stdout=sys.stderr, env={**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
     try:
         code = server.wait()
     except KeyboardInterrupt:
@@ -38,7 +40,7 @@ def ui(on: On = None, registry: RegistryUri = None, port: Port = 5000) -> dict[s
 
 def _check(uri: str) -> None:
     """Raise `RegistryError` if there is no registry, or MLflow's pages are not installed."""
-    from ray_pipeline.registry.address import hidden, sqlite_file
+    from ray_pipeline.registry.address import sqlite_file
 
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
@@ -47,5 +49,5 @@ def _check(uri: str) -> None:
     try:
         version("mlflow")
     except PackageNotFoundError:
-        found = f"the pages for {hidden(uri)} need all of MLflow, and only its core is installed"
+        found = f"the pages for {uri} need all of MLflow, and only its core is installed"
         raise RegistryError(Problem(key="ui", found=found, fix="pip install 'ray-pipeline[ui]'")) from None

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from ray_pipeline.errors import Problem, RegistryError
 
@@ -72,9 +72,9 @@ def absolute(uri: str) -> str:
         return f"sqlite:///{sqlite_file(uri)}"
     if scheme not in (*DATABASES, *SERVERS):
         found = (
-            f"{hidden(uri)!r} is a folder; MLflow no longer keeps a registry in plain files"
+            f"{uri!r} is a folder; MLflow no longer keeps a registry in plain files"
             if scheme in ("", "file")
-            else f"{hidden(uri)!r} is no registry"
+            else f"{uri!r} is no registry"
         )
         fix = (
             "write sqlite:///path/mlflow.db, http(s)://host:port or postgresql://…; `mlflow migrate-filestore` moves an"
@@ -104,13 +104,3 @@ def sqlite_file(uri: str) -> Path | None:
             Problem(key="registry", found=f"{uri!r} names no file", fix="write sqlite:///path/mlflow.db")
         )
     return Path(path).expanduser().absolute()
-
-
-def hidden(uri: str) -> str:
-    """Return the address without its login, for messages.
-
-    >>> hidden("postgresql://reader:secret@db:5432/mlflow")
-    'postgresql://db:5432/mlflow'
-    """
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else uri

@@ -1,12 +1,13 @@
 """A session with MLflow: silent, patient for seconds and not for minutes, and with errors that say what to do."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import Problem, RegistryError
-from ray_pipeline.registry.address import hidden
+from ray_pipeline.redaction import redacted
 from ray_pipeline.registry.private_mlflow import has_old_schema
 from ray_pipeline.runtime.overrides import environment, ignored_warnings, log_levels
 
@@ -22,6 +23,15 @@ SETTINGS = {
 }
 """MLflow reads these at each request; it has no argument for any of them."""
 SILENT = dict.fromkeys(("mlflow", "alembic", "sqlalchemy", "urllib3"), logging.CRITICAL + 1)
+LOST = {
+    r"\[Errno -?\d+\] ([\w ]+)": r"\1",
+    r"read timeout=([\d.]+)": r"it is silent for \1 s",
+    r"timed out": "it is silent",
+    r"too many (\d+) error responses": r"it gives only errors, with HTTP status \1",
+    r"Connection aborted|Connection broken|IncompleteRead": "it breaks off the connection",
+    r"(CERTIFICATE_VERIFY_FAILED|SSLError)": r"its certificate is refused (\1)",
+}
+"""What the libraries below MLflow say when a server is gone, as regular expressions, and what it means."""
 WARNINGS_OF = r"(mlflow|alembic|sqlalchemy|urllib3|ray_pipeline\.registry)(\.|$)"
 
 
@@ -69,9 +79,12 @@ def _library(error: Exception) -> str:
 
 def unanswered(uri: str, error: Exception) -> RegistryError:
     """The problem of an error that MLflow raised: the first line of its message, without passwords, and what to do."""
+    if reason := _lost_server(str(error)):
+        fix = "start the server, or correct the address; a finished run is kept: `ray-pipeline resume RUN` registers it"
+        return RegistryError(Problem(key="registry", found=f"{uri} does not answer: {reason}", fix=fix))
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if has_old_schema(text):
-        fix = f"back it up, then run `mlflow db upgrade {hidden(uri)}`"
+        fix = f"back it up, then run `mlflow db upgrade {uri}`"
     elif "locked" in text:
         fix = "another process holds the database; try again when it is done"
     else:
@@ -79,9 +92,14 @@ def unanswered(uri: str, error: Exception) -> RegistryError:
             "check the address, and that the registry runs and may be written; a finished run is kept:"
             " `ray-pipeline resume RUN` registers it"
         )
-    return RegistryError(
-        Problem(key="registry", found=f"{hidden(uri)} answered: {text.replace(uri, hidden(uri))[:300]}", fix=fix)
-    )
+    return RegistryError(Problem(key="registry", found=f"{uri} answered: {redacted(text)[:300]}", fix=fix))
+
+
+def _lost_server(text: str) -> str:
+    """Why a server gave no answer, in a few words; the empty string where it gave one, or where there is no server."""
+    if "HTTPConnectionPool" not in text and "HTTPSConnectionPool" not in text and "Connection aborted" not in text:
+        return ""
+    return next((match.expand(words) for cause, words in LOST.items() if (match := re.search(cause, text))), "")
 
 
 def client(uri: str) -> "MlflowClient":

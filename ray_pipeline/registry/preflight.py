@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ray_pipeline.errors import Problem, RegistryError
-from ray_pipeline.registry.address import hidden, sqlite_file
+from ray_pipeline.registry.address import sqlite_file
 
 DEADLINE_S = 15
 LOCK_S = 60
@@ -200,7 +200,7 @@ def answers(uri: str, connect: Callable[[], object]) -> None:
         raise RegistryError(
             Problem(
                 key="registry",
-                found=f"{hidden(uri)} did not answer within {DEADLINE_S:g} s",
+                found=f"{uri} did not answer within {DEADLINE_S:g} s",
                 fix="check the address and that the server runs",
             )
         )

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
+from ray_pipeline.redaction import redacted
 from ray_pipeline.registry import package, verify
-from ray_pipeline.registry.address import hidden
 from ray_pipeline.registry.champion_history import set_champion, user_name
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.preflight import writing
@@ -122,7 +122,7 @@ def _datasets(new: NewVersion) -> list[Any]:
     for name, path in new.sources.items():
         digest = str(tables.get(name, new.lineage).get("fingerprint", ""))[:36]
         kind = urlsplit(path).scheme if "://" in path else "local"
-        source = json.dumps({"uri": hidden(path)})
+        source = json.dumps({"uri": redacted(path)})
         datasets.append(Dataset(name=name, digest=digest, source_type=kind, source=source))
     return [DatasetInput(dataset, [context]) for dataset in datasets]
 

@@ -9,7 +9,7 @@ from typing import Any
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry import champion_history, lineage, preflight, verify, versions
-from ray_pipeline.registry.address import ModelName, absolute, default_uri, hidden, sqlite_file
+from ray_pipeline.registry.address import ModelName, absolute, default_uri, sqlite_file
 from ray_pipeline.registry.mlflow_session import client, mlflow_session
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.publish import publish
@@ -200,7 +200,7 @@ class Registry:
             raise RegistryError(
                 Problem(
                     key="registry",
-                    found=f"there is no registry {hidden(self.uri)}",
+                    found=f"there is no registry {self.uri}",
                     fix="name another with --registry, or run a pipeline: the first run creates it",
                 )
             )

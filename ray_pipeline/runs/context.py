@@ -21,7 +21,7 @@ from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.layout import Layout, refuse_impossible
-from ray_pipeline.runtime.process_state import process_state
+from ray_pipeline.runtime.process_state import private_files, process_state
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.runtime.session import session
 from ray_pipeline.runtime.shared_storage import check_shared_storage
@@ -181,6 +181,7 @@ def open_run(
     where, progress = where or Where(), progress or Progress()
     with ExitStack() as stack:
         stack.enter_context(process_state())
+        stack.enter_context(private_files())
         spec = with_feast_tables(spec.trusting(where.trust), where)
         if absent := spec.not_installed():
             raise SpecError(absent)

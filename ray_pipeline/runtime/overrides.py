@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -78,6 +79,12 @@ def _set_variable(name: str, value: str | None) -> None:
     os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
+def _file_mask(_: str) -> int:
+    # `os.umask` tells the mask only by setting another one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("\nUmask:")[2].split()[0], 8)
+
+
 def _is_ignored(module: str) -> bool:
     return _ignoring(module) in warnings.filters
 
@@ -97,6 +104,8 @@ def _ignoring(module: str) -> tuple[object, ...]:
 
 environment: Overrides[str, str | None] = Overrides(os.environ.get, _set_variable)
 """Environment variables; None removes one."""
+file_masks: Overrides[str, int] = Overrides(_file_mask, lambda _, mask: os.umask(mask))
+"""The permissions that new files do not get; there is one setting, `umask`."""
 log_levels: Overrides[str, int] = Overrides(
     lambda name: logging.getLogger(name).level, lambda name, level: logging.getLogger(name).setLevel(level)
 )

@@ -84,6 +84,11 @@ def is_raylet(command: bytes) -> bool:
     return command.endswith(b"/raylet")
 
 
+def server_name(command: bytes) -> str | None:
+    """The server of Ray that a process is, by the first word of its command line; None for any other process."""
+    return {"gcs_server": "GCS", "raylet": "raylet"}.get(command.rpartition(b"/")[2].decode(errors="replace"))
+
+
 def is_worker(command: bytes) -> bool:
     """Whether the first word of a process's command line is that of a worker that runs a task or an actor."""
     return command.startswith(b"ray::")
@@ -92,6 +97,54 @@ def is_worker(command: bytes) -> bool:
 def is_worker_of(job: str, environment: bytes) -> bool:
     """Whether a worker process was started for the job, by the content of its `/proc/PID/environ`."""
     return f"RAY_JOB_ID={job}".encode() in environment.split(b"\0")
+
+
+def cluster_address(address: str) -> str | None:
+    """The `host:port` that `ray.init` connects to for an address, which may be `auto`; None if it finds no cluster."""
+    from ray._private import services
+
+    services.find_gcs_addresses.cache_clear()
+    found = services.canonicalize_bootstrap_address(address)
+    return str(found) if found and found != "auto" else None
+
+
+TEMPORARY_FOLDER = "RAY_TMPDIR"
+"""The environment variable with the folder below which Ray makes the folder of a session."""
+
+
+def temporary_folder() -> str:
+    """The folder below which Ray makes the folder of a session by default."""
+    from ray._common import utils
+
+    return str(utils.get_default_system_temp_dir())
+
+
+LOOPBACK = "127.0.0.1"
+
+
+def _spans_machines(_: str) -> bool:
+    from ray._private import ray_constants
+
+    return bool(ray_constants.ENABLE_RAY_CLUSTER)
+
+
+def _let_span_machines(_: str, allowed: bool) -> None:
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = allowed
+
+
+_several_machines = Overrides(_spans_machines, _let_span_machines)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """In the block, `ray.init(_node_ip_address=LOOPBACK)` starts a Ray whose processes listen on loopback alone.
+
+    Otherwise Ray replaces the address by the one that other machines reach, and its processes listen on all addresses.
+    """
+    with _several_machines.use({"ray": False}):
+        yield
 
 
 def runs_as_job() -> bool:
@@ -134,6 +187,33 @@ def xgboost_backend() -> Any:
     from ray.train.v2.xgboost.config import XGBoostConfig
 
     return XGBoostConfig()
+
+
+def _copied_to_trials(_: str) -> set[str]:
+    from ray.tune.execution import class_cache
+
+    return set(class_cache.ENV_VARS_TO_PROPAGATE)
+
+
+def _copy_to_trials(_: str, names: set[str]) -> None:
+    from ray.tune.execution import class_cache
+
+    class_cache.ENV_VARS_TO_PROPAGATE = names
+
+
+_trial_environment = Overrides(_copied_to_trials, _copy_to_trials)
+
+
+@contextmanager
+def no_credentials_for_trials() -> Iterator[None]:
+    """In the block, Tune does not copy AWS credentials of this process into the runtime environment of trials.
+
+    Ray writes runtime environments to its logs, and shows them on its dashboard. A local Ray's workers have the
+    credentials all the same, by inheritance; those of a cluster have the credentials of their node.
+    """
+    harmless = {name for name in _copied_to_trials("") if not name.startswith("AWS_")}
+    with _trial_environment.use({"tune": harmless}):
+        yield
 
 
 def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:

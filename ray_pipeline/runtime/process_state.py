@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ray_pipeline.components.choice import TRUST
-from ray_pipeline.runtime.overrides import Overrides, environment
+from ray_pipeline.runtime.overrides import Overrides, environment, file_masks
 
 SETTINGS = {
     # Train polls its workers this often; at the default of 2 s every report waits for it.
@@ -68,4 +68,11 @@ def signal_handlers() -> Iterator[None]:
     nothing."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     with _handlers.keep(*numbers) if threading.current_thread() is threading.main_thread() else nullcontext():
+        yield
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """In the block, only this user can read the files and folders that this process and its children create."""
+    with file_masks.use({"umask": 0o077}):
         yield

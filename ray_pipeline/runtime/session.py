@@ -4,15 +4,20 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ray_pipeline.components.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
+from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
+from ray_pipeline.runtime.cluster_address import silence
+from ray_pipeline.runtime.local_ray import private_folder, starting
+from ray_pipeline.runtime.lost_ray import RayGuard
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
 from ray_pipeline.runtime.process_state import process_state, signal_handlers
 from ray_pipeline.runtime.ray_version import check_ray_version, version_mismatch
@@ -76,15 +81,20 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
         trust(where.trust)
         try:
             if not _is_connected():
+                folder = connection.enter_context(_folder(where, debug))
                 connection.callback(_shutdown)
-                _connect(where, debug, store_bytes)
+                _connect(where, debug, store_bytes, folder)
             restored.enter_context(_no_automatic_start())
             restored.enter_context(_data_context())
             if not debug:
                 restored.enter_context(log_levels.use(QUIET))
                 restored.enter_context(ignored_warnings.use({r"ray\.": True}))
             connection.enter_context(watchdog())
-            yield end
+            guard = RayGuard()
+            restored.callback(guard.close)
+            connection.callback(guard.stop)
+            with guard.explaining():
+                yield end
         finally:
             end()
 
@@ -139,13 +149,19 @@ def _left_alone() -> list[threading.Thread]:
     return [thread for thread in others if thread.name.startswith(LEFT_ALONE)]
 
 
-def _connect(where: Where, debug: bool, store_bytes: int | None) -> None:
-    """Starts a local cluster, or connects to the one at the address."""
+def _folder(where: Where, debug: bool) -> AbstractContextManager[Path | None]:
+    """The folder of a cluster that this session starts; none for a cluster that runs already."""
+    return private_folder(keep=debug) if where.address == "local" else nullcontext()
+
+
+def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | None) -> None:
+    """Starts a local cluster in the folder, or connects to the one at the address."""
     import ray
 
     options: dict[str, Any] = {"address": where.address}
-    if where.address == "local":
+    if folder:
         options |= {"num_cpus": available_cpus(), "object_store_memory": store_bytes, "include_dashboard": False}
+        options |= {"_node_ip_address": private_ray.LOOPBACK}
     elif where.trust:
         options |= {"runtime_env": {"env_vars": {TRUST: os.environ[TRUST]}}}
     # `auto` is the Ray of this machine, or of the job that this process is. A RAY_ADDRESS that was left in the shell
@@ -155,18 +171,33 @@ def _connect(where: Where, debug: bool, store_bytes: int | None) -> None:
     handlers = list(logging.getLogger("ray").handlers)
     try:
         # `ray.init` also replaces the handler of SIGTERM.
-        with environment.use(hidden), log_levels.use({"ray": level}), signal_handlers():
+        with (
+            environment.use(hidden),
+            log_levels.use({"ray": level}),
+            signal_handlers(),
+            starting(folder) if folder else nullcontext(),
+        ):
+            if not folder:
+                _refuse_silence(where.address)
             ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
     except (ConnectionError, RuntimeError, TimeoutError, OSError) as error:
-        raise ResourceError(version_mismatch(where.address, error) or _no_answer(where.address, error)) from None
+        problem = version_mismatch(where.address, error) or _no_answer(where.address, _first_line(error))
+        raise ResourceError(problem) from None
     finally:
         logging.getLogger("ray").handlers[:] = handlers  # `ray.init` removes them
 
 
-def _no_answer(address: str, error: Exception) -> Problem:
-    reason = next((line for line in str(error).strip().splitlines()), type(error).__name__)
+def _refuse_silence(address: str) -> None:
+    """Raises `ResourceError` if nothing answers where `ray.init` would wait for minutes."""
+    connects_to = private_ray.cluster_address(address)
+    if connects_to and (reason := silence(connects_to)):
+        at = "" if connects_to == address else f" ({connects_to})"
+        raise ResourceError(_no_answer(f"{address}{at}", reason))
+
+
+def _no_answer(address: str, reason: str) -> Problem:
     return Problem(
         key="address",
         found=f"no Ray cluster answers at {address!r}: {reason}",
@@ -175,6 +206,10 @@ def _no_answer(address: str, error: Exception) -> Problem:
             " authentication needs RAY_AUTH_MODE=token"
         ),
     )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def available_cpus() -> int:
@@ -224,4 +259,4 @@ def last_line(error: BaseException | None) -> str:
     """The last line of an error of Ray's: the cause, below the tracebacks of all the processes that it passed."""
     own = find_own(error)
     lines = str(own or error).strip().splitlines()
-    return lines[-1][:300] if lines else type(error).__name__
+    return redacted(lines[-1])[:300] if lines else type(error).__name__

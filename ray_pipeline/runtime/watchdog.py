@@ -28,8 +28,8 @@ def watchdog() -> Iterator[None]:
     ended = threading.Event()
     own_raylets = [
         pid
-        for pid, (parent, _) in _processes().items()
-        if parent == os.getpid() and private_ray.is_raylet(_command(pid))
+        for pid, (parent, _) in processes().items()
+        if parent == os.getpid() and private_ray.is_raylet(command_of(pid))
     ]
     work = partial(_watch_children, Watchdog(own_raylets)) if own_raylets else _watch_nodes
     thread = threading.Thread(target=work, args=(ended,), name="ray-pipeline-watchdog", daemon=True)
@@ -96,7 +96,7 @@ class Watchdog:
         """Looks once, and returns the process ids of the workers that it has killed."""
         stopped = [
             pid
-            for pid, (parent, state) in _processes().items()
+            for pid, (parent, state) in processes().items()
             if parent in self.parents and state == "T" and self._is_watched(pid)
         ]
         self.looks = {pid: self.looks.get(pid, 0) + 1 for pid in stopped}
@@ -106,12 +106,12 @@ class Watchdog:
         return killed
 
     def _is_watched(self, pid: int) -> bool:
-        if not private_ray.is_worker(_command(pid)):
+        if not private_ray.is_worker(command_of(pid)):
             return False
         return self.job is None or private_ray.is_worker_of(self.job, _read(pid, "environ"))
 
 
-def _processes() -> dict[int, tuple[int, str]]:
+def processes() -> dict[int, tuple[int, str]]:
     """Parent and state of every process that this user may look at, by its id."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -123,7 +123,7 @@ def _processes() -> dict[int, tuple[int, str]]:
     return found
 
 
-def _command(pid: int) -> bytes:
+def command_of(pid: int) -> bytes:
     """The first word of the process's command line."""
     return _read(pid, "cmdline").split(b"\0")[0]
 

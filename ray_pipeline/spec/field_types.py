@@ -11,13 +11,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Get
 from pydantic_core import CoreSchema, core_schema
 
 from ray_pipeline.errors import nearest
+from ray_pipeline.redaction import SECRET_NAME, redacted
 from ray_pipeline.spec.environment import VARIABLE, expand
 from ray_pipeline.spec.expression import Expression
 
 SCHEMES = ("s3", "gs", "abfs", "abfss")
 NAME = r"[A-Za-z0-9_.-]{1,100}"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|credential)")
 
 
 class Section(BaseModel):
@@ -84,7 +84,8 @@ def shown(given: object) -> str:
         return f"a mapping with {', '.join(map(str, list(given)[:5])) or 'no keys'}"
     if isinstance(given, list | tuple):
         return f"a list of {len(given)}"
-    return repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}…"
+    text = redacted(repr(given))  # before it is cut: half a URI is no URI
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def model_name(written: str) -> str:
@@ -185,7 +186,7 @@ def refuse_credentials(expanded: str, container_at_account: bool = False) -> Non
         raise ValueError(f"this is not a URI: {error}") from None
     if password is not None or (user is not None and not container_at_account):
         raise ValueError("the URI carries a user or password; remove it, credentials come from the environment")
-    if _SECRET.search(parts.query):
+    if SECRET_NAME.search(parts.query):
         raise ValueError(
             "the URI's query looks like it carries a secret; remove it, credentials come from the environment"
         )
@@ -193,7 +194,7 @@ def refuse_credentials(expanded: str, container_at_account: bool = False) -> Non
 
 def looks_secret(key: str) -> bool:
     """Whether a key is named as secrets are."""
-    return bool(_SECRET.search(key))
+    return bool(SECRET_NAME.search(key))
 
 
 Name = Annotated[str, AfterValidator(model_name)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ray_pipeline.errors import Problem, SpecError
+from ray_pipeline.redaction import SECRET_NAME, redacted
 from ray_pipeline.spec.source_map import Place, dotted
 
 MAX_NESTED = 32
@@ -78,6 +79,7 @@ class YAMLBuilder:
 
     def _syntax(self, what: str, line: int | None, column: int | None) -> None:
         shown = self.text.splitlines()[line - 1].strip() if line and line <= len(self.text.splitlines()) else ""
+        shown = "" if SECRET_NAME.search(shown) else shown
         fix = (
             "indent with spaces, not tabs"
             if "\\t" in what
@@ -90,7 +92,7 @@ class YAMLBuilder:
             Problem(
                 file=self.file,
                 line=line,
-                found=f"this is not YAML: {what}{column_text}{f': {shown[:80]}' if shown else ''}",
+                found=f"this is not YAML: {what}{column_text}{f': {redacted(shown)[:80]}' if shown else ''}",
                 fix=fix,
             )
         )

@@ -16,6 +16,7 @@ from ray_pipeline.components.models._base import Model, TrainingContext, Trainin
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard
+from ray_pipeline.redaction import redacted
 from ray_pipeline.values import Part
 
 EVALUATIONS = 4
@@ -94,7 +95,9 @@ class TrialWorker:
         except Exception as error:
             self.data = self.training = self.trained = None
             lines = str(error).partition("Stack trace:")[0].strip().splitlines()  # XGBoost adds one of C++
-            return TrialState(failed=f"{type(error).__name__}: {lines[-1][:300] if lines else 'no reason given'}")
+            return TrialState(
+                failed=f"{type(error).__name__}: {redacted(lines[-1])[:300] if lines else 'no reason given'}"
+            )
 
     def _train(self, step: TrialStep, family: type[Model]) -> TrialState:
         family.warm_up()  # before the trial's clock: a family's cost is measured by it

@@ -81,3 +81,26 @@ def test_an_error_is_one_of_the_registry_and_keeps_no_password(raised: Exception
     assert "secret" not in str(told.value)
     assert told.value.__cause__ is raised
     assert state() == before
+
+
+POOL = "API request to http://h:1/api failed with exception HTTPConnectionPool(host='h', port=1): Max retries exceeded"
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (f"{POOL} (Caused by NewConnectionError('...: [Errno 111] Connection refused'))", "Connection refused"),
+        (f"{POOL} (Caused by ReadTimeoutError('... Read timed out. (read timeout=30)'))", "it is silent for 30 s"),
+        (f"{POOL} (Caused by ResponseError('too many 502 error responses'))", "only errors, with HTTP status 502"),
+        ("('Connection aborted.', RemoteDisconnected('Remote end closed'))", "it breaks off the connection"),
+        (f"{POOL} (... Failed to resolve 'h' ([Errno -2] Name or service not known))", "Name or service not known"),
+    ],
+)
+def test_a_server_that_has_died_is_named_in_a_few_words(raised: str, reason: str) -> None:
+    with pytest.raises(RegistryError) as told, mlflow_session(URI):
+        raise ConnectionError(raised)
+    (problem,) = told.value.problems
+    assert problem.found.startswith("http://***@registry:5000 does not answer: ")
+    assert problem.found.endswith(reason)
+    assert "ray-pipeline resume" in problem.fix
+    assert len(problem.found) < 100

@@ -169,3 +169,26 @@ def test_no_other_module_reaches_into_ray_mlflow_or_xgboost() -> None:
             if isinstance(node, ast.Attribute) and node.attr in ("_do_request", "_actor_cache", "_private"):
                 found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)}")
     assert found == []
+
+
+def test_ray_takes_the_loopback_address_only_where_it_spans_no_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import ray_constants, services, worker
+
+    monkeypatch.setattr(worker, "_global_node", None)
+    monkeypatch.setattr(services, "node_ip_address_from_perspective", lambda _: "10.0.0.1")
+    with private_ray.on_loopback():
+        assert services.resolve_ip_for_localhost(private_ray.LOOPBACK) == private_ray.LOOPBACK
+    assert services.resolve_ip_for_localhost(private_ray.LOOPBACK) == "10.0.0.1"
+    assert ray_constants.ENABLE_RAY_CLUSTER
+
+
+def test_tune_copies_no_credentials_to_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.tune.execution import class_cache
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE
+    with private_ray.no_credentials_for_trials():
+        actor = class_cache._ActorClassCache().get(type("Trainable", (), {}))
+        assert "canary" not in str(actor._default_options)
+        assert actor._default_options["runtime_env"]["env_vars"]
+    assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE

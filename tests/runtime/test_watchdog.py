@@ -22,7 +22,7 @@ def start() -> Iterator[Start]:
     def begin(name: str, job: str = "01000000") -> subprocess.Popen:
         process = subprocess.Popen(["bash", "-c", f"exec -a {name} sleep 600"], env={**os.environ, "RAY_JOB_ID": job})
         started.append(process)
-        while not watch._command(process.pid).startswith(name.encode()):
+        while not watch.command_of(process.pid).startswith(name.encode()):
             time.sleep(0.01)
         return process
 
@@ -34,7 +34,7 @@ def start() -> Iterator[Start]:
 
 def stop(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGSTOP)
-    while watch._processes()[process.pid][1] != "T":
+    while watch.processes()[process.pid][1] != "T":
         time.sleep(0.01)
 
 
@@ -65,6 +65,6 @@ def test_a_worker_that_goes_on_in_time_is_left_alone(start: Start, monkeypatch: 
         stop(process)
         assert watchdog.look() == watchdog.look() == []
         process.send_signal(signal.SIGCONT)
-        while watch._processes()[process.pid][1] == "T":
+        while watch.processes()[process.pid][1] == "T":
             time.sleep(0.01)
         assert watchdog.look() == []

@@ -1,0 +1,49 @@
+"""A Ray of this process alone: it listens on loopback only, its files are private, and it ends with its process."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.overrides import environment
+from ray_pipeline.runtime.process_state import private_files
+
+CLEANER = Path(__file__).with_name("local_ray_cleaner.py")
+CLEANED_S = 20.0
+
+
+@contextmanager
+def private_folder(*, keep: bool) -> Iterator[Path]:
+    """Gives a new folder for Ray's logs, sockets and spilled objects that only this user can open.
+
+    After the block, the processes of a Ray that was started with `starting(folder)` are ended if they still run, and
+    the folder is removed. A process of its own does that, so it is also done if this process is killed. (Two agents of
+    Ray's live on for a minute then, because they wait for an answer of the cluster that has gone.)
+
+    Parameters
+    ----------
+    keep
+        Leaves the folder, for those who want to read Ray's logs.
+    """
+    parent = Path(private_ray.temporary_folder())
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
+    command = [sys.executable, "-I", "-S", str(CLEANER), str(folder), *["keep"] * keep]
+    # A session of its own, so that Ctrl-C does not reach it.
+    cleaner = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield folder
+    finally:
+        assert cleaner.stdin is not None
+        cleaner.stdin.close()
+        cleaner.wait(CLEANED_S)
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[None]:
+    """In the block, `ray.init(address="local", _node_ip_address=LOOPBACK)` starts a Ray in the folder, on loopback."""
+    with environment.use({private_ray.TEMPORARY_FOLDER: str(folder)}), private_files(), private_ray.on_loopback():
+        yield

@@ -1,0 +1,93 @@
+"""The guard of Ray's servers, with plain processes in their place: it interrupts, explains, and is still at the end."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ray_pipeline.errors import ResourceError
+from ray_pipeline.runtime import lost_ray, private_ray
+from ray_pipeline.runtime.lost_ray import RayGuard, last_words
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that stands for the GCS."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        monkeypatch.setattr(lost_ray, "_started_servers", lambda: {process.pid: "GCS"})
+        monkeypatch.setattr(lost_ray, "LOOK_EVERY_S", 0.05)
+        yield process
+        process.kill()
+
+
+def test_a_block_that_waits_is_interrupted_and_says_what_has_died(server: subprocess.Popen[bytes]) -> None:
+    guard = RayGuard()
+    with pytest.raises(ResourceError) as told, guard.explaining():
+        server.kill()
+        threading.Event().wait(30)
+    (problem,) = told.value.problems
+    assert problem.found == f"Ray's own GCS (process {server.pid}) has died"
+    assert "ray-pipeline resume" in problem.fix
+
+
+def test_an_error_that_a_dead_server_has_caused_names_the_server(
+    server: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_ray, "LOOK_EVERY_S", 60.0)
+    guard = RayGuard()
+    with pytest.raises(ResourceError, match="GCS") as told, guard.explaining():
+        server.kill()
+        while server.pid in lost_ray.processes() and lost_ray.processes()[server.pid][1] != "Z":
+            time.sleep(0.01)
+        raise ValueError("no CPUs")
+    assert isinstance(told.value.__cause__, ValueError)
+
+
+def test_other_errors_stay_and_nobody_is_interrupted_after_the_end(server: subprocess.Popen[bytes]) -> None:
+    guard = RayGuard()
+    with pytest.raises(ValueError, match="own"), guard.explaining():
+        raise ValueError("own")
+    guard = RayGuard()
+    with pytest.raises(ValueError, match="later"), guard.explaining():
+        guard.stop()
+        server.kill()
+        time.sleep(0.3)
+        raise ValueError("later")
+
+
+def test_if_the_interrupt_has_no_effect_somebody_else_answers(
+    server: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_ray, "STUCK_S", 0.1)
+    monkeypatch.setattr("signal.pthread_kill", lambda *_: None)
+    told = threading.Event()
+    last_words.append(lambda error: told.set() if "GCS" in str(error) else None)
+    guard = RayGuard()
+    try:
+        server.kill()
+        assert told.wait(20)
+    finally:
+        last_words.pop()
+        guard.close()
+
+
+def test_a_head_is_lost_only_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lost_ray, "_started_servers", dict)
+    monkeypatch.setattr(lost_ray, "_head", lambda: "127.0.0.1:1")
+    monkeypatch.setattr(lost_ray, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(lost_ray, "SILENT_S", 0.5)
+    began = time.monotonic()
+    with pytest.raises(ResourceError, match="the head of the cluster"), RayGuard().explaining():
+        threading.Event().wait(30)
+    assert time.monotonic() - began >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(b"/x/gcs/gcs_server", "GCS"), (b"/x/raylet/raylet", "raylet"), (b"ray::IDLE", None), (b"", None)],
+)
+def test_a_server_is_known_by_its_command(command: bytes, name: str | None) -> None:
+    assert private_ray.server_name(command) == name
