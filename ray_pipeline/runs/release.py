@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import pandas as pd
 
 from ray_pipeline.plain_json import plain
+from ray_pipeline.report.release import release_html
 from ray_pipeline.storage.blob_store import BlobStore
 
 
@@ -67,6 +68,10 @@ class Release:
     def evaluation(self) -> pd.DataFrame:
         """Every metric, overall and by slice: value, low, high and rows."""
         return pd.DataFrame(json.loads(self._read("evaluation.json")))
+
+    def _repr_html_(self) -> str:
+        """The release in a notebook: verdict, gates, metrics with their intervals, and a link to the report."""
+        return release_html(self.as_json())
 
     def _read(self, name: str) -> bytes:
         return BlobStore(self.folder).read(name)
