@@ -14,7 +14,7 @@ _MODULES = {
     "run": "pipeline",
     "resume": "resuming",
     "rerun": "resuming",
-    "load": "registry",
+    "load": "serving",
     "predict_rows": "registered_model",
     "evaluate_registered": "registered_model",
     # the stages, in their order

@@ -142,19 +142,7 @@ class Bundle:
         DataError
             As for `score`; or the rows are no table, or a column has values of several types.
         """
-        if isinstance(rows, pa.Table):
-            return self.score(rows)
-        try:
-            table = pa.Table.from_pylist(rows) if isinstance(rows, list) else pa.table(rows)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            raise DataError(
-                Problem(
-                    stage="predict",
-                    found=f"the rows are no table: {error}",
-                    fix="give each column one type: numbers, text, booleans or times",
-                )
-            ) from error
-        return self.score(table)
+        return self.score(as_table(rows))
 
     def select(self, table: pa.Table) -> pa.Table:
         """Return the bundle's columns of a table, under their full names and in the order of the schema.
@@ -185,6 +173,28 @@ class Bundle:
             for name, short in zip(self.columns, bare, strict=True)
             if name in given or (short in given and bare.count(short) == 1)
         }
+
+
+def as_table(rows: Any) -> pa.Table:
+    """Return a pandas or polars frame, an Arrow table or a dict or list of dicts as an Arrow table.
+
+    Raises
+    ------
+    DataError
+        The rows are no table, or a column has values of several types.
+    """
+    if isinstance(rows, pa.Table):
+        return rows
+    try:
+        return pa.Table.from_pylist(rows) if isinstance(rows, list) else pa.table(rows)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            Problem(
+                stage="predict",
+                found=f"the rows are no table: {error}",
+                fix="give each column one type: numbers, text, booleans or times",
+            )
+        ) from error
 
 
 def write_bundle(
