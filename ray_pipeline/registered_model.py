@@ -21,6 +21,7 @@ from ray_pipeline.evaluation.champion import champion
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.score_files import PARQUET, means_file
 from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
@@ -39,13 +40,31 @@ SLICE = "slice:"
 def predict_rows(
     model: str, rows: str, out: Path, where: Where, registry: str | None, *, debug: bool = False
 ) -> dict[str, Any]:
-    """Score every row at a path into one Parquet file; return the JSON output of `predict`."""
+    """Score every row of a file or folder; return the JSON output of `predict`.
+
+    Parameters
+    ----------
+    model
+        `name@alias`, `name/version` or `models:/...`.
+    rows
+        The path of a file or folder: Parquet, or CSV.
+    out
+        The file to write, Parquet or CSV by its ending; without an ending a folder, which gets one file for each file
+        of `rows`.
+    where
+        Says where data paths start.
+    registry
+        The address of the registry; that of `where` unless given.
+    debug
+        Lets Ray and MLflow log.
+    """
+    means_file(out)
     with _opened(model, where, registry, debug) as (_, bundle, spec):
-        table = read(spec, where, rows=_absolute(rows), labelled=False)
+        table = read(spec, where, rows=_rows_at(rows), labelled=False)
         began = time.monotonic()
-        written = batch_predict(bundle, table, spec.features.labels.key, out.absolute())
+        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute())
         seconds = {"score": round(time.monotonic() - began, 3)}
-    answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out)}
+    answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "files": files}
     return {**answer, "seconds": seconds, "problems": []}
 
 
@@ -74,7 +93,7 @@ def evaluate_registered(
     dict
         The JSON output of `evaluate`; its exit code is 7 where a gate fails.
     """
-    path = _absolute(rows)
+    path = _rows_at(rows)
     with _opened(model, where, registry, debug) as (known, bundle, spec):
         shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
         predictions, dropped, counts = _scored(bundle, spec, where, path, shapes)
@@ -104,8 +123,16 @@ def evaluate_registered(
     return plain(answer)  # type: ignore[no-any-return]
 
 
-def _absolute(path: str) -> str:
-    return path if "://" in path else str(Path(path).absolute())
+def _rows_at(path: str) -> str:
+    """The absolute path of rows; of a local folder that has CSV and no Parquet, a glob for its CSV files."""
+    if "://" in path:
+        return path
+    folder = Path(path).absolute()
+    if folder.is_dir():
+        endings = {file.suffix.lower() for file in folder.rglob("*")}
+        if ".csv" in endings and not endings & {*PARQUET}:
+            return f"{folder}/**/*.csv"
+    return str(folder)
 
 
 @contextmanager
