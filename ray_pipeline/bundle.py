@@ -22,6 +22,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
+from ray_pipeline.given_table import to_arrow
 from ray_pipeline.values import Matrix, Vector
 
 FORMAT = 1
@@ -186,7 +187,7 @@ def as_table(rows: Any) -> pa.Table:
     if isinstance(rows, pa.Table):
         return rows
     try:
-        return pa.Table.from_pylist(rows) if isinstance(rows, list) else pa.table(rows)
+        return pa.Table.from_pylist(rows) if isinstance(rows, list) else to_arrow(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
             Problem(

@@ -36,7 +36,7 @@ def arrow_table(given: Any, name: str) -> pa.Table:
         A column has values of several types, or a name occurs twice.
     """
     try:
-        table = _to_arrow(given)
+        table = to_arrow(given)
         if twice := sorted({column for column in table.column_names if table.column_names.count(column) > 1}):
             raise ValueError(f"{len(twice)} column names occur more than once: {listed(map(repr, twice))}")
         texts = [field.with_type(pa.string()) if _is_text(field.type) else field for field in table.schema]
@@ -45,6 +45,20 @@ def arrow_table(given: Any, name: str) -> pa.Table:
         found = f"{name}: the {type(given).__name__} cannot be read as an Arrow table: {error}"
         fix = "give each column one name and values of one type"
         raise DataError(Problem(stage="read", found=found, fix=fix)) from error
+
+
+def to_arrow(given: Any) -> pa.Table:
+    """The table as Arrow, with the types of its library; the index of a pandas frame is no column."""
+    if isinstance(given, pa.RecordBatch):
+        return pa.Table.from_batches([given])
+    if type(given).__module__.partition(".")[0] != "pandas":
+        return pa.table(given)
+    if not any(getattr(kind, "tz", None) for kind in given.dtypes):
+        return pa.Table.from_pandas(given, preserve_index=False)
+    with warnings.catch_warnings():
+        # pyarrow 25 reads times with a zone by `Series.values`, which pandas 3.1 warns of.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return pa.Table.from_pandas(given, preserve_index=False)
 
 
 def content_sha256(table: pa.Table) -> str:
@@ -63,17 +77,6 @@ def content_sha256(table: pa.Table) -> str:
         digest.update(np.packbits(column.is_valid().to_numpy()).tobytes())
         digest.update(_values(column.drop_null()))
     return digest.hexdigest()
-
-
-def _to_arrow(given: Any) -> pa.Table:
-    if isinstance(given, pa.RecordBatch):
-        return pa.Table.from_batches([given])
-    if type(given).__module__.partition(".")[0] == "pandas":
-        with warnings.catch_warnings():
-            # pyarrow 25 reads times with a zone by `Series.values`, which pandas 3.1 warns of.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return pa.Table.from_pandas(given, preserve_index=False)
-    return pa.table(given)
 
 
 def _is_text(kind: pa.DataType) -> bool:
