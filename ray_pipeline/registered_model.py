@@ -38,7 +38,13 @@ SLICE = "slice:"
 
 
 def predict_rows(
-    model: str, rows: str, out: Path, where: Where, registry: str | None, *, debug: bool = False
+    model: str,
+    rows: str | Path,
+    out: str | Path,
+    where: Where | None = None,
+    registry: str | None = None,
+    *,
+    debug: bool = False,
 ) -> dict[str, Any]:
     """Score every row of a file or folder; return the JSON output of `predict`.
 
@@ -52,12 +58,13 @@ def predict_rows(
         The file to write, Parquet or CSV by its ending; without an ending a folder, which gets one file for each file
         of `rows`.
     where
-        Says where data paths start.
+        The cluster; this machine unless given.
     registry
         The address of the registry; that of `where` unless given.
     debug
         Lets Ray and MLflow log.
     """
+    where, out = where or Where(), Path(out)
     means_file(out)
     with _opened(model, where, registry, debug) as (_, bundle, spec):
         table = read(spec, where, rows=_rows_at(rows), labelled=False)
@@ -69,7 +76,13 @@ def predict_rows(
 
 
 def evaluate_registered(
-    model: str, rows: str, where: Where, registry: str | None, *, revoke: bool = False, debug: bool = False
+    model: str,
+    rows: str | Path,
+    where: Where | None = None,
+    registry: str | None = None,
+    *,
+    revoke: bool = False,
+    debug: bool = False,
 ) -> dict[str, Any]:
     """Judge a registered model on new labelled rows, and write the scorecard to its version.
 
@@ -80,7 +93,7 @@ def evaluate_registered(
     rows
         The path of the labelled rows.
     where
-        Says where data paths start.
+        The cluster; this machine unless given.
     registry
         The address of the registry; that of `where` unless given.
     revoke
@@ -93,7 +106,7 @@ def evaluate_registered(
     dict
         The JSON output of `evaluate`; its exit code is 7 where a gate fails.
     """
-    path = _rows_at(rows)
+    where, path = where or Where(), _rows_at(rows)
     with _opened(model, where, registry, debug) as (known, bundle, spec):
         shapes = drift.from_json(known.file(model, "training.json") or {"columns": {}})
         predictions, dropped, counts = _scored(bundle, spec, where, path, shapes)
@@ -123,10 +136,10 @@ def evaluate_registered(
     return plain(answer)  # type: ignore[no-any-return]
 
 
-def _rows_at(path: str) -> str:
+def _rows_at(path: str | Path) -> str:
     """The absolute path of rows; of a local folder that has CSV and no Parquet, a glob for its CSV files."""
-    if "://" in path:
-        return path
+    if "://" in str(path):
+        return str(path)
     folder = Path(path).absolute()
     if folder.is_dir():
         endings = {file.suffix.lower() for file in folder.rglob("*")}

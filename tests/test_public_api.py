@@ -1,5 +1,6 @@
 """The public functions and types: found by name, never hidden by a module, and used as the documentation shows."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -24,6 +25,19 @@ def test_no_module_hides_a_public_name() -> None:
             importlib.import_module(module.name)
     for name in ray_pipeline.__all__:
         assert not inspect.ismodule(getattr(ray_pipeline, name)), name
+
+
+def test_type_checkers_and_editors_see_every_public_name() -> None:
+    tree = ast.parse(Path(ray_pipeline.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname: f"{node.module}.{alias.name}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    modules = ray_pipeline._MODULES
+    assert seen == {name: f"ray_pipeline.{module}.{name}" for name, module in modules.items()}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
