@@ -71,6 +71,7 @@ def _complete(out: Path) -> Iterator[Path]:
     fresh = out.with_name(f".{out.stem}.tmp{out.suffix}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
         yield fresh
         if out.is_dir():
             out.rmdir()

@@ -77,6 +77,13 @@ def test_a_folder_of_csv_becomes_a_folder_of_csv(tmp_path: Path) -> None:
     assert [pacsv.read_csv(out / name).num_rows for name in ("a.csv", "b.csv")] == [4, 6]
 
 
+def test_what_a_killed_process_left_does_not_get_into_the_folder(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / ".out.tmp").mkdir()
+    (tmp_path / ".out.tmp/old.parquet").write_text("old")
+    write_scores(blocks(10), table_of("parquet", rows), tmp_path / "out")
+    assert not (tmp_path / "out/old.parquet").exists() and not (tmp_path / ".out.tmp").exists()
+
+
 def test_one_file_may_become_a_folder(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": list(range(10))}), tmp_path / "rows.parquet")
     assert write_scores(blocks(10), table_of("parquet", tmp_path / "rows.parquet"), tmp_path / "out") == (10, 1)
