@@ -1,7 +1,31 @@
 """One YAML file takes Parquet feature tables to a gated, registered model, on a laptop or a Ray cluster alike."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see; `__getattr__` imports it when it is asked for
+    from ray_pipeline.data.read import read as read
+    from ray_pipeline.data.split import split as split
+    from ray_pipeline.evaluation.champion import champion as champion
+    from ray_pipeline.evaluation.evaluate import evaluate as evaluate
+    from ray_pipeline.evaluation.explain import explain as explain
+    from ray_pipeline.evaluation.gates import judge as judge
+    from ray_pipeline.evaluation.predict import predict as predict
+    from ray_pipeline.pipeline import run as run
+    from ray_pipeline.preprocessing.encode import encode as encode
+    from ray_pipeline.profiling.table_profile import profile_table as profile_table
+    from ray_pipeline.registered_model import evaluate_registered as evaluate_registered
+    from ray_pipeline.registered_model import predict_rows as predict_rows
+    from ray_pipeline.registry.register import register as register
+    from ray_pipeline.resuming import rerun as rerun
+    from ray_pipeline.resuming import resume as resume
+    from ray_pipeline.runs.context import open_run as open_run
+    from ray_pipeline.runs.release import Release as Release
+    from ray_pipeline.serving import load as load
+    from ray_pipeline.spec import Spec as Spec
+    from ray_pipeline.spec.where import Where as Where
+    from ray_pipeline.tuning.refit import refit as refit
+    from ray_pipeline.tuning.search import search as search
 
 __version__ = "0.1.0"
 
@@ -14,7 +38,7 @@ _MODULES = {
     "run": "pipeline",
     "resume": "resuming",
     "rerun": "resuming",
-    "load": "registry",
+    "load": "serving",
     "predict_rows": "registered_model",
     "evaluate_registered": "registered_model",
     # the stages, in their order

@@ -12,18 +12,17 @@ from ray_pipeline.preprocessing.encode import encode
 from ray_pipeline.profiling.table_profile import profile_table
 from ray_pipeline.registry.register import register
 from ray_pipeline.runs.context import open_run
+from ray_pipeline.runs.given_spec import SpecLike, WhereLike
 from ray_pipeline.runs.release import Release
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.spec import Spec
-from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.refit import refit
 from ray_pipeline.tuning.search import search
 
 
 def run(
-    spec: Spec,
-    where: Where | None = None,
+    spec: SpecLike,
+    where: WhereLike = None,
     *,
     progress: Progress | None = None,
     resume_from: RunFolder | None = None,
@@ -31,7 +30,7 @@ def run(
 ) -> Release:
     """Run the whole pipeline: feature tables in, a gated, registered model out. For the parameters see `open_run`."""
     with open_run(spec, where, progress=progress, resume_from=resume_from, debug=debug) as run:
-        spec = run.spec  # with trusted classes and feature-store tables resolved
+        spec = run.spec  # read and checked, with trusted classes and feature-store tables resolved
         table = split(read(spec, run.where), spec)
         profile = run.save(profile_table(table, spec))  # raises on findings of `checks.fail_on`
         encoded = run.save(encode(table, profile, spec, run))

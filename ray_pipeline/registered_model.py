@@ -21,6 +21,7 @@ from ray_pipeline.evaluation.champion import champion
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.score_files import PARQUET, means_file
 from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
@@ -40,20 +41,51 @@ SLICE = "slice:"
 
 
 def predict_rows(
-    model: str, rows: str, out: Path, where: Where, registry: str | None, *, debug: bool = False
+    model: str,
+    rows: str | Path,
+    out: str | Path,
+    where: Where | None = None,
+    registry: str | None = None,
+    *,
+    debug: bool = False,
 ) -> dict[str, Any]:
-    """Score every row at a path into one Parquet file; return the JSON output of `predict`."""
+    """Score every row of a file or folder; return the JSON output of `predict`.
+
+    Parameters
+    ----------
+    model
+        `name@alias`, `name/version` or `models:/...`.
+    rows
+        The path of a file or folder: Parquet, or CSV.
+    out
+        The file to write, Parquet or CSV by its ending; without an ending a folder, which gets one file for each file
+        of `rows`.
+    where
+        The cluster; this machine unless given.
+    registry
+        The address of the registry; that of `where` unless given.
+    debug
+        Lets Ray and MLflow log.
+    """
+    where, out = where or Where(), Path(out)
+    means_file(out)
     with _opened(model, where, registry, debug) as (_, bundle, spec):
-        table = read(spec, where, rows=_absolute(rows), labelled=False)
+        table = read(spec, where, rows=_rows_at(rows), labelled=False)
         began = time.monotonic()
-        written = batch_predict(bundle, table, spec.features.labels.key, out.absolute())
+        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute())
         seconds = {"score": round(time.monotonic() - began, 3)}
-    answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out)}
+    answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "files": files}
     return {**answer, "seconds": seconds, "problems": []}
 
 
 def evaluate_registered(
-    model: str, rows: str, where: Where, registry: str | None, *, revoke: bool = False, debug: bool = False
+    model: str,
+    rows: str | Path,
+    where: Where | None = None,
+    registry: str | None = None,
+    *,
+    revoke: bool = False,
+    debug: bool = False,
 ) -> dict[str, Any]:
     """Judge a registered model on new labelled rows, and write the scorecard to its version.
 
@@ -64,7 +96,7 @@ def evaluate_registered(
     rows
         The path of the labelled rows.
     where
-        Says where data paths start.
+        The cluster; this machine unless given.
     registry
         The address of the registry; that of `where` unless given.
     revoke
@@ -77,7 +109,7 @@ def evaluate_registered(
     dict
         The JSON output of `evaluate`; its exit code is 7 where a gate fails.
     """
-    path = _absolute(rows)
+    where, path = where or Where(), _rows_at(rows)
     with _opened(model, where, registry, debug) as (known, bundle, spec):
         training = known.file(model, "training.json") or {"columns": {}}
         predictions, facts = _scored(bundle, spec, where, path, training)
@@ -108,8 +140,16 @@ def evaluate_registered(
     return plain(answer)  # type: ignore[no-any-return]
 
 
-def _absolute(path: str) -> str:
-    return path if "://" in path else str(Path(path).absolute())
+def _rows_at(path: str | Path) -> str:
+    """The absolute path of rows; of a local folder that has CSV and no Parquet, a glob for its CSV files."""
+    if "://" in str(path):
+        return str(path)
+    folder = Path(path).absolute()
+    if folder.is_dir():
+        endings = {file.suffix.lower() for file in folder.rglob("*")}
+        if ".csv" in endings and not endings & {*PARQUET}:
+            return f"{folder}/**/*.csv"
+    return str(folder)
 
 
 @contextmanager

@@ -139,6 +139,11 @@ def test_frames_of_every_kind_score_alike(trained: Trained) -> None:
         np.testing.assert_array_equal(trained.bundle.predict(given_rows), expected)
 
 
+def test_a_pandas_frame_with_time_zones_scores_without_a_warning(trained: Trained) -> None:
+    zoned = trained.rows.set_column(3, "sched_dep_ts", trained.rows["sched_dep_ts"].cast(pa.timestamp("us", "UTC")))
+    np.testing.assert_array_equal(trained.bundle.predict(zoned.to_pandas()), trained.bundle.score(zoned))
+
+
 def test_a_bare_name_is_enough_if_one_column_has_it(trained: Trained) -> None:
     bare = trained.rows.rename_columns([name.rpartition(".")[2] for name in trained.rows.column_names])
     np.testing.assert_array_equal(trained.bundle.score(bare), trained.bundle.score(trained.rows))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 from run_fixture import Told
@@ -22,6 +23,7 @@ from ray_pipeline.registered_model import evaluate_registered, predict_rows
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.resuming import resume
 from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.serving import load
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.trial_store import TrialStore
@@ -267,6 +269,36 @@ def test_predict_scores_every_row_in_order_and_as_the_run_did(release, spec, at,
     test = pq.read_table(folder_of(release) / "predictions/test.parquet")
     by_key = dict(zip(scored["loan_id"].to_pylist(), scored["score"].to_pylist(), strict=True))
     assert [by_key[key] for key in test["key"].to_pylist()] == test["score"].to_pylist()
+
+
+def test_predict_takes_and_writes_files_and_folders(release, at, loans, tmp_path):
+    told = predict_rows("models:/loans/1", str(loans / "data/loans"), tmp_path / "parts", at, None)
+    assert (told["rows"], told["files"]) == (6_000, 3)
+    parts = [pq.read_table(tmp_path / f"parts/part-{part}.parquet") for part in range(3)]
+    assert [len(part) for part in parts] == [2_000] * 3
+    scored = pa.concat_tables(parts)
+    (tmp_path / "csv").mkdir()
+    rows = pq.read_table(loans / "data/loans")
+    for part in range(2):
+        pacsv.write_csv(rows.slice(part * 3_000, 3_000), tmp_path / f"csv/{part}.csv")
+    told = predict_rows("models:/loans/1", str(tmp_path / "csv"), tmp_path / "csv_scores", at, None)
+    assert (told["rows"], told["files"]) == (6_000, 2)
+    read = pa.concat_tables([pacsv.read_csv(tmp_path / f"csv_scores/{part}.csv") for part in range(2)])
+    assert read["loan_id"].to_pylist() == scored["loan_id"].to_pylist()
+    np.testing.assert_array_equal(read["score"].to_numpy(), scored["score"].to_numpy())
+
+
+def test_feature_tables_given_to_a_loaded_model_are_joined_as_batch_predict_joins_them(release, at, loans, tmp_path):
+    out = tmp_path / "scores.parquet"
+    predict_rows("models:/loans/1", str(loans / "data/loans"), out, at, None)
+    model, rows = load("models:/loans/1", at.registry_uri(tmp_path)), pq.read_table(loans / "data/loans")
+    features = {"rates": loans / "data/rates.parquet", "branches": pq.read_table(loans / "data/branches.parquet")}
+    batch = pq.read_table(out)["score"].to_numpy()
+    np.testing.assert_array_equal(model.predict(rows, features=features), batch)
+    prepared = model.prepare(features)
+    one_by_one = [model.predict(rows.slice(place, 1), features=prepared)[0] for place in range(0, 6_000, 300)]
+    assert one_by_one == batch[::300].tolist()
+    assert model.estimator().classes_.tolist() == [0, 1]
 
 
 def test_rows_that_lack_a_column_are_refused_by_its_name_and_nothing_is_written(release, at, loans, tmp_path):

@@ -13,11 +13,19 @@ Rows = Annotated[
     typer.Option(
         "--rows",
         metavar="PATH",
-        help="Parquet files with new rows, like those of the label table. Features are joined as in training.",
+        help="A file or folder with new rows, like those of the label table. Features are joined as in training.",
         show_default=False,
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="The Parquet file to write.", show_default=False)]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="PATH",
+        help="The file to write, *.parquet or *.csv. Without an ending: a folder, with a file for each one of --rows.",
+        show_default=False,
+    ),
+]
 Revoke = Annotated[
     bool, typer.Option("--revoke", help="If a gate fails, remove the alias that MODEL names from its version.")
 ]
@@ -33,7 +41,8 @@ def predict(
     from ray_pipeline.registered_model import predict_rows
 
     answer = predict_rows(model, rows, out, where_of(on), registry, debug=debug)
-    typer.echo(f"{answer['rows']:,} rows scored by {answer['model']} into {answer['out']}")
+    files = f" ({answer['files']} files)" if answer["files"] > 1 else ""
+    typer.echo(f"{answer['rows']:,} rows scored by {answer['model']} into {answer['out']}{files}")
     return answer
 
 

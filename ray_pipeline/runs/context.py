@@ -13,6 +13,7 @@ from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.report import write_report
 from ray_pipeline.runs.artifacts import write_artifacts
+from ray_pipeline.runs.given_spec import SpecLike, WhereLike, given_spec, given_where
 from ray_pipeline.runs.journal import Journal
 from ray_pipeline.runs.problems import explained
 from ray_pipeline.runs.release import Release
@@ -148,8 +149,8 @@ class Run:
 
 @contextmanager
 def open_run(
-    spec: Spec,
-    where: Where | None = None,
+    spec: SpecLike,
+    where: WhereLike = None,
     *,
     progress: Progress | None = None,
     resume_from: RunFolder | None = None,
@@ -163,9 +164,11 @@ def open_run(
     Parameters
     ----------
     spec
-        What to train.
+        What to train: a `Spec`, the path of a spec file, or a mapping with the keys of one. In a mapping, a pandas,
+        polars or Arrow table may stand in place of a path.
     where
-        On what; this machine unless given, with runs in `runs` of the current folder.
+        On what: a `Where`, or the path or name of a cluster file. This machine unless given, with runs in `runs` of
+        the current folder.
     progress
         Shown what goes on.
     resume_from
@@ -178,11 +181,11 @@ def open_run(
     PipelineError
         One of its subclasses says whose fault it is; `exit_code` is the contract's.
     """
-    where, progress = where or Where(), progress or Progress()
+    where, progress = given_where(where, spec), progress or Progress()
     with ExitStack() as stack:
         stack.enter_context(process_state())
         stack.enter_context(private_files())
-        spec = with_feast_tables(spec.trusting(where.trust), where)
+        spec = with_feast_tables(given_spec(spec, where).trusting(where.trust), where)
         if absent := spec.not_installed():
             raise SpecError(absent)
         refuse_impossible(where, spec.search.trials)

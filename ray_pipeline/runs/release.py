@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import pandas as pd
 
 from ray_pipeline.plain_json import plain
+from ray_pipeline.report.release import release_html
 from ray_pipeline.storage.blob_store import BlobStore
 
 
@@ -72,6 +73,10 @@ class Release:
     def findings(self) -> list[dict[str, Any]]:
         """What bias.json finds wrong between groups."""
         return [row["finding"] for row in json.loads(self._read("bias.json")) if "finding" in row]
+
+    def _repr_html_(self) -> str:
+        """The release in a notebook: verdict, gates, metrics with their intervals, and a link to the report."""
+        return release_html(self.as_json())
 
     def _read(self, name: str) -> bytes:
         return BlobStore(self.folder).read(name)

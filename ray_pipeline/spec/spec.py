@@ -29,6 +29,7 @@ from ray_pipeline.spec.environment import stray_variables
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.features import Features, FeatureTable, Select
 from ray_pipeline.spec.field_types import Name, Section, Seed, shown
+from ray_pipeline.spec.from_python import source_of
 from ray_pipeline.spec.gate import COSTS, Gate
 from ray_pipeline.spec.installed import missing_libraries
 from ray_pipeline.spec.messages import refuse
@@ -144,6 +145,13 @@ class Spec(Section):
     ) -> Self:
         """The spec of a text; its paths are relative to `folder` (default: the working directory). See `from_file`."""
         return cls._read(parse_yaml(text, file, EXPECTED), Overrides.parse(sets), folder or Path.cwd(), trust)
+
+    @classmethod
+    def from_dict(
+        cls, written: Mapping[str, Any], folder: Path | None = None, trust: Sequence[str] | None = None
+    ) -> Self:
+        """The spec of a mapping with the keys of a spec file; its paths are relative to `folder`. See `from_text`."""
+        return cls._read(source_of(written), Overrides.parse(()), folder or Path.cwd(), trust)
 
     @classmethod
     def _read(cls, source: SourceMap, overrides: Overrides, folder: Path, trust: Sequence[str] | None) -> Self:

@@ -28,8 +28,9 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.cli import build
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import RegistryError
-from ray_pipeline.registry import Registry, champion_history, load, package, preflight, publish
+from ray_pipeline.registry import Registry, champion_history, package, preflight, publish
 from ray_pipeline.registry.address import ModelName, absolute
+from ray_pipeline.serving import load
 
 # Registering
 

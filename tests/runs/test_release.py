@@ -45,6 +45,11 @@ def test_it_copies_pickles_and_compares() -> None:
         release.status = "registered"  # type: ignore[misc]
 
 
+def test_a_notebook_shows_its_verdict() -> None:
+    html = Release.from_json(ANSWER)._repr_html_()
+    assert "loans-01234567-1: refused" in html and "auc &gt;= 0.9" in html and "0.8000" in html
+
+
 @pytest.mark.ray
 def test_its_frames_are_the_files_of_the_run_folder(release: Release, complete: Path) -> None:
     table = pq.read_table(complete / "predictions/test.parquet")

@@ -1,0 +1,128 @@
+"""Where scored rows are written: one file, or a folder with one file for each file that was read.
+
+The ending says whether a file is Parquet or CSV. A file or folder appears once it is complete.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from ray_pipeline.components.sources._files import filesystem, root_of
+from ray_pipeline.data.table import Table
+from ray_pipeline.errors import DataError, Problem, SpecError, StorageError
+
+PARQUET, CSV = (".parquet", ".pq", ".parq"), ".csv"
+Files = Sequence[tuple[Path, int]]
+"""Paths of files to write, each with its number of rows."""
+
+
+def means_file(out: Path) -> bool:
+    """Whether the path means one file: it ends as Parquet or CSV does. Otherwise it is a folder.
+
+    Raises
+    ------
+    SpecError
+        It has another ending.
+    StorageError
+        It means a folder, and there is a file, or a folder that is not empty.
+    """
+    ending = out.suffix.lower()
+    if ending in (*PARQUET, CSV) and not out.is_dir():
+        return True
+    if ending and not out.is_dir():
+        fix = "end it with .parquet or .csv, or name a folder without an ending"
+        raise SpecError(Problem(key="--out", found=f"there is no kind of file {ending!r} for scores", fix=fix))
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        found = (
+            "is a file, and no folder" if out.is_file() else f"holds {len([*out.iterdir()])} files or folders already"
+        )
+        raise StorageError(Problem(file=str(out), found=found, fix="name a new folder, or a file with its ending"))
+    return False
+
+
+def write_scores(blocks: Iterable[pa.Table], table: Table, out: Path) -> tuple[int, int]:
+    """Write the scored blocks of a table, in file order; return the number of rows and of files.
+
+    Raises
+    ------
+    DataError
+        There are more or fewer rows than the table has, or a type that CSV cannot hold.
+    StorageError
+        The files cannot be written.
+    """
+    with _complete(out) as fresh:
+        files = [(fresh, table.num_rows)] if means_file(out) else _one_for_each(table, fresh)
+        written = _write(iter(blocks), files)
+        if written != table.num_rows:
+            found = f"{written:,} rows were scored, but the footers count {table.num_rows:,}"
+            fix = "the files changed meanwhile; predict again"
+            raise DataError(Problem(stage="predict", rows=written, found=found, fix=fix))
+    return written, len(files)
+
+
+@contextmanager
+def _complete(out: Path) -> Iterator[Path]:
+    """A path beside `out` that takes its place at the end; after an error nothing is left of it."""
+    fresh = out.with_name(f".{out.stem}.tmp{out.suffix}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
+        yield fresh
+        if out.is_dir():
+            out.rmdir()
+        fresh.replace(out)
+    except OSError as error:
+        found = f"cannot write: {error.strerror or error}"
+        raise StorageError(Problem(file=str(out), found=found, fix="name another --out")) from None
+    finally:
+        if fresh.is_dir():
+            shutil.rmtree(fresh, ignore_errors=True)
+        else:
+            fresh.unlink(missing_ok=True)
+
+
+def _one_for_each(table: Table, folder: Path) -> Files:
+    """A file for each file of the label table, under its path below the table's folder."""
+    footers, root = table.footers["labels"], PurePosixPath(root_of(table.source.path))
+    rows = footers.file_rows
+    if len(rows) != len(footers.files):  # CSV: its rows are counted together
+        kind, fields = type(table.source), dict(table.source)
+        rows = tuple(kind(**fields | {"path": file}).footers().num_rows for file in footers.files)
+    paths = [PurePosixPath(filesystem("labels", file)[1]) for file in footers.files]
+    names = [
+        str(path.relative_to(root)) if path.is_relative_to(root) else f"part-{number:05}{path.suffix}"
+        for number, path in enumerate(paths)
+    ]
+    return [(folder / name, count) for name, count in zip(names, rows, strict=True)]
+
+
+def _write(blocks: Iterator[pa.Table], files: Files) -> int:
+    """Cut the stream of blocks into files; return the number of rows in the stream."""
+    rest, written = next(blocks, None), 0
+    if rest is None:
+        return 0
+    schema = rest.schema
+    for path, rows in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _writer(path, schema) as writer:
+            while rows and rest is not None:
+                piece = rest.slice(0, rows)
+                writer.write_table(piece)
+                written, rows = written + len(piece), rows - len(piece)
+                rest = rest.slice(len(piece)) if len(piece) < len(rest) else next(blocks, None)
+    return written + (len(rest) if rest is not None else 0) + sum(len(block) for block in blocks)
+
+
+@contextmanager
+def _writer(path: Path, schema: pa.Schema) -> Iterator["pq.ParquetWriter | pacsv.CSVWriter"]:
+    try:
+        with (pacsv.CSVWriter if path.suffix.lower() == CSV else pq.ParquetWriter)(path, schema) as writer:
+            yield writer
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        found = f"{path.name}: {str(error).splitlines()[0]}"
+        raise DataError(Problem(stage="predict", found=found, fix="write Parquet")) from error

@@ -1,0 +1,91 @@
+"""A table in memory (pandas, polars, Arrow and their like) as Arrow, and the SHA-256 of its content.
+
+No library is imported for it: tables hand over their columns by the Arrow interface `__arrow_c_stream__`.
+"""
+
+import hashlib
+import warnings
+from typing import Any, TypeGuard
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline.errors import DataError, Problem, listed
+
+TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+
+
+def is_table(given: object) -> TypeGuard[Any]:
+    """Whether it is a table: a pandas or polars data frame, an Arrow table, or another one with Arrow's interface."""
+    return isinstance(given, pa.RecordBatch) or hasattr(given, "__arrow_c_stream__")
+
+
+def arrow_table(given: Any, name: str) -> pa.Table:
+    """The table as Arrow. Every kind of text becomes `string`; the index of a pandas frame is no column.
+
+    Parameters
+    ----------
+    given
+        A table, as `is_table` knows it.
+    name
+        The table's name in messages.
+
+    Raises
+    ------
+    DataError
+        A column has values of several types, or a name occurs twice.
+    """
+    try:
+        table = to_arrow(given)
+        if twice := sorted({column for column in table.column_names if table.column_names.count(column) > 1}):
+            raise ValueError(f"{len(twice)} column names occur more than once: {listed(map(repr, twice))}")
+        texts = [field.with_type(pa.string()) if _is_text(field.type) else field for field in table.schema]
+        return table.cast(pa.schema(texts))
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        found = f"{name}: the {type(given).__name__} cannot be read as an Arrow table: {error}"
+        fix = "give each column one name and values of one type"
+        raise DataError(Problem(stage="read", found=found, fix=fix)) from error
+
+
+def to_arrow(given: Any) -> pa.Table:
+    """The table as Arrow, with the types of its library; the index of a pandas frame is no column."""
+    if isinstance(given, pa.RecordBatch):
+        return pa.Table.from_batches([given])
+    if type(given).__module__.partition(".")[0] != "pandas":
+        return pa.table(given)
+    if not any(getattr(kind, "tz", None) for kind in given.dtypes):
+        return pa.Table.from_pandas(given, preserve_index=False)
+    with warnings.catch_warnings():
+        # pyarrow 25 reads times with a zone by `Series.values`, which pandas 3.1 warns of.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return pa.Table.from_pandas(given, preserve_index=False)
+
+
+def content_sha256(table: pa.Table) -> str:
+    """SHA-256 of names, types and values in their order; chunks and the bytes behind nulls make no difference.
+
+    Examples
+    --------
+    >>> one, two = pa.table({"x": pa.chunked_array([[1, None], [3]])}), pa.table({"x": [1, None, 3]})
+    >>> content_sha256(one) == content_sha256(two), content_sha256(one) == content_sha256(two.slice(1))
+    (True, False)
+    """
+    digest = hashlib.sha256(str(table.num_rows).encode())
+    for field in table.schema:
+        column = table[field.name]
+        digest.update(repr((field.name, str(field.type))).encode())
+        digest.update(np.packbits(column.is_valid().to_numpy()).tobytes())
+        digest.update(_values(column.drop_null()))
+    return digest.hexdigest()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(is_text(kind) for is_text in TEXTS)
+
+
+def _values(column: pa.ChunkedArray) -> bytes:
+    """The bytes of values without nulls."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    values = column.to_numpy()
+    return repr(column.to_pylist()).encode() if values.dtype == object else values.tobytes()

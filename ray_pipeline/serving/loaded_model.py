@@ -1,0 +1,86 @@
+"""A registered model in this process: it scores rows, joins feature tables to them, and becomes an estimator."""
+
+import atexit
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+from ray_pipeline.bundle import Bundle, as_table
+from ray_pipeline.given_table import arrow_table
+from ray_pipeline.serving.feature_join import FeatureJoin, feature_join
+from ray_pipeline.spec import Spec
+from ray_pipeline.values import Vector
+
+if TYPE_CHECKING:
+    from ray_pipeline.serving.estimator import BundleClassifier, BundleRegressor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel(Bundle):
+    """A registered model: a bundle that also knows how its feature tables are joined."""
+
+    def predict(self, rows: Any, features: Mapping[str, Any] | None = None) -> Vector:
+        """Return the scores of rows.
+
+        Parameters
+        ----------
+        rows
+            A pandas or polars frame, an Arrow table, or a list of dicts, with the columns that the model reads.
+        features
+            Feature tables by their names in the spec: each a pandas, polars or Arrow table, the path of one, or what
+            `prepare` made of it. They are joined to the rows exactly as in training, as of the time of each row; rows
+            without that column are joined as of now. The rows then need no columns of these tables.
+
+        Returns
+        -------
+        Vector
+            float64: the probability of the positive class, shape (rows,); of each class, shape (rows, classes); or the
+            predicted number, shape (rows,).
+
+        Raises
+        ------
+        DataError
+            A column is missing, occurs twice, or is of another kind than in training; a table cannot be joined.
+        """
+        if not features:
+            return super().predict(rows)
+        table = arrow_table(as_table(rows), "rows")
+        for join in self.prepare(features).values():
+            table = join.add_to(table)
+        return self.score(table)
+
+    def prepare(self, features: Mapping[str, Any]) -> dict[str, FeatureJoin]:
+        """Return feature tables, read and sorted once, for many calls of `predict`. See there for the parameter."""
+        return {
+            name: given if isinstance(given, FeatureJoin) else feature_join(name, given, self._spec, self.columns)
+            for name, given in features.items()
+        }
+
+    def estimator(self) -> "BundleClassifier | BundleRegressor":
+        """Return the model as an estimator that follows the conventions of scikit-learn, fitted and frozen."""
+        from ray_pipeline.serving.estimator import BundleClassifier, BundleRegressor
+
+        return BundleRegressor(self) if self.schema["task"] == "regression" else BundleClassifier(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the plain files of the bundle: they are checked again where they arrive."""
+        files = {file.name: file.read_bytes() for file in self.folder.iterdir()}
+        return _arrived, (files, self.fingerprint)
+
+    @cached_property
+    def _spec(self) -> Spec:
+        """The spec that the model was trained with."""
+        return Spec.from_text(self.schema["spec"], file="the spec of the model", folder=Path(self.schema["base"]))
+
+
+def _arrived(files: Mapping[str, bytes], fingerprint: str) -> LoadedModel:
+    """The model of these files, in a folder that goes with this process."""
+    folder = Path(mkdtemp(prefix="ray_pipeline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return LoadedModel.load(folder, fingerprint)

@@ -1,0 +1,112 @@
+"""Tables in memory become Arrow without an import of their library; equal content has one SHA-256."""
+
+import datetime as dt
+import decimal
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from ray_pipeline.errors import DataError
+from ray_pipeline.given_table import arrow_table, content_sha256, is_table
+
+COLUMNS = {"id": [3, 1, 2], "amount": [1.5, None, 2.5], "text": ["a", None, "ü"], "yes": [True, False, None]}
+
+
+def test_the_same_table_of_three_libraries_has_one_content() -> None:
+    tables = [pa.table(COLUMNS), pl.DataFrame(COLUMNS), pd.DataFrame(COLUMNS).astype({"yes": "boolean"})]
+    arrow = [arrow_table(table, "labels") for table in tables]
+    assert all(is_table(table) for table in tables)
+    assert [table.to_pydict() for table in arrow] == [COLUMNS] * 3
+    assert {str(table.schema.field("text").type) for table in arrow} == {"string"}
+    assert len({content_sha256(table) for table in arrow}) == 1
+
+
+def test_paths_and_other_values_are_no_tables() -> None:
+    assert not any(map(is_table, ("a.parquet", None, {"x": [1]}, [{"x": 1}], np.zeros((2, 2)))))
+
+
+def test_the_index_of_a_frame_is_no_column() -> None:
+    frame = pd.DataFrame({"x": [1, 2, 3]}, index=["a", "b", "c"])[lambda rows: rows.x > 1]
+    assert arrow_table(frame, "labels").to_pydict() == {"x": [2, 3]}
+
+
+def test_times_with_a_zone_keep_it_and_nobody_is_warned() -> None:
+    times = pd.to_datetime(["2024-01-01", None]).tz_localize("UTC")
+    assert str(arrow_table(pd.DataFrame({"x": times}), "labels").schema.field("x").type).endswith("tz=UTC]")
+
+
+def test_a_record_batch_is_a_table() -> None:
+    batch = pa.RecordBatch.from_pydict({"x": [1, 2]})
+    assert is_table(batch) and arrow_table(batch, "labels").to_pydict() == {"x": [1, 2]}
+
+
+OTHERS = {
+    "value": pa.table({"x": [1, 2, 4]}),
+    "null": pa.table({"x": [1, 2, None]}),
+    "order": pa.table({"x": [2, 1, 3]}),
+    "name": pa.table({"y": [1, 2, 3]}),
+    "type": pa.table({"x": pa.array([1, 2, 3], pa.int32())}),
+    "text": pa.table({"x": ["1", "2", "3"]}),
+    "row": pa.table({"x": [1, 2, 3, None]}),
+    "column": pa.table({"x": [1, 2, 3], "y": [1, 2, 3]}),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_another_content_has_another_sha256(other: pa.Table) -> None:
+    assert content_sha256(pa.table({"x": [1, 2, 3]})) != content_sha256(other)
+
+
+def test_texts_are_told_apart_by_where_they_end() -> None:
+    assert content_sha256(pa.table({"x": ["ab", "c"]})) != content_sha256(pa.table({"x": ["a", "bc"]}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [decimal.Decimal("1.10"), None, decimal.Decimal("2.20")],
+        [dt.datetime(2024, 1, 1), None, dt.datetime(2024, 1, 2)],
+        [dt.date(2024, 1, 1), None, dt.date(2024, 1, 2)],
+        [dt.time(1, 2, 3), None, dt.time(4)],
+        [b"a", None, b"\x00"],
+        [[1, 2], None, list(range(2000))],
+        [{"a": 1}, None, {"a": 2}],
+        [None, None, None],
+    ],
+    ids=lambda values: type(values[0]).__name__,
+)
+def test_every_type_is_hashed_by_value_and_not_by_chunk(values: list[object]) -> None:
+    whole = pa.table({"x": pa.chunked_array([values], pa.array(values).type)})
+    parts = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
+    assert content_sha256(whole) == content_sha256(parts)
+    if values[2] is not None:
+        assert content_sha256(whole) != content_sha256(whole.take(pa.array([0, 1, 0])))
+
+
+def test_a_categorical_is_hashed_by_its_values() -> None:
+    one, two = (pa.table({"x": pa.array(["b", "a", "b"]).dictionary_encode()}) for _ in range(2))
+    shuffled = pa.DictionaryArray.from_arrays(pa.array([1, 0, 1], pa.int32()), pa.array(["a", "b"]))
+    assert content_sha256(one) == content_sha256(two) == content_sha256(pa.table({"x": shuffled}))
+
+
+def test_a_table_that_is_none_is_refused_with_its_name() -> None:
+    mixed = pd.DataFrame({"x": [1, "a"]}, dtype=object)
+    with pytest.raises(DataError, match="weather: the DataFrame cannot be read as an Arrow table") as told:
+        arrow_table(mixed, "weather")
+    assert told.value.exit_code == 3
+    twice = pd.DataFrame([[1, 2]], columns=["x", "x"])
+    with pytest.raises(DataError, match="labels: the DataFrame cannot be read"):
+        arrow_table(twice, "labels")
+    arrow = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
+    with pytest.raises(DataError, match="1 column names occur more than once: 'x'"):
+        arrow_table(arrow, "labels")
+
+
+def test_neither_pandas_nor_polars_is_imported_for_it() -> None:
+    code = "import sys, ray_pipeline.given_table; print({'pandas', 'polars'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
