@@ -59,7 +59,7 @@ class InputTable:
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
         """The rows of a small table, whole."""
-        return _plain(self.time_units, self.source.table(columns))
+        return in_plain_types(self.source.table(columns), self.time_units)
 
     def pieces(
         self, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
@@ -73,11 +73,11 @@ class InputTable:
 
 
 def _read_plain(piece: Callable[[], pa.Table], units: TimeUnits) -> pa.Table:
-    return _plain(units, piece())
+    return in_plain_types(piece(), units)
 
 
-def _plain(units: TimeUnits, table: pa.Table) -> pa.Table:
-    """The table in plain types."""
+def in_plain_types(table: pa.Table, units: TimeUnits) -> pa.Table:
+    """The table in plain types, and integer times as timestamps."""
     table = plain_table(table)
     for name in units:
         if name in table.column_names and pa.types.is_integer(table[name].type):

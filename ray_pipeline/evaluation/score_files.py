@@ -88,10 +88,10 @@ def _complete(out: Path) -> Iterator[Path]:
 
 def _one_for_each(table: Table, folder: Path) -> Files:
     """A file for each file of the label table, under its path below the table's folder."""
-    footers, root = table.footers["labels"], PurePosixPath(root_of(table.source.path))
+    footers, root = table.footers["labels"], PurePosixPath(root_of(table.labels.source.path))
     rows = footers.file_rows
     if len(rows) != len(footers.files):  # CSV: its rows are counted together
-        kind, fields = type(table.source), dict(table.source)
+        kind, fields = type(table.labels.source), dict(table.labels.source)
         rows = tuple(kind(**fields | {"path": file}).footers().num_rows for file in footers.files)
     paths = [PurePosixPath(filesystem("labels", file)[1]) for file in footers.files]
     names = [

@@ -8,14 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from ray_pipeline.column_types import plain_column
 from ray_pipeline.components.choice import each
 from ray_pipeline.components.sources._base import kind_at, source_of
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
+from ray_pipeline.data.input_table import InputTable, in_plain_types, timestamps
 from ray_pipeline.data.join_keys import finest_unit, plain_key
+from ray_pipeline.data.read import time_units
+from ray_pipeline.duration import as_timedelta
 from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.given_table import arrow_table, is_table
 from ray_pipeline.spec import Spec
-from ray_pipeline.spec.features import FeatureTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,8 @@ class FeatureJoin:
     options: JoinOptions
     at: str | None
     """The column of the rows with the moment of prediction; None for a lookup."""
+    time_unit: str | None
+    """What an integer in that column counts."""
     table: pa.Table = field(repr=False)
     prepared: dict[str, JoinTable] = field(default_factory=dict, repr=False)
     """The table sorted for times in a unit, by the unit: `us`, or `ns` where the rows have that."""
@@ -69,10 +74,15 @@ class FeatureJoin:
         """The moment of prediction of each row: its own time, else now."""
         known = self.table[self.options.time].type
         zone = known.tz if pa.types.is_timestamp(known) else None
+        if self.at not in rows.column_names and self.time_unit == "step":
+            found = f"the rows have no column {self.at!r}, and there is no step that means now"
+            raise self._refused(self.at, found, "give every row its step")
         if self.at not in rows.column_names:
             now = datetime.now(UTC) if zone else datetime.now(UTC).replace(tzinfo=None)
             return pa.chunked_array([pa.array([now] * len(rows), pa.timestamp("us", zone))])
-        at = rows[self.at]
+        at = plain_column(rows[self.at])
+        if self.time_unit and pa.types.is_integer(at.type):
+            at = timestamps(at, self.time_unit, str(self.at))
         if not (pa.types.is_timestamp(at.type) or pa.types.is_date(at.type)):
             raise self._refused(self.at, f"{self.at!r} is {at.type}, which is no time", "give a timestamp or a date")
         if pa.types.is_timestamp(at.type) and pa.types.is_timestamp(known) and (at.type.tz is None) != (zone is None):
@@ -117,13 +127,14 @@ def feature_join(name: str, given: Any, spec: Spec, columns: Sequence[str]) -> F
         columns=[column.partition(".")[2] for column in columns if column.startswith(f"{name}.")],
         time=table.time,
         known_at=table.known_at,
-        max_age=table.max_age,
+        max_age=None if table.max_age is None else as_timedelta(table.max_age),
     )
     # Slice columns too: among rows of one key and time, the hash of all columns that a run reads decides.
     wanted = (*table.on, table.time, table.known_at, *options.columns, *_slice_columns(name, spec))
     needed = [column for column in dict.fromkeys(wanted) if column]
-    rows = _read(name, given, table, needed)
-    join = FeatureJoin(options=options, at=spec.features.labels.time if table.time else None, table=rows)
+    rows, labels = _read(name, given, spec, needed), spec.features.labels
+    at = labels.time if table.time else None
+    join = FeatureJoin(options=options, at=at, time_unit=labels.time_unit, table=rows)
     join._prepared(None)
     return join
 
@@ -134,18 +145,19 @@ def _slice_columns(name: str, spec: Spec) -> list[str]:
     return [column.partition(".")[2] for column in named if column.startswith(f"{name}.")]
 
 
-def _read(name: str, given: Any, table: FeatureTable, needed: Sequence[str]) -> pa.Table:
-    """The columns of a table that is given in memory or by its path."""
+def _read(name: str, given: Any, spec: Spec, needed: Sequence[str]) -> pa.Table:
+    """The columns of a table that is given in memory or by its path, in plain types."""
+    table, units = spec.features.tables[name], time_units(spec, name)
     if is_table(given):
         rows = arrow_table(given, name)
         _require(name, rows.column_names, needed)
-        return rows.select(needed)
+        return in_plain_types(rows.select(needed), units)
     path = str(given) if "://" in str(given) else str(Path(given).absolute())
     is_claimed = any(path.lower().endswith(kind.endings) for kind in each("sources"))
     kind, parameters = (kind_at(path), {}) if is_claimed else (table.kind, table.parameters)
     source = source_of(kind, name, path, parameters)
     _require(name, source.footers().schema.names, needed)
-    return source.table(needed)
+    return InputTable.open(source).with_time_units(units).rows(needed)
 
 
 def _require(name: str, given: Sequence[str], needed: Sequence[str]) -> None:

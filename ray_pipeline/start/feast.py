@@ -7,6 +7,7 @@ from pathlib import Path
 from ray_pipeline.components.sources._base import source_of
 from ray_pipeline.data.as_of_join import JoinOptions
 from ray_pipeline.data.feast import with_feast_tables
+from ray_pipeline.duration import as_timedelta
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.features import FeatureTable
 from ray_pipeline.spec.where import Where
@@ -67,7 +68,7 @@ def propose_feast(labels: StartTable, roles: Roles, label: Label, name: str, pat
             columns=columns,
             time=table.time,
             known_at=table.known_at,
-            max_age=table.max_age,
+            max_age=None if table.max_age is None else as_timedelta(table.max_age),
         )
         joins.append(join_sample(labels, roles, opened, options))
     return FeastProposal(

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
+from ray_pipeline.column_types import plain_column, plain_table, plain_type
 from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
 from ray_pipeline.components.sources._files import files_at, filesystem
 from ray_pipeline.errors import DataError, Problem, SpecError
@@ -95,8 +95,7 @@ class StartTable:
 
     def type(self, name: str) -> pa.DataType:
         """The type of a column's values."""
-        type_ = self.footers.schema.field(name).type
-        return type_.value_type if pa.types.is_dictionary(type_) else type_
+        return plain_type(self.footers.schema.field(name).type)
 
     @cached_property
     def sample(self) -> pa.Table:
@@ -108,12 +107,11 @@ class StartTable:
             chosen = np.unique(np.linspace(0, len(pieces) - 1, PIECES).astype(int))
             share = -(-SAMPLE_ROWS // len(chosen))
             rows = pa.concat_tables([_thinned(pieces[place](), share) for place in chosen])
-        return _decoded(_thinned(rows, SAMPLE_ROWS))
+        return plain_table(_thinned(rows, SAMPLE_ROWS))
 
     def column(self, name: str) -> pa.ChunkedArray:
         """All values of a column; those of the sample if the table has more than `MAX_WHOLE_ROWS` rows."""
-        values = _decoded(self.source.table([name]))[name] if self.is_whole else self.sample[name]
-        return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
+        return plain_column(self.source.table([name])[name]) if self.is_whole else self.sample[name]
 
     def parameters(self) -> dict[str, Any]:
         """What the spec says of the table besides its path."""
@@ -194,14 +192,6 @@ def require_rows(table: StartTable, least: int) -> None:
         raise DataError(
             Problem(stage="read", file=table.footers.path, rows=table.num_rows, found=found, fix="bring more rows")
         )
-
-
-def _decoded(rows: pa.Table) -> pa.Table:
-    """The rows with the values of dictionary columns."""
-    for place, one in enumerate(rows.schema):
-        if pa.types.is_dictionary(one.type):
-            rows = rows.set_column(place, one.name, rows[place].cast(one.type.value_type))
-    return rows
 
 
 def _thinned(rows: pa.Table, most: int) -> pa.Table:

@@ -41,6 +41,6 @@ def _merged(values: pa.ChunkedArray, moved: bool) -> float:
     with np.errstate(over="ignore"):
         merged = merged_share(exact, numbers(values, offset_of(values) if moved else 0.0).astype(np.float32))
     if pa.types.is_floating(values.type):
-        return merged
+        return float(merged)
     distinct, left = pc.count_distinct(values).as_py(), len(np.unique(exact[~np.isnan(exact)]))
     return 1 - (1 - merged) * min(left / max(distinct, 1), 1.0)
