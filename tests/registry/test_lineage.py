@@ -13,7 +13,8 @@ from registry_fixture import NAME, PASSED, REFUSED, add, model_folder
 
 from ray_pipeline.bundle import write_bundle
 from ray_pipeline.errors import RegistryError
-from ray_pipeline.registry import Registry, lineage, load
+from ray_pipeline.registry import Registry, lineage
+from ray_pipeline.serving import load
 
 
 @pytest.fixture
