@@ -91,12 +91,16 @@ class StartTable:
     @property
     def names(self) -> list[str]:
         """The columns."""
-        return list(self.footers.schema.names)
+        return list(self.schema.names)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns with the types of their values."""
+        return _decoded(self.footers.schema.empty_table()).schema
 
     def type(self, name: str) -> pa.DataType:
         """The type of a column's values."""
-        type_ = self.footers.schema.field(name).type
-        return type_.value_type if pa.types.is_dictionary(type_) else type_
+        return self.schema.field(name).type
 
     @cached_property
     def sample(self) -> pa.Table:
