@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from ray_pipeline.column_types import plain_column, plain_table, plain_type
+from ray_pipeline.column_types import plain_column, plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
 from ray_pipeline.components.sources._files import files_at, filesystem
 from ray_pipeline.errors import DataError, Problem, SpecError
@@ -91,11 +91,16 @@ class StartTable:
     @property
     def names(self) -> list[str]:
         """The columns."""
-        return list(self.footers.schema.names)
+        return list(self.schema.names)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns with the types of their values."""
+        return plain_schema(self.footers.schema)
 
     def type(self, name: str) -> pa.DataType:
         """The type of a column's values."""
-        return plain_type(self.footers.schema.field(name).type)
+        return self.schema.field(name).type
 
     @cached_property
     def sample(self) -> pa.Table:
