@@ -126,6 +126,11 @@ def _integer(value: object) -> int:
     return value
 
 
+def _whole(end: object) -> object:
+    """A bound as a `Log` writes it: 64.0 for 64."""
+    return int(end) if isinstance(end, float) and end.is_integer() else end
+
+
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"expected a number, got {value!r}")
@@ -174,7 +179,7 @@ def _reader(value_of: Callable[[object], Scalar], allowed: tuple[type[Space], ..
         if len(ends) != 2:
             raise ValueError(f"{word}: expected two bounds [low, high], got {len(ends)} values")
         whole = word == "int" or value_of is _integer
-        low, high = (_integer(end) if whole else _number(end) for end in ends)
+        low, high = (_integer(_whole(end)) if whole else _number(end) for end in ends)
         return SPACES[word].model_validate({"low": low, "high": high})
 
     return read

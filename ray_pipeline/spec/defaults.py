@@ -16,6 +16,7 @@ NULL_MEANS_DEFAULT = (
     "split",
     "encode",
     "model",
+    "monotone",
     "fit",
     "gates",
     "checks",

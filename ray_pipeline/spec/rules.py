@@ -7,7 +7,7 @@ from functools import partial
 from operator import eq
 from typing import TYPE_CHECKING
 
-from ray_pipeline.components.choice import each, files, menu, name_of, unknown
+from ray_pipeline.components.choice import each, files, find, menu, name_of, unknown
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
 from ray_pipeline.components.slices._base import clash
@@ -36,6 +36,7 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _task(spec)
     yield from _ignored(spec)
     yield from _encode(spec)
+    yield from _monotone(spec)
     for place, found in misfits(
         spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]
     ):
@@ -275,6 +276,17 @@ def _encode(spec: "Spec") -> Iterator[Finding]:
                 f"{', '.join('as' if option == 'encode' else option for option in chosen.given)} do not go together",
                 "; ".join(f"`as: {name_of(one)}` takes {', '.join(one.takes)}" for one in each("column_encodings")),
             )
+
+
+def _monotone(spec: "Spec") -> Iterator[Finding]:
+    if not spec.monotone:
+        return
+    if spec.task == "multiclass":
+        yield ("monotone",), "constraints are on one score, but the task is multiclass", "remove `monotone`"
+    takers = ", ".join(name for name in menu("models") if find("models", name).takes_monotone)
+    for name, family in spec.model.items():
+        if not getattr(family, "takes_monotone", False):
+            yield ("model", name), f"{name!r} takes no monotone constraints", f"use {takers}, or remove `monotone`"
 
 
 def _ignored(spec: "Spec") -> Iterator[Finding]:

@@ -52,6 +52,8 @@ from ray_pipeline.values import Task
 
 EXPECTED = "name, task, features, split, model"
 NOT_IDENTITY = ("name", "register")
+IDENTITY_IF_GIVEN = ("monotone",)
+"""Keys that are newer than 0.1.0: without them a spec keeps its fingerprint."""
 GUESSES = 3
 PACKAGE = "ray_pipeline"
 
@@ -94,6 +96,7 @@ class Spec(Section):
     split: SplitField
     encode: dict[str, Encode] = Field(default_factory=dict)
     model: ModelsField
+    monotone: dict[str, Literal["increasing", "decreasing"]] = Field(default_factory=dict)
     search: Search
     fit: Fit = Fit()
     evaluate: Evaluate
@@ -281,7 +284,11 @@ class Spec(Section):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the spec as canonical JSON with all defaults, without `name` and `register`."""
-        identity = {key: value for key, value in self.as_data().items() if key not in NOT_IDENTITY}
+        identity = {
+            key: value
+            for key, value in self.as_data().items()
+            if key not in NOT_IDENTITY and (value or key not in IDENTITY_IF_GIVEN)
+        }
         return hashlib.sha256(
             json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         ).hexdigest()

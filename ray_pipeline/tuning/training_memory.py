@@ -4,6 +4,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.constraints import monotone_signs
 
 CELL_BYTES, ROW_BYTES = 2.5, 52
 """Peak bytes of a quantised matrix and of boosting on it: bins twice (by rows and by columns); row pointers, positions,
@@ -36,6 +37,7 @@ def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int)
         task=spec.task,
         num_classes=len(rows.classes),
         cardinalities=cardinalities,
+        monotone=monotone_signs(spec, rows.encoders),
         codes={name: encoder.codes for name, encoder in rows.encoders.items()},
         threads=threads,
         device="cuda" if layout.gpus else "cpu",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ray_pipeline.components.choice import find
+from ray_pipeline.components.choice import find, menu
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.components.models.catboost import _Columns
 from ray_pipeline.components.space import Space
@@ -263,6 +263,12 @@ def test_labels_that_nothing_explains_give_trees_of_one_leaf(family: str, policy
     (tmp_path / model.file).write_bytes(training.model(5))
     np.testing.assert_allclose(model.load(tmp_path)(matrix), 1, rtol=0, atol=1e-6)
     np.testing.assert_allclose(model.contributions(tmp_path, matrix), 0, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", menu("models"))
+def test_a_family_with_its_default_spaces_is_read_as_it_was_written(family: str) -> None:
+    model = find("models", family)
+    assert model.model_validate(model().model_dump()) == model()
 
 
 def test_catboost_writes_no_file_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,6 +277,7 @@ def test_the_json_schema_knows_every_choice() -> None:
         "split",
         "encode",
         "model",
+        "monotone",
         "search",
         "fit",
         "evaluate",

@@ -1,0 +1,66 @@
+"""Monotone constraints of the spec become signs of matrix columns, or a message that names the column."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ray_pipeline.components.column_encodings._base import ColumnSummary
+from ray_pipeline.components.encoders.trees import Trees
+from ray_pipeline.errors import DataError, SpecError
+from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.constraints import monotone_signs
+
+BASE = """\
+name: loans
+task: {task}
+features: {{labels: {{path: loans.parquet, label: bad, key: id}}}}
+split: {{by: random}}
+model: {model}
+monotone: {monotone}
+"""
+NUMBER = ColumnSummary(kind="number", missing=3, counts={}, sample=np.arange(9.0))
+CATEGORY = ColumnSummary(kind="category", missing=0, counts={"a": 3, "b": 2}, sample=np.empty(0))
+ENCODER = Trees.fit({"amount": NUMBER, "kind": CATEGORY, "w.income": NUMBER, "age": NUMBER}, {"amount": {"flag": True}})
+
+
+def spec_of(monotone: str, *, task: str = "binary", model: str = "xgboost") -> Spec:
+    return Spec.from_text(BASE.format(task=task, model=model, monotone=monotone), file="loans.yaml")
+
+
+def test_signs_stand_at_the_columns_of_the_numbers() -> None:
+    assert ENCODER.columns == ("amount", "amount is missing", "kind", "w.income", "age")
+    signs = monotone_signs(spec_of("{income: increasing, amount: decreasing}"), {"trees": ENCODER})
+    assert signs == {"trees": (-1, 0, 0, 1, 0)}
+    assert monotone_signs(spec_of("{}"), {"trees": ENCODER}) == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("kind", "'kind' is encoded as 'kind' of kind category"), ("incom", "'incom' is no feature")],
+)
+def test_a_constraint_on_a_category_or_an_unknown_column_is_refused(column: str, told: str) -> None:
+    with pytest.raises(DataError, match=told) as refused:
+        monotone_signs(spec_of(f"{{{column}: increasing}}"), {"trees": ENCODER})
+    assert f"monotone.{column}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"task": "multiclass"}, "monotone: constraints are on one score, but the task is multiclass"),
+        (
+            {"model": "linear"},
+            "model.linear: 'linear' takes no monotone constraints · Fix: use catboost, lightgbm, xgboost",
+        ),
+    ],
+)
+def test_a_task_or_family_without_constraints_is_refused_by_check(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        spec_of("{amount: increasing}", **given)
+    assert told in str(refused.value)
+
+
+def test_another_direction_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"monotone\.amount"):
+        spec_of("{amount: up}")
