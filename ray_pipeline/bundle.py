@@ -102,7 +102,7 @@ class Bundle:
         """Names of the columns that a row must have; those of feature tables as `table.column`."""
         return tuple(column["name"] for column in self.schema["columns"])
 
-    def score(self, table: pa.Table) -> Vector:
+    def score(self, rows: Any) -> Vector:
         """Return the scores of rows as they were before encoding.
 
         A column is found by its full name, or by its bare name if only one column has it. Other columns are ignored.
@@ -118,7 +118,7 @@ class Bundle:
         DataError
             A column is missing, occurs twice, or is of another kind than in training.
         """
-        return self.score_matrix(self.encoder.apply(self.select(table)))
+        return self.score_matrix(self.encoder.apply(self.select(rows)))
 
     def score_matrix(self, matrix: Matrix) -> Vector:
         """Return the scores, as `score` does, of encoded rows; shape (rows, features)."""
@@ -153,7 +153,7 @@ class Bundle:
         DataError
             As for `score`; or the rows are no table, or a column has values of several types.
         """
-        return self.score_matrix(self.encoder.apply(self.select(rows)))
+        return self.score(rows)
 
     def select(self, rows: Any) -> pa.Table:
         """Return the bundle's columns of the rows in plain types, under full names, in the order of the schema.

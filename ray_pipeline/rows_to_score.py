@@ -3,6 +3,7 @@
 A value keeps its meaning, or its column is refused. Neither pandas nor polars is imported.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -90,12 +91,11 @@ def as_trained(name: str, kind: str, trained: str, column: pa.ChunkedArray) -> p
     if kind == "number" and sent in NUMBERS:
         return column
     if kind == "category":
-        if sent == "text":
-            return column
-        if trained == "bool" and sent == "boolean":
-            return column
-        if "int" in trained and sent in NUMBERS and sent != "boolean":
+        whole = re.fullmatch(r"u?int\d+", trained)
+        if whole and sent in NUMBERS and sent != "boolean":
             return _whole(name, trained, column)
+        if sent == ("boolean" if trained == "bool" else "text") and not whole:
+            return column
     zoned = "tz=" in trained
     if kind == "time" and sent == "text":
         return _times(name, zoned, column)
@@ -187,7 +187,8 @@ def _array(values: Any) -> pa.Array:
 
 def _numbers(objects: Iterable[Any], present: list[Any]) -> pa.Array:
     """Python's numbers in a type of their own, or as float64 where there are several types."""
-    if len({type(value) for value in present}) == 1 and not isinstance(present[0], int):
+    types = {type(value) for value in present}
+    if len(types) == 1 and int not in types:
         return pa.array(list(objects))
     if all(isinstance(value, int) for value in present) and max(map(abs, present)) < 1 << 63:
         return pa.array([None if value is None else int(value) for value in objects], pa.int64())

@@ -41,11 +41,14 @@ def ui(on: On = None, registry: RegistryUri = None, port: Port = 5000) -> dict[s
 def _check(uri: str) -> None:
     """Raise `RegistryError` if there is no registry, or MLflow's pages are not installed."""
     from ray_pipeline.registry.address import sqlite_file
+    from ray_pipeline.registry.preflight import readable
 
     file = sqlite_file(uri)
     if file is not None and not file.is_file():
         fix = "run a spec first, or name another registry with --registry"
         raise RegistryError(Problem(file=str(file), found="there is no registry here yet", fix=fix))
+    if file is not None:
+        readable(file)
     try:
         version("mlflow")
     except PackageNotFoundError:

@@ -95,6 +95,8 @@ def test_a_model_that_passed_is_registered_with_its_proof_its_lineage_and_its_fi
         "environment": dict(run.versions),
         "parent": "models:/loans/2",
     }
+    assert version.spec_file == "loans.yaml"
+    assert version.sources == {name: str(tmp_path / table.path) for name, table in run.spec.features.all.items()}
     assert [path.name for path in version.files] == ["report.html", *PLAIN_FILES]
     assert all(path.parent == run.folder.path for path in version.files)
 
