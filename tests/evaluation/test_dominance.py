@@ -19,7 +19,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.values import Predictions
 
-ROWS, CODES = 6_000, 500
+ROWS, CODES = 6_000, 200
 SPEC = """\
 name: doubted
 task: binary
