@@ -19,13 +19,13 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.values import Predictions
 
-ROWS, CODES = 6_000, 500
+ROWS, CODES = 6_000, 120
 SPEC = """\
 name: doubted
 task: binary
 features: {labels: {path: rows.parquet, label: y, key: id}}
 split: {by: random}
-model: {xgboost: {num_boost_round: 60}}
+model: {xgboost: {num_boost_round: 80, max_depth: 6, learning_rate: 0.3, subsample: 1.0}}
 search: {trials: 1}
 evaluate: {draws: 100}
 register: false
