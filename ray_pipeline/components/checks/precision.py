@@ -43,4 +43,4 @@ def _merged(values: pa.ChunkedArray, moved: bool) -> float:
     if pa.types.is_floating(values.type):
         return merged
     distinct, left = pc.count_distinct(values).as_py(), len(np.unique(exact[~np.isnan(exact)]))
-    return 1 - (1 - merged) * min(left / max(distinct, 1), 1.0)
+    return float(1 - (1 - merged) * min(left / max(distinct, 1), 1.0))
