@@ -22,7 +22,7 @@ from ray_pipeline.tuning.final_fit import fit_winner
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.validate import Validation, validate
-from ray_pipeline.values import Vector
+from ray_pipeline.values import Part, Vector
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
@@ -36,7 +36,7 @@ class Proof:
     """Rows and scores that a registered version must repeat, bit for bit."""
 
     sample: pa.Table
-    """Training rows with the bundle's columns, as they were read."""
+    """Rows with the bundle's columns, as they were read."""
     scores: Vector
     """Their scores, computed on the rows as the training run encoded them; shape (n,) or (n, classes)."""
 
@@ -96,8 +96,13 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
 
 
 def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
-    """Make the proof on 100 training rows; raise `PipelineError` where the bundle's scores differ by a bit."""
-    rows = encoded.profile.sample.slice(0, PROOF_ROWS)
+    """Make the proof on 100 rows; raise `PipelineError` where the bundle's scores differ by a bit.
+
+    They are training rows, or validation rows where training rows are encoded by the labels of other folds.
+    """
+    part: Part = "validation" if encoded.rows.encoders[encoder].needs_folds else "train"
+    samples = {"train": encoded.profile.sample, **encoded.profile.evaluation_samples}
+    rows = samples[part].slice(0, PROOF_ROWS)
     for name, type_ in encoded.profile.declared.items():
         rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(type_))  # as they were read
     keys = rows[KEY].combine_chunks()
@@ -108,7 +113,7 @@ def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
 
     scores: list[Any] = [None] * len(keys)
     place = {key: number for number, key in enumerate(keys.to_pylist())}
-    for block in encoded.rows.part("train", encoder, with_keys):
+    for block in encoded.rows.part(part, encoder, with_keys):
         scored = bundle.score_matrix(np.ascontiguousarray(block.matrix))
         for key, score in zip(block.rows[encoded_block.KEY].to_pylist(), scored, strict=True):
             scores[place[key]] = score

@@ -62,6 +62,11 @@ def refuse_bombs(table: str, file: str, metadata: pq.FileMetaData) -> None:
         raise problem(
             f"{metadata.num_columns:,} columns; at most {MAX_COLUMNS:,} are read", "write the columns that are needed"
         )
+    try:
+        for chunk in _chunks(metadata):
+            chunk.path_in_schema  # noqa: B018
+    except UnicodeDecodeError:
+        raise problem("its footer is damaged: the name of a column is not UTF-8", "write it again") from None
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for place in range(group.num_columns) if group.total_byte_size >= MIN_BOMB else ():
