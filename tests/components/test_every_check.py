@@ -482,9 +482,10 @@ def test_a_noisy_copy_of_the_label_dominates(task: str, noise: float) -> None:
 
 def test_a_near_copy_of_many_classes_is_high_even_where_the_other_columns_explain_them() -> None:
     classes = np.array(["a", "b", "c", "d"])
-    code = rng.integers(0, 4, ROWS)
-    near = np.where(rng.random(ROWS) < 0.03, rng.integers(0, 4, ROWS), code)
-    columns = {"clear": code + NOISE / 9, "near": np.array(["w", "x", "y", "z"])[near], "word": WORD}
+    draw = np.random.default_rng(4)
+    code = draw.integers(0, 4, ROWS)
+    near = np.where(draw.random(ROWS) < 0.03, draw.integers(0, 4, ROWS), code)
+    columns = {"clear": code + draw.normal(size=ROWS) / 9, "near": np.array(["w", "x", "y", "z"])[near], "word": WORD}
     profile = profile_of(columns, classes[code], task="multiclass")
     found = {f.column: f.severity for f in find("checks", "leakage")().check(profile, spec_of("multiclass", "y"))}
     assert found == {"clear": "medium", "near": "high"}
