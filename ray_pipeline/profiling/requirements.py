@@ -31,7 +31,7 @@ def require_keys_and_times(counts: RowCounts, spec: Spec) -> None:
         if rows:
             place = _place(spec, f"features.labels.{role}")
             found = f"{column!r} is null in {rows:,} rows"
-            fix = f"each label row needs its {role}; correct the rows, leave them out with `where`, or remove `{role}`"
+            fix = f"each label row needs its {role}; correct the rows, drop them with `where`, or leave `{role}` out"
             problems.append(Problem(**place, stage="read", column=column, rows=rows, found=found, fix=fix))
     if problems:
         raise DataError(problems)

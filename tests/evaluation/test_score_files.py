@@ -30,7 +30,7 @@ def blocks(*lengths: int) -> Iterator[pa.Table]:
 def table_of(kind: str, path: Path, rows: int = 10) -> Any:
     """What `write_scores` asks of a table: its source, its files and how many rows it has."""
     source = source_of(kind, "labels", str(path))
-    return SimpleNamespace(source=source, footers={"labels": source.footers()}, num_rows=rows)
+    return SimpleNamespace(labels=SimpleNamespace(source=source), footers={"labels": source.footers()}, num_rows=rows)
 
 
 @pytest.fixture

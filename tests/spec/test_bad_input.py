@@ -195,7 +195,7 @@ MISTAKES: dict[str, Mistake] = {
             "file": "loans.yaml",
             "line": 12,
             "stage": "join",
-            "key": "features.branches.on[0]",
+            "key": "features.branches.on",
             "column": "branch",
             "rows": 2,
         },
@@ -247,7 +247,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "leak": Mistake(
         3,
-        ("leakage: paid alone predicts the label with an AUC of 1.0", "known only after the fact", "checks.ignore"),
+        ("dominating: a quick model explains 97", "known only after the fact", "dominating:paid", "checks.ignore"),
         {"stage": "check", "column": "paid"},
         spec=("income, purpose, married => income, purpose, paid",),
         data={"loans": put("paid", lambda t: pc.multiply(t["loss"].fill_null(0), 0.9).combine_chunks())},

@@ -66,7 +66,7 @@ def test_noise_gives_no_gate_but_a_reason(draft: Draft) -> None:
 def test_a_lower_error_is_gated_from_above(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, z = rng.normal(size=(2, 800))
-    table = pa.table({"x": x, "z": z, "price": 1000 * x + 200 * z + 100 * rng.normal(size=800)})
+    table = pa.table({"x": x, "z": z, "price": 1000 * x + 800 * z + 300 * rng.normal(size=800)})
     draft = propose("m", str(write_csv(table, tmp_path / "a.csv")), tmp_path, label="price")
     gate = first(draft)
     assert (gate.metric, gate.op) == ("rmse", "<=")

@@ -252,8 +252,8 @@ def test_two_commands_lead_from_an_odd_csv_to_a_registered_model(ray_local: None
     assert (code, answer["status"]) == (0, "registered"), err
     assert [gate["passed"] for gate in answer["gates"]] == [True, True]
     assert sum(answer["rows"][part] for part in ("train", "validation", "test")) == ROWS
-    code, answer, err = typed("predict", "leaving/1", "--rows", "customers.csv", "--out", "scores", capfd=capfd)
+    code, answer, err = typed("predict", "leaving/1", "--rows", "customers.csv", "--out", "scores.parquet", capfd=capfd)
     assert code == 0, err
-    scores = pq.read_table("scores")
+    scores = pq.read_table("scores.parquet")
     assert scores["customer_id"].to_pylist() == [row["customer_id"] for row in rows]
     assert min(scores["score"].to_pylist()) >= 0 and max(scores["score"].to_pylist()) <= 1
