@@ -58,8 +58,19 @@ class InputTable:
         return _with_times(plain_schema(self.footers.schema), self.time_units)
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
-        """The rows of a small table, whole."""
-        return in_plain_types(self.source.table(columns), self.time_units)
+        """The rows of a small table, whole.
+
+        Raises
+        ------
+        DataError
+            A file is damaged; the error names the column and the row group.
+        """
+        try:
+            return in_plain_types(self.source.table(columns), self.time_units)
+        except (pa.ArrowException, OSError):
+            if problem := self.source.unreadable(columns):
+                raise DataError(problem) from None
+            raise
 
     def pieces(
         self, columns: Sequence[str], rows: int, keep: pc.Expression | None = None

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_pipeline.components.sources.parquet import Parquet
+from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.read import open_source
 from ray_pipeline.errors import DataError
 from ray_pipeline.spec import Spec
@@ -326,6 +327,19 @@ def test_a_name_that_exists_is_no_glob(tmp_path: Path, name: str) -> None:
     assert names(tmp_path / name / "a [b].parquet", tmp_path) == [f"{name}/a [b].parquet"]
     assert names(tmp_path / name / "*.parquet", tmp_path) == [f"{name}/a [b].parquet"]
     assert source(tmp_path / name).table(["a"]).num_rows == 3
+
+
+def test_a_page_whose_checksum_does_not_match_is_refused(tmp_path: Path) -> None:
+    """Without the checksum, Arrow reads the damaged page as other numbers."""
+    path, numbers = tmp_path / "x.parquet", pa.table({"a": range(1_000), "b": range(1_000)})
+    pq.write_table(numbers, path, write_page_checksum=True, compression="none", use_dictionary=False)
+    at, content = pq.read_metadata(path).row_group(0).column(0).data_page_offset, bytearray(path.read_bytes())
+    content[at + 500] ^= 1
+    path.write_bytes(content)
+    table = InputTable.open(source(tmp_path))
+    assert table.rows(["b"]).num_rows == 1_000
+    with pytest.raises(DataError, match="row group 0 of column 'a' cannot be read: could not verify page integrity"):
+        table.rows(["a"])
 
 
 def test_int96_times_of_any_year_are_read_as_they_are(tmp_path: Path) -> None:

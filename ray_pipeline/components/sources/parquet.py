@@ -111,7 +111,7 @@ class Parquet(Source):
         fs, files = self._files()
         for info in files:
             with fs.open_input_file(info.path) as opened:
-                file = pq.ParquetFile(opened)
+                file = pq.ParquetFile(opened, page_checksum_verification=True)
                 names = [name for name in columns if name in file.schema_arrow.names]
                 for group, name in ((group, name) for group in range(file.num_row_groups) for name in names):
                     try:
@@ -207,9 +207,9 @@ def _fragment(
     equal = [pc.field(name) == value if value.is_valid else pc.field(name).is_null() for name, value in values.items()]
     known = reduce(and_, equal) if equal else None
     # Arrow reads INT96 as nanoseconds, if nobody asks for another unit, and wraps the years after 2262.
-    return pads.ParquetFileFormat(coerce_int96_timestamp_unit=INT96_UNIT).make_fragment(
-        file, fs, partition_expression=known, row_groups=groups
-    )
+    checked = pads.ParquetFragmentScanOptions(page_checksum_verification=True)  # where the writer stored checksums
+    stored = pads.ParquetFileFormat(coerce_int96_timestamp_unit=INT96_UNIT, default_fragment_scan_options=checked)
+    return stored.make_fragment(file, fs, partition_expression=known, row_groups=groups)
 
 
 def _read_fragment(
