@@ -55,17 +55,16 @@ def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
 
 
 def end_process(exit_code: int) -> NoReturn:
-    """Ends the process; at once if background work still runs.
+    """Ends the process at once, with this exit code.
 
-    When the interpreter ends before a daemon thread, a thread within a C++ library may abort the process (PyTorch does,
-    with exit code 134). So the functions of `atexit` run, and then the process ends without the interpreter's own end.
+    When the interpreter ends before a thread within a C++ library, the library may abort the process (PyTorch and the
+    S3 client of Arrow do, with exit code 134). So the functions of `atexit` run, and then the process ends without the
+    interpreter's own end.
     """
-    if any(thread.name == THREAD_NAME for thread in threading.enumerate()):
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(exit_code)
-    raise SystemExit(exit_code)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def _run(work: Callable[[], T], future: Future[T]) -> None:

@@ -138,6 +138,13 @@ class Model(Choice):
         """Return each hyperparameter's value or space on this data."""
         return dict(self)
 
+    def is_default(self, name: str) -> bool:
+        """Whether a hyperparameter has the family's own value or space, written in the spec or not.
+
+        A stored spec writes every default out: `resume` and `rerun` must not take it for a user's choice.
+        """
+        return bool(getattr(self, name) == type(self).model_fields[name].default)
+
     @classmethod
     def warm_up(cls) -> None:
         """Import the family's library; called in worker processes before the clock of a trial starts."""

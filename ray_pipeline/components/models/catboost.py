@@ -86,9 +86,9 @@ class CatBoost(Model):
         """Return the values and spaces; the data decides `loss_function`, and whether categories are searched for."""
         given = super().space(context)
         if not any(context.codes_of(self.encoder)):
-            given |= {name: self.start[name] for name in OF_CATEGORIES if name not in self.model_fields_set}
+            given |= {name: self.start[name] for name in OF_CATEGORIES if self.is_default(name)}
         if context.monotone.get(self.encoder):
-            given |= {name: value for name, value in MONOTONE.items() if name not in self.model_fields_set}
+            given |= {name: value for name, value in MONOTONE.items() if self.is_default(name)}
         if given["loss_function"] is None:
             of_regression = OneOf(values=LOSSES_OF_NUMBERS[:2]) if context.min_label >= 0 else LOSSES_OF_NUMBERS[0]
             given["loss_function"] = LOSSES.get(context.task, of_regression)

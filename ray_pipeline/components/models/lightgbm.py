@@ -93,7 +93,7 @@ class LightGBM(Model):
         """Return the values and spaces; the data decides `objective`, and whether categories are searched for."""
         given = super().space(context)
         if not any(context.codes_of(self.encoder)):
-            given |= {name: self.start[name] for name in OF_CATEGORIES if name not in self.model_fields_set}
+            given |= {name: self.start[name] for name in OF_CATEGORIES if self.is_default(name)}
         if given["objective"] is None:
             of_regression = (
                 OneOf(values=OBJECTIVES_OF_NUMBERS[:2]) if context.min_label >= 0 else OBJECTIVES_OF_NUMBERS[0]
