@@ -70,7 +70,7 @@ class RayGuard:
     def _watch(self) -> None:
         silent_since = None
         while not self._ended.wait(LOOK_EVERY_S):
-            problem = self._look()
+            problem = self._look() if _is_used() else None
             silent_since = None if problem is None else silent_since or time.monotonic()
             if problem and silent_since and time.monotonic() - silent_since >= self._patience_s:
                 with self._alone:
@@ -87,7 +87,7 @@ class RayGuard:
         with self._alone:
             watching = not self._ended.is_set()
             self._ended.set()
-        if watching and (problem := self._look()):
+        if watching and _is_used() and (problem := self._look()):
             threading.Thread(target=self._answer_if_stuck, args=(problem,), daemon=True).start()
             return problem
         return next(iter(self._found), None)
@@ -95,6 +95,13 @@ class RayGuard:
     def _answer_if_stuck(self, problem: Problem) -> None:
         if not self._closed.wait(STUCK_S) and last_words:
             last_words[-1](ResourceError(problem))
+
+
+def _is_used() -> bool:
+    """Whether this process still uses Ray; after `ray.shutdown` its servers end, and nothing is lost."""
+    import ray
+
+    return bool(ray.is_initialized())
 
 
 def _started_servers() -> dict[int, str]:

@@ -13,6 +13,12 @@ from ray_pipeline.runtime import lost_ray, private_ray
 from ray_pipeline.runtime.lost_ray import RayGuard, last_words
 
 
+@pytest.fixture(autouse=True)
+def used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process uses Ray."""
+    monkeypatch.setattr(lost_ray, "_is_used", lambda: True)
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """A child that stands for the GCS."""
@@ -91,3 +97,13 @@ def test_a_head_is_lost_only_after_a_while(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_a_server_is_known_by_its_command(command: bytes, name: str | None) -> None:
     assert private_ray.server_name(command) == name
+
+
+def test_a_server_that_ends_with_the_use_of_ray_is_not_lost(
+    server: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's own `ray.shutdown` within a block ends the servers."""
+    monkeypatch.setattr(lost_ray, "_is_used", lambda: False)
+    with RayGuard().explaining():
+        server.kill()
+        assert not threading.Event().wait(0.5)
