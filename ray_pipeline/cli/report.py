@@ -43,7 +43,7 @@ def diff(
     folders = [run_folder(run, on, storage) for run in (first, second)]
     files = [RunFiles.read(folder.path) for folder in folders]
     comparison = compare(files[0], files[1])
-    beside = Path() if folders[1].store else folders[1].path.parent
+    beside = Path() if folders[1].is_remote else folders[1].path.parent
     target = out or beside / f"diff-{comparison['first']}-{comparison['second']}.html"
     try:
         path = write_diff(comparison, str(files[1].spec.get("name") or comparison["second"]), target)

@@ -63,6 +63,7 @@ def test_the_verb_prints_answers_in_json_and_writes_a_page(runs: Path) -> None:
     code, out = call("flight_delay-1c9a77e2-1", "flight_delay-99aa77e2-1", "--storage", str(runs), "--json")
     answer = json.loads(out.splitlines()[-1])
     assert (code, answer["exit"], answer["first"]) == (0, 0, "flight_delay-1c9a77e2-1")
+    assert Path(answer["report"]).parent == runs, "beside the second run"
     page = Path(answer["report"]).read_text()
     assert (
         page.count("<script") == 1
