@@ -1,12 +1,15 @@
-"""Lengths of time as people write them in the spec: 90s, 10m, 6h, 1d, 2w."""
+"""Lengths of time as people write them in the spec (90s, 10m, 6h, 1d, 2w), and as Arrow counts them."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""How many of Arrow's units of time make a second."""
+EPOCH = datetime(1970, 1, 1)
 STEP_UNIT: Final = "s"
 """Steps (`time_unit: step`) count as this unit since 1970 wherever times are compared."""
 MAX_SECONDS = 10_000 * 365.25 * 86_400

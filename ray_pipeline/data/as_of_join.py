@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from ray_pipeline.column_types import plain_column
 from ray_pipeline.data.join_counts import JoinCounts, count_ages
 from ray_pipeline.data.join_keys import LAST_NS, NONE, Ints, JoinKeys, TimeCodes, in_unit, label_times
+from ray_pipeline.duration import PER_SECOND
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.hashing import hash_rows
-
-UNITS_PER_SECOND = {"us": 1_000_000, "ns": 1_000_000_000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,12 +209,12 @@ def as_of_table(table: pa.Table, options: JoinOptions) -> JoinTable:
 
 
 def _in_unit(length: timedelta, unit: str) -> int:
-    return min(length // timedelta(microseconds=1) * (UNITS_PER_SECOND[unit] // 1_000_000), LAST_NS)
+    return min(length // timedelta(microseconds=1) * (PER_SECOND[unit] // 1_000_000), LAST_NS)
 
 
 def _granularity(times: Ints, unit: str) -> str | None:
     """`day` or `hour` if every time is the start of one."""
-    lengths = {"day": 86_400 * UNITS_PER_SECOND[unit], "hour": 3_600 * UNITS_PER_SECOND[unit]}
+    lengths = {"day": 86_400 * PER_SECOND[unit], "hour": 3_600 * PER_SECOND[unit]}
     return next((word for word, length in lengths.items() if len(times) and not (times % length).any()), None)
 
 

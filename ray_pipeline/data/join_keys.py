@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.column_types import plain_column
+from ray_pipeline.duration import PER_SECOND
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.hashing import distinct
 
 Ints = NDArray[np.int64]
 NONE = -1
-NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 LAST_NS = 2**63 - 1
 FIRST_NS = -LAST_NS
 FIRST_US, LAST_US = -(LAST_NS // 1_000), LAST_NS // 1_000
@@ -115,7 +115,7 @@ def plain_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
     column = plain_column(column)
     kind = column.type
     if pa.types.is_timestamp(kind):
-        per_tick = pa.scalar(NANOSECONDS[kind.unit], pa.decimal128(10, 0))
+        per_tick = pa.scalar(PER_SECOND["ns"] // PER_SECOND[kind.unit], pa.decimal128(10, 0))
         return pc.multiply(column.cast(pa.int64()).cast(pa.decimal128(19, 0)), per_tick)
     if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= 18):
         return column.cast(pa.int64())

@@ -23,14 +23,12 @@ from ray_pipeline.data.partitioned_join import JoinPlan, PartitionedTable, parti
 from ray_pipeline.data.preconditions import MAX_INT64, require_even_files, require_representable
 from ray_pipeline.data.rows import Join, RowBuilder
 from ray_pipeline.data.table import Table
-from ray_pipeline.duration import as_timedelta
+from ray_pipeline.duration import EPOCH, PER_SECOND, as_timedelta
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.where import Where
 
-EPOCH = datetime(1970, 1, 1)
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 PIECE_BYTES = 64 << 20
 """Decompressed bytes of a feature table that one task partitions."""
 T = TypeVar("T")

@@ -14,13 +14,10 @@ from ray_pipeline.errors import nearest
 from ray_pipeline.spec.gate import misfits
 from ray_pipeline.spec.sections import Maximize
 from ray_pipeline.spec.source_map import Place, dotted
-from ray_pipeline.spec.time_rules import time_findings
+from ray_pipeline.spec.time_rules import Finding, time_findings
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec
-
-Finding = tuple[Place, str, str]
-"""Place, what was found, what would do."""
 
 
 def findings(spec: "Spec") -> Iterator[Finding]:

@@ -18,6 +18,8 @@ MIN_MARGIN, MIN_MARGIN_LATER = 0.1, 0.25
 """Of the way from the baseline to the constant; more where test may differ from train by its time or its maker."""
 MAX_MARGIN = 0.6
 """Of this way: a gate is clearly above the constant."""
+MIN_INTERVAL_ROWS = 200
+"""Test rows from which a standard error tells how wide the interval will be; a few bad rows decide it below."""
 DIGITS = 3
 
 
@@ -50,10 +52,12 @@ def with_gates(draft: Draft, scores: Sequence[FoldScore], test_rows: int) -> Dra
     later = draft.split.by in ("time", "column")
     least = max((MIN_MARGIN_LATER if later else MIN_MARGIN) * gain, sign * baseline - (sign * values).min())
     op, margin = (">=" if sign > 0 else "<="), max(MARGIN * noise + Z * test_error, least)
-    judged = "" if margin <= limit else "point "
-    if judged:
+    judged = "point " if margin > limit or test_rows < MIN_INTERVAL_ROWS else ""
+    if margin > limit:
         said += "; the interval is wide, so the value itself is judged"
         margin = min(max(MARGIN * noise, least), limit)
+    elif judged:
+        said += f"; {test_rows:,} test rows are too few for an interval, so the value itself is judged"
     text = f"{judged}{metric.name} {op} {_rounded(baseline - sign * margin, sign)}"
     tolerance = f"{'-' if sign > 0 else '+'} {_rounded(max(test_error * Z, abs(baseline) * 0.005), -1)}"
     champion = Reasoned(

@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_pipeline.duration import EPOCH, PER_SECOND
 from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.spec.expression.nodes import (
     Arithmetic,
@@ -43,8 +44,6 @@ KERNELS = {
     "and": pc.and_kleene,
     "or": pc.or_kleene,
 }
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-EPOCH = datetime(1970, 1, 1)
 FLOAT, INTEGER = pa.float64(), pa.int64()
 TYPES: dict[Any, pa.DataType] = {bool: pa.bool_(), str: pa.string(), int: INTEGER, float: FLOAT}
 
