@@ -48,7 +48,7 @@ def propose_splits(table: StartTable, roles: Roles, label: Label) -> Iterator[Sp
         yield SplitProposal(keys={"by": "random", **shares, "group": roles.group.column}, why=why)
     rarest = min(label.counts.items(), key=lambda one: one[1], default=None)
     if rarest and rarest[1] < MIN_STRATIFIED:
-        why = f"no time and no repeated id; the class {rarest[0]!r} has {rarest[1]:,} rows, so each one is split separately"
+        why = f"no time and no repeated id; the class {rarest[0]!r} has {rarest[1]:,} rows, so each class is cut apart"
         yield SplitProposal(keys={"by": "random", **shares, "stratify": True}, why=why)
     else:
         yield SplitProposal(keys={"by": "random", **shares}, why="no column gives the rows an order or repeats an id")
