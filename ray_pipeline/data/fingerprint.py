@@ -12,6 +12,8 @@ from ray_pipeline.data.table import Table
 from ray_pipeline.errors import listed
 
 TASK_BYTES = 256 << 20
+HERE_BYTES = 32 << 20
+"""Hashed in 50 ms; another worker process takes 2 s of CPU time to start."""
 MAGIC = b"PAR1"
 Chunks = dict[str, str]
 """SHA-256 of a file's chunks, by column."""
@@ -40,17 +42,11 @@ def fingerprint(table: Table) -> dict[str, Fingerprint]:
 
     Each byte of the columns is read once, on whichever node has time.
     """
-    import ray
-
     files = [(name, file) for name, footers in table.footers.items() for file in footers.files]
     groups = list(_groups(files, table.footers))
-    task = ray.remote(_hash_files)
-    tasks = [
-        task.remote([(table.footers[name].path, file, table.columns_read[name]) for name, file in group])
-        for group in groups
-    ]
+    asked = [[(table.footers[name].path, file, table.columns_read[name]) for name, file in group] for group in groups]
     hashed: dict[tuple[str, str], Chunks] = {}
-    for group, chunks in zip(groups, ray.get(tasks), strict=True):
+    for group, chunks in zip(groups, _hash_groups(asked, sum(table.bytes_read.values())), strict=True):
         hashed |= dict(zip(group, chunks, strict=True))
     return {
         name: _combine({_under_root(footers.path, file): hashed[name, file] for file in footers.files})
@@ -101,6 +97,17 @@ def _groups(files: Iterable[tuple[str, str]], footers: Mapping[str, Footers]) ->
             group, size = [], 0
     if group:
         yield group
+
+
+def _hash_groups(groups: Sequence[Sequence[tuple[str, str, Sequence[str]]]], num_bytes: int) -> list[list[Chunks]]:
+    """The digests of the files of each group: by tasks, or here where all of it is less than starting a worker."""
+    import ray
+
+    if num_bytes <= HERE_BYTES:
+        return [_hash_files(group) for group in groups]
+    task = ray.remote(_hash_files)
+    hashed: list[list[Chunks]] = ray.get([task.remote(group) for group in groups])
+    return hashed
 
 
 def _hash_files(files: Sequence[tuple[str, str, Sequence[str]]]) -> list[Chunks]:

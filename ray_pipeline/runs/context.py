@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ray_pipeline.data.feast import with_feast_tables
 from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, listed
 from ray_pipeline.evaluation.gates import Verdict
+from ray_pipeline.registry.own_process import in_own_process
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.report import write_report
 from ray_pipeline.runs.artifacts import write_artifacts
@@ -197,7 +198,8 @@ def open_run(
         stack.enter_context(explained(run))
         run.begin()
         if spec.needs_registry:
-            run.registry_ready = stack.enter_context(registry.preparing())
+            run.registry = stack.enter_context(in_own_process(registry))
+            run.registry_ready = stack.enter_context(run.registry.preparing())
         stack.enter_context(in_background(_import_search))
         run.end_session = stack.enter_context(session(where, debug))
         check_shared_storage(folder.path / "spec.yaml", where, shared=folder.is_remote)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from ray_pipeline.runtime import private_ray
@@ -13,6 +13,7 @@ from ray_pipeline.runtime.process_state import private_files
 
 CLEANER = Path(__file__).with_name("local_ray_cleaner.py")
 CLEANED_S = 20.0
+WORKER_IMPORTS = "ray_pipeline.runtime.worker_imports"
 
 
 @contextmanager
@@ -43,7 +44,14 @@ def private_folder(*, keep: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def starting(folder: Path) -> Iterator[None]:
-    """In the block, `ray.init(address="local", _node_ip_address=LOOPBACK)` starts a Ray in the folder, on loopback."""
-    with environment.use({private_ray.TEMPORARY_FOLDER: str(folder)}), private_files(), private_ray.on_loopback():
-        yield
+def starting(folder: Path, *, log_to_driver: bool) -> Iterator[None]:
+    """In the block, `ray.init(address="local", _node_ip_address=LOOPBACK)` starts a Ray in the folder, on loopback.
+
+    It has no servers but those that a run uses; `log_to_driver` keeps the one that forwards the logs of workers. Its
+    workers import what a run needs while the driver does the same.
+    """
+    servers = nullcontext() if log_to_driver else private_ray.without_unused_servers()
+    settings = {private_ray.TEMPORARY_FOLDER: str(folder), private_ray.PRELOADED: WORKER_IMPORTS}
+    with servers, environment.use(settings), private_files():
+        with private_ray.on_loopback():
+            yield

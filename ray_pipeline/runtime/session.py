@@ -80,12 +80,15 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
         restored.enter_context(process_state())
         trust(where.trust)
         try:
+            folder = None
             if not _is_connected():
                 folder = connection.enter_context(_folder(where, debug))
                 connection.callback(_shutdown)
                 _connect(where, debug, store_bytes, folder)
             restored.enter_context(_no_automatic_start())
             restored.enter_context(_data_context())
+            if folder is not None:
+                restored.enter_context(private_ray.without_data_actors())
             if not debug:
                 restored.enter_context(log_levels.use(QUIET))
                 restored.enter_context(ignored_warnings.use({r"ray\.": True}))
@@ -175,7 +178,7 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
             environment.use(hidden),
             log_levels.use({"ray": level}),
             signal_handlers(),
-            starting(folder) if folder else nullcontext(),
+            starting(folder, log_to_driver=debug) if folder else nullcontext(),
         ):
             if not folder:
                 _refuse_silence(where.address)

@@ -94,16 +94,19 @@ def _resources(layout: Layout) -> dict[str, float]:
 
 
 def _on_one_worker(loop: dict[str, Any], layout: Layout) -> None:
-    """Train's local mode in an actor: a usual run of Train would start two more processes, 5 s of a small fit."""
+    """Train's local mode in a task: a worker that has read or encoded rows runs it, and no process starts.
+
+    A usual run of Train would start two more processes, 5 s of a small fit.
+    """
     import ray
     from ray.exceptions import RayError
 
-    options = {"num_cpus": layout.fit_threads, "num_gpus": layout.gpus}
-    worker = ray.remote(_Worker).options(**options, max_restarts=RESTARTS, max_task_retries=RESTARTS).remote()
-    if not ray.wait([worker.__ray_ready__.remote()], timeout=START_TIMEOUT_S)[0]:
-        ray.kill(worker)
+    options = {"num_cpus": layout.fit_threads, "num_gpus": layout.gpus, "max_retries": RESTARTS}
+    free = ray.remote(_nothing).options(**options).remote()
+    if not ray.wait([free], timeout=START_TIMEOUT_S)[0]:
+        ray.cancel(free, force=True)
         raise ResourceError(_refusal(layout, f"did not start within {START_TIMEOUT_S} s"))
-    trained = worker.train.remote(loop)
+    trained = ray.remote(_train_here).options(**options).remote(loop)
     try:
         while not ray.wait([trained], timeout=CHECK_EVERY_S)[0]:
             largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
@@ -114,13 +117,14 @@ def _on_one_worker(loop: dict[str, Any], layout: Layout) -> None:
         raise ResourceError(_refusal(layout, f"failed: {last_line(error)}")) from error
 
 
-class _Worker:
-    """The actor of a fit on one worker."""
+def _nothing() -> None:
+    """The task that shows that a fit can start."""
 
-    def train(self, loop: dict[str, Any]) -> None:
-        from ray.train import ScalingConfig
 
-        data_parallel_trainer()(_train, train_loop_config=loop, scaling_config=ScalingConfig(num_workers=0)).fit()
+def _train_here(loop: dict[str, Any]) -> None:
+    from ray.train import ScalingConfig
+
+    data_parallel_trainer()(_train, train_loop_config=loop, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
 def _on_many_workers(loop: dict[str, Any], layout: Layout, collective: str | None) -> None:
