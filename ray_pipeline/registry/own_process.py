@@ -33,14 +33,12 @@ def in_own_process(registry: Registry) -> Iterator[Registry]:
     is completed by the next one of the same run.
     """
     ours, theirs = Pipe()
-    # -c, because a module that is run by its name would exist twice. The paths may include those of a notebook.
-    command = [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"]
-    paths = os.pathsep.join(path for path in sys.path if path)
+    # It imports from where this process does, which may be a notebook: Python's own variables are not enough for that.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-I", "-c", code],
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
-        env={**os.environ, "PYTHONPATH": paths},
         start_new_session=True,  # so that Ctrl-C does not reach it
     )
     theirs.close()
@@ -108,15 +106,17 @@ def serve(descriptor: int) -> None:
 
 def _answer(connection: Connection, registry: Registry, method: str, arguments: tuple[Any, ...]) -> None:
     """Call the method and send what it returns or raises."""
+    error: Exception | None = None
+    result: Any = None
     try:
         if method == "prepare":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone
-        answer = None, getattr(registry, method)(*arguments)
-    except Exception as error:
-        answer = error, None
+        result = getattr(registry, method)(*arguments)
+    except Exception as raised:
+        error = raised
     try:
-        connection.send(answer)
+        connection.send((error, result))
     except OSError:
         return
     except Exception:  # an error that cannot be pickled
-        connection.send((RuntimeError(f"{type(answer[0]).__name__}: {answer[0]}"), None))
+        connection.send((RuntimeError(f"{type(error).__name__}: {error}"), None))

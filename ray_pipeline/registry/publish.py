@@ -46,17 +46,18 @@ def publish(client: Any, uri: str, artifacts: str | None, bundle: Bundle, new: N
         if existing and _is_done(existing, bundle):
             return int(existing.version)
         run_id = existing.run_id if existing else _open_run(client, artifacts, new)
-    with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
-        model = package.pack(bundle, new.sample, new.scores, Path(folder))
-        client.log_artifacts(run_id, str(model), FOLDER)
-        _log_files(client, run_id, new)
-    with writing(uri):
-        version = version_of_run(client, new.name, new.run) or _create_version(client, run_id, bundle, new)
-    try:
-        proof = verify.verify(_stored(client, run_id), fingerprint=None, shipped=True)
-    except RegistryError:
-        client.set_terminated(run_id, "FAILED")
-        raise
+    with verify.scoring_process() as process:
+        with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
+            model = package.pack(bundle, new.sample, new.scores, Path(folder))
+            client.log_artifacts(run_id, str(model), FOLDER)
+            _log_files(client, run_id, new)
+        with writing(uri):
+            version = version_of_run(client, new.name, new.run) or _create_version(client, run_id, bundle, new)
+        try:
+            proof = verify.verify(_stored(client, run_id), process, fingerprint=None, shipped=True)
+        except RegistryError:
+            client.set_terminated(run_id, "FAILED")
+            raise
     with writing(uri):
         return _finish(client, version, new, proof["sha256"])
 

@@ -132,7 +132,9 @@ class Registry:
         """
         with self._version(model) as (mlflow, version):
             folder = versions.model_folder(mlflow, version)
-            proof = verify.verify(folder, fingerprint=version.tags.get(f"{versions.TAG}sha256", ""), shipped=False)
+            fingerprint = version.tags.get(f"{versions.TAG}sha256", "")
+            with verify.scoring_process() as process:
+                proof = verify.verify(folder, process, fingerprint=fingerprint, shipped=False)
             versions.bundle_folder(mlflow, version)
             return {"model": f"models:/{version.name}/{version.version}", "version": int(version.version), **proof}
 

@@ -1,11 +1,12 @@
 """A script for a process of its own: it scores a version's stored rows in a batch and one by one, and compares bits.
 
-Arguments: the folder with the package to score with, the version's folder, and a JSON list of library folders.
-It prints one line of JSON.
+The argument is a JSON list of library folders. A line of standard input has, as a JSON list, the folder with the
+package to score with and the version's folder. It prints one line of JSON.
 """
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Scoring must work without them. Without pandas and scikit-learn, XGBoost also loads five times as fast.
@@ -49,10 +50,13 @@ def rescore(model: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    code, model, libraries = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    sys.path[:0] = [code]
-    sys.path += [path for path in libraries if path not in sys.path]
+    sys.path += [path for path in json.loads(sys.argv[1]) if path not in sys.path]
     sys.meta_path.insert(0, Forbid())
+    with suppress(ImportError):  # beside the storing of the version; what is absent is reported when it is needed
+        import pyarrow.parquet  # noqa: F401
+        import xgboost  # noqa: F401
+    code, model = json.loads(sys.stdin.readline())
+    sys.path.insert(0, code)
     try:
         answer = rescore(Path(model))
     except Exception as error:

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,43 @@ from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry import package
 
 TIMEOUT_S = 120
+Scoring = subprocess.Popen[str]
 
 
-def verify(model: Path, *, fingerprint: str | None, shipped: bool) -> dict[str, Any]:
+@contextmanager
+def scoring_process() -> Iterator[Scoring]:
+    """Start the process that scores a version for `verify`; it imports its libraries while the version is stored."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-I",
+            "-B",
+            Path(__file__).with_name("rescore.py"),
+            json.dumps([path for path in sys.path if path]),
+        ],
+        # With more threads, scoring one row at a time would spend its time on waking them.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def verify(model: Path, process: Scoring, *, fingerprint: str | None, shipped: bool) -> dict[str, Any]:
     """Hash the files of a version, score its stored rows again, and return what was proved.
 
     Parameters
     ----------
     model
         The version's folder on this machine.
+    process
+        The process that scores the stored rows; it can be used once.
     fingerprint
         SHA-256 that its `SHA256SUMS` must have; None while the version is being registered.
     shipped
@@ -46,7 +76,7 @@ def verify(model: Path, *, fingerprint: str | None, shipped: bool) -> dict[str, 
             )
         )
     files = sum(path.is_file() for path in model.rglob("*"))
-    scoring = _score_again(model, model / "code" if shipped else package.PACKAGE.parent)
+    scoring = _score_again(process, model, model / "code" if shipped else package.PACKAGE.parent)
     if "found" in scoring:
         raise RegistryError(
             Problem(
@@ -59,23 +89,13 @@ def verify(model: Path, *, fingerprint: str | None, shipped: bool) -> dict[str, 
     return {"files": files, "rows": scoring["rows"], "sha256": sha256, "bundle": scoring["fingerprint"]}
 
 
-def _score_again(model: Path, code: Path) -> dict[str, Any]:
-    """What `rescore.py` prints in a process of its own."""
-    libraries = json.dumps([path for path in sys.path if path])
-    script = Path(__file__).with_name("rescore.py")
+def _score_again(process: Scoring, model: Path, code: Path) -> dict[str, Any]:
+    """What `rescore.py` prints."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-B", script, code, model, libraries],
-            # With more threads, scoring one row at a time would spend its time on waking them.
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+        out, errors = process.communicate(json.dumps([str(code), str(model)]) + "\n", timeout=TIMEOUT_S)
+        return json.loads(out.splitlines()[-1])  # type: ignore[no-any-return]
     except subprocess.TimeoutExpired:
         return {"found": f"scoring the stored rows took more than {TIMEOUT_S} s"}
     except (IndexError, ValueError):
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        return {"found": f"the process that scores the stored rows ended with code {done.returncode}: {last[0]}"}
+        last = errors.strip().splitlines()[-1:] or ["no message"]
+        return {"found": f"the process that scores the stored rows ended with code {process.returncode}: {last[0]}"}

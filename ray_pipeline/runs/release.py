@@ -4,13 +4,14 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ray_pipeline.plain_json import plain
 from ray_pipeline.report.release import release_html
 from ray_pipeline.storage.blob_store import BlobStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +56,24 @@ class Release:
         return self.report.rpartition("/")[0]
 
     @property
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> "pd.DataFrame":
         """The scored test part: key, label, scores, decision, weight and slice columns."""
+        import pandas as pd
+
         return pd.read_parquet(io.BytesIO(self._read("predictions/test.parquet")))
 
     @property
-    def trials(self) -> pd.DataFrame:
+    def trials(self) -> "pd.DataFrame":
         """Every trial: number, family, hyperparameters, rungs, metric, seconds and status."""
+        import pandas as pd
+
         return pd.DataFrame([json.loads(line) for line in self._read("trials.jsonl").splitlines()])
 
     @property
-    def evaluation(self) -> pd.DataFrame:
+    def evaluation(self) -> "pd.DataFrame":
         """Every metric, overall and by slice: value, low, high and rows."""
+        import pandas as pd
+
         return pd.DataFrame(json.loads(self._read("evaluation.json")))
 
     @property

@@ -13,7 +13,7 @@ from ray_pipeline.runtime.process_state import private_files
 
 CLEANER = Path(__file__).with_name("local_ray_cleaner.py")
 CLEANED_S = 20.0
-WORKER_IMPORTS = "ray_pipeline.runtime.worker_imports"
+WORKER_IMPORTS = "ray_pipeline.runs.worker_imports"
 
 
 @contextmanager
@@ -52,6 +52,5 @@ def starting(folder: Path, *, log_to_driver: bool) -> Iterator[None]:
     """
     servers = nullcontext() if log_to_driver else private_ray.without_unused_servers()
     settings = {private_ray.TEMPORARY_FOLDER: str(folder), private_ray.PRELOADED: WORKER_IMPORTS}
-    with servers, environment.use(settings), private_files():
-        with private_ray.on_loopback():
-            yield
+    with servers, environment.use(settings), private_files(), private_ray.on_loopback():
+        yield

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.runtime.overrides import Overrides
@@ -19,25 +20,33 @@ CHECKED_WITH = "2.60.0"
 """The release of Ray with which these interfaces were last read in its source."""
 
 
+def _owner(name: str) -> tuple[Any, str]:
+    """The module or class that has an attribute, and the attribute's own name."""
+    module, _, path = name.partition(":")
+    owner: Any = import_module(module)
+    *classes, attribute = path.split(".")
+    for one in classes:
+        owner = getattr(owner, one)
+    return owner, attribute
+
+
+def _read(name: str) -> Any:
+    owner, attribute = _owner(name)
+    return owner.__dict__[attribute]  # of a class the function, or the static method, and not what it is bound to
+
+
+def _write(name: str, value: Any) -> None:
+    setattr(*_owner(name), value)
+
+
+_attributes: Overrides[str, Any] = Overrides(_read, _write)
+"""Attributes of Ray's modules and classes, as in `ray._private.node:Node.start_monitor`."""
+
+
 # --- Ray Core
 
 CALL_S = 0.2
 """Longer than a call of Ray's API that does not wait for a result."""
-
-
-def _starts_by_itself(_: str) -> bool:
-    from ray._private import auto_init_hook
-
-    return bool(auto_init_hook.enable_auto_connect)
-
-
-def _let_start_by_itself(_: str, allowed: bool) -> None:
-    from ray._private import auto_init_hook
-
-    auto_init_hook.enable_auto_connect = allowed
-
-
-_automatic_start = Overrides(_starts_by_itself, _let_start_by_itself)
 
 
 @contextmanager
@@ -46,7 +55,7 @@ def no_automatic_start() -> Iterator[None]:
 
     By default Ray starts a new cluster instead. A thread that outlives its session would start one that nobody ends.
     """
-    with _automatic_start.use({"ray": False}):
+    with _attributes.use({"ray._private.auto_init_hook:enable_auto_connect": False}):
         yield
 
 
@@ -124,44 +133,16 @@ PRELOADED = "RAY_preload_python_modules"
 """The environment variable with the modules that a worker process imports before it takes any work."""
 
 
-def _spans_machines(_: str) -> bool:
-    from ray._private import ray_constants
-
-    return bool(ray_constants.ENABLE_RAY_CLUSTER)
-
-
-def _let_span_machines(_: str, allowed: bool) -> None:
-    from ray._private import ray_constants
-
-    ray_constants.ENABLE_RAY_CLUSTER = allowed
-
-
-_several_machines = Overrides(_spans_machines, _let_span_machines)
-
-
 @contextmanager
 def on_loopback() -> Iterator[None]:
     """In the block, `ray.init(_node_ip_address=LOOPBACK)` starts a Ray whose processes listen on loopback alone.
 
     Otherwise Ray replaces the address by the one that other machines reach, and its processes listen on all addresses.
     """
-    with _several_machines.use({"ray": False}):
+    with _attributes.use({"ray._private.ray_constants:ENABLE_RAY_CLUSTER": False}):
         yield
 
 
-def _node_method(name: str) -> Any:
-    from ray._private.node import Node
-
-    return getattr(Node, name)
-
-
-def _set_node_method(name: str, method: Any) -> None:
-    from ray._private.node import Node
-
-    setattr(Node, name, method)
-
-
-_node_methods = Overrides(_node_method, _set_node_method)
 _UNUSED_SERVERS = ("start_monitor", "start_api_server", "start_log_monitor")
 
 
@@ -169,9 +150,14 @@ _UNUSED_SERVERS = ("start_monitor", "start_api_server", "start_log_monitor")
 def without_unused_servers() -> Iterator[None]:
     """In the block, `ray.init` starts neither autoscaler, nor dashboard server, nor the one that forwards logs.
 
-    A Ray of one process alone uses none of them. They take 1.4 s until `ray.init` returns, and 3 s of CPU time.
+    The agent of the node has no servers either. A Ray of one process alone uses none of them, and `ray.init` would wait
+    for them: it takes two thirds of the time without, and 3 s of CPU time less.
     """
-    with _node_methods.use(dict.fromkeys(_UNUSED_SERVERS, lambda _, **options: None)):
+    names = [f"ray._private.node:Node.{name}" for name in _UNUSED_SERVERS]
+    servers = dict.fromkeys(names, lambda _, **options: None)
+    # Ray takes this as a sign that it is installed without the packages of its dashboard.
+    absent = {"ray._private.utils:get_dashboard_dependency_error": lambda: ImportError("the dashboard is not used")}
+    with _attributes.use(servers | absent):
         yield
 
 
@@ -200,26 +186,7 @@ def set_data_context(context: "DataContext") -> None:
     DataContext._set_current(context)
 
 
-def _data_hook(name: str) -> Any:
-    from ray.data._internal import stats
-    from ray.data._internal.execution import streaming_executor
-
-    return getattr(streaming_executor if name == _AUTOSCALER else stats._StatsManager, name)
-
-
-def _set_data_hook(name: str, hook: Any) -> None:
-    from ray.data._internal import stats
-    from ray.data._internal.execution import streaming_executor
-
-    if name == _AUTOSCALER:
-        streaming_executor.create_cluster_autoscaler = hook
-    else:
-        setattr(stats._StatsManager, name, staticmethod(hook))
-
-
-_AUTOSCALER = "create_cluster_autoscaler"
 _STATISTICS = ("register_dataset_to_stats_actor", "update_execution_metrics", "update_iteration_metrics")
-_data_hooks = Overrides(_data_hook, _set_data_hook)
 
 
 @contextmanager
@@ -246,13 +213,10 @@ def without_data_actors() -> Iterator[None]:
 
             return ExecutionResources.from_resource_dict(ray.cluster_resources())
 
-    def fixed_size(*_: Any, **options: Any) -> Any:
-        return FixedSize()
-
-    def nothing(*_: Any, **options: Any) -> None:
-        return None
-
-    with _data_hooks.use({_AUTOSCALER: fixed_size, **dict.fromkeys(_STATISTICS, nothing)}):
+    statistics = [f"ray.data._internal.stats:_StatsManager.{name}" for name in _STATISTICS]
+    nothing = staticmethod(lambda *_, **options: None)
+    autoscaler = "ray.data._internal.execution.streaming_executor:create_cluster_autoscaler"
+    with _attributes.use({autoscaler: lambda *_, **options: FixedSize(), **dict.fromkeys(statistics, nothing)}):
         yield
 
 
@@ -273,20 +237,7 @@ def xgboost_backend() -> Any:
     return XGBoostConfig()
 
 
-def _copied_to_trials(setting: str) -> Any:
-    from ray.tune.execution import class_cache
-
-    return getattr(class_cache, setting)
-
-
-def _copy_to_trials(setting: str, value: Any) -> None:
-    from ray.tune.execution import class_cache
-
-    setattr(class_cache, setting, value)
-
-
-_trial_environment: Overrides[str, Any] = Overrides(_copied_to_trials, _copy_to_trials)
-_COPIED, _ALWAYS = "ENV_VARS_TO_PROPAGATE", "DEFAULT_ENV_VARS"
+_COPIED, _ALWAYS = (f"ray.tune.execution.class_cache:{name}" for name in ("ENV_VARS_TO_PROPAGATE", "DEFAULT_ENV_VARS"))
 
 
 @contextmanager
@@ -297,8 +248,8 @@ def no_credentials_for_trials() -> Iterator[None]:
     has started inherit all variables, so nothing is copied: without an environment of its own, a trial takes a worker
     process that is idle, and none has to start. The workers of a cluster have the credentials of their node.
     """
-    harmless = {name for name in _copied_to_trials(_COPIED) if not name.startswith("AWS_")}
-    with _trial_environment.use({_COPIED: set(), _ALWAYS: {}} if _started_here() else {_COPIED: harmless}):
+    harmless = {name for name in _read(_COPIED) if not name.startswith("AWS_")}
+    with _attributes.use({_COPIED: set(), _ALWAYS: {}} if _started_here() else {_COPIED: harmless}):
         yield
 
 

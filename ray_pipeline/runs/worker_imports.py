@@ -11,3 +11,6 @@ import ray.tune  # noqa: F401
 import ray_pipeline.evaluation.predict
 import ray_pipeline.profiling.profile
 import ray_pipeline.tuning.trainable  # noqa: F401
+from ray_pipeline.components.models._xgboost import import_xgboost
+
+import_xgboost()
