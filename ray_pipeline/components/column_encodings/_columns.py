@@ -65,7 +65,7 @@ def numbers(values: pa.ChunkedArray, offset: float = 0.0) -> Vector:
     if not offset:
         return number
     near = number - offset
-    if pa.types.is_integer(values.type) and values.type != pa.uint64():
+    if offset.is_integer() and pa.types.is_integer(values.type) and values.type != pa.uint64():
         exact = pc.fill_null(values.cast(pa.int64()), 0).to_numpy() - np.int64(offset)
         return np.where(np.abs(near) < MAX_EXACT, exact, near)
     return near
@@ -234,7 +234,8 @@ def refuse_missing(reads: Sequence[str], table: pa.Table) -> None:
     DataError
         With the number of missing columns and the first five.
     """
-    missing = [name for name in reads if name not in table.column_names]
+    given = set(table.column_names)
+    missing = [name for name in reads if name not in given]
     if missing:
         raise DataError(
             Problem(

@@ -148,9 +148,14 @@ class XGBoost(Model):
         """Return the booster's `inplace_predict`; scores are float32."""
         booster = import_xgboost().Booster(model_file=folder / cls.file)
 
+        threads = None
+
         def score(matrix: Matrix) -> Scores:
+            nonlocal threads
             # To wake a thread for each core costs more than to score a few rows.
-            booster.set_param({"nthread": 1 if len(matrix) < SMALL_BATCH_ROWS else 0})
+            if threads != (wanted := 1 if len(matrix) < SMALL_BATCH_ROWS else 0):
+                booster.set_param({"nthread": wanted})
+                threads = wanted
             return np.asarray(booster.inplace_predict(matrix, validate_features=False))
 
         return score
