@@ -89,13 +89,32 @@ def offset_of(values: pa.ChunkedArray) -> float:
     >>> offset_of(pa.chunked_array([[10**12, 10**12 + 1, 10**12 + 2]])), offset_of(pa.chunked_array([[1, 2, 3]]))
     (1000000000001.0, 0.0)
     """
+    counts = distinct_counts(values)
+    if counts is not None and counts[1] >= (1 - MAX_MERGED) * counts[0]:  # nearly all columns
+        return 0.0
     exact, middle = from_the_middle(values)
     with np.errstate(over="ignore"):
         plain, moved = (numbers(values, offset).astype(np.float32) for offset in (0.0, middle))
-    if len(np.unique(plain)) >= (1 - MAX_MERGED) * len(np.unique(exact)):  # nearly all columns; needs no grid
+    if len(np.unique(plain)) >= (1 - MAX_MERGED) * len(np.unique(exact)):  # needs no grid
         return 0.0
     merged = merged_share(exact, plain)
     return middle if merged > MAX_MERGED and merged_share(exact, moved) < merged / 2 else 0.0
+
+
+def distinct_counts(values: pa.ChunkedArray) -> tuple[int, int] | None:
+    """The number of distinct values of a number or time as float64, and as float32; None beyond whole numbers.
+
+    Examples
+    --------
+    >>> distinct_counts(pa.chunked_array([[0.5, 2.0**24, 2.0**24 + 1, None]]))
+    (3, 2)
+    """
+    number = np.sort(numbers(values))  # NaN last
+    number = number[: len(number) - np.isnan(number).sum()]
+    if not len(number) or max(-number[0], number[-1]) > MAX_EXACT:
+        return None
+    single = number.astype(np.float32)
+    return tuple(1 + int((one[1:] != one[:-1]).sum()) for one in (number, single))  # type: ignore[return-value]
 
 
 def from_the_middle(values: pa.ChunkedArray) -> tuple[Vector, float]:
