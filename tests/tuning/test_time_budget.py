@@ -5,9 +5,11 @@ import time
 
 import pytest
 
+from ray_pipeline.components.models._base import Scores, TrainingState
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.time_budget import START_S, TimeBudget, refit_share, seconds_of_step, trained_s
+from ray_pipeline.tuning.trial_worker import TrialWorker
 
 
 def result(seconds: float, rounds: int, last: int) -> TrialResult:
@@ -55,3 +57,37 @@ def test_a_refit_takes_longer_with_more_rows_and_shorter_with_more_threads(
     ratio: float, threads: int, share: float
 ) -> None:
     assert refit_share(layout(1, threads), ratio) == pytest.approx(share, abs=1e-3)
+
+
+class Clocked(TrainingState):
+    """Two seconds a round, on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now, self.asked = 100.0, []
+
+    def advance(self, rounds: int) -> None:
+        self.now += 2.0 * (rounds - self.rounds)
+        self.rounds = rounds
+        self.asked.append(rounds)
+
+    def scores(self) -> Scores:
+        raise NotImplementedError
+
+    def model(self, rounds: int) -> bytes:
+        raise NotImplementedError
+
+    def state(self) -> bytes:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("seconds", "world", "asked"), [(7.0, 1, [1, 3]), (1.0, 1, [1, 1]), (math.inf, 1, [15]), (7.0, 2, [15])]
+)
+def test_a_trial_stops_by_round_where_its_time_ends_before_its_next_evaluation(
+    seconds: float, world: int, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, worker = Clocked(), TrialWorker.__new__(TrialWorker)
+    worker.world = world
+    monkeypatch.setattr("ray_pipeline.tuning.trial_worker.time.perf_counter", lambda: training.now)
+    worker._advance(training, 15, training.now + seconds)
+    assert training.asked == asked
