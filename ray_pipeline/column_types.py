@@ -4,6 +4,7 @@ All later code sees plain types only. A missing value is null: NaN of a float co
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Literal
 from uuid import UUID
 
@@ -34,6 +35,7 @@ KINDS: Mapping[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
 }
 
 
+@cache
 def kind_of(type_: pa.DataType) -> Kind:
     """What the values of an Arrow type are, whatever their encoding.
 
@@ -52,6 +54,7 @@ def kind_of(type_: pa.DataType) -> Kind:
 _EXTENSIONS: Mapping[str, Kind] = {"arrow.uuid": "text", "arrow.json": "text", "arrow.bool8": "boolean"}
 
 
+@cache
 def plain_type(type_: pa.DataType) -> pa.DataType:
     """The type in which a column of an Arrow type is read; nested types and intervals stay as they are.
 

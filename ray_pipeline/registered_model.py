@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import trust
-from ray_pipeline.data.read import read
+from ray_pipeline.data.partitioned_join import JoinPlan
+from ray_pipeline.data.read import open_source, read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
@@ -30,7 +31,7 @@ from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.registry import Registry
-from ray_pipeline.runtime.session import arrow_blocks, session
+from ray_pipeline.runtime.session import arrow_blocks, available_cpus, session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.values import Predictions
@@ -69,10 +70,13 @@ def predict_rows(
     """
     where, out = where or Where(), Path(out)
     means_file(out)
-    with _opened(model, where, registry, debug) as (_, bundle, spec):
+    _, bundle, spec = _fetched(model, where, registry, debug)
+    here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
+    with nullcontext() if here else session(where, debug, STREAM_BYTES):
         table = read(spec, where, rows=_rows_at(rows), labelled=False)
         began = time.monotonic()
-        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute())
+        threads = available_cpus() if here else None
+        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute(), threads)
         seconds = {"score": round(time.monotonic() - began, 3)}
     answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "files": files}
     return {**answer, "seconds": seconds, "problems": []}
@@ -110,7 +114,8 @@ def evaluate_registered(
         The JSON output of `evaluate`; its exit code is 7 where a gate fails.
     """
     where, path = where or Where(), _rows_at(rows)
-    with _opened(model, where, registry, debug) as (known, bundle, spec):
+    known, bundle, spec = _fetched(model, where, registry, debug)
+    with session(where, debug, STREAM_BYTES):
         training = known.file(model, "training.json") or {"columns": {}}
         predictions, facts = _scored(bundle, spec, where, path, training)
         evaluation = evaluate(predictions, spec)
@@ -152,14 +157,18 @@ def _rows_at(path: str | Path) -> str:
     return str(folder)
 
 
-@contextmanager
-def _opened(model: str, where: Where, registry: str | None, debug: bool) -> Iterator[tuple[Registry, Bundle, Spec]]:
+def _is_small(spec: Spec, where: Where, name: str) -> bool:
+    """Whether a feature table is joined from this process's memory."""
+    footers = open_source(spec, where, name).footers()
+    return JoinPlan.of(footers.bytes_of(footers.schema.names)[1]).how == "broadcast"
+
+
+def _fetched(model: str, where: Where, registry: str | None, debug: bool) -> tuple[Registry, Bundle, Spec]:
     known = Registry(registry or where.registry_uri(Path.cwd()), debug=debug)
     trust(where.trust)
     bundle = Bundle.load(known.fetch(model))
     spec = Spec.from_text(bundle.schema["spec"], file=model, folder=Path(bundle.schema["base"]), trust=where.trust)
-    with session(where, debug, STREAM_BYTES):
-        yield known, bundle, spec
+    return known, bundle, spec
 
 
 def _scored(

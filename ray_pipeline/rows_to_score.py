@@ -19,6 +19,15 @@ from ray_pipeline.errors import DataError, Problem
 
 NUMBERS = ("boolean", "integer", "float", "decimal")
 EMPTY: Mapping[str, pa.DataType] = {"number": pa.float64(), "category": pa.string(), "time": pa.timestamp("us")}
+SCALARS = frozenset({type(None), bool, int, float, str})
+WHOLE = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+PLAIN = frozenset(
+    one.id for one in (*WHOLE, pa.null(), pa.bool_(), pa.float32(), pa.float64(), pa.string(), pa.large_string())
+)
+"""Types of Arrow whose values are Python's own."""
+DICTIONARY = pa.dictionary(pa.int8(), pa.string()).id
+OTHER = object()
+"""Stands for a value that only its column can tell."""
 ONE_TYPE = "give each column one type: numbers, text, booleans or times"
 
 
@@ -37,7 +46,18 @@ class SentRows:
     """
 
     def __init__(self, rows: Any) -> None:
-        self.names, self._values = _columns(rows)
+        self.form = type(rows)
+        self.names, self._values, self._row = _columns(rows)
+
+    @property
+    def is_one_row(self) -> bool:
+        """Whether there is one row whose values can be had one by one."""
+        return self._row is not None
+
+    def row(self, places: Iterable[int]) -> list[Any]:
+        """The values of the only row at those places: Python's, or `OTHER` for one that only the column can tell."""
+        assert self._row is not None
+        return [*map(self._row, places)]
 
     def column(self, at: int) -> pa.ChunkedArray:
         """The column at a place.
@@ -139,29 +159,59 @@ def _other(name: str, found: str, fix: str) -> DataError:
     return DataError(Problem(stage="predict", column=name, found=found, fix=fix))
 
 
-def _columns(rows: Any) -> tuple[list[Any], Callable[[int], Any]]:
-    """The names of a table's columns, and a function that returns the values of the column at a place."""
+Column = Callable[[int], Any]
+"""Returns the values of the column at a place, or the value of the only row there."""
+
+
+def _columns(rows: Any) -> tuple[list[Any], Column, Column | None]:
+    """The names of a table's columns, and functions for the column at a place and, of one row, for the value there."""
     if isinstance(rows, pa.Table | pa.RecordBatch):
-        return rows.column_names, rows.column
+        return rows.column_names, rows.column, (lambda at: _value(rows.column(at))) if rows.num_rows == 1 else None
     if hasattr(rows, "iloc") and hasattr(rows, "columns"):  # pandas
-        return list(rows.columns), lambda at: rows.iloc[:, at]
+        row = rows.to_numpy(object, na_value=None)[0].__getitem__ if len(rows) == 1 else None
+        return rows.columns.tolist(), lambda at: rows.iloc[:, at], row
     if hasattr(rows, "get_columns"):  # polars
-        return list(rows.columns), lambda at: rows.to_series(at).to_arrow()
+        row = rows.row(0).__getitem__ if len(rows) == 1 else None
+        return list(rows.columns), lambda at: rows.to_series(at).to_arrow(), row
     if isinstance(rows, Mapping):
-        given = {name: _item(values) for name, values in rows.items()}
-        if not any(_is_sequence(values) for values in given.values()):  # one row
-            given = {name: [value] for name, value in given.items()}
-        return list(given), list(given.values()).__getitem__
+        return _of_dict(rows)
     if isinstance(rows, Sequence) and rows and all(isinstance(row, Mapping) for row in rows):
+        if len(rows) == 1:
+            return _of_row(list(rows[0]), list(rows[0].values()))
         names = list(dict.fromkeys(chain.from_iterable(rows)))
-        return names, lambda at: [row.get(names[at]) for row in rows]
+        return names, lambda at: [row.get(names[at]) for row in rows], None
     try:
         table = pa.table(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:
         found = f"the rows are no table: {str(error) or type(rows).__name__}"
         fix = "send columns with names: a frame, a dict of columns or a list of dicts"
         raise DataError(Problem(stage="predict", found=found, fix=fix)) from error
-    return table.column_names, table.column
+    return table.column_names, table.column, None
+
+
+def _of_dict(rows: Mapping[Any, Any]) -> tuple[list[Any], Column, Column | None]:
+    """The same for a dict of columns, or of the values of one row."""
+    given = list(rows.values())
+    if SCALARS.issuperset(map(type, given)):
+        return _of_row(list(rows), given)
+    given = [_item(values) for values in given]
+    if not any(_is_sequence(values) for values in given):
+        return _of_row(list(rows), given)
+    if all(type(values) is list and len(values) == 1 for values in given):
+        return _of_row(list(rows), [values[0] for values in given])
+    return list(rows), given.__getitem__, None
+
+
+def _of_row(names: list[Any], values: list[Any]) -> tuple[list[Any], Column, Column | None]:
+    """The same for the values of one row."""
+    return names, lambda at: [values[at]], values.__getitem__
+
+
+def _value(column: pa.Array | pa.ChunkedArray) -> Any:
+    """The only value of a column, if its type hides nothing."""
+    kind = column.type
+    kind = kind.value_type if kind.id == DICTIONARY else kind
+    return column[0].as_py() if kind.id in PLAIN else OTHER
 
 
 def _array(values: Any) -> pa.Array:

@@ -25,6 +25,7 @@ from ray_pipeline.data.rows import Join, RowBuilder
 from ray_pipeline.data.table import Table
 from ray_pipeline.duration import EPOCH, PER_SECOND, as_timedelta
 from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.shared import share
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.where import Where
@@ -211,8 +212,6 @@ def _row_builder(
     spec: Spec, columns: ResolvedColumns, tables: Mapping[str, JoinTable | PartitionedTable], selection: Selection
 ) -> RowBuilder:
     """What each block of the label table goes through; the feature tables are in the object store."""
-    import ray
-
     labels, label = spec.features.labels, spec.label_expression if columns.labelled else None
     return RowBuilder(
         task=spec.task,
@@ -225,7 +224,7 @@ def _row_builder(
                 name=name,
                 on=spec.features.tables[name].on,
                 as_of=spec.features.tables[name].time is not None,
-                table=ray.put(table),
+                table=share(table),
             )
             for name, table in tables.items()
         ),

@@ -18,6 +18,7 @@ from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.labels import label_values, weight_values
 from ray_pipeline.data.partitioned_join import PartitionedTable
 from ray_pipeline.hashing import hash_rows
+from ray_pipeline.shared import Here, shared
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.values import Task
 
@@ -72,7 +73,7 @@ class Join:
     name: str
     on: tuple[str, ...]
     as_of: bool
-    table: "ray.ObjectRef[JoinTable | PartitionedTable]"
+    table: "Here[JoinTable | PartitionedTable] | ray.ObjectRef[JoinTable | PartitionedTable]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +179,10 @@ class RowBuilder:
 
     def _join(self, block: pa.Table) -> tuple[pa.Table, dict[str, JoinCounts]]:
         """The block with the columns of every feature table."""
-        import ray
-
         counts = {}
         for join in self.joins:
             keys, at = [block[column] for column in join.on], block[self.time] if join.as_of else None
-            columns, counts[join.name] = ray.get(join.table).join(keys, at)
+            columns, counts[join.name] = shared(join.table).join(keys, at)
             for name in columns.column_names:
                 block = block.append_column(name, columns[name])
         return block, counts

@@ -14,7 +14,7 @@ from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.rows import RowBuilder
 from ray_pipeline.errors import DataError, PipelineError
-from ray_pipeline.runtime.scan import rows_of_a_block, scan
+from ray_pipeline.runtime.scan import Piece, rows_of_a_block, scan
 from ray_pipeline.spec import Spec
 
 if TYPE_CHECKING:
@@ -67,7 +67,11 @@ class Table:
     def blocks(self) -> "ray.data.Dataset":
         """The scan: blocks of the label table in file order, with the needed columns and rows only."""
         rows = rows_of_a_block(self.num_rows, self.num_bytes)
-        return scan(self.labels.pieces(self.columns_read["labels"], rows, self.scan_filter), rows)
+        return scan(self.pieces(rows), rows)
+
+    def pieces(self, rows: int) -> list[Piece]:
+        """The scan as functions that read about so many rows each."""
+        return self.labels.pieces(self.columns_read["labels"], rows, self.scan_filter)
 
     @contextmanager
     def locating_errors(self) -> Iterator[None]:

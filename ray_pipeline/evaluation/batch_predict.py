@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
+from ray_pipeline.components.models._base import SCORING_THREADS
 from ray_pipeline.data.rows import KEY
 from ray_pipeline.data.table import Table
 from ray_pipeline.evaluation.predict import score_columns
 from ray_pipeline.evaluation.score_files import write_scores
 from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.runtime.threads import map_in_threads
 
 if TYPE_CHECKING:
     import ray
 
+BLOCK_BYTES, MAX_ROWS = 32 << 20, 131_072
+"""The most that a thread scores at once. XGBoost prepares its trees in each call: 300 trees of depth 6 take 1.2 times
+as long for blocks of 8,192 rows as for these."""
 
-def batch_predict(bundle: Bundle, table: Table, key: str | None, out: Path) -> tuple[int, int]:
+
+def batch_predict(
+    bundle: Bundle, table: Table, key: str | None, out: Path, threads: int | None = None
+) -> tuple[int, int]:
     """Score every row of the table into one file, or into one for each file of the table; see `write_scores`.
+
+    With `threads`, this process scores; without, the workers of Ray.
 
     A file has the key (where there is one), `score` (`score_<class>` for multiclass) and `decision`, in file order. A
     key with the name of one of these columns is called `key`.
@@ -29,17 +39,24 @@ def batch_predict(bundle: Bundle, table: Table, key: str | None, out: Path) -> t
     tuple of two int
         The number of rows, none of which is dropped, and of files.
     """
-    classes, bundle_ref, row_builder = tuple(bundle.schema["classes"]), put_bundle(bundle), table.row_builder
+    classes, row_builder = tuple(bundle.schema["classes"]), table.row_builder
+    load = put_bundle(bundle).load if threads is None else lambda: bundle
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = row_builder(block)
-        loaded = bundle_ref.load()
+        loaded = load()
+        SCORING_THREADS.set(1)  # blocks are scored side by side
         score = loaded.score(rows)
         scored = {**score_columns(score, classes), "decision": loaded.decide(score)}
         keys = {} if key is None else {"key" if key in scored else key: rows[KEY]}
         return pa.table({**keys, **scored})
 
-    return write_scores(arrow_blocks(table.blocks(), score_block), table, out)
+    if threads is None:
+        return write_scores(arrow_blocks(table.blocks(), score_block), table, out)
+    with table.locating_errors():
+        rows = max(1, min(MAX_ROWS, BLOCK_BYTES * table.num_rows // max(table.num_bytes, 1)))
+        blocks = map_in_threads(table.pieces(rows), rows, score_block, threads)
+        return write_scores(blocks, table, out)
 
 
 _LOADED: dict[str, Bundle] = {}

@@ -34,7 +34,8 @@ def fit_encoders(
     DataError
         No column varies.
     """
-    columns = {name: _column_summary(profile, name) for name in profile.types}
+    sampled = set(profile.sample.column_names)
+    columns = {name: _column_summary(profile, name, name in sampled) for name in profile.types}
     summaries = {name: summary for name, summary in columns.items() if summary is not None}
     if not summaries:
         found = f"none of {len(profile.types)} columns varies in the training rows"
@@ -42,12 +43,12 @@ def fit_encoders(
     return {name: find("encoders", name).fit(summaries, chosen) for name in dict.fromkeys(names)}
 
 
-def _column_summary(profile: Profile, name: str) -> ColumnSummary | None:
+def _column_summary(profile: Profile, name: str, is_sampled: bool) -> ColumnSummary | None:
     """What an encoding is fitted from; None where the column has no information."""
     kind, column = kind_of(profile.types[name]), profile.columns[name]
     if kind is None or column.nulls >= column.rows or column.is_constant:
         return None
-    sampled = kind != "category" and name in profile.sample.column_names
+    sampled = kind != "category" and is_sampled
     offset = offset_of(profile.sample[name]) if sampled else 0.0
     sample = numbers(profile.sample[name], offset) if sampled else np.empty(0)
     unit = DAY_US if kind == "time" else 1

@@ -64,6 +64,10 @@ def rows_of_a_block(num_rows: int, num_bytes: int) -> int:
     return max(1, math.ceil(num_rows / blocks))
 
 
+def slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """The table in blocks of at most that many rows; one block of none for an empty table."""
+    yield from (table.slice(start, rows) for start in range(0, max(table.num_rows, 1), rows))
+
+
 def _blocks(piece: Piece, block_rows: int) -> Iterator[pa.Table]:
-    table = piece()
-    yield from (table.slice(start, block_rows) for start in range(0, max(table.num_rows, 1), block_rows))
+    yield from slices(piece(), block_rows)

@@ -22,6 +22,7 @@ from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.leaderboard import Leaderboard, rank_families
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
+from ray_pipeline.tuning.time_budget import refit_share
 from ray_pipeline.tuning.training_memory import training_context
 from ray_pipeline.tuning.trial_store import FOLDER, TrialStore
 from ray_pipeline.tuning.warm_start import WarmStart
@@ -50,7 +51,9 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
     rows, context = encoded.rows, training_context(encoded, spec, run.layout, run.layout.threads)
     allocation = allocate(spec, context, run.warm_start)
     halving, num_rows = spec.search.scheduler == "asha", rows.rows["train"]
-    trial_store = TrialStore(spec, allocation, lambda budget: rungs_of(budget, halving, num_rows), run)
+    refitted = num_rows + (rows.rows["validation"] if spec.fit.on != "train" else 0)
+    share = refit_share(run.layout, refitted / num_rows)
+    trial_store = TrialStore(spec, allocation, lambda budget: rungs_of(budget, halving, num_rows), run, share)
     with in_background(lambda: baselines(rows, context, spec)) as scored_baselines:
         if trial_store.pending():
             from ray_pipeline.tuning.tune_runner import run_trials

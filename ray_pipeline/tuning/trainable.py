@@ -13,6 +13,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.tuning.time_budget import seconds_of_step
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
 
@@ -38,7 +39,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
     def reset_config(self, config: dict[str, Any]) -> bool:
         """Take the next trial: from its beginning, or from its last rung where another slot died with it."""
         self.trial = config
-        self.until = time.monotonic() + config["seconds"]
+        self.began = time.monotonic()
         self.trial_state: TrialState = config["before"][0] if config["before"] else TrialState()
         self.rung: int = config["rung"]
         return True
@@ -71,9 +72,15 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
             rounds=rounds,
             every=every,
             last=self.rung == len(rungs) - 1,
-            seconds=min(self.until - time.monotonic(), self.trial["trial_seconds"] - self.trial_state.seconds),
+            seconds=min(self._seconds(), self.trial["trial_seconds"] - self.trial_state.seconds),
             before=before,
         )
+
+    def _seconds(self) -> float:
+        """Seconds for the next step, of `search.time`."""
+        trial, passed = self.trial, time.monotonic() - self.began
+        left, with_refit = trial["seconds"] - passed, trial["seconds_with_refit"] - passed
+        return seconds_of_step(left, with_refit, trial["refit_share"], self.trial_state.seconds)
 
     def cleanup(self) -> None:
         """End the workers."""

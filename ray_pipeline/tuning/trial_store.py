@@ -15,6 +15,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
+from ray_pipeline.tuning.time_budget import TimeBudget
 from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
@@ -28,14 +29,20 @@ class TrialStore:
     """Gives the trials of an allocation to slots, and records their results."""
 
     def __init__(
-        self, spec: Spec, allocation: FamilyAllocation, rungs_of: Callable[[int], tuple[Rung, ...]], run: "Run"
+        self,
+        spec: Spec,
+        allocation: FamilyAllocation,
+        rungs_of: Callable[[int], tuple[Rung, ...]],
+        run: "Run",
+        refit_share: float = 1.0,
     ) -> None:
-        """`rungs_of` returns the rungs of a trial from its budget in rounds."""
+        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for `refit_share`."""
         self.spec, self.allocation, self.rungs_of, self.run = spec, allocation, rungs_of, run
         self.running: dict[int, Proposal] = {}
         self.rungs: dict[int, list[tuple[int, float]]] = {}
         self.proposed: list[Proposal] = []
-        self.began = time.monotonic()
+        limit = spec.search.time
+        self.budget = TimeBudget(limit=math.inf if limit is None else float(limit), refit_share=refit_share)
         self.sign = 1.0 if allocation.better == "higher" else -1.0
 
     def pending(self) -> bool:
@@ -58,6 +65,8 @@ class TrialStore:
             "rungs": self.rungs_of(int(proposal.params[model.budget])),
             "seed": search.seed * 100_003 + proposal.trial,
             "seconds": self.seconds_left,
+            "seconds_with_refit": self.budget.left,
+            "refit_share": self.budget.refit_share,
             "trial_seconds": math.inf if search.trial_seconds is None else float(search.trial_seconds),
             "timed": search.latency_ms is not None,
             "rung": 0,
@@ -66,9 +75,8 @@ class TrialStore:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds left of `search.time`; infinite where there is no limit."""
-        limit = self.spec.search.time
-        return math.inf if limit is None else float(limit) - (time.monotonic() - self.began)
+        """Seconds that trials have left of `search.time`; infinite where there is no limit."""
+        return self.budget.for_trials(self.allocation.best)
 
     @property
     def over(self) -> bool:
@@ -138,7 +146,14 @@ class TrialStore:
             self.run.folder.remove(f"{FOLDER}/{loser:04d}")
         best, finished = self.allocation.best, len(self.allocation.results)
         metric = str(self.spec.search.metric)
-        self.run.progress.trial(finished, self.allocation.num_trials, best.metric if best else None, metric)
+        self.run.progress.trial(
+            finished, self.allocation.num_trials, best.metric if best else None, metric, self._search_left(finished)
+        )
+
+    def _search_left(self, finished: int) -> float:
+        """Seconds that the search will still take: as long as the trials so far, and no longer than its time."""
+        passed, to_come = time.monotonic() - self.budget.began, self.allocation.num_trials - finished
+        return max(0.0, min(self.seconds_left, passed / max(finished, 1) * to_come))
 
     def _propose(self) -> Proposal | None:
         while not self.over:

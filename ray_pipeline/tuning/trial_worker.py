@@ -106,12 +106,14 @@ class TrialWorker:
         best, best_rounds, exhausted, late = before.best, before.best_rounds, False, False
         patience = int(step.params[family.patience])
         while training.rounds < step.rounds and not (exhausted or late):
-            training.advance(min(training.rounds + max(1, patience // EVALUATIONS), step.rounds))
+            goal = min(training.rounds + max(1, patience // EVALUATIONS), step.rounds)
+            self._advance(training, goal, began + step.seconds)
             score = self._evaluate(family, training)
             if score > best:
                 best, best_rounds = score, training.rounds
             exhausted = training.rounds - best_rounds >= patience
-            late = np.isfinite(step.seconds) and self._late(family, time.perf_counter() - began > step.seconds)
+            out_of_time = training.rounds < goal or time.perf_counter() - began > step.seconds
+            late = np.isfinite(step.seconds) and self._late(family, out_of_time)
         ended = step.last or exhausted or late
         # Every worker takes the state, although one is enough: taking it resets what the state does not contain.
         state = b"" if ended else training.state()
@@ -129,6 +131,18 @@ class TrialWorker:
             model=model,
             row_ms=self._row_ms(family, model) if model and step.timed else 0.0,
         )
+
+    def _advance(self, training: TrainingState, goal: int, until: float) -> None:
+        """Train to the goal, or as many rounds as end before `until`; at least one.
+
+        Several workers train to the goal: they must stop at the same round.
+        """
+        if self.world == 1 and np.isfinite(until):
+            began, first = time.perf_counter(), training.rounds
+            training.advance(first + 1)
+            now = time.perf_counter()
+            goal = min(goal, training.rounds + max(0, int((until - now) / max(now - began, 1e-6))))
+        training.advance(goal)
 
     def _training(self, step: TrialStep, family: type[Model]) -> TrainingState:
         """The unfinished model at the state where the step begins."""

@@ -141,7 +141,7 @@ def test_a_search_ends_at_its_target_or_when_its_time_is_up(tmp_path: Path) -> N
     assert drive(store_of(run_in(tmp_path, "seed: 3, target: 0.79")), SCORES) == [0, 1, 2]
     timed = store_of(run_in(tmp_path, "seed: 3, time: 1h"))
     assert 3590 < timed.seconds_left <= 3600 and not timed.over
-    timed.began -= 3601
+    timed.budget.began -= 3601
     assert timed.over and timed.ask() is None
 
 

@@ -1,5 +1,6 @@
 """Isotonic calibration: scikit-learn's nondecreasing function of the least squared error, joined by straight lines."""
 
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -36,10 +37,15 @@ class Isotonic(Calibrator):
     def apply(self, score: Scores) -> Scores:
         """Calibrate; scores beyond the fitted range take the values at its ends."""
         if score.ndim == 1:
-            return np.interp(score, self.score[0], self.probability[0])
+            return np.interp(score, *self._curves[0])
         raised = np.stack(
-            [np.interp(score[:, c], x, y) for c, (x, y) in enumerate(zip(self.score, self.probability, strict=True))],
+            [np.interp(score[:, c], x, y) for c, (x, y) in enumerate(self._curves)],
             axis=1,
         )
         total = raised.sum(axis=1, keepdims=True)
         return np.asarray(np.where(total > 0, raised / np.where(total > 0, total, 1.0), 1.0 / score.shape[1]))
+
+    @cached_property
+    def _curves(self) -> list[tuple[Scores, Scores]]:
+        """The knots of each class as arrays."""
+        return [(np.array(x), np.array(y)) for x, y in zip(self.score, self.probability, strict=True)]

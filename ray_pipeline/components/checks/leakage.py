@@ -1,5 +1,7 @@
 """Columns that alone nearly determine the label, by their values or by where they are missing."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec,
 from ray_pipeline.components.checks._numbers import MIN_ROWS, is_copy, is_near_copy, numbers, power, strength
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.data.rows import LABEL, LABEL_INPUT
-from ray_pipeline.values import Severity
+from ray_pipeline.values import Severity, Vector
 
 FOLLOWS, SUSPECT = 0.999, 0.98
 MEASURE = {"binary": "an AUC", "regression": "a rank correlation", "multiclass": "an accuracy"}
@@ -29,6 +31,7 @@ class Leakage(Check):
     def check(self, profile: Profile, spec: Spec) -> Findings:
         """At most one finding for each column's values, and one for where they are missing."""
         label, task = profile.sample[LABEL], spec.task
+        sources = _sources(profile)
         for name in varying(profile) if len(label) >= MIN_ROWS else ():
             values = profile.sample[name]
             missing = pc.is_null(values, nan_is_null=True)
@@ -41,7 +44,7 @@ class Leakage(Check):
                 found = f"{name} alone predicts the label with {MEASURE[task]} of {reached:.4f} ({present})"
                 found += "; its values go one to one with the label" if copied else ""
                 yield self.finding("high" if copied else "medium", name, len(values) - num_missing, found)
-            elif (source := _followed_input(name, rows.to_numpy(), profile)) is not None:
+            elif (source := _followed_input(name, rows.to_numpy(), profile, sources)) is not None:
                 found = (
                     f"{name} follows {source}, from which the label is computed, with a rank correlation of at least"
                     f" {FOLLOWS} ({present})"
@@ -54,14 +57,21 @@ class Leakage(Check):
                 yield self.finding(severity, name, num_missing, found, fix)
 
 
-def _followed_input(name: str, rows: NDArray[np.bool_], profile: Profile) -> str | None:
+def _sources(profile: Profile) -> dict[str, Vector]:
+    """The numbers in the label's expression, by column."""
+    return {
+        column.removeprefix(LABEL_INPUT): numbers(profile.sample[column])
+        for column in profile.sample.column_names
+        if column.startswith(LABEL_INPUT) and kind_of(profile.sample.schema.field(column).type) == "number"
+    }
+
+
+def _followed_input(name: str, rows: NDArray[np.bool_], profile: Profile, sources: Mapping[str, Vector]) -> str | None:
     """The column in the label's expression that this one follows monotonically in these rows, if there is one."""
-    if kind_of(profile.types[name]) == "category" or rows.sum() < MIN_ROWS:
+    if not sources or kind_of(profile.types[name]) == "category" or rows.sum() < MIN_ROWS:
         return None
-    for column in profile.sample.column_names:
-        if column.startswith(LABEL_INPUT) and kind_of(profile.sample.schema.field(column).type) == "number":
-            source = numbers(profile.sample[column])
-            both = rows & np.isfinite(source)
-            if strength(numbers(profile.sample[name])[both], source[both], "regression") >= FOLLOWS:
-                return str(column.removeprefix(LABEL_INPUT))
+    for column, source in sources.items():
+        both = rows & np.isfinite(source)
+        if strength(numbers(profile.sample[name])[both], source[both], "regression") >= FOLLOWS:
+            return column
     return None

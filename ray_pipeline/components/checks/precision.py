@@ -5,7 +5,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
-from ray_pipeline.components.column_encodings._columns import from_the_middle, merged_share, numbers, offset_of
+from ray_pipeline.components.column_encodings._columns import (
+    distinct_counts,
+    from_the_middle,
+    merged_share,
+    numbers,
+    offset_of,
+)
 from ray_pipeline.data.rows import LABEL
 from ray_pipeline.values import Severity
 
@@ -22,9 +28,8 @@ class Precision(Check):
 
     def check(self, profile: Profile, spec: Spec) -> Findings:
         """One finding for each column."""
-        names = {
-            name: (name, True) for name in varying(profile, "number", "time") if name in profile.sample.schema.names
-        }
+        sampled = set(profile.sample.schema.names)
+        names = {name: (name, True) for name in varying(profile, "number", "time") if name in sampled}
         if spec.task == "regression":
             names[spec.features.labels.label] = (LABEL, False)
         for name, (column, moved) in names.items():
@@ -37,6 +42,9 @@ class Precision(Check):
 
 def _merged(values: pa.ChunkedArray, moved: bool) -> float:
     """The share of the distinct values that become one with another, in float64 already or in float32."""
+    counts = distinct_counts(values)
+    if counts is not None and counts[0] == counts[1]:
+        return 0.0
     exact, _ = from_the_middle(values)
     with np.errstate(over="ignore"):
         merged = merged_share(exact, numbers(values, offset_of(values) if moved else 0.0).astype(np.float32))

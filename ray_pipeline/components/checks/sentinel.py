@@ -22,7 +22,7 @@ class Sentinel(Check):
                 ((0, distinct[1:]), (-1, distinct[:-1])) if len(distinct) > 10 and rows.sum() >= MIN_ROWS else ()
             ):
                 value, share = float(distinct[end]), rows[end] / rows.sum()
-                alone = min(abs(inner - value)) > (inner[-1] - inner[0]) / 2 or (value < 0 <= inner[0])
+                alone = np.abs(inner - value).min() > (inner[-1] - inner[0]) / 2 or (value < 0 <= inner[0])
                 if share >= MIN_SHARE and rows[end] >= 5 and alone and _is_code(value):
                     found = (
                         f"{name} is {value:g} in {rows[end]:,} of {rows.sum():,} sampled rows ({share:.1%}), while all"

@@ -65,7 +65,7 @@ def numbers(values: pa.ChunkedArray, offset: float = 0.0) -> Vector:
     if not offset:
         return number
     near = number - offset
-    if pa.types.is_integer(values.type) and values.type != pa.uint64():
+    if offset.is_integer() and pa.types.is_integer(values.type) and values.type != pa.uint64():
         exact = pc.fill_null(values.cast(pa.int64()), 0).to_numpy() - np.int64(offset)
         return np.where(np.abs(near) < MAX_EXACT, exact, near)
     return near
@@ -89,13 +89,32 @@ def offset_of(values: pa.ChunkedArray) -> float:
     >>> offset_of(pa.chunked_array([[10**12, 10**12 + 1, 10**12 + 2]])), offset_of(pa.chunked_array([[1, 2, 3]]))
     (1000000000001.0, 0.0)
     """
+    counts = distinct_counts(values)
+    if counts is not None and counts[1] >= (1 - MAX_MERGED) * counts[0]:  # nearly all columns
+        return 0.0
     exact, middle = from_the_middle(values)
     with np.errstate(over="ignore"):
         plain, moved = (numbers(values, offset).astype(np.float32) for offset in (0.0, middle))
-    if len(np.unique(plain)) >= (1 - MAX_MERGED) * len(np.unique(exact)):  # nearly all columns; needs no grid
+    if len(np.unique(plain)) >= (1 - MAX_MERGED) * len(np.unique(exact)):  # needs no grid
         return 0.0
     merged = merged_share(exact, plain)
     return middle if merged > MAX_MERGED and merged_share(exact, moved) < merged / 2 else 0.0
+
+
+def distinct_counts(values: pa.ChunkedArray) -> tuple[int, int] | None:
+    """The number of distinct values of a number or time as float64, and as float32; None beyond whole numbers.
+
+    Examples
+    --------
+    >>> distinct_counts(pa.chunked_array([[0.5, 2.0**24, 2.0**24 + 1, None]]))
+    (3, 2)
+    """
+    number = np.sort(numbers(values))  # NaN last
+    number = number[: len(number) - np.isnan(number).sum()]
+    if not len(number) or max(-number[0], number[-1]) > MAX_EXACT:
+        return None
+    single = number.astype(np.float32)
+    return tuple(1 + int((one[1:] != one[:-1]).sum()) for one in (number, single))  # type: ignore[return-value]
 
 
 def from_the_middle(values: pa.ChunkedArray) -> tuple[Vector, float]:
@@ -234,7 +253,8 @@ def refuse_missing(reads: Sequence[str], table: pa.Table) -> None:
     DataError
         With the number of missing columns and the first five.
     """
-    missing = [name for name in reads if name not in table.column_names]
+    given = set(table.column_names)
+    missing = [name for name in reads if name not in given]
     if missing:
         raise DataError(
             Problem(

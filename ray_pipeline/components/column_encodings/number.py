@@ -1,5 +1,6 @@
 """A number, or a time as days since 1970: imputed, scaled and flagged where it is missing."""
 
+from functools import cached_property
 from statistics import NormalDist
 from typing import ClassVar, Self
 
@@ -81,8 +82,13 @@ class Number(Encoding):
         if self.log:
             return np.copysign(np.log1p(np.abs(number)), number)
         if self.knots:
-            return np.where(np.isnan(number), np.nan, np.interp(number, self.knots, self.quantiles))
+            return np.where(np.isnan(number), np.nan, np.interp(number, *self._curve))
         return number if (self.centre, self.width) == (0.0, 1.0) else (number - self.centre) / self.width
+
+    @cached_property
+    def _curve(self) -> tuple[Vector, Vector]:
+        """The knots and their quantiles as arrays."""
+        return np.array(self.knots), np.array(self.quantiles)
 
 
 def _scale(how: str, summary: ColumnSummary) -> dict[str, object]:

@@ -110,9 +110,10 @@ class Encoder(Choice):
             A column is missing or has another kind than in training.
         """
         refuse_missing(self.reads, table)
+        place = {name: at for at, name in enumerate(table.column_names)}
         matrix, at = np.empty((table.num_rows, len(self.columns)), np.float32), 0
         for encoding in self.encoded:
-            columns = encoding.apply(table[encoding.name], fold)
+            columns = encoding.apply(table.column(place[encoding.name]), fold)
             matrix[:, at : at + columns.shape[1]] = columns
             at += columns.shape[1]
         return matrix

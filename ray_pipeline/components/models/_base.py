@@ -7,6 +7,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,16 @@ Scores = NDArray[np.floating[Any]]
 """(n,): the probability of the positive class, or a number; (n, C) for more than two classes."""
 Scorer = Callable[[Matrix], Scores]
 """Scores an encoded matrix (n, d)."""
+SCORING_THREADS: ContextVar[int | None] = ContextVar("SCORING_THREADS", default=None)
+"""How many threads a scorer may use; None leaves it to the scorer. The scores do not depend on it."""
+SMALL_BATCH_ROWS = 2_000
+"""To wake a thread for each core costs more than to score fewer rows than that."""
+
+
+def scoring_threads(matrix: Matrix, every: int) -> int:
+    """How many threads score the matrix; `every` stands for all cores."""
+    given = SCORING_THREADS.get()
+    return given or (1 if len(matrix) < SMALL_BATCH_ROWS else every)
 
 
 @dataclass(frozen=True)

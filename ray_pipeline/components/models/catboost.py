@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
+from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._catboost import Margins, RoundByRound, first_rounds, import_catboost
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
@@ -34,7 +34,6 @@ OF_CATEGORIES = ("one_hot_max_size", "model_size_reg", "max_ctr_complexity")
 MONOTONE = {"grow_policy": "SymmetricTree", "max_ctr_complexity": 1}
 """Under monotone constraints: CatBoost 1.2 refuses other trees, and a combination of a category with a number is not
 monotone."""
-SMALL_BATCH_ROWS = 2_000
 NOT_FOR_FIT = ("iterations", "early_stopping_rounds")
 
 
@@ -151,8 +150,7 @@ class CatBoost(Model):
         model, columns, prediction = _loaded(folder / cls.file)
 
         def score(matrix: Matrix) -> Scores:
-            # To wake a thread for each core costs more than to score a few rows.
-            threads = 1 if len(matrix) < SMALL_BATCH_ROWS else -1
+            threads = scoring_threads(matrix, -1)
             scores = model.predict(columns.arranged(matrix), prediction_type=prediction, thread_count=threads)
             return np.asarray(scores[:, 1] if scores.ndim > 1 and scores.shape[1] == 2 else scores)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
-from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
+from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._lightgbm import import_lightgbm
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Boolean, Float, Integer, Log, Named, Number, Within, Word
@@ -33,7 +33,6 @@ OBJECTIVES_OF_NUMBERS = (
     "mape",
 )
 OF_CATEGORIES = ("min_data_per_group", "cat_l2", "cat_smooth", "max_cat_to_onehot")
-SMALL_BATCH_ROWS = 2_000
 NOT_FOR_BOOSTER = ("num_iterations", "early_stopping_round")
 
 
@@ -154,8 +153,7 @@ class LightGBM(Model):
         booster = import_lightgbm().Booster(model_file=folder / cls.file)
 
         def score(matrix: Matrix) -> Scores:
-            # To wake a thread for each core costs more than to score a few rows.
-            return np.asarray(booster.predict(matrix, num_threads=1 if len(matrix) < SMALL_BATCH_ROWS else 0))
+            return np.asarray(booster.predict(matrix, num_threads=scoring_threads(matrix, 0)))
 
         return score
 

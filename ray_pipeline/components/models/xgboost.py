@@ -5,6 +5,7 @@ Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter
 
 import re
 import tempfile
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
-from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
+from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._xgboost import import_xgboost
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
@@ -32,7 +33,6 @@ OBJECTIVES_OF_NUMBERS = (
     "reg:pseudohubererror",
     "reg:squaredlogerror",
 )
-SMALL_BATCH_ROWS = 2_000
 SMALL_TABLE_ROWS, SMALL_TABLE_BINS, LARGE_TABLE_BINS = 100_000, 512, 128
 """On 13,000 rows 512 bins have 1 % less RMSE than 128 at the same cost; on 217,000 rows even 256 take 14 % more time
 and gain nothing."""
@@ -148,9 +148,14 @@ class XGBoost(Model):
         """Return the booster's `inplace_predict`; scores are float32."""
         booster = import_xgboost().Booster(model_file=folder / cls.file)
 
+        threads, lock = -1, threading.Lock()
+
         def score(matrix: Matrix) -> Scores:
-            # To wake a thread for each core costs more than to score a few rows.
-            booster.set_param({"nthread": 1 if len(matrix) < SMALL_BATCH_ROWS else 0})
+            nonlocal threads
+            if threads != (wanted := scoring_threads(matrix, 0)):
+                with lock:
+                    booster.set_param({"nthread": wanted})
+                    threads = wanted
             return np.asarray(booster.inplace_predict(matrix, validate_features=False))
 
         return score

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +17,10 @@ from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources._schemas import conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.shared import Here, share, shared
+
+if TYPE_CHECKING:
+    import ray
 
 MAX_BYTES = 1 << 30
 MAX_BLOCK = (1 << 31) - 1
@@ -150,16 +154,18 @@ class CSV(Source):
     def pieces(
         self, footers: Footers, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
     ) -> list[Callable[[], pa.Table]]:
-        """The rows in pieces of one length, from a copy in the object store."""
-        import ray
-
-        table = ray.put(self.table(columns if keep is None else self._read[0].column_names))
+        """The rows in pieces of one length, from a copy that all workers share."""
+        table = share(self.table(columns if keep is None else self._read[0].column_names))
         return [partial(_piece, table, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
 
 
-def _piece(table: Any, start: int, rows: int, columns: list[str], keep: pc.Expression | None) -> pa.Table:
-    """Some rows of a table in the object store."""
-    import ray
-
-    piece = ray.get(table).slice(start, rows)
+def _piece(
+    table: "Here[pa.Table] | ray.ObjectRef[pa.Table]",
+    start: int,
+    rows: int,
+    columns: list[str],
+    keep: pc.Expression | None,
+) -> pa.Table:
+    """Some rows of a shared table."""
+    piece = shared(table).slice(start, rows)
     return (piece if keep is None else piece.filter(keep)).select(columns)

@@ -1,0 +1,74 @@
+"""The clock of a search with `search.time`: the refit is part of the time, so trials end early enough for it."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.tuning.sampler import TrialResult
+
+START_S = 4.0
+"""What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof."""
+SPEEDUP_EXPONENT = 0.8
+"""A fit on n times the threads is about n to this power times as fast."""
+
+
+@dataclass(kw_only=True)
+class TimeBudget:
+    """The seconds that a search still has, less what the refit of its best trial will take."""
+
+    limit: float
+    """Seconds of search and refit together; infinite without a limit."""
+    refit_share: float
+    """Seconds of the refit for each second that the best trial trained."""
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds that trials and the training of the refit have together."""
+        return self.limit - START_S - (time.monotonic() - self.began) if math.isfinite(self.limit) else math.inf
+
+    def for_trials(self, best: TrialResult | None) -> float:
+        """Seconds left for trials, if this one is refitted."""
+        return self.left - (self.refit_share * trained_s(best) if best else 0.0)
+
+
+def trained_s(result: TrialResult) -> float:
+    """The seconds that a trial took to its best round."""
+    last = result.rungs[-1][0] if result.rungs else result.rounds
+    return result.seconds * min(1.0, result.rounds / max(last, 1))
+
+
+def refit_share(layout: Layout, row_ratio: float) -> float:
+    """The seconds of a refit for each second of the trial.
+
+    Parameters
+    ----------
+    layout
+        Threads of a trial and of the refit.
+    row_ratio
+        Rows of the refit for each row of the trial; its rounds grow alike.
+    """
+    return float(row_ratio**2 / (layout.fit_threads / layout.threads) ** SPEEDUP_EXPONENT)
+
+
+def seconds_of_step(left: float, left_for_own: float, share: float, spent: float) -> float:
+    """The seconds for the next step of a trial: after it there is time for the refit of the best trial, or of this one.
+
+    Parameters
+    ----------
+    left
+        Seconds until the refit of the best trial so far must begin.
+    left_for_own
+        Seconds for this trial and its own refit together.
+    share
+        Seconds of its refit for each second of the trial.
+    spent
+        Seconds that the trial has trained before.
+
+    Examples
+    --------
+    >>> seconds_of_step(50.0, 60.0, 1.0, 20.0)
+    20.0
+    """
+    return min(left, (left_for_own - share * spent) / (1 + share)) if math.isfinite(left_for_own) else left
