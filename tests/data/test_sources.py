@@ -58,6 +58,15 @@ def d04_length(folder: Path) -> None:
     (folder / "part-5.parquet").write_bytes(b"PAR1PAR1")
 
 
+def d05(folder: Path) -> None:
+    """One bit of the footer says that the chunk of column `a` holds doubles; Arrow ends the process on that."""
+    path = folder / "part-0.parquet"
+    content = bytearray(path.read_bytes())
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[content.index(b"\x1c\x15\x04\x19", start) + 2] = 0x0A
+    path.write_bytes(content)
+
+
 def d10(folder: Path) -> None:
     write(folder, table=TABLE.slice(0, 0))
 
@@ -89,6 +98,12 @@ def d20(folder: Path) -> None:
         (d03, "not Parquet: it starts with b'a,b\\n", "part-4.parquet", None),
         (d04, "the footer is missing: the file is cut at", "part-5.parquet", None),
         (d04_length, "its footer cannot be read: ", "part-5.parquet", None),
+        (
+            d05,
+            "its footer is damaged: column 'a' is INT64, but its chunk in row group 0 is DOUBLE",
+            "part-0.parquet",
+            None,
+        ),
         (d10, "0 rows in 1 files", "", None),
         (d20, "'a' appears twice", "part-1.parquet", "a"),
     ],
