@@ -367,6 +367,29 @@ def test_int96_times_of_any_year_are_read_as_they_are(tmp_path: Path) -> None:
     assert old.count(pc.field("t") > pa.scalar(datetime(2300, 1, 1), pa.timestamp("us"))) == 1
 
 
+def test_int96_times_with_digits_below_the_microsecond_are_refused_where_they_are_read(tmp_path: Path) -> None:
+    """In every year: nanoseconds wrap after 2262, and their last digits do not."""
+    times = pa.array([1_700_000_000_000_000_001, None, 5_000], pa.timestamp("ns"))
+    table = pa.table({"a": [1, 2, 3], "t": times, "u": pa.array([1_000, None, 0], pa.timestamp("ns"))})
+    pq.write_table(table, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
+    old = source(tmp_path)
+    assert old.table(["a", "u"])["u"].to_pylist() == [datetime(1970, 1, 1, microsecond=1), None, datetime(1970, 1, 1)]
+    for read in (lambda: old.table(["t"]), old.pieces(old.footers(), ["a", "t"], 10)[0]):
+        with pytest.raises(DataError, match="'t' is INT96 with digits below the microsecond in 1 rows") as raised:
+            read()
+        assert raised.value.problems[0].file == str(tmp_path / "old.parquet")
+
+
+def test_int96_within_a_struct_does_not_change_a_column_of_its_name(tmp_path: Path) -> None:
+    moments = pa.array([datetime(2024, 1, 1)] * 2, pa.timestamp("us"))
+    table = pa.table(
+        {"t": [1, 2], "s": pa.StructArray.from_arrays([moments], ["t"]), "l": pa.array([[moments[0]], []])}
+    )
+    pq.write_table(table, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
+    old = source(tmp_path)
+    assert old.footers().schema.field("t").type == pa.int64() and old.table(["t"])["t"].to_pylist() == [1, 2]
+
+
 def _rewritten(folder: Path) -> None:
     write(folder, table=pa.table({"a": [1, 2, 4], "b": ["x", "y", None]}))
 
