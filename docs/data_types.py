@@ -22,7 +22,8 @@ Every column is read in one of a few plain types, without loss:
 | string, large_string, string_view, json, uuid | text |
 | binary, large_binary, binary_view, fixed_size_binary | bytes |
 | date32, date64 | date |
-| timestamp (s, ms, us, ns), INT96 | timestamp in its unit; with a zone, the same moment in UTC; INT96 in microseconds |
+| timestamp (s, ms, us, ns) | timestamp in its unit; with a zone, the same moment in UTC |
+| INT96 | timestamp in microseconds; a value with digits below the microsecond is refused |
 | dictionary, run-end encoded | the values |
 | another extension type | its storage |
 
@@ -33,7 +34,7 @@ some files lack is null there, but a label, key, time, weight or join key must b
 
 A folder named `year=2024` gives its files a column `year`: int64 if every value is a whole number without leading
 zeros, date if every value is a date, else text. `__HIVE_DEFAULT_PARTITION__` is null. If the files have that column
-too, it is refused if it is read.
+too, it is refused if it is read. Partitions of Delta have the values and types of the table's log.
 
 ## What each role takes
 """

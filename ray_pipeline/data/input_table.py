@@ -1,6 +1,7 @@
 """One table of the spec as later code sees it: a source, read in plain types, with integer times as timestamps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Self
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from ray_pipeline.column_types import plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.duration import STEP_UNIT
-from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.errors import DataError, PipelineError, Problem
 
 TimeUnits = Mapping[str, str]
 """The unit of each time column that holds integers: `s`, `ms`, `us` or `ns` since 1970, or `step`."""
@@ -65,9 +66,23 @@ class InputTable:
         DataError
             A file is damaged; the error names the column and the row group.
         """
-        try:
+        with self.locating_errors(columns):
             return in_plain_types(self.source.table(columns), self.time_units)
-        except (pa.ArrowException, OSError):
+
+    @contextmanager
+    def locating_errors(self, columns: Sequence[str]) -> Iterator[None]:
+        """If reading these columns fails in this block, the error names the file, column and row group.
+
+        Raises
+        ------
+        DataError
+            A file is gone or damaged, or differs from its footer.
+        """
+        try:
+            yield
+        except PipelineError:
+            raise
+        except Exception:
             if problem := self.source.unreadable(columns):
                 raise DataError(problem) from None
             raise

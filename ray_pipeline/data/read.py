@@ -205,7 +205,8 @@ def _load(
     if plan.how == "broadcast":
         return prepare(table.rows(read), options)
     rows = max(1, table.footers.num_rows * PIECE_BYTES // max(table.footers.bytes_of(read)[1], 1))
-    return partition_table(table.pieces(read, rows), options, plan.parts)
+    with table.locating_errors(read):
+        return partition_table(table.pieces(read, rows), options, plan.parts)
 
 
 def _row_builder(

@@ -13,7 +13,6 @@ from ray_pipeline.components.splitters._base import Splitter
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.rows import RowBuilder
-from ray_pipeline.errors import DataError, PipelineError
 from ray_pipeline.runtime.scan import Piece, rows_of_a_block, scan
 from ray_pipeline.spec import Spec
 
@@ -82,14 +81,8 @@ class Table:
         DataError
             A file is gone or damaged, or differs from its footer.
         """
-        try:
+        with self.labels.locating_errors(self.columns_read["labels"]):
             yield
-        except PipelineError:
-            raise
-        except Exception:
-            if problem := self.labels.source.unreadable(self.columns_read["labels"]):
-                raise DataError(problem) from None
-            raise
 
     def with_splitter(self, splitter: Splitter) -> "Table":
         """The same table, with a part for each row."""

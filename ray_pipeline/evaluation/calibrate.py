@@ -11,6 +11,13 @@ from ray_pipeline.hashing import mix
 from ray_pipeline.values import Predictions, Vector
 
 FOLDS = 5
+MIN_ROWS, MIN_OTHERS = 100, 10
+"""`auto` calibrates on so many rows or more, if as many others are not of the most frequent class.
+
+Measured on calibrated scores and fresh rows: what `auto` fitted to 27 rows raised the log loss by 0.04 to 0.26 on
+average (a temperature of 0.05 gives scores of 0 and 1), to 60 rows by 0.003, to 100 rows by at most 0.001. Of 100 and
+200 rows with 2 % positives it was 0.12 and 0.014; of 400, with 7 positives, nothing.
+"""
 Z_99 = 2.576
 """Standard errors; label rates that differ by more differ beyond noise (two-sided, 99 %)."""
 
@@ -24,7 +31,7 @@ def calibrate(validation: Predictions, how: str, *, same_rates: bool) -> Calibra
         The validation part with raw scores.
     how
         The name of a calibrator, or `auto`: the one of the least cross-validated log loss where it beats the raw scores
-        by more than one standard error, else none.
+        by more than one standard error, else none. On a few rows it is none, too.
     same_rates
         Whether train and validation have the same label rates; where they differ, `auto` does not calibrate.
     """
@@ -34,6 +41,8 @@ def calibrate(validation: Predictions, how: str, *, same_rates: bool) -> Calibra
     label, score, weight = validation.label, validation.score, validation.weight
     if how != "auto":
         return fit_calibrator(how, label, score, weight)
+    if len(validation) < MIN_ROWS or len(label) - np.unique(label, return_counts=True)[1].max() < MIN_OTHERS:
+        return none
     losses = {kind: _held_out_losses(validation, kind) for kind in candidates()}
     losses = {kind: loss for kind, loss in losses.items() if np.isfinite(loss).all()}
     if not losses:

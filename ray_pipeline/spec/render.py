@@ -7,8 +7,8 @@ from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_./][\w./<>=()+*' -]*[\w./)']|[A-Za-z_]|\d+[smhdw]")
 
-_ESCAPED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-"""Characters that only double quotes hold: U+0085 is a line end to YAML."""
+_ESCAPED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]| {2}")
+"""What only double quotes hold: U+0085 is a line end to YAML, and the emitter folds several spaces into one."""
 
 
 def render(data: Mapping[str, Any]) -> str:

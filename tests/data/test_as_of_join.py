@@ -1,5 +1,6 @@
 """The as-of join against a brute-force oracle, on random tables, whatever the blocks."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,8 +21,11 @@ from ray_pipeline.data.partitioned_join import (
     partition_table,
     split_by_key,
 )
+from ray_pipeline.data.read import read
 from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import hash_rows
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -175,6 +179,29 @@ def test_a_repeated_key_in_a_partition_is_reported_as_in_a_whole_table(ray_local
     with pytest.raises(DataError, match="planes: 1 rows repeat a key"):
         pieces = source.pieces(source.footers(), ["k", "v"], 2)
         partition_table(pieces, JoinOptions(name="planes", on=["k"], columns=["v"]), 2)
+
+
+def test_a_damaged_file_of_a_partitioned_table_is_named(ray_local, tmp_path, monkeypatch):
+    monkeypatch.setattr("ray_pipeline.data.partitioned_join.BROADCAST_BYTES", 0)
+    pq.write_table(pa.table({"k": range(500), "y": range(500)}), tmp_path / "rows.parquet")
+    pq.write_table(
+        pa.table({"k": range(500), "v": range(500)}),
+        tmp_path / "planes.parquet",
+        use_dictionary=False,
+        compression="none",
+        write_page_checksum=True,
+    )
+    tables = {"labels": {"path": "rows.parquet", "label": "y"}, "planes": {"path": "planes.parquet", "on": ["k"]}}
+    text = {"name": "x", "task": "regression", "features": tables, "split": {"by": "random"}, "model": "xgboost"}
+    spec = Spec.from_text(json.dumps(text), folder=tmp_path)
+    assert read(spec, Where()).plans["planes"].how == "partitioned"
+    at = pq.read_metadata(tmp_path / "planes.parquet").row_group(0).column(1).data_page_offset
+    content = bytearray((tmp_path / "planes.parquet").read_bytes())
+    content[at + 500] ^= 1
+    (tmp_path / "planes.parquet").write_bytes(content)
+    with pytest.raises(DataError, match="planes: row group 0 of column 'v' cannot be read") as raised:
+        read(spec, Where())
+    assert raised.value.problems[0].file == str(tmp_path / "planes.parquet")
 
 
 @settings(max_examples=100, deadline=None)

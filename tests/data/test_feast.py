@@ -222,15 +222,15 @@ def test_a_started_spec_names_every_view_that_can_be_joined(folder: Path) -> Non
     draft = propose("loans", str(folder / "data" / "loans"), folder, label="loss > 0", features=[str(folder / "store")])
     text = text_of(draft)
     lines = [line.strip() for line in text.splitlines() if "feast" in line]
-    assert "store: {kind: feast, path: store, views: [rates, once]}" in lines, lines
+    assert "store: {kind: feast, path: store, views: [once, rates]}" in lines, lines
     assert [(join.name, join.on, join.time, join.known_at) for join in draft.all_joins] == [
-        ("rates", ("branch",), "hour", "known"),
         ("once", ("branch",), "hour", None),
+        ("rates", ("branch",), "hour", "known"),
     ]
     assert all(0.8 < join.matched < 1 for join in draft.all_joins)
     assert {"rates.rate", "once.rate"} <= {*draft.features}
     expanded = with_feast_tables(Spec.from_text(text, folder=folder), Where())
-    assert list(expanded.features.tables) == ["rates", "once"]
+    assert list(expanded.features.tables) == ["once", "rates"]
 
 
 def test_a_repository_is_no_table_to_start_from(folder: Path) -> None:

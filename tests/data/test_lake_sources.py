@@ -2,6 +2,8 @@
 remedy."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,6 +90,34 @@ def test_delta_is_read_as_its_log_says(tmp_path: Path) -> None:
     assert gone.footers().fingerprint != before
     with pytest.raises(DataError, match="there is no Delta table"):
         source("delta", tmp_path).footers()
+
+
+def test_the_partitions_of_a_delta_table_have_the_values_and_types_of_its_log(tmp_path: Path) -> None:
+    """Folder names would say int64 for `code` and text for the others; an empty text is null in Delta."""
+    deltalake = pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
+    moment = datetime(2024, 1, 1, 3, 4, 5, tzinfo=UTC)
+    partitions = {
+        "code": ["1", "2", None, "10"],
+        "year": pa.array([2024, 2025, 2025, None], pa.int32()),
+        "flag": [True, False, True, None],
+        "real": [1.5, 2.0, float("nan"), None],
+        "moment": pa.array([moment] * 4, pa.timestamp("us", "UTC")),
+        "price": pa.array([Decimal("1.50")] * 4, pa.decimal128(10, 2)),
+        "odd": ["a b/c", "x=y", "%41", ""],
+    }
+    table = pa.table({"a": pa.array([1, 2, 3, 4], pa.int64()), **partitions})
+    for name in ("t", "a b 1"):
+        deltalake.write_deltalake(str(tmp_path / name), table, partition_by=[*partitions])
+        delta = source("delta", tmp_path / name)
+        schema = delta.footers().schema
+        assert {one: schema.field(one).type for one in table.column_names} == dict(
+            zip(table.schema.names, table.schema.types, strict=True)
+        )
+        read = sorted(delta.table(table.column_names).to_pylist(), key=lambda row: row["a"])
+        expected = table.to_pylist()
+        expected[2]["real"], expected[3]["odd"] = None, None
+        assert read == expected
+        assert delta.count(pc.field("year") == 2025) == 2 and delta.count(pc.field("code") == "10") == 1
 
 
 def test_iceberg_is_read_as_its_newest_snapshot_says_and_refused_where_files_do_not_say_all(tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def d04_length(folder: Path) -> None:
     (folder / "part-5.parquet").write_bytes(b"PAR1PAR1")
 
 
+def d05(folder: Path) -> None:
+    """One bit of the footer says that the chunk of column `a` holds doubles; Arrow ends the process on that."""
+    path = folder / "part-0.parquet"
+    content = bytearray(path.read_bytes())
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[content.index(b"\x1c\x15\x04\x19", start) + 2] = 0x0A
+    path.write_bytes(content)
+
+
 def d10(folder: Path) -> None:
     write(folder, table=TABLE.slice(0, 0))
 
@@ -89,6 +98,12 @@ def d20(folder: Path) -> None:
         (d03, "not Parquet: it starts with b'a,b\\n", "part-4.parquet", None),
         (d04, "the footer is missing: the file is cut at", "part-5.parquet", None),
         (d04_length, "its footer cannot be read: ", "part-5.parquet", None),
+        (
+            d05,
+            "its footer is damaged: column 'a' is INT64, but its chunk in row group 0 is DOUBLE",
+            "part-0.parquet",
+            None,
+        ),
         (d10, "0 rows in 1 files", "", None),
         (d20, "'a' appears twice", "part-1.parquet", "a"),
     ],
@@ -350,6 +365,29 @@ def test_int96_times_of_any_year_are_read_as_they_are(tmp_path: Path) -> None:
     assert old.footers().schema.field("t").type == pa.timestamp("us")
     assert old.table(["t"])["t"].to_pylist() == moments
     assert old.count(pc.field("t") > pa.scalar(datetime(2300, 1, 1), pa.timestamp("us"))) == 1
+
+
+def test_int96_times_with_digits_below_the_microsecond_are_refused_where_they_are_read(tmp_path: Path) -> None:
+    """In every year: nanoseconds wrap after 2262, and their last digits do not."""
+    times = pa.array([1_700_000_000_000_000_001, None, 5_000], pa.timestamp("ns"))
+    table = pa.table({"a": [1, 2, 3], "t": times, "u": pa.array([1_000, None, 0], pa.timestamp("ns"))})
+    pq.write_table(table, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
+    old = source(tmp_path)
+    assert old.table(["a", "u"])["u"].to_pylist() == [datetime(1970, 1, 1, microsecond=1), None, datetime(1970, 1, 1)]
+    for read in (lambda: old.table(["t"]), old.pieces(old.footers(), ["a", "t"], 10)[0]):
+        with pytest.raises(DataError, match="'t' is INT96 with digits below the microsecond in 1 rows") as raised:
+            read()
+        assert raised.value.problems[0].file == str(tmp_path / "old.parquet")
+
+
+def test_int96_within_a_struct_does_not_change_a_column_of_its_name(tmp_path: Path) -> None:
+    moments = pa.array([datetime(2024, 1, 1)] * 2, pa.timestamp("us"))
+    table = pa.table(
+        {"t": [1, 2], "s": pa.StructArray.from_arrays([moments], ["t"]), "l": pa.array([[moments[0]], []])}
+    )
+    pq.write_table(table, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
+    old = source(tmp_path)
+    assert old.footers().schema.field("t").type == pa.int64() and old.table(["t"])["t"].to_pylist() == [1, 2]
 
 
 def _rewritten(folder: Path) -> None:

@@ -37,6 +37,19 @@ def test_auto_survives_a_part_with_hardly_a_positive() -> None:
     assert calibrate(replace(rows, label=np.r_[1.0, np.zeros(39)]), "auto", same_rates=True).kind == "none"
 
 
+def test_auto_leaves_scores_alone_where_rows_are_few() -> None:
+    """27 rows that their scores separate, as a table of 150 has them: the best temperature is 0.05, its bound."""
+    few = replace(binary(0, 27), label=np.r_[np.ones(9), np.zeros(18)], score=np.r_[np.full(9, 0.9), np.full(18, 0.2)])
+    assert calibrate(few, "auto", same_rates=True).kind == "none"
+    assert calibrate(few, "temperature", same_rates=True).kind == "temperature"
+    rare = binary(0, 300)
+    separated = replace(rare, label=np.r_[np.ones(4), np.zeros(296)], score=np.r_[np.full(4, 0.6), np.full(296, 0.2)])
+    assert calibrate(separated, "auto", same_rates=True).kind == "none"
+    for seed in range(3):
+        over = replace(binary(seed, 400), score=sigmoid(3 * logit(binary(seed, 400).score)))
+        assert calibrate(over, "auto", same_rates=True).kind != "none"
+
+
 def test_regression_is_never_calibrated() -> None:
     assert calibrate(regression(), "auto", same_rates=True).kind == "none"
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from copy import deepcopy
 from typing import Any
 
 SPECS: tuple[dict[str, Any], ...] = (
@@ -173,7 +174,7 @@ def _change(rng: random.Random, tree: Any) -> None:
         case 0:
             del node[key]
         case 1 if isinstance(node, dict):
-            node[rng.choice([str(rng.choice(NASTY))[:50], "type", "kind", "trials"])] = node[key]
+            node[rng.choice([str(rng.choice(NASTY))[:50], "type", "kind", "trials"])] = deepcopy(node[key])
         case 2:
             other, place = rng.choice(places)
             if place in other if isinstance(other, dict) else place < len(other):
@@ -181,11 +182,11 @@ def _change(rng: random.Random, tree: Any) -> None:
         case 3 if isinstance(node[key], str):
             node[key] = mutated_text(rng, node[key])
         case 4:
-            node[key] = [node[key]] * rng.choice((1, 2, 50))
+            node[key] = [deepcopy(node[key]) for _ in range(rng.choice((1, 2, 50)))]
         case 5:
             node[key] = {rng.choice(("xgboost", "a", "", "\ud800", "labels")): node[key]}
         case _:
-            node[key] = rng.choice(NASTY)
+            node[key] = deepcopy(rng.choice(NASTY))  # later changes stay in this tree
 
 
 def mutated_text(rng: random.Random, text: str) -> str:

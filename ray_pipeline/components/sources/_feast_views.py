@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def _views(store: Any, service: str | None, names: list[str]) -> dict[str, Any]:
-    """The views of the service, or those with the names, or all without a service and without names."""
+    """The views of the service, or those with the names, or all by name without a service and without names."""
     views = {view.name: view for view in store.registry.list_all_feature_views(store.project)}
     if service is not None:
         known = {one.name: one for one in store.list_feature_services()}
@@ -35,7 +35,8 @@ def _views(store: Any, service: str | None, names: list[str]) -> dict[str, Any]:
         absent = [name for name in names if name not in views]
         if absent:
             return {"error": f"there is no feature view {absent[0]!r}", "known": sorted(views)}
-        projections = [views[name].projection for name in names or views]
+        # Sorted: `feast apply` writes sets to its registry (repo_operations.py of 0.67), in another order each time.
+        projections = [views[name].projection for name in names or sorted(views)]
     return {"views": [_view(views[projection.name], projection) for projection in projections]}
 
 

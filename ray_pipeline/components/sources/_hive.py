@@ -42,9 +42,9 @@ def partition_type(values: Sequence[str | None]) -> pa.DataType:
     return pa.date32() if known and all(map(_is_date, known)) else pa.string()
 
 
-def partition_value(value: str | None, type_: pa.DataType) -> pa.Scalar:
-    """The value in the type of its column."""
-    return pa.scalar(value, pa.string()).cast(type_)
+def partition_value(value: object, type_: pa.DataType) -> pa.Scalar:
+    """The value in the type of its column, from the text of a folder's name or from a value of a table's log."""
+    return pa.scalar(value, pa.string()).cast(type_) if isinstance(value, str) else pa.scalar(value, type_)
 
 
 def _is_date(text: str) -> bool:

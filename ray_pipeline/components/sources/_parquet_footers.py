@@ -7,9 +7,12 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from ray_pipeline.components.sources._chunk_types import chunk_types
 from ray_pipeline.errors import DataError, Problem
 
 MAGIC = b"PAR1"
+TAIL = 64 << 10
+"""Bytes read from the end of a file at first: as many as Arrow reads."""
 MAX_COLUMNS, MAX_EXPANSION = 100_000, 1_000
 MIN_BOMB, MAX_TEXT = 256 << 20, 2 << 30
 """Decompressed bytes of a column's row group from which it is checked; and the most that text may have."""
@@ -36,14 +39,41 @@ def read_footer(table: str, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.File
                 raise problem("the file is encrypted", "write it without encryption; keys are not read")
             if not head.startswith(MAGIC):
                 raise problem(f"not Parquet: it starts with {head!r}", "convert it, or name its kind")
-            file.seek(max(0, info.size - 4))
-            if file.read() != MAGIC:
+            tail = _read_tail(file, info.size, TAIL)
+            if not tail.endswith(MAGIC):
                 raise problem(f"the footer is missing: the file is cut at {info.size:,} bytes", "write it again")
-            return pq.read_metadata(file)
+            length = int.from_bytes(tail[-8:-4], "little") + 8
+            if len(tail) < length <= info.size:
+                tail = _read_tail(file, info.size, length)
+        metadata = pq.read_metadata(pa.BufferReader(tail))
+        if reason := _misfit(metadata, chunk_types(tail[-length:-8])):
+            raise problem(f"its footer is damaged: {reason}", "write it again")
+        return metadata
     except PermissionError:
         raise problem("permission denied", "grant read access") from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, ValueError) as error:
         raise problem(f"its footer cannot be read: {str(error).splitlines()[0]}", "write it again") from None
+
+
+def _read_tail(file: pa.NativeFile, size: int, length: int) -> bytes:
+    """The last bytes of a file."""
+    file.seek(max(0, size - length))
+    return bytes(file.read())
+
+
+def _misfit(metadata: pq.FileMetaData, types: Sequence[Sequence[str | None]]) -> str | None:
+    """Why Arrow must not be asked for the column chunks of a footer; None if it can be."""
+    wanted = [metadata.schema.column(place).physical_type for place in range(metadata.num_columns)]
+    for number, found in enumerate(types):
+        if len(found) != len(wanted):
+            return f"row group {number} has {len(found):,} columns and the schema {len(wanted):,}"
+        for place, (has, wants) in enumerate(zip(found, wanted, strict=True)):
+            if has != wants:
+                name = metadata.schema.column(place).path
+                return f"column {name!r} is {wants}, but its chunk in row group {number} is {has or 'of no known type'}"
+    if len(types) != metadata.num_row_groups:
+        return f"{metadata.num_row_groups:,} row groups are announced and {len(types):,} are there"
+    return None
 
 
 def refuse_bombs(table: str, file: str, metadata: pq.FileMetaData) -> None:

@@ -1,11 +1,17 @@
-"""Delta Lake: the Parquet files that the newest version in the table's log names, read like any others."""
+"""Delta Lake: the Parquet files that the newest version in the table's log names, read like any others.
 
+The values of partitions come from the log too, in the types of its schema; the names of folders say neither.
+"""
+
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
+from ray_pipeline.components.sources._files import filesystem
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, Problem, StorageError
 
@@ -49,12 +55,30 @@ class Delta(Parquet):
         if unread := {*(log.protocol().reader_features or ())} & set(UNREAD_FEATURES):
             feature = min(unread)
             raise DataError(self._problem(f"the table uses {feature}, which cannot be read", UNREAD_FEATURES[feature]))
-        fs, root = pafs.FileSystem.from_uri(self.path) if "://" in self.path else (pafs.LocalFileSystem(), self.path)
-        names = [unquote(uri).split("://")[-1] if "://" in uri else unquote(uri) for uri in log.file_uris()]
-        paths = sorted(f"{root}/{name.rsplit(root.strip('/'), 1)[-1].strip('/')}" for name in names)
-        if not paths:
+        if not self._added:
             raise DataError(self._problem(f"version {log.version()} has no file", "name a table that has rows", rows=0))
-        return fs, fs.get_file_info(paths)
+        fs, _ = filesystem(self.name, self.path)
+        return fs, fs.get_file_info(sorted(self._added))
+
+    @cached_property
+    def _added(self) -> dict[str, dict[str, object]]:
+        """The values of the partitions of each file."""
+        _, root = filesystem(self.name, self.path)
+        added = dict[str, dict[str, object]]()
+        for action in pa.table(self._log.get_add_actions(flatten=True)).to_pylist():
+            path = unquote(action["path"])
+            values = {name: action[f"partition.{name}"] for name in self._log.metadata().partition_columns}
+            place = path.split("://")[-1] if "://" in path else f"{root.rstrip('/')}/{path}"
+            added[place] = {name: None if value != value else value for name, value in values.items()}  # NaN is null
+        return added
+
+    def _partitions(self, file: str, root: str) -> Mapping[str, object]:
+        """The values of a file's partitions, as the log says."""
+        return self._added[file]
+
+    def _partition_type(self, name: str, values: Iterable[object]) -> pa.DataType:
+        """The type of a partition column, as the log says."""
+        return pa.schema(self._log.schema().to_arrow()).field(name).type
 
     def _problem(self, found: str, fix: str, rows: int | None = None) -> Problem:
         return Problem(stage="read", file=self.path, rows=rows, found=f"{self.name}: {found}", fix=fix)

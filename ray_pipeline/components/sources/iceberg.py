@@ -5,6 +5,7 @@ alone. Such a table is refused, with what would help.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -64,7 +65,7 @@ class Iceberg(Parquet):
         self._refuse_renamed(fs, infos)
         return fs, infos
 
-    def _partitions(self, file: str, root: str) -> dict[str, str | None]:
+    def _partitions(self, file: str, root: str) -> Mapping[str, object]:
         """None: Iceberg's files hold all columns, whatever their folders are called."""
         return {}
 

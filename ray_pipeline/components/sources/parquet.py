@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial, reduce
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._files import files_at, filesystem, root_of
 from ray_pipeline.components.sources._hive import partition_type, partition_value, partitions
+from ray_pipeline.components.sources._int96 import UNIT, int96_columns, refuse_finer
 from ray_pipeline.components.sources._parquet_footers import chunk_statistics, column_bytes, read_footer, refuse_bombs
 from ray_pipeline.components.sources._schemas import UnifiedSchema, conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
 SUFFIXES = (".parquet", ".pq", ".parq")
-INT96_UNIT = "us"
 
 
 class Parquet(Source):
@@ -169,18 +169,22 @@ class Parquet(Source):
                     fix="rename one of them, or leave the column out of `columns`",
                 )
             else:
-                schema = schema.append(pa.field(name, partition_type([one.get(name) for one in values])))
+                schema = schema.append(pa.field(name, self._partition_type(name, [one.get(name) for one in values])))
         return replace(unified, schema=schema, uneven=uneven)
 
-    def _partitions(self, file: str, root: str) -> dict[str, str | None]:
+    def _partitions(self, file: str, root: str) -> Mapping[str, object]:
         """The columns that the names of a file's folders define."""
         return partitions(file, root)
+
+    def _partition_type(self, name: str, values: Iterable[object]) -> pa.DataType:
+        """The type of a column that the names of folders define."""
+        return partition_type([value if value is None else str(value) for value in values])
 
 
 def _read_groups(
     fs: pafs.FileSystem,
     schema: pa.Schema,
-    partitions: Mapping[str, Mapping[str, str | None]],
+    partitions: Mapping[str, Mapping[str, object]],
     columns: list[str],
     keep: pc.Expression | None,
     groups: Mapping[str, list[int] | None],
@@ -189,6 +193,9 @@ def _read_groups(
     tables = []
     for file, numbers in groups.items():
         fragment = _fragment(fs, file, schema, partitions.get(file, {}), numbers)
+        if timed := [name for name in _timed(columns, fragment) if name in int96_columns(fragment.metadata)]:
+            in_ns = _format("ns").make_fragment(file, fs, row_groups=numbers)
+            refuse_finer(file, fragment.to_table(columns=timed), in_ns.to_table(columns=timed))
         tables.append(_read_fragment(fragment, schema, columns, keep))
     return pa.concat_tables(tables)
 
@@ -197,19 +204,28 @@ def _fragment(
     fs: pafs.FileSystem,
     file: str,
     schema: pa.Schema,
-    partitions: Mapping[str, str | None],
+    partitions: Mapping[str, object],
     groups: list[int] | None = None,
 ) -> "pads.ParquetFileFragment":
     """Row groups of a file, with the values that the names of its folders give to their columns."""
-    import pyarrow.dataset as pads  # takes 0.2 s, as it imports pandas
-
     values = {name: partition_value(value, schema.field(name).type) for name, value in partitions.items()}
     equal = [pc.field(name) == value if value.is_valid else pc.field(name).is_null() for name, value in values.items()]
     known = reduce(and_, equal) if equal else None
-    # Arrow reads INT96 as nanoseconds, if nobody asks for another unit, and wraps the years after 2262.
-    checked = pads.ParquetFragmentScanOptions(page_checksum_verification=True)  # where the writer stored checksums
-    stored = pads.ParquetFileFormat(coerce_int96_timestamp_unit=INT96_UNIT, default_fragment_scan_options=checked)
-    return stored.make_fragment(file, fs, partition_expression=known, row_groups=groups)
+    return _format(UNIT).make_fragment(file, fs, partition_expression=known, row_groups=groups)
+
+
+def _format(int96_unit: str) -> "pads.ParquetFileFormat":
+    """How files are read: pages are checked where the writer stored checksums."""
+    import pyarrow.dataset as pads  # takes 0.2 s, as it imports pandas
+
+    checked = pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return pads.ParquetFileFormat(coerce_int96_timestamp_unit=int96_unit, default_fragment_scan_options=checked)
+
+
+def _timed(columns: Sequence[str], fragment: "pads.ParquetFileFragment") -> list[str]:
+    """The columns that may hold INT96, by the type in which they are read."""
+    own = fragment.physical_schema
+    return [name for name in columns if name in own.names and own.field(name).type == pa.timestamp(UNIT)]
 
 
 def _read_fragment(
@@ -229,8 +245,6 @@ def _read_fragment(
 def _schema_of(metadata: pq.FileMetaData) -> pa.Schema:
     """The file's columns, in the types in which they are read."""
     schema = metadata.schema.to_arrow_schema()
-    for place in range(len(metadata.schema)):
-        if metadata.schema.column(place).physical_type == "INT96":
-            name = metadata.schema.column(place).name
-            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.timestamp(INT96_UNIT)))
+    for name in int96_columns(metadata):
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.timestamp(UNIT)))
     return schema
