@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.runtime.overrides import Overrides
@@ -117,6 +118,13 @@ def temporary_folder() -> str:
     from ray._common import utils
 
     return str(utils.get_default_system_temp_dir())
+
+
+def session_folder() -> Path:
+    """The folder of the Ray that this process is connected to, which the processes of a node share."""
+    from ray._private import worker
+
+    return Path(worker._global_node.get_session_dir_path())
 
 
 LOOPBACK = "127.0.0.1"
