@@ -27,7 +27,7 @@ from ray_pipeline.components.encoders._one_row import OneRow
 from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
 from ray_pipeline.given_table import to_arrow
-from ray_pipeline.plain_json import parse_json
+from ray_pipeline.plain_json import read_json
 from ray_pipeline.rows_to_score import SentRows, as_trained
 from ray_pipeline.values import Matrix, Vector
 
@@ -320,7 +320,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     """One JSON object of the bundle, in the format that this version reads."""
     file = str(folder / name)
     try:
-        content = parse_json((folder / name).read_bytes())
+        content = read_json(folder / name)
     except ValueError as error:
         raise RegistryError(Problem(file=file, found=f"is no JSON: {error}", fix="register the run again")) from error
     if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:

@@ -4,7 +4,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+MAX_JSON_BYTES = 256 * 2**20
+"""A larger JSON file is refused before it is read; the encoder of a column with a million categories takes 20 MB."""
 
 
 def parse_json(content: str | bytes) -> Any:
@@ -13,12 +17,29 @@ def parse_json(content: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, or is nested too deeply.
+        It is no JSON, or is nested deeper than the interpreter's recursion limit.
     """
     try:
         return json.loads(content)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def read_json(file: Path) -> Any:
+    """The value in a JSON file that may come from somebody else.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is larger than `MAX_JSON_BYTES`, no JSON, or nested too deeply.
+    """
+    with file.open("rb") as opened:
+        content = opened.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise ValueError(f"it has more than {MAX_JSON_BYTES:,} bytes")
+    return parse_json(content)
 
 
 def plain(value: object) -> Any:

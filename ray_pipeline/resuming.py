@@ -11,8 +11,8 @@ from typing import Any
 
 from ray_pipeline import pipeline
 from ray_pipeline.errors import DataError, Problem, StorageError
-from ray_pipeline.plain_json import parse_json
-from ray_pipeline.runs.context import began_with, finished_release
+from ray_pipeline.plain_json import read_json
+from ray_pipeline.runs.context import AlreadyFinished, began_with, finished_release
 from ray_pipeline.runs.release import Release
 from ray_pipeline.runs.reproducibility import STAGES, pin, recorded_digests
 from ray_pipeline.runs.run_folder import RunFolder
@@ -33,7 +33,8 @@ def resume(
     folder
         The folder of the run.
     where
-        Another cluster than the run began on; it must know the same registry.
+        Another cluster than the run began on; it must know the same registry. Without a `data` root of its own, the
+        data is where it was.
     progress
         Shown what goes on.
     debug
@@ -49,8 +50,14 @@ def resume(
     if release := finished_release(folder):
         return release
     spec, began = began_with(folder)
-    where = where.model_copy(update={"storage": folder.storage}) if where else began
-    return pipeline.run(spec, where, progress=progress, resume_from=folder, debug=debug)
+    if where:
+        # A submitted run began in a folder of its job's: only the data root that travelled with it leads to the data.
+        where = where.model_copy(update={"storage": folder.storage, "data": where.data or began.data})
+    where = where or began
+    try:
+        return pipeline.run(spec, where, progress=progress, resume_from=folder, debug=debug)
+    except AlreadyFinished as done:
+        return done.release
 
 
 def rerun(
@@ -115,11 +122,11 @@ def read_manifest(run: str, where: Where) -> dict[str, Any]:
         path = RunFolder.open(where.storage_folder(Path.cwd()), run).path / "manifest.json"
     file = str(path)
     try:
-        manifest = parse_json(path.read_bytes()) if path.is_file() else None
+        manifest = read_json(path) if path.is_file() else None
     except OSError:
         manifest = None
     except ValueError as error:
-        raise StorageError(Problem(file=file, found=f"is no JSON: {error}", fix="restore the file")) from None
+        raise StorageError(Problem(file=file, found=f"cannot be read: {error}", fix="restore the file")) from None
     if manifest is None:
         found = "there is no manifest: the run is not complete"
         raise StorageError(Problem(file=file, found=found, fix="go on with it: ray-pipeline resume"))

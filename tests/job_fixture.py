@@ -20,9 +20,10 @@ from process_fixture import descendants
 
 @dataclass(frozen=True)
 class Cluster:
-    """A head node of `ray start`, the environment of those who may talk to it, and the folder of its logs."""
+    """A head node of `ray start`, the environment of those who may talk to it, its GCS, and the folder of its logs."""
 
     url: str
+    address: str
     environment: dict[str, str]
     folder: Path
 
@@ -65,7 +66,7 @@ def head(**environment: str) -> Iterator[Cluster]:
             process = subprocess.Popen(command, env=everything, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_until(lambda: answers(f"http://127.0.0.1:{dashboard}/api/version"), 90, Path(folder, "start.log"))
-            yield Cluster(f"http://127.0.0.1:{dashboard}", everything, Path(folder))
+            yield Cluster(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{port}", everything, Path(folder))
         finally:
             # A started `ray start --block` takes 10 s and more to end its children one after the other.
             for pid in [*descendants(process.pid), process.pid]:

@@ -509,6 +509,29 @@ def test_a_later_format_is_refused_with_its_number(folder: Path, name: str) -> N
         Bundle.load(folder)
 
 
+def resealed(folder: Path, name: str, content: str) -> None:
+    """Writes a file of the bundle, and its right sum."""
+    (folder / name).write_text(content)
+    lines = [line for line in (folder / "SHA256SUMS").read_text().splitlines() if not line.endswith(f"  {name}")]
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    (folder / "SHA256SUMS").write_text("\n".join([*lines, f"{digest}  {name}"]) + "\n")
+
+
+@pytest.mark.parametrize("name", ["schema.json", "encoder.json", "model.json", "calibration.json"])
+def test_a_json_file_that_is_nested_too_deeply_is_refused(folder: Path, name: str) -> None:
+    resealed(folder, name, "[" * 200_000)
+    with pytest.raises(RegistryError, match="nested too deeply"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("name", ["../outside.json", "/etc/hostname", "sub/../../outside.json", "model.json/.."])
+def test_sums_that_name_a_file_outside_of_the_bundle_are_refused_and_it_is_not_read(folder: Path, name: str) -> None:
+    with (folder / "SHA256SUMS").open("a") as listed:
+        listed.write(f"{'0' * 64}  {name}\n")
+    with pytest.raises(RegistryError, match="do not agree"):
+        Bundle.load(folder)
+
+
 # What it does without
 
 ALONE = """

@@ -2,11 +2,14 @@
 
 import json
 import math
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_pipeline.plain_json import json_digest, plain
+from ray_pipeline import plain_json
+from ray_pipeline.plain_json import json_digest, plain, read_json
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
@@ -32,3 +35,21 @@ def test_equal_values_have_equal_digests_whatever_the_order_of_keys_and_the_kind
     assert one == json_digest({"b": {"3": None, "x": math.inf}, "a": [1, 2]})
     assert one != json_digest({"a": [2, 1], "b": {"x": None, "3": None}})
     assert len(one) == 64
+
+
+@pytest.mark.parametrize("opened", ["[", '{"a":'])
+def test_a_file_that_is_nested_too_deeply_is_refused(opened: str, tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text(opened * 1_000_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(tmp_path / "deep.json")
+
+
+def test_a_file_beyond_the_limit_is_refused_before_it_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_json, "MAX_JSON_BYTES", 1000)
+    (tmp_path / "small.json").write_text(f'"{"a" * 998}"')
+    assert read_json(tmp_path / "small.json") == "a" * 998
+    (tmp_path / "large.json").write_text(f'"{"a" * 999}"')
+    with pytest.raises(ValueError, match="more than 1,000 bytes"):
+        read_json(tmp_path / "large.json")

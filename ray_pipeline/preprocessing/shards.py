@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 import pyarrow as pa
 
 from ray_pipeline.encoded_block import EncodedBlock, views
+from ray_pipeline.heartbeat import beat
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.values import PARTS, Part
 
@@ -70,6 +71,7 @@ class Shard(Sequence[EncodedBlock]):
 
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
+        beat()
         ref, part, place = self.pieces[at]
         (block,) = views([ray.get(ref)], self.encoder, part)
         rows = slice(place.start, place.stop, self.every)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ray_pipeline.plain_json import parse_json
+from ray_pipeline.plain_json import read_json
 from ray_pipeline.registry.champion_history import journal_of
 from ray_pipeline.registry.versions import TAG, local_path, model_of, status_of
 
@@ -62,11 +62,10 @@ def json_file(client: Any, run_id: str, path: str) -> dict[str, Any] | None:
     root = local_path(client.get_run(run_id).info.artifact_uri)
     try:
         if root:
-            text = (root / path).read_text(encoding="utf-8")
+            content = read_json(root / path)
         else:
             with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
-                text = Path(client.download_artifacts(run_id, path, folder)).read_text(encoding="utf-8")
-        content = parse_json(text)
+                content = read_json(Path(client.download_artifacts(run_id, path, folder)))
     except (OSError, ValueError, MlflowException):
         return None
     return content if isinstance(content, dict) else None

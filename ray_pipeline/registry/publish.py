@@ -21,7 +21,15 @@ from ray_pipeline.registry import package, verify
 from ray_pipeline.registry.champion_history import set_champion, user_name
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.preflight import writing
-from ray_pipeline.registry.versions import FOLDER, TAG, downloaded, local_path, status_of, version_of_run
+from ray_pipeline.registry.versions import (
+    FOLDER,
+    TAG,
+    downloaded,
+    local_path,
+    status_of,
+    version_of_run,
+    versions_of_run,
+)
 
 
 def publish(client: Any, uri: str, artifacts: str | None, bundle: Bundle, new: NewVersion) -> int:
@@ -52,11 +60,13 @@ def publish(client: Any, uri: str, artifacts: str | None, bundle: Bundle, new: N
             client.log_artifacts(run_id, str(model), FOLDER)
             _log_files(client, run_id, new)
         with writing(uri):
-            version = version_of_run(client, new.name, new.run) or _create_version(client, run_id, bundle, new)
+            if not version_of_run(client, new.name, new.run):
+                _create_version(client, run_id, bundle, new)
+            version = _only_version(client, new)
         try:
-            proof = verify.verify(_stored(client, run_id), process, fingerprint=None, shipped=True)
+            proof = verify.verify(_stored(client, version.run_id), process, fingerprint=None, shipped=True)
         except RegistryError:
-            client.set_terminated(run_id, "FAILED")
+            client.set_terminated(version.run_id, "FAILED")
             raise
     with writing(uri):
         return _finish(client, version, new, proof["sha256"])
@@ -139,6 +149,14 @@ def _create_version(client: Any, run_id: str, bundle: Bundle, new: NewVersion) -
     }
     root = client.get_run(run_id).info.artifact_uri
     return client.create_model_version(new.name, source=f"{root}/{FOLDER}", run_id=run_id, tags=tags)
+
+
+def _only_version(client: Any, new: NewVersion) -> Any:
+    """The run's version. Further ones are deleted: a request whose answer was lost is sent, and done, twice."""
+    first, *others = versions_of_run(client, new.name, new.run)
+    for other in others:
+        client.delete_model_version(new.name, other.version)
+    return first
 
 
 def _created(create: Callable[[], Any]) -> Any:

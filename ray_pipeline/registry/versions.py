@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ray_pipeline.bundle import check_files
+from ray_pipeline.checksums import refuse
 from ray_pipeline.errors import Problem, RegistryError, listed, nearest
 from ray_pipeline.registry.address import ModelName
 
@@ -96,7 +97,13 @@ def resolve(client: Any, wanted: ModelName) -> Any:
 
 def version_of_run(client: Any, name: str, run: str) -> Any | None:
     """Return the version that a run has registered, or None."""
-    return next(iter(all_versions(client, f"name = '{name}' and tags.`{TAG}run` = '{run}'")), None)
+    return next(iter(versions_of_run(client, name, run)), None)
+
+
+def versions_of_run(client: Any, name: str, run: str) -> list[Any]:
+    """Return every version of a run: the one that counts first, which is complete or else the oldest."""
+    found = all_versions(client, f"name = '{name}' and tags.`{TAG}run` = '{run}'")
+    return sorted(found, key=lambda version: (status_of(version) == "incomplete", int(version.version)))
 
 
 def status_of(version: Any) -> str:
@@ -158,9 +165,12 @@ def bundle_folder(client: Any, version: Any) -> Path:
     Raises
     ------
     RegistryError
-        A file is not as it was written, or the bundle is not the one that was registered.
+        A file is not as it was written, a folder is a link, or the bundle is not the one that was registered.
     """
-    folder = model_folder(client, version) / "artifacts" / "bundle"
+    model = model_folder(client, version)
+    folder = model / "artifacts" / "bundle"
+    links = [path.name for path in (folder, folder.parent, model) if path.is_symlink()]
+    refuse(model.parent, links, "is a link", "restore the registry's artifacts, or register the run again")
     if check_files(folder) != version.tags.get(f"{TAG}bundle"):
         raise RegistryError(
             Problem(

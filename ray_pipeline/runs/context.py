@@ -38,6 +38,14 @@ from ray_pipeline.tuning.warm_start import CHAMPION, WarmStart, find_warm_start
 V = TypeVar("V")
 
 
+class AlreadyFinished(Exception):
+    """Another process has finished the run while this one waited for it."""
+
+    def __init__(self, release: Release) -> None:
+        super().__init__(release.run)
+        self.release = release
+
+
 @dataclass(kw_only=True)
 class Run:
     """What the stages of one run share. It remembers what it has saved, for the manifest."""
@@ -195,6 +203,8 @@ def open_run(
         run = Run(spec=spec, where=where, folder=folder, registry=registry, progress=progress)
         stack.enter_context(progress.current())
         stack.enter_context(folder.lease(progress.note))
+        if resume_from and (release := finished_release(folder)):
+            raise AlreadyFinished(release)
         stack.enter_context(explained(run))
         run.begin()
         if spec.needs_registry:

@@ -125,6 +125,8 @@ class RunFolder:
             Another process works on it right now; its host, pid and start time are named.
         """
         with self.store.lease(f"{self.run}/{JOURNAL}/lease", on_wait=on_wait) as self._lease:
+            if self.is_remote:  # the copy was made before; its last holder may have gone on since
+                self.store.fetch(self.run, self.path)
             yield
         self._lease = None
 

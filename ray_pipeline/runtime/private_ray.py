@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.runtime.overrides import Overrides
@@ -126,6 +127,13 @@ def temporary_folder() -> str:
     from ray._common import utils
 
     return str(utils.get_default_system_temp_dir())
+
+
+def session_folder() -> Path:
+    """The folder of the Ray that this process is connected to, which the processes of a node share."""
+    from ray._private import worker
+
+    return Path(worker._global_node.get_session_dir_path())
 
 
 LOOPBACK = "127.0.0.1"

@@ -209,6 +209,12 @@ class Progress:
 _CURRENT: ContextVar[Progress] = ContextVar("progress")
 
 
+def note(text: str) -> None:
+    """Write a line that stays to the progress of the run that goes on in this context; nothing without one."""
+    if progress := _CURRENT.get(None):
+        progress.note(text)
+
+
 def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a function as the beginning of a stage, by the word that progress, journal and `seconds` use for it."""
 

@@ -92,7 +92,7 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
             if not debug:
                 restored.enter_context(log_levels.use(QUIET))
                 restored.enter_context(ignored_warnings.use({r"ray\.": True}))
-            connection.enter_context(watchdog())
+            connection.enter_context(watchdog(where.stall_after.total_seconds()))
             guard = RayGuard()
             restored.callback(guard.close)
             connection.callback(guard.stop)

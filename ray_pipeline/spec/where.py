@@ -2,12 +2,14 @@
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError
 
+from ray_pipeline.duration import Duration, write_duration
 from ray_pipeline.errors import Problem, SpecError, listed, nearest
 from ray_pipeline.spec.environment import expand
 from ray_pipeline.spec.field_types import Columns, Real, Section, Whole, path, refuse_credentials, shown
@@ -16,6 +18,7 @@ from ray_pipeline.spec.yaml_file import read_yaml
 
 KEYS = "address, storage, registry"
 MAX_MEMORY = 2**63
+MIN_STALL = timedelta(seconds=10)
 REGISTRIES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 _SIZES = {
     "": 1,
@@ -98,6 +101,12 @@ def _dotted_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _stall_after(length: timedelta) -> timedelta:
+    if length < MIN_STALL:
+        raise ValueError(f"expected at least {write_duration(MIN_STALL)}, got {write_duration(length)}")
+    return length
+
+
 Count = Annotated[int | Literal["auto"], _or_auto(Whole(1, 100_000))]
 
 
@@ -114,6 +123,8 @@ class Where(Section):
     gpus_per_worker: Annotated[float | Literal["auto"], _or_auto(Real(0, 1000))] = "auto"
     concurrent_trials: Count = "auto"
     memory: Annotated[int | Literal["auto"], BeforeValidator(_memory)] = "auto"
+    stall_after: Annotated[Duration, AfterValidator(_stall_after)] = timedelta(minutes=10)
+    """A worker without progress for so long is killed, and its work is done again."""
     trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()
     """Packages whose classes a spec may name; nothing else is imported."""
 

@@ -12,11 +12,12 @@ import numpy as np
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import Problem, ResourceError
+from ray_pipeline.heartbeat import heartbeats
 from ray_pipeline.plain_json import json_digest
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.private_ray import data_parallel_trainer
+from ray_pipeline.runtime.private_ray import data_parallel_trainer, session_folder
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
@@ -144,10 +145,13 @@ def _refusal(layout: Layout, what: str) -> Problem:
 
 
 def _train(config: dict[str, Any]) -> None:
-    """The loop of a Train worker: train on its shard from the saved state, if any.
+    """The loop of a Train worker."""
+    with heartbeats(session_folder()):
+        _train_shard(config)
 
-    The first worker saves states and the model.
-    """
+
+def _train_shard(config: dict[str, Any]) -> None:
+    """Train on the worker's shard from the saved state, if any; the first worker saves states and the model."""
     import ray.train
 
     train_context, store, state_key = ray.train.get_context(), config["store"], config["state_key"]

@@ -14,9 +14,11 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, TrainingContext, TrainingState
 from ray_pipeline.evaluation.latency import row_ms_of
+from ray_pipeline.heartbeat import heartbeats
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.redaction import redacted
+from ray_pipeline.runtime.private_ray import session_folder
 from ray_pipeline.values import Part
 
 EVALUATIONS = 4
@@ -91,7 +93,8 @@ class TrialWorker:
     def run_step(self, step: TrialStep) -> TrialState:
         """Train to the rung; an error of the training becomes `failed`, and the worker stays usable."""
         try:
-            return self._train(step, find("models", step.family))
+            with heartbeats(session_folder()):
+                return self._train(step, find("models", step.family))
         except Exception as error:
             self.data = self.training = self.trained = None
             lines = str(error).partition("Stack trace:")[0].strip().splitlines()  # XGBoost adds one of C++

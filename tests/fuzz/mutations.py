@@ -88,6 +88,7 @@ CLUSTER: dict[str, Any] = {
     "gpus_per_worker": 0.5,
     "concurrent_trials": 2,
     "memory": "8GiB",
+    "stall_after": "10m",
     "trust": ["my_package"],
 }
 EXPRESSIONS = (

@@ -297,6 +297,22 @@ def test_another_bundle_in_its_place_is_never_loaded(damaged: Registry, tmp_path
             use(f"{NAME}/1")
 
 
+@pytest.mark.parametrize("place", ["", "artifacts", "artifacts/bundle"])
+def test_a_link_in_the_place_of_a_folder_is_refused_though_it_leads_to_the_right_files(
+    damaged: Registry, tmp_path: Path, place: str
+) -> None:
+    folder = model_folder(damaged, f"{NAME}/1") / place
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(tmp_path / "moved")
+    try:
+        for use in (damaged.fetch, damaged.promote, lambda model: load(model, damaged.uri)):
+            with pytest.raises(RegistryError, match="is a link"):
+                use(f"{NAME}/1")
+    finally:
+        folder.unlink()
+        (tmp_path / "moved").rename(folder)
+
+
 class Tripwire:
     """Unpickling it leaves a file behind."""
 

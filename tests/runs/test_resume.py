@@ -21,6 +21,7 @@ from ray_pipeline.resuming import resume
 from ray_pipeline.runs.reproducibility import FORMAT
 from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
 
 
 @pytest.fixture
@@ -97,6 +98,23 @@ def test_a_run_folder_of_another_format_is_refused(begun: RunFolder, written: in
     begun.journal.record("begin", {key: value for key, value in entry.items() if value is not None})
     with pytest.raises(StorageError, match=f"the run folder has format {written or 1}; this version goes on with 2"):
         resumed(begun)
+
+
+def test_another_cluster_file_without_a_data_root_keeps_the_root_that_the_run_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_at(tmp_path / "runs", Spec.from_text(SPEC, file="loans.yaml", folder=tmp_path))
+    run.where = run.where.model_copy(update={"data": str(tmp_path / "tables")})
+    run.begin()
+    asked = list[Where]()
+    monkeypatch.setattr(pipeline, "run", lambda spec, where, **_: asked.append(where))
+    resume(run.folder, Where(address="auto"))
+    resume(run.folder, Where(address="auto", data="s3://elsewhere"))
+    assert [where.resolve("loans", tmp_path / "job") for where in asked] == [
+        str(tmp_path / "tables" / "loans"),
+        "s3://elsewhere/loans",
+    ]
+    assert {(where.address, where.storage) for where in asked} == {("auto", run.folder.storage)}
 
 
 def test_a_run_without_a_beginning_is_refused(begun: RunFolder) -> None:

@@ -390,3 +390,24 @@ def test_ctrl_c_detaches_and_stop_stops(spec: Path, cluster: Cluster) -> None:
     code, log, errors = type_in(cluster, "logs", answer["job"], "--on", on, "--follow")
     assert (code, log["status"]) == (0, "stopped")
     assert "Running entrypoint" in errors
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_job_that_was_stopped_is_resumed_with_the_file_that_it_was_submitted_with(
+    spec: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on, trials = spec.parent / "there.yaml", 60
+    on.write_text(f"address: {cluster.address}\njobs: {cluster.url}\nstorage: {spec.parent}/runs\n")
+    asked = ("submit", str(spec), "--on", str(on), "--set", f"search.trials={trials}", "--detach")
+    code, answer, errors = type_in(cluster, *asked)
+    assert code == 0, errors
+    journal = spec.parent / "runs" / answer["job"] / "journal"
+    wait_until(lambda: len(list(journal.glob("trial-*.json"))) > 1, 90)
+    code, stopped, _ = type_in(cluster, "stop", answer["job"], "--on", str(on))
+    assert (code, stopped["status"]) == (0, "stopped")
+    before = len(list(journal.glob("trial-*.json")))
+    assert before < trials
+    monkeypatch.chdir(spec.parent.parent)
+    code, resumed, errors = type_in(cluster, "resume", answer["job"], "--on", str(on))
+    assert (code, resumed["status"], resumed["trials"]) == (0, "registered", trials), errors

@@ -106,7 +106,7 @@ def test_a_slot_that_dies_or_stands_still_costs_its_trial_a_rung_and_changes_no_
     monkeypatch.setattr(watchdog, "STOPPED_S", 2.0)
     monkeypatch.setattr(watchdog, "LOOK_EVERY_S", 0.5)
     killer = Killer(sent)
-    with watchdog.watchdog():
+    with watchdog.watchdog(600):
         again = searched(run_at(tmp_path, spec_of(), progress=killer))
     assert killer.killed and not Path(f"/proc/{killer.killed[0]}").exists()
     assert decisions(again) == decisions(alone) and model_bytes(again) == model_bytes(alone)

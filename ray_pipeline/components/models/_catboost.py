@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_pipeline.heartbeat import beat
+
 SPLITS = {"float_features": "borders", "categorical_features": "values", "ctrs": "borders"}
 """Where CatBoost's JSON has the splits of each kind of feature, in the order in which they are numbered."""
 Margins = NDArray[np.float64]
@@ -94,6 +96,17 @@ def _splits(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _splits(node["right"])
 
 
+class Beats:
+    """What CatBoost logs to during a training that cannot halt: each line is a sign of life."""
+
+    def write(self, line: str) -> None:
+        """Drop the line."""
+        beat()
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+
 class RoundByRound:
     """A call of CatBoost's `fit` in a thread, which halts where it is told to.
 
@@ -168,6 +181,7 @@ class RoundByRound:
             return 0.0, 1.0
         with self.changed:
             self.rounds += 1
+            beat()
             if self.rounds >= self.target:
                 self.margins = np.array(approxes)
                 self.changed.notify_all()

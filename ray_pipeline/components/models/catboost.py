@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
-from ray_pipeline.components.models._catboost import Margins, RoundByRound, first_rounds, import_catboost
+from ray_pipeline.components.models._catboost import Beats, Margins, RoundByRound, first_rounds, import_catboost
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
@@ -34,6 +34,7 @@ OF_CATEGORIES = ("one_hot_max_size", "model_size_reg", "max_ctr_complexity")
 MONOTONE = {"grow_policy": "SymmetricTree", "max_ctr_complexity": 1}
 """Under monotone constraints: CatBoost 1.2 refuses other trees, and a combination of a category with a number is not
 monotone."""
+BEAT_EVERY_ROUNDS = 10
 NOT_FOR_FIT = ("iterations", "early_stopping_rounds")
 
 
@@ -235,8 +236,9 @@ class _Boosting(TrainingState):
         if len(self.data.pools) > 1:
             model = self.training.finish()
         else:
-            model = import_catboost().CatBoost({**self.params, **self.fixed, "iterations": rounds})
-            model.fit(self.data.pools[0])
+            said = {"logging_level": "Verbose", "metric_period": BEAT_EVERY_ROUNDS}
+            model = import_catboost().CatBoost({**self.params, **self.fixed, **said, "iterations": rounds})
+            model.fit(self.data.pools[0], log_cout=Beats())
         return _content(model, rounds, self.params, self.data)
 
     def state(self) -> bytes:

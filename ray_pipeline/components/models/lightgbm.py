@@ -15,6 +15,7 @@ from ray_pipeline.components.models._lightgbm import import_lightgbm
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Boolean, Float, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.heartbeat import beat
 from ray_pipeline.values import Matrix, Task
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ class _Boosting(TrainingState):
     def advance(self, rounds: int) -> None:
         for _ in range(self.rounds, rounds):
             self.booster.update()
+            beat()
         self.rounds = rounds
 
     def scores(self) -> Scores:

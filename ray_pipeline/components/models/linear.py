@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ray_pipeline.components.models._base import Model, Scorer, TrainingContext, TrainingState
 from ray_pipeline.components.space import Integer, Log, Number, Within
 from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.heartbeat import beating
 from ray_pipeline.values import Matrix, Task, Vector
 
 Design = Any
@@ -131,7 +132,7 @@ class _Steps(TrainingState):
                 model = Ridge(alpha=self.alpha, solver="lsqr", **limits)
             else:
                 model = LogisticRegression(C=1 / self.alpha if self.alpha else np.inf, **limits)
-            with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            with beating(), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
                 model.fit(self.design, self.label, self.weight)
             if max(model.n_iter_) < steps:
                 self.last_step = steps  # the solver has converged

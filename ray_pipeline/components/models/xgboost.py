@@ -18,6 +18,7 @@ from ray_pipeline.components.models._xgboost import import_xgboost
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.heartbeat import beat
 from ray_pipeline.values import Matrix, Task
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class _Boosting(TrainingState):
     def advance(self, rounds: int) -> None:
         for i in range(self.rounds, rounds):
             self.booster.update(self.train, i)
+            beat()
         self.rounds = rounds
 
     def scores(self) -> Scores:
@@ -257,6 +259,7 @@ def _quantised(
             weight = context.row_weight(block) if is_weighted else None
             input_data(data=block.matrix, label=block.label, weight=weight, feature_types=types)
             self.at += 1
+            beat()
             return True
 
     shape: dict[str, Any] = {"max_bin": max_bin, "ref": ref, "nthread": context.threads, "enable_categorical": True}

@@ -23,6 +23,7 @@ from ray_pipeline.components.models._torch.scoring import score
 from ray_pipeline.components.models._torch.threads import num_threads
 from ray_pipeline.components.models._torch.vectors import flatten
 from ray_pipeline.components.models._torch.workers import add_up, largest, number_of_workers, rank
+from ray_pipeline.heartbeat import beat
 from ray_pipeline.values import Vector
 
 AVERAGED_EPOCHS = 2.0
@@ -142,6 +143,7 @@ class Epochs(TrainingState):
         for start in range(0, self.steps * self.batch, BATCHES_AT_ONCE * self.batch):
             x, label, weight = self._take(order[start : start + BATCHES_AT_ONCE * self.batch])
             for at in range(0, min(BATCHES_AT_ONCE, self.steps - start // self.batch) * self.batch, self.batch):
+                beat()
                 here = slice(at, at + self.batch)
                 losses += self._step(
                     x[here], label[here], weight[here], epoch * self.steps + (start + at) // self.batch

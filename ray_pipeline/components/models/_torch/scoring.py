@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ray_pipeline.components.models._torch.heads import Head
 from ray_pipeline.components.models._torch.threads import num_threads
+from ray_pipeline.heartbeat import beat
 from ray_pipeline.values import Matrix, Vector
 
 CHUNK = 64
@@ -23,6 +24,7 @@ def score(net: nn.Module, head: Head, matrix: Matrix) -> Vector:
 
 
 def _chunk(net: nn.Module, head: Head, matrix: Matrix) -> Tensor:
+    beat()
     device = next(net.parameters()).device
     padded = np.zeros((CHUNK, matrix.shape[1]), np.float32)
     padded[: len(matrix)] = matrix
