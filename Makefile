@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-versi
 # Three processes run the tests: those that share one Ray, those that start their own and mostly wait, and all others.
 TESTS := $(MAKE) --jobs 3 --output-sync=target --keep-going pytest-ray pytest-own-ray pytest-plain
 
-.PHONY: demo test test-all pytest-ray pytest-own-ray pytest-plain check bench lock clean
+.PHONY: demo test test-all pytest-ray pytest-own-ray pytest-plain check docs pictures bench lock clean
 
 demo: .venv/.runtime              ## three feature tables become a gated, registered model with a report
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
@@ -36,17 +36,23 @@ check: .venv/.dev                 ## format, lint, types, layers, spelling
 	$(BIN)/lint-imports
 	$(BIN)/typos
 
+docs: .venv/.dev                  ## builds the documentation site into site/; warnings are errors, nothing is fetched
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: .venv/.dev              ## makes the pictures of docs/ anew, from the runs of the tutorials
+	UPDATE_PICTURES=1 $(BIN)/pytest tests/test_pages.py -k reading-a-report -p no:cacheprovider
+
 bench: .venv/.runtime             ## prints one JSON line: our wall time divided by that of a plain script
 	$(BIN)/python benchmarks/bench_run.py
 
 # The run-time lock takes its versions from the development lock, so both environments agree.
 lock: .venv/.dev                  ## pins the newest version of each package, with hashes, in both locks
 	$(PIP) install uv
-	$(COMPILE) --extra catboost --extra lightgbm --extra ui --extra jobs --extra delta --extra iceberg --extra dev --upgrade -o requirements-dev.lock
+	$(COMPILE) --extra catboost --extra lightgbm --extra ui --extra jobs --extra delta --extra iceberg --extra docs --extra dev --upgrade -o requirements-dev.lock
 	$(COMPILE) --extra jobs --constraint requirements-dev.lock --upgrade -o requirements.lock
 
 clean:
-	rm -rf .venv .feast demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .feast demo build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # pip works on the environment from outside, because Debian's python3 has no ensurepip.
 $(BIN)/python:

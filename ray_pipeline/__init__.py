@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `__getattr__` imports i
     from ray_pipeline.tuning.refit import refit as refit
     from ray_pipeline.tuning.search import search as search
 
-__version__ = "0.1.0"
+    __version__: str
 
 _MODULES = {
     # what the user writes, and what comes back
@@ -63,6 +63,8 @@ __all__ = [*_MODULES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first asked for: `import ray_pipeline` loads neither ray nor mlflow."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("ray-pipeline")
     if name not in _MODULES:
         raise AttributeError(f"module 'ray_pipeline' has no attribute {name!r}")
     return getattr(import_module(f"ray_pipeline.{_MODULES[name]}"), name)

@@ -42,7 +42,9 @@ class SourceTable(Section):
     """A table that a source reads. The source's own parameters stand beside `kind` in the file."""
 
     path: Path
+    """A file, a folder (hive partitions too), a glob or a URI (`s3://`, `gs://`, `abfs://`)."""
     kind: Annotated[str, choice_schema("sources")] = DEFAULT
+    """The format of the table."""
     time_unit: Literal["s", "ms", "us", "ns", "step"] | None = None
     """What an integer in `time` or `known_at` counts: units since 1970, or steps."""
     parameters: dict[str, Any] = Field(default_factory=dict, exclude=True, alias=PARAMETERS)
@@ -78,30 +80,45 @@ class Labels(SourceTable):
     """The spine: one row for each prediction to make."""
 
     label: ExpressionText
+    """The column to predict, or an expression."""
     key: Column | None = None
+    """A unique row id without nulls. Without it, a hash of the row's content."""
     time: Column | None = None
+    """The moment of prediction."""
     weight: Column | None = None
+    """The sample weight of each row, at least 0."""
     columns: Columns | None = None
+    """The features: names or globs. By default all columns that have no other role."""
     slice_only: Columns = ()
+    """Columns that may join and slice, but never reach the model."""
 
 
 class FeatureTable(SourceTable):
     """A table joined to the spine: as of `labels.time` where it has a `time`, else a plain lookup."""
 
     on: Annotated[Columns, Field(min_length=1)]
+    """The join keys: columns of both tables."""
     time: Column | None = None
+    """The time of the event. Without it, the join is a plain lookup."""
     known_at: Column | None = None
+    """When the row became known."""
     max_age: MaxAge | None = None
+    """A row older than this counts as missing."""
     columns: Columns | None = None
+    """The features: names or globs. By default all columns but keys and times."""
 
 
 class Repository(Section):
     """A Feast repository: each view of a service, or each view that is named, is a feature table."""
 
     path: Path
+    """The folder of the Feast repository."""
     kind: Literal["feast"]
+    """Says that the table is a Feast repository."""
     service: Column | None = None
+    """The feature service whose views are read."""
     views: Annotated[Columns, Field(min_length=1)] | None = None
+    """The views that are read, in place of a service."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -115,6 +132,7 @@ class Features(Section):
     file."""
 
     labels: Labels
+    """The label table: one row for each prediction to make."""
     tables: dict[str, FeatureTable] = Field(default_factory=dict)
     repositories: dict[str, Repository] = Field(default_factory=dict)
 
@@ -158,5 +176,8 @@ class Select(Section):
     """The range of data: [from, to) on `labels.time`, and a condition."""
 
     from_: Moment | None = Field(default=None, alias="from")
+    """The first moment of `labels.time` that is used."""
     to: Moment | None = None
+    """The moment of `labels.time` before which rows are used."""
     where: ConditionText | None = None
+    """A condition; only rows for which it is true are used."""

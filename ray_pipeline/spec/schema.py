@@ -1,12 +1,17 @@
 """The JSON schema of a spec file: pydantic's, with the choices that it cannot see, and only what a user must write
 required."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from ray_pipeline.components.choice import Choice, each, find, menu, name_of
 from ray_pipeline.components.metrics import metrics_without_parameters
 from ray_pipeline.spec.choices import MARK
 from ray_pipeline.spec.features import PARAMETERS
+from ray_pipeline.spec.field_docs import field_docs
+from ray_pipeline.spec.field_types import Section
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec
@@ -24,10 +29,12 @@ def json_schema(spec: type["Spec"]) -> Schema:
     schema["title"], schema["required"] = "ray-pipeline spec", list(REQUIRED)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     parts = schema["$defs"]
+    for kind in _sections(Section):
+        _describe(schema if kind is spec else parts.get(kind.__name__, {}), kind)
     schema["properties"] |= {"split": _split(parts), "model": _model(parts)}
     features = parts["Features"]
-    for kind in ("tables", "repositories"):
-        features["properties"].pop(kind, None)
+    for hidden in ("tables", "repositories"):
+        features["properties"].pop(hidden, None)
     features["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/FeatureTable"}, {"$ref": "#/$defs/Repository"}]}
     for section in FILLED_IN:
         parts[section].pop("required", None)
@@ -36,6 +43,19 @@ def json_schema(spec: type["Spec"]) -> Schema:
     properties = _with_choices(schema["properties"], parts)
     definitions = {name: _with_choices(part, parts) for name, part in [*parts.items()]}
     return schema | {"properties": properties, "$defs": parts | definitions}
+
+
+def _sections(base: type[Section]) -> Iterator[type[Section]]:
+    for section in base.__subclasses__():
+        yield section
+        yield from _sections(section)
+
+
+def _describe(schema: Schema, kind: type[BaseModel]) -> None:
+    """Adds the meaning of each key, which editors show."""
+    for key, text in field_docs(kind).items():
+        if key in schema.get("properties", {}):
+            schema["properties"][key].setdefault("description", text)
 
 
 def _split(parts: Schema) -> Schema:
@@ -99,5 +119,6 @@ def _named(folder: str, *others: str, parts: Schema) -> Schema:
 def _of_class(kind: type[Choice], parts: Schema) -> Schema:
     """The schema of a choice; its definitions go to the root, where they belong."""
     schema = kind.model_json_schema()
+    _describe(schema, kind)
     parts |= schema.pop("$defs", {})
     return schema

@@ -67,15 +67,22 @@ class Encode(Section):
     """How one column is encoded. What is not given stays as the family does it."""
 
     impute: Annotated[str | float | None, BeforeValidator(_impute)] = None
+    """What stands in place of a missing value: a statistic, `none`, or the value itself."""
     flag: bool | None = None
+    """Whether one more column says that the value is missing."""
     scale: Literal["none", "standard", "robust", "quantile", "log"] | None = None
+    """How a number is scaled."""
     as_: EncodingName | None = Field(default=None, alias="as")
+    """How a text is encoded."""
     rare: Annotated[float | None, BeforeValidator(_rare)] = None
+    """Values with fewer rows than this (below 1: a smaller share) count as unseen."""
     parts: Annotated[
         tuple[Literal["year", "month", "day", "weekday", "hour", "minute", "yearday"], ...] | None,
         BeforeValidator(columns),
     ] = None
+    """The parts of a time that become columns."""
     cycles: bool | None = None
+    """Whether the parts of a time become sine and cosine."""
     type_: Literal["category", "number"] | None = Field(default=None, alias="type")
     """What the column is, where its type in the files does not say it."""
 
@@ -108,17 +115,27 @@ class Search(Section):
     """How hyperparameters are searched, and what ends the search: trials, time or target, whichever comes first."""
 
     trials: Annotated[int, Whole(MIN_TRIALS, MAX_TRIALS)]
+    """Trials of all families together. The default is 32, or 1000 if `time` or `target` is given."""
     time: Seconds | None = None
+    """The search ends after this time."""
     target: Annotated[float, Real()] | None = None
+    """The search ends when the metric reaches this value."""
     metric: MetricName
+    """The metric on validation by which trials are compared."""
     seed: Seed
+    """Seed of the sampler. By default the `seed` of the spec."""
     trial_seconds: Annotated[float, Real(low=0, open=True)] | None = None
+    """A trial that trains longer than this has failed."""
     latency_ms: Annotated[float, Real(low=0, open=True)] | None = None
     """A trial whose model takes longer to score one row cannot win."""
     scheduler: Literal["asha", "none"] = "asha"
+    """Whether weak trials are stopped early."""
     searcher: Literal["tpe", "random"] = "tpe"
+    """How the next hyperparameters are chosen."""
     deterministic: bool
+    """Whether decisions do not depend on how many trials run at once. False by default with `time`."""
     warm_start: str | None = None
+    """A run, or `champion`: its winning hyperparameters are tried right after the default."""
 
 
 def _class_weight(written: object) -> object:
@@ -133,26 +150,32 @@ class Fit(Section):
     """On which parts the winner is fitted again."""
 
     on: Literal["train", "train+validation"] = "train+validation"
+    """The parts that the final model is trained on."""
     class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
+    """A factor for the weight of the rows of each class."""
 
 
 class Maximize(Section):
     """The threshold with the best value of a metric of decisions, on validation."""
 
     maximize: MetricName
+    """The metric of decisions whose best threshold on validation is taken."""
 
 
 class Costs(Section):
     """What each kind of mistake costs."""
 
     false_positive: Annotated[float, Real(low=0)]
+    """What a wrongly selected row costs."""
     false_negative: Annotated[float, Real(low=0)]
+    """What a wrongly rejected row costs."""
 
 
 class Cost(Section):
     """The threshold with the least cost, on validation."""
 
     cost: Costs
+    """The cost of each kind of mistake. The threshold with the least cost on validation is taken."""
 
 
 def _threshold(written: object, info: ValidationInfo) -> object:
@@ -171,35 +194,50 @@ class Evaluate(Section):
     """What is measured on the test part, overall and by slice, and at which score a row is selected."""
 
     metrics: MetricNames
+    """What is measured on the test part."""
     slices: tuple[SliceField, ...] = ()
+    """Columns, bins of a number, or crossings of columns, on each value of which the metrics are measured."""
     calibrate: CalibratorName = "auto"
+    """How scores become probabilities; `auto` chooses on validation."""
     threshold: Annotated[float | Maximize | Cost | None, BeforeValidator(_threshold)]
+    """From which score a row is selected: a number, or a rule. By default 0.5 for a binary task."""
     confidence: Annotated[float, Real(0.5, 1, open=True)] = 0.95
+    """The confidence of the intervals."""
     draws: Annotated[int, Whole(100, 100_000)] = 1000
+    """Draws of the bootstrap."""
     cluster: Column | None = None
+    """Rows of one value are drawn together. Default: the split's group, else the day under a time split."""
     min_rows: Annotated[int, Whole(1, 10**9)] = 200
+    """Smaller slices are shown, but not judged."""
 
 
 class Bias(Section):
     """The groups between which the model is compared, and the measures."""
 
     groups: tuple[SliceField, ...] = ()
+    """Columns, bins or crossings whose values are the groups."""
     measures: MetricNames
+    """The metrics that are compared between groups."""
     min_rows: Annotated[int, Whole(1, 10**9)] = 200
+    """Smaller groups are shown, but not judged."""
 
 
 class Register(Section):
     """The alias of a registered model. `when: always` registers a refused model too, marked and without the alias."""
 
     alias: Annotated[str, AfterValidator(_alias)] | None = None
+    """The alias that the new version gets."""
     when: Literal["passed", "always"] = "passed"
+    """Whether a refused model is registered, too, marked as refused and without the alias."""
 
 
 class Checks(Section):
     """The severity at which a finding in the data ends the run, which checks are added, and which are not made."""
 
     fail_on: Literal["low", "medium", "high", "never"] = "high"
+    """Findings of this severity or above end the run."""
     ignore: Columns = ()
+    """Checks that are not made."""
     extra: Annotated[tuple[CheckName, ...], BeforeValidator(as_list), AfterValidator(distinct)] = ()
     """Checks of the user's own, and other parameters for known ones."""
 
@@ -212,4 +250,6 @@ class Explain(Section):
     """On how many test rows the model is explained, overall and within each slice; 0 for none."""
 
     rows: Annotated[int, Whole(0, 1_000_000)] = 0
+    """Test rows on which the model is explained; 0 for none."""
     slices: tuple[SliceField, ...] = ()
+    """Slices within which the model is explained, too."""

@@ -90,25 +90,42 @@ class Spec(Section):
     """What a run makes; read it with `from_file`."""
 
     name: Name
+    """Name of the run and of the registered model."""
     task: Task
+    """What is predicted: one of two values, one of several classes, or a number."""
     features: Features
+    """The label table, and the feature tables that are joined to it."""
     select: Select = Select()
+    """The range of data: which rows of the label table are used."""
     split: SplitField
+    """How rows are divided into train, validation and test."""
     encode: dict[str, Encode] = Field(default_factory=dict)
+    """How single columns are encoded, where the family's own way does not fit."""
     model: ModelsField
+    """One family, a list of families that compete, or families with hyperparameters."""
     monotone: dict[str, Literal["increasing", "decreasing"]] = Field(default_factory=dict)
+    """Columns with which the score only rises or only falls."""
     search: Search
+    """How hyperparameters are searched, and what ends the search."""
     fit: Fit = Fit()
+    """On which rows the winner is fitted again."""
     evaluate: Evaluate
+    """What is measured on the test part."""
     bias: Bias
+    """Between which groups the model is compared."""
     gates: tuple[GateText, ...] = ()
+    """Conditions that must all hold before the model is registered."""
     # Under another name than its key, since every class has a method `register` (of ABCMeta) that a field would hide.
     registration: Annotated[Register | Literal[False], BeforeValidator(_register)] = Field(
         default=Register(), alias="register"
     )
+    """The alias that the registered model gets; `false` registers nothing."""
     checks: Checks = Checks()
+    """Which findings in the data end the run."""
     explain: Explain = Explain()
+    """On how many test rows the model is explained."""
     seed: Seed
+    """Seed of everything that has no seed of its own."""
 
     _source: SourceMap = PrivateAttr(default=SourceMap(file="spec", data={}, lines={}))
     _folder: Path = PrivateAttr(default=Path())

@@ -114,15 +114,25 @@ class Where(Section):
     """Which cluster runs a spec, where data, runs and registry are, and what a trial may use (`auto` by default)."""
 
     address: Annotated[str, AfterValidator(_address)] = "local"
+    """The Ray to use: `local` starts one, `auto` finds the one of this machine."""
     jobs: Annotated[str, AfterValidator(_jobs)] | None = None
+    """The job server of Ray, for `submit`, `status`, `logs` and `stop`."""
     data: Annotated[str, AfterValidator(path)] | None = None
+    """The root of the spec's relative data paths. By default the folder of the spec."""
     storage: Annotated[str, AfterValidator(path)] = "./runs"
+    """The folder or URI of the runs."""
     registry: Annotated[str, AfterValidator(_registry)] | None = None
+    """The address of MLflow. Default: a sqlite file in the storage; required if the storage is a URI."""
     cpus_per_worker: Count = "auto"
+    """CPUs of one worker."""
     workers_per_trial: Count = "auto"
+    """Workers that train one trial together."""
     gpus_per_worker: Annotated[float | Literal["auto"], _or_auto(Real(0, 1000))] = "auto"
+    """GPUs of one worker."""
     concurrent_trials: Count = "auto"
+    """Trials that run at once."""
     memory: Annotated[int | Literal["auto"], BeforeValidator(_memory)] = "auto"
+    """Memory of one worker."""
     stall_after: Annotated[Duration, AfterValidator(_stall_after)] = timedelta(minutes=10)
     """A worker without progress for so long is killed, and its work is done again."""
     trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()

@@ -40,8 +40,11 @@ class CSV(Source):
     endings: ClassVar[tuple[str, ...]] = (".csv",)
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """The character between cells."""
     decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
+    """The decimal point."""
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    """The encoding of the text."""
     skip_rows: Annotated[int, Field(ge=0)] = 0
     """Lines before the header."""
     null_values: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ("",)

@@ -21,10 +21,15 @@ class Column(Splitter):
     """
 
     by: Literal["column"] = "column"
+    """The kind of split."""
     column: str
+    """The column that says train, validation or test."""
     validation: Annotated[float, Field(gt=0, lt=1, strict=False)] = 0.2
+    """The share of train that becomes validation, if no row says validation."""
     group: str | None = None
+    """Rows of one group stay together when validation is taken out of train."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of the hash that takes validation out of train."""
     _carve: bool = PrivateAttr(default=False)
 
     def columns(self) -> tuple[str, ...]:

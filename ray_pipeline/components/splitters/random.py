@@ -20,11 +20,17 @@ class Random(Splitter):
     """
 
     by: Literal["random"] = "random"
+    """The kind of split."""
     validation: Share = 0.15
+    """The share of validation rows."""
     test: Share = 0.15
+    """The share of test rows."""
     group: str | None = None
+    """Rows with one value of this column are in one part."""
     stratify: bool = False
+    """Whether each class has the same shares."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of the hash."""
     _cuts: Mapping[object, tuple[float, float]] = PrivateAttr(default_factory=dict)
     """The hash position of each class below which rows are test, and below which they are validation."""
 

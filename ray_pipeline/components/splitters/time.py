@@ -60,9 +60,13 @@ class Time(Splitter):
     """
 
     by: Literal["time"] = "time"
+    """The kind of split."""
     validation: Moment
+    """The first moment of the validation part."""
     test: Moment
+    """The first moment of the test part."""
     gap: DurationOrSteps = timedelta(0)
+    """The rows of this time before each cut are dropped and counted."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
