@@ -1,5 +1,6 @@
 """The verbs that make a model: run, resume, rerun."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,8 +77,9 @@ def _finished(work: "Callable[[Progress], Release]", quiet: bool) -> dict[str, A
     from ray_pipeline.cli.summary import print_run
     from ray_pipeline.runtime.progress import progress as live_progress
 
+    began = time.monotonic()
     with live_progress(quiet) as progress:
         release = work(progress)
     answer = release.as_json()
-    print_run(answer, release.findings)
+    print_run(answer, release.findings, release.bias, time.monotonic() - began)
     return answer

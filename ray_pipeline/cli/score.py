@@ -59,11 +59,13 @@ def evaluate(
 
     The scorecard is stored with the version.
     """
-    from ray_pipeline.cli.summary import print_findings, print_scorecard
+    from ray_pipeline.cli.summary import print_bias, print_findings, print_scorecard, reason_of
     from ray_pipeline.registered_model import evaluate_registered
 
     answer = evaluate_registered(model, rows, where_of(on), registry, revoke=revoke, debug=debug)
+    typer.echo(f"{model}: {'refused because' if answer['exit'] else 'passed:'} {reason_of(answer['gates'])}")
     print_scorecard(answer)
+    print_bias(answer["bias"])
     print_findings(answer["findings"])
     for row in answer["drift"]:
         if row["severity"]:

@@ -160,7 +160,7 @@ class Progress:
             parts += [f"best {metric} {best:.4f}"] if best is not None else []
             line.counted = ", ".join(parts)
             line.left = (f", {running} running" if running else "") + (
-                f", {_clock(left_s)} left" if left_s is not None and done != total else ""
+                f", {clock(left_s)} left" if left_s is not None and done != total else ""
             )
         self._count(line)
 
@@ -177,7 +177,7 @@ class Progress:
         self.seconds[line.name] = line.before = line.seconds(now)
         line.state, line.left, self._current = state, "", None
         words = "done in" if state == "done" else "stopped after"
-        self._say(line.name, _joined(line.detail, line.counted, f"{words} {_clock(line.before)}"))
+        self._say(line.name, _joined(line.detail, line.counted, f"{words} {clock(line.before)}"))
 
     def _count(self, line: _Stage) -> None:
         """Writes the counters, if the last line is old enough."""
@@ -296,7 +296,7 @@ def _view(show: Progress) -> "RenderableType":
                 bar = ProgressBar(total=line.total, completed=min(line.done, line.total), width=16)
             said = _joined(line.detail, line.counted + line.left)
             style = "dim" if line.state == "waiting" else "bold" if line.state == "running" else ""
-            seconds = "" if line.state == "waiting" else _clock(line.seconds(now))
+            seconds = "" if line.state == "waiting" else clock(line.seconds(now))
             grid.add_row(mark, Text(_plain(line.name), style), Text(_plain(said)), bar, Text(seconds, "dim"))
     return grid
 
@@ -317,7 +317,7 @@ def _plain(text: str) -> str:
     return "".join(character if character.isprintable() else "·" for character in text)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """`0.4 s`, `41 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"

@@ -16,6 +16,9 @@ from ray_pipeline.spec.yaml_file import read_yaml
 
 KEYS = "address, storage, registry"
 MAX_MEMORY = 2**63
+CACHE_BYTES = 12 << 30
+ON = "RAY_PIPELINE_ON"
+"""The environment variable with the `--on` of the `submit` that started this job."""
 REGISTRIES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 _SIZES = {
     "": 1,
@@ -67,6 +70,15 @@ def _registry(written: str) -> str:
     return expanded
 
 
+def _cache(written: object) -> object:
+    if written == 0 and not isinstance(written, bool):
+        return 0
+    size = _memory(written)
+    if size == "auto":
+        raise ValueError("expected a size like 12GiB, or 0 for no cache, got 'auto'")
+    return size
+
+
 def _memory(written: object) -> object:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)?", written.strip()) if isinstance(written, str) else None
     if written == "auto" or (isinstance(written, int) and not isinstance(written, bool) and 0 < written < MAX_MEMORY):
@@ -114,10 +126,18 @@ class Where(Section):
     gpus_per_worker: Annotated[float | Literal["auto"], _or_auto(Real(0, 1000))] = "auto"
     concurrent_trials: Count = "auto"
     memory: Annotated[int | Literal["auto"], BeforeValidator(_memory)] = "auto"
+    cache: Annotated[int, BeforeValidator(_cache)] = CACHE_BYTES
+    """Bytes of encoded rows that are kept for later runs; 0 keeps none."""
     trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()
     """Packages whose classes a spec may name; nothing else is imported."""
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _on: str | None = PrivateAttr(default=None)
+
+    @property
+    def on(self) -> str | None:
+        """What the user gave as `--on`, for the commands that messages suggest; in a job, to `submit`."""
+        return os.environ.get(ON) or self._on
 
     @classmethod
     def find(cls, on: str | None, beside: Path) -> Self:
@@ -135,6 +155,12 @@ class Where(Section):
         SpecError
             There is no such file, or it has problems.
         """
+        where = cls._found(on, beside)
+        where._on = on
+        return where
+
+    @classmethod
+    def _found(cls, on: str | None, beside: Path) -> Self:
         if on is None:
             return cls()
         named = beside / "cluster" / f"{on}.yaml"
