@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from ray_pipeline.runtime.progress import clock
+from ray_pipeline.duration import clock
 
 MARGIN = 9
 """Columns of the word at the begin of a line."""

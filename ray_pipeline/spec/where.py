@@ -134,6 +134,13 @@ class Where(Section):
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _on: str | None = PrivateAttr(default=None)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both name the same places, however the user named the file."""
+        return isinstance(other, Where) and self._folder == other._folder and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
     @property
     def on(self) -> str | None:
         """What the user gave as `--on`, for the commands that messages suggest; in a job, to `submit`."""
