@@ -76,7 +76,7 @@ def _pictures(ranked: list[JsonObject], metric: str, winner: object) -> list[tup
             pictures.trials(in_order, metric, better(metric), families),
             "Each trial in turn; the line is the best finished so far, hollow dots were stopped early.",
         ),
-        (pictures.rungs(in_order, metric, winner), "Each trial as it trained; the winner stands out."),
+        (pictures.rungs(in_order, metric, winner), "Learning curves: each trial as it trained; the winner stands out."),
     ]
     return [(picture, caption) for picture, caption in drawn if picture]
 
