@@ -14,7 +14,7 @@ from ray_pipeline.errors import Problem, SpecError
 # ClickException: that of click, or of the copy of click that typer contains.
 CommandError: Any = typer.BadParameter.__mro__[2]
 VERBS: tuple[Verb, ...] = (
-    *(init.init, run.run, run.resume, run.rerun),
+    *(init.init, run.run, run.resume, run.rerun, run.retrain),
     *(spec.plan, spec.check, spec.render, spec.schema),
     *(score.predict, score.evaluate),
     *(report.report, report.diff, ui.ui),

@@ -189,10 +189,14 @@ class Bias(Section):
 
 
 class Register(Section):
-    """The alias of a registered model. `when: always` registers a refused model too, marked and without the alias."""
+    """The alias of a registered model. `when: always` registers a refused model too, marked and without the alias.
+
+    `promote: if_better` makes a version champion that is better than the champion in every metric that gates compare.
+    """
 
     alias: Annotated[str, AfterValidator(_alias)] | None = None
     when: Literal["passed", "always"] = "passed"
+    promote: Literal["never", "if_better"] = "never"
 
 
 class Checks(Section):
