@@ -19,6 +19,7 @@ from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageEr
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.job_log import LineLog, read_until_ended
 from ray_pipeline.runtime.overrides import environment, log_levels
+from ray_pipeline.runtime.ray_token import token_for
 from ray_pipeline.suggestion import command
 
 if TYPE_CHECKING:
@@ -293,7 +294,8 @@ def _client(address: str) -> "JobSubmissionClient":
 
     # Ray prefers these two to the address that it is given (sdk.py:49); here the address counts.
     with environment.use({"RAY_API_SERVER_ADDRESS": None, "RAY_ADDRESS": None}):
-        return private_ray.job_client(address, {"GET": (CONNECT_S, READ_S), "POST": (CONNECT_S, START_S)})
+        timeouts = {"GET": (CONNECT_S, READ_S), "POST": (CONNECT_S, START_S)}
+        return private_ray.job_client(address, timeouts, token_for(address))
 
 
 def _job(details: Any) -> Job:

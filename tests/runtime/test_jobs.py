@@ -21,9 +21,10 @@ import pytest
 from job_fixture import Cluster, free_port, head, wait_until
 
 from ray_pipeline.errors import ResourceError, SpecError, StorageError
-from ray_pipeline.runtime import job_server, jobs, private_ray
+from ray_pipeline.runtime import job_server, jobs
 from ray_pipeline.runtime.job_log import LineLog
 from ray_pipeline.runtime.job_server import Job, JobExists, JobServer
+from ray_pipeline.runtime.ray_token import is_this_machine
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -365,7 +366,7 @@ def test_a_cluster_of_this_machine_is_asked_with_the_token_that_a_local_ray_left
     ],
 )
 def test_only_a_cluster_of_this_machine_gets_the_token_unasked(address: str, here: bool) -> None:
-    assert private_ray._is_this_machine(address) is here
+    assert is_this_machine(address) is here
 
 
 @pytest.mark.ray
