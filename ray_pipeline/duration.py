@@ -54,6 +54,22 @@ def write_duration(length: timedelta) -> str:
     return f"{seconds:g}s"
 
 
+def clock(seconds: float) -> str:
+    """Return a measured time for people.
+
+    >>> clock(0.42), clock(41.2), clock(185), clock(7800)
+    ('0.4 s', '41 s', '3 min 05 s', '2 h 10 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),

@@ -19,6 +19,7 @@ from ray_pipeline.runs.run_folder import RunFolder
 from ray_pipeline.runtime.progress import Progress
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.suggestion import command
 
 NEEDED = ("run", "fingerprint", "spec", "base", "where", "plan", "data", "digests", "versions", "trials")
 
@@ -129,7 +130,8 @@ def read_manifest(run: str, where: Where) -> dict[str, Any]:
         raise StorageError(Problem(file=file, found=f"cannot be read: {error}", fix="restore the file")) from None
     if manifest is None:
         found = "there is no manifest: the run is not complete"
-        raise StorageError(Problem(file=file, found=found, fix="go on with it: ray-pipeline resume"))
+        fix = f"go on with it: `{command('resume', run, on=where.on)}`"
+        raise StorageError(Problem(file=file, found=found, fix=fix))
     missing = [name for name in NEEDED if not isinstance(manifest, Mapping) or name not in manifest]
     if missing:
         found = f"does not say {', '.join(missing)}"

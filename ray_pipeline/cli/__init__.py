@@ -7,20 +7,21 @@ from typing import Any
 
 import typer
 
-from ray_pipeline.cli import init, jobs, models, report, run, score, spec, ui
+from ray_pipeline.cli import init, jobs, models, report, run, runs, score, spec, ui
 from ray_pipeline.cli.output import Verb, add_verb, failure, print_json
 from ray_pipeline.errors import Problem, SpecError
 
 # ClickException: that of click, or of the copy of click that typer contains.
 CommandError: Any = typer.BadParameter.__mro__[2]
 VERBS: tuple[Verb, ...] = (
-    *(init.init, run.run, run.resume, run.rerun),
+    *(init.init, run.run, run.resume, run.rerun, run.retrain),
     *(spec.plan, spec.check, spec.render, spec.schema),
     *(score.predict, score.evaluate),
     *(report.report, report.diff, ui.ui),
     *(jobs.submit, jobs.status, jobs.logs, jobs.stop),
 )
 MODEL_VERBS: tuple[Verb, ...] = (models.show, models.verify, models.promote, models.rollback)
+RUN_VERBS: tuple[Verb, ...] = (runs.show, runs.clean)
 EPILOG = (
     "Exit codes: 0 done · 2 spec · 3 data · 4 resources · 5 registry · 6 storage · 7 gates refused · 8 no trial"
     " finished · 130 interrupted"
@@ -34,7 +35,7 @@ def build() -> typer.Typer:
         help="One YAML file takes Parquet feature tables to a gated, registered model.",
         epilog=EPILOG,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
     )
     for function in VERBS:
@@ -44,6 +45,11 @@ def build() -> typer.Typer:
     add_verb(of_models, models.list_models, "list")
     for function in MODEL_VERBS:
         add_verb(of_models, function)
+    of_runs = typer.Typer(help="List, show and remove runs.", no_args_is_help=True)
+    app.add_typer(of_runs, name="runs")
+    add_verb(of_runs, runs.list_runs, "list")
+    for function in RUN_VERBS:
+        add_verb(of_runs, function)
     return app
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ray_pipeline.errors import Problem, SpecError, StorageError, nearest
+from ray_pipeline.suggestion import command
 
 if TYPE_CHECKING:
     from ray_pipeline.start import Candidate, Draft
@@ -83,7 +84,7 @@ def init(
             shutil.copytree(example, target, dirs_exist_ok=True)
     except OSError as error:
         raise _cannot_write(target, error) from None
-    typer.echo(f"{spec} and its tables are written. Now: ray-pipeline run {_shell(spec)}")
+    typer.echo(f"{spec} and its tables are written. Now: {command('run', spec)}")
     return {"spec": str(spec)}
 
 
@@ -109,7 +110,7 @@ def _start(name: str, folder: Path, path: str, label: str | None, features: Sequ
         raise _cannot_write(folder, error) from None
     for line in _summary(draft):
         typer.echo(line)
-    typer.echo(f"{spec} is written, with the reason of each choice. Now: ray-pipeline run {_shell(spec)}")
+    typer.echo(f"{spec} is written, with the reason of each choice. Now: {command('run', spec)}")
     return {
         "spec": str(spec),
         "task": draft.label.task,
@@ -157,10 +158,3 @@ def _new(spec: Path) -> Path:
 def _cannot_write(target: Path, error: OSError) -> StorageError:
     found = f"cannot write: {error.strerror or error}"
     return StorageError(Problem(file=str(target), found=found, fix="name a folder that you can write to"))
-
-
-def _shell(path: Path) -> str:
-    """The path as a shell takes it."""
-    import shlex
-
-    return shlex.quote(str(path))

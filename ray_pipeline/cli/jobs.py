@@ -8,6 +8,7 @@ import typer
 from ray_pipeline.cli.options import ON_HELP, Sets, SpecFile, where_of
 from ray_pipeline.cli.output import Answer
 from ray_pipeline.errors import Interrupted, Problem
+from ray_pipeline.suggestion import command
 
 if TYPE_CHECKING:
     from ray_pipeline.runtime.job_server import Job, JobServer
@@ -94,8 +95,8 @@ def _as_json(job: "Job") -> dict[str, Any]:
 
 
 def _detached(job_id: str, on: str) -> Interrupted:
-    job = f"{job_id} --on {on}"
-    fix = f"follow it again: ray-pipeline logs {job} --follow; stop it: ray-pipeline stop {job}"
+    follow, end = command("logs", job_id, "--follow", on=on), command("stop", job_id, on=on)
+    fix = f"follow it again: `{follow}`; stop it: `{end}`"
     error = Interrupted(Problem(found=f"detached; the job {job_id} continues", fix=fix))
     error.answer = {"job": job_id}
     return error

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.cli.options import Model, On, RegistryUri, registry_of
+from ray_pipeline.cli.table import cell, print_table
 
 Force = Annotated[bool, typer.Option("--force", help="Promote without a passed scorecard; --reason is then required.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a registered model.", show_default=False)]
@@ -18,7 +19,7 @@ def list_models(on: On = None, registry: RegistryUri = None, debug: bool = False
     """List every model with its versions, aliases and status."""
     models = registry_of(on, registry, debug=debug).list()
     keys = ("version", "status", "scorecard", "aliases", "family", "run", "created")
-    _print_table(
+    print_table(
         ("MODEL", *(key.upper() for key in keys)),
         [(model["name"], *(version[key] for key in keys)) for model in models for version in model["versions"]],
     )
@@ -29,7 +30,7 @@ def show(model: Model, on: On = None, registry: RegistryUri = None, debug: bool 
     """Show all that is known of a version: metrics, gates, lineage, and when it was champion."""
     detail: dict[str, Any] = registry_of(on, registry, debug=debug).show(model)
     for key in ("model", "status", "scorecard", "aliases", "family", "run", "created", "artifacts"):
-        typer.echo(f"{key:<12}{_cell(detail[key])}")
+        typer.echo(f"{key:<12}{cell(detail[key])}")
     for title in ("metrics", "params", "tags"):
         _print_section(title, ("NAME", "VALUE"), [(key, _number(value)) for key, value in detail[title].items()])
     _print_section("lineage", ("WHAT", "WHICH"), _lineage(detail))
@@ -106,17 +107,4 @@ def _number(value: Any) -> Any:
 
 def _print_section(title: str, heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     typer.echo(f"\n{title}")
-    _print_table((f"  {heads[0]}", *heads[1:]), [(f"  {first}", *others) for first, *others in rows])
-
-
-def _print_table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Plain columns, for people and for `grep`."""
-    lines = [heads, *([_cell(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    for line in lines if rows else [("  none" if heads[0].startswith(" ") else "none",)]:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip())
-
-
-def _cell(value: Any) -> str:
-    text = ", ".join(value) if isinstance(value, list) else value
-    return "-" if text in (None, "") else str(text)
+    print_table((f"  {heads[0]}", *heads[1:]), [(f"  {first}", *others) for first, *others in rows])

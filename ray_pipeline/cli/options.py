@@ -23,8 +23,21 @@ Sets = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _runs_here(begun: str) -> list[str]:
+    """The runs in ./runs whose ids begin so, for the shell's completion."""
+    return sorted(path.parent.name for path in Path("runs").glob("*/spec.yaml") if path.parent.name.startswith(begun))
+
+
 RunId = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run: its id, or the path or URI of its folder.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: its id, or the path or URI of its folder.",
+        show_default=False,
+        autocompletion=_runs_here,
+    ),
 ]
 Storage = Annotated[
     str | None,

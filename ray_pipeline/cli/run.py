@@ -1,11 +1,12 @@
 """The verbs that make a model: run, resume, rerun."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ray_pipeline.cli.options import On, RunId, Sets, SpecFile, run_folder, where_of
+from ray_pipeline.cli.options import On, RegistryUri, RunId, Sets, SpecFile, run_folder, where_of
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.release import Release
@@ -23,6 +24,22 @@ FailOn = Annotated[
 Manifest = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run: its id, its folder, or its manifest.json.", show_default=False),
+]
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The name of a registered model.", show_default=False)]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to", metavar="DATE", help="The new end of the data (excluded). Default: today.", show_default=False
+    ),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        "--window",
+        metavar="DURATION",
+        help="Train on the last 365d, say. Default: from where the champion's data begins.",
+        show_default=False,
+    ),
 ]
 Verify = Annotated[bool, typer.Option("--verify", help="Compare the output of every stage, byte for byte.")]
 
@@ -54,6 +71,31 @@ def resume(run: RunId, on: On = None, *, quiet: bool = False, debug: bool = Fals
     return _finished(lambda progress: continue_run(folder, where, progress=progress, debug=debug), quiet)
 
 
+def retrain(
+    name: ModelName,
+    to: To = None,
+    window: Window = None,
+    on: On = None,
+    registry: RegistryUri = None,
+    *,
+    quiet: bool = False,
+    debug: bool = False,
+) -> dict[str, Any]:
+    """Train a registered model again on newer data: the champion's spec with a new range, judged against the champion.
+
+    `register: {promote: if_better}` in the spec makes the new version champion where it is better.
+    """
+    from ray_pipeline.retraining import retrained
+
+    where = where_of(on)
+    spec = retrained(name, where, to=to, window=window, registry=registry)
+    if registry:
+        where = where.model_copy(update={"registry": registry})
+    from ray_pipeline import pipeline
+
+    return _finished(lambda progress: pipeline.run(spec, where, progress=progress, debug=debug), quiet)
+
+
 def rerun(
     run: Manifest, on: On = None, verify: Verify = False, *, quiet: bool = False, debug: bool = False
 ) -> dict[str, Any]:
@@ -76,8 +118,9 @@ def _finished(work: "Callable[[Progress], Release]", quiet: bool) -> dict[str, A
     from ray_pipeline.cli.summary import print_run
     from ray_pipeline.runtime.progress import progress as live_progress
 
+    began = time.monotonic()
     with live_progress(quiet) as progress:
         release = work(progress)
     answer = release.as_json()
-    print_run(answer, release.findings)
+    print_run(answer, release.findings, release.bias, time.monotonic() - began)
     return answer

@@ -7,6 +7,7 @@ import typer
 
 from ray_pipeline.cli.options import Model, On, RegistryUri, where_of
 from ray_pipeline.cli.output import Answer
+from ray_pipeline.errors import Problem, SpecError, listed, nearest
 
 Rows = Annotated[
     str,
@@ -24,6 +25,15 @@ Out = Annotated[
         metavar="PATH",
         help="The file to write, *.parquet or *.csv. Without an ending: a folder, with a file for each one of --rows.",
         show_default=False,
+    ),
+]
+FAIL_ON = ("gate", "drift")
+FailOn = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        metavar="WHAT",
+        help="What else ends with exit code 7: gate (nothing else), or drift (a column differs much from training).",
     ),
 ]
 Revoke = Annotated[
@@ -52,18 +62,24 @@ def evaluate(
     on: On = None,
     registry: RegistryUri = None,
     revoke: Revoke = False,
+    fail_on: FailOn = "gate",
     *,
     debug: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a registered model on new labelled rows: metrics, slices, bias and gates.
 
-    The scorecard is stored with the version.
+    The scorecard is stored with the version. Ends with exit code 7 if a gate fails, or what --fail-on names.
     """
-    from ray_pipeline.cli.summary import print_findings, print_scorecard
+    if fail_on not in FAIL_ON:
+        fix = f"{nearest(fail_on, FAIL_ON)}Known: {', '.join(FAIL_ON)}"
+        raise SpecError(Problem(key="--fail-on", found=f"there is no {fail_on!r}", fix=fix))
+    from ray_pipeline.cli.summary import print_bias, print_findings, print_scorecard, reason_of
     from ray_pipeline.registered_model import evaluate_registered
 
     answer = evaluate_registered(model, rows, where_of(on), registry, revoke=revoke, debug=debug)
+    typer.echo(f"{model}: {'refused because' if answer['exit'] else 'passed:'} {reason_of(answer['gates'])}")
     print_scorecard(answer)
+    print_bias(answer["bias"])
     print_findings(answer["findings"])
     for row in answer["drift"]:
         if row["severity"]:
@@ -72,6 +88,10 @@ def evaluate(
             )
     if answer["revoked"]:
         typer.echo(f"  {answer['revoked']['alias']} was taken away from version {answer['revoked']['from']}")
+    moved = [row["column"] for row in answer["drift"] if row["severity"] in ("medium", "high")]
+    if fail_on == "drift" and moved:
+        typer.echo(f"  failed on drift of {listed(moved)}")
+        answer = {**answer, "status": "refused", "exit": 7}
     if answer["exit"]:
         raise Answer(answer)
     return answer

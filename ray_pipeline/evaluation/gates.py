@@ -50,6 +50,18 @@ class GateResult:
     why: str
     champion: float | None = None
 
+    @property
+    def gain(self) -> float | None:
+        """How much better than the champion the model is; None if that is not known.
+
+        The value is the difference to the champion, or to its multiple.
+        """
+        if not self.gate.champion or self.champion is None or self.value is None:
+            return None
+        sign, factor = self.gate.champion
+        difference = self.value + (self.champion * (factor - 1) if sign == "*" else 0.0)
+        return difference if self.gate.op in (">", ">=") else -difference
+
     def as_json(self) -> dict[str, Any]:
         """One gate of scorecard.json; `champion` is there where the gate names it, None where there is none yet."""
         numbers = {name: finite(getattr(self, name)) for name in ("value", "low", "high")}
@@ -72,6 +84,23 @@ class Verdict:
     def passed(self) -> bool:
         """Whether every gate passed; true where there are none."""
         return all(result.passed for result in self.gates)
+
+    @property
+    def gain(self) -> str | None:
+        """Why the model is to replace the champion, in words; None if it is not better, or refused.
+
+        It is better if it is in every metric that a gate compares on the whole test part. Without a champion, it is.
+        """
+        compared = [one for one in self.gates if one.gate.champion and one.gate.reduction is None]
+        if not self.passed or not compared:
+            return None
+        if self.champion is None:
+            return "there was no champion"
+        gains = [one.gain for one in compared]
+        if any(gain is None or gain <= 0 for gain in gains):
+            return None
+        better = ", ".join(f"{one.gate.metric} by {gain:.4g}" for one, gain in zip(compared, gains, strict=True))
+        return f"better than version {self.champion['version']} on the same rows: {better}"
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Rows that an earlier run of the same storage encoded are used again where nothing that they depend on has changed.
 
-They are kept as Arrow blocks under `.encoded/<key>` beside the runs: at most three sets of at most 4 GiB, the least
-recently used go first, and none that a run reads or writes now. The index is written last. `rerun --verify` uses none.
+They are kept as Arrow blocks under `.encoded/<key>` beside the runs, at most `cache` bytes of the cluster file: the
+least recently used go first, and none that a run reads or writes now. The index is written last. `rerun --verify` uses
+none.
 """
 
 import json
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
 FOLDER, INDEX = ".encoded", "index.json"
-MAX_SETS, MAX_BYTES = 3, 4 << 30
 
 
 def cached_rows(
@@ -47,11 +47,11 @@ def cached_rows(
             run.progress.note(f"the cached rows {key} are encoded anew: {error.problems[0].found}")
             store.remove(key)
     rows = encode()
-    if rows.num_bytes <= MAX_BYTES:
+    if rows.num_bytes <= run.where.cache:
         try:
             with store.use(key), own_errors():
                 _keep(store, key, rows, run.id)
-            store.evict(MAX_SETS)
+            store.evict(run.where.cache)
         except (OSError, StorageError) as error:  # the run itself does not need the cache
             run.progress.note(f"the encoded rows are not kept for other runs: {str(error).splitlines()[0]}")
     return rows

@@ -49,7 +49,7 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
             "environment": dict(run.versions),
             "parent": warm_start.get("source"),
         }
-        return run.registry.register(
+        version = run.registry.register(
             NewVersion(
                 name=spec.name,
                 run=run.id,
@@ -68,3 +68,7 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
                 files=(report, *(run.folder.path / name for name in PLAIN_FILES)),
             )
         )
+        if registration.promote == "if_better" and (why := verdict.gain):
+            run.registry.promote(f"{spec.name}/{version}", reason=why)
+            run.progress.note(f"version {version} is champion now: {why}")
+        return version

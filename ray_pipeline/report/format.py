@@ -3,6 +3,7 @@
 Foreign text is shown, never interpreted. The template escapes it.
 """
 
+import inspect
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -111,6 +112,20 @@ def better(metric: str) -> str:
     except ValueError:
         return ""
     return choice.better if choice.objective else ""
+
+
+def explain_metric(metric: str) -> str:
+    """Return what a metric measures, in a sentence without its full stop; an empty text if it is unknown.
+
+    >>> explain_metric("auc"), explain_metric("no such metric")
+    ('The chance that a random positive scores above a random negative, ties counting one half', '')
+    """
+    try:
+        text = inspect.getdoc(type(metric_of(metric))) or ""
+    except ValueError:
+        return ""
+    sentence = re.split(r"\.(?:\s|$)|[:;]\s", " ".join(text.split()), maxsplit=1)[0]
+    return re.sub(r"\s*\([^()]*\d{4}\)", "", sentence)
 
 
 def printable(value: object) -> object:

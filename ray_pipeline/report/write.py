@@ -5,7 +5,17 @@ from pathlib import Path
 from ray_pipeline.report import page
 from ray_pipeline.report.format import format_count, format_duration, format_interval, format_number, shorten
 from ray_pipeline.report.run_files import Estimate, RunFiles, nested, number
-from ray_pipeline.report.sections import bias, data, importance, metrics, reproducibility, search, slices, verdict
+from ray_pipeline.report.sections import (
+    bias,
+    data,
+    importance,
+    metrics,
+    overview,
+    reproducibility,
+    search,
+    slices,
+    verdict,
+)
 
 
 def write_report(run_folder: Path) -> Path:
@@ -29,6 +39,7 @@ def render(files: RunFiles) -> str:
         run=files.run,
         task=files.spec.get("task") or "",
         highlights=_highlights(files),
+        overview=overview.context(files),
         verdict=verdict.context(files),
         data=data.context(files),
         drift=data.drift(files),

@@ -43,7 +43,9 @@ def _(profile: Profile, run: "Run") -> None:
     run.folder.write_json("joins.json", profile.joins)
     shapes = drift.histograms(profile.sample, profile.types)
     known = KnownRows.of(profile.row_hashes)
-    run.folder.write_json("training.json", {**drift.to_json(shapes), "rows": known.to_json()})
+    run.folder.write_json(
+        "training.json", {**drift.to_json(shapes), "rows": known.to_json(), "times": profile.time_ranges}
+    )
     run.folder.write_json("drift.json", drift.drift_by_part(shapes, profile.evaluation_samples))
     run.journal.record("profile", profile.rows_as_json())
     run.facts |= {"data": profile.data, "rows": profile.rows_as_json(), "times": dict(profile.time_ranges)}

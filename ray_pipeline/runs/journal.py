@@ -45,6 +45,13 @@ class Journal:
         return sorted(path.stem for path in (self.folder.path / JOURNAL).glob(f"{prefix}*.json"))
 
 
+def written_at(entry: bytes) -> datetime | None:
+    """When a journal entry was written, in UTC; None where it does not say."""
+    with suppress(ValueError, KeyError, TypeError):
+        return datetime.fromisoformat(parse_json(entry)["at"])
+    return None
+
+
 def content_of(entry: bytes) -> dict[str, Any] | None:
     """What a journal entry says; None where its hash does not agree."""
     with suppress(ValueError, KeyError, TypeError):

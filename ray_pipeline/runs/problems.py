@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.spec import Spec
+from ray_pipeline.suggestion import RESUME, command
 from ray_pipeline.unexpected import TRACEBACK, unexpected
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""Why the disk refuses a write: no space, or no permission."""
 
 
 @contextmanager
@@ -29,21 +35,21 @@ def explained(run: "Run") -> Iterator[None]:
         problem = Problem(
             stage=run.progress.last_stage,
             found="interrupted; nothing is half-written",
-            fix=f"go on with `ray-pipeline resume {run.id}`",
+            fix=f"go on with {_resume(run)}",
         )
         raise _journalled(run, Interrupted(problem)) from None
     except PipelineError as error:
-        error.problems = tuple(_with_line(problem, run.spec) for problem in error.problems)
+        error.problems = tuple(_completed(problem, run) for problem in error.problems)
         raise _journalled(run, error) from error.__cause__
     except Exception as error:
         if not (refused := _refused_by_disk(error)):
             raise _journalled(run, unexpected(error, lambda text: _write_traceback(run, text))) from error
-        remedy = "allow writing there" if refused.errno == errno.EROFS else "free some space"
+        remedy = "free some space" if refused.errno in FULL else "let this user write there"
         problem = Problem(
             stage=run.progress.last_stage,
             file=run.folder.address,
             found=f"{refused.strerror or refused}{f' ({refused.filename})' if refused.filename else ''}",
-            fix=f"{remedy}, then `ray-pipeline resume {run.id}`: what is finished is kept",
+            fix=f"{remedy}, then {_resume(run)}: what is finished is kept",
         )
         raise _journalled(run, StorageError(problem)) from error
 
@@ -57,11 +63,20 @@ def _refused_by_disk(error: BaseException | None) -> OSError | None:
     """The disk's refusal at the root of a chain of wrapped errors."""
     seen = set[int]()
     while error is not None and id(error) not in seen:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if isinstance(error, OSError) and error.errno in (*FULL, *CLOSED):
             return error
         seen.add(id(error))
         error = getattr(error, "cause", None) or error.__cause__ or error.__context__
     return None
+
+
+def _resume(run: "Run") -> str:
+    return f"`{command('resume', run.id, on=run.where.on)}`"
+
+
+def _completed(problem: Problem, run: "Run") -> Problem:
+    """The problem with its line, and with the command that resumes this run."""
+    return _with_line(replace(problem, fix=problem.fix.replace(RESUME, _resume(run))), run.spec)
 
 
 def _with_line(problem: Problem, spec: Spec) -> Problem:

@@ -79,7 +79,13 @@ class Release:
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What bias.json finds wrong between groups."""
-        return [row["finding"] for row in json.loads(self._read("bias.json")) if "finding" in row]
+        return [row["finding"] for row in self.bias if "finding" in row]
+
+    @property
+    def bias(self) -> list[dict[str, Any]]:
+        """The rows of bias.json: every measure by group, its gap and its ratio."""
+        rows: list[dict[str, Any]] = json.loads(self._read("bias.json"))
+        return rows
 
     def _repr_html_(self) -> str:
         """The release in a notebook: verdict, gates, metrics with their intervals, and a link to the report."""

@@ -28,6 +28,8 @@ from ray_pipeline.storage.lease import Lease
 RUN_ID = "RAY_PIPELINE_RUN_ID"
 """The environment variable with the id under which the run was submitted as a job."""
 CLAIM = f"{JOURNAL}/claim"
+KEPT, KEPT_STEPS = ".kept", ("test_part",)
+"""The folder of a storage with the steps of removed runs that later runs still count."""
 MAX_TRIES = 1000
 
 
@@ -111,8 +113,9 @@ class RunFolder:
         return folder
 
     def siblings(self, step: str) -> list[dict[str, Any]]:
-        """What every run of this storage, this one included, has recorded under that step."""
-        entries = self.store.read_many([f"{run}/{JOURNAL}/{step}.json" for run in self.store.folders()])
+        """What every run of this storage, this one and removed ones included, has recorded under that step."""
+        removed = [key for key in self.store.keys(KEPT) if key.endswith(f"/{step}.json")]
+        entries = self.store.read_many([*removed, *(f"{run}/{JOURNAL}/{step}.json" for run in self.store.folders())])
         return [content for entry in entries if entry and (content := content_of(entry)) is not None]
 
     @contextmanager

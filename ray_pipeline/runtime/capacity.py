@@ -2,6 +2,7 @@
 
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.spec.where import Where
+from ray_pipeline.suggestion import RESUME
 
 WAIT_S = 60
 """Long enough for an autoscaler to announce a node, and short enough that a person does not think of a hang."""
@@ -31,7 +32,7 @@ def wait_for_capacity(where: Where) -> None:
                 key="address",
                 stage="read",
                 found=found,
-                fix="end other jobs (`ray status` shows how many CPUs are in use), or wait, then `ray-pipeline resume`",
+                fix=f"end other jobs (`ray status` shows how many CPUs are in use), or wait, then {RESUME}",
             )
         ) from None
 

@@ -19,6 +19,8 @@ from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageEr
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.job_log import LineLog, read_until_ended
 from ray_pipeline.runtime.overrides import environment, log_levels
+from ray_pipeline.runtime.ray_token import token_for
+from ray_pipeline.suggestion import command
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -78,7 +80,10 @@ class JobServer:
     Parameters
     ----------
     address
-        `http://host:8265`. With RAY_AUTH_MODE=token in the environment, requests carry the environment's token.
+        `http://host:8265`. Requests carry the token that Ray finds if RAY_AUTH_MODE=token is set, and to a cluster of
+        this machine also if RAY_AUTH_MODE is not set, as Ray itself does.
+    on
+        The `--on` that names the server, for the commands that messages suggest.
 
     Raises
     ------
@@ -86,8 +91,8 @@ class JobServer:
         If the server does not answer in time, if the token is missing or wrong, or if ray[default] is not installed.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address.rstrip("/")
+    def __init__(self, address: str, on: str | None = None) -> None:
+        self.address, self.on = address.rstrip("/"), on
         with self._explained():
             self._client = _client(self.address)
 
@@ -222,10 +227,11 @@ class JobServer:
             await asyncio.sleep(1)
 
     def _lost(self, job_id: str) -> ResourceError:
+        ask = command("status", job_id, on=self.on)
         return ResourceError(
             Problem(
                 found=f"the job server at {self.address} has not answered for {LOST_S} s",
-                fix=f"the job may still run; ask `ray-pipeline status {job_id}` when the cluster answers again",
+                fix=f"the job may still run; ask `{ask}` when the cluster answers again",
             )
         )
 
@@ -258,9 +264,8 @@ class JobServer:
             fix = f"{nearest(job_id, known)}It knows {len(known)} jobs"
             return StorageError(Problem(found=f"the cluster at {self.address} knows no job {job_id!r}", fix=fix))
         if "already exists" in text and job_id:
-            return JobExists(
-                Problem(found=f"there is a job {job_id!r} already", fix=f"look at it: ray-pipeline status {job_id}")
-            )
+            fix = f"look at it: `{command('status', job_id, on=self.on)}`"
+            return JobExists(Problem(found=f"there is a job {job_id!r} already", fix=fix))
         if isinstance(error, OSError):  # the errors of requests and aiohttp are among them
             fix = (
                 "start the cluster (`ray start --head`), open the tunnel to it, or correct `jobs:` in the cluster file"
@@ -289,7 +294,8 @@ def _client(address: str) -> "JobSubmissionClient":
 
     # Ray prefers these two to the address that it is given (sdk.py:49); here the address counts.
     with environment.use({"RAY_API_SERVER_ADDRESS": None, "RAY_ADDRESS": None}):
-        return private_ray.job_client(address, {"GET": (CONNECT_S, READ_S), "POST": (CONNECT_S, START_S)})
+        timeouts = {"GET": (CONNECT_S, READ_S), "POST": (CONNECT_S, START_S)}
+        return private_ray.job_client(address, timeouts, token_for(address))
 
 
 def _job(details: Any) -> Job:

@@ -15,7 +15,8 @@ from typing import Any
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, ResourceError, SpecError
 from ray_pipeline.runtime.job_server import Job, JobExists, JobServer
 from ray_pipeline.spec import Spec
-from ray_pipeline.spec.where import Where
+from ray_pipeline.spec.where import ON, Where
+from ray_pipeline.suggestion import command
 
 LAST_LINES = 20
 
@@ -31,14 +32,14 @@ def job_server(where: Where) -> JobServer:
         If no server answers there, or if it refuses the login.
     """
     if where.jobs:
-        return JobServer(where.jobs)
+        return JobServer(where.jobs, where.on)
     if where.address == "local":
         fix = (
             "name the job server in the cluster file (`jobs: http://127.0.0.1:8265`), or use `run` instead of `submit`"
         )
         raise SpecError(Problem(found="a job needs a cluster, and `address: local` is none", key="jobs", fix=fix))
     host = "127.0.0.1" if where.address == "auto" else where.address.rpartition(":")[0]
-    return JobServer(f"http://{host}:8265")
+    return JobServer(f"http://{host}:8265", where.on)
 
 
 def submit(
@@ -91,7 +92,7 @@ def submit(
     jobs = server.jobs()
     under_way = [job for job in jobs if not job.has_ended and job.metadata == same]
     if under_way and not again:
-        raise _under_way(under_way[0])
+        raise _under_way(under_way[0], where.on)
 
     here = server.is_this_machine()
     job_id = submission_id or _next_id(
@@ -114,7 +115,7 @@ def submit(
             job_id,
             entrypoint or shlex.join(words),
             files={f"spec/{name}": spec_file.read_bytes(), "cluster.yaml": _travelling(where, spec.folder).encode()},
-            environment={"RAY_PIPELINE_RUN_ID": job_id},
+            environment={"RAY_PIPELINE_RUN_ID": job_id, **({ON: where.on} if where.on else {})},
             metadata=same,
         )
     except JobExists:  # another process took the id meanwhile; look again
@@ -154,7 +155,7 @@ def follow(server: JobServer, job_id: str, show: Callable[[str], object]) -> dic
 
     job = server.follow(job_id, read)
     if not answer:
-        answer = _without_answer(job, last)
+        answer = _without_answer(job, last, server.on)
     return {**answer, "job": job.id, "exit": answer["exit"] if job.exit_code is None or _killed(job) else job.exit_code}
 
 
@@ -180,15 +181,15 @@ def _answer(line: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and isinstance(value.get("exit"), int) and "status" in value else None
 
 
-def _without_answer(job: Job, last: Sequence[str]) -> dict[str, Any]:
+def _without_answer(job: Job, last: Sequence[str], on: str | None) -> dict[str, Any]:
     if job.status == "SUCCEEDED":
         return {"status": "done", "exit": 0}
     if job.status == "STOPPED":
         error: PipelineError = Interrupted(
-            Problem(found=f"the job {job.id} was stopped", fix="continue it: ray-pipeline resume")
+            Problem(found=f"the job {job.id} was stopped", fix=f"continue it: `{command('resume', job.id, on=on)}`")
         )
     elif _killed(job):
-        fix = "the usual reason is memory: `ray-pipeline plan` counts what a run needs"
+        fix = f"the usual reason is memory: `{command('plan', 'SPEC', on=on)}` counts what a run needs"
         error = ResourceError(Problem(found=f"the job {job.id} was killed by signal {_killed(job)}", fix=fix))
     elif job.exit_code is None:
         reason = job.message.strip() or "no reason given"
@@ -213,9 +214,10 @@ def _killed(job: Job) -> int:
     return -code if code < 0 else code - 128 if code > 128 and code != Interrupted.exit_code else 0
 
 
-def _under_way(job: Job) -> ResourceError:
+def _under_way(job: Job, on: str | None) -> ResourceError:
     since = f" since {job.started:%Y-%m-%d %H:%M:%S} UTC" if job.started else ""
-    fix = f"look at it with `ray-pipeline logs {job.id} --follow`, or start it once more with `submit --again`"
+    look = command("logs", job.id, "--follow", on=on)
+    fix = f"look at it with `{look}`, or start it once more with `submit --again`"
     error = ResourceError(Problem(found=f"this run is under way{since} as job {job.id} ({job.status})", fix=fix))
     error.answer = {"job": job.id}
     return error

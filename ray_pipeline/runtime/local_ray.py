@@ -10,6 +10,7 @@ from pathlib import Path
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.overrides import environment
 from ray_pipeline.runtime.process_state import private_files
+from ray_pipeline.runtime.ray_token import keep_token_private
 
 CLEANER = Path(__file__).with_name("local_ray_cleaner.py")
 CLEANED_S = 20.0
@@ -50,6 +51,7 @@ def starting(folder: Path, *, log_to_driver: bool) -> Iterator[None]:
     It has no servers but those that a run uses; `log_to_driver` keeps the one that forwards the logs of workers. Its
     workers import what a run needs while the driver does the same.
     """
+    keep_token_private()
     servers = nullcontext() if log_to_driver else private_ray.without_unused_servers()
     settings = {private_ray.TEMPORARY_FOLDER: str(folder), private_ray.PRELOADED: WORKER_IMPORTS}
     with servers, environment.use(settings), private_files(), private_ray.on_loopback():

@@ -279,7 +279,16 @@ def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:
 # --- Ray's job server
 
 
-def job_client(address: str, timeouts: Mapping[str, tuple[float, float]]) -> "JobSubmissionClient":
+def token_header() -> dict[str, str]:
+    """The HTTP header with the token of this machine, whatever RAY_AUTH_MODE says; empty if there is none."""
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # Cython
+
+    return dict(AuthenticationTokenLoader.instance().get_token_for_http_header(ignore_auth_mode=True))
+
+
+def job_client(
+    address: str, timeouts: Mapping[str, tuple[float, float]], headers: Mapping[str, str]
+) -> "JobSubmissionClient":
     """A client whose requests end in time. Ray's own waits forever for a host that drops packets.
 
     Parameters
@@ -288,6 +297,8 @@ def job_client(address: str, timeouts: Mapping[str, tuple[float, float]]) -> "Jo
         `http://host:port`.
     timeouts
         Seconds to connect and seconds to wait for the answer, by HTTP method; `POST` is also that of other methods.
+    headers
+        Further headers of each request.
     """
     from ray.job_submission import JobSubmissionClient
 
@@ -297,7 +308,7 @@ def job_client(address: str, timeouts: Mapping[str, tuple[float, float]]) -> "Jo
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
             return super()._do_request(method, endpoint, timeout=timeouts.get(method, timeouts["POST"]), **options)
 
-    return Client(address)
+    return Client(address, headers=dict(headers))
 
 
 def session_name(client: "JobSubmissionClient") -> str:

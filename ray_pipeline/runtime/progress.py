@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
+from ray_pipeline.duration import clock
+
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.live import Live
 
 STAGES = ("read", "split", "profile", "encode", "search", "fit", "predict", "evaluate", "judge", "register")
 P = ParamSpec("P")
 R = TypeVar("R")
+BAR_FROM = 70
+"""Columns that a terminal needs for the bars."""
 LINE_EVERY_S = 2.0
 """Counters are written this often if there is no terminal."""
 
@@ -160,7 +164,7 @@ class Progress:
             parts += [f"best {metric} {best:.4f}"] if best is not None else []
             line.counted = ", ".join(parts)
             line.left = (f", {running} running" if running else "") + (
-                f", {_clock(left_s)} left" if left_s is not None and done != total else ""
+                f", {clock(left_s)} left" if left_s is not None and done != total else ""
             )
         self._count(line)
 
@@ -177,7 +181,7 @@ class Progress:
         self.seconds[line.name] = line.before = line.seconds(now)
         line.state, line.left, self._current = state, "", None
         words = "done in" if state == "done" else "stopped after"
-        self._say(line.name, _joined(line.detail, line.counted, f"{words} {_clock(line.before)}"))
+        self._say(line.name, _joined(line.detail, line.counted, f"{words} {clock(line.before)}"))
 
     def _count(self, line: _Stage) -> None:
         """Writes the counters, if the last line is old enough."""
@@ -202,8 +206,8 @@ class Progress:
 
                 self._live.console.print(Text(_plain(text)))
 
-    def __rich__(self) -> "RenderableType":
-        return _view(self)
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        yield _view(self, options.max_width)
 
 
 _CURRENT: ContextVar[Progress] = ContextVar("progress")
@@ -279,8 +283,8 @@ def _live(show: Progress) -> "Live":
     return Live(show, console=Console(stderr=True), refresh_per_second=8, redirect_stdout=sys.stdout.isatty())
 
 
-def _view(show: Progress) -> "RenderableType":
-    """A line for each stage: mark, name, counters, bar and seconds."""
+def _view(show: Progress, columns: int) -> "RenderableType":
+    """A line for each stage: mark, name, counters, bar and seconds; no bar where the terminal is narrow."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
@@ -290,7 +294,8 @@ def _view(show: Progress) -> "RenderableType":
     grid.add_column(width=1)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1, overflow="ellipsis", no_wrap=True)
-    grid.add_column(width=16)
+    if columns >= BAR_FROM:
+        grid.add_column(width=16)
     grid.add_column(justify="right", no_wrap=True)
     grid.expand = True
     with show._lock:
@@ -302,8 +307,9 @@ def _view(show: Progress) -> "RenderableType":
                 bar = ProgressBar(total=line.total, completed=min(line.done, line.total), width=16)
             said = _joined(line.detail, line.counted + line.left)
             style = "dim" if line.state == "waiting" else "bold" if line.state == "running" else ""
-            seconds = "" if line.state == "waiting" else _clock(line.seconds(now))
-            grid.add_row(mark, Text(_plain(line.name), style), Text(_plain(said)), bar, Text(seconds, "dim"))
+            seconds = "" if line.state == "waiting" else clock(line.seconds(now))
+            bars = [bar] if columns >= BAR_FROM else []
+            grid.add_row(mark, Text(_plain(line.name), style), Text(_plain(said)), *bars, Text(seconds, "dim"))
     return grid
 
 
@@ -321,15 +327,3 @@ def _joined(*parts: str) -> str:
 def _plain(text: str) -> str:
     """Text without control characters: names come from data and must not control the terminal."""
     return "".join(character if character.isprintable() else "·" for character in text)
-
-
-def _clock(seconds: float) -> str:
-    """`0.4 s`, `41 s`, `3 min 05 s`, `2 h 10 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

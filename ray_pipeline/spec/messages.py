@@ -64,7 +64,7 @@ def problems(error: ValidationError, section: type[BaseModel], source: SourceMap
     found: dict[tuple[Place, str], Problem] = {}
     for one in _findings(error):
         place = _place_in_file(one["loc"])
-        message = message_of(one, _section(section, one["loc"][:-1]))
+        message = _elsewhere(one, section) or message_of(one, _section(section, one["loc"][:-1]))
         found.setdefault(
             (place, message.found),
             Problem(
@@ -119,6 +119,18 @@ def message_of(one: ErrorDetails, section: type[BaseModel] | None) -> Message:
     if kind in _EXPECTED:
         return Message(found=f"expected {_EXPECTED[kind]}, got {shown(given)}", fix="correct the value")
     return Message(found=f"{one['msg'][0].lower()}{one['msg'][1:]}, got {shown(given)}", fix="correct the value")
+
+
+def _elsewhere(one: ErrorDetails, section: type[BaseModel]) -> Message | None:
+    """What to say of a key at the top level that belongs into a section."""
+    key = str(one["loc"][-1]) if one["loc"] else ""
+    if one["type"] != "extra_forbidden" or len(one["loc"]) != 1:
+        return None
+    homes = [name for name in keys(section) if key in keys(_section(section, (name,)) or BaseModel)]
+    if not homes:
+        return None
+    places = " or ".join(f"'{home}.{key}'" for home in homes)
+    return Message(found=f"unknown key {key!r}; did you mean {places}?", fix=f"write it as {places}")
 
 
 def refuse(refusals: Sequence[Refusal]) -> NoReturn:

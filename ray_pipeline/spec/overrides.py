@@ -1,6 +1,7 @@
 """`--set a.b=c`: one key of the file is replaced from the command line, before anything is checked."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -29,8 +30,7 @@ class Overrides:
             # The bytes of a command line that are no UTF-8 arrive as halves of characters.
             place = None if re.search(r"[\ud800-\udfff]", written) else _place(key.strip())
             if not equals or place is None:
-                fix = "write for example --set search.trials=8"
-                problems.append(Problem(key=OPTION, found=f"{written!r} is not key=value", fix=fix))
+                problems.append(Problem(key=OPTION, found=f"{written!r} is not key=value", fix=_example(written)))
                 continue
             try:
                 values.append((place, parse_value(value)))
@@ -46,6 +46,15 @@ class Overrides:
             data = _put(data, place, value)
             lines = {known: line for known, line in lines.items() if known[: len(place)] != place}
         return replace(source, data=data, lines=lines)
+
+
+def _example(written: str) -> str:
+    """How the text would be right, as far as it says a key."""
+    key, *value = re.split(r"[\s=:]+", written.strip(), maxsplit=1)
+    if _place(key) is None or not key.isascii():
+        return f"write for example {OPTION} search.trials=8"
+    text = value[0] if value and value[0] else "VALUE"
+    return f"write {OPTION} {shlex.quote(f'{key}={text}')}"
 
 
 def _place(key: str) -> Place | None:

@@ -34,6 +34,13 @@ def findings(spec: "Spec") -> Iterator[Finding]:
         spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]
     ):
         yield ("gates", place), found, "correct the gate"
+    promotes = spec.registration and spec.registration.promote == "if_better"
+    if promotes and not any(gate.champion and gate.reduction is None for gate in spec.gates):
+        yield (
+            ("register", "promote"),
+            "if_better compares with the champion, and no gate does",
+            f"add a gate such as `{spec.search.metric} >= champion`",
+        )
     if why := clash(spec.slices):
         yield ("evaluate", "slices"), why, "drop one of them"
     if spec.explain.slices and not spec.explain.rows:

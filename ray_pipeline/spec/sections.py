@@ -223,12 +223,17 @@ class Bias(Section):
 
 
 class Register(Section):
-    """The alias of a registered model. `when: always` registers a refused model too, marked and without the alias."""
+    """The alias of a registered model. `when: always` registers a refused model too, marked and without the alias.
+
+    `promote: if_better` makes a version champion that is better than the champion in every metric that gates compare.
+    """
 
     alias: Annotated[str, AfterValidator(_alias)] | None = None
     """The alias that the new version gets."""
     when: Literal["passed", "always"] = "passed"
     """Whether a refused model is registered, too, marked as refused and without the alias."""
+    promote: Literal["never", "if_better"] = "never"
+    """Whether a version that is better than the champion becomes champion."""
 
 
 class Checks(Section):

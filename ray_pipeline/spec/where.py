@@ -19,6 +19,9 @@ from ray_pipeline.spec.yaml_file import read_yaml
 KEYS = "address, storage, registry"
 MAX_MEMORY = 2**63
 MIN_STALL = timedelta(seconds=10)
+CACHE_BYTES = 12 << 30
+ON = "RAY_PIPELINE_ON"
+"""The environment variable with the `--on` of the `submit` that started this job."""
 REGISTRIES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 _SIZES = {
     "": 1,
@@ -68,6 +71,15 @@ def _registry(written: str) -> str:
             f"there is no scheme {scheme!r} for a registry; {nearest(scheme, REGISTRIES)}Known: {', '.join(REGISTRIES)}"
         )
     return expanded
+
+
+def _cache(written: object) -> object:
+    if written == 0 and not isinstance(written, bool):
+        return 0
+    size = _memory(written)
+    if size == "auto":
+        raise ValueError("expected a size like 12GiB, or 0 for no cache, got 'auto'")
+    return size
 
 
 def _memory(written: object) -> object:
@@ -135,10 +147,25 @@ class Where(Section):
     """Memory of one worker."""
     stall_after: Annotated[Duration, AfterValidator(_stall_after)] = timedelta(minutes=10)
     """A worker without progress for so long is killed, and its work is done again."""
+    cache: Annotated[int, BeforeValidator(_cache)] = CACHE_BYTES
+    """Bytes of encoded rows that are kept for later runs; 0 keeps none."""
     trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()
     """Packages whose classes a spec may name; nothing else is imported."""
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _on: str | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both name the same places, however the user named the file."""
+        return isinstance(other, Where) and self._folder == other._folder and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @property
+    def on(self) -> str | None:
+        """What the user gave as `--on`, for the commands that messages suggest; in a job, to `submit`."""
+        return os.environ.get(ON) or self._on
 
     @classmethod
     def find(cls, on: str | None, beside: Path) -> Self:
@@ -156,6 +183,12 @@ class Where(Section):
         SpecError
             There is no such file, or it has problems.
         """
+        where = cls._found(on, beside)
+        where._on = on
+        return where
+
+    @classmethod
+    def _found(cls, on: str | None, beside: Path) -> Self:
         if on is None:
             return cls()
         named = beside / "cluster" / f"{on}.yaml"

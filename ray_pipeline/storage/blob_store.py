@@ -158,13 +158,19 @@ class BlobStore:
         with self._explained("use", folder):
             return self._backend.use(folder)
 
-    def evict(self, max_folders: int) -> list[str]:
-        """Removes the least recently used folders below the root until `max_folders` are left; returns their names.
+    def sizes(self) -> dict[str, int]:
+        """The bytes below each folder directly below the root."""
+        with self._explained("list"):
+            return self._backend.sizes()
+
+    def evict(self, max_bytes: int) -> list[str]:
+        """Removes the least recently used folders below the root until at most `max_bytes` are left; returns their
+        names.
 
         Folders in use stay. On a bucket it removes nothing: its lifecycle rules do that without a listing.
         """
         with self._explained("remove"):
-            return self._backend.evict(max_folders)
+            return self._backend.evict(max_bytes)
 
     def lease(self, key: str, on_wait: Callable[[str], None] | None = None) -> AbstractContextManager[Lease]:
         """Takes a lease, which one process has at a time, and holds it until the `with` ends.

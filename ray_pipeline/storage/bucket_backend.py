@@ -7,6 +7,7 @@ import asyncio
 import functools
 import re
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
@@ -143,9 +144,18 @@ class BucketBackend:
         """Does nothing, as `evict`."""
         return nullcontext()
 
-    def evict(self, max_folders: int) -> list[str]:
+    def evict(self, max_bytes: int) -> list[str]:
         """Removes nothing: that is for the lifecycle rules of the bucket."""
         return []
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the objects in each folder directly below the root."""
+        sizes = Counter[str]()
+        for entry in _wait(lambda: obstore.list(self._store).collect_async()):
+            folder, _, rest = str(entry["path"]).partition("/")
+            if rest:
+                sizes[folder] += int(entry["size"])
+        return dict(sizes)
 
     async def _get(self, key: str) -> "tuple[obstore.Bytes, UpdateVersion] | None":
         with suppress(FileNotFoundError):

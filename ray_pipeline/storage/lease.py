@@ -30,6 +30,7 @@ from uuid import uuid4
 
 from ray_pipeline.errors import Problem, ResourceError, StorageError
 from ray_pipeline.storage.local_backend import flocked
+from ray_pipeline.suggestion import RESUME
 
 if TYPE_CHECKING:
     from obstore import Bytes, UpdateVersion
@@ -249,7 +250,7 @@ def _refused(place: str, owner: Owner | None) -> ResourceError:
         Problem(
             file=place,
             found=_held(owner),
-            fix="wait until it ends, or stop that process; then `ray-pipeline resume`",
+            fix=f"wait until it ends, or stop that process; then {RESUME}",
         )
     )
 
@@ -259,6 +260,6 @@ def _lost(place: str) -> ResourceError:
         Problem(
             file=place,
             found=f"this process has lost the lease: not renewed for {TTL_S - MARGIN_S:g} s, or removed, or taken over",
-            fix="check the connection and that no other process goes on with this run; then `ray-pipeline resume`",
+            fix=f"check the connection and that no other process goes on with this run; then {RESUME}",
         )
     )

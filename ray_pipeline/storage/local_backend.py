@@ -14,6 +14,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from ray_pipeline.errors import Problem, StorageError
+from ray_pipeline.suggestion import RESUME
 
 RESERVED = TEMPORARY, USES = ".tmp", ".use"
 """Folders below the root that are ours: unfinished files, and one marker for each folder that was used."""
@@ -22,7 +23,7 @@ USE_TIMEOUT_S = 5.0
 _FIXES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space, or ask for a larger quota",
-    errno.EROFS: "the file system is read-only",
+    errno.EROFS: "make the file system writable: it is read-only",
     errno.EACCES: "ask for the permission to write and read there",
     errno.EPERM: "ask for the permission to write and read there",
 }
@@ -50,7 +51,7 @@ class LocalBackend:
         """What happened, and what would help."""
         fix = _FIXES.get(getattr(error, "errno", None) or 0, "check the folder and its file system")
         found = getattr(error, "strerror", None) or str(error)
-        return found, f"{fix}, or name another `storage`; then `ray-pipeline resume`"
+        return found, f"{fix}, or name another `storage`; then {RESUME}"
 
     def path(self, key: str) -> Path:
         """The path of a key; raises `StorageError` if a symbolic link leads out of the root."""
@@ -115,15 +116,22 @@ class LocalBackend:
         os.utime(marker.fileno())
         return marker
 
-    def evict(self, max_folders: int) -> list[str]:
-        """Removes the least recently used folders, except those in use, until `max_folders` are left."""
-        by_use, evicted = sorted(self.folders(), key=self._last_use), list[str]()
-        for folder in by_use[: max(len(by_use) - max_folders, 0)]:
+    def evict(self, max_bytes: int) -> list[str]:
+        """Removes the least recently used folders, except those in use, until at most `max_bytes` are left."""
+        sizes, evicted = self.sizes(), list[str]()
+        for folder in sorted(sizes, key=self._last_use):
+            if sum(sizes.values()) <= max_bytes:
+                break
             with suppress(BlockingIOError), flocked(self.root / USES / folder, fcntl.LOCK_EX):
                 self.remove(folder)
                 (self.root / USES / folder).unlink()
                 evicted.append(folder)
+                del sizes[folder]
         return evicted
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the files in each folder directly below the root."""
+        return {folder: sum(_size(self.root / key) for key in self.keys(folder)) for folder in self.folders()}
 
     def _last_use(self, folder: str) -> float:
         marker = self.root / USES / folder
@@ -214,6 +222,13 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:  # removed meanwhile
+        return 0
 
 
 def _unless_absent(error: OSError) -> None:

@@ -21,6 +21,7 @@ from ray_pipeline.runtime.private_ray import data_parallel_trainer, session_fold
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
+from ray_pipeline.suggestion import RESUME
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.training_memory import training_context
 from ray_pipeline.tuning.worker_group import RESTARTS, START_TIMEOUT_S, trainer
@@ -140,7 +141,7 @@ def _on_many_workers(loop: dict[str, Any], layout: Layout, collective: str | Non
 def _refusal(layout: Layout, what: str) -> Problem:
     each = ", ".join(f"{amount:g} {name}" for name, amount in _resources(layout).items())
     found = f"the final fit, which asked for {layout.workers} x ({each}), {what}"
-    fix = "free the cluster's CPUs and memory, then `ray-pipeline resume`"
+    fix = f"free the cluster's CPUs and memory, then {RESUME}"
     return Problem(stage="fit", found=found, fix=fix)
 
 

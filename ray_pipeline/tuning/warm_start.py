@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ray_pipeline.errors import Problem, StorageError, listed
 from ray_pipeline.plain_json import parse_json
 from ray_pipeline.spec import Spec
+from ray_pipeline.suggestion import command
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
@@ -69,7 +70,7 @@ def _of_run(name: str, spec: Spec, run: "Run") -> WarmStart:
         problems = [replace(one, file=None, key=KEY, found=f"{one.found} ({one.file})") for one in error.problems]
         raise StorageError(problems) from None
     if not (earlier.path / "model" / "model.json").is_file():
-        fix = f"go on with it first (`ray-pipeline resume {earlier.run}`), or name another run"
+        fix = f"go on with it first (`{command('resume', earlier.run, on=run.where.on)}`), or name another run"
         raise StorageError(Problem(key=KEY, found=f"run {earlier.run} has no model yet", fix=fix))
     return _of_bundle(earlier.path / "model", earlier.run)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ray_pipeline import errors
-from ray_pipeline.cli import MODEL_VERBS, VERBS, build, main
+from ray_pipeline.cli import MODEL_VERBS, RUN_VERBS, VERBS, build, main
 from ray_pipeline.cli.output import Answer, add_verb, finish, to_json
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, SpecError
 
@@ -173,9 +174,11 @@ def test_a_verb_is_given_the_modes_that_it_has_and_every_command_takes_all_three
 
 def test_every_verb_has_a_help_text_and_describes_each_of_its_options() -> None:
     root: Any = typer.main.get_command(build())
-    commands = {**root.commands, **{f"models {name}": one for name, one in root.commands["models"].commands.items()}}
-    del commands["models"]
-    assert len(commands) == len(VERBS) + len(MODEL_VERBS) + 1  # `models list`
+    groups = ("models", "runs")
+    commands = {name: one for name, one in root.commands.items() if name not in groups}
+    for group in groups:
+        commands |= {f"{group} {name}": one for name, one in root.commands[group].commands.items()}
+    assert len(commands) == len(VERBS) + len(MODEL_VERBS) + len(RUN_VERBS) + len(groups)  # each has a `list`
     for name, command in commands.items():
         assert command.help, name
         assert {"--json", "--quiet", "--debug"} <= {option for one in command.params for option in one.opts}, name
@@ -203,3 +206,29 @@ def test_a_wrong_command_line_is_exit_2_and_a_problem_like_any_other(
     assert ended_with.value.code == answer["exit"] == 2
     assert found in answer["problems"][0]["found"] and found in err
     assert answer["problems"][0]["fix"].startswith("use ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_one_command_installs_completion_and_it_knows_verbs_and_runs(shell: str, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "loans-01234567-1" / "spec.yaml"
+    run.parent.mkdir(parents=True)
+    run.write_text("name: loans\n")
+    program = str(Path(sys.executable).with_name("ray-pipeline"))
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"  # the shell is that of the parameter
+
+    def typed(*words: str, **more: str) -> str:
+        told = subprocess.run(
+            [program, *words], cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=60
+        )
+        assert told.returncode == 0, told.stderr
+        return told.stdout
+
+    assert f"{shell} completion installed in" in typed("--install-completion", shell)
+    (script,) = (path for path in tmp_path.rglob("*ray-pipeline*") if path.is_file())
+    assert "_RAY_PIPELINE_COMPLETE" in script.read_text()
+    for begun, whole in (("ru", "run runs"), ("report lo", run.parent.name)):
+        asked = {"COMP_WORDS": f"ray-pipeline {begun}", "COMP_CWORD": str(len(begun.split()))}
+        asked |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        found = typed(**asked, _TYPER_COMPLETE_ARGS=f"ray-pipeline {begun}", _RAY_PIPELINE_COMPLETE=f"complete_{shell}")
+        assert all(word in found for word in whole.split()), found

@@ -62,6 +62,14 @@ def test_csv_is_read_with_types_of_all_its_rows_and_empty_cells_as_null(ray_loca
     assert csv.footers().fingerprint != source("csv", tmp_path).footers().fingerprint
 
 
+def test_windows_line_ends_in_csv_belong_to_no_value(tmp_path: Path) -> None:
+    text = "a,b,z\n1,x,007\n2,,8\n3,y,9\n"
+    (tmp_path / "unix.csv").write_bytes(text.encode())
+    (tmp_path / "windows.csv").write_bytes(text.replace("\n", "\r\n").encode())
+    unix, windows = (source("csv", tmp_path / f"{name}.csv").table(["a", "b", "z"]) for name in ("unix", "windows"))
+    assert windows.equals(unix) and windows["b"].to_pylist() == ["x", None, "y"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -26,8 +26,16 @@ pytestmark = pytest.mark.ray
 BLOCK = "00000.arrow"
 
 
-def run_of(storage: Path, spec: Spec) -> Run:
-    return run_at(storage, spec, progress=Told())
+def run_of(storage: Path, spec: Spec, most: int | None = None) -> Run:
+    """A run; its cluster file bounds the cache by `most` bytes, if given."""
+    run = run_at(storage, spec, progress=Told())
+    if most is not None:
+        run.where = run.where.model_copy(update={"cache": most})
+    return run
+
+
+def size_of(entry: Path) -> int:
+    return sum(path.stat().st_size for path in entry.iterdir())
 
 
 def encoded_by(run: Run, profiled: Profiled) -> tuple[Encoded, list[str]]:
@@ -174,13 +182,15 @@ def test_another_selection_split_slice_or_data_is_another_entry(
     assert "are used again" in run.progress.notes[0]  # type: ignore[attr-defined]
 
 
-def test_the_least_recently_used_set_goes_and_three_stay(
+def test_the_least_recently_used_set_goes_where_the_cluster_file_allows_the_bytes_of_three(
     filled: Path, profiled: Profiled, undamaged: EncodedRows
 ) -> None:
+    three = 3 * size_of(entry_of(filled)) + 100  # the name of a run may be a digit longer
+
     def use(data: str) -> str:
         """Keep or use the rows of that data; the name of the entry."""
         profile = replace(profiled.profile, data={"labels": {"fingerprint": data}})
-        cached_rows(run_of(filled, profiled.spec), profiled.spec, profile, undamaged.encoders, lambda: undamaged)
+        cached_rows(run_of(filled, profiled.spec, three), profiled.spec, profile, undamaged.encoders, lambda: undamaged)
         return cache._key(run_of(filled, profiled.spec), profiled.spec, profile, undamaged.encoders)
 
     first, second, third = use("1"), use("2"), use("3")
@@ -190,16 +200,14 @@ def test_the_least_recently_used_set_goes_and_three_stay(
     assert left == {first, third, fourth} and second not in left
 
 
-def test_a_set_that_another_run_reads_is_not_removed(
-    filled: Path, profiled: Profiled, undamaged: EncodedRows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache, "MAX_SETS", 1)
+def test_a_set_that_another_run_reads_is_not_removed(filled: Path, profiled: Profiled, undamaged: EncodedRows) -> None:
+    one = size_of(entry_of(filled)) + 100
     entry, store, other = entry_of(filled), BlobStore(str(filled / FOLDER)), {"labels": {"fingerprint": "other"}}
     changed = replace(profiled, profile=replace(profiled.profile, data=other))
     with store.use(entry.name):
-        keep(run_of(filled, profiled.spec), changed, undamaged)
+        keep(run_of(filled, profiled.spec, one), changed, undamaged)
         assert entry in entries(filled)
-    store.evict(1)
+    store.evict(one)
     assert entry not in entries(filled) and len(entries(filled)) == 1
 
 
@@ -232,11 +240,9 @@ def test_two_runs_that_encode_the_same_at_once_both_succeed_with_one_set_of_byte
     assert same(third.rows, undamaged) and "are used again" in notes[0]
 
 
-def test_rows_are_not_kept_where_they_are_too_many(
-    profiled: Profiled, undamaged: EncodedRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache, "MAX_BYTES", undamaged.num_bytes - 1)
-    keep(run_of(tmp_path, profiled.spec), profiled, undamaged)
+def test_rows_are_not_kept_where_they_are_too_many(profiled: Profiled, undamaged: EncodedRows, tmp_path: Path) -> None:
+    for most in (0, undamaged.num_bytes - 1):
+        keep(run_of(tmp_path, profiled.spec, most), profiled, undamaged)
     assert BlobStore(str(tmp_path / FOLDER)).keys() == []
 
 

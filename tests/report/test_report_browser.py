@@ -170,3 +170,42 @@ def test_the_page_fills_the_window_and_follows_the_colour_scheme(
     assert paper < 0.2 if scheme == "dark" else paper > 0.9
     assert seen[2500:].std() > 0.01, "the lower part of the page is laid out, too"
     assert abs(seen[:, -3:] - seen[5, 5]).max() < 0.02, "nothing runs over the right edge"
+
+
+MEASURE = """
+document.querySelectorAll("details").forEach((one) => (one.open = true));
+const edge = document.documentElement.clientWidth;
+const cut = [...document.querySelectorAll("table, th, td, figure, pre, dl, svg")].filter((one) => {
+  const { right } = one.getBoundingClientRect();
+  return right > edge + 1 || (one.clientWidth && one.scrollWidth > one.clientWidth + 1);
+});
+document.title = `cut: ${cut.length} ${cut.slice(0, 3).map((one) => one.outerHTML.slice(0, 200))}`;
+"""
+PAPER = 718
+"""Width of A4 in pixels, without the margins of 1 cm."""
+
+
+@pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
+def test_on_paper_no_table_and_no_picture_is_cut(task: str, chromium: str, tmp_path: Path) -> None:
+    page = write_report(build_run(tmp_path / "run", task, rows=3_000))
+    pdf = tmp_path / "page.pdf"
+    browse(chromium, page.as_uri(), tmp_path / "profile", f"--print-to-pdf={pdf}")
+    assert pdf.read_bytes().startswith(b"%PDF") and pdf.stat().st_size > 20_000
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
+    text = text.replace("@media print", "@media all").replace("</body>", f"<script>{MEASURE}</script></body>")
+    page.write_text(text)
+    dom, _ = browse(chromium, page.as_uri(), tmp_path / "profile", "--dump-dom", f"--window-size={PAPER},2000")
+    assert re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1].startswith("cut: 0 ")  # type: ignore[index]
+
+
+def test_folded_rows_appear_on_a_click(chromium: str, tmp_path: Path) -> None:
+    page = write_report(build_run(tmp_path / "run", rows=3_000))
+    script = (
+        "const one = document.querySelector('#read details'); const before = one.offsetHeight;"
+        "one.querySelector('summary').click(); document.title = `${before} ${one.offsetHeight}`;"
+    )
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
+    page.write_text(text.replace("</body>", f"<script>{script}</script></body>"))
+    dom, _ = browse(chromium, page.as_uri(), tmp_path / "profile", "--dump-dom")
+    before, after = map(int, re.search(r"<title>(\d+) (\d+)</title>", dom).groups())  # type: ignore[union-attr]
+    assert 0 < before < 60 < 200 < after

@@ -24,6 +24,7 @@ from ray_pipeline.errors import ResourceError, SpecError, StorageError
 from ray_pipeline.runtime import job_server, jobs
 from ray_pipeline.runtime.job_log import LineLog
 from ray_pipeline.runtime.job_server import Job, JobExists, JobServer
+from ray_pipeline.runtime.ray_token import is_this_machine
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -66,7 +67,7 @@ def test_each_line_of_a_log_is_shown_once_although_connections_are_lost() -> Non
     ],
 )
 def test_a_job_without_an_answer_gets_one(status: str, code: int | None, exit_code: int, words: str) -> None:
-    answer = jobs._without_answer(Job("j", status, code, "no such image"), ["last line"])
+    answer = jobs._without_answer(Job("j", status, code, "no such image"), ["last line"], None)
     assert answer["exit"] == exit_code
     assert words in json.dumps(answer)
 
@@ -333,6 +334,39 @@ def test_only_the_clusters_own_token_is_accepted(spec: Path, guarded: Cluster) -
         assert "Traceback" not in errors
         assert TOKEN not in errors
         assert TOKEN[::-1] not in errors
+
+
+@pytest.mark.ray
+def test_a_cluster_of_this_machine_is_asked_with_the_token_that_a_local_ray_left(spec: Path, tmp_path: Path) -> None:
+    token = tmp_path / "home" / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text(TOKEN)
+    token.chmod(0o644)
+    with head(HOME=str(tmp_path / "home")) as started_after_a_local_run:
+        cluster_file(spec.parent, started_after_a_local_run.url)
+        on = ("--on", str(spec.parent / "there.yaml"))
+        for verb in ("status", "logs", "stop"):
+            code, answer, errors = type_in(started_after_a_local_run, verb, "nobody", *on)
+            assert (code, answer["exit"]) == (6, 6), errors
+            assert TOKEN not in errors
+        code, answer, _ = type_in(started_after_a_local_run, "status", "nobody", *on, RAY_AUTH_MODE="disabled")
+        assert (code, "refuses the login" in answer["problems"][0]["found"]) == (4, True), "what the user sets counts"
+    assert token.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("http://127.0.0.1:8265", True),
+        ("http://localhost:8265", True),
+        ("https://[::1]:8265", True),
+        (f"http://{socket.gethostname()}:8265", True),
+        ("http://10.0.0.7:8265", False),
+        ("http://127.0.0.1.example.org:8265", False),
+    ],
+)
+def test_only_a_cluster_of_this_machine_gets_the_token_unasked(address: str, here: bool) -> None:
+    assert is_this_machine(address) is here
 
 
 @pytest.mark.ray

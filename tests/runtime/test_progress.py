@@ -18,11 +18,11 @@ DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ +\S")
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
 
-def on_a_terminal(script: str, term: str = "xterm-256color") -> tuple[str, int]:
-    """Runs Python code with standard error on a pseudo-terminal of 100 columns; what the terminal got, and the exit
-    code."""
+def on_a_terminal(script: str, term: str = "xterm-256color", **variables: str) -> tuple[str, int]:
+    """Runs Python code with standard error on a pseudo-terminal, of 100 columns unless `COLUMNS` says otherwise; what
+    the terminal got, and the exit code."""
     master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": term, "COLUMNS": "100", "LINES": "40"}
+    environment = {**os.environ, "TERM": term, "COLUMNS": "100", "LINES": "40", **variables}
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=slave, env=environment)
     os.close(slave)
     seen = b""
@@ -177,6 +177,32 @@ def test_an_interrupted_view_marks_the_stage_and_restores_the_terminal(ends: str
     assert code in (exit_code, 128 - exit_code)
     assert seen.index(HIDE_CURSOR) < seen.rindex(SHOW_CURSOR)
     assert "✗" in seen
+
+
+VIEW = (
+    "from ray_pipeline.runtime.progress import progress\n"
+    "import time\n"
+    "with progress(stages=('read', 'search', 'fit')) as show:\n"
+    "    show.stage('read'); show.rows(327346, 327346)\n"
+    "    show.stage('search'); show.trial(12, 32, 0.7012, 'auc', left_s=41, running=2); time.sleep(0.3)\n"
+)
+
+
+def test_no_color_is_heeded() -> None:
+    colours = r"\x1b\[[0-9;]*(?:3[0-7]|9[0-7]|38;|48;)[0-9;]*m"
+    seen, code = on_a_terminal(VIEW)
+    assert code == 0 and re.search(colours, seen)
+    seen, code = on_a_terminal(VIEW, NO_COLOR="1")
+    assert code == 0 and "12/32 trials" in seen and not re.search(colours, seen)
+
+
+@pytest.mark.parametrize("columns", [30, 40, 60])
+def test_a_narrow_terminal_gets_one_line_for_each_stage(columns: int) -> None:
+    seen, code = on_a_terminal(VIEW, COLUMNS=str(columns))
+    assert code == 0
+    lines = written(seen).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert [line.split()[1] for line in lines[-3:]] == ["read", "search", "fit"]
 
 
 def test_a_dumb_terminal_gets_lines() -> None:

@@ -981,6 +981,15 @@ def test_environment_variables_stand_in_paths_only(monkeypatch: pytest.MonkeyPat
     assert Spec.from_text(text).features.tables["rates"].path == "${env:LAKE}/rates"
 
 
+def test_windows_line_ends_change_neither_the_spec_nor_the_lines_of_its_problems(tmp_path: Path) -> None:
+    file = tmp_path / "loans.yaml"
+    file.write_bytes(BASE.replace("\n", "\r\n").encode())
+    assert Spec.from_file(file).fingerprint == Spec.from_text(BASE, folder=tmp_path).fingerprint
+    file.write_bytes(BASE.replace("auc >= 0.6", "acu >= 0.6").replace("\n", "\r\n").encode())
+    with pytest.raises(SpecError, match=r"loans\.yaml:23: gates\[0\]: .*'auc'"):
+        Spec.from_file(file)
+
+
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
@@ -990,6 +999,11 @@ def test_environment_variables_stand_in_paths_only(monkeypatch: pytest.MonkeyPat
         (["search.trials=[1"], "search.trials: in --set 'search.trials=[1': this is not YAML"),
         (["search.trials=012"], "search.trials: in --set 'search.trials=012': 012 is ambiguous"),
         (["search.trails=5"], "loans.yaml:18: search.trails: unknown key 'trails'; did you mean 'trials'?"),
+        (["serch.trials=5"], "loans.yaml:1: serch: unknown key 'serch'; did you mean 'search'?"),
+        (["trials=5"], "loans.yaml:1: trials: unknown key 'trials'; did you mean 'search.trials'? Fix: write it as"),
+        (["model.xgboost.max_dept=3"], "loans.yaml:17: model.xgboost.max_dept: unknown key 'max_dept'; did you mean"),
+        (["search.trials 8"], "--set: 'search.trials 8' is not key=value · Fix: write --set search.trials=8"),
+        (["search.trials"], "--set: 'search.trials' is not key=value · Fix: write --set search.trials=VALUE"),
     ],
 )
 def test_a_bad_override_is_told(sets: list[str], message: str) -> None:

@@ -132,7 +132,7 @@ def test_the_least_recently_used_folders_go_first(local: BlobStore) -> None:
     for age_s, name in enumerate(("a", "c")):  # not in the order in which they were made
         with local.use(name):
             os.utime(Path(local.root, ".use", name), (2e9 - age_s,) * 2)
-    assert (local.evict(4), local.evict(2)) == ([], ["b", "d"])
+    assert (local.evict(4), local.evict(2)) == ([], ["b", "d"])  # each holds one byte
     os.utime(Path(local.root, ".use", "a"), (1, 1))
     with local.use("a"):
         os.utime(Path(local.root, ".use", "c"), (2, 2))

@@ -4,11 +4,21 @@ import math
 from collections.abc import Iterable
 
 from ray_pipeline.report import pictures
-from ray_pipeline.report.format import Context, better, format_count, format_duration, format_number
+from ray_pipeline.report.format import (
+    Context,
+    better,
+    format_count,
+    format_duration,
+    format_number,
+    format_share,
+    shorten,
+)
+from ray_pipeline.report.hyperparameters import importances
 from ray_pipeline.report.run_files import JsonObject, RunFiles, list_of, nested, number
 from ray_pipeline.report.sections.reproducibility import format_json
+from ray_pipeline.report.svg import share_bar
 
-MAX_TRIALS = 20
+MAX_TRIALS, MAX_IMPORTANT = 20, 12
 
 
 def context(files: RunFiles) -> Context:
@@ -35,6 +45,7 @@ def context(files: RunFiles) -> Context:
             for row in files.baselines
         ],
         "fixed": _params(ranked[0], searched, shown=False) if ranked else [],
+        "importance": _importance(ranked, searched),
         "total": len(ranked),
         "states": [(state, n) for state, n in states.items() if n],
         "seconds": format_duration(sum(spent for spent in seconds if math.isfinite(spent))),
@@ -65,9 +76,30 @@ def _pictures(ranked: list[JsonObject], metric: str, winner: object) -> list[tup
             pictures.trials(in_order, metric, better(metric), families),
             "Each trial in turn; the line is the best finished so far, hollow dots were stopped early.",
         ),
-        (pictures.rungs(in_order, metric, winner), "Each trial as it trained; the winner stands out."),
+        (pictures.rungs(in_order, metric, winner), "Learning curves: each trial as it trained; the winner stands out."),
     ]
     return [(picture, caption) for picture, caption in drawn if picture]
+
+
+def _importance(ranked: list[JsonObject], searched: set[tuple[str, str]]) -> list[tuple[str, list[Context]]]:
+    """For each family with enough trials: the share of each hyperparameter in what made a difference."""
+    families: dict[str, list[JsonObject]] = {}
+    for row in ranked:
+        if math.isfinite(number(row.get("metric"))):
+            families.setdefault(str(row.get("family")), []).append(row)
+    tables = []
+    for family, rows in families.items():
+        params = [
+            {key: value for key, value in nested(row, "params").items() if (family, key) in searched} for row in rows
+        ]
+        shares = importances(params, [number(row["metric"]) for row in rows])
+        if shares:
+            lines = [
+                {"name": shorten(name, 60), "share": format_share(share, 1.0), "bar": share_bar(share)}
+                for name, share in list(shares.items())[:MAX_IMPORTANT]
+            ]
+            tables.append((shorten(family, 60), lines))
+    return tables
 
 
 def _family(place: int, row: JsonObject) -> Context:

@@ -5,12 +5,14 @@ import re
 from collections.abc import Mapping
 
 from ray_pipeline.report.format import Context, format_interval, format_number, shorten
-from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, list_of, nested, objects_of
+from ray_pipeline.report.run_files import Estimate, JsonObject, RunFiles, list_of, nested, number, objects_of
 from ray_pipeline.report.sections.reproducibility import facts
 from ray_pipeline.report.svg import error_bar, padded_range
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 CHAMPION = rf"champion\s*(?:(?P<sign>[-+*])\s*(?P<margin>{NUMBER}))?"
+COMPARED = re.compile(rf"(?:point\s+)?(?P<metric>\S+)\s*[<>]=?\s*champion\s*(?:[-+]\s*{NUMBER})?\s*$")
+"""A gate whose value is the difference to the champion on the whole test part."""
 BOUND = re.compile(rf"(?P<op>[<>]=?)\s*(?:(?P<number>{NUMBER})|{CHAMPION})\s*$")
 
 
@@ -24,6 +26,7 @@ def context(files: RunFiles) -> Context:
         "title": {"open": "No verdict", "refused": "Refused", "passed": passed}[state],
         "text": text,
         "gates": gates,
+        "compared": _compared(files),
         "champion": facts(nested(files.scorecard, "champion")),
         "times_judged": files.scorecard.get("times_judged"),
         "notes": [str(note) for note in list_of(files.scorecard.get("notes"))],
@@ -48,6 +51,29 @@ def _outcome(files: RunFiles, gates: list[Context]) -> tuple[str, str]:
     elif register is False:
         text += "; the spec asks for no registration"
     return "passed", text
+
+
+def _compared(files: RunFiles) -> list[Context]:
+    """The champion and this model in each metric that a gate compares, on the same rows."""
+    lines = []
+    for row in objects_of(files.scorecard.get("gates")):
+        theirs = number(row.get("champion"))
+        match = COMPARED.match(str(row.get("gate")))
+        if match is None or not math.isfinite(theirs):
+            continue
+        difference = Estimate.of(row)
+        axis = padded_range([*difference, 0.0], 0.25)
+        lines.append(
+            {
+                "metric": shorten(match["metric"], 60),
+                "theirs": format_number(theirs),
+                "ours": format_number(theirs + difference.value),
+                "difference": ("+" if difference.value > 0 else "") + format_number(difference.value),
+                "interval": format_interval(difference),
+                "picture": error_bar(difference, axis, reference=0.0),
+            }
+        )
+    return lines
 
 
 def _gate(row: JsonObject) -> Context:
