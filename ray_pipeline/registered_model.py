@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import trust
+from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.partitioned_join import JoinPlan
-from ray_pipeline.data.read import open_source, read
+from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle

@@ -12,6 +12,8 @@ Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+INTERNAL = "\0"
+"""The first character of the columns that are added to a block; no column that is read has it in its name."""
 
 
 @dataclass(frozen=True, kw_only=True)

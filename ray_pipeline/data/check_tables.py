@@ -7,8 +7,8 @@ import pyarrow as pa
 from ray_pipeline.data.column_checks import check_columns, check_expressions
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.input_table import InputTable
+from ray_pipeline.data.open_tables import open_source, time_units
 from ray_pipeline.data.preconditions import require_even_files
-from ray_pipeline.data.read import open_source, time_units
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where

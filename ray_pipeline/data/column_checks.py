@@ -12,10 +12,10 @@ from ray_pipeline.data.column_roles import misfit
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.join_keys import plain_key
 from ray_pipeline.data.labels import label_values
-from ray_pipeline.data.rows import INTERNAL
 from ray_pipeline.errors import DataError, listed, nearest
 from ray_pipeline.spec.features import FeatureTable
 from ray_pipeline.spec.sections import Encode
+from ray_pipeline.values import INTERNAL
 
 
 def check_columns(columns: ResolvedColumns) -> None:

@@ -20,13 +20,11 @@ from ray_pipeline.data.partitioned_join import PartitionedTable
 from ray_pipeline.hashing import hash_rows
 from ray_pipeline.shared import Here, shared
 from ray_pipeline.spec.expression import Expression
-from ray_pipeline.values import Task
+from ray_pipeline.values import INTERNAL, Task
 
 if TYPE_CHECKING:
     import ray
 
-INTERNAL = "\0"
-"""The first character of the columns that are added to a block; no column that is read has it in its name."""
 KEY, LABEL, WEIGHT, TIME, PART = (INTERNAL + role for role in ("key", "label", "weight", "time", "part"))
 LABEL_INPUT = f"{INTERNAL}label:"
 """The prefix of a column that the label's expression reads: no feature, but the checks compare features with it."""

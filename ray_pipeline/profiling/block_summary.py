@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.data.join_counts import JoinCounts
-from ray_pipeline.data.rows import INTERNAL, KEY, LABEL, PART, TIME, WEIGHT, RowCounts
+from ray_pipeline.data.rows import KEY, LABEL, PART, TIME, WEIGHT, RowCounts
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.profiling.column_statistics import ColumnStatistics, describe_column, value_counts
 from ray_pipeline.profiling.label_folds import add_outcomes, outcomes_by_fold
 from ray_pipeline.profiling.row_hashes import HASH_TYPES, RowHashes, hash_block
-from ray_pipeline.values import PARTS
+from ray_pipeline.values import INTERNAL, PARTS
 
 SAMPLE_SEED = 0xA11CE  # no seed of a split: the sample must not depend on which rows went to test
 HASH = f"{INTERNAL}hash"

@@ -14,7 +14,7 @@ from ray_pipeline.components.sources._base import kind_at, source_of
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.input_table import InputTable, in_plain_types, timestamps
 from ray_pipeline.data.join_keys import finest_unit, plain_key
-from ray_pipeline.data.read import time_units
+from ray_pipeline.data.open_tables import time_units
 from ray_pipeline.duration import as_timedelta
 from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.given_table import arrow_table, is_table

@@ -7,9 +7,9 @@ from typing import Any
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.column_checks import check_columns, check_expressions
 from ray_pipeline.data.columns import ResolvedColumns
+from ray_pipeline.data.open_tables import open_tables
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.preconditions import require_even_files
-from ray_pipeline.data.read import open_tables
 from ray_pipeline.runtime.layout import Layout, shown
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where

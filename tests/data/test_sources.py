@@ -13,7 +13,7 @@ import pytest
 
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.data.input_table import InputTable
-from ray_pipeline.data.read import open_source
+from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.errors import DataError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where

@@ -32,7 +32,7 @@ from ray_pipeline import cli
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.data.check_tables import check_tables
 from ray_pipeline.data.input_table import InputTable
-from ray_pipeline.data.read import open_source
+from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.duration import parse_duration
 from ray_pipeline.errors import DataError, PipelineError
 from ray_pipeline.spec import Spec

@@ -6,7 +6,8 @@ import pyarrow.compute as pc
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import power
-from ray_pipeline.data.rows import INTERNAL, LABEL
+from ray_pipeline.data.rows import LABEL
+from ray_pipeline.values import INTERNAL
 
 STRONG = 0.8
 

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import codes, numbers
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.data.rows import INTERNAL
 from ray_pipeline.profiling.probe import HELD_OUT, Probe
-from ray_pipeline.values import Severity
+from ray_pipeline.values import INTERNAL, Severity
 
 NAMED = re.compile(
     r"(?i)(^|_|\b)(u?u?id|account|card|client|customer|device|driver|employee|household|member|patient|person|player"
