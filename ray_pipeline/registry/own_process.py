@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ray_pipeline.errors import Problem, RegistryError
+from ray_pipeline.registry import package
 from ray_pipeline.registry.champion_history import CHAMPION
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.registry import Registry
@@ -120,3 +121,5 @@ def _answer(connection: Connection, registry: Registry, method: str, arguments: 
         return
     except Exception:  # an error that cannot be pickled
         connection.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
+    if method == "prepare":
+        package.warm_up()

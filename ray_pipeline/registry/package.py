@@ -8,6 +8,7 @@ them; `SHA256SUMS` lists all files.
 import ast
 import importlib.metadata
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,25 @@ def check(model: Path) -> str:
     return check_sums(model, stored)
 
 
+def warm_up() -> None:
+    """Do what `pack` needs for every model: half of the time of the first registration of a process."""
+    import mlflow.pyfunc  # noqa: F401
+    import pandas  # noqa: F401
+
+    scoring_files()
+
+
 def scoring_code(target: Path) -> None:
-    """Copy the package's files that scoring imports: `SEEDS`, and recursively what they import at module level."""
+    """Copy the package's files that scoring imports."""
+    for file in scoring_files():
+        copy = target / file.relative_to(PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+
+
+@cache
+def scoring_files() -> tuple[Path, ...]:
+    """Return the package's files that scoring imports: `SEEDS`, and recursively what they import at module level."""
     waiting = {file for seed in SEEDS for file in PACKAGE.glob(seed)}
     needed: set[Path] = set()
     while waiting:
@@ -104,10 +122,7 @@ def scoring_code(target: Path) -> None:
         needed.add(file)
         parents = {folder / "__init__.py" for folder in file.parents if folder.is_relative_to(PACKAGE)}
         waiting |= ({path for path in parents if path.exists()} | _imported(file)) - needed
-    for file in sorted(needed):
-        copy = target / file.relative_to(PACKAGE)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
+    return tuple(sorted(needed))
 
 
 def _imported(file: Path) -> set[Path]:

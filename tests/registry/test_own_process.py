@@ -1,0 +1,92 @@
+"""The registry in a process of its own gives the same answers and the same errors, and ends with the run."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from bundle_fixture import Trained
+from process_fixture import descendants, left_after
+from registry_fixture import NAME, add, model_folder
+
+from ray_pipeline.errors import RegistryError
+from ray_pipeline.registry import Registry
+from ray_pipeline.registry.own_process import in_own_process
+
+
+@pytest.fixture
+def elsewhere(registry: Registry) -> Iterator[Registry]:
+    with in_own_process(registry) as other:
+        yield other
+
+
+def children() -> set[int]:
+    return set(descendants(os.getpid()))
+
+
+def test_a_version_is_registered_there_and_read_here(elsewhere: Registry, registry: Registry, trained: Trained) -> None:
+    elsewhere.prepare()
+    assert elsewhere.champion(NAME) is None
+    assert add(elsewhere, trained, "run-1", alias="champion") == 1
+    assert add(elsewhere, trained, "run-1", alias="champion") == 1  # a run registers once
+    version, folder = elsewhere.champion(NAME) or (0, Path())
+    assert (version, folder) == (1, registry.fetch(f"{NAME}/1"))
+    assert model_folder(registry, f"{NAME}/1").is_dir()
+
+
+def test_an_error_there_is_raised_here_with_its_problem(elsewhere: Registry, trained: Trained) -> None:
+    elsewhere.prepare()
+    wrong = trained.bundle.score(trained.rows) + 1.0
+    with pytest.raises(RegistryError, match="stored rows differently") as raised:
+        add(elsewhere, trained, "run-1", scores=wrong)
+    assert raised.value.problems[0].stage == "verify"
+    assert add(elsewhere, trained, "run-2") == 2  # and the process answers on
+
+
+def test_a_process_that_dies_is_a_registry_that_does_not_answer(registry: Registry, trained: Trained) -> None:
+    before = children()
+    with in_own_process(registry) as elsewhere:
+        (process,) = children() - before
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(RegistryError, match=r"the process that talks to sqlite.* has ended"):
+            add(elsewhere, trained, "run-1")
+
+
+def test_a_thread_that_still_waits_for_an_answer_does_not_hold_up_the_end(registry: Registry) -> None:
+    before = children()
+    with in_own_process(registry) as elsewhere:
+        known = descendants(os.getpid())
+
+        def prepare() -> None:
+            with suppress(RegistryError):
+                elsewhere.prepare()
+
+        threading.Thread(target=prepare, daemon=True).start()
+    assert children() <= before
+    assert left_after({pid: known[pid] for pid in known.keys() - before}, within=2.0) == []
+
+
+OWNER = """
+import os, sys
+sys.path[:] = sys.argv[2:]
+from ray_pipeline.registry import Registry
+from ray_pipeline.registry.own_process import in_own_process
+with in_own_process(Registry(f"sqlite:///{sys.argv[1]}/mlflow.db")):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_it_ends_when_its_run_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OWNER, str(tmp_path), *sys.path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None and owner.stdout.readline() == "ready\n"
+        known = descendants(owner.pid)
+        assert len(known) == 1
+        owner.kill()
+    assert left_after(known, within=10.0) == []
