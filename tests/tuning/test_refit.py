@@ -82,7 +82,7 @@ def workers() -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            if (path / "cmdline").read_bytes().startswith(b"ray::_Worker.train"):
+            if (path / "cmdline").read_bytes().startswith(b"ray::_train_here"):
                 found.append(int(path.name))
         except OSError:
             continue
