@@ -183,6 +183,7 @@ def test_ray_takes_the_loopback_address_only_where_it_spans_no_machines(monkeypa
 
 
 def test_tune_copies_no_credentials_to_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private_ray, "_started_here", lambda: False)
     from ray.tune.execution import class_cache
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
@@ -192,3 +193,42 @@ def test_tune_copies_no_credentials_to_trials(monkeypatch: pytest.MonkeyPatch) -
         assert "canary" not in str(actor._default_options)
         assert actor._default_options["runtime_env"]["env_vars"]
     assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE
+
+
+def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import utils
+    from ray._private.node import Node
+
+    started = {name: getattr(Node, name) for name in ("start_monitor", "start_api_server", "start_log_monitor")}
+    with private_ray.without_unused_servers():
+        for name in started:
+            assert getattr(Node, name)(None) is None
+        assert utils.get_dashboard_dependency_error() is not None
+    assert {name: getattr(Node, name) for name in started} == started
+    assert "get_dashboard_dependency_error() is not None" in inspect.getsource(import_module("ray._private.services"))
+
+
+def test_ray_data_starts_no_actors_for_statistics_and_autoscaling() -> None:
+    from ray.data._internal import stats
+    from ray.data._internal.execution import streaming_executor
+
+    before = streaming_executor.create_cluster_autoscaler, stats._StatsManager.register_dataset_to_stats_actor
+    with private_ray.without_data_actors():
+        autoscaler = streaming_executor.create_cluster_autoscaler(None, None, None, execution_id="1")
+        assert autoscaler.try_trigger_scaling() is None
+        assert stats._StatsManager.update_execution_metrics("dataset", [], [], {}) is None
+        assert stats._StatsManager.register_dataset_to_stats_actor("dataset", [], None, None) is None
+    assert before == (
+        streaming_executor.create_cluster_autoscaler,
+        stats._StatsManager.register_dataset_to_stats_actor,
+    )
+
+
+def test_a_worker_of_a_ray_started_here_inherits_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.tune.execution import class_cache
+
+    monkeypatch.setattr(private_ray, "_started_here", lambda: True)
+    with private_ray.no_credentials_for_trials():
+        actor = class_cache._ActorClassCache().get(type("Trainable", (), {}))
+        assert not actor._default_options["runtime_env"]  # so it takes a worker that is idle
+    assert class_cache.DEFAULT_ENV_VARS
