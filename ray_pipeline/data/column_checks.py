@@ -33,6 +33,9 @@ def check_columns(columns: ResolvedColumns) -> None:
     for name, table in columns.spec.features.tables.items():
         _check_join_columns(columns, name, table)
         _check_times(columns, name, table)
+    if columns.complete and not columns.features and not columns.problems.problems:
+        found, fix = "no column is left to be a feature", "name columns that have no other role"
+        columns.problems.add("features.labels.columns", None, found, fix)
     columns.problems.raise_all()
 
 

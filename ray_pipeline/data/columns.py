@@ -1,5 +1,6 @@
 """Columns: from the names that a user wrote to canonical names, and from globs to features."""
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -18,7 +19,7 @@ class ColumnProblems:
     def __init__(self, spec: Spec, schemas: Mapping[str, pa.Schema]) -> None:
         self.spec, self.schemas, self.problems = spec, schemas, list[Problem]()
 
-    def add(self, key: str, column: str, found: str, fix: str) -> None:
+    def add(self, key: str, column: str | None, found: str, fix: str) -> None:
         """Adds a problem, unless the same one is there already."""
         file, line = self.spec.place(key)
         problem = Problem(file=file, line=line, key=key, stage="read", column=column, found=found, fix=fix)
@@ -30,7 +31,11 @@ class ColumnProblems:
         known = self.schemas[table].names
         near = f"{nearest(column.strip('*?'), known)}Known: {listed(known, 12)}"
         found = f"there is no column {column!r} in {table} ({len(known)} columns); {near}"
-        self.add(key, column, found, "correct the name")
+        odd = [name for name in known if column in name and re.search(r"[^\w.]", name)]
+        in_expression = key.endswith(".label") and odd
+        self.add(
+            key, column, found, f"write the name in backticks: `{odd[0]}`" if in_expression else "correct the name"
+        )
 
     def add_unknown(self, key: str, column: str, owners: Sequence[str], known: Sequence[str]) -> None:
         """Adds that a name means no column, or more than one."""

@@ -121,9 +121,10 @@ class Profile:
         Returns
         -------
         list of float
-            Ascending; fewer than `bins` - 1 where values repeat, and none where every value is missing.
+            Ascending; fewer than `bins` - 1 where values repeat, and none where every value is missing or infinite.
         """
         values = self.sample[column].cast(pa.float64(), safe=False).drop_null().to_numpy()
+        values = values[np.isfinite(values)]
         return np.unique(np.quantile(values, np.arange(1, bins) / bins)).tolist() if len(values) else []
 
 

@@ -261,6 +261,41 @@ def test_files_without_rows_beside_files_with_rows_are_fine(tmp_path: Path) -> N
     assert footers.num_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
+def test_the_types_of_a_file_without_rows_do_not_count(tmp_path: Path) -> None:
+    write(tmp_path)
+    write(tmp_path, "part-1.parquet", pa.table({"a": pa.array([], pa.string()), "c": pa.array([], pa.null())}))
+    mixed = source(tmp_path)
+    footers = mixed.footers()
+    assert footers.schema == TABLE.schema and not footers.uneven and not footers.partial
+    assert mixed.table(["a", "b"]).equals(TABLE) and mixed.count(pc.field("a") > 1) == 2
+    assert pa.concat_tables([piece() for piece in mixed.pieces(footers, ["a"], 2)])["a"].to_pylist() == [1, 2, 3]
+
+
+def test_a_link_to_an_absent_file_is_reported(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "part-1.parquet").symlink_to("/nowhere/part-1.parquet")
+    with pytest.raises(DataError, match="1 of 2 files are links to nothing") as raised:
+        source(tmp_path).footers()
+    assert raised.value.problems[0].file == str(tmp_path / "part-1.parquet")
+
+
+def test_the_ending_of_a_file_counts_in_any_case(tmp_path: Path) -> None:
+    write(tmp_path, "one.parquet")
+    write(tmp_path, "two.PARQUET")
+    assert names(tmp_path, tmp_path) == ["one.parquet", "two.PARQUET"]
+
+
+def test_a_file_outside_of_the_folders_of_a_partition_is_noted_and_two_values_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "r/x.parquet", pa.table({"a": [1]}))
+    write(tmp_path, "r/p=3/x.parquet", pa.table({"a": [2]}))
+    footers = source(tmp_path / "r").footers()
+    assert footers.partial == {"p": 1} and "1 of 2 files are in no folder p=" in footers.unified["p"]
+    assert source(tmp_path / "r").table(["a", "p"]).to_pydict() == {"a": [2, 1], "p": [3, None]}
+    write(tmp_path, "s/p=1/p=2/x.parquet")
+    with pytest.raises(DataError, match="two of its folders name a value of 'p'"):
+        source(tmp_path / "s").footers()
+
+
 def test_a_file_a_folder_and_globs_name_the_files_they_should(tmp_path: Path) -> None:
     for name in (
         "b.parquet",

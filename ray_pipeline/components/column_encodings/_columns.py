@@ -66,7 +66,8 @@ def numbers(values: pa.ChunkedArray, offset: float = 0.0) -> Vector:
         return number
     near = number - offset
     if offset.is_integer() and pa.types.is_integer(values.type) and values.type != pa.uint64():
-        exact = pc.fill_null(values.cast(pa.int64()), 0).to_numpy() - np.int64(offset)
+        wrapped = np.uint64(int(offset) % 2**64).astype(np.int64)  # an offset of 2^63; small differences are right
+        exact = pc.fill_null(values.cast(pa.int64()), 0).to_numpy() - wrapped
         return np.where(np.abs(near) < MAX_EXACT, exact, near)
     return near
 

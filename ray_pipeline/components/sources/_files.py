@@ -1,6 +1,7 @@
 """The files that a path means: a file, a folder with all below it, or a glob; on a local disk or an object store."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import PurePosixPath
@@ -28,7 +29,7 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
     Raises
     ------
     DataError
-        There is no such path, or no file of that kind below it.
+        There is no such path, or no file of that kind below it, or a link to a file that is absent.
     StorageError
         The URI or the credentials cannot be used.
     """
@@ -51,8 +52,15 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
     except OSError as error:
         raise _unreachable(name, path, error) from None
     glob = PurePosixPath(path).relative_to(root).parts
+
+    def meant(file: str) -> bool:
+        return not _hidden(file, root) and _matches(PurePosixPath(file).relative_to(root).parts, glob, suffixes)
+
     visible = [info for info in infos if info.type == pafs.FileType.File and not _hidden(info.path, root)]
-    files = [info for info in visible if _matches(PurePosixPath(info.path).relative_to(root).parts, glob, suffixes)]
+    files = [info for info in visible if meant(info.path)]
+    if isinstance(fs, pafs.LocalFileSystem) and (gone := [file for file in _links_to_nothing(root) if meant(file)]):
+        found = f"{name}: {len(gone):,} of {len(files) + len(gone):,} files are links to nothing"
+        raise DataError(Problem(stage="read", file=min(gone), found=found, fix="fetch the files, or remove the links"))
     if not files:
         raise DataError(
             Problem(
@@ -103,11 +111,19 @@ def _literal(fs: pafs.FileSystem, path: str) -> str:
 def _matches(path: Sequence[str], glob: Sequence[str], suffixes: tuple[str, ...]) -> bool:
     """Whether the glob names the file or one of its folders; `**` stands for any number of folders."""
     if not glob:
-        return not path or path[-1].endswith(suffixes)
+        return not path or path[-1].lower().endswith(suffixes)
     if glob[0] == "**" and _matches(path, glob[1:], suffixes):
         return True
     rest = glob if glob[0] == "**" else glob[1:]
     return bool(path) and (glob[0] == "**" or fnmatchcase(path[0], glob[0])) and _matches(path[1:], rest, suffixes)
+
+
+def _links_to_nothing(root: str) -> Iterator[str]:
+    """Links whose file is absent, as git-annex and DVC leave them; Arrow does not list them."""
+    for folder, _, files in os.walk(root):
+        for path in (os.path.join(folder, file) for file in files):  # noqa: PTH118 (pathlib is ten times slower)
+            if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114
+                yield path
 
 
 def _hidden(path: str, root: str) -> bool:

@@ -8,6 +8,8 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from ray_pipeline.errors import DataError, Problem
+
 NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -18,12 +20,20 @@ def partitions(file: str, root: str) -> dict[str, str | None]:
     --------
     >>> partitions("/data/region=a%2Fb/code=01/x.parquet", "/data")
     {'region': 'a/b', 'code': '01'}
+
+    Raises
+    ------
+    DataError
+        Two folders name one column.
     """
     folders = PurePosixPath(file).relative_to(root).parts[:-1]
-    pairs = (folder.partition("=") for folder in folders)
-    return {
-        unquote(name): None if value == NULL else unquote(value) for name, equals, value in pairs if equals and name
-    }
+    values = dict[str, str | None]()
+    for name, value in ((unquote(name), value) for name, equals, value in map(_split, folders) if equals and name):
+        if name in values:
+            found, fix = f"two of its folders name a value of {name!r}", "rename one of them"
+            raise DataError(Problem(stage="read", file=file, column=name, found=found, fix=fix))
+        values[name] = None if value == NULL else unquote(value)
+    return values
 
 
 def partition_type(values: Sequence[str | None]) -> pa.DataType:
@@ -45,6 +55,10 @@ def partition_type(values: Sequence[str | None]) -> pa.DataType:
 def partition_value(value: object, type_: pa.DataType) -> pa.Scalar:
     """The value in the type of its column, from the text of a folder's name or from a value of a table's log."""
     return pa.scalar(value, pa.string()).cast(type_) if isinstance(value, str) else pa.scalar(value, type_)
+
+
+def _split(folder: str) -> tuple[str, str, str]:
+    return folder.partition("=")
 
 
 def _is_date(text: str) -> bool:

@@ -52,7 +52,6 @@ class Parquet(Source):
         names, sizes = [f.path for f in files], tuple(int(f.size) for f in files)
         for file, one in zip(names, metadata, strict=True):
             refuse_bombs(self.name, file, one)
-        unified = self._unify(names, [_schema_of(m) for m in metadata])
         num_rows = sum(m.num_rows for m in metadata)
         if num_rows == 0:
             raise DataError(
@@ -64,6 +63,9 @@ class Parquet(Source):
                     fix="name files that hold rows",
                 )
             )
+        # A file without rows has no say: pandas and Spark write it with types of their own.
+        filled = [(file, one) for file, one in zip(names, metadata, strict=True) if one.num_rows]
+        unified = self._unify([file for file, _ in filled], [_schema_of(one) for _, one in filled])
         identity = [
             [PurePosixPath(f.path).name, f.size, m.num_rows, chunk_statistics(m)]
             for f, m in zip(files, metadata, strict=True)
@@ -91,7 +93,7 @@ class Parquet(Source):
         footers = self.footers()
         read = self._reader(footers, columns, None)
         with ThreadPoolExecutor(16) as pool:
-            return pa.concat_tables(pool.map(lambda file: read({file: None}), footers.files))
+            return pa.concat_tables(pool.map(lambda file: read({file: None}), _filled(footers)))
 
     def count(self, keep: pc.Expression) -> int:
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
@@ -104,7 +106,7 @@ class Parquet(Source):
             return int(fragment.scanner(schema=stored, filter=keep).count_rows())
 
         with ThreadPoolExecutor(16) as pool:
-            return sum(pool.map(count_in, footers.files))
+            return sum(pool.map(count_in, _filled(footers)))
 
     def unreadable(self, columns: Sequence[str]) -> Problem | None:
         """What a scan could not read: the first row group of a column that cannot be decoded; None if all can."""
@@ -135,7 +137,7 @@ class Parquet(Source):
         read = self._reader(footers, columns, keep)
         pieces, groups, size = list[Callable[[], pa.Table]](), dict[str, list[int]](), 0
         for file, lengths in zip(footers.files, footers.group_rows, strict=True):
-            for number, length in enumerate(lengths):
+            for number, length in enumerate(lengths if sum(lengths) else ()):
                 if groups and size + length > rows:
                     pieces.append(partial(read, groups))
                     groups, size = {}, 0
@@ -159,6 +161,7 @@ class Parquet(Source):
         root = root_of(self.path)
         values = [self._partitions(file, root) for file in files]
         schema, uneven = unified.schema, dict(unified.uneven)
+        partial, notes = dict(unified.partial), dict(unified.unified)
         for name in dict.fromkeys(name for one in values for name in one):
             if name in schema.names:
                 uneven[name] = Problem(
@@ -170,7 +173,11 @@ class Parquet(Source):
                 )
             else:
                 schema = schema.append(pa.field(name, self._partition_type(name, [one.get(name) for one in values])))
-        return replace(unified, schema=schema, uneven=uneven)
+                if without := sum(name not in one for one in values):
+                    partial[name] = len(files) - without
+                    where = f"{without:,} of {len(files):,} files are in no folder {name}=..."
+                    notes[name] = f"{self.name}: {where}; the column is null there"
+        return replace(unified, schema=schema, uneven=uneven, partial=partial, unified=notes)
 
     def _partitions(self, file: str, root: str) -> Mapping[str, object]:
         """The columns that the names of a file's folders define."""
@@ -179,6 +186,11 @@ class Parquet(Source):
     def _partition_type(self, name: str, values: Iterable[object]) -> pa.DataType:
         """The type of a column that the names of folders define."""
         return partition_type([value if value is None else str(value) for value in values])
+
+
+def _filled(footers: Footers) -> list[str]:
+    """The files that have rows."""
+    return [file for file, rows in zip(footers.files, footers.file_rows, strict=True) if rows]
 
 
 def _read_groups(

@@ -39,7 +39,7 @@ class Expression:
         """
         expression = cls(text, parse(text))
         if not expression.columns:
-            raise ValueError(f"{text!r} names no column")
+            raise ValueError(f"{text!r} names no column; if it is the name of one, write it in backticks")
         return expression
 
     @property
