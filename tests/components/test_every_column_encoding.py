@@ -24,6 +24,7 @@ from sklearn.preprocessing import (
 
 from ray_pipeline.components.choice import menu
 from ray_pipeline.components.column_encodings._base import FOLDS
+from ray_pipeline.components.column_encodings._columns import numbers, offset_of
 from ray_pipeline.components.column_encodings.target import SMOOTH
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.encoders.nets import Nets
@@ -97,6 +98,15 @@ def test_imputed_numbers_are_scikit_learn_s(values: list[float | None], how: str
     np.testing.assert_allclose(
         cells(values, {"impute": how}), imputer.fit_transform(column(values)), rtol=1e-5, atol=1e-4
     )
+
+
+def test_numbers_near_either_end_of_64_bits_stay_different() -> None:
+    for end in (2**63 - 4, -(2**63)):
+        near = pa.chunked_array([[end + step for step in range(4)]])
+        offset = offset_of(near)
+        assert len(np.unique(numbers(near, offset))) == 4 and np.ptp(numbers(near, offset)) == 3
+    both = pa.chunked_array([[2**63 - 1, -(2**63), None]])
+    assert np.isfinite(numbers(both, 2.0**63)[:2]).all() and numbers(both, offset_of(both)).shape == (3,)
 
 
 @settings(max_examples=60, deadline=None)

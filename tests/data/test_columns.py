@@ -143,6 +143,21 @@ def test_features_that_differ_by_case_or_unicode_form_alone_are_refused(twin: st
     check_columns(resolved("[amount]", labels={twin: pa.float64()}))
 
 
+def test_a_spec_without_a_feature_is_refused() -> None:
+    spec = Spec.from_text(
+        "name: a\ntask: binary\nfeatures: {labels: {path: a, label: y, key: id}}\nsplit: {by: random}\nmodel: xgboost"
+    )
+    (problem,) = problems(ResolvedColumns(spec, {"labels": pa.schema({"id": pa.int64(), "y": pa.int64()})}))
+    assert (problem.found, problem.key) == ("no column is left to be a feature", "features.labels.columns")
+
+
+def test_a_label_that_is_the_odd_name_of_a_column_is_answered_with_its_backticks() -> None:
+    text = "name: a\ntask: binary\nfeatures: {labels: {path: a, label: a-b}}\nsplit: {by: random}\nmodel: xgboost"
+    schema = pa.schema({"a-b": pa.int64(), "x": pa.int64()})
+    found = problems(ResolvedColumns(Spec.from_text(text), {"labels": schema}))
+    assert {one.fix for one in found} == {"write the name in backticks: `a-b`"}
+
+
 def test_a_column_that_cannot_be_a_feature_is_refused_unless_it_is_left_out() -> None:
     (problem,) = problems(resolved(labels={"tags": pa.list_(pa.string())}))
     assert problem.found == "column 'tags' is list<item: string>, which cannot be a feature"

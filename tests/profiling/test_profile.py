@@ -94,3 +94,5 @@ def test_balanced_classes_weigh_the_same_and_written_weights_are_taken() -> None
 def test_quantiles_are_the_inner_edges_of_equally_filled_bins() -> None:
     assert profile_of().quantiles("n", 4) == [25.0, 50.0, 75.0]
     assert profile_of(sample=pa.table({"n": pa.array([None], pa.float64())})).quantiles("n", 4) == []
+    infinite = pa.table({"n": [*map(float, range(101)), *[float("inf")] * 50, float("-inf")]})
+    assert profile_of(sample=infinite).quantiles("n", 4) == [25.0, 50.0, 75.0]
