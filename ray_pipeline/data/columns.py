@@ -1,6 +1,5 @@
 """Columns: from the names that a user wrote to canonical names, and from globs to features."""
 
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -31,11 +30,9 @@ class ColumnProblems:
         known = self.schemas[table].names
         near = f"{nearest(column.strip('*?'), known)}Known: {listed(known, 12)}"
         found = f"there is no column {column!r} in {table} ({len(known)} columns); {near}"
-        odd = [name for name in known if column in name and re.search(r"[^\w.]", name)]
-        in_expression = key.endswith(".label") and odd
-        self.add(
-            key, column, found, f"write the name in backticks: `{odd[0]}`" if in_expression else "correct the name"
-        )
+        label = self.spec.features.labels.label.strip()
+        odd = key == "features.labels.label" and label in known
+        self.add(key, column, found, f"write the name in backticks: `{label}`" if odd else "correct the name")
 
     def add_unknown(self, key: str, column: str, owners: Sequence[str], known: Sequence[str]) -> None:
         """Adds that a name means no column, or more than one."""

@@ -86,6 +86,15 @@ def test_a_bad_csv_file_is_reported(tmp_path: Path, text: str, message: str) -> 
     assert message in raised.value.problems[0].found
 
 
+def test_a_csv_header_in_another_encoding_is_reported_and_read_once_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_bytes("größe,y\n1,2\n".encode("latin-1"))
+    with pytest.raises(DataError, match="can't decode byte 0xf6") as raised:
+        source("csv", tmp_path / "one.csv").footers()
+    assert raised.value.problems[0].fix == "name the file's `encoding`, such as latin-1"
+    named = find("sources", "csv")(name="rates", path=str(tmp_path / "one.csv"), encoding="latin-1")
+    assert named.footers().schema.names == ["größe", "y"]
+
+
 def test_delta_is_read_as_its_log_says(tmp_path: Path) -> None:
     deltalake = pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
     deltalake.write_deltalake(str(tmp_path / "t"), TABLE.slice(0, 2), partition_by=["p"])

@@ -81,7 +81,7 @@ class CSV(Source):
         """The rows of one file, read as one block, so that all rows decide the types."""
         try:
             with fs.open_input_stream(info.path) as stream:
-                return pyarrow.csv.read_csv(
+                table = pyarrow.csv.read_csv(
                     stream,
                     read_options=pyarrow.csv.ReadOptions(
                         block_size=min(max(2 * info.size + 1, 1 << 20), MAX_BLOCK),  # latin-1 grows in UTF-8
@@ -96,13 +96,14 @@ class CSV(Source):
                         timestamp_parsers=[pyarrow.csv.ISO8601, *self.timestamps],
                     ),
                 )
+            table.column_names  # noqa: B018 (Arrow reads a header in any encoding, and fails here)
         except (pa.ArrowInvalid, OSError, UnicodeError) as error:
             found = f"{self.name}: {str(error).splitlines()[0]}"
-            raise DataError(
-                Problem(
-                    stage="read", file=info.path, found=found, fix="correct the file, or write the table as Parquet"
-                )
-            ) from None
+            fix = "correct the file, or write the table as Parquet"
+            if isinstance(error, UnicodeError):
+                fix = "name the file's `encoding`, such as latin-1"
+            raise DataError(Problem(stage="read", file=info.path, found=found, fix=fix)) from None
+        return table
 
     def footers(self) -> Footers:
         """The inferred schema, rows and bytes.
