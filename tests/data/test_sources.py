@@ -274,9 +274,21 @@ def test_the_types_of_a_file_without_rows_do_not_count(tmp_path: Path) -> None:
 def test_a_link_to_an_absent_file_is_reported(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "part-1.parquet").symlink_to("/nowhere/part-1.parquet")
-    with pytest.raises(DataError, match="1 of 2 files are links to nothing") as raised:
+    (tmp_path / "notes.txt").symlink_to("/nowhere/notes.txt")
+    with pytest.raises(DataError, match="labels: this is a link to nothing") as raised:
         source(tmp_path).footers()
     assert raised.value.problems[0].file == str(tmp_path / "part-1.parquet")
+
+
+def test_links_to_other_folders_are_followed_and_one_that_leads_back_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "elsewhere/one.parquet")
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows/link").symlink_to(tmp_path / "elsewhere")
+    assert names(tmp_path / "rows", tmp_path) == ["rows/link/one.parquet"]
+    (tmp_path / "elsewhere/again").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="this is a link to a folder that holds it"):
+        source(tmp_path / "elsewhere").footers()
+    assert names(tmp_path / "elsewhere/*.parquet", tmp_path) == ["elsewhere/one.parquet"]
 
 
 def test_the_ending_of_a_file_counts_in_any_case(tmp_path: Path) -> None:
