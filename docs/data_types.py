@@ -30,10 +30,12 @@ Every column is read in one of a few plain types, without loss:
 The files of one table may differ in order and type of their columns. Where a type holds the values of all files
 without loss, it is used: the wider integer or float, the finer unit of time, the other type beside null, text for text
 in any encoding. `checks.json` says so (`uneven_files`). Otherwise the column is refused if it is read. A column that
-some files lack is null there, but a label, key, time, weight or join key must be in every file.
+some files lack is null there, but a label, key, time, weight or join key must be in every file. A file without rows
+has no say in this. A link to an absent file is refused, and so is a link that leads back to its own folder.
 
 A folder named `year=2024` gives its files a column `year`: int64 if every value is a whole number without leading
-zeros, date if every value is a date, else text. `__HIVE_DEFAULT_PARTITION__` is null. If the files have that column
+zeros, date if every value is a date, else text. `__HIVE_DEFAULT_PARTITION__` is null, and so is the column of a file
+that is in no such folder; `checks.json` says so. If the files have that column
 too, it is refused if it is read. Partitions of Delta have the values and types of the table's log.
 
 ## What each role takes
