@@ -92,16 +92,12 @@ def refuse_bombs(table: str, file: str, metadata: pq.FileMetaData) -> None:
         raise problem(
             f"{metadata.num_columns:,} columns; at most {MAX_COLUMNS:,} are read", "write the columns that are needed"
         )
-    try:
-        for chunk in _chunks(metadata):
-            chunk.path_in_schema  # noqa: B018
-    except UnicodeDecodeError:
-        raise problem("its footer is damaged: the name of a column is not UTF-8", "write it again") from None
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for place in range(group.num_columns) if group.total_byte_size >= MIN_BOMB else ():
             column = group.column(place)
-            packed, plain, name = column.total_compressed_size, column.total_uncompressed_size, column.path_in_schema
+            packed, plain = column.total_compressed_size, column.total_uncompressed_size
+            name = metadata.schema.column(place).path
             if plain >= MIN_BOMB and plain > MAX_EXPANSION * packed:
                 found = (
                     f"row group {number} of column {name!r} expands {plain / packed:,.0f} times to"
@@ -129,8 +125,22 @@ def column_bytes(footers: Sequence[pq.FileMetaData]) -> dict[str, tuple[int, int
     return sizes
 
 
-def chunk_statistics(metadata: pq.FileMetaData) -> list[Any]:
-    """What identifies each column chunk of a file: name, bytes, and its statistics if there are any."""
+def chunk_statistics(table: str, file: str, metadata: pq.FileMetaData) -> list[Any]:
+    """What identifies each column chunk of a file: name, bytes, and its statistics if there are any.
+
+    Raises
+    ------
+    DataError
+        A name is not UTF-8.
+    """
+    try:
+        return _statistics(metadata)
+    except UnicodeDecodeError:
+        found = f"{table}: its footer is damaged: the name of a column is not UTF-8"
+        raise DataError(Problem(stage="read", file=file, found=found, fix="write it again")) from None
+
+
+def _statistics(metadata: pq.FileMetaData) -> list[Any]:
     return [
         [
             chunk.path_in_schema,

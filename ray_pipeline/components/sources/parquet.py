@@ -67,7 +67,7 @@ class Parquet(Source):
         filled = [(file, one) for file, one in zip(names, metadata, strict=True) if one.num_rows]
         unified = self._unify([file for file, _ in filled], [_schema_of(one) for _, one in filled])
         identity = [
-            [PurePosixPath(f.path).name, f.size, m.num_rows, chunk_statistics(m)]
+            [PurePosixPath(f.path).name, f.size, m.num_rows, chunk_statistics(self.name, f.path, m)]
             for f, m in zip(files, metadata, strict=True)
         ]
         groups = [[m.row_group(number) for number in range(m.num_row_groups)] for m in metadata]
