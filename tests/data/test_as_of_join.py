@@ -278,6 +278,7 @@ def test_time_codes_keep_the_order_of_times_however_far_apart_they_are(times, ot
         assert max(before, default=0) <= int(codes.of(np.array([time]))[0]) < min(after, default=codes.width)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**13), max_size=60))
 def test_ages_are_counted_to_half_a_percent(ages):
     counts = count_ages(np.array(ages, np.int64), "us")
