@@ -25,6 +25,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks, and the logs of Ray, Tune and MLflow.")]
 MODES = {"json": Json, "quiet": Quiet, "debug": Debug}
 
+LINE_ENDS = {ord(end): ascii(end)[1:-1] for end in "\u2028\u2029"} | {0x85: "\\u0085"}
+"""Characters within JSON texts at which `str.splitlines` would cut the answer."""
+
 Verb = Callable[..., dict[str, Any] | None]
 
 
@@ -135,7 +138,8 @@ def to_json(value: object, *, ascii_only: bool = False) -> str:
     >>> to_json({"auc": float("nan"), "rows": (1, 2)})
     '{"auc": null, "rows": [1, 2]}'
     """
-    return json.dumps(_clean(value), ensure_ascii=ascii_only, default=str)
+    line = json.dumps(_clean(value), ensure_ascii=ascii_only, default=str)
+    return line.translate(LINE_ENDS)
 
 
 def _clean(value: object) -> object:

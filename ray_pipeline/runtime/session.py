@@ -185,7 +185,11 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
             ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
-    except (ConnectionError, RuntimeError, TimeoutError, OSError) as error:
+    except Exception as error:  # a node that does not start in time is a bare `Exception`
+        if folder:
+            raise ResourceError(_not_started(_first_line(error))) from error
+        if not isinstance(error, ConnectionError | RuntimeError | TimeoutError | OSError):
+            raise
         problem = version_mismatch(where.address, error) or _no_answer(where.address, _first_line(error))
         raise ResourceError(problem) from None
     finally:
@@ -198,6 +202,14 @@ def _refuse_silence(address: str) -> None:
     if connects_to and (reason := silence(connects_to)):
         at = "" if connects_to == address else f" ({connects_to})"
         raise ResourceError(_no_answer(f"{address}{at}", reason))
+
+
+def _not_started(reason: str) -> Problem:
+    return Problem(
+        key="address",
+        found=f"Ray did not start on this machine: {reason}",
+        fix="end other programs, since Ray has 30 s to start; or use a Ray that runs (`ray start --head`, `--on auto`)",
+    )
 
 
 def _no_answer(address: str, reason: str) -> Problem:

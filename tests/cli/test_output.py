@@ -232,3 +232,10 @@ def test_one_command_installs_completion_and_it_knows_verbs_and_runs(shell: str,
         asked |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
         found = typed(**asked, _TYPER_COMPLETE_ARGS=f"ray-pipeline {begun}", _RAY_PIPELINE_COMPLETE=f"complete_{shell}")
         assert all(word in found for word in whole.split()), found
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\n"])
+def test_the_answer_is_one_line_whatever_its_texts_hold(end: str) -> None:
+    line = to_json({"found": f"column 'a{end}b'"})
+    assert line.splitlines() == [line]
+    assert json.loads(line) == {"found": f"column 'a{end}b'"}
