@@ -39,6 +39,7 @@ FILES = (
     "bias.json",
     "scorecard.json",
     "report.html",
+    "model_card.md",
     "predictions/test.parquet",
 )
 

@@ -26,7 +26,7 @@ WITH_RAY = [
     page
     for page in PAGES
     if page != CLUSTER
-    and re.search(r"^\$ ray-pipeline (run|predict|evaluate)|rp\.run\(", page.read_text(), re.MULTILINE)
+    and re.search(r"^\$ ray-pipeline (run|retrain|predict|evaluate)|rp\.run\(", page.read_text(), re.MULTILINE)
 ]
 FLIGHTS = (ROOT / "ray_pipeline" / "examples" / "flights" / "flights.yaml").read_text()
 LANGUAGES = {"python", "console", "yaml", "sh", "text", "csv", "toml"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ray_pipeline.cli import init, jobs, models, report, run, runs, score, spec, ui
+from ray_pipeline.cli import export, init, jobs, models, report, run, runs, score, spec, ui
 from ray_pipeline.cli.output import Verb, add_verb, failure, print_json
 from ray_pipeline.errors import Problem, SpecError
 
@@ -16,7 +16,7 @@ CommandError: Any = typer.BadParameter.__mro__[2]
 VERBS: tuple[Verb, ...] = (
     *(init.init, run.run, run.resume, run.rerun, run.retrain),
     *(spec.plan, spec.check, spec.render, spec.schema),
-    *(score.predict, score.evaluate),
+    *(score.predict, score.evaluate, export.export),
     *(report.report, report.diff, ui.ui),
     *(jobs.submit, jobs.status, jobs.logs, jobs.stop),
 )

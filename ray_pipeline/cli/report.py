@@ -12,8 +12,8 @@ OUT_HELP = "The page to write. Default: diff-FIRST-SECOND.html beside the second
 
 
 def report(run: RunId, on: On = None, storage: Storage = None) -> dict[str, Any]:
-    """Write the report of a run again and print its path."""
-    from ray_pipeline.report import write_report
+    """Write the report and the model card of a run again; print the path of the report."""
+    from ray_pipeline.report import MODEL_CARD, write_report
 
     folder = run_folder(run, on, storage)
     try:
@@ -22,7 +22,8 @@ def report(run: RunId, on: On = None, storage: Storage = None) -> dict[str, Any]
         found = f"cannot write the report: {error.strerror or error}"
         fix = "make the folder writable, or copy the run and name its path"
         raise StorageError(Problem(file=str(folder.path), found=found, fix=fix)) from None
-    folder.upload(path.name)
+    for name in (MODEL_CARD, path.name):
+        folder.upload(name)
     address = f"{folder.address}/{path.name}"
     typer.echo(address)
     return {"report": address}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
 PLAIN_FILES = (
+    "model_card.md",
     "spec.yaml",
     "checks.json",
     "joins.json",

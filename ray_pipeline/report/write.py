@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ray_pipeline.report import page
+from ray_pipeline.report import model_card, page
 from ray_pipeline.report.format import format_count, format_duration, format_interval, format_number, shorten
 from ray_pipeline.report.run_files import Estimate, RunFiles, nested, number
 from ray_pipeline.report.sections import (
@@ -19,16 +19,19 @@ from ray_pipeline.report.sections import (
 
 
 def write_report(run_folder: Path) -> Path:
-    """Write the report of a run from its plain files, and return its path; the same files give the same bytes.
+    """Write report and model card of a run from its plain files, and return the path of the report.
 
-    A run that is incomplete has a report too. Each section says which of its files are missing.
+    The same files give the same bytes. A run that is incomplete has a report too, whose sections say which files are
+    missing.
 
     Raises
     ------
     OSError
         The folder cannot be written.
     """
-    return page.write(render(RunFiles.read(run_folder)), run_folder / "report.html")
+    files = RunFiles.read(run_folder)
+    page.write(model_card.model_card(files), run_folder / model_card.NAME)
+    return page.write(render(files), run_folder / "report.html")
 
 
 def render(files: RunFiles) -> str:

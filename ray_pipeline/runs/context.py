@@ -12,7 +12,7 @@ from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, lis
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.registry.own_process import in_own_process
 from ray_pipeline.registry.registry import Registry
-from ray_pipeline.report import write_report
+from ray_pipeline.report import MODEL_CARD, write_report
 from ray_pipeline.runs.artifacts import write_artifacts
 from ray_pipeline.runs.given_spec import SpecLike, WhereLike, given_spec, given_where
 from ray_pipeline.runs.journal import Journal
@@ -109,7 +109,8 @@ class Run:
         """Write the manifest into the journal, and the report."""
         self.journal.record("manifest", manifest_of(self))
         report = write_report(self.folder.path)
-        self.folder.upload(report.name)
+        for name in (MODEL_CARD, report.name):
+            self.folder.upload(name)
         return report
 
     def finish(self, model: TrainedModel, verdict: Verdict, version: int | None) -> Release:
@@ -260,7 +261,8 @@ def finished_release(folder: RunFolder) -> Release | None:
 def write_last_files(folder: RunFolder) -> None:
     """Write the report, remove what only a resume needs, and write the manifest last."""
     write_report(folder.path)
-    folder.upload("report.html")
+    for name in (MODEL_CARD, "report.html"):
+        folder.upload(name)
     for leftover in (TUNE_FOLDER, FINAL_FOLDER, TRIALS_FOLDER):
         folder.remove(leftover)
     folder.write_json("manifest.json", folder.journal.recorded("manifest"))

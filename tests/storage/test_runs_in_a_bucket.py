@@ -106,6 +106,7 @@ def test_a_whole_run_lives_in_the_object_store_and_is_resumed_from_there(
         "evaluation.json",
         "scorecard.json",
         "report.html",
+        "model_card.md",
         "predictions/test.parquet",
         "model/SHA256SUMS",
         "model/model.ubj",

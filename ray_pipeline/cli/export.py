@@ -1,0 +1,43 @@
+"""The verb that takes a model away: export."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ray_pipeline.cli.options import Model, On, RegistryUri, registry_of
+
+To = Annotated[Literal["onnx"], typer.Option("--to", help="The format.", show_default=False)]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="The file to write. Default: model.onnx.", show_default=False),
+]
+Rows = Annotated[
+    Path | None,
+    typer.Option(
+        "--rows",
+        metavar="FILE",
+        help="Rows to compare besides those stored with the model: Parquet or CSV, with the model's columns.",
+        show_default=False,
+    ),
+]
+
+
+def export(
+    model: Model,
+    to: To,
+    out: Out = None,
+    rows: Rows = None,
+    on: On = None,
+    registry: RegistryUri = None,
+    debug: bool = False,
+) -> dict[str, Any]:
+    """Write a registered model as one file for other programs, and prove that it gives the same scores."""
+    from ray_pipeline.serving.onnx_export import export_onnx
+
+    answer = export_onnx(registry_of(on, registry, debug=debug), model, out or Path("model.onnx"), rows)
+    typer.echo(
+        f"{answer['out']}: {answer['bytes']:,} bytes; on {answer['rows']:,} rows onnxruntime differs by at most"
+        f" {answer['largest_difference']:.2g}, and {answer['decisions_differ']} decisions differ"
+    )
+    return answer
