@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import os
+import select
 import signal
 import sys
 import traceback
@@ -100,11 +101,23 @@ def _answer(work: Verb, debug: bool) -> dict[str, Any]:
         fix = "nothing is half-written; start again, or resume the run"
         return failure(Interrupted(Problem(found="interrupted", fix=fix)))
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            return {"status": "done", "exit": 0}
         if debug:
             typer.echo(redacted(traceback.format_exc()), err=True)
         if isinstance(error, PipelineError):
             return {**failure(error), **getattr(error, "answer", {})}
         return failure(unexpected(error))
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads standard output any more, as after `| head -3`; the rest then goes nowhere."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
 
 
 def failure(error: PipelineError) -> dict[str, Any]:

@@ -239,3 +239,13 @@ def test_the_answer_is_one_line_whatever_its_texts_hold(end: str) -> None:
     line = to_json({"found": f"column 'a{end}b'"})
     assert line.splitlines() == [line]
     assert json.loads(line) == {"found": f"column 'a{end}b'"}
+
+
+def test_a_reader_that_stops_reading_is_no_error() -> None:
+    verb = "from ray_pipeline.cli.output import finish; import typer; "
+    verb += "raise SystemExit(finish(lambda: [typer.echo('line ' * 9_000) for _ in range(99)] and None))"
+    with subprocess.Popen([sys.executable, "-c", verb], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(4)
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 0)
