@@ -8,8 +8,8 @@ from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.tuning.sampler import TrialResult
 
 START_S, START_SHARE = 4.0, 0.12
-"""What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof. Of a
-short time no more than this share is kept for it."""
+"""What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof.
+Of a short time no more than this share is kept for it."""
 SPEEDUP_EXPONENT = 0.8
 """A fit on n times the threads is about n to this power times as fast."""
 
