@@ -4,10 +4,8 @@
 """
 
 import json
-import re
 import shutil
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,16 +21,15 @@ from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
-from ray_pipeline.components.encoders._one_row import OneRow
 from ray_pipeline.components.models._base import FILE, Scorer
-from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
+from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError
 from ray_pipeline.given_table import to_arrow
 from ray_pipeline.plain_json import read_json
-from ray_pipeline.rows_to_score import SentRows, as_trained
+from ray_pipeline.row_reader import RowReader
+from ray_pipeline.rows_to_score import SentRows
 from ray_pipeline.values import Matrix, Vector
 
 FORMAT = 1
-MAX_FORMS = 16
 JSON_FILES = ("calibration.json", "encoder.json", "model.json", "schema.json")
 
 
@@ -121,9 +118,7 @@ class Bundle:
         DataError
             A column is missing, occurs twice, or is of another kind than in training.
         """
-        sent = SentRows(rows)
-        matrix = self._matrix_of_row(sent) if sent.is_one_row else None
-        return self.score_matrix(self.encoder.apply(self._selected(sent)) if matrix is None else matrix)
+        return self.score_matrix(self._reader.matrix(SentRows(rows)))
 
     def score_matrix(self, matrix: Matrix) -> Vector:
         """Return the scores, as `score` does, of encoded rows; shape (rows, features)."""
@@ -168,74 +163,11 @@ class Bundle:
         DataError
             A column is missing, occurs twice, or is of another kind than in training.
         """
-        return self._selected(SentRows(rows))
-
-    def _selected(self, sent: SentRows) -> pa.Table:
-        columns = {
-            name: as_trained(name, *self._trained[name], sent.column(at))
-            for name, at in self._places(sent.names).items()
-        }
-        if len({len(column) for column in columns.values()}) > 1:
-            counts = listed(f"{name} {len(column)}" for name, column in columns.items())
-            found = f"the columns are of different lengths: {counts}"
-            raise DataError(Problem(stage="predict", found=found, fix="send one value of each column for each row"))
-        return pa.table(columns)
-
-    def _matrix_of_row(self, sent: SentRows) -> Matrix | None:
-        """The encoded row, shape (1, columns), without a table; None where it needs one."""
-        form = (sent.form, *sent.names)
-        known = self._forms.get(form)
-        if known is None:
-            place = self._places(sent.names)
-            if len(self._forms) >= MAX_FORMS:
-                self._forms.clear()
-            known = self._forms[form] = [place[name] for name in self.encoder.reads], OneRow(self.encoder)
-        places, one_row = known
-
-        def column(at: int) -> pa.ChunkedArray:
-            name = self.encoder.encoded[at].name
-            return as_trained(name, *self._trained[name], sent.column(places[at]))
-
-        return one_row.matrix(sent.row(places), column)
+        return self._reader.table(SentRows(rows))
 
     @cached_property
-    def _forms(self) -> dict[tuple[Any, ...], tuple[list[int], OneRow]]:
-        """For each form and list of names in which one row was sent: where the columns are, and what encodes them."""
-        return {}
-
-    @cached_property
-    def _trained(self) -> dict[str, tuple[str, str]]:
-        """What each column was in training, before a kind that the spec declares: its kind, and its type as text."""
-        types = {column["name"]: column["type"] for column in self.schema["columns"]}
-        kinds = {encoding.name: encoding.kind for encoding in self.encoder.encoded}
-        for encoding in self.encoder.encoded:
-            if encoding.declared and encoding.kind == "number":
-                kinds[encoding.name] = "category"
-            elif encoding.declared and re.match("half|float|double|decimal", types[encoding.name]):
-                kinds[encoding.name] = "number"
-        return {name: (kinds[name], type_) for name, type_ in types.items()}
-
-    def _places(self, given: list[Any]) -> dict[str, int]:
-        """Where each column of the schema is among the given names."""
-        times = Counter(given)
-        short_names = {name: name.rpartition(".")[2] for name in self.columns}
-        same_short = Counter(short_names.values())
-        sources = {
-            name: name if name in times else short
-            for name, short in short_names.items()
-            if name in times or (short in times and same_short[short] == 1)
-        }
-        if missing := [name for name in self.columns if name not in sources]:
-            found = (
-                f"{len(missing)} of {len(self.columns)} columns are missing: {listed(missing)} (found: {listed(given)})"
-            )
-            fix = "bring the columns that the model was trained on; a missing value is null"
-            raise DataError(Problem(stage="predict", column=missing[0], found=found, fix=fix))
-        if twice := [name for name in sources.values() if times[name] > 1]:
-            found = f"column {twice[0]!r} is there {times[twice[0]]} times"
-            raise DataError(Problem(stage="predict", column=twice[0], found=found, fix="keep one of them"))
-        place = {name: at for at, name in enumerate(given)}
-        return {name: place[source] for name, source in sources.items()}
+    def _reader(self) -> RowReader:
+        return RowReader({column["name"]: column["type"] for column in self.schema["columns"]}, self.encoder)
 
 
 def as_table(rows: Any) -> pa.Table:

@@ -5,6 +5,7 @@ No library is imported for it: tables hand over their columns by the Arrow inter
 
 import hashlib
 import warnings
+from collections import Counter
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -37,7 +38,7 @@ def arrow_table(given: Any, name: str) -> pa.Table:
     """
     try:
         table = to_arrow(given)
-        if twice := sorted({column for column in table.column_names if table.column_names.count(column) > 1}):
+        if twice := sorted(column for column, count in Counter(table.column_names).items() if count > 1):
             raise ValueError(f"{len(twice)} column names occur more than once: {listed(map(repr, twice))}")
         texts = [field.with_type(pa.string()) if _is_text(field.type) else field for field in table.schema]
         return table.cast(pa.schema(texts))

@@ -157,7 +157,8 @@ class RowBuilder:
             label = label_values(self.label.evaluate(block, self.resolve), self.label, self.task)
             if label.null_count:
                 dropped = block.filter(pc.is_null(label))
-                unlabelled = {name: dropped[name].null_count for name in self.columns if name in dropped.column_names}
+                given = set(dropped.column_names)
+                unlabelled = {name: dropped[name].null_count for name in self.columns if name in given}
             block = filter_rows(block.append_column(LABEL, label), pc.is_valid(label))
         joined, joins = self._join(block)
         kept = joined if self.where is None else filter_rows(joined, self.where.evaluate(joined, self.resolve))

@@ -114,11 +114,13 @@ def shuffled_skills(bundle: Bundle, matrix: Matrix, rows: Predictions) -> Mappin
         The same rows with their labels.
     """
     order, skills, first = np.random.default_rng(0).permutation(len(matrix)), dict[str, float](), 0
+    shuffled = matrix.copy()
     for encoding in bundle.encoder.encoded:
         own = slice(first, first + len(encoding.columns))
-        first, shuffled = own.stop, matrix.copy()
+        first = own.stop
         shuffled[:, own] = matrix[order, own]
         skills[encoding.name] = skill_of(rows, bundle.score_matrix(shuffled))
+        shuffled[:, own] = matrix[:, own]
     return skills
 
 

@@ -127,15 +127,19 @@ def importance_of(
     clusters, draws = num_clusters(rows), min(DRAWS, spec.evaluate.draws)
     whole = metric(rows.label, rows.score, rows.weight, rows.cut)
     whole_drawn = replicate([metric], rows, draws=draws, seed=spec.seed)[metric.name]
-    importances, first = [], 0
+    importances, first, shuffled = [], 0, matrix.copy()
     for encoding in bundle.encoder.encoded:
         own = slice(first, first + len(encoding.columns))
         first = own.stop
-        shuffled = matrix.copy()
         shuffled[:, own] = matrix[generator.permutation(len(matrix)), own]
         without = replace(rows, score=bundle.score_matrix(shuffled))
-        lost = sign * (whole - metric(without.label, without.score, without.weight, without.cut))
-        lost_drawn = sign * (whole_drawn - replicate([metric], without, draws=draws, seed=spec.seed)[metric.name])
+        shuffled[:, own] = matrix[:, own]
+        if np.array_equal(without.score, rows.score):  # a column that the model does not use: nothing is drawn again
+            value, drawn = whole, whole_drawn
+        else:
+            value = metric(without.label, without.score, without.weight, without.cut)
+            drawn = replicate([metric], without, draws=draws, seed=spec.seed)[metric.name]
+        lost, lost_drawn = sign * (whole - value), sign * (whole_drawn - drawn)
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
         shap = None if contributions is None else float(np.abs(contributions[:, own].sum(1)).mean())
         importances.append(

@@ -23,6 +23,7 @@ from ray_pipeline.runs.digests import model_digest, split_digest, table_digest, 
 from ray_pipeline.runs.reproducibility import assert_digest, assert_same_data
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.refit import MODEL_FOLDER, TrainedModel
+from ray_pipeline.tuning.stage_seconds import stage_seconds
 from ray_pipeline.values import Predictions
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def _(profile: Profile, run: "Run") -> None:
     )
     run.folder.write_json("drift.json", drift.drift_by_part(shapes, profile.evaluation_samples))
     run.journal.record("profile", profile.rows_as_json())
+    expected = stage_seconds(sum(profile.parts.values()), len(profile.types), run.spec, run.layout)
     run.facts |= {"data": profile.data, "rows": profile.rows_as_json(), "times": dict(profile.time_ranges)}
+    run.facts |= {"expected_seconds": expected}
     raise_on_findings(profile.findings, run.spec)
 
 

@@ -150,6 +150,7 @@ def manifest_of(run: "Run") -> dict[str, Any]:
         "trials": facts["trials"],
         "winner": facts["winner"],
         "seconds": run.seconds,
+        "expected_seconds": facts["expected_seconds"],
     }
 
 

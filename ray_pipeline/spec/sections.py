@@ -117,7 +117,7 @@ class Search(Section):
     trials: Annotated[int, Whole(MIN_TRIALS, MAX_TRIALS)]
     """Trials of all families together. The default is 32, or 1000 if `time` or `target` is given."""
     time: Seconds | None = None
-    """The search ends after this time."""
+    """Search and final fit together end after this time."""
     target: Annotated[float, Real()] | None = None
     """The search ends when the metric reaches this value."""
     metric: MetricName

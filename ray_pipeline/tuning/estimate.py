@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ray_pipeline.components.choice import find
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.column_checks import check_columns, check_expressions
 from ray_pipeline.data.columns import ResolvedColumns
@@ -13,9 +14,12 @@ from ray_pipeline.data.preconditions import require_even_files
 from ray_pipeline.runtime.layout import Layout, shown
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.tuning.stage_seconds import stage_seconds
 from ray_pipeline.tuning.training_memory import CELL_BYTES, ROW_BYTES, trained_bytes
 
 FLOAT_BYTES = 4
+BASE_BYTES = 900 << 20
+"""About the memory of a small run: its processes, with what they import."""
 ROLE_BYTES = 40
 """About the bytes of a row's label, weight, key, part and bootstrap cluster."""
 
@@ -50,7 +54,16 @@ class Estimate:
     """Bytes of all encoded parts, once on each node."""
     worker_bytes: float
     """Bytes that one worker needs for the rows that it trains on."""
+    memory_factor: float
+    """How much more memory the largest family takes than XGBoost."""
+    seconds: Mapping[str, float]
+    """About the seconds of each stage."""
     layout: Layout
+
+    @property
+    def total_bytes(self) -> float:
+        """About the memory of the whole run on this machine: processes, encoded rows, and the rows of each slot."""
+        return BASE_BYTES + self.encoded_bytes + min(self.worker_bytes, self.layout.memory) * self.layout.slots
 
     @property
     def external(self) -> bool:
@@ -72,6 +85,8 @@ class Estimate:
             "worker_bytes": round(self.worker_bytes),
             "worker_memory": layout.memory,
             "external_memory": self.external,
+            "total_bytes": round(self.total_bytes),
+            "seconds": {**self.seconds, "total": round(sum(self.seconds.values()), 1)},
             **{name: getattr(layout, name) for name in ("slots", "workers", "threads", "gpus", "fit_threads")},
         }
 
@@ -79,7 +94,8 @@ class Estimate:
         """Return the lines of the calculation for people."""
         layout, rows = self.layout, self.tables["labels"].rows
         workers, threads = _counted(layout.workers, "worker"), _counted(layout.threads, "CPU")
-        share = f" / {layout.workers} workers" if layout.workers > 1 else ""
+        share = f" x {self.memory_factor:g}" if self.memory_factor > 1 else ""
+        share += f" / {layout.workers} workers" if layout.workers > 1 else ""
         how = "bins are paged from disk" if self.external else "in memory"
         encoded_row = f"({self.columns} columns x {FLOAT_BYTES} bytes + {ROLE_BYTES})"
         trained_row = f"({self.columns} columns x {CELL_BYTES:g} bytes + {ROW_BYTES})"
@@ -93,6 +109,8 @@ class Estimate:
             f"{'worker':<10} {rows:,} rows x {trained_row}{share} = {memory}",
             f"{'search':<10} {search}",
             f"{'fit':<10} {workers} x {layout.fit_threads} CPUs",
+            f"{'memory':<10} about {shown(round(self.total_bytes))} in all",
+            f"{'seconds':<10} about {', '.join(f'{stage} {one:,.0f}' for stage, one in self.seconds.items())}",
         ]
 
 
@@ -111,11 +129,14 @@ def estimate(spec: Spec, where: Where, layout: Layout) -> Estimate:
     check_expressions(resolved)
     footers = {name: table.footers for name, table in opened.items()}
     rows, columns = footers["labels"].num_rows, len(resolved.features)
+    factor = max(find("models", family).memory_factor for family in spec.model)
     return Estimate(
         tables={name: _table(name, footers[name], read) for name, read in resolved.to_read().items()},
         columns=columns,
         encoded_bytes=float(rows) * (len(spec.encoders) * columns * FLOAT_BYTES + ROLE_BYTES),
-        worker_bytes=trained_bytes(rows, columns, layout),
+        worker_bytes=trained_bytes(rows, columns, layout) * factor,
+        memory_factor=factor,
+        seconds=stage_seconds(rows, columns, spec, layout),
         layout=layout,
     )
 

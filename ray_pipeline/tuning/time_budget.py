@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.tuning.sampler import TrialResult
 
-START_S = 4.0
-"""What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof."""
+START_S, START_SHARE = 4.0, 0.12
+"""What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof.
+Of a short time no more than this share is kept for it."""
 SPEEDUP_EXPONENT = 0.8
 """A fit on n times the threads is about n to this power times as fast."""
 
@@ -26,7 +27,9 @@ class TimeBudget:
     @property
     def left(self) -> float:
         """Seconds that trials and the training of the refit have together."""
-        return self.limit - START_S - (time.monotonic() - self.began) if math.isfinite(self.limit) else math.inf
+        if math.isinf(self.limit):
+            return math.inf
+        return self.limit - min(START_S, START_SHARE * self.limit) - (time.monotonic() - self.began)
 
     def for_trials(self, best: TrialResult | None) -> float:
         """Seconds left for trials, if this one is refitted."""

@@ -93,11 +93,13 @@ class TrialStore:
             return False
         value = self.sign * trial_state.best
         self.rungs.setdefault(trial, []).append((trial_state.rounds, value))
-        if not trial_state.ended and not self.allocation.should_prune(trial, rung, value):
+        # Without a finished trial, this one ends at its next evaluation, and competes.
+        is_up = self.seconds_left <= 0 and self.allocation.best is not None
+        if not trial_state.ended and not is_up and not self.allocation.should_prune(trial, rung, value):
             return True
         limit = self._exceeded_limit(trial_state)
         # A trial that ended early since `search.time` ran out competes: it had all the time there was.
-        why = limit or ("search.time was up" if trial_state.late else "")
+        why = limit or ("search.time was up" if trial_state.late or is_up else "")
         self._finish(trial, "completed" if trial_state.ended and not limit else "stopped", trial_state, why)
         return False
 

@@ -21,6 +21,8 @@ from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime.private_ray import session_folder
 from ray_pipeline.values import Part
 
+MIN_STEP_S = 1.0
+"""A trial trains so long towards its next evaluation, even if it has no time: otherwise its model is useless."""
 EVALUATIONS = 4
 """How often a trial is evaluated on validation within its patience."""
 
@@ -136,7 +138,7 @@ class TrialWorker:
         )
 
     def _advance(self, training: TrainingState, goal: int, until: float) -> None:
-        """Train to the goal, or as many rounds as end before `until`; at least one.
+        """Train to the goal, or as many rounds as end before `until`; at least one, and for `MIN_STEP_S`.
 
         Several workers train to the goal: they must stop at the same round.
         """
@@ -144,7 +146,8 @@ class TrialWorker:
             began, first = time.perf_counter(), training.rounds
             training.advance(first + 1)
             now = time.perf_counter()
-            goal = min(goal, training.rounds + max(0, int((until - now) / max(now - began, 1e-6))))
+            left = max(until, began + MIN_STEP_S) - now
+            goal = min(goal, training.rounds + max(0, int(left / max(now - began, 1e-6))))
         training.advance(goal)
 
     def _training(self, step: TrialStep, family: type[Model]) -> TrainingState:

@@ -13,6 +13,7 @@ from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.estimate import FLOAT_BYTES, ROLE_BYTES, Estimate, estimate
+from ray_pipeline.tuning.stage_seconds import stage_seconds
 from ray_pipeline.tuning.training_memory import CELL_BYTES, ROW_BYTES
 
 LAYOUT = Layout(slots=4, workers=1, threads=2, gpus=0.0, fit_threads=8, memory=1e9)
@@ -63,6 +64,23 @@ def test_two_families_with_encoders_of_their_own_are_encoded_twice(spec: Spec, f
     assert twice.worker_bytes == found.worker_bytes
 
 
+def test_a_family_that_needs_more_memory_is_reckoned_with_it(spec: Spec, found: Estimate) -> None:
+    both = Spec.from_text(spec.render(), ["model=[xgboost, catboost]"], file="both.yaml", folder=spec.folder)
+    larger = estimate(both, Where(), LAYOUT)
+    assert larger.worker_bytes == pytest.approx(2.7 * found.worker_bytes)
+    assert "x 2.7 = " in "\n".join(larger.lines(trials=1))
+    assert larger.total_bytes > found.total_bytes
+
+
+def test_seconds_grow_with_rows_and_trials_and_end_at_the_time_of_the_search(spec: Spec) -> None:
+    one = stage_seconds(10_000_000, 20, spec, LAYOUT)
+    ten = stage_seconds(100_000_000, 20, spec, LAYOUT)
+    assert ten["profile"] - 1 == pytest.approx(10 * (one["profile"] - 1), rel=0.05) and ten["read"] == one["read"]
+    timed = Spec.from_text(spec.render(), ["search.time=60", "search.trials=1000"], file="t.yaml", folder=spec.folder)
+    seconds = stage_seconds(1_000_000, 20, timed, LAYOUT)
+    assert seconds["search"] + seconds["fit"] == pytest.approx(64, abs=0.2)
+
+
 def test_workers_share_the_rows_and_what_does_not_fit_is_paged(spec: Spec, found: Estimate) -> None:
     shared = estimate(spec, Where(), replace(LAYOUT, workers=2))
     assert shared.worker_bytes == found.worker_bytes / 2
@@ -87,7 +105,9 @@ def test_people_read_the_arithmetic(found: Estimate) -> None:
     assert f"{ROWS:,} rows x (7 columns x 4 bytes + {ROLE_BYTES}) = 408 kB, once a node" in text
     assert f"{ROWS:,} rows x (7 columns x 2.5 bytes + {ROW_BYTES}) = 417 kB, may hold 1 GB: in memory" in text
     assert "search     4 trials at once, each 1 worker x 2 CPUs; 10 trials in 3 turns" in text
-    assert lines[-1] == "fit        1 worker x 8 CPUs"
+    assert lines[-3] == "fit        1 worker x 8 CPUs"
+    assert lines[-2] == "memory     about 946 MB in all"
+    assert lines[-1].startswith("seconds    about read 2, profile 1, ")
 
 
 def test_two_workers_that_page_their_rows_say_so(found: Estimate) -> None:

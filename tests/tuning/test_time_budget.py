@@ -37,6 +37,10 @@ def test_a_search_without_a_limit_has_all_the_time() -> None:
     assert seconds_of_step(math.inf, math.inf, 1.0, 5.0) == math.inf
 
 
+def test_of_a_short_time_most_is_for_trials() -> None:
+    assert TimeBudget(limit=5.0, refit_share=1.0).left == pytest.approx(4.4, abs=0.1)
+
+
 def test_the_refit_of_the_best_trial_up_to_its_best_round_is_kept_free() -> None:
     budget = TimeBudget(limit=100.0, refit_share=0.5, began=time.monotonic() - 30)
     assert trained_s(result(40.0, 50, 100)) == 20.0
@@ -81,7 +85,7 @@ class Clocked(TrainingState):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "world", "asked"), [(7.0, 1, [1, 3]), (1.0, 1, [1, 1]), (math.inf, 1, [15]), (7.0, 2, [15])]
+    ("seconds", "world", "asked"), [(7.0, 1, [1, 3]), (-5.0, 1, [1, 1]), (math.inf, 1, [15]), (7.0, 2, [15])]
 )
 def test_a_trial_stops_by_round_where_its_time_ends_before_its_next_evaluation(
     seconds: float, world: int, asked: list[int], monkeypatch: pytest.MonkeyPatch

@@ -145,6 +145,22 @@ def test_a_search_ends_at_its_target_or_when_its_time_is_up(tmp_path: Path) -> N
     assert timed.over and timed.ask() is None
 
 
+def test_a_trial_stops_at_its_rung_where_the_time_left_is_that_of_the_refit(tmp_path: Path) -> None:
+    store = store_of(run_in(tmp_path, "seed: 3, time: 1h"))
+    first, second = store.ask(), store.ask()
+    assert first is not None and second is not None
+    assert second["seconds"] == pytest.approx(second["seconds_with_refit"]) and second["refit_share"] == 1.0
+    assert store.report(second["trial"], 0, TrialState(rounds=10, best=0.6, best_rounds=10)) is True
+    state = TrialState(rounds=40, best=0.7, best_rounds=40, ended=True, model=b"m", seconds=1_800.0)
+    assert store.report(first["trial"], 0, state) is False
+    store.budget.began -= 1_000
+    assert store.report(second["trial"], 1, TrialState(rounds=20, best=0.8, best_rounds=20)) is True
+    store.budget.began -= 800  # half an hour is left, and the best trial took as long
+    assert store.report(second["trial"], 2, TrialState(rounds=30, best=0.9, best_rounds=30)) is False
+    result = store.allocation.results[second["trial"]]
+    assert (result.status, result.why, store.over) == ("stopped", "search.time was up", True)
+
+
 @pytest.mark.ray
 def test_a_model_is_timed_where_that_is_asked(ray_local: None) -> None:
     training = TrialWorker(encoded(900), context(), "auc")

@@ -21,7 +21,8 @@ NUMBERS = frozenset(
 )
 REMEMBERED = frozenset({str, int, float, type(None)})
 """Types of a category's value whose code is remembered; True would be taken for 1."""
-MAX_REMEMBERED = 10_000
+MAX_REMEMBERED, MAX_LENGTH = 10_000, 200
+"""How many values of a column are remembered, and up to how many characters of a text."""
 
 
 class OneRow:
@@ -61,7 +62,8 @@ class OneRow:
             found = known.get(value) if type(value) in REMEMBERED else None
             if found is None:
                 found = self.encoded[place].apply(column(place))[0]
-                if type(value) in REMEMBERED and len(known) < MAX_REMEMBERED:
+                is_short = type(value) in REMEMBERED and (type(value) is not str or len(value) <= MAX_LENGTH)
+                if is_short and len(known) < MAX_REMEMBERED:
                     known[value] = found
             matrix[0, start:stop] = found
         return matrix

@@ -131,6 +131,8 @@ class Model(Choice):
     """The extra of ray-pipeline that installs that package, where the base does not."""
     seeded: ClassVar[bool] = True
     """Whether the model depends on the seed."""
+    memory_factor: ClassVar[float] = 1.0
+    """How much more memory its training takes for each row than XGBoost's."""
     takes_monotone: ClassVar[bool] = False
     """Whether it follows `TrainingContext.monotone`."""
     collective: ClassVar[str | None] = None

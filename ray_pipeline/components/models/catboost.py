@@ -61,6 +61,7 @@ class CatBoost(Model):
     file: ClassVar[str] = "model.cbm"
     budget: ClassVar[str] = "iterations"
     patience: ClassVar[str] = "early_stopping_rounds"
+    memory_factor: ClassVar[float] = 2.7
     takes_monotone: ClassVar[bool] = True
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)

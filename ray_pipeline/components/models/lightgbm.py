@@ -62,6 +62,7 @@ class LightGBM(Model):
     file: ClassVar[str] = "model.txt"
     budget: ClassVar[str] = "num_iterations"
     patience: ClassVar[str] = "early_stopping_round"
+    memory_factor: ClassVar[float] = 2.2
     takes_monotone: ClassVar[bool] = True
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)

@@ -53,8 +53,9 @@ def unify_schemas(table: str, files: Sequence[str], schemas: Sequence[pa.Schema]
     if all(schema.equals(schemas[0]) for schema in schemas[1:]):
         return UnifiedSchema(schema=schemas[0].remove_metadata())
     fields, uneven, unified, partial = list[pa.Field](), dict[str, Problem](), dict[str, str](), dict[str, int]()
-    for name in dict.fromkeys(name for schema in schemas for name in schema.names):
-        types = [schema.field(name).type if name in schema.names else None for schema in schemas]
+    types_of = [{field.name: field.type for field in schema} for schema in schemas]
+    for name in dict.fromkeys(name for of_file in types_of for name in of_file):
+        types = [of_file.get(name) for of_file in types_of]
         counts = Counter(types)
         known = [type_ for type_ in counts if type_ is not None]
         common = known[0] if len(known) == 1 else common_type(known)
@@ -112,10 +113,11 @@ def conform(table: pa.Table, schema: pa.Schema, columns: Sequence[str], file: st
     DataError
         A value does not fit the common type.
     """
+    given = set(table.column_names)
     return pa.table(
         [
             _conform(table[name], schema.field(name).type, name, file)
-            if name in table.column_names
+            if name in given
             else pa.chunked_array([pa.nulls(table.num_rows, schema.field(name).type)])
             for name in columns
         ],
