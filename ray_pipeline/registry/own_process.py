@@ -78,11 +78,16 @@ class _Elsewhere(Registry):
         found: tuple[int, Path] | None = self._call("champion", name, alias)
         return found
 
-    def _call(self, method: str, *arguments: Any) -> Any:
+    def promote(self, model: str, *, force: bool = False, reason: str | None = None) -> dict[str, Any]:
+        """Make a version champion and return the move."""
+        move: dict[str, Any] = self._call("promote", model, force=force, reason=reason)
+        return move
+
+    def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """What the method returns there; raise what it raises there."""
         with self.one_at_a_time:
             try:
-                self.connection.send((method, arguments))
+                self.connection.send((method, arguments, options))
                 error, result = self.connection.recv()
             except (EOFError, OSError):
                 found = f"the process that talks to {self.uri} has ended"
@@ -99,20 +104,22 @@ def serve(descriptor: int) -> None:
     registry = connection.recv()
     while True:
         try:
-            method, arguments = connection.recv()
+            call = connection.recv()
         except EOFError:
             os._exit(0)
-        threading.Thread(target=_answer, args=(connection, registry, method, arguments), daemon=True).start()
+        threading.Thread(target=_answer, args=(connection, registry, *call), daemon=True).start()
 
 
-def _answer(connection: Connection, registry: Registry, method: str, arguments: tuple[Any, ...]) -> None:
+def _answer(
+    connection: Connection, registry: Registry, method: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
     """Call the method and send what it returns or raises."""
     error: Exception | None = None
     result: Any = None
     try:
         if method == "prepare":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone
-        result = getattr(registry, method)(*arguments)
+        result = getattr(registry, method)(*arguments, **options)
     except Exception as raised:
         error = raised
     try:

@@ -199,3 +199,37 @@ def test_no_gates_pass() -> None:
     rows = regression()
     verdict = judge(evaluate(rows, spec), costs_of(), None, spec)
     assert verdict.passed and verdict.as_json()["gates"] == []
+
+
+@pytest.mark.parametrize(
+    ("gates", "rows", "champion", "better"),
+    [
+        (["auc >= champion - 0.5"], ROWS, worse(), True),
+        (["auc >= champion - 0.5"], worse(), ROWS, False),  # passes by its margin, and is no better
+        (["auc >= champion * 0.5"], ROWS, worse(), True),
+        (["auc >= champion * 0.5"], worse(), ROWS, False),
+        (["log_loss <= champion + 5", "auc >= champion - 0.5"], ROWS, worse(), True),
+        (["log_loss <= champion + 5"], worse(), ROWS, False),
+        (["auc >= champion - 0.5", "auc >= 0.999"], ROWS, worse(), False),  # refused by another gate
+        (["auc >= 0.5"], ROWS, worse(), False),  # nothing compares
+    ],
+)
+def test_a_model_is_better_that_passes_and_gains_in_every_compared_metric(
+    gates: list[str], rows: Predictions, champion: Predictions, better: bool
+) -> None:
+    spec = spec_of(gates=gates, evaluate=SLICED)
+    verdict = judge(evaluate(rows, spec), costs_of(), champion_of(champion), spec)
+    assert (verdict.gain is not None) is better
+    if better:
+        assert str(verdict.gain).startswith("better than version 1 on the same rows: ")
+        gains = [one.gain for one in verdict.gates if one.gate.champion]
+        auc = next(one for one in verdict.gates if one.gate.metric == "auc")
+        assert all(gain is not None and gain > 0 for gain in gains)
+        assert auc.champion is not None and auc.gain == pytest.approx(
+            verdict.evaluation.overall_metrics["auc"].value - auc.champion
+        )
+
+
+def test_the_first_model_is_better_than_none() -> None:
+    spec = spec_of(gates=["auc >= champion"], evaluate=SLICED)
+    assert judge(evaluate(ROWS, spec), costs_of(), None, spec).gain == "there was no champion"

@@ -37,6 +37,11 @@ def test_a_version_is_registered_there_and_read_here(elsewhere: Registry, regist
     version, folder = elsewhere.champion(NAME) or (0, Path())
     assert (version, folder) == (1, registry.fetch(f"{NAME}/1"))
     assert model_folder(registry, f"{NAME}/1").is_dir()
+    assert add(elsewhere, trained, "run-2") == 2
+    move = elsewhere.promote(f"{NAME}/2", reason="better than version 1")
+    assert (move["action"], move["from"], move["to"], move["why"]) == ("promote", 1, 2, "better than version 1")
+    assert elsewhere.promote(f"{NAME}/2")["action"] == "none"
+    assert registry.show(f"{NAME}@champion")["journal"][-1] == move
 
 
 def test_an_error_there_is_raised_here_with_its_problem(elsewhere: Registry, trained: Trained) -> None:

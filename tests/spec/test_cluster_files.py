@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from ruamel.yaml import YAML
+
+from ray_pipeline.cli import build
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster"
@@ -52,6 +55,7 @@ def test_local_yaml_says_what_leaving_on_away_means(tmp_path: Path) -> None:
         "concurrent_trials",
         "memory",
         "stall_after",
+        "cache",
         "trust",
     )
     assert {name: getattr(file, name) for name in fields} == {name: getattr(builtin, name) for name in fields}
@@ -259,6 +263,27 @@ def test_the_image_is_built_from_files_that_exist_and_runs_without_rights() -> N
     assert words[0] == ["FROM", "python:3.11-slim-bookworm"]
 
 
+def test_every_month_the_champion_is_trained_again() -> None:
+    """The commands of both templates parse; a cron line has five fields and no percent sign, which cron would cut."""
+    lines = [line for line in (CLUSTER / "retrain.cron").read_text().splitlines() if re.match(r"\d", line)]
+    words = [re.split(r" && (?:flock -n \S+ )?", line)[1].split(" >>")[0].split() for line in lines]
+    assert [line.split()[:5][3] for line in lines] == ["*"] * 3 and not any("%" in line for line in lines)
+    job = load("retrain-cronjob.yaml")["spec"]
+    assert (job["concurrencyPolicy"], job["schedule"]) == ("Forbid", "0 4 1 * *")
+    pod = job["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "Never" and pod["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["containers"]
+    assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
+    root = typer.main.get_command(build())
+    for command in (*words, container["command"]):
+        assert command[0] == "ray-pipeline"
+        group, rest = root, command[1:]
+        while hasattr(group, "commands"):
+            group, rest = group.commands[rest[0]], rest[1:]
+        group.make_context("ray-pipeline", list(rest), resilient_parsing=False)
+    assert [command[1] for command in (*words, container["command"])] == ["evaluate", "retrain", "runs", "retrain"]
+
+
 def test_every_image_is_the_one_that_the_dockerfile_says_it_builds() -> None:
     tag = re.search(r"-t (\S+)", (CLUSTER / "Dockerfile").read_text())
     assert tag
@@ -267,6 +292,9 @@ def test_every_image_is_the_one_that_the_dockerfile_says_it_builds() -> None:
         group["template"]["spec"]["containers"][0]["image"]
         for group in (pods["headGroupSpec"], *pods["workerGroupSpecs"])
     ]
+    images.append(
+        load("retrain-cronjob.yaml")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
+    )
     assert {*images, *(load(name)["docker"]["image"] for name in LAUNCHED)} == {tag[1]}
 
 
