@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from ray_pipeline.plain_json import json_digest
 from ray_pipeline.registry import champion_history, publish
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.runs import context as runs_context
+from ray_pipeline.runs import journal as journal_module
 from ray_pipeline.runs import run_folder
 from ray_pipeline.runs.context import Run
 from ray_pipeline.runs.journal import Journal
@@ -282,11 +284,22 @@ def _patched_lease(patch: pytest.MonkeyPatch) -> None:
 
     system = SimpleNamespace(getpid=lambda: _process().pid, kill=kill, path=os.path)
     patch.setattr(lease_module, "os", system)
+    for module in (lease_module, journal_module, champion_history):
+        patch.setattr(module, "datetime", JumpingClock)
     patch.setattr(lease_module, "threading", threading_in(_world))
     patch.setattr(lease_module, "time", SimpleNamespace(sleep=lambda seconds: _world().sleep(seconds)))
     patch.setattr(lease_module, "_now", lambda: _world().now)
     patch.setattr(lease_module, "_kernel", lambda: f"machine-{_process().machine}")
     patch.setattr(lease_module, "_process_start", lambda pid: pid)
+
+
+class JumpingClock(datetime):
+    """The wall clock of a machine that somebody sets now and then, also back."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "JumpingClock":
+        moment = datetime.fromtimestamp(_world().now + _world().random.choice([0, 0, 3600, -86400, 86400 * 365]), tz)
+        return cls.combine(moment.date(), moment.timetz())
 
 
 def _patched_registration(patch: pytest.MonkeyPatch) -> None:
