@@ -1,5 +1,6 @@
 """The connection to a bucket is cut after some bytes of an upload: the object is whole or absent, and then whole."""
 
+import os
 import random
 import socket
 import threading
@@ -13,7 +14,7 @@ from s3_fixture import s3
 
 from ray_pipeline.storage.blob_store import BlobStore
 
-CUTS, SEED = 40, 17
+CUTS, SEED = 40, int(os.environ.get("RAY_PIPELINE_FAULT_SEED", "17"))
 BYTES = 12 << 20
 """An upload of two parts."""
 

@@ -104,7 +104,8 @@ class History:
         with folder.lease(self.world.say):
             lease = folder._lease
             self.leases.append((process, lease, name))
-            self.check_journal(folder, name)
+            if self._holds(process):
+                self.check_journal(folder, name)
             if folder.journal.recorded("release"):
                 self._note_done(name)
                 return
@@ -131,7 +132,7 @@ class History:
         slots: list[tuple[dict[str, Any], int]] = []
         while store.pending() or slots:
             while len(slots) < SLOTS and (config := store.ask()) is not None:
-                if self.finished.get((name, config["trial"])):
+                if self.finished.get((name, config["trial"])) and self._holds(process):
                     raise Violated(f"trial {config['trial']} of {name} is finished, and process {process.pid} runs it")
                 slots.append((config, 0))
             config, rung = slots.pop(self.world.random.randrange(len(slots)))
@@ -298,7 +299,7 @@ class JumpingClock(datetime):
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> "JumpingClock":
-        moment = datetime.fromtimestamp(_world().now + _world().random.choice([0, 0, 3600, -86400, 86400 * 365]), tz)
+        moment = datetime.fromtimestamp(_world().now + _world().clock.choice([0, 0, 3600, -86400, 86400 * 365]), tz)
         return cls.combine(moment.date(), moment.timetz())
 
 
