@@ -52,6 +52,7 @@ def test_local_yaml_says_what_leaving_on_away_means(tmp_path: Path) -> None:
         "concurrent_trials",
         "memory",
         "stall_after",
+        "trust_keys",
         "trust",
     )
     assert {name: getattr(file, name) for name in fields} == {name: getattr(builtin, name) for name in fields}
