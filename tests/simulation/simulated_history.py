@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
@@ -309,7 +309,7 @@ def _patched_registration(patch: pytest.MonkeyPatch) -> None:
             (folder / name).write_text(f"{name} of {bundle.fingerprint}")
         return folder
 
-    def verify(files: dict[str, bytes], *, fingerprint: str | None, shipped: bool) -> dict[str, str]:
+    def verify(files: dict[str, bytes], process: None, *, fingerprint: str | None, shipped: bool) -> dict[str, str]:
         _world().step()
         if len(files) != len(FILES):
             raise RegistryError([])
@@ -317,6 +317,7 @@ def _patched_registration(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(publish.package, "pack", pack)
     patch.setattr(publish.verify, "verify", verify)
+    patch.setattr(publish.verify, "scoring_process", nullcontext)
     patch.setattr(publish, "_log_files", lambda client, run_id, new: None)
     patch.setattr(publish, "_stored", lambda client, run_id: dict(client.files.get(run_id, {})))
     patch.setattr(champion_history, "user_name", lambda: "me")
