@@ -165,7 +165,7 @@ def _is_small(spec: Spec, where: Where, name: str) -> bool:
 
 
 def _fetched(model: str, where: Where, registry: str | None, debug: bool) -> tuple[Registry, Bundle, Spec]:
-    known = Registry(registry or where.registry_uri(Path.cwd()), debug=debug)
+    known = Registry(registry or where.registry_uri(Path.cwd()), debug=debug, trust_keys=where.key_files())
     trust(where.trust)
     bundle = Bundle.load(known.fetch(model))
     spec = Spec.from_text(bundle.schema["spec"], file=model, folder=Path(bundle.schema["base"]), trust=where.trust)

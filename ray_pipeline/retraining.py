@@ -50,7 +50,7 @@ def retrained(
     SpecError
         The new range does not fit the spec.
     """
-    known = Registry(registry or where.registry_uri(Path.cwd()))
+    known = Registry(registry or where.registry_uri(Path.cwd()), trust_keys=where.key_files())
     champion = known.champion(name)
     if champion is None:
         fix = f"run its spec, then `{command('models promote', f'{name}/VERSION', on=where.on)}`"

@@ -11,13 +11,19 @@ from job_fixture import free_port, wait_until
 
 SECRET = "canary-5d41402abc4b2a76b9719d911017c592"  # looked for in everything that a run leaves
 SERVE = """
-import sys, threading
+import io, sys, threading
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 moto, alone = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
 def application(environ, start_response):
+    length, is_object = environ.get("CONTENT_LENGTH"), environ["PATH_INFO"].strip("/").count("/") > 0
+    body = environ["wsgi.input"].read(int(length or 0))
+    if len(body) < int(length or 0) or (is_object and environ["REQUEST_METHOD"] == "PUT" and not length):
+        start_response("400 Bad Request", [])  # the connection was cut: such a request has no effect, as on S3
+        return []
+    environ["wsgi.input"] = io.BytesIO(body)
     with alone:  # moto looks at If-Match first and writes later: one request at a time makes that atomic, as S3 is
         return list(moto(environ, start_response))
 

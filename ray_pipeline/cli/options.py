@@ -76,9 +76,11 @@ def registry_of(on: str | None, uri: str | None, *, debug: bool) -> "Registry":
     """Return the registry at `--registry`, else that of the cluster file, else the default one."""
     from ray_pipeline.registry import Registry
 
-    if on and not uri:
-        uri = where_of(on).registry_uri(Path.cwd())
-    return Registry(uri, debug=debug) if uri else Registry.default(debug=debug)
+    where = where_of(on) if on else None
+    keys = where.key_files() if where else ()
+    if where and not uri:
+        uri = where.registry_uri(Path.cwd())
+    return Registry(uri, debug=debug, trust_keys=keys) if uri else Registry.default(debug=debug, trust_keys=keys)
 
 
 def run_folder(run: str, on: str | None = None, storage: str | None = None) -> "RunFolder":

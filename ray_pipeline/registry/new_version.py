@@ -47,6 +47,8 @@ class NewVersion:
         The path or URI of each table by its name; each becomes a dataset of MLflow's run.
     spec_file
         The file of the spec, which MLflow shows as the source of the run; None if there is none.
+    signing_key
+        The file of the private key by which the bundle is signed; None for no signature.
     files
         Plain files of the run, such as `report.html`; files that do not exist are left out.
 
@@ -70,6 +72,7 @@ class NewVersion:
     lineage: Mapping[str, Any]
     sources: Mapping[str, str] = field(default_factory=dict)
     spec_file: str | None = None
+    signing_key: Path | None = None
     files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.redaction import redacted
-from ray_pipeline.registry import package, verify
+from ray_pipeline.registry import package, signature, verify
 from ray_pipeline.registry.champion_history import set_champion, user_name
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.preflight import writing
@@ -118,6 +118,10 @@ def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
         for name, text in texts.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         client.log_artifacts(run_id, folder)
+    if new.signing_key:
+        with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
+            signature.sign(new.bundle_folder, new.signing_key, Path(folder) / signature.FILE)
+            client.log_artifact(run_id, str(Path(folder) / signature.FILE), signature.FOLDER)
     for file in new.files:
         if file.name not in texts and file.is_file():
             client.log_artifact(run_id, str(file))

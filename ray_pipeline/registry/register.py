@@ -1,5 +1,6 @@
 """The last step: the model goes into the registry, if the verdict allows it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ray_pipeline.evaluation.gates import Verdict
@@ -7,6 +8,8 @@ from ray_pipeline.plain_json import json_digest
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.environment import expand
 from ray_pipeline.tuning.refit import TrainedModel
 
 if TYPE_CHECKING:
@@ -66,6 +69,7 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
                 lineage=lineage,
                 sources={name: run.where.resolve(table.path, spec.folder) for name, table in spec.features.all.items()},
                 spec_file=spec.place("name")[0],
+                signing_key=signing_key(spec),
                 files=(report, *(run.folder.path / name for name in PLAIN_FILES)),
             )
         )
@@ -73,3 +77,9 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
             run.registry.promote(f"{spec.name}/{version}", reason=why)
             run.progress.note(f"version {version} is champion now: {why}")
         return version
+
+
+def signing_key(spec: Spec) -> Path | None:
+    """The file of the private key that signs the spec's models; None where it registers none, or signs none."""
+    registration = spec.registration
+    return spec.folder / Path(expand(registration.sign)).expanduser() if registration and registration.sign else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import Problem, RegistryError
-from ray_pipeline.registry import champion_history, lineage, preflight, verify, versions
+from ray_pipeline.registry import champion_history, lineage, preflight, signature, verify, versions
 from ray_pipeline.registry.address import ModelName, absolute, default_uri, sqlite_file
 from ray_pipeline.registry.mlflow_session import client, mlflow_session
 from ray_pipeline.registry.new_version import NewVersion
@@ -33,19 +33,22 @@ class Registry:
         Where a sqlite registry keeps its files; by default the folder `mlartifacts` beside it.
     debug
         Let MLflow log and warn.
+    trust_keys
+        Files of public keys. Where given, a bundle is used only if the holder of one of them has signed it.
     """
 
     uri: str
     artifacts: str | None = None
     debug: bool = False
+    trust_keys: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "uri", absolute(self.uri))
 
     @classmethod
-    def default(cls, *, debug: bool = False) -> "Registry":
+    def default(cls, *, debug: bool = False, trust_keys: tuple[Path, ...] = ()) -> "Registry":
         """Return the registry of RAY_PIPELINE_REGISTRY or MLFLOW_TRACKING_URI, else that in `./runs/mlflow.db`."""
-        return cls(default_uri(), debug=debug)
+        return cls(default_uri(), debug=debug, trust_keys=trust_keys)
 
     def check(self) -> None:
         """Return when it is certain that the registry can be written.
@@ -98,12 +101,12 @@ class Registry:
             if not any(model.name == name and alias in model.aliases for model in versions.all_models(mlflow)):
                 return None
             version = versions.resolve(mlflow, ModelName(name=name, alias=alias))
-            return int(version.version), versions.bundle_folder(mlflow, version)
+            return int(version.version), self._bundle(mlflow, version)
 
     def fetch(self, model: str) -> Path:
         """Return the checked bundle folder of a version, on this machine."""
         with self._version(model) as (mlflow, version):
-            return versions.bundle_folder(mlflow, version)
+            return self._bundle(mlflow, version)
 
     def list(self) -> list[dict[str, Any]]:
         """Return every model: its `name`, `aliases` {alias: version} and `versions` with their status, newest first."""
@@ -135,7 +138,7 @@ class Registry:
             fingerprint = version.tags.get(f"{versions.TAG}sha256", "")
             with verify.scoring_process() as process:
                 proof = verify.verify(folder, process, fingerprint=fingerprint, shipped=False)
-            versions.bundle_folder(mlflow, version)
+            self._bundle(mlflow, version)
             return {"model": f"models:/{version.name}/{version.version}", "version": int(version.version), **proof}
 
     def promote(self, model: str, *, force: bool = False, reason: str | None = None) -> dict[str, Any]:
@@ -149,8 +152,8 @@ class Registry:
             The scorecard has not passed, and `force` and `reason` are not both given.
         """
         with self._version(model, write=True) as (mlflow, version):
-            if versions.status_of(version) != "foreign":
-                versions.bundle_folder(mlflow, version)
+            if self.trust_keys or versions.status_of(version) != "foreign":
+                self._bundle(mlflow, version)
             return champion_history.promote(mlflow, version, force=force, reason=reason)
 
     def rollback(self, name: str, *, reason: str | None = None) -> dict[str, Any]:
@@ -187,6 +190,13 @@ class Registry:
             )
         with self._version(model, write=True) as (mlflow, version):
             return champion_history.revoke(mlflow, version, alias, reason=reason)
+
+    def _bundle(self, mlflow: Any, version: Any) -> Path:
+        """The checked bundle folder of a version, and where keys are trusted, with a checked signature."""
+        folder = versions.bundle_folder(mlflow, version)
+        if self.trust_keys:
+            signature.check(folder, versions.signature_file(mlflow, version), self.trust_keys)
+        return folder
 
     @contextmanager
     def _version(self, model: str, *, write: bool = False) -> Iterator[tuple[Any, Any]]:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from ray_pipeline.bundle import check_files
 from ray_pipeline.checksums import refuse
 from ray_pipeline.errors import Problem, RegistryError, listed, nearest
+from ray_pipeline.registry import signature
 from ray_pipeline.registry.address import ModelName
 
 TAG = "ray_pipeline."
@@ -182,6 +183,17 @@ def bundle_folder(client: Any, version: Any) -> Path:
     return folder
 
 
+def signature_file(client: Any, version: Any) -> Path | None:
+    """Return the file with the signature of the version's bundle, on this machine; None if there is none."""
+    run_id, place = _original(client, version).run_id, f"{signature.FOLDER}/{signature.FILE}"
+    local = local_path(client.get_run(run_id).info.artifact_uri)
+    if local:
+        return local / place if (local / place).is_file() else None
+    if place not in [file.path for file in client.list_artifacts(run_id, signature.FOLDER)]:
+        return None
+    return Path(client.download_artifacts(run_id, place, _temporary_folder()))
+
+
 def local_path(uri: str) -> Path | None:
     """Return the path of a `file:` URI or a plain path, and None for any other URI."""
     parts = urlsplit(uri)
@@ -190,9 +202,13 @@ def local_path(uri: str) -> Path | None:
 
 def downloaded(client: Any, run_id: str) -> Path:
     """Download a version's folder to a temporary folder that is removed when the process ends, and return it."""
+    return Path(client.download_artifacts(run_id, FOLDER, _temporary_folder()))
+
+
+def _temporary_folder() -> str:
     folder = tempfile.mkdtemp(prefix="ray_pipeline-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(client.download_artifacts(run_id, FOLDER, folder))
+    return folder
 
 
 def _pages(search: Any) -> list[Any]:

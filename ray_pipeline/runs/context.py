@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 from ray_pipeline.data.feast import with_feast_tables
 from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, listed
 from ray_pipeline.evaluation.gates import Verdict
+from ray_pipeline.registry import signature
 from ray_pipeline.registry.own_process import in_own_process
+from ray_pipeline.registry.register import signing_key
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.report import MODEL_CARD, write_report
 from ray_pipeline.runs.artifacts import write_artifacts
@@ -199,7 +201,9 @@ def open_run(
         if absent := spec.not_installed():
             raise SpecError(absent)
         refuse_impossible(where, spec.search.trials)
-        registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
+        if key := signing_key(spec):
+            signature.refuse_unusable(key)
+        registry = Registry(where.registry_uri(Path.cwd()), debug=debug, trust_keys=where.key_files())
         folder = resume_from or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
         run = Run(spec=spec, where=where, folder=folder, registry=registry, progress=progress)
         stack.enter_context(progress.current())

@@ -130,6 +130,7 @@ class RunFolder:
         with self.store.lease(f"{self.run}/{JOURNAL}/lease", on_wait=on_wait) as self._lease:
             if self.is_remote:  # the copy was made before; its last holder may have gone on since
                 self.store.fetch(self.run, self.path)
+                self._check_lease()
             yield
         self._lease = None
 

@@ -4,13 +4,16 @@ In: a model of the registry, and rows. Out: scores; an estimator as scikit-learn
 May import: registry and the layers below it.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from ray_pipeline.registry import Registry
 from ray_pipeline.serving.loaded_model import LoadedModel
 
 __all__ = ["LoadedModel", "load"]
 
 
-def load(model: str, registry: str | None = None) -> LoadedModel:
+def load(model: str, registry: str | None = None, trust_keys: Sequence[Path | str] = ()) -> LoadedModel:
     """Return a registered model, ready to score.
 
     `load("models:/flight_delay@champion").predict(frame)` returns the scores of a data frame.
@@ -22,10 +25,14 @@ def load(model: str, registry: str | None = None) -> LoadedModel:
     registry
         The registry's MLflow address; by default RAY_PIPELINE_REGISTRY, then MLFLOW_TRACKING_URI, then
         `sqlite:///./runs/mlflow.db`.
+    trust_keys
+        PEM files of public keys. Where given, the model must be signed by the holder of one of them.
 
     Raises
     ------
     RegistryError
         There is no such registry or model, or a file of the bundle is not as it was registered.
     """
-    return LoadedModel.load((Registry(registry) if registry else Registry.default()).fetch(model))
+    keys = tuple(map(Path, trust_keys))
+    known = Registry(registry, trust_keys=keys) if registry else Registry.default(trust_keys=keys)
+    return LoadedModel.load(known.fetch(model))

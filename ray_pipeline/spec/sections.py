@@ -20,7 +20,7 @@ from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.duration import parse_duration, write_duration
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.choices import CalibratorName, CheckName, EncodingName, MetricName, SliceField
-from ray_pipeline.spec.field_types import Column, Columns, Real, Section, Seed, Whole, as_list, columns, distinct
+from ray_pipeline.spec.field_types import Column, Columns, Real, Section, Seed, Whole, as_list, columns, distinct, path
 
 MIN_TRIALS, MAX_TRIALS = 1, 100_000
 
@@ -41,6 +41,12 @@ def _alias(written: str) -> str:
             "an alias has 1 to 100 characters out of A-Z a-z 0-9 _ -, and is neither `latest` nor `v1`, got"
             f" {written!r}"
         )
+    return written
+
+
+def _key_file(written: str) -> str:
+    if "://" in path(written):
+        raise ValueError(f"expected the path of a file on this machine, got {written!r}")
     return written
 
 
@@ -234,6 +240,8 @@ class Register(Section):
     """Whether a refused model is registered, too, marked as refused and without the alias."""
     promote: Literal["never", "if_better"] = "never"
     """Whether a version that is better than the champion becomes champion."""
+    sign: Annotated[str, AfterValidator(_key_file)] | None = None
+    """The PEM file of a private key by which the bundle is signed; relative to the spec's folder."""
 
 
 class Checks(Section):

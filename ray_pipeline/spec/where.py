@@ -4,7 +4,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationError
@@ -113,6 +113,13 @@ def _dotted_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _key_files(written: tuple[str, ...]) -> tuple[str, ...]:
+    for one in written:
+        if "://" in path(one):
+            raise ValueError(f"expected paths of files on this machine, got {one!r}")
+    return written
+
+
 def _stall_after(length: timedelta) -> timedelta:
     if length < MIN_STALL:
         raise ValueError(f"expected at least {write_duration(MIN_STALL)}, got {write_duration(length)}")
@@ -149,6 +156,8 @@ class Where(Section):
     """A worker without progress for so long is killed, and its work is done again."""
     cache: Annotated[int, BeforeValidator(_cache)] = CACHE_BYTES
     """Bytes of encoded rows that are kept for later runs; 0 keeps none."""
+    trust_keys: Annotated[Columns, AfterValidator(_key_files)] = ()
+    """PEM files of public keys: only models that the holder of one of them has signed are used."""
     trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()
     """Packages whose classes a spec may name; nothing else is imported."""
 
@@ -238,12 +247,18 @@ class Where(Section):
         here
             The folder where `storage` and `registry` start.
         """
-        changes = {"storage": self.storage_folder(here)} if not self.storage.startswith("${") else {}
+        changes: dict[str, Any] = {"storage": self.storage_folder(here)} if not self.storage.startswith("${") else {}
         if self.data and not self.data.startswith("${"):
             changes["data"] = self.resolve("", base)
         if self.registry:
             changes["registry"] = self.registry_uri(here)
+        if self.trust_keys:
+            changes["trust_keys"] = tuple(map(str, self.key_files()))
         return self.model_copy(update=changes)
+
+    def key_files(self) -> tuple[Path, ...]:
+        """The absolute paths of `trust_keys`; a relative one starts at the folder of the cluster file."""
+        return tuple(Path(_absolute(expand(file), self._folder)) for file in self.trust_keys)
 
     def storage_folder(self, base: Path) -> str:
         """The absolute folder or URI of the runs; a relative folder starts at `base`."""

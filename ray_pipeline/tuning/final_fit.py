@@ -5,6 +5,7 @@ The state is saved from time to time. Restarted workers and a resumed run contin
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.private_ray import data_parallel_trainer, session_folder
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.spec import Spec
-from ray_pipeline.storage.blob_store import BlobStore
+from ray_pipeline.storage.blob_store import BlobStore, DamagedBlob
 from ray_pipeline.suggestion import RESUME
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.training_memory import training_context
@@ -63,6 +64,8 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
     if run.journal.recorded("fit") == {"asked": fit_id, "sha256": _sha256(final)}:
         return final
     store, model_key = BlobStore(f"{run.folder.address}/{STATE_FOLDER}"), f"{fit_id[:16]}.model"
+    state_key = f"{fit_id[:16]}.state"
+    _remove_damaged(store, state_key, run.progress.note)
     loop = {
         "encoded": encoded.rows,
         "family": best.family,
@@ -72,7 +75,7 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
         "seed": spec.seed,
         "context": training_context(encoded, spec, run.layout, run.layout.fit_threads),
         "store": store,
-        "state_key": f"{fit_id[:16]}.state",
+        "state_key": state_key,
         "model_key": model_key,
         "save_every_s": SAVE_EVERY_S,
     }
@@ -85,6 +88,16 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
     run.journal.record("fit", {"asked": fit_id, "sha256": _sha256(final)})
     run.folder.remove(STATE_FOLDER)
     return final
+
+
+def _remove_damaged(store: BlobStore, state_key: str, note: Callable[[str], object]) -> None:
+    """Remove a saved state that is not what was written: the fit begins anew, with the same bytes."""
+    if store.exists(state_key):
+        try:
+            store.read_sealed(state_key)
+        except DamagedBlob:
+            store.remove(state_key)
+            note(f"the saved state of the final fit is damaged, so the fit begins anew: {store.address(state_key)}")
 
 
 def _sha256(file: Path) -> str | None:

@@ -89,6 +89,7 @@ CLUSTER: dict[str, Any] = {
     "concurrent_trials": 2,
     "memory": "8GiB",
     "stall_after": "10m",
+    "trust_keys": ["team.pub"],
     "trust": ["my_package"],
 }
 EXPRESSIONS = (

@@ -12,7 +12,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from ray_pipeline.plain_json import json_digest
 from ray_pipeline.registry import champion_history, publish
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.runs import context as runs_context
+from ray_pipeline.runs import journal as journal_module
 from ray_pipeline.runs import run_folder
 from ray_pipeline.runs.context import Run
 from ray_pipeline.runs.journal import Journal
@@ -102,7 +104,8 @@ class History:
         with folder.lease(self.world.say):
             lease = folder._lease
             self.leases.append((process, lease, name))
-            self.check_journal(folder, name)
+            if self._holds(process):
+                self.check_journal(folder, name)
             if folder.journal.recorded("release"):
                 self._note_done(name)
                 return
@@ -129,7 +132,7 @@ class History:
         slots: list[tuple[dict[str, Any], int]] = []
         while store.pending() or slots:
             while len(slots) < SLOTS and (config := store.ask()) is not None:
-                if self.finished.get((name, config["trial"])):
+                if self.finished.get((name, config["trial"])) and self._holds(process):
                     raise Violated(f"trial {config['trial']} of {name} is finished, and process {process.pid} runs it")
                 slots.append((config, 0))
             config, rung = slots.pop(self.world.random.randrange(len(slots)))
@@ -282,11 +285,22 @@ def _patched_lease(patch: pytest.MonkeyPatch) -> None:
 
     system = SimpleNamespace(getpid=lambda: _process().pid, kill=kill, path=os.path)
     patch.setattr(lease_module, "os", system)
+    for module in (lease_module, journal_module, champion_history):
+        patch.setattr(module, "datetime", JumpingClock)
     patch.setattr(lease_module, "threading", threading_in(_world))
     patch.setattr(lease_module, "time", SimpleNamespace(sleep=lambda seconds: _world().sleep(seconds)))
     patch.setattr(lease_module, "_now", lambda: _world().now)
     patch.setattr(lease_module, "_kernel", lambda: f"machine-{_process().machine}")
     patch.setattr(lease_module, "_process_start", lambda pid: pid)
+
+
+class JumpingClock(datetime):
+    """The wall clock of a machine that somebody sets now and then, also back."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "JumpingClock":
+        moment = datetime.fromtimestamp(_world().now + _world().clock.choice([0, 0, 3600, -86400, 86400 * 365]), tz)
+        return cls.combine(moment.date(), moment.timetz())
 
 
 def _patched_registration(patch: pytest.MonkeyPatch) -> None:
@@ -295,7 +309,7 @@ def _patched_registration(patch: pytest.MonkeyPatch) -> None:
             (folder / name).write_text(f"{name} of {bundle.fingerprint}")
         return folder
 
-    def verify(files: dict[str, bytes], *, fingerprint: str | None, shipped: bool) -> dict[str, str]:
+    def verify(files: dict[str, bytes], process: None, *, fingerprint: str | None, shipped: bool) -> dict[str, str]:
         _world().step()
         if len(files) != len(FILES):
             raise RegistryError([])
@@ -303,6 +317,7 @@ def _patched_registration(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(publish.package, "pack", pack)
     patch.setattr(publish.verify, "verify", verify)
+    patch.setattr(publish.verify, "scoring_process", nullcontext)
     patch.setattr(publish, "_log_files", lambda client, run_id, new: None)
     patch.setattr(publish, "_stored", lambda client, run_id: dict(client.files.get(run_id, {})))
     patch.setattr(champion_history, "user_name", lambda: "me")

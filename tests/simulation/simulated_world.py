@@ -74,7 +74,7 @@ class World:
     """One history: everything that happens in it follows from the seed."""
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.random = seed, random.Random(seed)
+        self.seed, self.random, self.clock = seed, random.Random(seed), random.Random(-seed - 1)
         self.now, self.steps = 1000.0, 0
         self.tasks: list[Task] = []
         self.processes: list[Process] = []

@@ -56,6 +56,7 @@ def test_local_yaml_says_what_leaving_on_away_means(tmp_path: Path) -> None:
         "memory",
         "stall_after",
         "cache",
+        "trust_keys",
         "trust",
     )
     assert {name: getattr(file, name) for name in fields} == {name: getattr(builtin, name) for name in fields}

@@ -1,0 +1,21 @@
+"""Every fault has its tests, or a reason why it has none, and the table says the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fault_campaign import NEEDS_ROOT, NOT_TRIED, ROWS
+
+HERE = Path(__file__).parent
+
+
+def test_every_fault_is_tried_or_says_why_not_and_is_in_the_table() -> None:
+    rows = [*ROWS, *NEEDS_ROOT, *NOT_TRIED]
+    assert sorted(rows) == [f"F{number:02d}" for number in range(1, 37)]
+    assert re.findall(r"^\| (F\d\d) \|", (HERE / "README.md").read_text(), re.MULTILINE) == sorted(rows)
+
+
+@pytest.mark.parametrize("test", sorted({test for tests in ROWS.values() for test in tests}))
+def test_every_test_of_the_campaign_exists(test: str) -> None:
+    file, _, name = test.partition("::")
+    assert f"def {name}" in (HERE.parent / file).read_text()
