@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ray_pipeline.values import PARTS, Matrix, Part, Vector
 
 MATRIX, LABEL, WEIGHT, KEY, PART, CLUSTER, SLICE = "matrix:", "label", "weight", "key", "part", "cluster", "slice:"
+TIME = "time"
+"""Microseconds since 1970 (UTC), int64; only where the label table has a time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ray_pipeline import encoded_block
 from ray_pipeline.components.encoders._base import Encoder
-from ray_pipeline.data.rows import KEY, LABEL, PART, WEIGHT
+from ray_pipeline.data.rows import KEY, LABEL, PART, TIME, WEIGHT
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.preprocessing.cache import cached_rows
@@ -117,6 +117,8 @@ def _encode_block(
         encoded_block.PART: rows[PART],
         encoded_block.CLUSTER: pa.array(clusters_of(rows, spec, table)),
     }
+    if TIME in rows.column_names:
+        columns[encoded_block.TIME] = rows[TIME].cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     # Training rows come first, and are never sliced.
     blank = pa.nulls(int(train.sum()), pa.string())
     for column, names in name_slices(spec.slices, rows.filter(pc.greater(rows[PART], 0)), edges, table).items():

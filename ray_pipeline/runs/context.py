@@ -123,6 +123,7 @@ class Run:
             model=f"models:/{self.spec.name}/{version}" if version else None,
             version=version,
             family=model.best.family,
+            fit=model.choice.as_json(),
             metrics=verdict.evaluation.metrics_as_json(),
             gates=tuple(gate.as_json() for gate in verdict.gates),
             num_trials=len(self.facts["trials"]),

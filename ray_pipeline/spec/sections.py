@@ -147,10 +147,9 @@ def _class_weight(written: object) -> object:
 
 
 class Fit(Section):
-    """On which parts the winner is fitted again."""
+    """What the registered model is fitted on; `auto` decides by backtests between the trial's own model and a refit."""
 
-    on: Literal["train", "train+validation"] = "train+validation"
-    """The parts that the final model is trained on."""
+    on: Literal["auto", "train", "train+validation"] = "auto"
     class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
     """A factor for the weight of the rows of each class."""
 

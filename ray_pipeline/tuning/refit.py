@@ -19,6 +19,7 @@ from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.final_fit import fit_winner
+from ray_pipeline.tuning.fit_choice import FitChoice, choose_fit
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.validate import Validation, validate
@@ -50,6 +51,8 @@ class TrainedModel:
     """The name of the encoder whose matrix it scores."""
     best: TrialResult
     """The trial that its hyperparameters are from."""
+    choice: FitChoice
+    """What it is fitted on, and why."""
     validation: Validation
     proof: Proof
 
@@ -61,7 +64,7 @@ class TrainedModel:
 
 @stage("fit")
 def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> TrainedModel:
-    """Fit the winner on `fit.on`, calibrate it on validation, and write the bundle.
+    """Fit the winner on what `fit.on` says or decides, calibrate it on validation, and write the bundle.
 
     Calibration and threshold are chosen at the same time, with the winning trial's own model.
 
@@ -73,14 +76,15 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         A saved model does not repeat its scores, or the bundle scores rows differently from the training run.
     """
     with in_background(lambda: validate(leaderboard, encoded, spec)) as validated:
-        model_file = fit_winner(leaderboard, encoded, spec, run)
+        choice = choose_fit(leaderboard, encoded, spec, run)
+        model_file = fit_winner(leaderboard, encoded, choice, run)
         validation = validated()
     encoder = leaderboard.family.encoder
     bundle = write_bundle(
         run.folder.path / MODEL_FOLDER,
         encoder=encoded.rows.encoders[encoder].to_json(),
         model_file=model_file,
-        model=_model_json(leaderboard.best, spec),
+        model=_model_json(leaderboard.best, choice, spec),
         calibration=validation.calibrator.model_dump(mode="json"),
         schema=_schema_json(
             encoded, encoder, validation.calibrated.threshold, spec, run.where.resolve(".", spec.folder)
@@ -90,6 +94,7 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         bundle=bundle,
         encoder=encoder,
         best=leaderboard.best,
+        choice=choice,
         validation=validation,
         proof=_prove(bundle, encoded, encoder),
     )
@@ -125,7 +130,7 @@ def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
     return Proof(sample=sample, scores=trained)
 
 
-def _model_json(best: TrialResult, spec: Spec) -> dict[str, Any]:
+def _model_json(best: TrialResult, choice: FitChoice, spec: Spec) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "family": best.family,
@@ -134,7 +139,8 @@ def _model_json(best: TrialResult, spec: Spec) -> dict[str, Any]:
         "metric": spec.search.metric,
         "validation": best.metric,
         "trial": best.trial,
-        "fit_on": spec.fit.on,
+        "fit_on": choice.on,
+        "fit": choice.as_json(),
     }
 
 
