@@ -1,6 +1,7 @@
 """The leaderboard: every trial of a search, the best of each family, and the baselines."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class FamilyRank:
     """By how much it is worse than the winner, from paired draws of the bootstrap."""
     behind_low: float
     behind_high: float
+    behind_error: float
+    """The standard error of `behind`."""
     beyond_noise: bool
     """Whether the whole interval of `behind` is above 0."""
     trials: int
@@ -43,6 +46,8 @@ class FamilyRank:
     size_mb: float
     latency_ms: float
     """Milliseconds to score one encoded row: the median of 50 calls."""
+    chosen: bool = False
+    """Whether its best trial is the winner: see `choose_family`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,21 @@ class Leaderboard:
             raise PipelineError(Problem(stage="search", found=found, fix=fix))
 
 
+def choose_family(leaderboard: Leaderboard, ranks: Sequence[FamilyRank]) -> Leaderboard:
+    """Return the leaderboard whose winner is of the cheapest family within noise, with the ranks.
+
+    Within noise is a family that is behind the best one by at most one standard error of the paired difference on
+    validation (the rule of Breiman et al., 1984). Of these the one wins whose rows cost least to score, as the families
+    declare it (`Model.row_cost`): a measured latency would not repeat on a rerun. The better one of equals wins.
+    """
+    if not ranks:
+        return leaderboard
+    within_noise = [place for place, rank in enumerate(ranks) if rank.behind <= rank.behind_error]
+    chosen = min(within_noise, key=lambda place: (find("models", ranks[place].family).row_cost, place))
+    families = tuple(replace(rank, chosen=place == chosen) for place, rank in enumerate(ranks))
+    return replace(leaderboard, best=leaderboard.finalists[chosen], families=families)
+
+
 def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tuple[FamilyRank, ...]:
     """Rank the families that have a finished trial, best first; none where the search has one family."""
     if len(spec.model) < 2:
@@ -119,6 +139,7 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
                 behind=behind.value,
                 behind_low=behind.low,
                 behind_high=behind.high,
+                behind_error=float(np.nanstd(winner[1] - draws)),
                 beyond_noise=len(ranks) > 0 and behind.low > 0,
                 trials=len(trials),
                 seconds=round(sum(result.seconds for result in trials), 2),

@@ -5,7 +5,6 @@ store records them, and the Tune runner runs them on slots.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ray_pipeline.components.choice import find
@@ -19,7 +18,7 @@ from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
-from ray_pipeline.tuning.leaderboard import Leaderboard, rank_families
+from ray_pipeline.tuning.leaderboard import Leaderboard, choose_family, rank_families
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
 from ray_pipeline.tuning.time_budget import refit_share
@@ -69,7 +68,7 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
             models=run.folder.path / FOLDER,
             baselines=scored_baselines(),
         )
-    return replace(leaderboard, families=rank_families(leaderboard, rows, spec))
+    return choose_family(leaderboard, rank_families(leaderboard, rows, spec))
 
 
 def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:

@@ -43,6 +43,8 @@ class TrialStore:
         self.proposed: list[Proposal] = []
         limit = spec.search.time
         self.budget = TimeBudget(limit=math.inf if limit is None else float(limit), refit_share=refit_share)
+        self.paused: list[tuple[Proposal, int, TrialState]] = []
+        """Trials that go on later: each with its next rung and its state."""
         self.sign = 1.0 if allocation.better == "higher" else -1.0
 
     def pending(self) -> bool:
@@ -53,9 +55,13 @@ class TrialStore:
 
     def ask(self) -> dict[str, Any] | None:
         """Return the configuration of the next trial for a slot; None while it must wait."""
-        if not self.pending():
-            return None
-        proposal = self.proposed.pop(0)
+        if (paused := self._next_paused()) is not None:
+            proposal, rung, before = paused
+            return self._config(proposal, rung, [before])
+        return self._config(self.proposed.pop(0), 0, []) if self.pending() else None
+
+    def _config(self, proposal: Proposal, rung: int, before: list[TrialState]) -> dict[str, Any]:
+        """What a slot needs to know of a trial, which runs from now on."""
         self.running[proposal.trial] = proposal
         model, search = find("models", proposal.family), self.spec.search
         return {
@@ -69,9 +75,25 @@ class TrialStore:
             "refit_share": self.budget.refit_share,
             "trial_seconds": math.inf if search.trial_seconds is None else float(search.trial_seconds),
             "timed": search.latency_ms is not None,
-            "rung": 0,
-            "before": [],
+            "rung": rung,
+            "before": before,
         }
+
+    def _next_paused(self) -> tuple[Proposal, int, TrialState] | None:
+        """The paused trial that goes on now: the others have had several trials, or there is nothing else to run.
+
+        Where the search has ended, paused trials are recorded as stopped.
+        """
+        if self.over and not (self.allocation.exhausted and self.seconds_left > 0):
+            for proposal, _, trial_state in self.paused:
+                self.running[proposal.trial] = proposal
+                self._finish(proposal.trial, "stopped", trial_state, "search.time was up before it could go on")
+            self.paused = []
+        idle = not self.running and not self.pending()
+        for place, (proposal, _, _) in enumerate(self.paused):
+            if idle or self.allocation.others_had_several(proposal.family):
+                return self.paused.pop(place)
+        return None
 
     @property
     def seconds_left(self) -> float:
@@ -94,12 +116,22 @@ class TrialStore:
         value = self.sign * trial_state.best
         self.rungs.setdefault(trial, []).append((trial_state.rounds, value))
         if not trial_state.ended and not self.allocation.should_prune(trial, rung, value):
-            return True
+            return not self._pauses(trial, rung, trial_state)
         limit = self._exceeded_limit(trial_state)
         # A trial that ended early since `search.time` ran out competes: it had all the time there was.
         why = limit or ("search.time was up" if trial_state.late else "")
         self._finish(trial, "completed" if trial_state.ended and not limit else "stopped", trial_state, why)
         return False
+
+    def _pauses(self, trial: int, rung: int, trial_state: TrialState) -> bool:
+        """Whether the trial pauses after a rung: until the next one it would take more than its family's share."""
+        limit, model = self.spec.search.time, find("models", self.running[trial].family)
+        rungs = self.rungs_of(int(self.running[trial].params[model.budget]))
+        seconds = trial_state.seconds * rungs[rung + 1].rounds / max(trial_state.rounds, 1)
+        if limit is None or not self.allocation.takes_too_much(trial, seconds, float(limit)):
+            return False
+        self.paused.append((self.running.pop(trial), rung + 1, trial_state))
+        return True
 
     def fail(self, trial: int, why: str) -> None:
         """Record that a trial failed, and why."""

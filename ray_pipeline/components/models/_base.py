@@ -131,6 +131,9 @@ class Model(Choice):
     """The extra of ray-pipeline that installs that package, where the base does not."""
     seeded: ClassVar[bool] = True
     """Whether the model depends on the seed."""
+    row_cost: ClassVar[int] = 2
+    """The order of magnitude of what it costs to score a row: 0 for a linear model, 1 for trees, 2 for a net, 3 for a
+    transformer. Of families within noise the one with the least is chosen."""
     takes_monotone: ClassVar[bool] = False
     """Whether it follows `TrainingContext.monotone`."""
     collective: ClassVar[str | None] = None

@@ -59,6 +59,7 @@ class XGBoost(Model):
     budget: ClassVar[str] = "num_boost_round"
     patience: ClassVar[str] = "early_stopping_rounds"
     takes_monotone: ClassVar[bool] = True
+    row_cost: ClassVar[int] = 1
     collective: ClassVar[str | None] = "xgboost"
 
     max_depth: Annotated[Integer, Within(1, 30)] = Int(low=3, high=10)
