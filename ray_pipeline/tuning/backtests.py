@@ -156,8 +156,8 @@ def run_backtests(sample: Sample, trained: Trained, context: TrainingContext, nu
             scores.append(_scores(sample, some, scored, rounds, trained, context))
         gain, error = _gain(sample, scored, scores, trained, context)
         if np.isfinite(gain) and np.isfinite(error):
-            of = {"order": sample.order, "gain": gain, "error": error}
-            found.append(Backtest(**of, rows=len(earlier), added=len(added), scored=len(scored)))
+            rows = {"rows": len(earlier), "added": len(added), "scored": len(scored)}
+            found.append(Backtest(order=sample.order, gain=gain, error=error, **rows))
     return found
 
 
