@@ -116,7 +116,8 @@ def _importance(ranked: list[JsonObject], searched: set[tuple[str, str]]) -> lis
 
 
 def _family(place: int, row: JsonObject) -> Context:
-    """One line of the comparison of families; the first is the winner."""
+    """One line of the comparison of families; the first has the best value."""
+    noise = "" if not place else "more than noise" if row.get("beyond_noise") else "within noise"
 
     def interval(low: str, high: str) -> str:
         return f"{format_number(row.get(low))} … {format_number(row.get(high))}"
@@ -127,7 +128,7 @@ def _family(place: int, row: JsonObject) -> Context:
         "interval": interval("low", "high"),
         "behind": format_number(row.get("behind")) if place else "–",
         "behind_interval": interval("behind_low", "behind_high") if place else "–",
-        "verdict": "" if not place else "more than noise" if row.get("beyond_noise") else "within noise",
+        "verdict": ", ".join(filter(None, (noise, "chosen" if row.get("chosen") else ""))),
         "trials": format_count(row.get("trials")),
         "seconds": format_duration(row.get("seconds")),
         "size_mb": format_number(row.get("size_mb")),
