@@ -8,7 +8,7 @@ import re
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_pipeline.bundle_members import MEMBERS, MEMBERS_FILE, Member, Members, member_files
 from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
@@ -75,13 +76,17 @@ class Bundle:
         schema, model, encoder, calibration = (
             _read(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json")
         )
+        members = _read(folder, MEMBERS_FILE)["members"] if (folder / MEMBERS_FILE).is_file() else []
         part = "encoder.json"
         try:
             fitted = Encoder.from_json(encoder)
             part = "calibration.json"
             calibrator = load_calibrator(calibration)
-            part = "model.json"
-            scorer = find("models", model["family"]).load(folder)
+            part = MEMBERS_FILE if members else "model.json"
+            if members:
+                scorer: Scorer = Members(folder, [Member.from_json(one) for one in members])
+            else:
+                scorer = find("models", model["family"]).load(folder)
         except (KeyError, TypeError, ValueError, ImportError, RuntimeError) as error:
             raise RegistryError(
                 Problem(
@@ -99,6 +104,24 @@ class Bundle:
             scorer=scorer,
             calibrator=calibrator,
         )
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of its models, each once."""
+        if isinstance(self.scorer, Members):
+            return tuple(dict.fromkeys(member.family for member in self.scorer.members))
+        return (str(self.model["family"]),)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All its files, by path."""
+        return tuple(sorted((file for file in self.folder.rglob("*") if file.is_file()), key=Path.as_posix))
+
+    def contributions(self, matrix: Matrix) -> Matrix | None:
+        """Return what each matrix column adds to each row's score, shape (n, d); None where a family cannot say."""
+        if isinstance(self.scorer, Members):
+            return self.scorer.contributions(matrix)
+        return find("models", str(self.model["family"])).contributions(self.folder, matrix)  # type: ignore[no-any-return]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -264,7 +287,7 @@ def write_bundle(
     folder: Path,
     *,
     encoder: Mapping[str, Any],
-    model_file: Path,
+    model_file: Path | Sequence[tuple[Member, Path]],
     model: Mapping[str, Any],
     calibration: Mapping[str, Any],
     schema: Mapping[str, Any],
@@ -272,6 +295,11 @@ def write_bundle(
     """Write a bundle to `folder` and load it; it appears whole, by rename, and replaces an earlier one.
 
     The same parts give the same bytes. All parts but `model_file` become JSON files.
+
+    Parameters
+    ----------
+    model_file
+        The model's file; or several models, each with its own.
 
     Raises
     ------
@@ -281,12 +309,19 @@ def write_bundle(
     folder = Path(folder)
     fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     parts = {"encoder.json": encoder, "model.json": model, "calibration.json": calibration, "schema.json": schema}
+    if isinstance(model_file, Path):
+        files = {f"model{model_file.suffix}": model_file}
+    else:
+        parts[MEMBERS_FILE] = {"format": FORMAT, "members": [member.to_json() for member, _ in model_file]}
+        files = {f"{MEMBERS}/{place}/model{file.suffix}": file for place, (_, file) in enumerate(model_file)}
     try:
         fresh.mkdir(parents=True)
         for name, part in parts.items():
             text = json.dumps(part, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
             (fresh / name).write_text(text + "\n", encoding="utf-8")
-        shutil.copyfile(model_file, fresh / f"model{Path(model_file).suffix}")
+        for name, file in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, fresh / name)
         (fresh / SUMS).write_text(sums(fresh), encoding="utf-8")
         _replace(folder, fresh)
     except OSError as error:
@@ -309,10 +344,14 @@ def check_files(folder: Path) -> str:
         fix = "name the folder `model` of a finished run, or a registered model"
         raise RegistryError(Problem(file=str(folder), found="there is no bundle here", fix=fix))
     names = {entry.name for entry in folder.iterdir()}
-    model_files = sorted(filter(FILE.fullmatch, names))
-    expected = {SUMS, *JSON_FILES, *(model_files[:1] or ["model.ubj"])}
+    model_files, others = {*sorted(filter(FILE.fullmatch, names))[:1]}, set[str]()
+    if MEMBERS_FILE in names:
+        model_files, others = member_files(folder)
+        model_files |= {MEMBERS_FILE}
+        names.discard(MEMBERS)
+    expected = {SUMS, *JSON_FILES, *(model_files or {"model.ubj"})}
     fix = "remove it, if you know where it comes from; a bundle never holds pickle"
-    refuse(folder, sorted(names - expected), "is no part of a bundle", fix)
+    refuse(folder, sorted((names - expected) | others), "is no part of a bundle", fix)
     return check_sums(folder, expected - {SUMS})
 
 
