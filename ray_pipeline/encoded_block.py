@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ray_pipeline.values import PARTS, Matrix, Part, Vector
 
 MATRIX, LABEL, WEIGHT, KEY, PART, CLUSTER, SLICE = "matrix:", "label", "weight", "key", "part", "cluster", "slice:"
-TIME = "time"
-"""Microseconds since 1970 (UTC), int64; only where the label table has a time."""
+TIME, GROUP = "time", "group"
+"""Microseconds since 1970 (UTC), int64, where the label table has a time; the hash of the split's group, if it is not
+the cluster."""
 JOIN = "+"
 """Between the words of encoders whose matrices stand side by side."""
 

@@ -78,7 +78,9 @@ def _(leaderboard: Leaderboard, run: "Run") -> None:
 
 @write_artifacts.register(TrainedModel)
 def _(model: TrainedModel, run: "Run") -> None:
-    """model/, and calibration.json but for regression."""
+    """model/, folds.json where there are folds, and calibration.json but for regression."""
+    if model.folds is not None:
+        run.folder.write_json("folds.json", model.folds.as_json(run.spec.search.metric))
     if (calibration := model.validation.calibration_as_json()) is not None:
         run.folder.write_json("calibration.json", calibration)
     run.folder.upload(MODEL_FOLDER)

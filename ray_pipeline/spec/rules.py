@@ -30,6 +30,8 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _ignored(spec)
     yield from _encode(spec)
     yield from _monotone(spec)
+    if spec.fit.on == "folds" and spec.split.folds == 0:
+        yield ("fit", "on"), "the models of folds are asked for, but `split.folds` is 0", "write split.folds, 5 say"
     for place, found in misfits(
         spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]
     ):

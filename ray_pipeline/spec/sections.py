@@ -149,7 +149,7 @@ def _class_weight(written: object) -> object:
 class Fit(Section):
     """What the registered model is fitted on; `auto` decides by backtests between the trial's own model and a refit."""
 
-    on: Literal["auto", "train", "train+validation"] = "auto"
+    on: Literal["auto", "train", "train+validation", "folds"] = "auto"
     class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
     """A factor for the weight of the rows of each class."""
 

@@ -72,9 +72,12 @@ class Sample:
     matrix: Matrix
     label: Vector
     weight: Vector
+    key: NDArray[Any]
     cluster: NDArray[np.uint64]
+    unit: NDArray[np.uint64]
+    """The hash of what stays together: the group, the cluster, or the row itself."""
     place: Vector
-    """Where a row is in the order of the parts, or a number from the hash of its cluster; shape (rows,)."""
+    """Where a row is in the order of the parts, or a number from the hash of its unit; shape (rows,)."""
     is_validation: NDArray[np.bool_]
     order: Order
 
@@ -88,7 +91,7 @@ class Sample:
                     columns.setdefault(name, []).append(values)
         taken = {name: np.concatenate(values) for name, values in columns.items()}
         order, place = _order(taken)
-        fields = ("matrix", "label", "weight", "cluster", "is_validation")
+        fields = ("matrix", "label", "weight", "key", "cluster", "unit", "is_validation")
         return cls(**{name: taken[name] for name in fields}, place=place, order=order)
 
     def block(self, rows: Rows) -> EncodedBlock:
@@ -163,18 +166,19 @@ def run_backtests(sample: Sample, trained: Trained, context: TrainingContext, nu
 
 def _columns_of(block: EncodedBlock, is_validation: bool, share: float) -> dict[str, NDArray[Any]]:
     """The arrays of a block's rows, or of a share of them by the hash of their keys."""
+    names = block.rows.column_names
     cluster, key = block.rows[encoded_block.CLUSTER].to_numpy(), block.rows[encoded_block.KEY]
     columns = {
         "matrix": block.matrix,
         "label": block.label,
         "weight": block.weight,
+        "key": key.to_numpy(),
         "cluster": cluster,
+        "unit": block.rows[encoded_block.GROUP].to_numpy() if encoded_block.GROUP in names else cluster,
         "is_validation": np.full(len(cluster), is_validation),
     }
-    if encoded_block.TIME in block.rows.column_names:
+    if encoded_block.TIME in names:
         columns["time"] = block.rows[encoded_block.TIME].to_numpy()
-    if pa.types.is_integer(key.type):
-        columns["key"] = key.to_numpy()
     if share >= 1:
         return columns
     taken = uniform(mix(hash_values(key) ^ THINNED)) < share
@@ -184,11 +188,15 @@ def _columns_of(block: EncodedBlock, is_validation: bool, share: float) -> dict[
 def _order(columns: Mapping[str, NDArray[Any]]) -> tuple[Order, Vector]:
     """What puts every row of validation after all of train: the time, a key that is a number, or a column.
 
-    A column may also fall. Without such an order, a row's place is a number from the hash of its cluster.
+    A column may also fall. Without such an order, a row's place is a number from the hash of its group, or of itself.
     """
     late = columns["is_validation"]
     for name in ("time", "key"):
-        if name in columns and columns[name][late].min() >= columns[name][~late].max():
+        if (
+            name in columns
+            and columns[name].dtype.kind in "iu"
+            and columns[name][late].min() >= columns[name][~late].max()
+        ):
             return name, columns[name].astype(np.float64)
     matrix = columns["matrix"]
     for column in matrix.T:
@@ -198,7 +206,7 @@ def _order(columns: Mapping[str, NDArray[Any]]) -> tuple[Order, Vector]:
                 return "column", column.astype(np.float64)
             if after.max() <= before.min():
                 return "column", -column.astype(np.float64)
-    return "none", uniform(mix(columns["cluster"] ^ HELD_OUT))
+    return "none", uniform(mix(columns["unit"] ^ HELD_OUT))
 
 
 def _scores(

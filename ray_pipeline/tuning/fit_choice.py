@@ -21,7 +21,7 @@ from ray_pipeline.tuning.training_memory import training_context
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
-FitOn = Literal["train", "train+validation"]
+FitOn = Literal["train", "train+validation", "folds"]
 STEP = "fit_on"
 SHARE_OF_SEARCH = 0.15
 """Backtests train at most this share of the rows x rounds that the search has trained of the winner's family."""
@@ -132,9 +132,7 @@ def plan(leaderboard: Leaderboard, rows: int, validation: int) -> Plan:
         Rows of validation.
     """
     best, family = leaderboard.best, leaderboard.family
-    spent = sum(
-        max((done for done, _ in one.rungs), default=0) for one in leaderboard.results if one.family == best.family
-    )
+    spent = rounds_of_search(leaderboard)
     affordable, cost, number = SHARE_OF_SEARCH * spent * rows, 0.0, 0
     kept, larger = rows / max(rows + validation, 1), float(rows)
     costs = []
@@ -149,6 +147,12 @@ def plan(leaderboard: Leaderboard, rows: int, validation: int) -> Plan:
     share = affordable / costs[0]
     enough = share >= MIN_SHARE and share * validation >= MIN_ROWS
     return Plan(number=int(enough), share=share if enough else 0.0)
+
+
+def rounds_of_search(leaderboard: Leaderboard) -> int:
+    """Return the rounds that all trials of the winner's family were trained for."""
+    own = (one for one in leaderboard.results if one.family == leaderboard.best.family)
+    return sum(max((done for done, _ in one.rungs), default=0) for one in own)
 
 
 def _choice(refit: bool, why: str, backtests: Sequence[Backtest]) -> FitChoice:

@@ -20,7 +20,9 @@ from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.final_fit import fit_winner
 from ray_pipeline.tuning.fit_choice import FitChoice, choose_fit
+from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.out_of_fold import ModelFiles, out_of_fold, write_fold_models
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.validate import Validation, validate
 from ray_pipeline.values import Part, Vector
@@ -54,6 +56,8 @@ class TrainedModel:
     choice: FitChoice
     """What it is fitted on, and why."""
     validation: Validation
+    folds: OutOfFold | None
+    """The winner on folds; None where the run has none."""
     proof: Proof
 
     @property
@@ -66,7 +70,8 @@ class TrainedModel:
 def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> TrainedModel:
     """Fit the winner on what `fit.on` says or decides, calibrate it on validation, and write the bundle.
 
-    Calibration and threshold are chosen at the same time, with the winning trial's own model.
+    Calibration and threshold are chosen at the same time, with models that have not seen the rows: those of the folds,
+    or the winning trial's own.
 
     Raises
     ------
@@ -75,9 +80,12 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
     PipelineError
         A saved model does not repeat its scores, or the bundle scores rows differently from the training run.
     """
-    with in_background(lambda: validate(leaderboard, encoded, spec)) as validated:
-        choice = choose_fit(leaderboard, encoded, spec, run)
-        model_file = fit_winner(leaderboard, encoded, choice, run)
+    choice, folds = choose_fit(leaderboard, encoded, spec, run), out_of_fold(leaderboard, encoded, spec, run)
+    with in_background(lambda: validate(leaderboard, encoded, spec, folds)) as validated:
+        if folds is not None and choice.on == "folds":
+            model_file: ModelFiles = write_fold_models(folds, leaderboard, encoded, run)
+        else:
+            model_file = fit_winner(leaderboard, encoded, choice, run)
         validation = validated()
     encoder = leaderboard.family.encoder
     bundle = write_bundle(
@@ -96,6 +104,7 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         best=leaderboard.best,
         choice=choice,
         validation=validation,
+        folds=folds,
         proof=_prove(bundle, encoded, encoder),
     )
 

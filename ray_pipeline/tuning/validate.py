@@ -11,6 +11,7 @@ from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.evaluation.threshold import choose_threshold
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.values import Predictions
 
@@ -19,7 +20,7 @@ CALIBRATION_METRICS = ("ece", "log_loss", "brier")
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """The winner's scores on validation before and after calibration, and the calibrator."""
+    """The winner's scores on rows that it has not seen, before and after calibration, and the calibrator."""
 
     raw: Predictions
     calibrated: Predictions
@@ -38,8 +39,10 @@ class Validation:
         return {"kind": self.calibrator.kind, "rows": len(self.raw), **metrics}
 
 
-def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec) -> Validation:
-    """Calibrate and choose the threshold with the winning trial's own model, which is not trained on validation.
+def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: OutOfFold | None = None) -> Validation:
+    """Calibrate and choose the threshold with models that have not seen the rows.
+
+    They are those of the folds, on train and validation, or the winning trial's own model, on validation.
 
     Raises
     ------
@@ -50,6 +53,9 @@ def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec) -> Validati
     """
     raw = score_part(leaderboard.scorer(), encoded.rows, leaderboard.family.encoder, "validation")
     leaderboard.check_reproduced(raw, spec)
+    if unseen is not None:
+        fields = ("key", "label", "score", "weight", "cluster")
+        raw = replace(raw, **{name: getattr(unseen, name) for name in fields}, columns={})
     rates = (encoded.profile.label_rates(part) for part in ("train", "validation"))
     same_rates = rates_agree(*next(rates), *next(rates))
     calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=same_rates)
