@@ -54,6 +54,8 @@ EXPECTED = "name, task, features, split, model"
 NOT_IDENTITY = ("name", "register")
 IDENTITY_IF_GIVEN = ("monotone",)
 """Keys that are newer than 0.1.0: without them a spec keeps its fingerprint."""
+FIT_ON_IDENTITY = {"auto": "train+validation", "train+validation": "always train+validation"}
+"""Words of `fit.on` in the fingerprint: a spec without it keeps the one of 0.1.0, whose default was train+validation."""
 GUESSES = 3
 PACKAGE = "ray_pipeline"
 
@@ -306,6 +308,9 @@ class Spec(Section):
             for key, value in self.as_data().items()
             if key not in NOT_IDENTITY and (value or key not in IDENTITY_IF_GIVEN)
         }
+        identity["fit"]["on"] = FIT_ON_IDENTITY.get(identity["fit"]["on"], identity["fit"]["on"])
+        if identity["split"]["folds"] == "auto":
+            del identity["split"]["folds"]
         return hashlib.sha256(
             json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         ).hexdigest()
