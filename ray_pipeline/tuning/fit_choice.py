@@ -25,8 +25,10 @@ FitOn = Literal["train", "train+validation", "folds"]
 STEP = "fit_on"
 SHARE_OF_SEARCH = 0.15
 """Backtests train at most this share of the rows x rounds that the search has trained of the winner's family."""
-MAX_BACKTESTS, MIN_SHARE, MIN_ROWS = 3, 0.3, 100
-"""Backtests at most; the least share of the rows that one uses; the least rows of validation."""
+MAX_BACKTESTS, MIN_ROWS = 3, 100
+"""Backtests at most, and the least rows of validation."""
+MIN_SHARE, MIN_SHARE_OF_SEVERAL = 0.3, 0.5
+"""The least share of the rows that one backtest uses, and that each of several uses."""
 AGAINST, FOR = 2.0, 1.0
 """Standard errors by which backtests must speak against a refit where rows are exchangeable, and for it otherwise."""
 
@@ -120,7 +122,9 @@ def mean_gain(backtests: Sequence[Backtest]) -> tuple[float, float]:
 
 
 def plan(leaderboard: Leaderboard, rows: int, validation: int) -> Plan:
-    """Plan as many backtests as cost at most `SHARE_OF_SEARCH`; of fewer rows where not even one fits.
+    """Plan as many backtests as cost at most `SHARE_OF_SEARCH`: several of half of the rows before one of all.
+
+    Two periods of time differ more than two halves of the rows of one.
 
     Parameters
     ----------
@@ -132,21 +136,16 @@ def plan(leaderboard: Leaderboard, rows: int, validation: int) -> Plan:
         Rows of validation.
     """
     best, family = leaderboard.best, leaderboard.family
-    spent = rounds_of_search(leaderboard)
-    affordable, cost, number = SHARE_OF_SEARCH * spent * rows, 0.0, 0
-    kept, larger = rows / max(rows + validation, 1), float(rows)
-    costs = []
-    for _ in range(MAX_BACKTESTS):
+    affordable = SHARE_OF_SEARCH * rounds_of_search(leaderboard) * rows
+    kept, larger, cost = rows / max(rows + validation, 1), float(rows), 0.0
+    planned = Plan(number=0, share=0.0)
+    for number in range(1, MAX_BACKTESTS + 1):
         smaller = larger * kept
-        costs.append(sum(part * family.refit_rounds(best.rounds, part / rows) for part in (smaller, larger)))
-        larger = smaller
-    while number < MAX_BACKTESTS and cost + costs[number] <= affordable:
-        cost, number = cost + costs[number], number + 1
-    if number:
-        return Plan(number=number, share=1.0)
-    share = affordable / costs[0]
-    enough = share >= MIN_SHARE and share * validation >= MIN_ROWS
-    return Plan(number=int(enough), share=share if enough else 0.0)
+        cost += sum(part * family.refit_rounds(best.rounds, part / rows) for part in (smaller, larger))
+        share, larger = min(1.0, affordable / cost), smaller
+        if share >= (MIN_SHARE if number == 1 else MIN_SHARE_OF_SEVERAL) and share * validation >= MIN_ROWS:
+            planned = Plan(number=number, share=share)
+    return planned
 
 
 def rounds_of_search(leaderboard: Leaderboard) -> int:

@@ -182,11 +182,11 @@ def board(*rounds: int) -> Leaderboard:
 
 def test_backtests_cost_at_most_their_share_of_the_search() -> None:
     rows, validation = 8_000, 2_000
-    # One backtest costs 8000 x 100 + 6400 x 80 rows x rounds: 13.12 trials of 100 rounds times 0.15.
-    assert plan(board(*[160] * 40), rows, validation).number == 3
-    assert plan(board(*[160] * 8), rows, validation).number == 1
-    few = plan(board(*[160] * 3), rows, validation)
-    assert few.number == 1 and few.share == pytest.approx(0.15 * 3 * 160 * 8_000 / (8_000 * 100 + 6_400 * 80))
+    costs = [8_000 * 100 + 6_400 * 80, 6_400 * 80 + 5_120 * 64, 5_120 * 64 + 4_096 * 51]
+    for trials, number in ((40, 3), (16, 3), (6, 2), (4, 1), (3, 1)):
+        found, affordable = plan(board(*[160] * trials), rows, validation), 0.15 * 160 * trials * rows
+        assert found.number == number
+        assert found.share == pytest.approx(min(1, affordable / sum(costs[:number])))
     assert plan(board(110), rows, validation).number == 0
     assert plan(board(*[160] * 3), rows, MIN_ROWS).number == 0
 
