@@ -55,7 +55,7 @@ NOT_IDENTITY = ("name", "register")
 IDENTITY_IF_GIVEN = ("monotone",)
 """Keys that are newer than 0.1.0: without them a spec keeps its fingerprint."""
 FIT_ON_IDENTITY = {"auto": "train+validation", "train+validation": "always train+validation"}
-"""Words of `fit.on` in the fingerprint: a spec without it keeps that of 0.1.0, where the default was train+validation."""
+"""Words of `fit.on` in the fingerprint: a spec without it keeps that of 0.1.0, which always refitted."""
 GUESSES = 3
 PACKAGE = "ray_pipeline"
 
