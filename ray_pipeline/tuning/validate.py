@@ -1,7 +1,7 @@
 """Validation after the search: the calibrator of the scores and the threshold are chosen on the validation part."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.metrics import metric_of
@@ -26,6 +26,7 @@ class Validation:
     calibrated: Predictions
     """With calibrated scores and the threshold; without a threshold unless the task is binary."""
     calibrator: Calibrator
+    on: Literal["validation", "folds"] = "validation"
 
     def calibration_as_json(self) -> dict[str, Any] | None:
         """Return the content of calibration.json, metrics before and after calibration; None for regression."""
@@ -36,7 +37,7 @@ class Validation:
             name: {side: finite(metric_of(name)(rows.label, rows.score, rows.weight)) for side, rows in sides.items()}
             for name in CALIBRATION_METRICS
         }
-        return {"kind": self.calibrator.kind, "rows": len(self.raw), **metrics}
+        return {"kind": self.calibrator.kind, "on": self.on, "rows": len(self.raw), **metrics}
 
 
 def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: OutOfFold | None = None) -> Validation:
@@ -61,4 +62,9 @@ def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: Out
     calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=same_rates)
     calibrated = replace(raw, score=calibrator.apply(raw.score))
     threshold = choose_threshold(calibrated, spec.evaluate.threshold)
-    return Validation(raw=raw, calibrated=replace(calibrated, threshold=threshold), calibrator=calibrator)
+    return Validation(
+        raw=raw,
+        calibrated=replace(calibrated, threshold=threshold),
+        calibrator=calibrator,
+        on="validation" if unseen is None else "folds",
+    )

@@ -54,7 +54,9 @@ def test_the_models_of_the_folds_are_one_bundle_and_calibrated_out_of_fold(ray_l
     assert folds["rows"] == unseen == sum(one["scored"] for one in folds["by_fold"])
     assert all(one["train"] + one["scored"] == unseen for one in folds["by_fold"])
     assert 0.7 < folds["value"] < 1
-    assert json.loads((folder / "calibration.json").read_text())["rows"] == unseen
+    calibration = json.loads((folder / "calibration.json").read_text())
+    assert (calibration["on"], calibration["rows"]) == ("folds", unseen)
+    assert "out of fold" in (folder / "report.html").read_text()
     model = json.loads((folder / "model" / "model.json").read_text())
     assert model["fit_on"] == release.fit["on"] == "folds"
     members = json.loads((folder / "model" / "members.json").read_text())["members"]
