@@ -44,7 +44,7 @@ def months(rows: int = 9_000) -> pa.Table:
     month = np.sort(rng.integers(0, 72, rows))
     signal, shift = rng.normal(size=(rows, 3)), rng.normal(0, 2.0, 72)
     shift[:36] = 0
-    at = pa.array(np.datetime64("2010-01") + month).cast(pa.timestamp("us"))
+    at = pa.array((np.datetime64("2010-01") + month).astype("datetime64[us]"))
     logit = signal[:, 0] + 0.5 * signal[:, 1] * signal[:, 2] + shift[month]
     return table_of(signal, logit, rng, month=month % 12, at=at)
 
