@@ -150,6 +150,7 @@ class Fit(Section):
     """What the registered model is fitted on; `auto` decides by backtests between the trial's own model and a refit."""
 
     on: Literal["auto", "train", "train+validation", "folds"] = "auto"
+    """The parts that the registered model is trained on, or the mean of the models of the folds."""
     class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
     """A factor for the weight of the rows of each class."""
 

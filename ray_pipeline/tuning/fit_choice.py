@@ -154,6 +154,12 @@ def rounds_of_search(leaderboard: Leaderboard) -> int:
     return sum(max((done for done, _ in one.rungs), default=0) for one in own)
 
 
+def evidence_share(spec: Spec) -> float:
+    """Return how much of the time of the trials backtests and folds of `auto` may take after them."""
+    has_folds = spec.split.folds == "auto" and spec.split.by != "time"
+    return SHARE_OF_SEARCH * ((spec.fit.on == "auto") + has_folds)
+
+
 def _choice(refit: bool, why: str, backtests: Sequence[Backtest]) -> FitChoice:
     on: FitOn = "train+validation" if refit else "train"
     return FitChoice(on=on, why=why, own_model=not refit, backtests=tuple(backtests))

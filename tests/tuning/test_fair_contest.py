@@ -11,7 +11,7 @@ from run_fixture import Told, run_at
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning import trial_store
+from ray_pipeline.tuning import time_budget, trial_store
 from ray_pipeline.tuning.family_allocation import SEVERAL
 from ray_pipeline.tuning.leaderboard import FamilyRank, Leaderboard, choose_family
 from ray_pipeline.tuning.pruner import rungs_of
@@ -38,9 +38,11 @@ class Simulated:
             rows=100,
         )
         self.clock, self.seconds = 0.0, seconds
-        monkeypatch.setattr(trial_store, "time", SimpleNamespace(monotonic=lambda: self.clock))
+        for module in (trial_store, time_budget):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.clock))
         run = run_at(folder, spec, progress=Told())
         self.store = TrialStore(spec, allocate(spec, context, None), lambda budget: rungs_of(budget, True), run)
+        self.store.budget.began = 0.0
         self.steps: list[tuple[str, int, float]] = []
         """Family and trial of each turn on the slot, and when it began."""
 
@@ -79,7 +81,7 @@ def test_a_default_that_would_take_most_of_the_time_waits_until_the_others_have_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = int(find("models", "mlp")().n_epochs)
-    search = Simulated(tmp_path, monkeypatch, {"xgboost": 0.002, "mlp": 150 / epochs}, "time=180s").run()
+    search = Simulated(tmp_path, monkeypatch, {"xgboost": 0.002, "mlp": 150 / epochs}, "time=240s").run()
     first, again = search.turns("mlp")[:2]
     assert first[0] == again[0] == 1 and first[1] < again[1]
     trees_before = [trial for trial, began in search.turns("xgboost") if began < again[1]]
@@ -92,7 +94,7 @@ def test_a_paused_default_that_runs_out_of_time_is_recorded_as_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = int(find("models", "mlp")().n_epochs)
-    search = Simulated(tmp_path, monkeypatch, {"xgboost": 0.08, "mlp": 400 / epochs}, "time=180s").run()
+    search = Simulated(tmp_path, monkeypatch, {"xgboost": 0.02, "mlp": 400 / epochs}, "time=240s").run()
     assert len(search.turns("mlp")) == 1 and len(search.turns("xgboost")) > 1
     result = search.store.allocation.results[1]
     assert (result.status, result.why) == ("stopped", "search.time was up before it could go on")
@@ -101,13 +103,13 @@ def test_a_paused_default_that_runs_out_of_time_is_recorded_as_stopped(
 
 def test_a_default_within_its_share_is_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     epochs = int(find("models", "mlp")().n_epochs)
-    search = Simulated(tmp_path, monkeypatch, {"xgboost": 0.02, "mlp": 60 / epochs}, "time=180s").run()
+    search = Simulated(tmp_path, monkeypatch, {"xgboost": 0.02, "mlp": 60 / epochs}, "time=240s").run()
     assert [trial for trial, _ in search.turns("mlp")].count(1) == 1
 
 
 def test_without_a_limit_or_with_one_family_nothing_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = Simulated(tmp_path, monkeypatch, {"xgboost": 0.01, "mlp": 9.0}, "trials=6").run()
-    alone = Simulated(tmp_path, monkeypatch, {"mlp": 9.0}, "time=180s").run()
+    alone = Simulated(tmp_path, monkeypatch, {"mlp": 9.0}, "time=240s").run()
     for search in (free, alone):
         trials = [trial for _, trial, _ in search.steps]
         assert len(trials) == len(set(trials))
