@@ -16,6 +16,7 @@ from ray_pipeline.runtime.session import own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.backtests import Backtest, Trained, backtest
 from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.time_budget import SHARE_OF_SEARCH
 from ray_pipeline.tuning.training_memory import training_context
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 FitOn = Literal["train", "train+validation", "folds"]
 STEP = "fit_on"
-SHARE_OF_SEARCH = 0.15
-"""Backtests train at most this share of the rows x rounds that the search has trained of the winner's family."""
 MAX_BACKTESTS, MIN_ROWS = 3, 100
 """Backtests at most, and the least rows of validation."""
 MIN_SHARE, MIN_SHARE_OF_SEVERAL = 0.3, 0.5
@@ -152,12 +151,6 @@ def rounds_of_search(leaderboard: Leaderboard) -> int:
     """Return the rounds that all trials of the winner's family were trained for."""
     own = (one for one in leaderboard.results if one.family == leaderboard.best.family)
     return sum(max((done for done, _ in one.rungs), default=0) for one in own)
-
-
-def evidence_share(spec: Spec) -> float:
-    """Return how much of the time of the trials backtests and folds of `auto` may take after them."""
-    has_folds = spec.split.folds == "auto" and spec.split.by != "time"
-    return SHARE_OF_SEARCH * ((spec.fit.on == "auto") + has_folds)
 
 
 def _choice(refit: bool, why: str, backtests: Sequence[Backtest]) -> FitChoice:

@@ -17,7 +17,7 @@ from ray_pipeline.runtime.session import own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.backtests import MAX_CELLS, Sample, Trained
 from ray_pipeline.tuning.final_fit import FINAL_FOLDER
-from ray_pipeline.tuning.fit_choice import SHARE_OF_SEARCH, rounds_of_search
+from ray_pipeline.tuning.fit_choice import rounds_of_search
 from ray_pipeline.tuning.folds import OutOfFold, assign_folds, check_classes, fit_folds
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.training_memory import training_context
@@ -29,7 +29,7 @@ ModelFiles = Path | Sequence[tuple[Member, Path]]
 AUTO_FOLDS, SMALL_VALIDATION = 5, 1_000
 """Folds of `auto`, and the rows of validation below which it has any: there a share of one half has a standard error of
 more than 1.6 points."""
-AUTO_COST, AUTO_COST_IN_TIME = 0.5, SHARE_OF_SEARCH
+AUTO_COST, AUTO_COST_IN_TIME = 0.5, 0.05
 """What folds of `auto` may cost: this share of the rounds that the search has trained of the winner's family, without
 and with `search.time`."""
 
@@ -49,7 +49,7 @@ def plan_folds(leaderboard: Leaderboard, encoded: Encoded, spec: Spec) -> FoldPl
     """Decide how many folds there are.
 
     With `auto` there are five where validation has fewer than 1,000 rows, the split is not by time, and the folds cost
-    at most half of what the search has trained of the winner's family (15 % of it under `search.time`).
+    at most half of what the search has trained of the winner's family (5 % of it under `search.time`).
     """
     rows, best, params = encoded.rows, leaderboard.best, leaderboard.best.params
     number, asked = spec.split.folds, True

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ray_pipeline.components.choice import find
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
-from ray_pipeline.tuning.fit_choice import evidence_share
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
 from ray_pipeline.tuning.time_budget import TimeBudget
@@ -43,8 +42,9 @@ class TrialStore:
         self.rungs: dict[int, list[tuple[int, float]]] = {}
         self.proposed: list[Proposal] = []
         limit = spec.search.time
-        for_trials = math.inf if limit is None else float(limit) / (1 + evidence_share(spec))
-        self.budget = TimeBudget(limit=for_trials, refit_share=refit_share)
+        self.budget = TimeBudget(
+            limit=math.inf if limit is None else float(limit), refit_share=refit_share, backtests=spec.fit.on == "auto"
+        )
         self.paused: list[tuple[Proposal, int, TrialState]] = []
         """Trials that go on later: each with its next rung and its state."""
         self.sign = 1.0 if allocation.better == "higher" else -1.0
