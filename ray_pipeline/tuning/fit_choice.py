@@ -12,9 +12,9 @@ import numpy as np
 
 from ray_pipeline.plain_json import json_digest
 from ray_pipeline.preprocessing.encode import Encoded
-from ray_pipeline.runtime.session import own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.backtests import Backtest, Trained, backtest
+from ray_pipeline.tuning.fit_task import run_task
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.time_budget import SHARE_OF_SEARCH
 from ray_pipeline.tuning.training_memory import training_context
@@ -160,8 +160,6 @@ def _choice(refit: bool, why: str, backtests: Sequence[Backtest]) -> FitChoice:
 
 def _backtests(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> list[Backtest]:
     """Run the backtests that the search can afford, in one task with the threads of the final fit."""
-    import ray
-
     best, rows = leaderboard.best, encoded.rows.rows
     planned = plan(leaderboard, rows["train"], rows["validation"])
     if not planned.number:
@@ -170,7 +168,5 @@ def _backtests(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
         family=best.family, params=dict(best.params), rounds=best.rounds, metric=spec.search.metric, seed=spec.seed
     )
     context = training_context(encoded, spec, run.layout, run.layout.fit_threads)
-    task = ray.remote(num_cpus=run.layout.fit_threads, num_gpus=run.layout.gpus)(backtest)
-    with own_errors():
-        found: list[Backtest] = ray.get(task.remote(encoded.rows, trained, context, planned.share, planned.number))
-    return found
+    asked = (encoded.rows, trained, context, planned.share, planned.number)
+    return run_task(backtest, *asked, layout=run.layout, what="a backtest of the refit")

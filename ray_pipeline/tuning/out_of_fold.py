@@ -13,11 +13,11 @@ from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard
-from ray_pipeline.runtime.session import own_errors
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.backtests import MAX_CELLS, Sample, Trained
 from ray_pipeline.tuning.final_fit import FINAL_FOLDER
 from ray_pipeline.tuning.fit_choice import rounds_of_search
+from ray_pipeline.tuning.fit_task import run_task
 from ray_pipeline.tuning.folds import OutOfFold, assign_folds, check_classes, fit_folds
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.training_memory import training_context
@@ -76,8 +76,6 @@ def out_of_fold(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Ru
     DataError
         The spec asks for folds, and there are fewer groups than folds, or a class is in one fold only.
     """
-    import ray
-
     planned, best = plan_folds(leaderboard, encoded, spec), leaderboard.best
     if not planned.number:
         return None
@@ -85,10 +83,7 @@ def out_of_fold(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Ru
         family=best.family, params=dict(best.params), rounds=best.rounds, metric=spec.search.metric, seed=spec.seed
     )
     context = training_context(encoded, spec, run.layout, run.layout.fit_threads)
-    task = ray.remote(num_cpus=run.layout.fit_threads, num_gpus=run.layout.gpus)(_fit)
-    with own_errors():
-        found: OutOfFold | None = ray.get(task.remote(encoded.rows, trained, context, planned))
-    return found
+    return run_task(_fit, encoded.rows, trained, context, planned, layout=run.layout, what="the fit on folds")
 
 
 def write_fold_models(folds: OutOfFold, leaderboard: Leaderboard, encoded: Encoded, run: "Run") -> ModelFiles:
