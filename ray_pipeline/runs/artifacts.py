@@ -62,13 +62,15 @@ def _(encoded: Encoded, run: "Run") -> None:
 
 @write_artifacts.register(Leaderboard)
 def _(leaderboard: Leaderboard, run: "Run") -> None:
-    """trials.jsonl, in the order of their numbers; baselines.json; families.json where several competed."""
+    """trials.jsonl, in the order of their numbers; baselines.json; families.json and ensemble.json where they exist."""
     trials = [plain(asdict(result)) for result in leaderboard.results]
     run.folder.write("trials.jsonl", "".join(json.dumps(trial, ensure_ascii=False) + "\n" for trial in trials))
     assert_digest(run.journal, "trials", trials_digest(leaderboard.results))
     run.folder.write_json("baselines.json", [asdict(baseline) for baseline in leaderboard.baselines])
     if leaderboard.families:
         run.folder.write_json("families.json", [asdict(rank) for rank in leaderboard.families])
+    if leaderboard.ensemble:
+        run.folder.write_json("ensemble.json", asdict(leaderboard.ensemble))
     best = leaderboard.best
     run.facts |= {
         "trials": trials,

@@ -122,7 +122,7 @@ class Run:
             exit=0 if verdict.passed else 7,
             model=f"models:/{self.spec.name}/{version}" if version else None,
             version=version,
-            family=model.best.family,
+            family=str(model.bundle.model["family"]),
             fit=model.choice.as_json(),
             metrics=verdict.evaluation.metrics_as_json(),
             gates=tuple(gate.as_json() for gate in verdict.gates),

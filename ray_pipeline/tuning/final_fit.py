@@ -40,11 +40,11 @@ CHECK_EVERY_S = 10.0
 """Seconds between two checks that a node is alive that is large enough for the fit."""
 
 
-def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, run: "Run") -> Path:
+def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, run: "Run", step: str = "fit") -> Path:
     """Fit the winner on the chosen parts; a fit that is in the journal is not repeated.
 
     The rounds grow with the rows that these parts have more than train. Where the trial's own model was chosen, nothing
-    is fitted.
+    is fitted. The journal has the fit under the name of the `step`.
 
     Returns
     -------
@@ -62,8 +62,9 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, ru
     parts: tuple[Part, ...] = ("train", "validation") if choice.on == "train+validation" else ("train",)
     rounds = family.refit_rounds(best.rounds, sum(rows[part] for part in parts) / rows["train"])
     fit_id = json_digest([best.family, dict(best.params), rounds, list(parts), spec.seed])
-    name, final = f"{FINAL_FOLDER}/{family.file}", run.folder.path / FINAL_FOLDER / family.file
-    if run.journal.recorded("fit") == {"asked": fit_id, "sha256": _sha256(final)}:
+    name = f"{FINAL_FOLDER}/{step}/{family.file}"
+    final = run.folder.path / name
+    if run.journal.recorded(step) == {"asked": fit_id, "sha256": _sha256(final)}:
         return final
     store, model_key = BlobStore(f"{run.folder.address}/{STATE_FOLDER}"), f"{fit_id[:16]}.model"
     loop = {
@@ -85,7 +86,7 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, ru
         else:
             _on_many_workers(loop, run.layout, family.collective)
     run.folder.write(name, store.read_sealed(model_key))
-    run.journal.record("fit", {"asked": fit_id, "sha256": _sha256(final)})
+    run.journal.record(step, {"asked": fit_id, "sha256": _sha256(final)})
     run.folder.remove(STATE_FOLDER)
     return final
 

@@ -18,6 +18,7 @@ from ray_pipeline.evaluation.latency import row_ms
 from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.ensemble_selection import Ensemble, EnsembleMember
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.values import Predictions
 
@@ -61,9 +62,18 @@ class Leaderboard:
     """The best trial of each family, best first."""
     models: Path
     """The folder of the finalists' models, trained on train only: one folder for each trial's number."""
+    candidates: tuple[TrialResult, ...] = ()
+    """The trials that an ensemble may have, best first; their models and scores are kept, too."""
+    ensemble: Ensemble | None = None
+    """None where the spec asks for no ensemble."""
     baselines: tuple[Baseline, ...] = ()
     families: tuple[FamilyRank, ...] = ()
     """Empty where the search has one family."""
+
+    @property
+    def members(self) -> tuple[EnsembleMember, ...]:
+        """The members of the ensemble that is used; none where the best trial alone is registered."""
+        return self.ensemble.members if self.ensemble else ()
 
     @property
     def family(self) -> type[Model]:

@@ -4,25 +4,32 @@ It does not depend on Ray Tune. Nothing else writes the models of trials while t
 """
 
 import hashlib
+import io
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ray_pipeline.components.choice import find
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
-from ray_pipeline.tuning.time_budget import TimeBudget
+from ray_pipeline.tuning.time_budget import TimeBudget, trained_s
 from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
-FOLDER = "trials"
-"""The folder, within the run folder, of the models of each family's best trial."""
+FOLDER, SCORES_FILE = "trials", "scores.npy"
+"""The folder, within the run folder, of the models of each family's best trial; and the file beside a model that holds
+its scores of validation, where an ensemble is asked for."""
+USUAL_MEMBERS = 4
+"""On nine tables ensembles had two to five members."""
 
 
 class TrialStore:
@@ -35,8 +42,13 @@ class TrialStore:
         rungs_of: Callable[[int], tuple[Rung, ...]],
         run: "Run",
         refit_share: float = 1.0,
+        candidates: int = 0,
     ) -> None:
-        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for `refit_share`."""
+        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for `refit_share`.
+
+        `candidates` is how many of each family's best trials keep their model and scores, for an ensemble.
+        """
+        self.candidates = candidates
         self.spec, self.allocation, self.rungs_of, self.run = spec, allocation, rungs_of, run
         self.running: dict[int, Proposal] = {}
         self.rungs: dict[int, list[tuple[int, float]]] = {}
@@ -77,6 +89,7 @@ class TrialStore:
             "refit_share": self.budget.refit_share,
             "trial_seconds": math.inf if search.trial_seconds is None else float(search.trial_seconds),
             "timed": search.latency_ms is not None,
+            "keep_scores": self.candidates > 0,
             "rung": rung,
             "before": before,
         }
@@ -99,8 +112,13 @@ class TrialStore:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that trials have left of `search.time`; infinite where there is no limit."""
-        return self.budget.for_trials(self.allocation.best)
+        """Seconds that trials have left of `search.time`; infinite where there is no limit.
+
+        An ensemble of the usual size is refitted in what is kept for the refit, but for at most a quarter of the time.
+        """
+        others = candidates(self.allocation, self.candidates)[1:USUAL_MEMBERS]
+        refit_s = self.budget.refit_share * sum(trained_s(one) for one in others)
+        return self.budget.for_trials(self.allocation.best) - min(refit_s, self.budget.limit / 4)
 
     @property
     def over(self) -> bool:
@@ -144,8 +162,9 @@ class TrialStore:
         self.proposed.insert(0, self.running.pop(trial))
 
     def finalists(self) -> set[int]:
-        """Return the trials whose models are kept: the best of each family."""
-        return {result.trial for result in self.allocation.finalists.values()}
+        """Return the trials whose models are kept: the best of each family, or its candidates for an ensemble."""
+        best = [result.trial for result in self.allocation.finalists.values()]
+        return {*best, *(result.trial for result in candidates(self.allocation, self.candidates))}
 
     def _exceeded_limit(self, trial_state: TrialState) -> str:
         """The limit of the spec that the trial has exceeded, in words; empty where there is none."""
@@ -173,8 +192,11 @@ class TrialStore:
         self.allocation.tell(result)
         now, digest = self.finalists(), None
         if trial in now:
+            scores = b"" if trial_state.scores is None else _as_npy(trial_state.scores)
             self.run.folder.write(_model_file(result), trial_state.model)
-            digest = hashlib.sha256(trial_state.model).hexdigest()
+            if scores:
+                self.run.folder.write(f"{FOLDER}/{trial:04d}/{SCORES_FILE}", scores)
+            digest = hashlib.sha256(trial_state.model + scores).hexdigest()
         self.run.journal.record(_step(trial), {**asdict(result), "model_sha256": digest})
         for loser in sorted(before - now):
             self.run.folder.remove(f"{FOLDER}/{loser:04d}")
@@ -206,11 +228,29 @@ class TrialStore:
         self.allocation.tell(result)
         kept, file = proposal.trial in self.finalists(), self.run.folder.path / _model_file(result)
         later = any(int(step.removeprefix("trial-")) > proposal.trial for step in self.run.journal.steps("trial-"))
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if kept and file.is_file() else None
+        scores = file.with_name(SCORES_FILE)
+        content = [one.read_bytes() for one in (file, scores) if kept and one.is_file()]
+        digest = hashlib.sha256(b"".join(content)).hexdigest() if content else None
         if kept and not later and digest != known["model_sha256"]:
             self.allocation.forget(proposal.trial)
             return False
         return True
+
+
+def candidates(allocation: FamilyAllocation, number: int) -> list[TrialResult]:
+    """Return the best completed trials of each family, `number` of each, the best first."""
+    sign = 1.0 if allocation.better == "higher" else -1.0
+    completed = [one for one in allocation.results.values() if one.status == "completed" and one.metric is not None]
+    ranked = sorted(completed, key=lambda one: (-sign * (one.metric or 0.0), one.trial))
+    of_family = {name: [one for one in ranked if one.family == name][:number] for name in allocation.families}
+    return [one for one in ranked if one in of_family[one.family]]
+
+
+def _as_npy(scores: NDArray[np.float32]) -> bytes:
+    """The scores as the content of a `.npy` file."""
+    file = io.BytesIO()
+    np.save(file, scores, allow_pickle=False)
+    return file.getvalue()
 
 
 def _step(trial: int) -> str:

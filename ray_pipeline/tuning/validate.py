@@ -11,6 +11,7 @@ from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.evaluation.threshold import choose_threshold
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.ensemble import ensemble_scores
 from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.values import Predictions
@@ -43,7 +44,7 @@ class Validation:
 def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: OutOfFold | None = None) -> Validation:
     """Calibrate and choose the threshold with models that have not seen the rows.
 
-    They are those of the folds, on train and validation, or the winning trial's own model, on validation.
+    They are those of the folds, on train and validation, or the winning trials' own models, on validation.
 
     Raises
     ------
@@ -57,6 +58,8 @@ def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: Out
     if unseen is not None:
         fields = ("key", "label", "score", "weight", "cluster")
         raw = replace(raw, **{name: getattr(unseen, name) for name in fields}, columns={})
+    elif leaderboard.members:
+        raw = replace(raw, score=ensemble_scores(leaderboard))
     rates = (encoded.profile.label_rates(part) for part in ("train", "validation"))
     same_rates = rates_agree(*next(rates), *next(rates))
     calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=same_rates)
