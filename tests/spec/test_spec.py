@@ -285,6 +285,7 @@ def test_the_json_schema_knows_every_choice() -> None:
         "model",
         "monotone",
         "search",
+        "ensemble",
         "fit",
         "evaluate",
         "bias",
