@@ -46,10 +46,12 @@ def versions() -> Mapping[str, str]:
 def pin(journal: Journal, manifest: Mapping[str, Any], *, verify: bool) -> None:
     """Make a fresh run the repetition of another one.
 
-    Its layout, its ensemble and where its search began are taken over. To verify it, every stage must make what the
+    Its layout, its trials, its ensemble and where its search began are taken over. To verify it, every stage must make what the
     manifest says.
     """
     journal.record("layout", manifest["plan"])
+    if manifest.get("trials"):
+        journal.record("recorded_trials", {"trials": manifest["trials"]})
     for chosen in ("warm_start", "ensemble"):
         if manifest.get(chosen):
             journal.record(chosen, manifest[chosen])

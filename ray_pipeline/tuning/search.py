@@ -22,6 +22,8 @@ from ray_pipeline.tuning.ensemble import candidates_of_each_family, choose_ensem
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.leaderboard import Leaderboard, choose_family, rank_families
 from ray_pipeline.tuning.pruner import rungs_of
+from ray_pipeline.tuning.recorded_trials import STEP as RECORDED_TRIALS
+from ray_pipeline.tuning.recorded_trials import RecordedTrials
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
 from ray_pipeline.tuning.time_budget import refit_share
 from ray_pipeline.tuning.training_memory import training_context
@@ -53,7 +55,8 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
     allocation = allocate(spec, context, run.warm_start)
     halving, num_rows = spec.search.scheduler == "asha", rows.rows["train"]
     refitted = num_rows + (rows.rows["validation"] if spec.fit.on != "train" else 0)
-    trial_store = TrialStore(
+    repeats = not spec.search.deterministic and run.journal.recorded(RECORDED_TRIALS) is not None
+    trial_store = (RecordedTrials if repeats else TrialStore)(
         spec,
         allocation,
         lambda budget: rungs_of(budget, halving, num_rows),

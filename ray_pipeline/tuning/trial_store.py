@@ -197,7 +197,7 @@ class TrialStore:
             if scores:
                 self.run.folder.write(f"{FOLDER}/{trial:04d}/{SCORES_FILE}", scores)
             digest = hashlib.sha256(trial_state.model + scores).hexdigest()
-        self.run.journal.record(_step(trial), {**asdict(result), "model_sha256": digest})
+        self.run.journal.record(step_of(trial), {**asdict(result), "model_sha256": digest})
         for loser in sorted(before - now):
             self.run.folder.remove(f"{FOLDER}/{loser:04d}")
         best, finished = self.allocation.best, len(self.allocation.results)
@@ -213,7 +213,7 @@ class TrialStore:
 
     def _propose(self) -> Proposal | None:
         while not self.over:
-            known = self.run.journal.recorded(_step(len(self.allocation.assigned)))
+            known = self.run.journal.recorded(step_of(len(self.allocation.assigned)))
             proposal = self.allocation.ask(known)
             if proposal is None or known is None or not self._replay(proposal, known):
                 return proposal
@@ -253,7 +253,8 @@ def _as_npy(scores: NDArray[np.float32]) -> bytes:
     return file.getvalue()
 
 
-def _step(trial: int) -> str:
+def step_of(trial: int) -> str:
+    """The step of the journal that has the trial."""
     return f"trial-{trial:04d}"
 
 

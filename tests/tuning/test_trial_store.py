@@ -1,6 +1,7 @@
 """What the search's memory makes of a trial's state: which trials compete, which do not and why, and what is kept."""
 
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import pytest
 from encoded_fixture import SPEC, context, encoded
 from run_fixture import Told, run_at
 
+from ray_pipeline.plain_json import plain
 from ray_pipeline.runs.context import Run
+from ray_pipeline.runs.digests import trials_digest
+from ray_pipeline.runs.reproducibility import pin
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.pruner import rungs_of
+from ray_pipeline.tuning.recorded_trials import RecordedTrials
 from ray_pipeline.tuning.search import allocate
 from ray_pipeline.tuning.trial_store import SCORES_FILE, TrialStore, candidates
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
@@ -187,3 +192,34 @@ def test_a_model_is_timed_where_that_is_asked(ray_local: None) -> None:
         for trial, asked in enumerate((True, False))
     )
     assert not timed.failed and 0 < timed.row_ms < 1000 and not_timed.row_ms == 0
+
+
+def test_trials_that_a_clock_decided_are_repeated_as_they_were(tmp_path: Path) -> None:
+    timed = "seed: 3, time: 1h"
+    run = run_in(tmp_path / "first", timed)
+    store = store_of(run)
+    states = {
+        0: TrialState(rounds=40, best=0.7, best_rounds=30, ended=True, model=b"0"),
+        1: TrialState(rounds=15, best=0.8, best_rounds=15, ended=True, late=True, model=b"1"),
+        2: TrialState(failed="XGBoostError: no"),
+    }
+    for trial, state in states.items():
+        assert store.ask() is not None
+        store.report(trial, 0, state)
+    store.began -= 3601
+    assert store.over
+    results = store.allocation.results
+    again = run_in(tmp_path / "again", "seed: 3, deterministic: false")
+    again.spec = again.spec.model_copy(update={"search": again.spec.search.model_copy(update={"trials": 3})})
+    pin(again.journal, {"plan": {}, "trials": [plain(asdict(results[trial])) for trial in states]}, verify=False)
+    allocation = allocate(again.spec, context(rows=100), None)
+    again.progress = Told()
+    repeated = RecordedTrials(again.spec, allocation, lambda budget: rungs_of(budget, halving=True), again)
+    for trial in (0, 1):
+        config = repeated.ask()
+        assert config is not None and dict(config["params"]) == dict(results[trial].params)
+        assert [rung.rounds for rung in config["rungs"]] == [rounds for rounds, _ in results[trial].rungs]
+        repeated.report(trial, 0, replace(states[trial], late=False))
+    assert repeated.ask() is None and repeated.over
+    assert trials_digest(allocation.results.values()) == trials_digest(results.values())
+    assert allocation.results[1].why == "search.time was up" and allocation.best == results[1]
