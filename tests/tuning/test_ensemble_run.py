@@ -19,7 +19,7 @@ from ray_pipeline.spec.where import Where
 
 pytestmark = pytest.mark.ray
 MODELS = """model:
-  xgboost: {num_boost_round: 60, max_depth: {int: [2, 5]}, learning_rate: {log: [0.05, 0.3]}}
+  xgboost: {num_boost_round: 8, max_depth: 3, learning_rate: {log: [0.05, 0.3]}}
   linear: {}
 ensemble: {members: 3}"""
 
