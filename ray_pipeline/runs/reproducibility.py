@@ -46,8 +46,8 @@ def versions() -> Mapping[str, str]:
 def pin(journal: Journal, manifest: Mapping[str, Any], *, verify: bool) -> None:
     """Make a fresh run the repetition of another one.
 
-    Its layout, its trials, its ensemble and where its search began are taken over. To verify it, every stage must make what the
-    manifest says.
+    Its layout, its trials, its ensemble and where its search began are taken over. To verify it, every stage must make
+    what the manifest says.
     """
     journal.record("layout", manifest["plan"])
     if manifest.get("trials"):
