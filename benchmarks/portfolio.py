@@ -6,7 +6,7 @@ them without training: a portfolio by greedy selection on all tables but one, an
 selection.
 
 usage: portfolio.py collect TABLES CACHE [--sets ames_housing ...] [--families xgboost ...] [--draws 0 16]
-       portfolio.py judge CACHE -> one JSON line
+       portfolio.py judge CACHE [--sets ames_housing ...] [--size 4] -> one JSON line
 """
 
 import argparse
@@ -291,9 +291,9 @@ def judge_ensemble(name: str, rows: list[Trained], members: int = 8) -> dict[str
     }
 
 
-def judge(cache: Path, size: int) -> dict[str, Any]:
+def judge(cache: Path, sets: list[str], size: int) -> dict[str, Any]:
     """What the cache says of portfolios and of the ensemble."""
-    tables = {name: rows for name in SETS if (rows := cached(cache, name))}
+    tables = {name: rows for name in sets if (rows := cached(cache, name))}
     families = sorted({one.config.split(".")[0] for rows in tables.values() for one in rows})
     return {
         "benchmark": "portfolio",
@@ -314,10 +314,11 @@ def main() -> None:
     collecting.add_argument("--draws", nargs=2, type=int, default=[0, 8])
     judging = verbs.add_parser("judge")
     judging.add_argument("cache", type=Path)
+    judging.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     judging.add_argument("--size", type=int, default=4, help="configurations of a portfolio, with the default")
     asked = parser.parse_args()
     if asked.verb == "judge":
-        print(json.dumps(judge(asked.cache, asked.size)))
+        print(json.dumps(judge(asked.cache, asked.sets, asked.size)))
         return
     collect(asked.tables, asked.cache, asked.sets, asked.families, range(*asked.draws))
 

@@ -212,7 +212,7 @@ class Bundle:
             place = self._places(sent.names)
             if len(self._forms) >= MAX_FORMS:
                 self._forms.clear()
-            known = self._forms[form] = [place[name] for name in self.encoder.reads], OneRow(self.encoder)
+            known = self._forms[form] = [place[one.name] for one in self.encoder.encoded], OneRow(self.encoder)
         places, one_row = known
 
         def column(at: int) -> pa.ChunkedArray:
