@@ -65,6 +65,13 @@ def test_a_row_scores_alone_as_in_a_batch(tmp_path: Path) -> None:
     assert single.tobytes() == bundle.score(table).tobytes()
 
 
+def test_a_row_of_python_values_scores_as_in_a_batch(tmp_path: Path) -> None:
+    bundle, _ = members(tmp_path)
+    table = rows().slice(0, 30)
+    single = np.concatenate([bundle.predict(row) for row in table.to_pylist()])
+    assert single.tobytes() == bundle.score(table).tobytes()
+
+
 def test_no_rows_give_no_scores(tmp_path: Path) -> None:
     assert members(tmp_path)[0].score(rows().slice(0, 0)).shape == (0,)
 

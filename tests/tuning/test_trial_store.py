@@ -206,7 +206,7 @@ def test_trials_that_a_clock_decided_are_repeated_as_they_were(tmp_path: Path) -
     for trial, state in states.items():
         assert store.ask() is not None
         store.report(trial, 0, state)
-    store.began -= 3601
+    store.budget.began -= 3601
     assert store.over
     results = store.allocation.results
     again = run_in(tmp_path / "again", "seed: 3, deterministic: false")
