@@ -314,6 +314,10 @@ class Spec(Section):
         identity["fit"]["on"] = FIT_ON_IDENTITY.get(identity["fit"]["on"], identity["fit"]["on"])
         if identity["split"]["folds"] == "auto":
             del identity["split"]["folds"]
+        for name, family in self.model.items():
+            for newer in getattr(family, "newer", ()):
+                if family.is_default(newer):  # type: ignore[attr-defined]
+                    del identity["model"][name][newer]
         return hashlib.sha256(
             json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         ).hexdigest()

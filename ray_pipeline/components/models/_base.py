@@ -125,6 +125,9 @@ class Model(Choice):
     only_for: ClassVar[Mapping[str, Task]] = {}
     """Hyperparameters that only one task has, and the task."""
 
+    newer: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters that are newer than 0.1.0: a spec that leaves them at their defaults keeps its fingerprint."""
+
     library: ClassVar[str]
     """The package that it trains with, by the name that is imported."""
     extra: ClassVar[str | None] = None

@@ -54,6 +54,7 @@ class XGBoost(Model):
         "objective": "reg:squarederror",
     }
     only_for: ClassVar[Mapping[str, Task]] = {"objective": "regression"}
+    newer: ClassVar[tuple[str, ...]] = ("colsample_bylevel", "colsample_bynode", "grow_policy", "max_leaves")
     library: ClassVar[str] = "xgboost"
     file: ClassVar[str] = "model.ubj"
     budget: ClassVar[str] = "num_boost_round"
