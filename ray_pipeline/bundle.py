@@ -18,23 +18,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.bundle_members import MEMBERS, MEMBERS_FILE, Member, Members, member_files
-from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
+from ray_pipeline.bundle_files import FORMAT, check_files, read_part
+from ray_pipeline.bundle_members import MEMBERS, MEMBERS_FILE, Member, Members
+from ray_pipeline.checksums import SUMS, sums
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.encoders._one_row import OneRow
-from ray_pipeline.components.models._base import FILE, Scorer
+from ray_pipeline.components.models._base import Scorer
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
-from ray_pipeline.given_table import to_arrow
-from ray_pipeline.plain_json import read_json
 from ray_pipeline.rows_to_score import SentRows, as_trained
 from ray_pipeline.values import Matrix, Vector
 
-FORMAT = 1
 MAX_FORMS = 16
-JSON_FILES = ("calibration.json", "encoder.json", "model.json", "schema.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +71,9 @@ class Bundle:
                 )
             )
         schema, model, encoder, calibration = (
-            _read(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json")
+            read_part(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json")
         )
-        members = _read(folder, MEMBERS_FILE)["members"] if (folder / MEMBERS_FILE).is_file() else []
+        members = read_part(folder, MEMBERS_FILE)["members"] if (folder / MEMBERS_FILE).is_file() else []
         part = "encoder.json"
         try:
             fitted = Encoder.from_json(encoder)
@@ -261,28 +258,6 @@ class Bundle:
         return {name: place[source] for name, source in sources.items()}
 
 
-def as_table(rows: Any) -> pa.Table:
-    """Return a pandas or polars frame, an Arrow table or a dict or list of dicts as an Arrow table.
-
-    Raises
-    ------
-    DataError
-        The rows are no table, or a column has values of several types.
-    """
-    if isinstance(rows, pa.Table):
-        return rows
-    try:
-        return pa.Table.from_pylist(rows) if isinstance(rows, list) else to_arrow(rows)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(
-            Problem(
-                stage="predict",
-                found=f"the rows are no table: {error}",
-                fix="give each column one type: numbers, text, booleans or times",
-            )
-        ) from error
-
-
 def write_bundle(
     folder: Path,
     *,
@@ -330,43 +305,6 @@ def write_bundle(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Bundle.load(folder)
-
-
-def check_files(folder: Path) -> str:
-    """Hash every file of a bundle and return its fingerprint, the SHA-256 of `SHA256SUMS`.
-
-    Raises
-    ------
-    RegistryError
-        There is no bundle, or a file is missing, unlisted, a link or changed.
-    """
-    if not folder.is_dir():
-        fix = "name the folder `model` of a finished run, or a registered model"
-        raise RegistryError(Problem(file=str(folder), found="there is no bundle here", fix=fix))
-    names = {entry.name for entry in folder.iterdir()}
-    model_files, others = {*sorted(filter(FILE.fullmatch, names))[:1]}, set[str]()
-    if MEMBERS_FILE in names:
-        model_files, others = member_files(folder)
-        model_files |= {MEMBERS_FILE}
-        names.discard(MEMBERS)
-    expected = {SUMS, *JSON_FILES, *(model_files or {"model.ubj"})}
-    fix = "remove it, if you know where it comes from; a bundle never holds pickle"
-    refuse(folder, sorted((names - expected) | others), "is no part of a bundle", fix)
-    return check_sums(folder, expected - {SUMS})
-
-
-def _read(folder: Path, name: str) -> dict[str, Any]:
-    """One JSON object of the bundle, in the format that this version reads."""
-    file = str(folder / name)
-    try:
-        content = read_json(folder / name)
-    except ValueError as error:
-        raise RegistryError(Problem(file=file, found=f"is no JSON: {error}", fix="register the run again")) from error
-    if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
-        actual = content.get("format") if isinstance(content, dict) else type(content).__name__
-        found = f"has format {actual!r}; this version reads {FORMAT}"
-        raise RegistryError(Problem(file=file, found=found, fix="use the version of ray-pipeline that wrote it"))
-    return content
 
 
 def _replace(folder: Path, fresh: Path) -> None:

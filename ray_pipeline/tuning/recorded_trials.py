@@ -4,15 +4,32 @@ again.
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal
 from ray_pipeline.tuning.trial_store import TrialStore, step_of
 from ray_pipeline.tuning.trial_worker import TrialState
 
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
+
 STEP = "recorded_trials"
 """The step of the journal where a rerun has the trials that it repeats."""
+
+
+def repeats_trials(spec: Spec, run: "Run") -> bool:
+    """Whether the run is a rerun whose trials are not decided again.
+
+    The order of results decides a search that is not deterministic, and measured seconds divide trials among families.
+    """
+    return run.journal.recorded(STEP) is not None and (not spec.search.deterministic or len(spec.model) > 1)
+
+
+def undecided(spec: Spec) -> Spec:
+    """Return the spec with a search that takes its proposals from records."""
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"deterministic": False})})
 
 
 class RecordedTrials(TrialStore):

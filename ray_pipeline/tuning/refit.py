@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline import encoded_block
-from ray_pipeline.bundle import FORMAT, Bundle, write_bundle
+from ray_pipeline.bundle import Bundle, write_bundle
+from ray_pipeline.bundle_files import FORMAT
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.data.rows import KEY
 from ray_pipeline.errors import PipelineError, Problem

@@ -22,8 +22,7 @@ from ray_pipeline.tuning.ensemble import candidates_of_each_family, choose_ensem
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.leaderboard import Leaderboard, choose_family, rank_families
 from ray_pipeline.tuning.pruner import rungs_of
-from ray_pipeline.tuning.recorded_trials import STEP as RECORDED_TRIALS
-from ray_pipeline.tuning.recorded_trials import RecordedTrials
+from ray_pipeline.tuning.recorded_trials import RecordedTrials, repeats_trials, undecided
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
 from ray_pipeline.tuning.time_budget import refit_share
 from ray_pipeline.tuning.training_memory import training_context
@@ -52,10 +51,10 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
     """
     _check_workers(spec, run.layout)
     rows, context = encoded.rows, training_context(encoded, spec, run.layout, run.layout.threads)
-    allocation = allocate(spec, context, run.warm_start)
+    repeats = repeats_trials(spec, run)
+    allocation = allocate(undecided(spec) if repeats else spec, context, run.warm_start)
     halving, num_rows = spec.search.scheduler == "asha", rows.rows["train"]
     refitted = num_rows + (rows.rows["validation"] if spec.fit.on != "train" else 0)
-    repeats = not spec.search.deterministic and run.journal.recorded(RECORDED_TRIALS) is not None
     trial_store = (RecordedTrials if repeats else TrialStore)(
         spec,
         allocation,
