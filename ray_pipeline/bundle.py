@@ -6,7 +6,7 @@
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,21 +16,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
+from ray_pipeline.bundle_files import FORMAT, check_files, read_part
+from ray_pipeline.bundle_members import MEMBERS, MEMBERS_FILE, Member, Members
+from ray_pipeline.checksums import SUMS, sums
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
-from ray_pipeline.components.models._base import FILE, Scorer
-from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError
-from ray_pipeline.given_table import to_arrow
-from ray_pipeline.plain_json import read_json
+from ray_pipeline.components.models._base import Scorer
+from ray_pipeline.errors import Problem, RegistryError, StorageError
 from ray_pipeline.row_reader import RowReader
 from ray_pipeline.rows_to_score import SentRows
 from ray_pipeline.values import Matrix, Vector
-
-FORMAT = 1
-JSON_FILES = ("calibration.json", "encoder.json", "model.json", "schema.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +67,19 @@ class Bundle:
                 )
             )
         schema, model, encoder, calibration = (
-            _read(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json")
+            read_part(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json")
         )
+        members = read_part(folder, MEMBERS_FILE)["members"] if (folder / MEMBERS_FILE).is_file() else []
         part = "encoder.json"
         try:
             fitted = Encoder.from_json(encoder)
             part = "calibration.json"
             calibrator = load_calibrator(calibration)
-            part = "model.json"
-            scorer = find("models", model["family"]).load(folder)
+            part = MEMBERS_FILE if members else "model.json"
+            if members:
+                scorer: Scorer = Members(folder, [Member.from_json(one) for one in members])
+            else:
+                scorer = find("models", model["family"]).load(folder)
         except (KeyError, TypeError, ValueError, ImportError, RuntimeError) as error:
             raise RegistryError(
                 Problem(
@@ -96,6 +97,24 @@ class Bundle:
             scorer=scorer,
             calibrator=calibrator,
         )
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of its models, each once."""
+        if isinstance(self.scorer, Members):
+            return tuple(dict.fromkeys(member.family for member in self.scorer.members))
+        return (str(self.model["family"]),)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All its files, by path."""
+        return tuple(sorted((file for file in self.folder.rglob("*") if file.is_file()), key=Path.as_posix))
+
+    def contributions(self, matrix: Matrix) -> Matrix | None:
+        """Return what each matrix column adds to each row's score, shape (n, d); None where a family cannot say."""
+        if isinstance(self.scorer, Members):
+            return self.scorer.contributions(matrix)
+        return find("models", str(self.model["family"])).contributions(self.folder, matrix)  # type: ignore[no-any-return]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -170,33 +189,11 @@ class Bundle:
         return RowReader({column["name"]: column["type"] for column in self.schema["columns"]}, self.encoder)
 
 
-def as_table(rows: Any) -> pa.Table:
-    """Return a pandas or polars frame, an Arrow table or a dict or list of dicts as an Arrow table.
-
-    Raises
-    ------
-    DataError
-        The rows are no table, or a column has values of several types.
-    """
-    if isinstance(rows, pa.Table):
-        return rows
-    try:
-        return pa.Table.from_pylist(rows) if isinstance(rows, list) else to_arrow(rows)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(
-            Problem(
-                stage="predict",
-                found=f"the rows are no table: {error}",
-                fix="give each column one type: numbers, text, booleans or times",
-            )
-        ) from error
-
-
 def write_bundle(
     folder: Path,
     *,
     encoder: Mapping[str, Any],
-    model_file: Path,
+    model_file: Path | Sequence[tuple[Member, Path]],
     model: Mapping[str, Any],
     calibration: Mapping[str, Any],
     schema: Mapping[str, Any],
@@ -204,6 +201,11 @@ def write_bundle(
     """Write a bundle to `folder` and load it; it appears whole, by rename, and replaces an earlier one.
 
     The same parts give the same bytes. All parts but `model_file` become JSON files.
+
+    Parameters
+    ----------
+    model_file
+        The model's file; or several models, each with its own.
 
     Raises
     ------
@@ -213,12 +215,19 @@ def write_bundle(
     folder = Path(folder)
     fresh = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     parts = {"encoder.json": encoder, "model.json": model, "calibration.json": calibration, "schema.json": schema}
+    if isinstance(model_file, Path):
+        files = {f"model{model_file.suffix}": model_file}
+    else:
+        parts[MEMBERS_FILE] = {"format": FORMAT, "members": [member.to_json() for member, _ in model_file]}
+        files = {f"{MEMBERS}/{place}/model{file.suffix}": file for place, (_, file) in enumerate(model_file)}
     try:
         fresh.mkdir(parents=True)
         for name, part in parts.items():
             text = json.dumps(part, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
             (fresh / name).write_text(text + "\n", encoding="utf-8")
-        shutil.copyfile(model_file, fresh / f"model{Path(model_file).suffix}")
+        for name, file in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, fresh / name)
         (fresh / SUMS).write_text(sums(fresh), encoding="utf-8")
         _replace(folder, fresh)
     except OSError as error:
@@ -227,39 +236,6 @@ def write_bundle(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Bundle.load(folder)
-
-
-def check_files(folder: Path) -> str:
-    """Hash every file of a bundle and return its fingerprint, the SHA-256 of `SHA256SUMS`.
-
-    Raises
-    ------
-    RegistryError
-        There is no bundle, or a file is missing, unlisted, a link or changed.
-    """
-    if not folder.is_dir():
-        fix = "name the folder `model` of a finished run, or a registered model"
-        raise RegistryError(Problem(file=str(folder), found="there is no bundle here", fix=fix))
-    names = {entry.name for entry in folder.iterdir()}
-    model_files = sorted(filter(FILE.fullmatch, names))
-    expected = {SUMS, *JSON_FILES, *(model_files[:1] or ["model.ubj"])}
-    fix = "remove it, if you know where it comes from; a bundle never holds pickle"
-    refuse(folder, sorted(names - expected), "is no part of a bundle", fix)
-    return check_sums(folder, expected - {SUMS})
-
-
-def _read(folder: Path, name: str) -> dict[str, Any]:
-    """One JSON object of the bundle, in the format that this version reads."""
-    file = str(folder / name)
-    try:
-        content = read_json(folder / name)
-    except ValueError as error:
-        raise RegistryError(Problem(file=file, found=f"is no JSON: {error}", fix="register the run again")) from error
-    if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
-        actual = content.get("format") if isinstance(content, dict) else type(content).__name__
-        found = f"has format {actual!r}; this version reads {FORMAT}"
-        raise RegistryError(Problem(file=file, found=found, fix="use the version of ray-pipeline that wrote it"))
-    return content
 
 
 def _replace(folder: Path, fresh: Path) -> None:

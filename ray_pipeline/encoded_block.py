@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from ray_pipeline.values import PARTS, Matrix, Part, Vector
 
 MATRIX, LABEL, WEIGHT, KEY, PART, CLUSTER, SLICE = "matrix:", "label", "weight", "key", "part", "cluster", "slice:"
+TIME, GROUP = "time", "group"
+"""Microseconds since 1970 (UTC), int64, where the label table has a time; the hash of the split's group, if it is not
+the cluster."""
+JOIN = "+"
+"""Between the words of encoders whose matrices stand side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +71,14 @@ def views(blocks: Iterable[pa.Table], encoder: str, *parts: Part) -> Iterator[En
 
 
 def view(rows: pa.Table, encoder: str) -> EncodedBlock:
-    """The rows as numpy arrays, with the matrix of that encoder; no copy is made of a table of one chunk."""
+    """The rows as numpy arrays, with the matrix of that encoder; no copy is made of a table of one chunk.
+
+    The matrices of several encoders, with `+` between their words, stand side by side.
+    """
     label, weight = rows[LABEL].to_numpy(), rows[WEIGHT].to_numpy()
-    return EncodedBlock(matrix=_matrix(rows, MATRIX + encoder), label=label, weight=weight, rows=rows)
+    matrices = [_matrix(rows, MATRIX + word) for word in encoder.split(JOIN)]
+    matrix = matrices[0] if len(matrices) == 1 else np.hstack(matrices)
+    return EncodedBlock(matrix=matrix, label=label, weight=weight, rows=rows)
 
 
 def column(blocks: Sequence[EncodedBlock], name: str) -> NDArray[Any]:

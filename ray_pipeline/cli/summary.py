@@ -36,7 +36,8 @@ def print_run(
     parts = ", ".join(f"{rows[part]:,} {part}" for part in ("train", "validation", "test"))
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items() if n)
     typer.echo(f"rows     {parts}" + (f"; dropped {reasons}" if reasons else ""))
-    typer.echo(f"model    {answer['family']}, the best of {answer['trials']} trials")
+    chosen = "chosen from" if answer["family"] == "ensemble" else "the best of"
+    typer.echo(f"model    {answer['family']}, {chosen} {answer['trials']} trials")
     print_scorecard(answer)
     print_bias(bias)
     print_findings(findings)

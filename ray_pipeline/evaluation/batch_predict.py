@@ -76,6 +76,7 @@ class BundleRef:
         if self.fingerprint not in _LOADED:
             with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
                 for name, content in ray.get(self.files).items():
+                    Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
                     Path(folder, name).write_bytes(content)
                 _LOADED[self.fingerprint] = Bundle.load(Path(folder), self.fingerprint)
         return _LOADED[self.fingerprint]
@@ -85,4 +86,5 @@ def put_bundle(bundle: Bundle) -> BundleRef:
     """Put the bundle's files into the object store."""
     import ray
 
-    return BundleRef(bundle.fingerprint, ray.put({file.name: file.read_bytes() for file in bundle.folder.iterdir()}))
+    files = {file.relative_to(bundle.folder).as_posix(): file.read_bytes() for file in bundle.files}
+    return BundleRef(bundle.fingerprint, ray.put(files))

@@ -113,13 +113,11 @@ def shuffled_skills(bundle: Bundle, matrix: Matrix, rows: Predictions) -> Mappin
     rows
         The same rows with their labels.
     """
-    order, skills, first = np.random.default_rng(0).permutation(len(matrix)), dict[str, float](), 0
+    order, skills = np.random.default_rng(0).permutation(len(matrix)), dict[str, float]()
     shuffled = matrix.copy()
-    for encoding in bundle.encoder.encoded:
-        own = slice(first, first + len(encoding.columns))
-        first = own.stop
-        shuffled[:, own] = matrix[order, own]
-        skills[encoding.name] = skill_of(rows, bundle.score_matrix(shuffled))
+    for name, own in bundle.encoder.places.items():
+        shuffled[:, own] = matrix[np.ix_(order, own)]
+        skills[name] = skill_of(rows, bundle.score_matrix(shuffled))
         shuffled[:, own] = matrix[:, own]
     return skills
 

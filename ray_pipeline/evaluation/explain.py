@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
 from ray_pipeline.evaluation.evaluate import finite
@@ -80,12 +79,11 @@ def explain(model: "TrainedModel", encoded: Encoded, predictions: Predictions, s
     if not spec.explain.rows:
         return None
     generator, bundle = np.random.default_rng(spec.seed), model.bundle
-    family = find("models", str(bundle.model["family"]))
 
     def on(places: NDArray[np.intp]) -> Explanation:
         drawn = np.sort(generator.permutation(places)[: spec.explain.rows])
         matrix = matrix_of(encoded.rows, model.encoder, drawn)
-        contributions = family.contributions(bundle.folder, matrix)
+        contributions = bundle.contributions(matrix)
         return importance_of(bundle, matrix, predictions.take(drawn), spec, contributions, generator)
 
     overall = on(np.arange(len(predictions)))
@@ -127,11 +125,9 @@ def importance_of(
     clusters, draws = num_clusters(rows), min(DRAWS, spec.evaluate.draws)
     whole = metric(rows.label, rows.score, rows.weight, rows.cut)
     whole_drawn = replicate([metric], rows, draws=draws, seed=spec.seed)[metric.name]
-    importances, first, shuffled = [], 0, matrix.copy()
-    for encoding in bundle.encoder.encoded:
-        own = slice(first, first + len(encoding.columns))
-        first = own.stop
-        shuffled[:, own] = matrix[generator.permutation(len(matrix)), own]
+    importances, shuffled = [], matrix.copy()
+    for name, own in bundle.encoder.places.items():
+        shuffled[:, own] = matrix[np.ix_(generator.permutation(len(matrix)), own)]
         without = replace(rows, score=bundle.score_matrix(shuffled))
         shuffled[:, own] = matrix[:, own]
         if np.array_equal(without.score, rows.score):  # a column that the model does not use: nothing is drawn again
@@ -143,7 +139,7 @@ def importance_of(
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
         shap = None if contributions is None else float(np.abs(contributions[:, own].sum(1)).mean())
         importances.append(
-            Importance(column=encoding.name, value=interval.value, low=interval.low, high=interval.high, shap=shap)
+            Importance(column=name, value=interval.value, low=interval.low, high=interval.high, shap=shap)
         )
     importances.sort(key=lambda one: (-np.nan_to_num(one.value, nan=-np.inf), one.column))
     return Explanation(metric=metric.name, rows=len(rows), importance=tuple(importances))

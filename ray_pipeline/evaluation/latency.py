@@ -29,7 +29,7 @@ class ServingCosts:
     def of(cls, bundle: Bundle) -> "ServingCosts":
         """Measure latency and size of a bundle."""
         row = pa.table({column: pa.nulls(1) for column in bundle.columns})
-        size = sum(file.stat().st_size for file in bundle.folder.iterdir())
+        size = sum(file.stat().st_size for file in bundle.files)
         return cls(latency_ms=_median_ms(lambda: bundle.score(row)), size_mb=size / 1e6)
 
 

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from ray_pipeline import encoded_block
 from ray_pipeline.components.encoders._base import Encoder
-from ray_pipeline.data.rows import KEY, LABEL, PART, WEIGHT
+from ray_pipeline.data.rows import KEY, LABEL, PART, TIME, WEIGHT
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.hashing import hash_values
 from ray_pipeline.preprocessing.cache import cached_rows
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.fit_encoders import fit_encoders
@@ -117,6 +118,11 @@ def _encode_block(
         encoded_block.PART: rows[PART],
         encoded_block.CLUSTER: pa.array(clusters_of(rows, spec, table)),
     }
+    if TIME in rows.column_names:
+        columns[encoded_block.TIME] = rows[TIME].cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    group = getattr(spec.split, "group", None)
+    if group and spec.evaluate.cluster and table.canonical(group) in rows.column_names:
+        columns[encoded_block.GROUP] = pa.array(hash_values(rows[table.canonical(group)]))
     # Training rows come first, and are never sliced.
     blank = pa.nulls(int(train.sum()), pa.string())
     for column, names in name_slices(spec.slices, rows.filter(pc.greater(rows[PART], 0)), edges, table).items():

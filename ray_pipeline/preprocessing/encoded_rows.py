@@ -47,7 +47,7 @@ class EncodedRows:
         part
             The part to fetch.
         encoder
-            The name of the encoder whose matrix comes with the rows.
+            The name of the encoder whose matrix comes with the rows; of several, with `+` between, side by side.
         select
             Selects some of the rows, on the node where the block is; None for all of them.
         """
@@ -77,7 +77,8 @@ def _on_other_nodes(blocks: "tuple[ray.ObjectRef[pa.Table], ...]") -> "set[ray.O
 def _rows_of_part(block: pa.Table, part: Part, encoder: str, select: Select | None, first: int) -> pa.Table:
     start, stop = np.searchsorted(block[encoded_block.PART].to_numpy(), PARTS.index(part) + np.arange(2))
     matrices = [name for name in block.column_names if name.startswith(encoded_block.MATRIX)]
-    unused = [name for name in matrices if name != encoded_block.MATRIX + encoder]
+    used = [encoded_block.MATRIX + word for word in encoder.split(encoded_block.JOIN)]
+    unused = [name for name in matrices if name not in used]
     rows = block.slice(start, stop - start).drop_columns(unused)
     return rows if select is None else select(rows, first)
 

@@ -139,9 +139,9 @@ def _imported(file: Path) -> set[Path]:
 
 def requirements(bundle: Bundle) -> list[str]:
     """Return the packages that scoring imports, pinned to the versions that are installed here."""
-    family = find("models", bundle.model["family"])
-    readers = {"safetensors"} if family.file.endswith(".safetensors") else set()
-    return sorted(_pinned(name) for name in {*LIBRARIES, *readers, family.library})
+    families = [find("models", family) for family in bundle.families]
+    readers = {"safetensors"} if any(family.file.endswith(".safetensors") for family in families) else set()
+    return sorted(_pinned(name) for name in {*LIBRARIES, *readers, *(family.library for family in families)})
 
 
 def _pinned(library: str) -> str:

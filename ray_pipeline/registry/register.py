@@ -63,7 +63,7 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
                 scores=model.proof.scores,
                 scorecard=verdict.as_json(),
                 spec_text=spec.render(),
-                tags={"fingerprint": spec.fingerprint, "family": model.best.family},
+                tags={"fingerprint": spec.fingerprint, "family": str(model.bundle.model["family"])},
                 metrics={name: row.value for name, row in verdict.evaluation.overall_metrics.items()},
                 params=model.best.params,
                 lineage=lineage,

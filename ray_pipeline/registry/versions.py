@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ray_pipeline.bundle import check_files
+from ray_pipeline.bundle_files import check_files
 from ray_pipeline.checksums import refuse
 from ray_pipeline.errors import Problem, RegistryError, listed, nearest
 from ray_pipeline.registry import signature

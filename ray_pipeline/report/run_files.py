@@ -24,6 +24,7 @@ class RunFiles:
     drift: JsonObject
     trials: tuple[JsonObject, ...]
     families: tuple[JsonObject, ...]
+    ensemble: JsonObject
     baselines: tuple[JsonObject, ...]
     evaluation: tuple[JsonObject, ...]
     bias: tuple[JsonObject, ...]
@@ -68,6 +69,7 @@ class RunFiles:
             trials=load("trials.jsonl", _lines, ()),
             baselines=load("baselines.json", _objects, ()),
             families=load("families.json", _objects, ()),
+            ensemble=load("ensemble.json", _object, {}),
             evaluation=load("evaluation.json", _objects, ()),
             bias=load("bias.json", _objects, ()),
             weak_slices=load("weak_slices.json", _object, {}),

@@ -8,6 +8,7 @@ from ray_pipeline.report.run_files import Estimate, RunFiles, nested, number
 from ray_pipeline.report.sections import (
     bias,
     data,
+    ensemble,
     importance,
     metrics,
     overview,
@@ -48,6 +49,7 @@ def render(files: RunFiles) -> str:
         drift=data.drift(files),
         findings=data.findings(files),
         search=search.context(files),
+        ensemble=ensemble.context(files),
         metrics=metrics.context(files),
         curves=metrics.curves(files),
         slices=slices.context(files),
@@ -70,7 +72,8 @@ def _highlights(files: RunFiles) -> list[tuple[str, str, str]]:
         families = sorted({shorten(row.get("family"), 30) for row in files.trials})
         facts.append(("trials", str(len(files.trials)), ", ".join(families[:3]) + ("…" if len(families) > 3 else "")))
     if family := files.model.get("family"):
-        rounds = files.model.get("rounds")
-        facts.append(("model", shorten(family, 40), f"{rounds} rounds" if isinstance(rounds, int) else ""))
+        sizes = {name: files.model.get(name) for name in ("members", "rounds")}
+        small = next((f"{size} {name}" for name, size in sizes.items() if isinstance(size, int)), "")
+        facts.append(("model", shorten(family, 40), small))
     seconds = sum(number(value) for value in nested(files.manifest, "seconds").values() if number(value) > 0)
     return [*facts, ("wall time", format_duration(seconds), "")] if seconds else facts

@@ -65,13 +65,15 @@ def _(encoded: Encoded, run: "Run") -> None:
 
 @write_artifacts.register(Leaderboard)
 def _(leaderboard: Leaderboard, run: "Run") -> None:
-    """trials.jsonl, in the order of their numbers; baselines.json; families.json where several competed."""
+    """trials.jsonl, in the order of their numbers; baselines.json; families.json and ensemble.json where they exist."""
     trials = [plain(asdict(result)) for result in leaderboard.results]
     run.folder.write("trials.jsonl", "".join(json.dumps(trial, ensure_ascii=False) + "\n" for trial in trials))
     assert_digest(run.journal, "trials", trials_digest(leaderboard.results))
     run.folder.write_json("baselines.json", [asdict(baseline) for baseline in leaderboard.baselines])
     if leaderboard.families:
         run.folder.write_json("families.json", [asdict(rank) for rank in leaderboard.families])
+    if leaderboard.ensemble:
+        run.folder.write_json("ensemble.json", asdict(leaderboard.ensemble))
     best = leaderboard.best
     run.facts |= {
         "trials": trials,
@@ -81,7 +83,9 @@ def _(leaderboard: Leaderboard, run: "Run") -> None:
 
 @write_artifacts.register(TrainedModel)
 def _(model: TrainedModel, run: "Run") -> None:
-    """model/, and calibration.json but for regression."""
+    """model/, folds.json where there are folds, and calibration.json but for regression."""
+    if model.folds is not None:
+        run.folder.write_json("folds.json", model.folds.as_json(run.spec.search.metric))
     if (calibration := model.validation.calibration_as_json()) is not None:
         run.folder.write_json("calibration.json", calibration)
     run.folder.upload(MODEL_FOLDER)

@@ -47,8 +47,9 @@ def trials_digest(results: Iterable[TrialResult]) -> str:
 
 def model_digest(bundle: Bundle) -> str:
     """The digest of the bundle's files but `schema.json`, which says where the data lay."""
-    names = sorted(file.name for file in bundle.folder.iterdir() if file.name not in ("schema.json", "SHA256SUMS"))
-    return json_digest({name: hashlib.sha256((bundle.folder / name).read_bytes()).hexdigest() for name in names})
+    files = {file.relative_to(bundle.folder).as_posix(): file for file in bundle.files}
+    names = [name for name in files if name not in ("schema.json", "SHA256SUMS")]
+    return json_digest({name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in names})
 
 
 def table_digest(table: pa.Table) -> str:

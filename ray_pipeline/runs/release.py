@@ -26,6 +26,8 @@ class Release:
     """`models:/<name>/<version>`; None where nothing was registered."""
     version: int | None
     family: str
+    fit: Mapping[str, Any]
+    """What the model is fitted on, and why: `on`, `why` and the `backtests`."""
     metrics: Mapping[str, Mapping[str, float | None]]
     """Value, low and high of each metric on the test part."""
     gates: tuple[Mapping[str, Any], ...]

@@ -46,11 +46,15 @@ def versions() -> Mapping[str, str]:
 def pin(journal: Journal, manifest: Mapping[str, Any], *, verify: bool) -> None:
     """Make a fresh run the repetition of another one.
 
-    Its layout and where its search began are taken over. To verify it, every stage must make what the manifest says.
+    Its layout, its trials, its ensemble and where its search began are taken over. To verify it, every stage must make
+    what the manifest says.
     """
     journal.record("layout", manifest["plan"])
-    if manifest.get("warm_start"):
-        journal.record("warm_start", manifest["warm_start"])
+    if manifest.get("trials"):
+        journal.record("recorded_trials", {"trials": manifest["trials"]})
+    for chosen in ("warm_start", "ensemble"):
+        if manifest.get(chosen):
+            journal.record(chosen, manifest[chosen])
     if verify:
         journal.record("expected", {key: manifest[key] for key in ("run", "data", "digests", "versions")})
 
@@ -144,6 +148,7 @@ def manifest_of(run: "Run") -> dict[str, Any]:
         "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
         "plan": asdict(run.layout),
         "warm_start": run.journal.recorded("warm_start"),
+        "ensemble": run.journal.recorded("ensemble"),
         "rows": facts["rows"],
         "times": facts["times"],
         "digests": recorded_digests(run.journal),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ray_pipeline.components.metrics import BIAS_DEFAULTS, DEFAULTS
+from ray_pipeline.spec.installed import installed_families
 
 NULL_MEANS_DEFAULT = (
     "name",
@@ -24,6 +25,8 @@ NULL_MEANS_DEFAULT = (
     "seed",
 )
 TRIALS, TRIALS_IF_TIMED = 32, 1000
+AUTO = "auto"
+"""All installed families, and an ensemble."""
 
 
 def filled(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +48,12 @@ def filled(written: Mapping[str, Any]) -> dict[str, Any]:
         seed=data["seed"],
         deterministic=search.get("time") is None,
     )
+    if data.get("ensemble") is None:
+        of_one = _key(data, "search", "trials") == 1 or _key(data, "fit", "on") == "folds"
+        of_one = of_one or _key(data, "split", "folds") not in (None, "auto", 0)
+        data["ensemble"] = {} if data.get("model") == AUTO and not of_one else "off"
+    if data.get("model") == AUTO:
+        data["model"] = {name: {} for name in installed_families(monotone=bool(data.get("monotone")))}
     _fill(data, "evaluate", metrics=metrics or ("auc",), threshold=0.5 if task == "binary" else None)
     _fill(data, "bias", measures=measures or ("accuracy",))
     return data
@@ -57,3 +66,9 @@ def _fill(data: dict[str, Any], key: str, **defaults: Any) -> None:
         data[key] = defaults
     elif isinstance(section, Mapping):
         data[key] = {**section, **{name: value for name, value in defaults.items() if section.get(name) is None}}
+
+
+def _key(data: Mapping[str, Any], section: str, key: str) -> object:
+    """The value of a key of a section; None where either is missing."""
+    written = data.get(section)
+    return written.get(key) if isinstance(written, Mapping) else None

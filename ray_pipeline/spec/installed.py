@@ -4,10 +4,21 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from ray_pipeline.components.choice import find, menu
 from ray_pipeline.spec.source_map import Place
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec
+
+
+def installed_families(*, monotone: bool = False) -> tuple[str, ...]:
+    """Name every family whose library is installed; with `monotone` those that take monotone constraints."""
+    families = ((name, find("models", name)) for name in menu("models"))
+    return tuple(
+        name
+        for name, family in families
+        if find_spec(family.library) is not None and (family.takes_monotone or not monotone)
+    )
 
 
 def missing_libraries(spec: "Spec") -> Iterator[tuple[Place, str, str]]:

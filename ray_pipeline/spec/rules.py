@@ -30,6 +30,14 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _ignored(spec)
     yield from _encode(spec)
     yield from _monotone(spec)
+    if spec.fit.on == "folds" and spec.split.folds == 0:
+        yield ("fit", "on"), "the models of folds are asked for, but `split.folds` is 0", "write split.folds, 5 say"
+    if spec.ensemble != "off" and spec.search.trials == 1:
+        found = "an ensemble has several models, and search.trials is 1"
+        yield ("ensemble",), found, "search at least 2 trials, or write `ensemble: off`"
+    if spec.ensemble != "off" and (spec.fit.on == "folds" or spec.split.folds not in ("auto", 0)):
+        found = "folds are of one winner, and an ensemble has several"
+        yield ("ensemble",), found, "write `ensemble: off`, or leave out `split.folds` and `fit.on: folds`"
     for place, found in misfits(
         spec.gates, spec.task, [one.columns for one in (*spec.evaluate.slices, *spec.bias.groups)]
     ):

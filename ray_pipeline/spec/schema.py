@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from ray_pipeline.components.choice import Choice, each, find, menu, name_of
 from ray_pipeline.components.metrics import metrics_without_parameters
 from ray_pipeline.spec.choices import MARK
+from ray_pipeline.spec.defaults import AUTO
 from ray_pipeline.spec.features import PARAMETERS
 from ray_pipeline.spec.field_docs import field_docs
 from ray_pipeline.spec.field_types import Section
@@ -73,7 +74,7 @@ def _model(parts: Schema) -> Schema:
     families = {word: _of_class(find("models", word), parts) for word in words}
     return {
         "anyOf": [
-            {"type": "string", "examples": words},
+            {"type": "string", "examples": [AUTO, *words]},
             {"type": "array", "items": {"type": "string", "examples": words}, "minItems": 1, "uniqueItems": True},
             {"type": "object", "properties": families, "minProperties": 1},
         ]

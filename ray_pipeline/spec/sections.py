@@ -144,6 +144,26 @@ class Search(Section):
     """A run, or `champion`: its winning hyperparameters are tried right after the default."""
 
 
+class Ensemble(Section):
+    """How many models are scored together as one, and what they may cost together."""
+
+    members: Annotated[int, Whole(2, 64)] = 8
+    latency_ms: Annotated[float, Real(low=0, open=True)] | None = None
+    """Milliseconds to score one encoded row."""
+    size_mb: Annotated[float, Real(low=0, open=True)] | None = None
+
+
+def _ensemble(written: object, info: ValidationInfo) -> object:
+    if isinstance(written, Mapping):
+        return Ensemble.model_validate(written, context=info.context)
+    if written != "off" and not isinstance(written, Ensemble):
+        raise ValueError(f"expected off or a mapping such as {{members: 8}}, got {written!r}")
+    return written
+
+
+EnsembleField = Annotated[Ensemble | Literal["off"], BeforeValidator(_ensemble)]
+
+
 def _class_weight(written: object) -> object:
     if isinstance(written, Mapping):
         return {str(name): Real(low=0, open=True).read(weight) for name, weight in written.items()}
@@ -153,10 +173,10 @@ def _class_weight(written: object) -> object:
 
 
 class Fit(Section):
-    """On which parts the winner is fitted again."""
+    """What the registered model is fitted on; `auto` decides by backtests between the trial's own model and a refit."""
 
-    on: Literal["train", "train+validation"] = "train+validation"
-    """The parts that the final model is trained on."""
+    on: Literal["auto", "train", "train+validation", "folds"] = "auto"
+    """The parts that the registered model is trained on, or the mean of the models of the folds."""
     class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
     """A factor for the weight of the rows of each class."""
 

@@ -40,6 +40,7 @@ from ray_pipeline.spec.sections import (
     Bias,
     Checks,
     Encode,
+    EnsembleField,
     Evaluate,
     Explain,
     Fit,
@@ -52,8 +53,10 @@ from ray_pipeline.values import Task
 
 EXPECTED = "name, task, features, split, model"
 NOT_IDENTITY = ("name", "register")
-IDENTITY_IF_GIVEN = ("monotone",)
+IDENTITY_IF_GIVEN = ("monotone", "ensemble")
 """Keys that are newer than 0.1.0: without them a spec keeps its fingerprint."""
+FIT_ON_IDENTITY = {"auto": "train+validation", "train+validation": "always train+validation"}
+"""Words of `fit.on` in the fingerprint: a spec without it keeps that of 0.1.0, which always refitted."""
 GUESSES = 3
 PACKAGE = "ray_pipeline"
 
@@ -107,6 +110,8 @@ class Spec(Section):
     """Columns with which the score only rises or only falls."""
     search: Search
     """How hyperparameters are searched, and what ends the search."""
+    ensemble: EnsembleField = "off"
+    """Whether the best trials are registered together, as one model."""
     fit: Fit = Fit()
     """On which rows the winner is fitted again."""
     evaluate: Evaluate
@@ -304,8 +309,15 @@ class Spec(Section):
         identity = {
             key: value
             for key, value in self.as_data().items()
-            if key not in NOT_IDENTITY and (value or key not in IDENTITY_IF_GIVEN)
+            if key not in NOT_IDENTITY and (value not in ({}, "off") or key not in IDENTITY_IF_GIVEN)
         }
+        identity["fit"]["on"] = FIT_ON_IDENTITY.get(identity["fit"]["on"], identity["fit"]["on"])
+        if identity["split"]["folds"] == "auto":
+            del identity["split"]["folds"]
+        for name, family in self.model.items():
+            for newer in getattr(family, "newer", ()):
+                if family.is_default(newer):  # type: ignore[attr-defined]
+                    del identity["model"][name][newer]
         return hashlib.sha256(
             json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         ).hexdigest()

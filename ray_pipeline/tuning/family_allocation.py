@@ -5,6 +5,9 @@ one slot and eight take the same decisions (a search that is not deterministic u
 to the leader; it goes to another family where the trials of the others past their defaults, this one included, cost no
 more than the leader's own. Every trial of a family is counted with the seconds that its default took: they are measured
 once and kept in the journal, so that a rerun decides the same.
+
+A search that is not deterministic also pauses a default at a rung, where it would take more than its family's share of
+the time before the others have had several trials.
 """
 
 from collections.abc import Mapping
@@ -16,6 +19,8 @@ import numpy as np
 from ray_pipeline.tuning.sampler import Proposal, Sampler, TrialResult
 
 MIN_SECONDS = 1e-3
+SEVERAL = 3
+"""Trials of each other family, on average, before a default may take more than its share of the time."""
 
 
 @dataclass(kw_only=True)
@@ -73,6 +78,27 @@ class FamilyAllocation:
         """
         family, number = self.assigned[trial]
         return self.families[family].should_prune(number, rung, value)
+
+    def takes_too_much(self, trial: int, seconds: float, limit: float) -> bool:
+        """Decide whether a trial pauses at a rung, so that other families come first.
+
+        Parameters
+        ----------
+        trial
+            The number of the trial.
+        seconds
+            What it will have taken at its next rung.
+        limit
+            The seconds of the whole search; each family has an equal share.
+        """
+        family, number = self.assigned[trial]
+        is_default = number == 0 and self.window is None and len(self.families) > 1
+        return is_default and seconds > limit / len(self.families) and not self.others_had_several(family)
+
+    def others_had_several(self, family: str) -> bool:
+        """Whether the other families have had several trials."""
+        finished = sum(result.family != family for result in self.results.values())
+        return finished >= SEVERAL * (len(self.families) - 1)
 
     def tell(self, result: TrialResult) -> None:
         """Record the result of a trial."""

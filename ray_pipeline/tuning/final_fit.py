@@ -1,4 +1,4 @@
-"""The final fit: the winner's hyperparameters on the rows of `fit.on`, by Ray Train, on one worker or several.
+"""The final fit: the winner's hyperparameters on the rows that were chosen, by Ray Train, on one worker or several.
 
 The state is saved from time to time. Restarted workers and a resumed run continue from it, and give the same bytes.
 """
@@ -20,9 +20,9 @@ from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.private_ray import data_parallel_trainer, session_folder
 from ray_pipeline.runtime.session import last_line, own_errors
-from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore, DamagedBlob
 from ray_pipeline.suggestion import RESUME
+from ray_pipeline.tuning.fit_choice import FitChoice
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.training_memory import training_context
 from ray_pipeline.tuning.worker_group import RESTARTS, START_TIMEOUT_S, trainer
@@ -41,10 +41,11 @@ CHECK_EVERY_S = 10.0
 """Seconds between two checks that a node is alive that is large enough for the fit."""
 
 
-def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> Path:
-    """Fit the winner on the parts of `fit.on`; a fit that is in the journal is not repeated.
+def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, run: "Run", step: str = "fit") -> Path:
+    """Fit the winner on the chosen parts; a fit that is in the journal is not repeated.
 
-    The rounds grow with the rows that these parts have more than train.
+    The rounds grow with the rows that these parts have more than train. Where the trial's own model was chosen, nothing
+    is fitted. The journal has the fit under the name of the `step`.
 
     Returns
     -------
@@ -56,12 +57,15 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
     ResourceError
         Ray could not start the workers, or they died too often.
     """
-    best, family, rows = leaderboard.best, leaderboard.family, encoded.rows.rows
-    parts: tuple[Part, ...] = ("train", "validation") if spec.fit.on == "train+validation" else ("train",)
+    best, family, rows, spec = leaderboard.best, leaderboard.family, encoded.rows.rows, run.spec
+    if choice.own_model:
+        return leaderboard.model_folder(best) / family.file
+    parts: tuple[Part, ...] = ("train", "validation") if choice.on == "train+validation" else ("train",)
     rounds = family.refit_rounds(best.rounds, sum(rows[part] for part in parts) / rows["train"])
     fit_id = json_digest([best.family, dict(best.params), rounds, list(parts), spec.seed])
-    name, final = f"{FINAL_FOLDER}/{family.file}", run.folder.path / FINAL_FOLDER / family.file
-    if run.journal.recorded("fit") == {"asked": fit_id, "sha256": _sha256(final)}:
+    name = f"{FINAL_FOLDER}/{step}/{family.file}"
+    final = run.folder.path / name
+    if run.journal.recorded(step) == {"asked": fit_id, "sha256": _sha256(final)}:
         return final
     store, model_key = BlobStore(f"{run.folder.address}/{STATE_FOLDER}"), f"{fit_id[:16]}.model"
     state_key = f"{fit_id[:16]}.state"
@@ -85,7 +89,7 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
         else:
             _on_many_workers(loop, run.layout, family.collective)
     run.folder.write(name, store.read_sealed(model_key))
-    run.journal.record("fit", {"asked": fit_id, "sha256": _sha256(final)})
+    run.journal.record(step, {"asked": fit_id, "sha256": _sha256(final)})
     run.folder.remove(STATE_FOLDER)
     return final
 

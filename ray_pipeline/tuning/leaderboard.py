@@ -1,6 +1,7 @@
 """The leaderboard: every trial of a search, the best of each family, and the baselines."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ray_pipeline.evaluation.latency import row_ms
 from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.ensemble_selection import Ensemble, EnsembleMember
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.values import Predictions
 
@@ -35,6 +37,8 @@ class FamilyRank:
     """By how much it is worse than the winner, from paired draws of the bootstrap."""
     behind_low: float
     behind_high: float
+    behind_error: float
+    """The standard error of `behind`."""
     beyond_noise: bool
     """Whether the whole interval of `behind` is above 0."""
     trials: int
@@ -43,6 +47,8 @@ class FamilyRank:
     size_mb: float
     latency_ms: float
     """Milliseconds to score one encoded row: the median of 50 calls."""
+    chosen: bool = False
+    """Whether its best trial is the winner: see `choose_family`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +62,18 @@ class Leaderboard:
     """The best trial of each family, best first."""
     models: Path
     """The folder of the finalists' models, trained on train only: one folder for each trial's number."""
+    candidates: tuple[TrialResult, ...] = ()
+    """The trials that an ensemble may have, best first; their models and scores are kept, too."""
+    ensemble: Ensemble | None = None
+    """None where the spec asks for no ensemble."""
     baselines: tuple[Baseline, ...] = ()
     families: tuple[FamilyRank, ...] = ()
     """Empty where the search has one family."""
+
+    @property
+    def members(self) -> tuple[EnsembleMember, ...]:
+        """The members of the ensemble that is used; none where the best trial alone is registered."""
+        return self.ensemble.members if self.ensemble else ()
 
     @property
     def family(self) -> type[Model]:
@@ -87,6 +102,21 @@ class Leaderboard:
             found = f"trial {self.best.trial} reported {self.best.metric!r}, but its saved model scores {again!r}"
             fix = "report this: it is a bug of ray-pipeline"
             raise PipelineError(Problem(stage="search", found=found, fix=fix))
+
+
+def choose_family(leaderboard: Leaderboard, ranks: Sequence[FamilyRank]) -> Leaderboard:
+    """Return the leaderboard whose winner is of the cheapest family within noise, with the ranks.
+
+    Within noise is a family that is behind the best one by at most one standard error of the paired difference on
+    validation (the rule of Breiman et al., 1984). Of these the one wins whose rows cost least to score, as the families
+    declare it (`Model.row_cost`): a measured latency would not repeat on a rerun. The better one of equals wins.
+    """
+    if not ranks:
+        return leaderboard
+    within_noise = [place for place, rank in enumerate(ranks) if rank.behind <= rank.behind_error]
+    chosen = min(within_noise, key=lambda place: (find("models", ranks[place].family).row_cost, place))
+    families = tuple(replace(rank, chosen=place == chosen) for place, rank in enumerate(ranks))
+    return replace(leaderboard, best=leaderboard.finalists[chosen], families=families)
 
 
 def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tuple[FamilyRank, ...]:
@@ -119,6 +149,7 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
                 behind=behind.value,
                 behind_low=behind.low,
                 behind_high=behind.high,
+                behind_error=float(np.nanstd(winner[1] - draws)),
                 beyond_noise=len(ranks) > 0 and behind.low > 0,
                 trials=len(trials),
                 seconds=round(sum(result.seconds for result in trials), 2),

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline import encoded_block
-from ray_pipeline.bundle import FORMAT, Bundle, write_bundle
+from ray_pipeline.bundle import Bundle, write_bundle
+from ray_pipeline.bundle_files import FORMAT
+from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.data.rows import KEY
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.evaluation.latency import ServingCosts
@@ -18,8 +20,11 @@ from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.final_fit import fit_winner
+from ray_pipeline.tuning.final_models import fit_final_models
+from ray_pipeline.tuning.fit_choice import FitChoice, choose_fit
+from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.out_of_fold import out_of_fold
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.validate import Validation, validate
 from ray_pipeline.values import Part, Vector
@@ -47,10 +52,14 @@ class TrainedModel:
 
     bundle: Bundle
     encoder: str
-    """The name of the encoder whose matrix it scores."""
+    """The name of the encoder whose matrix it scores; of several, with `+` between them, side by side."""
     best: TrialResult
     """The trial that its hyperparameters are from."""
+    choice: FitChoice
+    """What it is fitted on, and why."""
     validation: Validation
+    folds: OutOfFold | None
+    """The winner on folds; None where the run has none."""
     proof: Proof
 
     @property
@@ -61,9 +70,10 @@ class TrainedModel:
 
 @stage("fit")
 def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") -> TrainedModel:
-    """Fit the winner on `fit.on`, calibrate it on validation, and write the bundle.
+    """Fit the winner on what `fit.on` says or decides, calibrate it on validation, and write the bundle.
 
-    Calibration and threshold are chosen at the same time, with the winning trial's own model.
+    Calibration and threshold are chosen at the same time, with models that have not seen the rows: those of the folds,
+    or the winning trial's own.
 
     Raises
     ------
@@ -72,26 +82,29 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
     PipelineError
         A saved model does not repeat its scores, or the bundle scores rows differently from the training run.
     """
-    with in_background(lambda: validate(leaderboard, encoded, spec)) as validated:
-        model_file = fit_winner(leaderboard, encoded, spec, run)
+    choice = choose_fit(leaderboard, encoded, spec, run)
+    folds = None if leaderboard.members else out_of_fold(leaderboard, encoded, spec, run)
+    with in_background(lambda: validate(leaderboard, encoded, spec, folds)) as validated:
+        final = fit_final_models(leaderboard, encoded, choice, folds, run)
         validation = validated()
-    encoder = leaderboard.family.encoder
     bundle = write_bundle(
         run.folder.path / MODEL_FOLDER,
-        encoder=encoded.rows.encoders[encoder].to_json(),
-        model_file=model_file,
-        model=_model_json(leaderboard.best, spec),
+        encoder=final.encoder.to_json(),
+        model_file=final.files,
+        model=_model_json(leaderboard, final.family, choice, spec),
         calibration=validation.calibrator.model_dump(mode="json"),
         schema=_schema_json(
-            encoded, encoder, validation.calibrated.threshold, spec, run.where.resolve(".", spec.folder)
+            encoded, final.encoder, validation.calibrated.threshold, spec, run.where.resolve(".", spec.folder)
         ),
     )
     return TrainedModel(
         bundle=bundle,
-        encoder=encoder,
+        encoder=final.encoders,
         best=leaderboard.best,
+        choice=choice,
         validation=validation,
-        proof=_prove(bundle, encoded, encoder),
+        folds=folds,
+        proof=_prove(bundle, encoded, final.encoders),
     )
 
 
@@ -100,7 +113,7 @@ def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
 
     They are training rows, or validation rows where training rows are encoded by the labels of other folds.
     """
-    part: Part = "validation" if encoded.rows.encoders[encoder].needs_folds else "train"
+    part: Part = "validation" if bundle.encoder.needs_folds else "train"
     samples = {"train": encoded.profile.sample, **encoded.profile.evaluation_samples}
     rows = samples[part].slice(0, PROOF_ROWS)
     for name, type_ in encoded.profile.declared.items():
@@ -125,20 +138,22 @@ def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
     return Proof(sample=sample, scores=trained)
 
 
-def _model_json(best: TrialResult, spec: Spec) -> dict[str, Any]:
-    return {
+def _model_json(leaderboard: Leaderboard, family: str, choice: FitChoice, spec: Spec) -> dict[str, Any]:
+    best = leaderboard.best
+    model: dict[str, Any] = {
         "format": FORMAT,
-        "family": best.family,
-        "params": dict(best.params),
-        "rounds": best.rounds,
+        "family": family,
         "metric": spec.search.metric,
-        "validation": best.metric,
-        "trial": best.trial,
-        "fit_on": spec.fit.on,
+        "fit_on": choice.on,
+        "fit": choice.as_json(),
     }
+    if members := leaderboard.members:
+        return {**model, "members": len(members), "validation": members[-1].value}
+    own = {"params": dict(best.params), "rounds": best.rounds, "validation": best.metric, "trial": best.trial}
+    return {**model, **own}
 
 
-def _schema_json(encoded: Encoded, encoder: str, threshold: float | None, spec: Spec, base: str) -> dict[str, Any]:
+def _schema_json(encoded: Encoded, encoder: Encoder, threshold: float | None, spec: Spec, base: str) -> dict[str, Any]:
     """The facts about rows that scoring needs."""
     written, labels, types = spec.as_data(), spec.features.labels, {**encoded.profile.types, **encoded.profile.declared}
     return {
@@ -148,7 +163,7 @@ def _schema_json(encoded: Encoded, encoder: str, threshold: float | None, spec: 
         "classes": list(encoded.profile.classes),
         "threshold": threshold,
         "key": labels.key,
-        "columns": [{"name": name, "type": str(types[name])} for name in encoded.rows.encoders[encoder].reads],
+        "columns": [{"name": name, "type": str(types[name])} for name in encoder.reads],
         "features": written["features"],
         "select": written["select"],
         "base": base,

@@ -18,13 +18,15 @@ from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.ensemble import candidates_of_each_family, choose_ensemble
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
-from ray_pipeline.tuning.leaderboard import Leaderboard, rank_families
+from ray_pipeline.tuning.leaderboard import Leaderboard, choose_family, rank_families
 from ray_pipeline.tuning.pruner import rungs_of
+from ray_pipeline.tuning.recorded_trials import RecordedTrials, repeats_trials, undecided
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
 from ray_pipeline.tuning.time_budget import refit_share
 from ray_pipeline.tuning.training_memory import training_context
-from ray_pipeline.tuning.trial_store import FOLDER, TrialStore
+from ray_pipeline.tuning.trial_store import FOLDER, TrialStore, candidates
 from ray_pipeline.tuning.warm_start import WarmStart
 
 if TYPE_CHECKING:
@@ -49,11 +51,18 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
     """
     _check_workers(spec, run.layout)
     rows, context = encoded.rows, training_context(encoded, spec, run.layout, run.layout.threads)
-    allocation = allocate(spec, context, run.warm_start)
+    repeats = repeats_trials(spec, run)
+    allocation = allocate(undecided(spec) if repeats else spec, context, run.warm_start)
     halving, num_rows = spec.search.scheduler == "asha", rows.rows["train"]
     refitted = num_rows + (rows.rows["validation"] if spec.fit.on != "train" else 0)
-    share = refit_share(run.layout, refitted / num_rows)
-    trial_store = TrialStore(spec, allocation, lambda budget: rungs_of(budget, halving, num_rows), run, share)
+    trial_store = (RecordedTrials if repeats else TrialStore)(
+        spec,
+        allocation,
+        lambda budget: rungs_of(budget, halving, num_rows),
+        run,
+        refit_share=refit_share(run.layout, refitted / num_rows),
+        candidates=(num_candidates := candidates_of_each_family(spec, rows)),
+    )
     with in_background(lambda: baselines(rows, context, spec)) as scored_baselines:
         if trial_store.pending():
             from ray_pipeline.tuning.tune_runner import run_trials
@@ -67,9 +76,11 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
             best=allocation.best,
             finalists=tuple(allocation.finalists.values()),
             models=run.folder.path / FOLDER,
+            candidates=tuple(candidates(allocation, num_candidates)),
             baselines=scored_baselines(),
         )
-    return replace(leaderboard, families=rank_families(leaderboard, rows, spec))
+    leaderboard = choose_family(leaderboard, rank_families(leaderboard, rows, spec))
+    return replace(leaderboard, ensemble=choose_ensemble(leaderboard, rows, spec, run))
 
 
 def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:

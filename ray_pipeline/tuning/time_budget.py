@@ -1,4 +1,4 @@
-"""The clock of a search with `search.time`: the refit is part of the time, so trials end early enough for it."""
+"""The clock of a search with `search.time`: backtests and refit are part of it, so trials end early enough for them."""
 
 import math
 import time
@@ -10,6 +10,9 @@ from ray_pipeline.tuning.sampler import TrialResult
 START_S, START_SHARE = 4.0, 0.12
 """What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof.
 Of a short time no more than this share is kept for it."""
+BACKTESTS, SHARE_OF_SEARCH = 2.2, 0.15
+"""Seconds of three backtests for each second of the refit (they have fewer and fewer rows), and the share of the time
+that they take at most."""
 SPEEDUP_EXPONENT = 0.8
 """A fit on n times the threads is about n to this power times as fast."""
 
@@ -22,6 +25,8 @@ class TimeBudget:
     """Seconds of search and refit together; infinite without a limit."""
     refit_share: float
     """Seconds of the refit for each second that the best trial trained."""
+    backtests: bool = False
+    """Whether backtests precede the refit."""
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -32,8 +37,12 @@ class TimeBudget:
         return self.limit - min(START_S, START_SHARE * self.limit) - (time.monotonic() - self.began)
 
     def for_trials(self, best: TrialResult | None) -> float:
-        """Seconds left for trials, if this one is refitted."""
-        return self.left - (self.refit_share * trained_s(best) if best else 0.0)
+        """Seconds left for trials, if this one is refitted, after its backtests if there are any."""
+        if best is None:
+            return self.left
+        refit = self.refit_share * trained_s(best)
+        backtests = min(BACKTESTS * refit, SHARE_OF_SEARCH * self.limit) if self.backtests else 0.0
+        return self.left - refit - backtests
 
 
 def trained_s(result: TrialResult) -> float:

@@ -68,7 +68,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
         if self.rung > 0 and every != rungs[self.rung - 1][1]:  # the last rung used a part of the rows: train anew
             before = TrialState(seconds=before.seconds)
         return TrialStep(
-            **{name: self.trial[name] for name in ("trial", "family", "params", "seed", "timed")},
+            **{name: self.trial[name] for name in ("trial", "family", "params", "seed", "timed", "keep_scores")},
             rounds=rounds,
             every=every,
             last=self.rung == len(rungs) - 1,

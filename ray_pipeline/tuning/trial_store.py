@@ -4,25 +4,32 @@ It does not depend on Ray Tune. Nothing else writes the models of trials while t
 """
 
 import hashlib
+import io
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ray_pipeline.components.choice import find
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
-from ray_pipeline.tuning.time_budget import TimeBudget
+from ray_pipeline.tuning.time_budget import TimeBudget, trained_s
 from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
-FOLDER = "trials"
-"""The folder, within the run folder, of the models of each family's best trial."""
+FOLDER, SCORES_FILE = "trials", "scores.npy"
+"""The folder, within the run folder, of the models of each family's best trial; and the file beside a model that holds
+its scores of validation, where an ensemble is asked for."""
+USUAL_MEMBERS = 4
+"""On nine tables ensembles had two to five members."""
 
 
 class TrialStore:
@@ -35,14 +42,23 @@ class TrialStore:
         rungs_of: Callable[[int], tuple[Rung, ...]],
         run: "Run",
         refit_share: float = 1.0,
+        candidates: int = 0,
     ) -> None:
-        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for `refit_share`."""
+        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for `refit_share`.
+
+        `candidates` is how many of each family's best trials keep their model and scores, for an ensemble.
+        """
+        self.candidates = candidates
         self.spec, self.allocation, self.rungs_of, self.run = spec, allocation, rungs_of, run
         self.running: dict[int, Proposal] = {}
         self.rungs: dict[int, list[tuple[int, float]]] = {}
         self.proposed: list[Proposal] = []
         limit = spec.search.time
-        self.budget = TimeBudget(limit=math.inf if limit is None else float(limit), refit_share=refit_share)
+        self.budget = TimeBudget(
+            limit=math.inf if limit is None else float(limit), refit_share=refit_share, backtests=spec.fit.on == "auto"
+        )
+        self.paused: list[tuple[Proposal, int, TrialState]] = []
+        """Trials that go on later: each with its next rung and its state."""
         self.sign = 1.0 if allocation.better == "higher" else -1.0
 
     def pending(self) -> bool:
@@ -53,9 +69,13 @@ class TrialStore:
 
     def ask(self) -> dict[str, Any] | None:
         """Return the configuration of the next trial for a slot; None while it must wait."""
-        if not self.pending():
-            return None
-        proposal = self.proposed.pop(0)
+        if (paused := self._next_paused()) is not None:
+            proposal, rung, before = paused
+            return self._config(proposal, rung, [before])
+        return self._config(self.proposed.pop(0), 0, []) if self.pending() else None
+
+    def _config(self, proposal: Proposal, rung: int, before: list[TrialState]) -> dict[str, Any]:
+        """What a slot needs to know of a trial, which runs from now on."""
         self.running[proposal.trial] = proposal
         model, search = find("models", proposal.family), self.spec.search
         return {
@@ -69,14 +89,36 @@ class TrialStore:
             "refit_share": self.budget.refit_share,
             "trial_seconds": math.inf if search.trial_seconds is None else float(search.trial_seconds),
             "timed": search.latency_ms is not None,
-            "rung": 0,
-            "before": [],
+            "keep_scores": self.candidates > 0,
+            "rung": rung,
+            "before": before,
         }
+
+    def _next_paused(self) -> tuple[Proposal, int, TrialState] | None:
+        """The paused trial that goes on now: the others have had several trials, or there is nothing else to run.
+
+        Where the search has ended, paused trials are recorded as stopped.
+        """
+        if self.over and not (self.allocation.exhausted and self.seconds_left > 0):
+            for proposal, _, trial_state in self.paused:
+                self.running[proposal.trial] = proposal
+                self._finish(proposal.trial, "stopped", trial_state, "search.time was up before it could go on")
+            self.paused = []
+        idle = not self.running and not self.pending()
+        for place, (proposal, _, _) in enumerate(self.paused):
+            if idle or self.allocation.others_had_several(proposal.family):
+                return self.paused.pop(place)
+        return None
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that trials have left of `search.time`; infinite where there is no limit."""
-        return self.budget.for_trials(self.allocation.best)
+        """Seconds that trials have left of `search.time`; infinite where there is no limit.
+
+        An ensemble of the usual size is refitted in what is kept for the refit, but for at most a quarter of the time.
+        """
+        others = candidates(self.allocation, self.candidates)[1:USUAL_MEMBERS]
+        refit_s = self.budget.refit_share * sum(trained_s(one) for one in others)
+        return self.budget.for_trials(self.allocation.best) - min(refit_s, self.budget.limit / 4)
 
     @property
     def over(self) -> bool:
@@ -96,12 +138,22 @@ class TrialStore:
         # Without a finished trial, this one ends at its next evaluation, and competes.
         is_up = self.seconds_left <= 0 and self.allocation.best is not None
         if not trial_state.ended and not is_up and not self.allocation.should_prune(trial, rung, value):
-            return True
+            return not self._pauses(trial, rung, trial_state)
         limit = self._exceeded_limit(trial_state)
         # A trial that ended early since `search.time` ran out competes: it had all the time there was.
         why = limit or ("search.time was up" if trial_state.late or is_up else "")
         self._finish(trial, "completed" if trial_state.ended and not limit else "stopped", trial_state, why)
         return False
+
+    def _pauses(self, trial: int, rung: int, trial_state: TrialState) -> bool:
+        """Whether the trial pauses after a rung: until the next one it would take more than its family's share."""
+        limit, model = self.spec.search.time, find("models", self.running[trial].family)
+        rungs = self.rungs_of(int(self.running[trial].params[model.budget]))
+        seconds = trial_state.seconds * rungs[rung + 1].rounds / max(trial_state.rounds, 1)
+        if limit is None or not self.allocation.takes_too_much(trial, seconds, float(limit)):
+            return False
+        self.paused.append((self.running.pop(trial), rung + 1, trial_state))
+        return True
 
     def fail(self, trial: int, why: str) -> None:
         """Record that a trial failed, and why."""
@@ -112,8 +164,9 @@ class TrialStore:
         self.proposed.insert(0, self.running.pop(trial))
 
     def finalists(self) -> set[int]:
-        """Return the trials whose models are kept: the best of each family."""
-        return {result.trial for result in self.allocation.finalists.values()}
+        """Return the trials whose models are kept: the best of each family, or its candidates for an ensemble."""
+        best = [result.trial for result in self.allocation.finalists.values()]
+        return {*best, *(result.trial for result in candidates(self.allocation, self.candidates))}
 
     def _exceeded_limit(self, trial_state: TrialState) -> str:
         """The limit of the spec that the trial has exceeded, in words; empty where there is none."""
@@ -141,9 +194,12 @@ class TrialStore:
         self.allocation.tell(result)
         now, digest = self.finalists(), None
         if trial in now:
+            scores = b"" if trial_state.scores is None else _as_npy(trial_state.scores)
             self.run.folder.write(_model_file(result), trial_state.model)
-            digest = hashlib.sha256(trial_state.model).hexdigest()
-        self.run.journal.record(_step(trial), {**asdict(result), "model_sha256": digest})
+            if scores:
+                self.run.folder.write(f"{FOLDER}/{trial:04d}/{SCORES_FILE}", scores)
+            digest = hashlib.sha256(trial_state.model + scores).hexdigest()
+        self.run.journal.record(step_of(trial), {**asdict(result), "model_sha256": digest})
         for loser in sorted(before - now):
             self.run.folder.remove(f"{FOLDER}/{loser:04d}")
         best, finished = self.allocation.best, len(self.allocation.results)
@@ -159,7 +215,7 @@ class TrialStore:
 
     def _propose(self) -> Proposal | None:
         while not self.over:
-            known = self.run.journal.recorded(_step(len(self.allocation.assigned)))
+            known = self.run.journal.recorded(step_of(len(self.allocation.assigned)))
             proposal = self.allocation.ask(known)
             if proposal is None or known is None or not self._replay(proposal, known):
                 return proposal
@@ -174,14 +230,33 @@ class TrialStore:
         self.allocation.tell(result)
         kept, file = proposal.trial in self.finalists(), self.run.folder.path / _model_file(result)
         later = any(int(step.removeprefix("trial-")) > proposal.trial for step in self.run.journal.steps("trial-"))
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if kept and file.is_file() else None
+        scores = file.with_name(SCORES_FILE)
+        content = [one.read_bytes() for one in (file, scores) if kept and one.is_file()]
+        digest = hashlib.sha256(b"".join(content)).hexdigest() if content else None
         if kept and not later and digest != known["model_sha256"]:
             self.allocation.forget(proposal.trial)
             return False
         return True
 
 
-def _step(trial: int) -> str:
+def candidates(allocation: FamilyAllocation, number: int) -> list[TrialResult]:
+    """Return the best completed trials of each family, `number` of each, the best first."""
+    sign = 1.0 if allocation.better == "higher" else -1.0
+    completed = [one for one in allocation.results.values() if one.status == "completed" and one.metric is not None]
+    ranked = sorted(completed, key=lambda one: (-sign * (one.metric or 0.0), one.trial))
+    of_family = {name: [one for one in ranked if one.family == name][:number] for name in allocation.families}
+    return [one for one in ranked if one in of_family[one.family]]
+
+
+def _as_npy(scores: NDArray[np.float32]) -> bytes:
+    """The scores as the content of a `.npy` file."""
+    file = io.BytesIO()
+    np.save(file, scores, allow_pickle=False)
+    return file.getvalue()
+
+
+def step_of(trial: int) -> str:
+    """The step of the journal that has the trial."""
     return f"trial-{trial:04d}"
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
-from ray_pipeline.components.models._base import Model, TrainingContext, TrainingState
+from ray_pipeline.components.models._base import Model, Scores, TrainingContext, TrainingState
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.heartbeat import heartbeats
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
@@ -49,6 +50,8 @@ class TrialState:
     """The content of the model's file at the best round, once the trial has ended."""
     row_ms: float = 0.0
     """Milliseconds to score one row with that model; 0 unless the step is `timed`."""
+    scores: NDArray[np.float32] | None = None
+    """The scores of all validation rows at the best round; None unless the step asks for them."""
     failed: str = ""
     """The reason why the trial cannot be trained; empty where it can."""
 
@@ -71,6 +74,8 @@ class TrialStep:
     """Seconds left; a trial that needs more ends at its next evaluation."""
     timed: bool = False
     """Whether the trial's model is timed on one row."""
+    keep_scores: bool = False
+    """Whether the state has the scores of validation."""
     before: TrialState = field(default_factory=TrialState)
     """The state that the trial continues from; its beginning unless given."""
 
@@ -109,13 +114,15 @@ class TrialWorker:
         began, before = time.perf_counter(), step.before
         training = self._training(step, family)
         best, best_rounds, exhausted, late = before.best, before.best_rounds, False, False
+        best_scores = before.scores
         patience = int(step.params[family.patience])
         while training.rounds < step.rounds and not (exhausted or late):
             goal = min(training.rounds + max(1, patience // EVALUATIONS), step.rounds)
             self._advance(training, goal, began + step.seconds)
-            score = self._evaluate(family, training)
+            score, scores = self._evaluate(family, training)
             if score > best:
                 best, best_rounds = score, training.rounds
+                best_scores = scores.astype(np.float32) if step.keep_scores and not self.rank else None
             exhausted = training.rounds - best_rounds >= patience
             out_of_time = training.rounds < goal or time.perf_counter() - began > step.seconds
             late = np.isfinite(step.seconds) and self._late(family, out_of_time)
@@ -135,6 +142,7 @@ class TrialWorker:
             state=b"" if self.rank else state,
             model=model,
             row_ms=self._row_ms(family, model) if model and step.timed else 0.0,
+            scores=best_scores,
         )
 
     def _advance(self, training: TrainingState, goal: int, until: float) -> None:
@@ -173,12 +181,12 @@ class TrialWorker:
     def _row_ms(self, family: type[Model], model: bytes) -> float:
         return row_ms_of(family, model, self._shard("validation", family)[0].matrix[:1])
 
-    def _evaluate(self, family: type[Model], training: TrainingState) -> float:
-        """The score on all validation rows; higher is better."""
+    def _evaluate(self, family: type[Model], training: TrainingState) -> tuple[float, Scores]:
+        """The worth of the model on all validation rows, higher is better, and its scores of them."""
         total = len(self.label)
         score = family.gather(training.scores(), total * self.rank // self.world, total)
         value = float(self.metric(self.label, score.astype(np.float64), self.weight))
-        return value if self.metric.better == "higher" else -value
+        return (value if self.metric.better == "higher" else -value), score
 
     def _late(self, family: type[Model], late: bool) -> bool:
         """Whether any worker is late: all must stop at the same evaluation."""

@@ -87,7 +87,7 @@ class TrialSearcher(Searcher):  # type: ignore[misc]
         """Return the configuration of the next trial; None while it must wait, FINISHED where there are no more."""
         config = self.trial_store.ask()
         if config is None:
-            finished = self.trial_store.over and not self.trial_store.running
+            finished = self.trial_store.over and not (self.trial_store.running or self.trial_store.paused)
             return Searcher.FINISHED if finished else None
         self.configs[trial_id] = config
         return config

@@ -1,7 +1,7 @@
 """Validation after the search: the calibrator of the scores and the threshold are chosen on the validation part."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.metrics import metric_of
@@ -11,6 +11,8 @@ from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.evaluation.threshold import choose_threshold
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.ensemble import ensemble_scores
+from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.values import Predictions
 
@@ -19,12 +21,13 @@ CALIBRATION_METRICS = ("ece", "log_loss", "brier")
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """The winner's scores on validation before and after calibration, and the calibrator."""
+    """The winner's scores on rows that it has not seen, before and after calibration, and the calibrator."""
 
     raw: Predictions
     calibrated: Predictions
     """With calibrated scores and the threshold; without a threshold unless the task is binary."""
     calibrator: Calibrator
+    on: Literal["validation", "folds"] = "validation"
 
     def calibration_as_json(self) -> dict[str, Any] | None:
         """Return the content of calibration.json, metrics before and after calibration; None for regression."""
@@ -35,11 +38,13 @@ class Validation:
             name: {side: finite(metric_of(name)(rows.label, rows.score, rows.weight)) for side, rows in sides.items()}
             for name in CALIBRATION_METRICS
         }
-        return {"kind": self.calibrator.kind, "rows": len(self.raw), **metrics}
+        return {"kind": self.calibrator.kind, "on": self.on, "rows": len(self.raw), **metrics}
 
 
-def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec) -> Validation:
-    """Calibrate and choose the threshold with the winning trial's own model, which is not trained on validation.
+def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: OutOfFold | None = None) -> Validation:
+    """Calibrate and choose the threshold with models that have not seen the rows.
+
+    They are those of the folds, on train and validation, or the winning trials' own models, on validation.
 
     Raises
     ------
@@ -50,9 +55,19 @@ def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec) -> Validati
     """
     raw = score_part(leaderboard.scorer(), encoded.rows, leaderboard.family.encoder, "validation")
     leaderboard.check_reproduced(raw, spec)
+    if unseen is not None:
+        fields = ("key", "label", "score", "weight", "cluster")
+        raw = replace(raw, **{name: getattr(unseen, name) for name in fields}, columns={})
+    elif leaderboard.members:
+        raw = replace(raw, score=ensemble_scores(leaderboard))
     rates = (encoded.profile.label_rates(part) for part in ("train", "validation"))
     same_rates = rates_agree(*next(rates), *next(rates))
     calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=same_rates)
     calibrated = replace(raw, score=calibrator.apply(raw.score))
     threshold = choose_threshold(calibrated, spec.evaluate.threshold)
-    return Validation(raw=raw, calibrated=replace(calibrated, threshold=threshold), calibrator=calibrator)
+    return Validation(
+        raw=raw,
+        calibrated=replace(calibrated, threshold=threshold),
+        calibrator=calibrator,
+        on="validation" if unseen is None else "folds",
+    )

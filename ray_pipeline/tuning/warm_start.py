@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray_pipeline.bundle_members import MEMBERS_FILE
 from ray_pipeline.errors import Problem, StorageError, listed
 from ray_pipeline.plain_json import parse_json
 from ray_pipeline.spec import Spec
@@ -76,5 +77,7 @@ def _of_run(name: str, spec: Spec, run: "Run") -> WarmStart:
 
 
 def _of_bundle(bundle: Path, source: str) -> WarmStart:
-    model = parse_json((bundle / "model.json").read_bytes())
+    model, members = parse_json((bundle / "model.json").read_bytes()), bundle / MEMBERS_FILE
+    if members.is_file():  # the first has the greatest weight
+        model = parse_json(members.read_bytes())["members"][0]
     return WarmStart(source=source, family=model["family"], params=model["params"])

@@ -263,3 +263,11 @@ def test_a_duration_is_read_back_as_it_was_written(seconds: int) -> None:
 def test_what_is_no_length_of_time_is_reported_with_the_accepted_form(wrong: object) -> None:
     with pytest.raises(ValueError, match="90s, 10m, 6h, 1d or 2w"):
         parse_duration(wrong)
+
+
+@pytest.mark.parametrize("folds", [1, 21, -1, True, "five", 2.5])
+def test_folds_are_auto_none_or_a_sensible_number(folds: Any) -> None:
+    with pytest.raises(ValueError, match="expected auto, 0 or from 2 to 20 folds"):
+        made("random", {"folds": folds})
+    for good in ("auto", 0, 2, 20):
+        assert made("random", {"folds": good}).folds == good

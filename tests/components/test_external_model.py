@@ -11,7 +11,8 @@ from bundle_fixture import train
 from external_model_fixture import OWN, install
 from tables import write_spec
 
-from ray_pipeline.bundle import SUMS, check_files, sums
+from ray_pipeline.bundle_files import check_files
+from ray_pipeline.checksums import SUMS, sums
 from ray_pipeline.errors import RegistryError, SpecError
 from ray_pipeline.spec import Spec
 

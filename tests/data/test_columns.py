@@ -236,3 +236,28 @@ def test_rows_without_labels_need_neither_label_nor_weight_nor_slice_columns_nor
     check_columns(columns)
     assert columns.to_read()["labels"] == ("id", "asked", "branch", "amount")
     assert columns.slice_columns == []
+
+
+def test_constraints_are_on_numbers_by_canonical_or_bare_name() -> None:
+    check_columns(resolved(more="monotone: {amount: increasing, rate: decreasing, labels.size: increasing}"))
+    check_columns(resolved(more="monotone: {purpose: increasing}\nencode: {purpose: {type: number}}"))
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("monotone: {purpose: increasing}", "'purpose' is string, and a constraint needs a number"),
+        ("monotone: {amout: increasing}", "'amout' is no feature · Fix: did you mean 'amount'?"),
+        ("monotone: {sex: increasing}", "'sex' is no feature"),
+        ("monotone: {opened: increasing}", "'branches.opened' is date32[day], and a constraint needs a number"),
+        (
+            "monotone: {amount: increasing}\nencode: {amount: {as: frequency}}",
+            "'amount' is encoded as frequency, and a constraint needs a number",
+        ),
+    ],
+    ids=["text", "misspelt", "slice only", "date", "encoded as a category"],
+)
+def test_a_constraint_on_another_column_is_refused_before_any_work(more: str, told: str) -> None:
+    with pytest.raises(DataError) as refused:
+        check_columns(resolved(more=more))
+    assert told in str(refused.value) and "monotone." in str(refused.value)

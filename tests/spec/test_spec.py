@@ -210,6 +210,12 @@ def test_the_fingerprints_of_the_examples_are_those_of_0_1_0(example: str, finge
     assert Spec.from_file(folder / f"{example}.yaml").fingerprint == fingerprint
 
 
+def test_what_the_model_is_fitted_on_and_the_folds_are_part_of_the_fingerprint() -> None:
+    sets = ["fit.on=auto", "fit.on=train", "fit.on=train+validation", "fit.on=folds", "split.folds=0", "split.folds=4"]
+    assert len({Spec.from_text(SMALLEST, [one]).fingerprint for one in sets}) == len(sets)
+    assert Spec.from_text(SMALLEST, ["split.folds=auto"]).fingerprint == Spec.from_text(SMALLEST).fingerprint
+
+
 def test_equal_specs_in_other_words_have_one_fingerprint() -> None:
     other = SMALLEST.replace("model: xgboost", "model: {xgboost: }").replace(
         "split: {by: column, column: official_split}", "split: {column: 'official_split', by: column}"
@@ -279,6 +285,7 @@ def test_the_json_schema_knows_every_choice() -> None:
         "model",
         "monotone",
         "search",
+        "ensemble",
         "fit",
         "evaluate",
         "bias",

@@ -1,4 +1,4 @@
-"""Monotone constraints of the spec become signs of matrix columns, or a message that names the column."""
+"""Monotone constraints of the spec become signs of matrix columns."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from ray_pipeline.components.column_encodings._base import ColumnSummary
 from ray_pipeline.components.encoders.trees import Trees
-from ray_pipeline.errors import DataError, SpecError
+from ray_pipeline.errors import SpecError
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.constraints import monotone_signs
 
@@ -35,14 +35,9 @@ def test_signs_stand_at_the_columns_of_the_numbers() -> None:
     assert monotone_signs(spec_of("{}"), {"trees": ENCODER}) == {}
 
 
-@pytest.mark.parametrize(
-    ("column", "told"),
-    [("kind", "'kind' is encoded as 'kind' of kind category"), ("incom", "'incom' is no feature")],
-)
-def test_a_constraint_on_a_category_or_an_unknown_column_is_refused(column: str, told: str) -> None:
-    with pytest.raises(DataError, match=told) as refused:
-        monotone_signs(spec_of(f"{{{column}: increasing}}"), {"trees": ENCODER})
-    assert f"monotone.{column}" in str(refused.value)
+def test_a_column_that_is_not_encoded_has_no_sign_and_a_table_may_be_written() -> None:
+    signs = monotone_signs(spec_of("{constant: increasing, labels.age: increasing}"), {"trees": ENCODER})
+    assert signs == {"trees": (0, 0, 0, 0, 1)}
 
 
 @pytest.mark.parametrize(

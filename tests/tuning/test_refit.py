@@ -17,6 +17,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.tuning import final_fit
 from ray_pipeline.tuning.final_fit import fit_winner
+from ray_pipeline.tuning.fit_choice import FitChoice
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.sampler import TrialResult
 
@@ -52,7 +53,8 @@ def fitted(run: Run, rounds: int = ROUNDS) -> bytes:
         status="completed",
     )
     board = Leaderboard(results=(best,), best=best, finalists=(best,), models=run.folder.path / "trials")
-    return fit_winner(board, data, run.spec, run).read_bytes()
+    choice = FitChoice(on="train+validation", why="the spec says so")
+    return fit_winner(board, data, choice, run).read_bytes()
 
 
 def kill_after_the_first_state(run: Run, times: int) -> threading.Thread:

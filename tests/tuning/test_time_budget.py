@@ -95,3 +95,12 @@ def test_a_trial_stops_by_round_where_its_time_ends_before_its_next_evaluation(
     monkeypatch.setattr("ray_pipeline.tuning.trial_worker.time.perf_counter", lambda: training.now)
     worker._advance(training, 15, training.now + seconds)
     assert training.asked == asked
+
+
+def test_backtests_before_the_refit_are_part_of_the_time_up_to_their_share() -> None:
+    def left(seconds: float) -> float:
+        budget = TimeBudget(limit=100.0, refit_share=0.5, backtests=True, began=time.monotonic() - 30)
+        return budget.for_trials(result(seconds, 50, 50))
+
+    assert left(4.0) == pytest.approx(100 - START_S - 30 - 2 - 2.2 * 2, abs=0.1)
+    assert left(40.0) == pytest.approx(100 - START_S - 30 - 20 - 15, abs=0.1)

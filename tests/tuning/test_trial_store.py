@@ -1,18 +1,24 @@
 """What the search's memory makes of a trial's state: which trials compete, which do not and why, and what is kept."""
 
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from encoded_fixture import SPEC, context, encoded
 from run_fixture import Told, run_at
 
+from ray_pipeline.plain_json import plain
 from ray_pipeline.runs.context import Run
+from ray_pipeline.runs.digests import trials_digest
+from ray_pipeline.runs.reproducibility import pin
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.pruner import rungs_of
+from ray_pipeline.tuning.recorded_trials import RecordedTrials
 from ray_pipeline.tuning.search import allocate
-from ray_pipeline.tuning.trial_store import TrialStore
+from ray_pipeline.tuning.trial_store import SCORES_FILE, TrialStore, candidates
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
 
@@ -20,11 +26,11 @@ def run_in(folder: Path, search: str = "seed: 3") -> Run:
     return run_at(folder, Spec.from_text(SPEC.replace("seed: 3", search), file="toy.yaml", folder=Path()))
 
 
-def store_of(run: Run, progress: Told | None = None) -> TrialStore:
+def store_of(run: Run, progress: Told | None = None, candidates: int = 0) -> TrialStore:
     """A store that has handed out nothing yet; on a folder with a journal, as a resumed run has it."""
     run.progress = progress or Told()
     allocation = allocate(run.spec, context(rows=100), None)
-    return TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=False), run)
+    return TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=False), run, candidates=candidates)
 
 
 def ended(best: float, model: bytes = b"m", **more: Any) -> TrialState:
@@ -35,8 +41,10 @@ def drive(store: TrialStore, scores: dict[int, float]) -> list[int]:
     """Run the trials of the store one after another; the numbers of those that were run."""
     ran = []
     while (config := store.ask()) is not None:
-        ran.append(config["trial"])
-        store.report(config["trial"], 0, ended(scores[config["trial"]], b"model %d" % config["trial"]))
+        trial = config["trial"]
+        ran.append(trial)
+        kept = {"scores": np.full(3, trial, np.float32)} if config["keep_scores"] else {}
+        store.report(trial, 0, ended(scores[trial], b"model %d" % trial, **kept))
     return ran
 
 
@@ -85,6 +93,27 @@ def test_only_the_model_of_the_best_trial_is_kept_and_every_trial_is_journalled(
     assert (run.folder.path / files[0]).read_bytes() == b"model 2"
     assert run.journal.steps("trial-") == [f"trial-{number:04d}" for number in range(6)]
     assert told.trials == [1, 2, 3, 4, 5, 6]
+
+
+def test_candidates_for_an_ensemble_keep_model_and_scores_and_no_other_trial_does(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    drive(store_of(run, candidates=3), SCORES)
+    files = sorted(file.relative_to(run.folder.path / "trials") for file in run.folder.path.glob("trials/*/*"))
+    kept = [(f"{trial:04d}", name) for trial in (2, 3, 5) for name in ("model.ubj", SCORES_FILE)]
+    assert [file.parts for file in files] == kept
+    assert np.load(run.folder.path / "trials/0005" / SCORES_FILE).tolist() == [5.0, 5.0, 5.0]
+    ranked = candidates(store_of(run).allocation, 2)
+    assert ranked == []
+    again = store_of(run, candidates=3)
+    assert again.ask() is None and [one.trial for one in candidates(again.allocation, 3)] == [2, 5, 3]
+
+
+def test_a_candidate_whose_scores_were_changed_is_run_again(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    drive(store_of(run, candidates=3), SCORES)
+    (run.folder.path / "trials/0005" / SCORES_FILE).write_bytes(b"other scores")
+    assert drive(store_of(run, candidates=3), SCORES) == [5]
+    assert drive(store_of(run, candidates=3), SCORES) == []
 
 
 def test_a_resumed_search_replays_its_journal_and_runs_only_what_is_not_in_it(tmp_path: Path) -> None:
@@ -179,3 +208,34 @@ def test_a_model_is_timed_where_that_is_asked(ray_local: None) -> None:
         for trial, asked in enumerate((True, False))
     )
     assert not timed.failed and 0 < timed.row_ms < 1000 and not_timed.row_ms == 0
+
+
+def test_trials_that_a_clock_decided_are_repeated_as_they_were(tmp_path: Path) -> None:
+    timed = "seed: 3, time: 1h"
+    run = run_in(tmp_path / "first", timed)
+    store = store_of(run)
+    states = {
+        0: TrialState(rounds=40, best=0.7, best_rounds=30, ended=True, model=b"0"),
+        1: TrialState(rounds=15, best=0.8, best_rounds=15, ended=True, late=True, model=b"1"),
+        2: TrialState(failed="XGBoostError: no"),
+    }
+    for trial, state in states.items():
+        assert store.ask() is not None
+        store.report(trial, 0, state)
+    store.budget.began -= 3601
+    assert store.over
+    results = store.allocation.results
+    again = run_in(tmp_path / "again", "seed: 3, deterministic: false")
+    again.spec = again.spec.model_copy(update={"search": again.spec.search.model_copy(update={"trials": 3})})
+    pin(again.journal, {"plan": {}, "trials": [plain(asdict(results[trial])) for trial in states]}, verify=False)
+    allocation = allocate(again.spec, context(rows=100), None)
+    again.progress = Told()
+    repeated = RecordedTrials(again.spec, allocation, lambda budget: rungs_of(budget, halving=True), again)
+    for trial in (0, 1):
+        config = repeated.ask()
+        assert config is not None and dict(config["params"]) == dict(results[trial].params)
+        assert [rung.rounds for rung in config["rungs"]] == [rounds for rounds, _ in results[trial].rungs]
+        repeated.report(trial, 0, replace(states[trial], late=False))
+    assert repeated.ask() is None and repeated.over
+    assert trials_digest(allocation.results.values()) == trials_digest(results.values())
+    assert allocation.results[1].why == "search.time was up" and allocation.best == results[1]

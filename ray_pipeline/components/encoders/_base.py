@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, SerializeAsAny
 
 from ray_pipeline.components.choice import Choice, each, find, name_of, read_parameters
@@ -67,7 +68,13 @@ class Encoder(Choice):
     @property
     def reads(self) -> tuple[str, ...]:
         """Names of the table's columns that `apply` needs."""
-        return tuple(encoding.name for encoding in self.encoded)
+        return tuple(dict.fromkeys(encoding.name for encoding in self.encoded))
+
+    @property
+    def places(self) -> dict[str, NDArray[np.intp]]:
+        """The places of the matrix columns that are made from each column of the table."""
+        sources = np.array([encoding.name for encoding in self.encoded for _ in encoding.columns], object)
+        return {name: np.flatnonzero(sources == name) for name in self.reads}
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -125,6 +125,9 @@ class Model(Choice):
     only_for: ClassVar[Mapping[str, Task]] = {}
     """Hyperparameters that only one task has, and the task."""
 
+    newer: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters that are newer than 0.1.0: a spec that leaves them at their defaults keeps its fingerprint."""
+
     library: ClassVar[str]
     """The package that it trains with, by the name that is imported."""
     extra: ClassVar[str | None] = None
@@ -133,6 +136,9 @@ class Model(Choice):
     """Whether the model depends on the seed."""
     memory_factor: ClassVar[float] = 1.0
     """How much more memory its training takes for each row than XGBoost's."""
+    row_cost: ClassVar[int] = 2
+    """The order of magnitude of what it costs to score a row: 0 for a linear model, 1 for trees, 2 for a net, 3 for a
+    transformer. Of families within noise the one with the least is chosen."""
     takes_monotone: ClassVar[bool] = False
     """Whether it follows `TrainingContext.monotone`."""
     collective: ClassVar[str | None] = None

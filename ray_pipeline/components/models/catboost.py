@@ -63,6 +63,7 @@ class CatBoost(Model):
     patience: ClassVar[str] = "early_stopping_rounds"
     memory_factor: ClassVar[float] = 2.7
     takes_monotone: ClassVar[bool] = True
+    row_cost: ClassVar[int] = 1
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)
     depth: Annotated[Integer, Within(1, 16)] = Int(low=4, high=8)

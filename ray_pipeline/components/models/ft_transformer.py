@@ -19,6 +19,7 @@ class FTTransformer(Net):
     A token is `n_heads` times `d_head` wide.
     """
 
+    row_cost: ClassVar[int] = 3
     start: ClassVar[dict[str, Any]] = {
         "n_blocks": 2,
         "d_head": 8,

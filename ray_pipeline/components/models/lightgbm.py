@@ -64,6 +64,7 @@ class LightGBM(Model):
     patience: ClassVar[str] = "early_stopping_round"
     memory_factor: ClassVar[float] = 2.2
     takes_monotone: ClassVar[bool] = True
+    row_cost: ClassVar[int] = 1
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)
     num_leaves: Annotated[Integer, Within(2, 131_072)] = Log(low=2, high=200)

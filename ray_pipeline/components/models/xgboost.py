@@ -54,21 +54,28 @@ class XGBoost(Model):
         "objective": "reg:squarederror",
     }
     only_for: ClassVar[Mapping[str, Task]] = {"objective": "regression"}
+    newer: ClassVar[tuple[str, ...]] = ("colsample_bylevel", "colsample_bynode", "grow_policy", "max_leaves")
     library: ClassVar[str] = "xgboost"
     file: ClassVar[str] = "model.ubj"
     budget: ClassVar[str] = "num_boost_round"
     patience: ClassVar[str] = "early_stopping_rounds"
     takes_monotone: ClassVar[bool] = True
+    row_cost: ClassVar[int] = 1
     collective: ClassVar[str | None] = "xgboost"
 
     max_depth: Annotated[Integer, Within(1, 30)] = Int(low=3, high=10)
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.02, high=0.3)
     subsample: Annotated[Number, Within(0, 1, above=True)] = Float(low=0.5, high=1.0)
     colsample_bytree: Annotated[Number, Within(0, 1, above=True)] = Float(low=0.4, high=1.0)
+    colsample_bylevel: Annotated[Number, Within(0, 1, above=True)] = 1.0
+    colsample_bynode: Annotated[Number, Within(0, 1, above=True)] = 1.0
     min_child_weight: Annotated[Number, Within(0)] = Log(low=1.0, high=50.0)
     reg_lambda: Annotated[Number, Within(0)] = Log(low=0.1, high=10.0)
     reg_alpha: Annotated[Number, Within(0)] = 0.0
     gamma: Annotated[Number, Within(0)] = 0.0
+    grow_policy: Annotated[Word, Named(("depthwise", "lossguide"))] = "depthwise"
+    max_leaves: Annotated[Integer, Within(0)] = 0
+    """0: as many as `max_depth` allows."""
     max_bin: Annotated[Integer, Within(2, 65_536)] | None = None
     """None: 512 up to 100,000 training rows, and 128 beyond."""
     max_cat_to_onehot: Annotated[Integer, Within(1)] = 4

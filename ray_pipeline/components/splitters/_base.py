@@ -1,10 +1,11 @@
 """The interface of a splitter: the part of each row, as a pure function of the row."""
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from ray_pipeline.components.choice import Choice
 
@@ -12,10 +13,25 @@ TRAIN, VALIDATION, TEST, DROPPED = 0, 1, 2, 3
 Parts = NDArray[np.int8]
 
 
+MIN_FOLDS, MAX_FOLDS = 2, 20
+
+
+def _folds(written: object) -> object:
+    if written == "auto" or (
+        isinstance(written, int)
+        and not isinstance(written, bool)
+        and (written == 0 or MIN_FOLDS <= written <= MAX_FOLDS)
+    ):
+        return written
+    raise ValueError(f"expected auto, 0 or from {MIN_FOLDS} to {MAX_FOLDS} folds, got {written!r}")
+
+
 class Splitter(Choice):
     """Assigns each row to train (0), validation (1) or test (2), or drops it in a gap (3)."""
 
     by: str
+    folds: Annotated[Literal["auto"] | int, BeforeValidator(_folds)] = "auto"
+    """Folds inside train + validation; 0 is the single validation part."""
 
     def columns(self) -> tuple[str, ...]:
         """The columns of the label table that decide, besides key and time."""

@@ -95,7 +95,8 @@ def _pictures(predictions: StoredPredictions, files: RunFiles) -> list[tuple[str
 
 
 def _calibration(files: RunFiles) -> str:
-    """What calibration has changed on validation, in a sentence; empty if the run does not say."""
+    """What calibration has changed on validation or out of fold, in a sentence; empty if the run does not say."""
+    where = "out of fold" if files.calibration.get("on") == "folds" else "on validation"
     names = ("ece", "log_loss", "brier")
     rows = [nested(files.calibration, name) for name in names]
     changes = [
@@ -105,11 +106,11 @@ def _calibration(files: RunFiles) -> str:
         return ""
     if files.calibration.get("kind") == "none":
         values = ", ".join(f"{name} {format_number(before)}" for name, before, _ in changes)
-        return f"Not calibrated; on validation {values}."
+        return f"Not calibrated; {where} {values}."
     moves = ", ".join(
         f"{name} from {format_number(before)} to {format_number(after)}" for name, before, after in changes
     )
-    return f"Calibrated by {shorten(files.calibration.get('kind'), 30)} on validation, where it moved {moves}."
+    return f"Calibrated by {shorten(files.calibration.get('kind'), 30)} {where}, where it moved {moves}."
 
 
 def _confusion(predictions: StoredPredictions, files: RunFiles) -> Context | None:

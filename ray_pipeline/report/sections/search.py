@@ -14,7 +14,7 @@ from ray_pipeline.report.format import (
     shorten,
 )
 from ray_pipeline.report.hyperparameters import importances
-from ray_pipeline.report.run_files import JsonObject, RunFiles, list_of, nested, number
+from ray_pipeline.report.run_files import JsonObject, RunFiles, list_of, nested, number, objects_of
 from ray_pipeline.report.sections.reproducibility import format_json
 from ray_pipeline.report.svg import share_bar
 
@@ -38,6 +38,7 @@ def context(files: RunFiles) -> Context:
     seconds = [number(row.get("seconds")) for row in ranked]
     return {
         "metric": metric,
+        "fit": _fit(nested(files.model, "fit")),
         "families": [_family(place, row) for place, row in enumerate(files.families)],
         "leaderboard": [_trial(row, searched) for row in ranked[:MAX_TRIALS]],
         "baselines": [
@@ -52,6 +53,18 @@ def context(files: RunFiles) -> Context:
         "pictures": _pictures(ranked, metric, winner),
         "missing": files.why_missing("trials.jsonl"),
     }
+
+
+def _fit(fit: JsonObject) -> Context:
+    """What the registered model is fitted on, why, and each backtest in words; empty where the model does not say."""
+    if not fit:
+        return {}
+    tests = [
+        f"{format_count(one.get('rows'))} rows, then {format_count(one.get('added'))} more, scored on"
+        f" {format_count(one.get('scored'))}: {number(one.get('gain')):+.4g} ± {format_number(one.get('error'))}"
+        for one in objects_of(fit.get("backtests"))
+    ]
+    return {"on": fit.get("on", "–"), "why": fit.get("why", "–"), "backtests": tests}
 
 
 def _trial(row: JsonObject, searched: set[tuple[str, str]]) -> Context:
@@ -103,7 +116,8 @@ def _importance(ranked: list[JsonObject], searched: set[tuple[str, str]]) -> lis
 
 
 def _family(place: int, row: JsonObject) -> Context:
-    """One line of the comparison of families; the first is the winner."""
+    """One line of the comparison of families; the first has the best value."""
+    noise = "" if not place else "more than noise" if row.get("beyond_noise") else "within noise"
 
     def interval(low: str, high: str) -> str:
         return f"{format_number(row.get(low))} … {format_number(row.get(high))}"
@@ -114,7 +128,7 @@ def _family(place: int, row: JsonObject) -> Context:
         "interval": interval("low", "high"),
         "behind": format_number(row.get("behind")) if place else "–",
         "behind_interval": interval("behind_low", "behind_high") if place else "–",
-        "verdict": "" if not place else "more than noise" if row.get("beyond_noise") else "within noise",
+        "verdict": ", ".join(filter(None, (noise, "chosen" if row.get("chosen") else ""))),
         "trials": format_count(row.get("trials")),
         "seconds": format_duration(row.get("seconds")),
         "size_mb": format_number(row.get("size_mb")),

@@ -1,0 +1,166 @@
+"""The ensemble of a search: chosen among its best trials by their scores on validation, and recorded.
+
+A resumed run and a rerun take the recorded choice: latencies are measured, and would not come out alike.
+"""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ray_pipeline import encoded_block
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.components.models._base import Scores
+from ray_pipeline.evaluation.latency import row_ms
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
+from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.ensemble_selection import Caps, Ensemble, EnsembleMember, Worth, select
+from ray_pipeline.tuning.trial_store import SCORES_FILE
+from ray_pipeline.values import Vector
+
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
+    from ray_pipeline.tuning.leaderboard import Leaderboard
+    from ray_pipeline.tuning.sampler import TrialResult
+
+STEP = "ensemble"
+CANDIDATES, SCORES_BYTES = 24, 256 << 20
+"""Trials that keep model and scores, over all families; and the most bytes of their scores, in float32."""
+SELECTION_ROWS = 50_000
+"""Rows of validation that a selection looks at; of more rows every second, every third, and so on."""
+
+
+def candidates_of_each_family(spec: Spec, rows: EncodedRows) -> int:
+    """Return how many of each family's best trials keep their model and scores; 0 without an ensemble.
+
+    Together they are about 24, or fewer where the scores of so many would take more than 256 MiB.
+    """
+    if spec.ensemble == "off":
+        return 0
+    outputs = len(rows.classes) if spec.task == "multiclass" else 1
+    affordable = SCORES_BYTES // (4 * outputs * max(rows.rows["validation"], 1))
+    return math.ceil(max(2, min(CANDIDATES, affordable)) / len(spec.model))
+
+
+def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, run: "Run") -> Ensemble | None:
+    """Choose the ensemble of the spec, and record it; a choice that is in the journal is not made again.
+
+    Returns
+    -------
+    Ensemble or None
+        Without members where an ensemble would not be better than the best trial; None where the spec asks for none.
+    """
+    if spec.ensemble == "off":
+        return None
+    recorded = run.journal.recorded(STEP)
+    if recorded is not None:
+        return Ensemble.from_json(recorded)
+    ensemble = _Selection(leaderboard, rows, spec).ensemble()
+    run.journal.record(STEP, asdict(ensemble))
+    return ensemble
+
+
+class _Selection:
+    """The candidates of one search with their scores and costs."""
+
+    def __init__(self, leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec) -> None:
+        self.leaderboard, self.rows, self.spec = leaderboard, rows, spec
+        self.candidates = leaderboard.candidates
+        self.scores: list[Scores] = [scores_of(leaderboard, one) for one in self.candidates]
+        self.metric = metric_of(spec.search.metric)
+        self.sign = 1.0 if self.metric.better == "higher" else -1.0
+        blocks = rows.part("validation", next(iter(rows.encoders)))
+        self.label = encoded_block.column(blocks, encoded_block.LABEL)
+        self.weight = encoded_block.column(blocks, encoded_block.WEIGHT)
+
+    def ensemble(self) -> Ensemble:
+        caps, every = self._caps(), math.ceil(len(self.label) / SELECTION_ROWS)
+        weights = select([scores[::every] for scores in self.scores], self._worth(every), caps)
+        single, value = (self._value(some) for some in ({0: 1.0}, weights))
+        why = ""
+        if len(weights) == 1 and len(self.candidates) == 1:
+            why = "one trial finished"
+        elif len(weights) == 1 and not any(caps.allow(frozenset({0, one})) for one in range(1, len(self.candidates))):
+            why = "two models cost more than the caps allow"
+        elif len(weights) == 1 or self.sign * value <= self.sign * single:
+            why = "no mean of trials is better than the best trial"
+        return Ensemble(
+            metric=self.metric.name,
+            candidates=len(self.candidates),
+            single=single,
+            value=single if why else value,
+            members=() if why else self._members(weights),
+            why=why,
+        )
+
+    def _members(self, weights: dict[int, float]) -> tuple[EnsembleMember, ...]:
+        members, so_far = list[EnsembleMember](), dict[int, float]()
+        for place, weight in weights.items():
+            candidate = self.candidates[place]
+            so_far[place] = weight
+            members.append(
+                EnsembleMember(
+                    trial=candidate.trial,
+                    family=candidate.family,
+                    weight=weight,
+                    metric=self._value({place: 1.0}),
+                    value=self._value(so_far),
+                    latency_ms=self._latency_ms(candidate),
+                    size_mb=self._size_mb(candidate),
+                )
+            )
+        return tuple(members)
+
+    def _value(self, weights: dict[int, float]) -> float:
+        """The metric of a weighted mean on all rows of validation."""
+        total = sum(weights.values())
+        mean = weighted_mean({place: weight / total for place, weight in weights.items()}, self.scores)
+        return float(self.metric(self.label, mean, self.weight))
+
+    def _worth(self, every: int) -> Worth:
+        label, weight = self.label[::every], self.weight[::every]
+        return lambda scores: self.sign * float(self.metric(label, scores, weight))
+
+    def _caps(self) -> Caps:
+        asked = self.spec.ensemble
+        assert asked != "off"
+        costs = []
+        if limits := [limit for limit in (asked.latency_ms, self.spec.search.latency_ms) if limit is not None]:
+            costs.append((np.array([self._latency_ms(one) for one in self.candidates]), min(limits)))
+        if asked.size_mb is not None:
+            costs.append((np.array([self._size_mb(one) for one in self.candidates]), asked.size_mb))
+        return Caps(members=asked.members, costs=tuple(costs))
+
+    def _latency_ms(self, candidate: "TrialResult") -> float:
+        encoder = find("models", candidate.family).encoder
+        one_row = self.rows.part("validation", encoder, lambda table, first: table.slice(0, 0 if first else 1))
+        return row_ms(self.leaderboard.scorer(candidate), one_row[0].matrix)
+
+    def _size_mb(self, candidate: "TrialResult") -> float:
+        folder: Path = self.leaderboard.model_folder(candidate)
+        size: int = (folder / find("models", candidate.family).file).stat().st_size
+        return size / 1e6
+
+
+def scores_of(leaderboard: "Leaderboard", candidate: "TrialResult") -> Scores:
+    """Read the scores that the model of a candidate gave validation; shape (rows,) or (rows, classes)."""
+    scores: Scores = np.load(leaderboard.model_folder(candidate) / SCORES_FILE, allow_pickle=False)
+    return scores
+
+
+def weighted_mean(weights: dict[int, float], scores: list[Scores]) -> Vector:
+    """Return the mean of some of the scores, by the weight of each place."""
+    mean = np.zeros(scores[0].shape, np.float64)
+    for place, weight in weights.items():
+        mean += weight * scores[place].astype(np.float64)
+    return mean
+
+
+def ensemble_scores(leaderboard: "Leaderboard") -> Vector:
+    """Return the ensemble's scores of validation, from those of its trials, which were not trained on it."""
+    by_trial = {one.trial: one for one in leaderboard.results}
+    scores = [scores_of(leaderboard, by_trial[member.trial]) for member in leaderboard.members]
+    return weighted_mean({place: member.weight for place, member in enumerate(leaderboard.members)}, scores)

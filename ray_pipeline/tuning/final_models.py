@@ -1,0 +1,89 @@
+"""The final models of a bundle: one for the winner, or one for each member of the ensemble, fitted by the same rule."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ray_pipeline.bundle_members import Member, side_by_side
+from ray_pipeline.components.choice import find
+from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.encoded_block import JOIN
+from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.tuning.final_fit import fit_winner
+from ray_pipeline.tuning.fit_choice import FitChoice
+from ray_pipeline.tuning.folds import OutOfFold
+from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.out_of_fold import ModelFiles, write_fold_models
+
+if TYPE_CHECKING:
+    from ray_pipeline.runs.context import Run
+
+ENSEMBLE = "ensemble"
+"""What stands for a family where several models are scored as one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalModels:
+    """What goes into the bundle."""
+
+    family: str
+    """The family of the only model, or `ensemble`."""
+    encoders: str
+    """The names of the encoders whose matrices the models read, side by side, with `+` between them."""
+    encoder: Encoder
+    """It makes that matrix."""
+    files: ModelFiles
+    """The file of the only model, or the members with a file each."""
+
+
+def fit_final_models(
+    leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, folds: OutOfFold | None, run: "Run"
+) -> FinalModels:
+    """Fit the winner, or each member of the ensemble, on what was chosen for the winner.
+
+    Parameters
+    ----------
+    leaderboard
+        The winner, and the ensemble where there is one.
+    encoded
+        The encoded rows.
+    choice
+        What the models are fitted on.
+    folds
+        The winner on folds: its models are the final ones where `choice` says so.
+    run
+        The context of the run.
+
+    Raises
+    ------
+    ResourceError
+        Ray could not start the workers, or they died too often.
+    """
+    if not leaderboard.members:
+        name = leaderboard.family.encoder
+        if folds is not None and choice.on == "folds":
+            files = write_fold_models(folds, leaderboard, encoded, run)
+        else:
+            files = fit_winner(leaderboard, encoded, choice, run)
+        encoder = encoded.rows.encoders[name]
+        return FinalModels(family=leaderboard.best.family, encoders=name, encoder=encoder, files=files)
+    return _fit_members(leaderboard, encoded, choice, run)
+
+
+def _fit_members(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, run: "Run") -> FinalModels:
+    names = {member.trial: find("models", member.family).encoder for member in leaderboard.members}
+    encoder, columns = side_by_side({name: encoded.rows.encoders[name] for name in names.values()})
+    by_trial, files = {result.trial: result for result in leaderboard.results}, list[tuple[Member, Path]]()
+    for one in leaderboard.members:
+        result = by_trial[one.trial]
+        member = Member(
+            weight=one.weight,
+            family=one.family,
+            columns=columns[names[one.trial]],
+            params=dict(result.params),
+            rounds=result.rounds,
+            trial=one.trial,
+        )
+        file = fit_winner(replace(leaderboard, best=result), encoded, choice, run, f"fit-{one.trial:04d}")
+        files.append((member, file))
+    return FinalModels(family=ENSEMBLE, encoders=JOIN.join(columns), encoder=encoder, files=files)
