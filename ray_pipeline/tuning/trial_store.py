@@ -99,7 +99,8 @@ class TrialStore:
 
         Where the search has ended, paused trials are recorded as stopped.
         """
-        if self.over and not (self.allocation.exhausted and self.seconds_left > 0):
+        ended = self.over and not (self.allocation.exhausted and self.seconds_left > 0)
+        if ended and self.allocation.best is not None:  # without a finished trial a paused one goes on, and competes
             for proposal, _, trial_state in self.paused:
                 self.running[proposal.trial] = proposal
                 self._finish(proposal.trial, "stopped", trial_state, "search.time was up before it could go on")
