@@ -14,7 +14,7 @@ from registry_server_fixture import Server, started_server
 from ray_pipeline.errors import RegistryError
 from ray_pipeline.registry import Registry, registry
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 STEPS = ("create_run", "log_artifacts", "log_batch", "create_model_version", "set_model_version_tag")
 """MLflow's calls during a registration, in their order."""
 KILLED_S = 30.0
