@@ -187,12 +187,14 @@ def _scored(
         if multiclass:
             label = pa.compute.index_in(label.cast(pa.string()), classes).cast(pa.float64())
         names = name_slices(spec.slices, rows, edges, table)
+        score, ends = bundle_ref.load().score_and_ends(rows)
         scored = pa.table(
             {
                 "key": rows[KEY],
                 "label": label,
                 "weight": rows[WEIGHT],
-                "score": list(bundle_ref.load().score(rows)),
+                "score": list(score),
+                **({} if ends is None else {"ends": list(ends)}),
                 "cluster": clusters_of(rows, spec, table),
                 **{SLICE + name: pa.array(values, pa.string()) for name, values in names.items()},
             }
@@ -230,6 +232,8 @@ def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Pre
         fix = f"known classes: {', '.join(bundle.schema['classes'][:10])}"
         raise DataError(Problem(stage="evaluate", file=path, rows=unknown, found=found, fix=fix))
     slices = [name for name in scored.column_names if name.startswith(SLICE)]
+    score = np.asarray(scored["score"].to_pylist(), np.float64)
+    ends = np.asarray(scored["ends"].to_pylist(), np.float64) if "ends" in scored.column_names else None
     return Predictions(
         task=spec.task,
         label_name=bundle.schema["label"],
@@ -237,8 +241,9 @@ def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Pre
         threshold=bundle.schema["threshold"],
         key=scored["key"].to_numpy(),
         label=scored["label"].to_numpy(),
-        score=np.asarray(scored["score"].to_pylist(), np.float64),
+        score=score,
         weight=scored["weight"].to_numpy(),
         cluster=scored["cluster"].to_numpy(),
+        regions=bundle.regions_of(score, ends),
         columns={name.removeprefix(SLICE): scored[name].to_numpy() for name in slices},
     )

@@ -11,7 +11,6 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.models._base import SCORING_THREADS
 from ray_pipeline.data.rows import KEY
 from ray_pipeline.data.table import Table
-from ray_pipeline.evaluation.predict import score_columns
 from ray_pipeline.evaluation.score_files import write_scores
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.runtime.threads import map_in_threads
@@ -31,7 +30,8 @@ def batch_predict(
 
     With `threads`, this process scores; without, the workers of Ray.
 
-    A file has the key (where there is one), `score` (`score_<class>` for multiclass) and `decision`, in file order. A
+    A file has the key (where there is one), `score` (`score_<class>` for multiclass), `decision`, and `low` and `high`
+    or `set` where the model has them, in file order. A
     key with the name of one of these columns is called `key`.
 
     Returns
@@ -39,15 +39,14 @@ def batch_predict(
     tuple of two int
         The number of rows, none of which is dropped, and of files.
     """
-    classes, row_builder = tuple(bundle.schema["classes"]), table.row_builder
+    row_builder = table.row_builder
     load = put_bundle(bundle).load if threads is None else lambda: bundle
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = row_builder(block)
         loaded = load()
         SCORING_THREADS.set(1)  # blocks are scored side by side
-        score = loaded.score(rows)
-        scored = {**score_columns(score, classes), "decision": loaded.decide(score)}
+        scored = loaded.scored(rows)
         keys = {} if key is None else {"key" if key in scored else key: rows[KEY]}
         return pa.table({**keys, **scored})
 

@@ -83,7 +83,9 @@ def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)
         rows = rows.filter(pa.compute.is_in(rows[KEY], wanted.cast(rows[KEY].type)))
-        return pa.table({KEY: rows[KEY], PART: rows[PART], "score": list(bundle_ref.load().score(rows))})
+        score, ends = bundle_ref.load().score_and_ends(rows)
+        scored = {"score": list(score), **({} if ends is None else {"ends": list(ends)})}
+        return pa.table({KEY: rows[KEY], PART: rows[PART], **scored})
 
     scored = pa.concat_tables(arrow_blocks(table.blocks(), score_block))
     place = pa.compute.index_in(wanted.cast(scored[KEY].type), scored[KEY]).to_numpy(zero_copy_only=False)
@@ -92,5 +94,8 @@ def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -
     part = scored[PART].to_numpy()[position] if scored.num_rows else np.zeros(len(position), np.int8)
     compared = known & (part == PARTS.index("test"))
     score = np.asarray(scored["score"].to_pylist(), np.float64)[position[compared]]
-    threshold = bundle.schema["threshold"]
-    return replace(predictions.take(compared), score=score, threshold=threshold), compared
+    ends = None
+    if "ends" in scored.column_names:
+        ends = np.asarray(scored["ends"].to_pylist(), np.float64)[position[compared]]
+    own_fields = {"score": score, "threshold": bundle.schema["threshold"], "regions": bundle.regions_of(score, ends)}
+    return replace(predictions.take(compared), **own_fields), compared

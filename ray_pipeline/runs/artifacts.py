@@ -78,9 +78,11 @@ def _(leaderboard: Leaderboard, run: "Run") -> None:
 
 @write_artifacts.register(TrainedModel)
 def _(model: TrainedModel, run: "Run") -> None:
-    """model/, and calibration.json but for regression."""
+    """model/, calibration.json but for regression, and intervals.json where the spec asks for intervals."""
     if (calibration := model.validation.calibration_as_json()) is not None:
         run.folder.write_json("calibration.json", calibration)
+    if (regions := model.validation.regions) is not None:
+        run.folder.write_json("intervals.json", regions.to_json())
     run.folder.upload(MODEL_FOLDER)
     assert_digest(run.journal, "model", model_digest(model.bundle))
     run.facts |= {"model": model.bundle.fingerprint}

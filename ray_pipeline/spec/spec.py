@@ -28,7 +28,7 @@ from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.environment import stray_variables
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.features import Features, FeatureTable, Select
-from ray_pipeline.spec.field_types import Name, Section, Seed, shown
+from ray_pipeline.spec.field_types import Columns, Name, Section, Seed, shown
 from ray_pipeline.spec.from_python import source_of
 from ray_pipeline.spec.gate import COSTS, Gate
 from ray_pipeline.spec.installed import missing_libraries
@@ -43,6 +43,7 @@ from ray_pipeline.spec.sections import (
     Evaluate,
     Explain,
     Fit,
+    Intervals,
     Register,
     Search,
 )
@@ -52,7 +53,7 @@ from ray_pipeline.values import Task
 
 EXPECTED = "name, task, features, split, model"
 NOT_IDENTITY = ("name", "register")
-IDENTITY_IF_GIVEN = ("monotone",)
+IDENTITY_IF_GIVEN = ("monotone", "interactions", "intervals")
 """Keys that are newer than 0.1.0: without them a spec keeps its fingerprint."""
 GUESSES = 3
 PACKAGE = "ray_pipeline"
@@ -105,12 +106,16 @@ class Spec(Section):
     """One family, a list of families that compete, or families with hyperparameters."""
     monotone: dict[str, Literal["increasing", "decreasing"]] = Field(default_factory=dict)
     """Columns with which the score only rises or only falls."""
+    interactions: tuple[Annotated[Columns, Field(min_length=1)], ...] = ()
+    """Groups of columns that may be in one path of a tree."""
     search: Search
     """How hyperparameters are searched, and what ends the search."""
     fit: Fit = Fit()
     """On which rows the winner is fitted again."""
     evaluate: Evaluate
     """What is measured on the test part."""
+    intervals: Intervals | None = None
+    """Whether a prediction comes with an interval, or a set of classes."""
     bias: Bias
     """Between which groups the model is compared."""
     gates: tuple[GateText, ...] = ()

@@ -82,9 +82,7 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         model_file=model_file,
         model=_model_json(leaderboard.best, spec),
         calibration=validation.calibrator.model_dump(mode="json"),
-        schema=_schema_json(
-            encoded, encoder, validation.calibrated.threshold, spec, run.where.resolve(".", spec.folder)
-        ),
+        schema=_schema_json(encoded, encoder, validation, spec, run.where.resolve(".", spec.folder)),
     )
     return TrainedModel(
         bundle=bundle,
@@ -138,7 +136,7 @@ def _model_json(best: TrialResult, spec: Spec) -> dict[str, Any]:
     }
 
 
-def _schema_json(encoded: Encoded, encoder: str, threshold: float | None, spec: Spec, base: str) -> dict[str, Any]:
+def _schema_json(encoded: Encoded, encoder: str, validation: Validation, spec: Spec, base: str) -> dict[str, Any]:
     """The facts about rows that scoring needs."""
     written, labels, types = spec.as_data(), spec.features.labels, {**encoded.profile.types, **encoded.profile.declared}
     return {
@@ -146,7 +144,8 @@ def _schema_json(encoded: Encoded, encoder: str, threshold: float | None, spec: 
         "task": spec.task,
         "label": labels.label,
         "classes": list(encoded.profile.classes),
-        "threshold": threshold,
+        "threshold": validation.calibrated.threshold,
+        **({"intervals": validation.regions.to_json()} if validation.regions else {}),
         "key": labels.key,
         "columns": [{"name": name, "type": str(types[name])} for name in encoded.rows.encoders[encoder].reads],
         "features": written["features"],

@@ -137,3 +137,12 @@ def test_a_folder_that_holds_something_and_a_file_are_not_overwritten(tmp_path: 
     with pytest.raises(StorageError, match="holds 1 files or folders already"):
         means_file(tmp_path)
     assert (tmp_path / "scores").read_text() == "mine"
+
+
+def test_sets_are_lists_in_parquet_and_json_in_csv(rows: Path, tmp_path: Path) -> None:
+    sets = [["a"], ["a", "b, c"]] * 5
+    scored = SCORED.append_column("set", pa.array(sets))
+    for name, expected in (("scores.parquet", sets), ("scores.csv", ['["a"]', '["a", "b, c"]'] * 5)):
+        assert write_scores(iter([scored]), table_of("parquet", rows), tmp_path / name) == (10, 1)
+        read = pacsv.read_csv if name.endswith("csv") else pq.read_table
+        assert read(tmp_path / name)["set"].to_pylist() == expected

@@ -5,6 +5,7 @@ TabArena (Erickson et al., 2025), made wider where they do not hold CatBoost's o
 """
 
 import json
+import re
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -15,27 +16,45 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._catboost import Beats, Margins, RoundByRound, first_rounds, import_catboost
 from ray_pipeline.components.space import Any as OneOf
-from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
+from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Space, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.errors import nearest
 from ray_pipeline.values import Matrix, Task, Vector
 
 if TYPE_CHECKING:
     import catboost
 
 LOSSES = {"binary": "Logloss", "multiclass": "MultiClass"}
-LOSSES_OF_NUMBERS = ("RMSE", "Tweedie:variance_power=1.5", "Poisson", "MAE", "MAPE", "Huber:delta=1.0", "LogCosh")
+LOSSES_OF_NUMBERS = (
+    *("RMSE", "Tweedie:variance_power=1.5", "Poisson", "MAE", "MAPE", "Huber:delta=1.0", "LogCosh"),
+    "Quantile:alpha=0.5",
+)
+QUANTILES = "MultiQuantile"
 PREDICTIONS = {"Logloss": "Probability", "MultiClass": "Probability", "Tweedie": "Exponent", "Poisson": "Exponent"}
 """What CatBoost's `predict` is asked for, by the loss; for other losses the raw score."""
 OF_CATEGORIES = ("one_hot_max_size", "model_size_reg", "max_ctr_complexity")
 MONOTONE = {"grow_policy": "SymmetricTree", "max_ctr_complexity": 1}
 """Under monotone constraints: CatBoost 1.2 refuses other trees, and a combination of a category with a number is not
 monotone."""
+NUMBER = re.compile(r"\d+(\.\d+)?")
 BEAT_EVERY_ROUNDS = 10
 NOT_FOR_FIT = ("iterations", "early_stopping_rounds")
+
+
+def _known(loss: Any) -> Any:
+    """Check a loss, or a space of losses: one of those above, with any number as its parameter."""
+    names = {word.partition("=")[0] for word in LOSSES_OF_NUMBERS if "=" in word}
+    for word in loss.ends if isinstance(loss, Space) else (loss,):
+        name, _, parameter = str(word).partition("=")
+        if word not in LOSSES_OF_NUMBERS and not (name in names and NUMBER.fullmatch(parameter)):
+            near = nearest(str(word), LOSSES_OF_NUMBERS)
+            raise ValueError(f"{word!r} is not known; {near}Known: {', '.join(LOSSES_OF_NUMBERS)}")
+    return loss
 
 
 class CatBoost(Model):
@@ -61,7 +80,9 @@ class CatBoost(Model):
     file: ClassVar[str] = "model.cbm"
     budget: ClassVar[str] = "iterations"
     patience: ClassVar[str] = "early_stopping_rounds"
+    objective_name: ClassVar[str] = "loss_function"
     takes_monotone: ClassVar[bool] = True
+    takes_quantiles: ClassVar[bool] = True
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)
     depth: Annotated[Integer, Within(1, 16)] = Int(low=4, high=8)
@@ -76,7 +97,7 @@ class CatBoost(Model):
     model_size_reg: Annotated[Number, Within(0)] = Log(low=0.1, high=1.5)
     max_ctr_complexity: Annotated[Integer, Within(1, 15)] = Int(low=2, high=5)
     border_count: Annotated[Integer, Within(1, 65_535)] = 254
-    loss_function: Annotated[Word, Named(LOSSES_OF_NUMBERS)] | None = None
+    loss_function: Annotated[Word, AfterValidator(_known)] | None = None
     """Of a regression. None: squared error, or where no label is negative a choice of it and Tweedie's deviance (a log
     link)."""
     iterations: Annotated[Integer, Within(1, 100_000)] = 4000
@@ -92,6 +113,8 @@ class CatBoost(Model):
         if given["loss_function"] is None:
             of_regression = OneOf(values=LOSSES_OF_NUMBERS[:2]) if context.min_label >= 0 else LOSSES_OF_NUMBERS[0]
             given["loss_function"] = LOSSES.get(context.task, of_regression)
+            if context.quantiles:
+                given["loss_function"] = f"{QUANTILES}:alpha={','.join(map(repr, context.quantiles))}"
         return given
 
     @classmethod
@@ -148,14 +171,15 @@ class CatBoost(Model):
     @classmethod
     def load(cls, folder: Path) -> Scorer:
         """Return the scorer of the model in the folder; scores are float64."""
-        model, columns, prediction = _loaded(folder / cls.file)
+        predict, loss = _predictor(folder / cls.file)
+        if loss == QUANTILES:
+            return lambda matrix: _middle(predict(matrix))
+        return predict if loss != LOSSES["binary"] else lambda matrix: predict(matrix)[:, 1]
 
-        def score(matrix: Matrix) -> Scores:
-            threads = scoring_threads(matrix, -1)
-            scores = model.predict(columns.arranged(matrix), prediction_type=prediction, thread_count=threads)
-            return np.asarray(scores[:, 1] if scores.ndim > 1 and scores.shape[1] == 2 else scores)
-
-        return score
+    @classmethod
+    def quantiles(cls, folder: Path) -> Scorer:
+        """Return what predicts the quantiles, of shape (n, quantiles)."""
+        return _predictor(folder / cls.file)[0]
 
     @classmethod
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
@@ -163,12 +187,13 @@ class CatBoost(Model):
 
         They are in log odds, in the label's unit, or in its logarithm where the loss has a log link.
         """
-        model, columns, _ = _loaded(folder / cls.file)
+        model, columns, loss = _loaded(folder / cls.file)
         if model.get_tree_leaf_counts().max() == 1:  # CatBoost 1.2 crashes on depthwise trees without any split
             return np.zeros_like(matrix)
         pool = import_catboost().Pool(columns.arranged(matrix))
         values = model.get_feature_importance(pool, type="ShapValues")[..., :-1]
-        values = np.abs(values).sum(1) if values.ndim > 2 else values
+        if values.ndim > 2:
+            values = _middle(values) if loss == QUANTILES else np.abs(values).sum(1)
         return np.asarray(values[:, np.argsort(columns.order)])
 
 
@@ -269,6 +294,8 @@ def _scores(margins: Margins, loss: str, classes: Vector | None, num_classes: in
         scores = np.zeros((margins.shape[1], num_classes))
         scores[:, classes] = softmax(margins, axis=0).T
         return scores
+    if loss.startswith(QUANTILES):
+        return np.asarray(margins[len(margins) // 2])
     kind = PREDICTIONS.get(loss.partition(":")[0])
     return np.asarray({"Probability": expit, "Exponent": np.exp, None: np.array}[kind](margins[0]))
 
@@ -292,9 +319,26 @@ def _content(model: "catboost.CatBoost", rounds: int, params: dict[str, Any], da
 
 
 def _loaded(file: Path) -> "tuple[catboost.CatBoost, _Columns, str]":
-    """The model of a file, its columns, and what `predict` is asked for."""
+    """The model of a file, its columns, and the loss that it minimizes."""
     model = import_catboost().CatBoost().load_model(file)
     metadata = model.get_metadata()
     loss = json.loads(metadata["params"])["loss_function"]["type"]
     columns = _Columns(tuple(json.loads(metadata["cardinalities"])))
-    return model, columns, PREDICTIONS.get(loss, "RawFormulaVal")
+    return model, columns, loss
+
+
+def _predictor(file: Path) -> tuple[Scorer, str]:
+    """What predicts all outputs of a model, and the loss that it minimizes."""
+    model, columns, loss = _loaded(file)
+    kind = PREDICTIONS.get(loss, "RawFormulaVal")
+
+    def predict(matrix: Matrix) -> Scores:
+        threads = scoring_threads(matrix, -1)
+        return np.asarray(model.predict(columns.arranged(matrix), prediction_type=kind, thread_count=threads))
+
+    return predict, loss
+
+
+def _middle(outputs: Any) -> Any:
+    """The quantile in the middle, which is the score."""
+    return outputs[:, outputs.shape[1] // 2]
