@@ -21,6 +21,15 @@ FailOn = Annotated[
         show_default=False,
     ),
 ]
+Repeat = Annotated[
+    int | None,
+    typer.Option(
+        "--repeat",
+        metavar="K",
+        help="Run with K seeds: the spec's own, which is registered, and the K - 1 after it. The parts stay.",
+        show_default=False,
+    ),
+]
 Manifest = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run: its id, its folder, or its manifest.json.", show_default=False),
@@ -49,18 +58,29 @@ def run(
     on: On = None,
     set: Sets = None,
     fail_on: FailOn = None,
+    repeat: Repeat = None,
     *,
     quiet: bool = False,
     debug: bool = False,
 ) -> dict[str, Any]:
     """Run the whole pipeline: from feature tables to a gated, registered model."""
+    from ray_pipeline.cli.summary import print_repeats
     from ray_pipeline.spec import Spec
 
     parsed = Spec.from_file(spec, [*(set or ()), *([f"checks.fail_on={fail_on}"] if fail_on else [])])
     where = where_of(on, parsed.folder)
     from ray_pipeline import pipeline
 
-    return _finished(lambda progress: pipeline.run(parsed, where, progress=progress, debug=debug), quiet)
+    def once(one: Spec) -> "Release":
+        return _shown(lambda progress: pipeline.run(one, where, progress=progress, debug=debug), quiet)
+
+    if repeat is None:
+        return once(parsed).as_json()
+    from ray_pipeline.repeats import repeat as run_repeatedly
+
+    answer = run_repeatedly(parsed, repeat, once)
+    print_repeats(answer)
+    return answer
 
 
 def resume(run: RunId, on: On = None, *, quiet: bool = False, debug: bool = False) -> dict[str, Any]:
@@ -68,7 +88,7 @@ def resume(run: RunId, on: On = None, *, quiet: bool = False, debug: bool = Fals
     from ray_pipeline.resuming import resume as continue_run
 
     folder, where = run_folder(run, on), where_of(on) if on else None
-    return _finished(lambda progress: continue_run(folder, where, progress=progress, debug=debug), quiet)
+    return _shown(lambda progress: continue_run(folder, where, progress=progress, debug=debug), quiet).as_json()
 
 
 def retrain(
@@ -93,7 +113,7 @@ def retrain(
         where = where.model_copy(update={"registry": registry})
     from ray_pipeline import pipeline
 
-    return _finished(lambda progress: pipeline.run(spec, where, progress=progress, debug=debug), quiet)
+    return _shown(lambda progress: pipeline.run(spec, where, progress=progress, debug=debug), quiet).as_json()
 
 
 def rerun(
@@ -113,14 +133,13 @@ def rerun(
     return answer
 
 
-def _finished(work: "Callable[[Progress], Release]", quiet: bool) -> dict[str, Any]:
-    """The answer of a run, after it was shown while it ran and printed at its end."""
+def _shown(work: "Callable[[Progress], Release]", quiet: bool) -> "Release":
+    """The release of a run, after it was shown while it ran and printed at its end."""
     from ray_pipeline.cli.summary import print_run
     from ray_pipeline.runtime.progress import progress as live_progress
 
     began = time.monotonic()
     with live_progress(quiet) as progress:
         release = work(progress)
-    answer = release.as_json()
-    print_run(answer, release.findings, release.bias, time.monotonic() - began)
-    return answer
+    print_run(release.as_json(), release.findings, release.bias, time.monotonic() - began)
+    return release
