@@ -23,11 +23,14 @@ from ray_pipeline.evaluation.champion import champion
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.score_drift import FILE as SCORES
+from ray_pipeline.evaluation.score_drift import ScoreDrift
 from ray_pipeline.evaluation.score_files import PARQUET, means_file
 from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
-from ray_pipeline.profiling import drift
+from ray_pipeline.profiling.drift import column_drift
+from ray_pipeline.profiling.drift import from_json as shapes_of
 from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
@@ -40,6 +43,8 @@ from ray_pipeline.values import Predictions
 STREAM_BYTES = 1 << 30
 DROP_COUNTS = ("scanned", "where", "null_label", "null_key", "null_time")
 SLICE = "slice:"
+TRAINED = ("training.json", SCORES)
+"""Files of a version that say what columns and scores were like."""
 
 
 def predict_rows(
@@ -49,6 +54,7 @@ def predict_rows(
     where: Where | None = None,
     registry: str | None = None,
     *,
+    drift: bool = False,
     debug: bool = False,
 ) -> dict[str, Any]:
     """Score every row of a file or folder; return the JSON output of `predict`.
@@ -66,21 +72,24 @@ def predict_rows(
         The cluster; this machine unless given.
     registry
         The address of the registry; that of `where` unless given.
+    drift
+        Measure how far columns and scores are from those of the training: `drift` and `score_drift` of the output.
     debug
         Lets Ray and MLflow log.
     """
     where, out = where or Where(), Path(out)
     means_file(out)
-    _, bundle, spec = _fetched(model, where, registry, debug)
+    known, bundle, spec = _fetched(model, where, registry, debug)
     here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
     with nullcontext() if here else session(where, debug, STREAM_BYTES):
         table = read(spec, where, rows=_rows_at(rows), labelled=False)
+        measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
         began = time.monotonic()
         threads = available_cpus() if here else None
-        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute(), threads)
+        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute(), threads, measured)
         seconds = {"score": round(time.monotonic() - began, 3)}
     answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "files": files}
-    return {**answer, "seconds": seconds, "problems": []}
+    return {**answer, **(measured.as_json() if measured else {}), "seconds": seconds, "problems": []}
 
 
 def evaluate_registered(
@@ -176,7 +185,7 @@ def _scored(
     bundle: Bundle, spec: Spec, where: Where, path: str, training: Mapping[str, Any]
 ) -> tuple[Predictions, dict[str, Any]]:
     """The scored rows; and the rows dropped by their reason, the drift, and whether the model was trained on them."""
-    shapes, seen = drift.from_json(training), KnownRows.from_json(training.get("rows"))
+    shapes, seen = shapes_of(training), KnownRows.from_json(training.get("rows"))
     table, bundle_ref = read(spec, where, rows=path), put_bundle(bundle)
     classes = pa.array(bundle.schema["classes"], pa.string())
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
@@ -220,7 +229,7 @@ def _scored(
     finding = seen.finding(judged, known, len(predictions))
     return predictions, {
         "dropped": dropped_rows(table, sums),
-        "drift": drift.column_drift(shapes, counts),
+        "drift": column_drift(shapes, counts),
         "findings": [asdict(finding)] if finding else [],
     }
 

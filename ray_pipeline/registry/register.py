@@ -18,6 +18,7 @@ PLAIN_FILES = (
     "checks.json",
     "joins.json",
     "training.json",
+    "scores.json",
     "trials.jsonl",
     "evaluation.json",
     "bias.json",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_pipeline.evaluation import score_drift
 from ray_pipeline.evaluation.dominance import Doubts
 from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.explain import Explanation
@@ -90,10 +91,11 @@ def _(model: TrainedModel, run: "Run") -> None:
 
 @write_artifacts.register(Predictions)
 def _(predictions: Predictions, run: "Run") -> None:
-    """predictions/test.parquet."""
+    """predictions/test.parquet, and scores.json: the histogram of the scores."""
     table, sink = prediction_table(predictions), pa.BufferOutputStream()
     pq.write_table(table, sink)
     run.folder.write("predictions/test.parquet", sink.getvalue())
+    run.folder.write_json(score_drift.FILE, drift.to_json(score_drift.score_histograms(predictions)))
     assert_digest(run.journal, "predictions", table_digest(table))
 
 
