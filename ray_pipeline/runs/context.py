@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ray_pipeline.data.feast import with_feast_tables
+from ray_pipeline.data.fixed_tables import with_fixed_tables
 from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, listed
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.registry.own_process import in_own_process
@@ -198,6 +199,7 @@ def open_run(
         spec = with_feast_tables(given_spec(spec, where).trusting(where.trust), where)
         if absent := spec.not_installed():
             raise SpecError(absent)
+        spec = with_fixed_tables(spec, where)
         refuse_impossible(where, spec.search.trials)
         registry = Registry(where.registry_uri(Path.cwd()), debug=debug)
         folder = resume_from or RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)

@@ -280,6 +280,19 @@ class Spec(Section):
             raise SpecError(problems)
         return spec
 
+    def with_parameters(self, parameters: Mapping[str, Mapping[str, Any]]) -> Self:
+        """The spec with other parameters of the sources of these tables."""
+        if not parameters:
+            return self
+        changed = {
+            name: table.model_copy(update={"parameters": dict(parameters[name])})
+            for name, table in self.features.all.items()
+            if name in parameters
+        }
+        labels = changed.pop("labels", self.features.labels)
+        features = self.features.model_copy(update={"labels": labels, "tables": {**self.features.tables, **changed}})
+        return self.model_copy(update={"features": features})
+
     def trusting(self, packages: Sequence[str]) -> Self:
         """The spec with the choices of the user's own imported from these packages, and from no others.
 
