@@ -63,7 +63,8 @@ def main() -> None:
                 metrics = {name: value["value"] for name, value in release.metrics.items()}
             rows = release.rows["test"], model["rows"]
             error = (options.coverage * (1 - options.coverage) * (1 / rows[0] + 1 / rows[1])) ** 0.5
-            print(json.dumps({"set": name, "method": method, "error": round(error, 4), **metrics, **model}), flush=True)
+            known = {"calibration_rows": model["rows"], "crossed": model["crossed"]}
+            print(json.dumps({"set": name, "method": method, "error": round(error, 4), **metrics, **known}), flush=True)
 
 
 if __name__ == "__main__":

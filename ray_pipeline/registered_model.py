@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
+from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
 from ray_pipeline.evaluation.champion import champion
@@ -38,11 +40,14 @@ from ray_pipeline.registry.registry import Registry
 from ray_pipeline.runtime.session import arrow_blocks, available_cpus, session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.values import Predictions
 
 STREAM_BYTES = 1 << 30
 DROP_COUNTS = ("scanned", "where", "null_label", "null_key", "null_time")
 SLICE = "slice:"
+QUERIES = ".queries"
+"""Where the rows of queries are, while a model is used on new rows."""
 TRAINED = ("training.json", SCORES)
 """Files of a version that say what columns and scores were like."""
 
@@ -80,8 +85,11 @@ def predict_rows(
     where, out = where or Where(), Path(out)
     means_file(out)
     known, bundle, spec = _fetched(model, where, registry, debug)
-    here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
-    with nullcontext() if here else session(where, debug, STREAM_BYTES):
+    with ExitStack() as stack:
+        spec = stack.enter_context(_with_queries(spec, where))
+        here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
+        if not here:
+            stack.enter_context(session(where, debug, STREAM_BYTES))
         table = read(spec, where, rows=_rows_at(rows), labelled=False)
         measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
         began = time.monotonic()
@@ -125,7 +133,7 @@ def evaluate_registered(
     """
     where, path = where or Where(), _rows_at(rows)
     known, bundle, spec = _fetched(model, where, registry, debug)
-    with session(where, debug, STREAM_BYTES):
+    with _with_queries(spec, where) as spec, session(where, debug, STREAM_BYTES):
         training = known.file(model, "training.json") or {"columns": {}}
         predictions, facts = _scored(bundle, spec, where, path, training)
         evaluation = evaluate(predictions, spec)
@@ -179,6 +187,23 @@ def _fetched(model: str, where: Where, registry: str | None, debug: bool) -> tup
     bundle = Bundle.load(known.fetch(model))
     spec = Spec.from_text(bundle.schema["spec"], file=model, folder=Path(bundle.schema["base"]), trust=where.trust)
     return known, bundle, spec
+
+
+@contextmanager
+def _with_queries(spec: Spec, where: Where) -> Iterator[Spec]:
+    """The spec with the rows that queries of its feature tables give now, which are removed at the end."""
+    spec = to_read_again(spec)
+    if not any(is_waiting(table) for table in spec.features.all.values()):
+        yield spec
+        return
+    store = BlobStore(where.storage_folder(Path.cwd()))
+    place = f"{QUERIES}/{uuid.uuid4().hex}"
+    try:
+        yield with_query_rows(
+            spec, where, lambda name, content: store.write(f"{place}/{name}", content), store.address(place)
+        )[0]
+    finally:
+        store.remove(place)
 
 
 def _scored(

@@ -15,6 +15,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, PART
 from ray_pipeline.data.split import split
+from ray_pipeline.data.sql_tables import with_rows_of
 from ray_pipeline.evaluation.batch_predict import put_bundle
 from ray_pipeline.evaluation.gates import Champion
 from ray_pipeline.evaluation.latency import ServingCosts
@@ -61,11 +62,13 @@ def champion(
         other = replace(predictions, task=bundle.schema["task"], label_name=bundle.schema["label"])
         return Champion(version=version, predictions=other)
     path = rows or where.resolve(spec.features.labels.path, spec.folder)
-    scored, compared = rescore(bundle, predictions, where, path)
+    scored, compared = rescore(bundle, predictions, where, path, spec)
     return Champion(version=version, predictions=scored, compared=compared, costs=ServingCosts.of(bundle))
 
 
-def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -> tuple[Predictions, NDArray[np.bool_]]:
+def rescore(
+    bundle: Bundle, predictions: Predictions, where: Where, path: str, spec: Spec
+) -> tuple[Predictions, NDArray[np.bool_]]:
     """Score the challenger's test rows, identified by their keys at `path`, with the champion.
 
     Returns
@@ -77,6 +80,7 @@ def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -
     own = Spec.from_text(
         bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]), trust=where.trust
     )
+    own = with_rows_of(own, spec)
     table = split(read(own, where, rows=path), own)
     wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)
 

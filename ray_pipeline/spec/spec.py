@@ -282,12 +282,20 @@ class Spec(Section):
 
     def with_parameters(self, parameters: Mapping[str, Mapping[str, Any]]) -> Self:
         """The spec with other parameters of the sources of these tables."""
-        if not parameters:
+        return self._with_tables({name: {"parameters": dict(own)} for name, own in parameters.items()})
+
+    def with_paths(self, paths: Mapping[str, str]) -> Self:
+        """The spec with other paths of these tables."""
+        return self._with_tables({name: {"path": path} for name, path in paths.items()})
+
+    def _with_tables(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """The spec with other fields of these tables."""
+        if not changes:
             return self
-        changed = {
-            name: table.model_copy(update={"parameters": dict(parameters[name])})
+        changed: dict[str, Any] = {
+            name: table.model_copy(update=dict(changes[name]))
             for name, table in self.features.all.items()
-            if name in parameters
+            if name in changes
         }
         labels = changed.pop("labels", self.features.labels)
         features = self.features.model_copy(update={"labels": labels, "tables": {**self.features.tables, **changed}})
@@ -318,12 +326,15 @@ class Spec(Section):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the spec as canonical JSON with all defaults, without `name` and `register`."""
+        """SHA-256 of the spec as canonical JSON with all defaults, without `name`, `register` and paths of queries."""
         identity = {
             key: value
             for key, value in self.as_data().items()
             if key not in NOT_IDENTITY and (value or key not in IDENTITY_IF_GIVEN)
         }
+        for table in identity["features"].values():
+            if table.get("kind") == "sql":
+                table.pop("path", None)
         return hashlib.sha256(
             json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         ).hexdigest()

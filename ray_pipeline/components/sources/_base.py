@@ -53,6 +53,8 @@ class Source(Choice, ABC):
     endings: ClassVar[tuple[str, ...]] = ()
     """The endings of paths that mean this kind where nobody names one, in lower case."""
 
+    path_when_missing: ClassVar[str | None] = None
+    """The path of a table without one; None where a spec must give a path."""
     one_of: ClassVar[tuple[str, ...]] = ()
     """Parameters that exclude each other."""
 

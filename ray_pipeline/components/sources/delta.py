@@ -39,7 +39,8 @@ class Delta(Parquet):
 
     def fixed(self) -> Mapping[str, Any]:
         """Return the number of the version that `version` or `as_of` means."""
-        return super().fixed() if self.as_of is self.version is None else {"version": self._log.version()}
+        is_given = self.as_of is not None or self.version is not None
+        return {"version": self._log.version()} if is_given else super().fixed()
 
     @cached_property
     def _log(self) -> Any:

@@ -36,7 +36,8 @@ class Iceberg(Parquet):
 
     def fixed(self) -> Mapping[str, Any]:
         """Return the id of the snapshot that `snapshot` or `as_of` means."""
-        return super().fixed() if self.as_of is self.snapshot is None else {"snapshot": self._scan.snapshot_id}
+        is_given = self.as_of is not None or self.snapshot is not None
+        return {"snapshot": self._scan.snapshot_id} if is_given else super().fixed()
 
     @cached_property
     def _scan(self) -> Any:
