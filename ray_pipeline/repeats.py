@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from statistics import fmean, stdev
 from typing import Any
 
+from ray_pipeline.data.sql_tables import is_waiting, with_rows_of
 from ray_pipeline.errors import PipelineError, Problem, SpecError
 from ray_pipeline.runs.release import Release
 from ray_pipeline.spec import Spec
+from ray_pipeline.storage.blob_store import BlobStore
 
 MAX_REPEATS = 100
 
@@ -44,7 +46,8 @@ def repeat(spec: Spec, times: int, run: Callable[[Spec], Release]) -> dict[str, 
         found = f"expected a number of seeds from 1 to {MAX_REPEATS}, got {times}"
         raise SpecError(Problem(key="--repeat", found=found, fix="write for example `--repeat 5`"))
     own = run(spec)
-    repeats = [_entry(spec, own), *(_other(with_seed(spec, step), run) for step in range(1, times))]
+    others = [with_seed(_with_its_rows(spec, own), step) for step in range(1, times)]
+    repeats = [_entry(spec, own), *(_other(other, run) for other in others)]
     values: dict[str, list[float]] = {}
     for entry in repeats:
         for name, value in entry["metrics"].items():
@@ -70,6 +73,14 @@ def with_seed(spec: Spec, step: int) -> Spec:
         "explain": {},
     }
     return Spec.from_dict({**data, **changed}, folder=spec.folder)
+
+
+def _with_its_rows(spec: Spec, own: Release) -> Spec:
+    """The spec with the rows that its own run has read of queries: all seeds see the same."""
+    if not any(is_waiting(table) for table in spec.features.all.values()):
+        return spec
+    stored = BlobStore(own.folder).read("spec.yaml").decode()
+    return with_rows_of(spec, Spec.from_text(stored, file="spec.yaml", folder=spec.folder))
 
 
 def _other(spec: Spec, run: Callable[[Spec], Release]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """`run --repeat`: which specs are run, and what the answer says of them."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from ray_pipeline.errors import NoTrialFinished, Problem, SpecError
@@ -87,3 +90,17 @@ def test_a_repeat_that_fails_is_told_and_the_others_count() -> None:
 def test_a_number_of_seeds_that_means_nothing_is_refused_before_anything_runs(times: int) -> None:
     with pytest.raises(SpecError, match=f"expected a number of seeds from 1 to 100, got {times}"):
         repeat(SPEC, times, lambda spec: pytest.fail("it ran"))
+
+
+def test_all_seeds_see_the_rows_that_the_own_run_has_read_of_a_query(tmp_path: Path) -> None:
+    query = {"kind": "sql", "url": "sqlite:///loans.db", "query": "SELECT 1", "label": "bad", "key": "id"}
+    spec = Spec.from_dict({**SPEC.as_data(), "features": {"labels": query}}, folder=tmp_path)
+    seen: list[Spec] = []
+
+    def run(one: Spec) -> Release:
+        seen.append(one)
+        (tmp_path / "spec.yaml").write_text(one.with_paths({"labels": str(tmp_path / "tables/labels")}).render())
+        return replace(release_of(one, 0.5), report=f"{tmp_path}/report.html")
+
+    repeat(spec, 2, run)
+    assert [one.features.labels.path for one in seen] == ["(query)", str(tmp_path / "tables/labels")]
