@@ -30,6 +30,7 @@ def check_columns(columns: ResolvedColumns) -> None:
     _check_names(columns)
     _check_roles(columns)
     _check_encodings(columns)
+    _check_constraints(columns)
     for name, table in columns.spec.features.tables.items():
         _check_join_columns(columns, name, table)
         _check_times(columns, name, table)
@@ -169,6 +170,24 @@ def _check_encodings(columns: ResolvedColumns) -> None:
             found = f"`{option}` is not for {name}, which is {columns.types[name]}"
             fix = f"for a {kind} there are as, impute, {', '.join(_options_of(kind))}"
             columns.problems.add(key, name, found, fix)
+
+
+def _check_constraints(columns: ResolvedColumns) -> None:
+    """`monotone` names features that are numbers, `interactions` names features."""
+    spec = columns.spec
+    groups = [(f"interactions[{place}]", name) for place, group in enumerate(spec.interactions) for name in group]
+    for key, written in [*((f"monotone.{name}", name) for name in spec.monotone), *groups]:
+        name = columns.resolve.get(written, written)
+        if name not in columns.features:
+            if columns.complete:
+                known = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
+                columns.problems.add(key, written, f"{written!r} is no feature", known)
+        elif key.startswith("monotone"):
+            options = spec.encode.get(written) or spec.encode.get(name)
+            kind = (options.type_ if options else None) or kind_of(columns.types[name]) or "number"
+            if kind != "number":
+                found = f"a constraint is for numbers, and {name} is a {kind}"
+                columns.problems.add(key, name, found, "constrain numbers only, or remove it")
 
 
 def _unfit_option(options: Encode, kind: Kind) -> str | None:

@@ -236,3 +236,31 @@ def test_rows_without_labels_need_neither_label_nor_weight_nor_slice_columns_nor
     check_columns(columns)
     assert columns.to_read()["labels"] == ("id", "asked", "branch", "amount")
     assert columns.slice_columns == []
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "found"),
+    [
+        ("monotone: {amont: increasing}", "monotone.amont", "'amont' is no feature"),
+        (
+            "monotone: {purpose: increasing}",
+            "monotone.purpose",
+            "for numbers, and purpose is a category",
+        ),
+        ("monotone: {branches.opened: increasing}", "monotone.branches.opened", "and branches.opened is a time"),
+        ("interactions: [[amount, rate], [opened, sex]]", "interactions[1]", "'sex' is no feature"),
+    ],
+)
+def test_a_constraint_on_a_column_that_cannot_have_it_is_refused_from_the_footers(
+    more: str, key: str, found: str
+) -> None:
+    (problem,) = problems(resolved(more=more))
+    assert problem.key == key and found in problem.found
+
+
+def test_constraints_name_features_by_full_or_bare_names() -> None:
+    groups = "[[rates.rate, opened]]"
+    check_columns(
+        resolved(more="monotone: {rate: decreasing, amount: increasing}\ninteractions: [[rates.rate, opened]]")
+    )
+    check_columns(resolved(more="encode: {purpose: {type: number}}\nmonotone: {purpose: increasing}"))
