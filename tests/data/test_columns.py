@@ -259,7 +259,6 @@ def test_a_constraint_on_a_column_that_cannot_have_it_is_refused_from_the_footer
 
 
 def test_constraints_name_features_by_full_or_bare_names() -> None:
-    groups = "[[rates.rate, opened]]"
     check_columns(
         resolved(more="monotone: {rate: decreasing, amount: increasing}\ninteractions: [[rates.rate, opened]]")
     )
