@@ -51,7 +51,7 @@ class Failure(StrEnum):
     drift = "drift"
 
 
-FailOn = Annotated[
+FailOnDrift = Annotated[
     Failure | None,
     typer.Option(
         "--fail-on",
@@ -69,7 +69,7 @@ def predict(
     on: On = None,
     registry: RegistryUri = None,
     drift: Drift = False,
-    fail_on: FailOn = None,
+    fail_on: FailOnDrift = None,
     *,
     debug: bool = False,
 ) -> dict[str, Any]:
