@@ -134,8 +134,21 @@ def conformal_quantile(conformity: Vector, weight: Vector, coverage: float) -> f
     needed = coverage * (up_to[-1] + weight.max()) if len(order) else math.inf
     place = int(np.searchsorted(up_to, needed * (1 - SLACK))) if len(order) else 0
     if place == len(order):
-        least = math.ceil(coverage / (1 - coverage) * (1 - SLACK))
-        found = f"{len(order):,} validation rows are too few for a coverage of {coverage:g}"
-        fix = f"give validation at least {least:,} rows (more where weights differ), or lower `intervals.coverage`"
-        raise DataError(Problem(key="intervals.coverage", stage="fit", rows=len(order), found=found, fix=fix))
+        raise _too_few(len(order), coverage)
     return float(conformity[order[place]])
+
+
+def require_rows(rows: int, coverage: float) -> None:
+    """Raise `DataError` unless so many rows of equal weight suffice for that coverage."""
+    if rows < _least(coverage):
+        raise _too_few(rows, coverage)
+
+
+def _least(coverage: float) -> int:
+    return math.ceil(coverage / (1 - coverage) * (1 - SLACK))
+
+
+def _too_few(rows: int, coverage: float) -> DataError:
+    found = f"{rows:,} validation rows are too few for a coverage of {coverage:g}"
+    fix = f"give validation at least {_least(coverage):,} rows (more where weights differ), or lower the coverage"
+    return DataError(Problem(key="intervals.coverage", stage="search", rows=rows, found=found, fix=fix))

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ray_pipeline.conformal import Calibration, conformal_quantile
+from ray_pipeline.conformal import Calibration, conformal_quantile, require_rows
 from ray_pipeline.errors import DataError
 from ray_pipeline.prediction_regions import Regions, class_scores
 
@@ -27,6 +27,9 @@ def test_the_smallest_number_of_rows_that_the_error_names_suffices() -> None:
     with pytest.raises(DataError, match="at least 19 rows"):
         conformal_quantile(np.arange(18.0), np.ones(18), 0.95)
     assert conformal_quantile(np.arange(19.0), np.ones(19), 0.95) == 18
+    require_rows(19, 0.95)
+    with pytest.raises(DataError, match="18 validation rows are too few"):
+        require_rows(18, 0.95)
     with pytest.raises(DataError, match="0 validation rows"):
         conformal_quantile(np.empty(0), np.empty(0), 0.9)
 

@@ -68,8 +68,8 @@ class SourceTable(Section):
         except (UnknownChoice, ValidationError) as error:
             refuse(refusals(error, kind, ("kind",) if kind is None else (), written.get("kind")))
         table = {name: value for name, value in written.items() if name not in known}
-        if kind is not None and kind.path_when_missing is not None:
-            table.setdefault("path", kind.path_when_missing)
+        if kind is not None and kind.path_when_missing is not None and table.get("path") is None:
+            table["path"] = kind.path_when_missing
         return {**table, "kind": word, PARAMETERS: parameters}
 
     @model_serializer(mode="wrap")
