@@ -2,7 +2,7 @@
 remedy."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -225,6 +225,7 @@ def test_ray_reads_what_each_source_says_projected_and_filtered(ray_local: None,
     assert scan(hive.pieces(hive.footers(), ["a"], 3, pc.field("year") == 2030), 2).count() == 0
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAKE = """\
 name: lake
 task: binary
@@ -254,7 +255,7 @@ def test_a_delta_table_is_read_at_a_version_or_as_of_a_moment_which_becomes_its_
     times = sorted(commit["timestamp"] for commit in deltalake.DeltaTable(str(path)).history())
     assert times[0] < times[1] < times[2], "the log counts milliseconds"
     assert pinned_rows(lake_spec("delta", path, "version: 0")) == expected(TABLE.slice(0, 1))
-    moment = datetime.fromtimestamp(times[1] / 1000, UTC).isoformat()
+    moment = (EPOCH + timedelta(milliseconds=times[1])).isoformat()
     spec = with_fixed_tables(lake_spec("delta", path, f"as_of: '{moment}'"), Where())
     assert (stored(spec)["version"], "as_of" in stored(spec)) == (1, False)
     deltalake.write_deltalake(str(path), TABLE.slice(3), mode="append")
@@ -282,7 +283,7 @@ def test_an_iceberg_table_is_read_at_a_snapshot_or_as_of_a_moment_which_becomes_
     first = table.history()[0]
     table.append(TABLE.slice(2))
     assert pinned_rows(lake_spec("iceberg", path, f"snapshot: {first.snapshot_id}")) == expected(TABLE.slice(0, 2))
-    moment = datetime.fromtimestamp(first.timestamp_ms / 1000, UTC).isoformat()
+    moment = (EPOCH + timedelta(milliseconds=first.timestamp_ms)).isoformat()
     spec = with_fixed_tables(lake_spec("iceberg", path, f"as_of: '{moment}'"), Where())
     assert (stored(spec)["snapshot"], "as_of" in stored(spec)) == (first.snapshot_id, False)
     assert pinned_rows(Spec.from_text(spec.render())) == expected(TABLE.slice(0, 2))

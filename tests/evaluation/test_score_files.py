@@ -115,8 +115,8 @@ def test_an_error_on_the_way_leaves_the_earlier_file(rows: Path, tmp_path: Path)
 
 
 def test_a_type_that_csv_cannot_hold_is_refused(rows: Path, tmp_path: Path) -> None:
-    nested = SCORED.append_column("set", pa.array([["a"]] * 10))
-    with pytest.raises(DataError, match=r"scores.*Unsupported Type:list") as told:
+    nested = SCORED.append_column("set", pa.array([{"a": 1}] * 10))
+    with pytest.raises(DataError, match=r"scores.*Unsupported Type:struct") as told:
         write_scores(iter([nested]), table_of("parquet", rows), tmp_path / "scores.csv")
     assert told.value.problems[0].fix == "write Parquet"
 

@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 from pydantic import Field
 
 from ray_pipeline.components.sources._files import filesystem
-from ray_pipeline.components.sources._moments import PastMoment
+from ray_pipeline.components.sources._moments import PastMoment, milliseconds
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, Problem, StorageError
 
@@ -76,7 +76,7 @@ class Delta(Parquet):
     def _refuse_before_the_first(self, log: Any) -> None:
         first = min(commit["timestamp"] for commit in log.history())
         assert self.as_of is not None
-        if self.as_of.timestamp() * 1000 < first:
+        if milliseconds(self.as_of) < first:
             began = datetime.fromtimestamp(first / 1000, UTC).isoformat()
             found = f"there is no version as of {self.as_of.isoformat()}; the first in the log is of {began}"
             raise DataError(self._problem(found, "correct `as_of`"))

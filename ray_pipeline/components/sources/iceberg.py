@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pyarrow.fs as pafs
 
-from ray_pipeline.components.sources._moments import PastMoment
+from ray_pipeline.components.sources._moments import PastMoment, milliseconds
 from ray_pipeline.components.sources._parquet_footers import read_footer
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, Problem, listed
@@ -68,7 +68,7 @@ class Iceberg(Parquet):
     def _snapshot_of(self, table: Any) -> int | None:
         """The id of the snapshot to read; None for the newest."""
         if self.as_of is not None:
-            found = table.snapshot_as_of_timestamp(int(self.as_of.timestamp() * 1000))
+            found = table.snapshot_as_of_timestamp(milliseconds(self.as_of))
             if found is None:
                 first = min((entry.timestamp_ms for entry in table.history()), default=None)
                 began = (
