@@ -1,6 +1,6 @@
 """Tables as of a moment, by the number of the version that this means: a repeated run reads the same rows."""
 
-from ray_pipeline.data.read import for_each, open_source
+from ray_pipeline.data.open_tables import for_each, open_source
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 

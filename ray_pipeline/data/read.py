@@ -3,28 +3,26 @@
 Only footers and small feature tables are read here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import and_, ge, lt
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_pipeline.components.sources._base import Source, kind_at, source_of
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.column_checks import check_columns
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.join_keys import finest_unit
+from ray_pipeline.data.open_tables import for_each, open_tables
 from ray_pipeline.data.partitioned_join import JoinPlan, PartitionedTable, partition_table
 from ray_pipeline.data.preconditions import MAX_INT64, require_even_files, require_representable
 from ray_pipeline.data.rows import Join, RowBuilder
 from ray_pipeline.data.table import Table
 from ray_pipeline.duration import EPOCH, PER_SECOND, as_timedelta
-from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.shared import share
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.expression import Expression
@@ -32,7 +30,6 @@ from ray_pipeline.spec.where import Where
 
 PIECE_BYTES = 64 << 20
 """Decompressed bytes of a feature table that one task partitions."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,37 +96,6 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     )
 
 
-def open_source(spec: Spec, where: Where, name: str, rows: str | None = None) -> Source:
-    """The source of a table; `rows` is read in place of the label table."""
-    table = spec.features.all[name]
-    if name == "labels" and rows:
-        kind = kind_at(rows)
-        return source_of(kind, name, rows, table.parameters if kind == table.kind else {})
-    return source_of(table.kind, name, where.resolve(table.path, spec.folder), table.parameters)
-
-
-def open_tables(spec: Spec, where: Where, rows: str | None = None) -> dict[str, InputTable]:
-    """Each table in plain types; the footers of all are read.
-
-    Raises
-    ------
-    DataError
-        A file cannot be read; the problems of all tables are reported at once.
-    """
-
-    def open_table(name: str) -> InputTable:
-        return InputTable.open(open_source(spec, where, name, rows)).with_time_units(time_units(spec, name))
-
-    return for_each(spec.features.all, open_table)
-
-
-def time_units(spec: Spec, table: str) -> dict[str, str]:
-    """The unit of each time column of a table, where the spec gives one."""
-    one = spec.features.all[table]
-    unit, times = one.time_unit, (one.time, getattr(one, "known_at", None))
-    return {time: unit for time in times if time is not None} if unit else {}
-
-
 def select_rows(spec: Spec, columns: ResolvedColumns, labels: InputTable) -> Selection:
     """The conditions of `select`; none for rows without labels."""
     if not columns.labelled:
@@ -163,19 +129,6 @@ def _stored(cut: datetime | int, type_: pa.DataType, unit: str | None) -> pa.Sca
     ticks = -(-moment * PER_SECOND[unit or type_.unit] // 1_000_000)
     ticks = max(-MAX_INT64, min(MAX_INT64, ticks))
     return pa.scalar(ticks, pa.int64()) if unit else pa.scalar(ticks, pa.int64()).cast(type_)
-
-
-def for_each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T]:
-    """The result of the work for every name; all problems together if some of it fails."""
-    done, problems = dict[str, T](), list[Problem]()
-    for name in names:
-        try:
-            done[name] = work(name)
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    return done
 
 
 def _join_options(spec: Spec, name: str, columns: ResolvedColumns) -> JoinOptions:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_pipeline.components.sources.sql import NOT_READ
+from ray_pipeline.data.open_tables import for_each
 from ray_pipeline.data.query_rows import FILES, query_rows
-from ray_pipeline.data.read import for_each
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.redaction import redacted
 from ray_pipeline.spec import Spec

@@ -226,7 +226,9 @@ class Intervals(Section):
     """Intervals of numbers, or sets of classes, that hold the label of a new row with a given probability."""
 
     coverage: Annotated[float, Real(0, 1, open=True)] = 0.9
+    """The share of new rows whose label should be inside."""
     method: Literal["auto", "conformal", "quantile"] = "auto"
+    """From residuals or probabilities (`conformal`, which `auto` means), or by predicted quantiles."""
 
     @property
     def quantiles(self) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ import pytest
 from ray_pipeline.components.choice import find, menu
 from ray_pipeline.components.sources._base import Source
 from ray_pipeline.data.fixed_tables import with_fixed_tables
-from ray_pipeline.data.read import open_source
+from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.runtime.scan import scan
 from ray_pipeline.spec import Spec

@@ -15,8 +15,8 @@ from job_fixture import free_port
 from postgres_fixture import postgres_server
 
 from ray_pipeline.data import query_rows as module
+from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.query_rows import query_rows
-from ray_pipeline.data.read import open_source
 from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows, with_rows_of
 from ray_pipeline.errors import DataError, PipelineError, SpecError, StorageError
 from ray_pipeline.spec import Spec

@@ -34,6 +34,7 @@ class Delta(Parquet):
     one_of: ClassVar[tuple[str, ...]] = ("version", "as_of")
 
     version: Annotated[int, Field(ge=0)] | None = None
+    """The version to read; unless given the newest."""
     as_of: PastMoment | None = None
     """The version that was the newest at this moment."""
 

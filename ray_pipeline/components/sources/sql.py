@@ -35,6 +35,7 @@ class Sql(Parquet):
     url: Annotated[str, AfterValidator(_url)]
     """As SQLAlchemy writes it. `${env:NAME}` stands for a variable of the environment."""
     query: Annotated[str, Field(min_length=1)]
+    """One statement that gives rows."""
 
     def fixed(self) -> Mapping[str, Any]:
         """Return its own parameters: its rows are fixed by the run."""
