@@ -71,14 +71,14 @@ def predicted(folder: Path, name: str, **more: Any) -> dict[str, Any]:
 
 def test_the_query_of_a_feature_table_is_asked_now_and_its_rows_are_removed(model: LoadedModel, tmp_path: Path) -> None:
     predicted(tmp_path, "before.parquet")
-    write_query(tmp_path, 9.0)
+    write_query(tmp_path, -9.0)
     predicted(tmp_path, "after.csv")
     before, after = pq.read_table(tmp_path / "before.parquet"), pacsv.read_csv(tmp_path / "after.csv")
     assert before.column_names == after.column_names == ["id", "score", "decision", "low", "high"]
     assert not np.allclose(before["score"], after["score"])
     np.testing.assert_allclose(np.asarray(before["high"]) - np.asarray(before["low"]), 3.0)
     rows = pq.read_table(tmp_path / "rows.parquet")
-    joined = rows.append_column("t.c", pa.array(np.arange(ROWS) % 4 + 9.0))
+    joined = rows.append_column("t.c", pa.array(np.arange(ROWS) % 4 - 9.0))
     np.testing.assert_allclose(after["score"], model.score(joined))
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
@@ -86,7 +86,7 @@ def test_the_query_of_a_feature_table_is_asked_now_and_its_rows_are_removed(mode
 def test_drift_is_measured_while_the_rows_are_scored(model: LoadedModel, tmp_path: Path) -> None:
     same = predicted(tmp_path, "same.parquet", drift=True)
     assert [row["severity"] for row in (*same["drift"], *same["score_drift"])] == [None] * 4
-    write_query(tmp_path, 9.0)
+    write_query(tmp_path, -9.0)
     moved = predicted(tmp_path, "moved.parquet", drift=True)
     assert moved["drift"][0] == {"column": "t.c", "index": moved["drift"][0]["index"], "severity": "medium"}
     assert moved["score_drift"][0]["severity"] == "medium" and moved["rows"] == ROWS
