@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_pipeline.bundle_regions import RegionScoring
 from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
@@ -29,9 +30,8 @@ from ray_pipeline.conformal import Calibration
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
 from ray_pipeline.given_table import to_arrow
 from ray_pipeline.plain_json import read_json
-from ray_pipeline.prediction_regions import Regions, class_scores
 from ray_pipeline.rows_to_score import SentRows, as_trained
-from ray_pipeline.values import Matrix, Vector, score_columns
+from ray_pipeline.values import Matrix, Vector
 
 FORMAT = 1
 MAX_FORMS = 16
@@ -39,7 +39,7 @@ JSON_FILES = ("calibration.json", "encoder.json", "model.json", "schema.json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bundle:
+class Bundle(RegionScoring):
     """A trained model with all that scoring needs: encoder, model, calibrator, threshold and the schema of its rows."""
 
     folder: Path
@@ -138,45 +138,6 @@ class Bundle:
             return np.empty((0, len(self.schema["classes"])) if self.schema["task"] == "multiclass" else 0)
         return np.asarray(self.calibrator.apply(np.asarray(self.scorer(matrix), np.float64)), np.float64)
 
-    def ends(self, matrix: Matrix) -> Vector:
-        """Return the lower and the upper quantile of encoded rows, shape (rows, 2), of a model that predicts them."""
-        if not len(matrix):
-            return np.empty((0, 2))
-        return np.asarray(self._quantiles(matrix), np.float64)[:, [0, -1]]
-
-    def scored(self, rows: Any) -> dict[str, Any]:
-        """Return the columns that `predict` writes for rows, but for their keys.
-
-        Returns
-        -------
-        dict
-            `score`, or `score_<class>` for each class; `decision`; and where the model has them `low` and `high`, or
-            `set`.
-
-        Raises
-        ------
-        DataError
-            As for `score`.
-        """
-        score, ends = self.score_and_ends(rows)
-        classes, regions = self.schema["classes"], self.regions_of(score, ends)
-        columns: dict[str, Any] = {**score_columns(score, classes), "decision": self.decide(score)}
-        if regions is not None:
-            columns |= regions.columns(classes if self.schema["task"] == "multiclass" else None)
-        return columns
-
-    def score_and_ends(self, rows: Any) -> tuple[Vector, Vector | None]:
-        """Return the scores, as `score` does, and where intervals need them `ends`."""
-        matrix = self.encoder.apply(self.select(rows))
-        needed = self.regions is not None and self.regions.by_quantiles
-        return self.score_matrix(matrix), self.ends(matrix) if needed else None
-
-    def regions_of(self, score: Vector, ends: Vector | None) -> Regions | None:
-        """Return the interval or set of each row from what `score_and_ends` returns; None where the spec has none."""
-        if self.regions is None:
-            return None
-        return self.regions.regions(class_scores(self.schema["task"], score), ends)
-
     def decide(self, score: Vector) -> NDArray[Any]:
         """Return the decision for each score, shape (rows,).
 
@@ -248,10 +209,6 @@ class Bundle:
     def _forms(self) -> dict[tuple[Any, ...], tuple[list[int], OneRow]]:
         """For each form and list of names in which one row was sent: where the columns are, and what encodes them."""
         return {}
-
-    @cached_property
-    def _quantiles(self) -> Scorer:
-        return find("models", self.model["family"]).quantiles(self.folder)  # type: ignore[no-any-return]
 
     @cached_property
     def _trained(self) -> dict[str, tuple[str, str]]:

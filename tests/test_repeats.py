@@ -9,6 +9,7 @@ from ray_pipeline.errors import NoTrialFinished, Problem, SpecError
 from ray_pipeline.repeats import repeat, with_seed
 from ray_pipeline.runs.release import Release
 from ray_pipeline.spec import Spec
+from ray_pipeline.spec.table_fields import with_paths
 
 SPEC = Spec.from_text("""\
 name: loans
@@ -99,7 +100,7 @@ def test_all_seeds_see_the_rows_that_the_own_run_has_read_of_a_query(tmp_path: P
 
     def run(one: Spec) -> Release:
         seen.append(one)
-        (tmp_path / "spec.yaml").write_text(one.with_paths({"labels": str(tmp_path / "tables/labels")}).render())
+        (tmp_path / "spec.yaml").write_text(with_paths(one, {"labels": str(tmp_path / "tables/labels")}).render())
         return replace(release_of(one, 0.5), report=f"{tmp_path}/report.html")
 
     repeat(spec, 2, run)

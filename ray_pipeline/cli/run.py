@@ -156,7 +156,7 @@ def rerun(
     from ray_pipeline.resuming import rerun as run_again
     from ray_pipeline.runtime.progress import progress as live_progress
 
-    with live_progress(quiet, for_machines=progress is Form.json) as shown:
+    with live_progress(quiet, of=_kind(progress)) as shown:
         answer = run_again(run, where_of(on) if on else None, verify=verify, progress=shown, debug=debug)
     same = f", byte for byte: {', '.join(answer['same'])}" if verify else ""
     typer.echo(f"{answer['run']}: {answer['status']}{same} (as {answer['rerun']})")
@@ -169,7 +169,14 @@ def _shown(work: "Callable[[Progress], Release]", quiet: bool, form: Form) -> "R
     from ray_pipeline.runtime.progress import progress as live_progress
 
     began = time.monotonic()
-    with live_progress(quiet, for_machines=form is Form.json) as shown:
+    with live_progress(quiet, of=_kind(form)) as shown:
         release = work(shown)
     print_run(release.as_json(), release.findings, release.bias, time.monotonic() - began)
     return release
+
+
+def _kind(form: Form) -> "type[Progress]":
+    from ray_pipeline.runtime.progress import Progress
+    from ray_pipeline.runtime.progress_json import JsonProgress
+
+    return JsonProgress if form is Form.json else Progress

@@ -2,6 +2,7 @@
 
 from ray_pipeline.data.open_tables import for_each, open_source
 from ray_pipeline.spec import Spec
+from ray_pipeline.spec.table_fields import with_table_fields
 from ray_pipeline.spec.where import Where
 
 
@@ -17,4 +18,5 @@ def with_fixed_tables(spec: Spec, where: Where) -> Spec:
     """
     given = [name for name, table in spec.features.all.items() if table.parameters]
     found = for_each(given, lambda name: dict(open_source(spec, where, name).fixed()))
-    return spec.with_parameters({name: own for name, own in found.items() if own != spec.features.all[name].parameters})
+    changed = {name: own for name, own in found.items() if own != spec.features.all[name].parameters}
+    return with_table_fields(spec, {name: {"parameters": own} for name, own in changed.items()})

@@ -17,6 +17,7 @@ from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.redaction import redacted
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.environment import expand
+from ray_pipeline.spec.table_fields import with_paths
 from ray_pipeline.spec.where import Where
 
 KIND = "sql"
@@ -53,7 +54,7 @@ def with_query_rows(spec: Spec, where: Where, write: Write, folder: str) -> tupl
     """
     waiting = {name: table for name, table in spec.features.all.items() if is_waiting(table)}
     facts = for_each(waiting, lambda name: _read(name, waiting[name].parameters, spec, where, write))
-    return spec.with_paths({name: f"{folder}/{_place(name)}" for name in facts}), facts
+    return with_paths(spec, {name: f"{folder}/{_place(name)}" for name in facts}), facts
 
 
 def is_waiting(table: Any) -> bool:
@@ -64,7 +65,7 @@ def is_waiting(table: Any) -> bool:
 def to_read_again(spec: Spec) -> Spec:
     """Return the spec with the queries of its feature tables to be read again: their rows of today."""
     tables = spec.features.tables
-    return spec.with_paths({name: NOT_READ for name, table in tables.items() if table.kind == KIND})
+    return with_paths(spec, {name: NOT_READ for name, table in tables.items() if table.kind == KIND})
 
 
 def with_rows_of(spec: Spec, other: Spec) -> Spec:
@@ -79,7 +80,7 @@ def with_rows_of(spec: Spec, other: Spec) -> Spec:
         for name, table in spec.features.all.items()
         if table.kind == KIND
     }
-    return spec.with_paths({name: path for name, path in queries.items() if path})
+    return with_paths(spec, {name: path for name, path in queries.items() if path})
 
 
 def _place(name: str) -> str:

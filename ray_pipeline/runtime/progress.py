@@ -235,10 +235,8 @@ def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 @contextlib.contextmanager
-def progress(quiet: bool = False, stages: Sequence[str] = STAGES, *, for_machines: bool = False) -> Iterator[Progress]:
-    """Shows the progress of the block.
-
-    However the block ends, the terminal is restored and the present stage is marked.
+def progress(quiet: bool = False, stages: Sequence[str] = STAGES, of: type[Progress] = Progress) -> Iterator[Progress]:
+    """Shows the progress of the block; however that ends, the terminal is restored and the present stage is marked.
 
     Parameters
     ----------
@@ -246,12 +244,12 @@ def progress(quiet: bool = False, stages: Sequence[str] = STAGES, *, for_machine
         Shows nothing.
     stages
         The names of the stages, in their order.
-    for_machines
-        Writes events as JSON lines instead, see `JsonProgress`.
+    of
+        How it is shown; `JsonProgress` writes events for machines.
     """
-    show = (_json_progress() if for_machines else Progress)(quiet=quiet, stages=tuple(stages))
+    show = of(quiet=quiet, stages=tuple(stages))
     try:
-        if not quiet and not for_machines and _is_terminal():
+        if not quiet and of is Progress and _is_terminal():
             show._live = _live(show)
             show._live.start(refresh=True)
         yield show
@@ -266,12 +264,6 @@ def progress(quiet: bool = False, stages: Sequence[str] = STAGES, *, for_machine
             with contextlib.suppress(OSError, ValueError):
                 show._live.stop()
             show._live = None
-
-
-def _json_progress() -> type[Progress]:
-    from ray_pipeline.runtime.progress_json import JsonProgress
-
-    return JsonProgress
 
 
 def _is_terminal() -> bool:

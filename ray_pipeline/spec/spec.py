@@ -280,27 +280,6 @@ class Spec(Section):
             raise SpecError(problems)
         return spec
 
-    def with_parameters(self, parameters: Mapping[str, Mapping[str, Any]]) -> Self:
-        """The spec with other parameters of the sources of these tables."""
-        return self._with_tables({name: {"parameters": dict(own)} for name, own in parameters.items()})
-
-    def with_paths(self, paths: Mapping[str, str]) -> Self:
-        """The spec with other paths of these tables."""
-        return self._with_tables({name: {"path": path} for name, path in paths.items()})
-
-    def _with_tables(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
-        """The spec with other fields of these tables."""
-        if not changes:
-            return self
-        changed: dict[str, Any] = {
-            name: table.model_copy(update=dict(changes[name]))
-            for name, table in self.features.all.items()
-            if name in changes
-        }
-        labels = changed.pop("labels", self.features.labels)
-        features = self.features.model_copy(update={"labels": labels, "tables": {**self.features.tables, **changed}})
-        return self.model_copy(update={"features": features})
-
     def trusting(self, packages: Sequence[str]) -> Self:
         """The spec with the choices of the user's own imported from these packages, and from no others.
 

@@ -15,6 +15,7 @@ from datetime import datetime
 import pytest
 
 from ray_pipeline.runtime.progress import Progress, progress, stage
+from ray_pipeline.runtime.progress_json import JsonProgress
 
 DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ +\S")
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
@@ -286,7 +287,7 @@ def test_a_stage_that_is_visited_twice_adds_its_seconds() -> None:
 
 
 def test_for_machines_every_line_is_a_json_object(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), progress(stages=("read", "search"), for_machines=True) as show:
+    with pytest.raises(KeyboardInterrupt), progress(stages=("read", "search"), of=JsonProgress) as show:
         show.stage("read")
         show.rows(10, 20)
         show.rows(11, 20)  # too early for a line
@@ -317,6 +318,6 @@ def test_for_machines_every_line_is_a_json_object(capfd: pytest.CaptureFixture[s
 
 
 def test_quiet_writes_no_event(capfd: pytest.CaptureFixture[str]) -> None:
-    with progress(quiet=True, for_machines=True) as show:
+    with progress(quiet=True, of=JsonProgress) as show:
         show.stage("read")
     assert capfd.readouterr().err == ""

@@ -5,7 +5,6 @@ TabArena (Erickson et al., 2025), made wider where they do not hold CatBoost's o
 """
 
 import json
-import re
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -20,20 +19,16 @@ from pydantic import AfterValidator
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._catboost import Beats, Margins, RoundByRound, first_rounds, import_catboost
+from ray_pipeline.components.models._catboost_losses import LOSSES_OF_NUMBERS, known_loss
 from ray_pipeline.components.space import Any as OneOf
-from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Space, Within, Word
+from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
-from ray_pipeline.errors import nearest
 from ray_pipeline.values import Matrix, Task, Vector
 
 if TYPE_CHECKING:
     import catboost
 
 LOSSES = {"binary": "Logloss", "multiclass": "MultiClass"}
-LOSSES_OF_NUMBERS = (
-    *("RMSE", "Tweedie:variance_power=1.5", "Poisson", "MAE", "MAPE", "Huber:delta=1.0", "LogCosh"),
-    "Quantile:alpha=0.5",
-)
 QUANTILES = "MultiQuantile"
 PREDICTIONS = {"Logloss": "Probability", "MultiClass": "Probability", "Tweedie": "Exponent", "Poisson": "Exponent"}
 """What CatBoost's `predict` is asked for, by the loss; for other losses the raw score."""
@@ -41,20 +36,8 @@ OF_CATEGORIES = ("one_hot_max_size", "model_size_reg", "max_ctr_complexity")
 MONOTONE = {"grow_policy": "SymmetricTree", "max_ctr_complexity": 1}
 """Under monotone constraints: CatBoost 1.2 refuses other trees, and a combination of a category with a number is not
 monotone."""
-NUMBER = re.compile(r"\d+(\.\d+)?")
 BEAT_EVERY_ROUNDS = 10
 NOT_FOR_FIT = ("iterations", "early_stopping_rounds")
-
-
-def _known(loss: Any) -> Any:
-    """Check a loss, or a space of losses: one of those above, with any number as its parameter."""
-    names = {word.partition("=")[0] for word in LOSSES_OF_NUMBERS if "=" in word}
-    for word in loss.ends if isinstance(loss, Space) else (loss,):
-        name, _, parameter = str(word).partition("=")
-        if word not in LOSSES_OF_NUMBERS and not (name in names and NUMBER.fullmatch(parameter)):
-            near = nearest(str(word), LOSSES_OF_NUMBERS)
-            raise ValueError(f"{word!r} is not known; {near}Known: {', '.join(LOSSES_OF_NUMBERS)}")
-    return loss
 
 
 class CatBoost(Model):
@@ -97,7 +80,7 @@ class CatBoost(Model):
     model_size_reg: Annotated[Number, Within(0)] = Log(low=0.1, high=1.5)
     max_ctr_complexity: Annotated[Integer, Within(1, 15)] = Int(low=2, high=5)
     border_count: Annotated[Integer, Within(1, 65_535)] = 254
-    loss_function: Annotated[Word, AfterValidator(_known)] | None = None
+    loss_function: Annotated[Word, AfterValidator(known_loss)] | None = None
     """Of a regression. None: squared error, or where no label is negative a choice of it and Tweedie's deviance (a log
     link)."""
     iterations: Annotated[Integer, Within(1, 100_000)] = 4000
