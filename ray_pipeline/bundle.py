@@ -28,7 +28,6 @@ from ray_pipeline.components.encoders._one_row import OneRow
 from ray_pipeline.components.models._base import FILE, Scorer
 from ray_pipeline.conformal import Calibration
 from ray_pipeline.errors import DataError, Problem, RegistryError, StorageError, listed
-from ray_pipeline.given_table import to_arrow
 from ray_pipeline.plain_json import read_json
 from ray_pipeline.rows_to_score import SentRows, as_trained
 from ray_pipeline.values import Matrix, Vector
@@ -243,28 +242,6 @@ class Bundle(RegionScoring):
             raise DataError(Problem(stage="predict", column=twice[0], found=found, fix="keep one of them"))
         place = {name: at for at, name in enumerate(given)}
         return {name: place[source] for name, source in sources.items()}
-
-
-def as_table(rows: Any) -> pa.Table:
-    """Return a pandas or polars frame, an Arrow table or a dict or list of dicts as an Arrow table.
-
-    Raises
-    ------
-    DataError
-        The rows are no table, or a column has values of several types.
-    """
-    if isinstance(rows, pa.Table):
-        return rows
-    try:
-        return pa.Table.from_pylist(rows) if isinstance(rows, list) else to_arrow(rows)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(
-            Problem(
-                stage="predict",
-                found=f"the rows are no table: {error}",
-                fix="give each column one type: numbers, text, booleans or times",
-            )
-        ) from error
 
 
 def write_bundle(

@@ -89,3 +89,25 @@ def _values(column: pa.ChunkedArray) -> bytes:
         column = column.cast(column.type.value_type)
     values = column.to_numpy()
     return repr(column.to_pylist()).encode() if values.dtype == object else values.tobytes()
+
+
+def as_table(rows: Any) -> pa.Table:
+    """Return a pandas or polars frame, an Arrow table or a dict or list of dicts as an Arrow table.
+
+    Raises
+    ------
+    DataError
+        The rows are no table, or a column has values of several types.
+    """
+    if isinstance(rows, pa.Table):
+        return rows
+    try:
+        return pa.Table.from_pylist(rows) if isinstance(rows, list) else to_arrow(rows)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            Problem(
+                stage="predict",
+                found=f"the rows are no table: {error}",
+                fix="give each column one type: numbers, text, booleans or times",
+            )
+        ) from error

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ray_pipeline.bundle import Bundle, as_table
+from ray_pipeline.bundle import Bundle
 from ray_pipeline.errors import DataError, Problem
-from ray_pipeline.given_table import arrow_table
+from ray_pipeline.given_table import arrow_table, as_table
 from ray_pipeline.serving.feature_join import FeatureJoin, feature_join
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Vector
