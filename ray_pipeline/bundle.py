@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from ray_pipeline.bundle_files import FORMAT, check_files, read_part
 from ray_pipeline.bundle_members import MEMBERS, MEMBERS_FILE, Member, Members
+from ray_pipeline.bundle_regions import RegionScoring
 from ray_pipeline.checksums import SUMS, sums
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.calibrators._base import load as load_calibrator
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.models._base import Scorer
+from ray_pipeline.conformal import Calibration
 from ray_pipeline.errors import Problem, RegistryError, StorageError
 from ray_pipeline.row_reader import RowReader
 from ray_pipeline.rows_to_score import SentRows
@@ -31,7 +33,7 @@ from ray_pipeline.values import Matrix, Vector
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bundle:
+class Bundle(RegionScoring):
     """A trained model with all that scoring needs: encoder, model, calibrator, threshold and the schema of its rows."""
 
     folder: Path
@@ -41,6 +43,8 @@ class Bundle:
     encoder: Encoder
     scorer: Scorer
     calibrator: Calibrator
+    regions: Calibration | None = None
+    """How intervals or sets follow from predictions; None where the spec asks for none."""
 
     @classmethod
     def load(cls, folder: Path, fingerprint: str | None = None) -> Self:
@@ -75,6 +79,8 @@ class Bundle:
             fitted = Encoder.from_json(encoder)
             part = "calibration.json"
             calibrator = load_calibrator(calibration)
+            part = "schema.json"
+            regions = Calibration.from_json(schema["intervals"]) if schema.get("intervals") else None
             part = MEMBERS_FILE if members else "model.json"
             if members:
                 scorer: Scorer = Members(folder, [Member.from_json(one) for one in members])
@@ -96,6 +102,7 @@ class Bundle:
             encoder=fitted,
             scorer=scorer,
             calibrator=calibrator,
+            regions=regions,
         )
 
     @property

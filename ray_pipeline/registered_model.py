@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,21 @@ from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
+from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
 from ray_pipeline.evaluation.champion import champion
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.score_drift import FILE as SCORES
+from ray_pipeline.evaluation.score_drift import ScoreDrift
 from ray_pipeline.evaluation.score_files import PARQUET, means_file
 from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
-from ray_pipeline.profiling import drift
+from ray_pipeline.profiling.drift import column_drift
+from ray_pipeline.profiling.drift import from_json as shapes_of
 from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
@@ -35,11 +40,16 @@ from ray_pipeline.registry.registry import Registry
 from ray_pipeline.runtime.session import arrow_blocks, available_cpus, session
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.values import Predictions
 
 STREAM_BYTES = 1 << 30
 DROP_COUNTS = ("scanned", "where", "null_label", "null_key", "null_time")
 SLICE = "slice:"
+QUERIES = ".queries"
+"""Where the rows of queries are, while a model is used on new rows."""
+TRAINED = ("training.json", SCORES)
+"""Files of a version that say what columns and scores were like."""
 
 
 def predict_rows(
@@ -49,6 +59,7 @@ def predict_rows(
     where: Where | None = None,
     registry: str | None = None,
     *,
+    drift: bool = False,
     debug: bool = False,
 ) -> dict[str, Any]:
     """Score every row of a file or folder; return the JSON output of `predict`.
@@ -66,21 +77,27 @@ def predict_rows(
         The cluster; this machine unless given.
     registry
         The address of the registry; that of `where` unless given.
+    drift
+        Measure how far columns and scores are from those of the training: `drift` and `score_drift` of the output.
     debug
         Lets Ray and MLflow log.
     """
     where, out = where or Where(), Path(out)
     means_file(out)
-    _, bundle, spec = _fetched(model, where, registry, debug)
-    here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
-    with nullcontext() if here else session(where, debug, STREAM_BYTES):
+    known, bundle, spec = _fetched(model, where, registry, debug)
+    with ExitStack() as stack:
+        spec = stack.enter_context(_with_queries(spec, where))
+        here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
+        if not here:
+            stack.enter_context(session(where, debug, STREAM_BYTES))
         table = read(spec, where, rows=_rows_at(rows), labelled=False)
+        measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
         began = time.monotonic()
         threads = available_cpus() if here else None
-        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute(), threads)
+        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute(), threads, measured)
         seconds = {"score": round(time.monotonic() - began, 3)}
     answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "files": files}
-    return {**answer, "seconds": seconds, "problems": []}
+    return {**answer, **(measured.as_json() if measured else {}), "seconds": seconds, "problems": []}
 
 
 def evaluate_registered(
@@ -116,7 +133,7 @@ def evaluate_registered(
     """
     where, path = where or Where(), _rows_at(rows)
     known, bundle, spec = _fetched(model, where, registry, debug)
-    with session(where, debug, STREAM_BYTES):
+    with _with_queries(spec, where) as spec, session(where, debug, STREAM_BYTES):
         training = known.file(model, "training.json") or {"columns": {}}
         predictions, facts = _scored(bundle, spec, where, path, training)
         evaluation = evaluate(predictions, spec)
@@ -172,11 +189,28 @@ def _fetched(model: str, where: Where, registry: str | None, debug: bool) -> tup
     return known, bundle, spec
 
 
+@contextmanager
+def _with_queries(spec: Spec, where: Where) -> Iterator[Spec]:
+    """The spec with the rows that queries of its feature tables give now, which are removed at the end."""
+    spec = to_read_again(spec)
+    if not any(is_waiting(table) for table in spec.features.all.values()):
+        yield spec
+        return
+    store = BlobStore(where.storage_folder(Path.cwd()))
+    place = f"{QUERIES}/{uuid.uuid4().hex}"
+    try:
+        yield with_query_rows(
+            spec, where, lambda name, content: store.write(f"{place}/{name}", content), store.address(place)
+        )[0]
+    finally:
+        store.remove(place)
+
+
 def _scored(
     bundle: Bundle, spec: Spec, where: Where, path: str, training: Mapping[str, Any]
 ) -> tuple[Predictions, dict[str, Any]]:
     """The scored rows; and the rows dropped by their reason, the drift, and whether the model was trained on them."""
-    shapes, seen = drift.from_json(training), KnownRows.from_json(training.get("rows"))
+    shapes, seen = shapes_of(training), KnownRows.from_json(training.get("rows"))
     table, bundle_ref = read(spec, where, rows=path), put_bundle(bundle)
     classes = pa.array(bundle.schema["classes"], pa.string())
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
@@ -187,12 +221,14 @@ def _scored(
         if multiclass:
             label = pa.compute.index_in(label.cast(pa.string()), classes).cast(pa.float64())
         names = name_slices(spec.slices, rows, edges, table)
+        score, ends = bundle_ref.load().score_and_ends(rows)
         scored = pa.table(
             {
                 "key": rows[KEY],
                 "label": label,
                 "weight": rows[WEIGHT],
-                "score": list(bundle_ref.load().score(rows)),
+                "score": list(score),
+                **({} if ends is None else {"ends": list(ends)}),
                 "cluster": clusters_of(rows, spec, table),
                 **{SLICE + name: pa.array(values, pa.string()) for name, values in names.items()},
             }
@@ -218,7 +254,7 @@ def _scored(
     finding = seen.finding(judged, known, len(predictions))
     return predictions, {
         "dropped": dropped_rows(table, sums),
-        "drift": drift.column_drift(shapes, counts),
+        "drift": column_drift(shapes, counts),
         "findings": [asdict(finding)] if finding else [],
     }
 
@@ -230,6 +266,8 @@ def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Pre
         fix = f"known classes: {', '.join(bundle.schema['classes'][:10])}"
         raise DataError(Problem(stage="evaluate", file=path, rows=unknown, found=found, fix=fix))
     slices = [name for name in scored.column_names if name.startswith(SLICE)]
+    score = np.asarray(scored["score"].to_pylist(), np.float64)
+    ends = np.asarray(scored["ends"].to_pylist(), np.float64) if "ends" in scored.column_names else None
     return Predictions(
         task=spec.task,
         label_name=bundle.schema["label"],
@@ -237,8 +275,9 @@ def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Pre
         threshold=bundle.schema["threshold"],
         key=scored["key"].to_numpy(),
         label=scored["label"].to_numpy(),
-        score=np.asarray(scored["score"].to_pylist(), np.float64),
+        score=score,
         weight=scored["weight"].to_numpy(),
         cluster=scored["cluster"].to_numpy(),
+        regions=bundle.regions_of(score, ends),
         columns={name.removeprefix(SLICE): scored[name].to_numpy() for name in slices},
     )

@@ -58,7 +58,8 @@ def retrained(
     schema = Bundle.load(champion[1]).schema
     text, folder = str(schema["spec"]), Path(schema["base"])
     spec = Spec.from_text(text, file=f"{name}@champion", folder=folder)
-    sets = ["search.warm_start=champion", *_gate(spec)]
+    queries = [table for table, one in spec.features.all.items() if one.kind == "sql"]
+    sets = ["search.warm_start=champion", *_gate(spec), *(f"features.{table}.path=null" for table in queries)]
     if spec.features.labels.time:
         training = known.file(f"{name}@champion", "training.json") or {}
         sets += _range(spec, _moment("--to", to), window, training.get("times") or {})

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_pipeline.prediction_regions import Regions
+
 Task = Literal["binary", "multiclass", "regression"]
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -36,6 +38,8 @@ class Predictions:
     """Shape (n,), at least 0."""
     cluster: NDArray[np.uint64]
     """Shape (n,): in a draw of the bootstrap the rows of one cluster have the same weight."""
+    regions: Regions | None = None
+    """The interval or set of each row; None where the spec asks for none."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Slice and group columns by their names in the report, each (n,) of str; "null" for a missing value."""
 
@@ -52,10 +56,21 @@ class Predictions:
         """The decision for each row, shape (n,): 0 or 1, the most probable class, or the number itself."""
         return decide(self.task, self.score, self.cut, self.classes)
 
+    @property
+    def measures(self) -> Vector:
+        """`Regions.measures`, shape (n, 2); NaN where there are no regions."""
+        return np.full((len(self), 2), np.nan) if self.regions is None else self.regions.measures(self.label)
+
+    def scores_for(self, metric: Any) -> Vector:
+        """Return what a metric takes as scores: the scores; or for a metric of intervals or sets their measures."""
+        return self.measures if metric.of_regions else self.score
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Predictions":
         """Return some of the rows, by mask or by position."""
         arrays = {name: getattr(self, name)[rows] for name in ("key", "label", "score", "weight", "cluster")}
-        return replace(self, **arrays, columns={name: names[rows] for name, names in self.columns.items()})
+        regions = None if self.regions is None else self.regions.take(rows)
+        columns = {name: names[rows] for name, names in self.columns.items()}
+        return replace(self, **arrays, regions=regions, columns=columns)
 
 
 def decide(task: Task, score: Vector, cut: float, classes: Sequence[str]) -> NDArray[Any]:
@@ -80,6 +95,13 @@ def decide(task: Task, score: Vector, cut: float, classes: Sequence[str]) -> NDA
     if task == "binary":
         return (score >= cut).astype(np.int8)
     return np.asarray(classes)[score.argmax(axis=1)] if task == "multiclass" else np.asarray(score)
+
+
+def score_columns(score: NDArray[Any], classes: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return scores as columns of a table: `score`, or `score_<class>` for each class."""
+    if score.ndim == 1:
+        return {"score": score}
+    return {f"score_{name}": score[:, place] for place, name in enumerate(classes)}
 
 
 Severity = Literal["low", "medium", "high"]

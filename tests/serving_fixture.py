@@ -10,6 +10,7 @@ import xgboost
 from ray_pipeline.bundle import write_bundle
 from ray_pipeline.components.column_encodings.number import Number
 from ray_pipeline.components.encoders.trees import Trees
+from ray_pipeline.conformal import Calibration
 from ray_pipeline.serving import LoadedModel
 
 OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
@@ -21,7 +22,13 @@ def numbers(rows: int, columns: int, seed: int = 0) -> np.ndarray:
 
 
 def train_on_numbers(
-    folder: Path, task: str, names: Sequence[str], *, spec: str = "", threshold: float = 0.4
+    folder: Path,
+    task: str,
+    names: Sequence[str],
+    *,
+    spec: str = "",
+    threshold: float = 0.4,
+    intervals: Calibration | None = None,
 ) -> LoadedModel:
     """A model in `folder/model`: classes depend on the first column, a number on all of them."""
     matrix = numbers(200, len(names))
@@ -34,6 +41,8 @@ def train_on_numbers(
     folder.mkdir(parents=True, exist_ok=True)
     data = xgboost.DMatrix(encoder.apply(pa.table(dict(zip(names, matrix.T, strict=True)))), label)
     parameters = {"objective": OBJECTIVES[task], "max_depth": 2, "nthread": 1, "eta": 0.5}
+    if intervals and intervals.by_quantiles:
+        parameters |= {"objective": "reg:quantileerror", "quantile_alpha": [0.05, 0.5, 0.95]}
     booster = xgboost.train(parameters | ({"num_class": 3} if task == "multiclass" else {}), data, 20)
     booster.save_model(folder / "booster.ubj")
     write_bundle(
@@ -51,6 +60,7 @@ def train_on_numbers(
             "columns": [{"name": name, "type": "double"} for name in names],
             "spec": spec,
             "base": str(folder),
+            **({"intervals": intervals.to_json()} if intervals else {}),
         },
     )
     return LoadedModel.load(folder / "model")

@@ -114,6 +114,12 @@ def test_rows_without_time_are_all_read_again(champion: Champion) -> None:
     assert new["select"] == {"from": None, "to": None, "where": None} and new["split"]["by"] == "random"
 
 
+def test_queries_are_asked_again(champion: Champion) -> None:
+    table = "{kind: sql, url: 'sqlite:///a.db', query: SELECT 1, label: y, key: id, path: runs/a-1/tables/labels}"
+    champion(*NO_TIME[:-3], f"features={{labels: {table}}}", *NO_TIME[-2:])
+    assert "path" not in retrained("flight_delay", Where()).as_data()["features"]["labels"]
+
+
 def test_without_a_champion_there_is_nothing_to_retrain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Registry, "champion", lambda *_: None)
     with pytest.raises(RegistryError, match="model 'flight_delay' has no champion") as ended:

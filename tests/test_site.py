@@ -130,8 +130,10 @@ def test_a_spec_accepts_the_example_of_each_key(key: str) -> None:
         spec["split"] = {"by": "random"} if key != "split.column" else {"by": "column"}
     if key == "split.by":
         spec["split"] = {"validation": "2013-09-01", "test": "2013-11-01"}
-    if key.startswith("features.TABLE") and key.rpartition(".")[2] in CSV:
-        spec["features"]["weather"]["kind"] = "csv"
+    if key.startswith("features.TABLE") and (kind := FORMATS.get(key.rpartition(".")[2])):
+        spec["features"]["weather"]["kind"] = kind
+    if key in ("features.TABLE.url", "features.TABLE.query"):
+        spec["features"]["weather"] |= {"url": "sqlite:///a.db", "query": "SELECT 1"}
     if key.startswith("features.REPOSITORY"):
         spec = {"name": "a", "task": "binary", "model": "xgboost", "split": {"by": "random"}} | {
             "features": spec["features"]
@@ -159,7 +161,7 @@ def test_a_spec_accepts_the_example_of_each_key(key: str) -> None:
     assert Spec.from_text(text.getvalue())
 
 
-CSV = {key.name.rpartition(".")[2] for key in REFERENCE.source_keys()}
+FORMATS = {name: name_of(kind) for kind in each("sources") for name in kind.parameters().model_fields}
 
 
 def encoded(key: str) -> str:

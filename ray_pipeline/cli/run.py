@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,33 @@ FailOn = Annotated[
         "--fail-on",
         metavar="SEVERITY",
         help="End the run if a check finds something of this severity or worse: low, medium, high or never.",
+        show_default=False,
+    ),
+]
+Repeat = Annotated[
+    int | None,
+    typer.Option(
+        "--repeat",
+        metavar="K",
+        help="Run with K seeds: the spec's own, which is registered, and the K - 1 after it. The parts stay.",
+        show_default=False,
+    ),
+]
+
+
+class Form(StrEnum):
+    """How progress is shown."""
+
+    auto = "auto"
+    json = "json"
+
+
+ProgressForm = Annotated[
+    Form,
+    typer.Option(
+        "--progress",
+        metavar="FORM",
+        help="auto: a live view on a terminal, else lines. json: one JSON object on each line of standard error.",
         show_default=False,
     ),
 ]
@@ -49,26 +77,41 @@ def run(
     on: On = None,
     set: Sets = None,
     fail_on: FailOn = None,
+    repeat: Repeat = None,
+    progress: ProgressForm = Form.auto,
     *,
     quiet: bool = False,
     debug: bool = False,
 ) -> dict[str, Any]:
     """Run the whole pipeline: from feature tables to a gated, registered model."""
+    from ray_pipeline.cli.summary import print_repeats
     from ray_pipeline.spec import Spec
 
     parsed = Spec.from_file(spec, [*(set or ()), *([f"checks.fail_on={fail_on}"] if fail_on else [])])
     where = where_of(on, parsed.folder)
     from ray_pipeline import pipeline
 
-    return _finished(lambda progress: pipeline.run(parsed, where, progress=progress, debug=debug), quiet)
+    def once(one: Spec) -> "Release":
+        return _shown(lambda shown: pipeline.run(one, where, progress=shown, debug=debug), quiet, progress)
+
+    if repeat is None:
+        return once(parsed).as_json()
+    from ray_pipeline.repeats import repeat as run_repeatedly
+
+    answer = run_repeatedly(parsed, repeat, once)
+    print_repeats(answer)
+    return answer
 
 
-def resume(run: RunId, on: On = None, *, quiet: bool = False, debug: bool = False) -> dict[str, Any]:
+def resume(
+    run: RunId, on: On = None, progress: ProgressForm = Form.auto, *, quiet: bool = False, debug: bool = False
+) -> dict[str, Any]:
     """Continue an interrupted run. Trials that have finished do not run again."""
     from ray_pipeline.resuming import resume as continue_run
 
     folder, where = run_folder(run, on), where_of(on) if on else None
-    return _finished(lambda progress: continue_run(folder, where, progress=progress, debug=debug), quiet)
+    release = _shown(lambda shown: continue_run(folder, where, progress=shown, debug=debug), quiet, progress)
+    return release.as_json()
 
 
 def retrain(
@@ -77,6 +120,7 @@ def retrain(
     window: Window = None,
     on: On = None,
     registry: RegistryUri = None,
+    progress: ProgressForm = Form.auto,
     *,
     quiet: bool = False,
     debug: bool = False,
@@ -93,11 +137,17 @@ def retrain(
         where = where.model_copy(update={"registry": registry})
     from ray_pipeline import pipeline
 
-    return _finished(lambda progress: pipeline.run(spec, where, progress=progress, debug=debug), quiet)
+    return _shown(lambda shown: pipeline.run(spec, where, progress=shown, debug=debug), quiet, progress).as_json()
 
 
 def rerun(
-    run: Manifest, on: On = None, verify: Verify = False, *, quiet: bool = False, debug: bool = False
+    run: Manifest,
+    on: On = None,
+    verify: Verify = False,
+    progress: ProgressForm = Form.auto,
+    *,
+    quiet: bool = False,
+    debug: bool = False,
 ) -> dict[str, Any]:
     """Run again exactly what a run's manifest says.
 
@@ -106,21 +156,27 @@ def rerun(
     from ray_pipeline.resuming import rerun as run_again
     from ray_pipeline.runtime.progress import progress as live_progress
 
-    with live_progress(quiet) as progress:
-        answer = run_again(run, where_of(on) if on else None, verify=verify, progress=progress, debug=debug)
+    with live_progress(quiet, of=_kind(progress)) as shown:
+        answer = run_again(run, where_of(on) if on else None, verify=verify, progress=shown, debug=debug)
     same = f", byte for byte: {', '.join(answer['same'])}" if verify else ""
     typer.echo(f"{answer['run']}: {answer['status']}{same} (as {answer['rerun']})")
     return answer
 
 
-def _finished(work: "Callable[[Progress], Release]", quiet: bool) -> dict[str, Any]:
-    """The answer of a run, after it was shown while it ran and printed at its end."""
+def _shown(work: "Callable[[Progress], Release]", quiet: bool, form: Form) -> "Release":
+    """The release of a run, after it was shown while it ran and printed at its end."""
     from ray_pipeline.cli.summary import print_run
     from ray_pipeline.runtime.progress import progress as live_progress
 
     began = time.monotonic()
-    with live_progress(quiet) as progress:
-        release = work(progress)
-    answer = release.as_json()
-    print_run(answer, release.findings, release.bias, time.monotonic() - began)
-    return answer
+    with live_progress(quiet, of=_kind(form)) as shown:
+        release = work(shown)
+    print_run(release.as_json(), release.findings, release.bias, time.monotonic() - began)
+    return release
+
+
+def _kind(form: Form) -> "type[Progress]":
+    from ray_pipeline.runtime.progress import Progress
+    from ray_pipeline.runtime.progress_json import JsonProgress
+
+    return JsonProgress if form is Form.json else Progress

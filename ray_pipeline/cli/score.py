@@ -1,5 +1,6 @@
 """The verbs that use a registered model: predict, evaluate."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,20 +40,56 @@ FailOn = Annotated[
 Revoke = Annotated[
     bool, typer.Option("--revoke", help="If a gate fails, remove the alias that MODEL names from its version.")
 ]
+Drift = Annotated[
+    bool, typer.Option("--drift", help="Measure how far columns and scores are from those of the training.")
+]
+
+
+class Failure(StrEnum):
+    """What ends `predict` with exit 7."""
+
+    drift = "drift"
+
+
+FailOnDrift = Annotated[
+    Failure | None,
+    typer.Option(
+        "--fail-on",
+        metavar="drift",
+        help="drift: exit 7 where the population stability index of a column or of the score is above 0.25.",
+        show_default=False,
+    ),
+]
 
 
 def predict(
-    model: Model, rows: Rows, out: Out, on: On = None, registry: RegistryUri = None, *, debug: bool = False
+    model: Model,
+    rows: Rows,
+    out: Out,
+    on: On = None,
+    registry: RegistryUri = None,
+    drift: Drift = False,
+    fail_on: FailOnDrift = None,
+    *,
+    debug: bool = False,
 ) -> dict[str, Any]:
     """Score rows with a registered model and write key, score and decision.
 
     Rows keep their order, and none is dropped. They need no label.
     """
+    from ray_pipeline.evaluation.score_drift import drifted
     from ray_pipeline.registered_model import predict_rows
 
-    answer = predict_rows(model, rows, out, where_of(on), registry, debug=debug)
+    drift = drift or fail_on is not None
+    answer = predict_rows(model, rows, out, where_of(on), registry, drift=drift, debug=debug)
     files = f" ({answer['files']} files)" if answer["files"] > 1 else ""
     typer.echo(f"{answer['rows']:,} rows scored by {answer['model']} into {answer['out']}{files}")
+    if drift:
+        _print_drift([*answer["drift"], *answer["score_drift"]])
+        if not answer["score_drift"]:
+            typer.echo("  the version has no scores to compare with: it was registered before they were stored")
+    if fail_on is not None and (moved := drifted(answer)):
+        raise Answer({**answer, "status": "drifted", "exit": 7, "drifted": moved})
     return answer
 
 
@@ -81,11 +118,7 @@ def evaluate(
     print_scorecard(answer)
     print_bias(answer["bias"])
     print_findings(answer["findings"])
-    for row in answer["drift"]:
-        if row["severity"]:
-            typer.echo(
-                f"  {row['column']} differs from the training rows: population stability index {row['index']:.2f}"
-            )
+    _print_drift(answer["drift"])
     if answer["revoked"]:
         typer.echo(f"  {answer['revoked']['alias']} was taken away from version {answer['revoked']['from']}")
     moved = [row["column"] for row in answer["drift"] if row["severity"] in ("medium", "high")]
@@ -95,3 +128,11 @@ def evaluate(
     if answer["exit"]:
         raise Answer(answer)
     return answer
+
+
+def _print_drift(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["severity"]:
+            typer.echo(
+                f"  {row['column']} differs from the training rows: population stability index {row['index']:.2f}"
+            )

@@ -45,6 +45,22 @@ def print_run(
     typer.echo(f"report   {answer['report']}")
 
 
+def print_repeats(answer: Row) -> None:
+    """Print mean and spread of each metric over the seeds of `--repeat`."""
+    failed = sum(one["status"] == "error" for one in answer["repeats"])
+    seeds = ", ".join(str(one["seed"]) for one in answer["repeats"])
+    typer.echo(f"\nseeds    {seeds}" + (f"; {failed} failed" if failed else ""))
+    for name, mean in answer["mean"].items():
+        values = [one["metrics"][name] for one in answer["repeats"] if one["metrics"].get(name) is not None]
+        spread = answer["spread"][name]
+        if mean is not None:
+            around = "" if spread is None else f" ± {spread:.4f}"
+            typer.echo(f"  {name:<20} {mean:.4f}{around}  ({min(values):.4f} to {max(values):.4f})")
+    for one in answer["repeats"]:
+        for problem in one["problems"]:
+            typer.echo(f"  ! seed {one['seed']}: {problem['found']}")
+
+
 def verdict(answer: Row) -> str:
     """Return how a run ended and why, in a sentence.
 

@@ -30,7 +30,7 @@ def check_columns(columns: ResolvedColumns) -> None:
     _check_names(columns)
     _check_roles(columns)
     _check_encodings(columns)
-    _check_monotone(columns)
+    _check_constraints(columns)
     for name, table in columns.spec.features.tables.items():
         _check_join_columns(columns, name, table)
         _check_times(columns, name, table)
@@ -172,23 +172,26 @@ def _check_encodings(columns: ResolvedColumns) -> None:
             columns.problems.add(key, name, found, fix)
 
 
-def _check_monotone(columns: ResolvedColumns) -> None:
-    """`monotone` names features that are encoded as numbers."""
-    for written in columns.spec.monotone:
-        name, key = columns.resolve.get(written, written), f"monotone.{written}"
+def _check_constraints(columns: ResolvedColumns) -> None:
+    """`monotone` names features that are numbers, `interactions` names features."""
+    spec = columns.spec
+    groups = [(f"interactions[{place}]", name) for place, group in enumerate(spec.interactions) for name in group]
+    for key, written in [*((f"monotone.{name}", name) for name in spec.monotone), *groups]:
+        name = columns.resolve.get(written, written)
         if name not in columns.features:
             if columns.complete:
                 known = f"{nearest(written, columns.features)}Known: {listed(columns.features, 12)}"
                 columns.problems.add(key, written, f"{written!r} is no feature", known)
             continue
-        options = {columns.resolve.get(column, column): one for column, one in columns.spec.encode.items()}.get(name)
-        kind = (options and options.type_) or kind_of(columns.types[name])
-        as_ = options.as_ if options and options.as_ not in (None, "number") else None
-        if kind != "number" or as_:
-            found = (
-                f"{name!r} is {f'encoded as {as_}' if as_ else columns.types[name]}, and a constraint needs a number"
-            )
-            columns.problems.add(key, name, found, "constrain numbers only, or remove it")
+        if key.startswith("monotone"):
+            options = {columns.resolve.get(column, column): one for column, one in spec.encode.items()}.get(name)
+            kind = (options and options.type_) or kind_of(columns.types[name])
+            as_ = options.as_ if options and options.as_ not in (None, "number") else None
+            if kind != "number" or as_:
+                found = f"{name!r} is {f'encoded as {as_}' if as_ else columns.types[name]}"
+                columns.problems.add(
+                    key, name, f"{found}, and a constraint needs a number", "constrain numbers only, or remove it"
+                )
 
 
 def _unfit_option(options: Encode, kind: Kind) -> str | None:

@@ -1,6 +1,7 @@
 """New rows of any number are scored as a stream into files; the bundle is sent to the workers."""
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.models._base import SCORING_THREADS
 from ray_pipeline.data.rows import KEY
 from ray_pipeline.data.table import Table
-from ray_pipeline.evaluation.predict import score_columns
+from ray_pipeline.evaluation.score_drift import ScoreDrift
 from ray_pipeline.evaluation.score_files import write_scores
 from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.runtime.threads import map_in_threads
@@ -25,38 +26,47 @@ as long for blocks of 8,192 rows as for these."""
 
 
 def batch_predict(
-    bundle: Bundle, table: Table, key: str | None, out: Path, threads: int | None = None
+    bundle: Bundle,
+    table: Table,
+    key: str | None,
+    out: Path,
+    threads: int | None = None,
+    drift: ScoreDrift | None = None,
 ) -> tuple[int, int]:
     """Score every row of the table into one file, or into one for each file of the table; see `write_scores`.
 
     With `threads`, this process scores; without, the workers of Ray.
 
-    A file has the key (where there is one), `score` (`score_<class>` for multiclass) and `decision`, in file order. A
-    key with the name of one of these columns is called `key`.
+    A file has the key (where there is one), `score` (`score_<class>` for multiclass), `decision`, and `low` and `high`
+    or `set` where the model has them, in file order. A
+    key with the name of one of these columns is called `key`. `drift`, where it is given, counts the rows.
 
     Returns
     -------
     tuple of two int
         The number of rows, none of which is dropped, and of files.
     """
-    classes, row_builder = tuple(bundle.schema["classes"]), table.row_builder
+    row_builder = table.row_builder
     load = put_bundle(bundle).load if threads is None else lambda: bundle
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = row_builder(block)
         loaded = load()
         SCORING_THREADS.set(1)  # blocks are scored side by side
-        score = loaded.score(rows)
-        scored = {**score_columns(score, classes), "decision": loaded.decide(score)}
+        scored = loaded.scored(rows)
         keys = {} if key is None else {"key" if key in scored else key: rows[KEY]}
-        return pa.table({**keys, **scored})
+        written = pa.table({**keys, **scored})
+        return written if drift is None else drift.packed(rows, written)
+
+    def found(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        return blocks if drift is None else drift.counted(blocks)
 
     if threads is None:
-        return write_scores(arrow_blocks(table.blocks(), score_block), table, out)
+        return write_scores(found(arrow_blocks(table.blocks(), score_block)), table, out)
     with table.locating_errors():
         rows = max(1, min(MAX_ROWS, BLOCK_BYTES * table.num_rows // max(table.num_bytes, 1)))
         blocks = map_in_threads(table.pieces(rows), rows, score_block, threads)
-        return write_scores(blocks, table, out)
+        return write_scores(found(blocks), table, out)
 
 
 _LOADED: dict[str, Bundle] = {}

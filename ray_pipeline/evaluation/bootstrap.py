@@ -130,8 +130,11 @@ class _Replicates:
         if not metrics:
             return []
         cut, rows = self.rows.cut, self.rows
-        near = [metric.near_zero(rows.label, rows.score, rows.weight) for metric in metrics]
-        widths = [metric.terms(rows.label[:0], rows.score[:0], cut).shape[1] for metric in metrics]
+        near = [metric.near_zero(rows.label, rows.scores_for(metric), rows.weight) for metric in metrics]
+        widths = [
+            metric.terms(label[:0], score[:0], cut).shape[1]
+            for metric, (label, score) in zip(metrics, near, strict=True)
+        ]
         totals = np.zeros((self.draws, sum(widths)))
         for places, first, drawn in self.chunks():
             terms = np.hstack(

@@ -15,6 +15,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, PART
 from ray_pipeline.data.split import split
+from ray_pipeline.data.sql_tables import with_rows_of
 from ray_pipeline.evaluation.batch_predict import put_bundle
 from ray_pipeline.evaluation.gates import Champion
 from ray_pipeline.evaluation.latency import ServingCosts
@@ -61,11 +62,13 @@ def champion(
         other = replace(predictions, task=bundle.schema["task"], label_name=bundle.schema["label"])
         return Champion(version=version, predictions=other)
     path = rows or where.resolve(spec.features.labels.path, spec.folder)
-    scored, compared = rescore(bundle, predictions, where, path)
+    scored, compared = rescore(bundle, predictions, where, path, spec)
     return Champion(version=version, predictions=scored, compared=compared, costs=ServingCosts.of(bundle))
 
 
-def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -> tuple[Predictions, NDArray[np.bool_]]:
+def rescore(
+    bundle: Bundle, predictions: Predictions, where: Where, path: str, spec: Spec
+) -> tuple[Predictions, NDArray[np.bool_]]:
     """Score the challenger's test rows, identified by their keys at `path`, with the champion.
 
     Returns
@@ -77,13 +80,16 @@ def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -
     own = Spec.from_text(
         bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]), trust=where.trust
     )
+    own = with_rows_of(own, spec)
     table = split(read(own, where, rows=path), own)
     wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = maker(block)
         rows = rows.filter(pa.compute.is_in(rows[KEY], wanted.cast(rows[KEY].type)))
-        return pa.table({KEY: rows[KEY], PART: rows[PART], "score": list(bundle_ref.load().score(rows))})
+        score, ends = bundle_ref.load().score_and_ends(rows)
+        scored = {"score": list(score), **({} if ends is None else {"ends": list(ends)})}
+        return pa.table({KEY: rows[KEY], PART: rows[PART], **scored})
 
     scored = pa.concat_tables(arrow_blocks(table.blocks(), score_block))
     place = pa.compute.index_in(wanted.cast(scored[KEY].type), scored[KEY]).to_numpy(zero_copy_only=False)
@@ -92,5 +98,8 @@ def rescore(bundle: Bundle, predictions: Predictions, where: Where, path: str) -
     part = scored[PART].to_numpy()[position] if scored.num_rows else np.zeros(len(position), np.int8)
     compared = known & (part == PARTS.index("test"))
     score = np.asarray(scored["score"].to_pylist(), np.float64)[position[compared]]
-    threshold = bundle.schema["threshold"]
-    return replace(predictions.take(compared), score=score, threshold=threshold), compared
+    ends = None
+    if "ends" in scored.column_names:
+        ends = np.asarray(scored["ends"].to_pylist(), np.float64)[position[compared]]
+    own_fields = {"score": score, "threshold": bundle.schema["threshold"], "regions": bundle.regions_of(score, ends)}
+    return replace(predictions.take(compared), **own_fields), compared

@@ -129,7 +129,7 @@ def _interval_json(row: Measured | Bias) -> dict[str, float | None]:
 
 def _overall(metrics: Sequence[Metric], rows: Predictions, clusters: int, spec: Spec) -> list[Measured]:
     draws, confidence = replicate(metrics, rows, draws=spec.evaluate.draws, seed=spec.seed), spec.evaluate.confidence
-    values = [metric(rows.label, rows.score, rows.weight, rows.cut) for metric in metrics]
+    values = [metric(rows.label, rows.scores_for(metric), rows.weight, rows.cut) for metric in metrics]
     return [
         Measured(
             metric=metric.name,

@@ -198,7 +198,7 @@ class _Judging:
         metric: Metric = metric_of(gate.metric)
         if gate.reduction:
             return self._reduced(gate, metric, rows)
-        options, value = self.spec.evaluate, metric(rows.label, rows.score, rows.weight, rows.cut)
+        options, value = self.spec.evaluate, metric(rows.label, rows.scores_for(metric), rows.weight, rows.cut)
         draws = replicate([metric], rows, draws=options.draws, seed=self.spec.seed)[metric.name]
         return percentile(value, draws, num_clusters(rows), options.confidence), draws
 
@@ -251,7 +251,9 @@ class _Judging:
         mine, my_draws = self._with_draws(gate, rows)
         # The champion's scores on our weights, clusters and groups: only the model differs.
         scored = champion.predictions
-        other, other_draws = self._with_draws(gate, replace(rows, score=scored.score, threshold=scored.threshold))
+        other, other_draws = self._with_draws(
+            gate, replace(rows, score=scored.score, threshold=scored.threshold, regions=scored.regions)
+        )
         if not math.isfinite(mine.value - other.value):
             raise Undecidable(
                 f"{gate.metric} is undefined on the {len(rows):,} rows that both are judged on ({_labels(rows)})"

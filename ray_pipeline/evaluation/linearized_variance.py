@@ -82,11 +82,18 @@ class _OrderedRows:
         cluster = np.unique(rows.cluster, return_inverse=True)[1]
         key = group * (int(cluster.max(initial=0)) + 1) + cluster
         order = np.argsort(key, kind="stable")
+        self.rows, self.order = rows, order
         self.label, self.score, self.weight = rows.label[order], rows.score[order], rows.weight[order]
         self.other_influence = other_influence[order]
         self.cell = np.append(np.flatnonzero(np.diff(key[order], prepend=-1)), len(key))
         self.group = group[order]
         self.first = np.append(np.flatnonzero(np.diff(self.group[self.cell[:-1]], prepend=-1)), len(self.cell) - 1)
+
+    def given(self, metric: SumMetric) -> tuple[Vector, Numbers]:
+        """Return labels and scores as the metric takes them."""
+        if metric.of_regions:
+            return self.label, self.measures
+        return self.near_zero if metric.centred else (self.label, self.score)
 
     def chunks(
         self, metric: SumMetric, cut: float
@@ -97,7 +104,7 @@ class _OrderedRows:
         while begin < last:
             end = max(int(np.searchsorted(self.cell, self.cell[begin] + ROWS_PER_CHUNK, side="right")) - 1, begin + 1)
             chunk = slice(self.cell[begin], self.cell[end])
-            label, score = self.near_zero if metric.centred else (self.label, self.score)
+            label, score = self.given(metric)
             terms = metric.terms(label[chunk], score[chunk], cut)
             terms *= self.weight[chunk, None]
             if end - begin < len(terms):
@@ -111,7 +118,8 @@ class _OrderedRows:
     def summed(self, metrics: Sequence[SumMetric], cut: float, confidence: float) -> dict[str, Bounds]:
         """Compute metrics of the same terms: one pass for the sums, one for the influence of each cluster."""
         groups = len(self.first) - 1
-        sums = np.zeros((groups, metrics[0].terms(self.label[:0], self.score[:0], cut).shape[1]))
+        label, score = self.given(metrics[0])
+        sums = np.zeros((groups, metrics[0].terms(label[:0], score[:0], cut).shape[1]))
         for terms, _, begins, group in self.chunks(metrics[0], cut):
             sums[group] += np.add.reduceat(terms, begins, axis=0)
         with np.errstate(all="ignore"):
@@ -162,6 +170,11 @@ class _OrderedRows:
             metric.name: _bounds(metric, values[i], variance[i], covariance[i], self.clusters, confidence)
             for i, metric in enumerate(metrics)
         }
+
+    @cached_property
+    def measures(self) -> Numbers:
+        """The measures of intervals or sets, shape (n, 2)."""
+        return self.rows.measures[self.order]
 
     @cached_property
     def near_zero(self) -> tuple[Vector, Numbers]:

@@ -1,6 +1,7 @@
 """Predictions for one encoded part."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ray_pipeline import encoded_block
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.values import Matrix, Part, Predictions
+from ray_pipeline.values import Matrix, Part, Predictions, score_columns
 
 if TYPE_CHECKING:
     from ray_pipeline.tuning.refit import TrainedModel
@@ -23,9 +24,12 @@ Score = Callable[[Matrix], NDArray[np.floating[Any]]]
 @stage("evaluate")  # scoring the test part is the beginning of that stage
 def predict(model: "TrainedModel", encoded: Encoded, part: Part) -> Predictions:
     """Score one part with the bundle of the trained model, in file order."""
-    return score_part(
-        model.bundle.score_matrix, encoded.rows, model.encoder, part, threshold=model.bundle.schema["threshold"]
-    )
+    bundle = model.bundle
+    scored = score_part(bundle.score_matrix, encoded.rows, model.encoder, part, threshold=bundle.schema["threshold"])
+    if bundle.regions is None:
+        return scored
+    ends = part_ends(bundle.ends, encoded.rows, model.encoder, part) if bundle.regions.by_quantiles else None
+    return replace(scored, regions=bundle.regions_of(scored.score, ends))
 
 
 def score_part(
@@ -62,11 +66,9 @@ def score_part(
     )
 
 
-def score_columns(score: NDArray[Any], classes: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Return scores as columns of a table: `score`, or `score_<class>` for each class."""
-    if score.ndim == 1:
-        return {"score": score}
-    return {f"score_{name}": score[:, place] for place, name in enumerate(classes)}
+def part_ends(ends: Score, rows: EncodedRows, encoder: str, part: Part) -> NDArray[Any]:
+    """Return the lower and the upper quantile that a model predicts for each row of a part; shape (n, 2)."""
+    return np.concatenate([ends(block.matrix) for block in rows.part(part, encoder)])
 
 
 def prediction_table(rows: Predictions) -> pa.Table:
@@ -76,7 +78,8 @@ def prediction_table(rows: Predictions) -> pa.Table:
     """
     label = np.asarray(rows.classes)[rows.label.astype(int)] if rows.task == "multiclass" else rows.label
     scores = score_columns(rows.score, rows.classes)
-    table = {"key": rows.key, "label": label, **scores, "decision": rows.decision, "weight": rows.weight}
+    regions = {} if rows.regions is None else rows.regions.columns(rows.classes if rows.task == "multiclass" else None)
+    table = {"key": rows.key, "label": label, **scores, "decision": rows.decision, **regions, "weight": rows.weight}
     for name, values in rows.columns.items():
         table[f"slice.{name}" if name in table else name] = pa.array(values, pa.string())
     return pa.table(table)

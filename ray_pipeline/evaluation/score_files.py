@@ -3,6 +3,7 @@
 The ending says whether a file is Parquet or CSV. A file or folder appears once it is complete.
 """
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -103,6 +104,8 @@ def _one_for_each(table: Table, folder: Path) -> Files:
 
 def _write(blocks: Iterator[pa.Table], files: Files) -> int:
     """Cut the stream of blocks into files; return the number of rows in the stream."""
+    if any(path.suffix.lower() == CSV for path, _ in files):
+        blocks = map(_lists_as_text, blocks)
     rest, written = next(blocks, None), 0
     if rest is None:
         return 0
@@ -116,6 +119,15 @@ def _write(blocks: Iterator[pa.Table], files: Files) -> int:
                 written, rows = written + len(piece), rows - len(piece)
                 rest = rest.slice(len(piece)) if len(piece) < len(rest) else next(blocks, None)
     return written + (len(rest) if rest is not None else 0) + sum(len(block) for block in blocks)
+
+
+def _lists_as_text(table: pa.Table) -> pa.Table:
+    """Sets as JSON: CSV has no lists."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            texts = [json.dumps(one, ensure_ascii=False) for one in table[place].to_pylist()]
+            table = table.set_column(place, field.name, pa.array(texts, pa.string()))
+    return table
 
 
 @contextmanager

@@ -21,6 +21,7 @@ PLAIN_FILES = (
     "checks.json",
     "joins.json",
     "training.json",
+    "scores.json",
     "trials.jsonl",
     "evaluation.json",
     "bias.json",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_pipeline.evaluation import score_drift
 from ray_pipeline.evaluation.dominance import Doubts
 from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.explain import Explanation
@@ -83,11 +84,13 @@ def _(leaderboard: Leaderboard, run: "Run") -> None:
 
 @write_artifacts.register(TrainedModel)
 def _(model: TrainedModel, run: "Run") -> None:
-    """model/, folds.json where there are folds, and calibration.json but for regression."""
+    """model/, folds.json where there are folds, calibration.json but for regression, and intervals.json where asked."""
     if model.folds is not None:
         run.folder.write_json("folds.json", model.folds.as_json(run.spec.search.metric))
     if (calibration := model.validation.calibration_as_json()) is not None:
         run.folder.write_json("calibration.json", calibration)
+    if (regions := model.validation.regions) is not None:
+        run.folder.write_json("intervals.json", regions.to_json())
     run.folder.upload(MODEL_FOLDER)
     assert_digest(run.journal, "model", model_digest(model.bundle))
     run.facts |= {"model": model.bundle.fingerprint}
@@ -95,10 +98,11 @@ def _(model: TrainedModel, run: "Run") -> None:
 
 @write_artifacts.register(Predictions)
 def _(predictions: Predictions, run: "Run") -> None:
-    """predictions/test.parquet."""
+    """predictions/test.parquet, and scores.json: the histogram of the scores."""
     table, sink = prediction_table(predictions), pa.BufferOutputStream()
     pq.write_table(table, sink)
     run.folder.write("predictions/test.parquet", sink.getvalue())
+    run.folder.write_json(score_drift.FILE, drift.to_json(score_drift.score_histograms(predictions)))
     assert_digest(run.journal, "predictions", table_digest(table))
 
 

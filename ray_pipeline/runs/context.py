@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ray_pipeline.data.feast import with_feast_tables
+from ray_pipeline.data.fixed_tables import with_fixed_tables
+from ray_pipeline.data.sql_tables import is_waiting, with_query_rows
 from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, listed
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.registry import signature
@@ -141,6 +143,13 @@ class Run:
         write_last_files(self.folder)
         return release
 
+    def read_queries(self) -> None:
+        """Read the tables that are queries to Parquet, under the run, unless they are read."""
+        if any(is_waiting(table) for table in self.spec.features.all.values()):
+            self.progress.stage("read")
+            self.spec, facts = with_query_rows(self.spec, self.where, self.folder.write, self.folder.address)
+            self.journal.record("queries", facts)
+
     def begin(self) -> None:
         """Write the spec and what is needed to go on after any interruption; nothing where they are written."""
         if self.journal.recorded("begin") is None:
@@ -201,6 +210,7 @@ def open_run(
         spec = with_feast_tables(given_spec(spec, where).trusting(where.trust), where)
         if absent := spec.not_installed():
             raise SpecError(absent)
+        spec = with_fixed_tables(spec, where)
         refuse_impossible(where, spec.search.trials)
         if key := signing_key(spec):
             signature.refuse_unusable(key)
@@ -212,6 +222,7 @@ def open_run(
         if resume_from and (release := finished_release(folder)):
             raise AlreadyFinished(release)
         stack.enter_context(explained(run))
+        run.read_queries()
         run.begin()
         if spec.needs_registry:
             run.registry = stack.enter_context(in_own_process(registry))

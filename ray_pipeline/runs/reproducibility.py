@@ -144,6 +144,7 @@ def manifest_of(run: "Run") -> dict[str, Any]:
         "where": began.get("where"),
         "fingerprint": spec.fingerprint,
         "data": facts["data"],
+        **({"queries": queries} if (queries := run.journal.recorded("queries")) else {}),
         "versions": versions(),
         "seeds": {"seed": spec.seed, "search": spec.search.seed, "split": getattr(spec.split, "seed", None)},
         "plan": asdict(run.layout),

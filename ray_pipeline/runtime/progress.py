@@ -235,10 +235,8 @@ def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 @contextlib.contextmanager
-def progress(quiet: bool = False, stages: Sequence[str] = STAGES) -> Iterator[Progress]:
-    """Shows the progress of the block.
-
-    However the block ends, the terminal is restored and the present stage is marked.
+def progress(quiet: bool = False, stages: Sequence[str] = STAGES, of: type[Progress] = Progress) -> Iterator[Progress]:
+    """Shows the progress of the block; however that ends, the terminal is restored and the present stage is marked.
 
     Parameters
     ----------
@@ -246,10 +244,12 @@ def progress(quiet: bool = False, stages: Sequence[str] = STAGES) -> Iterator[Pr
         Shows nothing.
     stages
         The names of the stages, in their order.
+    of
+        How it is shown; `JsonProgress` writes events for machines.
     """
-    show = Progress(quiet=quiet, stages=tuple(stages))
+    show = of(quiet=quiet, stages=tuple(stages))
     try:
-        if not quiet and _is_terminal():
+        if not quiet and of is Progress and _is_terminal():
             show._live = _live(show)
             show._live.start(refresh=True)
         yield show

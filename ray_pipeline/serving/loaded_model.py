@@ -9,7 +9,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from ray_pipeline.bundle import Bundle
+from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.given_table import arrow_table, as_table
 from ray_pipeline.serving.feature_join import FeatureJoin, feature_join
 from ray_pipeline.spec import Spec
@@ -46,12 +49,40 @@ class LoadedModel(Bundle):
         DataError
             A column is missing, occurs twice, or is of another kind than in training; a table cannot be joined.
         """
+        return self.score(self._joined(rows, features))
+
+    def intervals(self, rows: Any, features: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return the interval or set of each row, as `predict` writes it to files.
+
+        Parameters
+        ----------
+        rows, features
+            As for `predict`.
+
+        Returns
+        -------
+        pyarrow.Table
+            The columns `low` and `high`; or `set`, a list of classes for each row.
+
+        Raises
+        ------
+        DataError
+            As for `predict`; or the model has no intervals.
+        """
+        regions = self.regions_of(*self.score_and_ends(self._joined(rows, features)))
+        if regions is None:
+            fix = "train it with `intervals: {coverage: 0.9}`"
+            raise DataError(Problem(stage="predict", found="the model has neither intervals nor sets", fix=fix))
+        return pa.table(regions.columns(self.schema["classes"] if self.schema["task"] == "multiclass" else None))
+
+    def _joined(self, rows: Any, features: Mapping[str, Any] | None) -> Any:
+        """The rows with the columns of the feature tables."""
         if not features:
-            return super().predict(rows)
+            return rows
         table = arrow_table(as_table(rows), "rows")
         for join in self.prepare(features).values():
             table = join.add_to(table)
-        return self.score(table)
+        return table
 
     def prepare(self, features: Mapping[str, Any]) -> dict[str, FeatureJoin]:
         """Return feature tables, read and sorted once, for many calls of `predict`. See there for the parameter."""

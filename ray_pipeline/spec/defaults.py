@@ -6,7 +6,7 @@ They are filled in before anything is checked, so that a rendered spec contains 
 from collections.abc import Mapping
 from typing import Any
 
-from ray_pipeline.components.metrics import BIAS_DEFAULTS, DEFAULTS
+from ray_pipeline.components.metrics import BIAS_DEFAULTS, DEFAULTS, OF_REGIONS
 from ray_pipeline.spec.installed import installed_families
 
 NULL_MEANS_DEFAULT = (
@@ -18,6 +18,7 @@ NULL_MEANS_DEFAULT = (
     "encode",
     "model",
     "monotone",
+    "interactions",
     "fit",
     "gates",
     "checks",
@@ -55,8 +56,19 @@ def filled(written: Mapping[str, Any]) -> dict[str, Any]:
     if data.get("model") == AUTO:
         data["model"] = {name: {} for name in installed_families(monotone=bool(data.get("monotone")))}
     _fill(data, "evaluate", metrics=metrics or ("auc",), threshold=0.5 if task == "binary" else None)
+    if data.get("intervals") is not None:
+        _measure_regions(data, task)
     _fill(data, "bias", measures=measures or ("accuracy",))
     return data
+
+
+def _measure_regions(data: dict[str, Any], task: object) -> None:
+    """Adds the metrics of intervals or sets to those that are named: their coverage is always measured."""
+    evaluate = data["evaluate"]
+    named = evaluate.get("metrics") if isinstance(evaluate, Mapping) else None
+    more = OF_REGIONS.get(task, ()) if isinstance(task, str) else ()  # type: ignore[call-overload]
+    if isinstance(named, list | tuple):
+        data["evaluate"] = {**evaluate, "metrics": (*named, *(name for name in more if name not in named))}
 
 
 def _fill(data: dict[str, Any], key: str, **defaults: Any) -> None:

@@ -9,6 +9,9 @@ from ray_pipeline.spec.source_map import Place, SourceMap, problem_at
 
 VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
+ALLOWED = (("path",), ("url",))
+"""The keys of a table in which a variable may stand."""
+
 
 def expand(written: str) -> str:
     """The text with each `${env:NAME}` replaced from the environment; raises `ValueError` where a variable is not
@@ -35,7 +38,7 @@ def stray_variables(source: SourceMap) -> list[Problem]:
         elif isinstance(value, tuple):
             for number, item in enumerate(value):
                 yield from found_in(item, (*place, number))
-        elif isinstance(value, str) and "${" in value and not (place[0] == "features" and place[2:] == ("path",)):
+        elif isinstance(value, str) and "${" in value and not (place[0] == "features" and place[2:] in ALLOWED):
             yield place, value
 
     rule, fix = "${env:NAME} is allowed in paths and URIs only", "write the value itself"

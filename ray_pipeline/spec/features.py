@@ -68,11 +68,15 @@ class SourceTable(Section):
         except (UnknownChoice, ValidationError) as error:
             refuse(refusals(error, kind, ("kind",) if kind is None else (), written.get("kind")))
         table = {name: value for name, value in written.items() if name not in known}
+        if kind is not None and kind.path_when_missing is not None and table.get("path") is None:
+            table["path"] = kind.path_when_missing
         return {**table, "kind": word, PARAMETERS: parameters}
 
     @model_serializer(mode="wrap")
     def _with_parameters(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = {**dump(self), **self.parameters}
+        if self.path.startswith("("):  # that of a query that no run has read
+            del written["path"]
         return {name: value for name, value in written.items() if name != "time_unit" or value is not None}
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from ray_pipeline.components.choice import each, files, find, menu, name_of, unknown
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
+from ray_pipeline.components.models._base import Model
 from ray_pipeline.components.slices._base import clash
+from ray_pipeline.components.space import Space
 from ray_pipeline.errors import nearest
-from ray_pipeline.spec.gate import misfits
+from ray_pipeline.spec.gate import COSTS, misfits
 from ray_pipeline.spec.sections import Maximize
 from ray_pipeline.spec.source_map import Place, dotted
 from ray_pipeline.spec.time_rules import Finding, time_findings
@@ -29,7 +31,9 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _task(spec)
     yield from _ignored(spec)
     yield from _encode(spec)
-    yield from _monotone(spec)
+    yield from _constraints(spec)
+    yield from _intervals(spec)
+    yield from _objectives(spec)
     if spec.fit.on == "folds" and spec.split.folds == 0:
         yield ("fit", "on"), "the models of folds are asked for, but `split.folds` is 0", "write split.folds, 5 say"
     if spec.ensemble != "off" and spec.search.trials == 1:
@@ -49,6 +53,10 @@ def findings(spec: "Spec") -> Iterator[Finding]:
             "if_better compares with the champion, and no gate does",
             f"add a gate such as `{spec.search.metric} >= champion`",
         )
+    for place, gate in enumerate(spec.gates):
+        if spec.intervals is None and gate.metric not in COSTS and metric_of(gate.metric).of_regions:
+            found = f"{gate.metric!r} is of intervals or sets, but there are none"
+            yield ("gates", place), found, "add `intervals: {coverage: 0.9}`"
     if why := clash(spec.slices):
         yield ("evaluate", "slices"), why, "drop one of them"
     if spec.explain.slices and not spec.explain.rows:
@@ -70,6 +78,10 @@ def _metrics(spec: "Spec") -> Iterator[Finding]:
         if not metric.fits(spec.task):
             fitting = ", ".join(other.name for other in metrics_without_parameters() if other.fits(spec.task))
             yield place, f"{name!r} is not a {spec.task} metric; one of {fitting}", "take one of these"
+        elif metric.of_regions and spec.intervals is None:
+            yield place, f"{name!r} is of intervals or sets, but there are none", "add `intervals: {coverage: 0.9}`"
+        elif metric.of_regions and place == ("search", "metric"):
+            yield place, f"{name!r} is measured after the search", "take another metric"
         elif place[-1] == "maximize" and not (metric.decides and metric.objective):
             deciding = ", ".join(
                 other.name
@@ -171,15 +183,61 @@ def _encode(spec: "Spec") -> Iterator[Finding]:
             )
 
 
-def _monotone(spec: "Spec") -> Iterator[Finding]:
-    if not spec.monotone:
-        return
-    if spec.task == "multiclass":
+def _constraints(spec: "Spec") -> Iterator[Finding]:
+    """Monotone and interaction constraints, and the families that follow them."""
+    if spec.monotone and spec.task == "multiclass":
         yield ("monotone",), "constraints are on one score, but the task is multiclass", "remove `monotone`"
-    takers = ", ".join(name for name in menu("models") if find("models", name).takes_monotone)
+    if spec.monotone:
+        yield from _not_taken(spec, "takes_monotone", "takes no monotone constraints", "remove `monotone`")
+    for place, group in enumerate(spec.interactions):
+        if len(group) == 1:
+            found, fix = f"{group[0]!r} is alone in its group", "write groups such as `[[a, b], [c, d]]`, or remove it"
+            yield ("interactions", place), f"{found}, as every column in no group is", fix
+    if spec.interactions:
+        yield from _not_taken(spec, "takes_interactions", "takes no interaction constraints", "remove `interactions`")
+
+
+def _not_taken(spec: "Spec", what: str, found: str, fix: str) -> Iterator[Finding]:
+    """The families of the spec that do not take something, and those that do."""
+    takers = ", ".join(name for name in menu("models") if getattr(find("models", name), what))
     for name, family in spec.model.items():
-        if not getattr(family, "takes_monotone", False):
-            yield ("model", name), f"{name!r} takes no monotone constraints", f"use {takers}, or remove `monotone`"
+        if not getattr(family, what, False):
+            yield ("model", name), f"{name!r} {found}", f"use {takers}, or {fix}"
+
+
+def _intervals(spec: "Spec") -> Iterator[Finding]:
+    """Intervals that the model itself predicts."""
+    if spec.intervals is None or not spec.intervals.quantiles:
+        return
+    if spec.task != "regression":
+        found = f"quantiles are of numbers, but the task is {spec.task}"
+        yield ("intervals", "method"), found, "write `method: conformal`"
+        return
+    if spec.ensemble != "off" or spec.fit.on == "folds" or spec.split.folds not in ("auto", 0):
+        found = "`intervals.method: quantile` is of one model, and an ensemble or folds have several"
+        yield ("intervals", "method"), found, "write `method: conformal`, or leave out folds and ensemble"
+    yield from _not_taken(spec, "takes_quantiles", "does not predict several quantiles", "write `method: conformal`")
+    for name, family in _families(spec):
+        if family.takes_quantiles and getattr(family, family.objective_name) is not None:
+            found = f"`intervals.method: quantile` decides what {name!r} minimizes"
+            yield ("model", name, family.objective_name), found, "remove it, or write `method: conformal`"
+
+
+def _families(spec: "Spec") -> list[tuple[str, Model]]:
+    """The families whose classes are known already."""
+    return [(name, family) for name, family in spec.model.items() if isinstance(family, Model)]
+
+
+def _objectives(spec: "Spec") -> Iterator[Finding]:
+    """Hyperparameters of an objective that the family cannot choose."""
+    for name, family in _families(spec):
+        objective = getattr(family, family.objective_name, None)
+        chosen = objective.ends if isinstance(objective, Space) else (objective,)
+        for parameter, objectives in family.of_objective.items():
+            if getattr(family, parameter) is not None and not {*objectives} & {*chosen}:
+                found = f"{parameter} is a parameter of {' and '.join(objectives)}, which is not chosen"
+                fix = f"write `{family.objective_name}: {objectives[0]}`, or remove it"
+                yield ("model", name, parameter), found, fix
 
 
 def _ignored(spec: "Spec") -> Iterator[Finding]:

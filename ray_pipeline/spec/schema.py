@@ -86,6 +86,12 @@ def _open_to_sources(table: Schema) -> None:
     table["properties"].pop(PARAMETERS)
     table.pop("additionalProperties")
     names = {*table["properties"], *(name for kind in each("sources") for name in kind.parameters().model_fields)}
+    without_path = [name_of(kind) for kind in each("sources") if kind.path_when_missing is not None]
+    table["required"].remove("path")
+    table["anyOf"] = [
+        {"required": ["path"]},
+        {"properties": {"kind": {"enum": without_path}}, "required": ["kind"]},
+    ]
     table["if"] = {"properties": {"kind": DOTTED}, "required": ["kind"]}
     table["else"] = {"propertyNames": {"enum": sorted(names)}}
 

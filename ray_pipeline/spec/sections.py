@@ -248,6 +248,21 @@ class Bias(Section):
     """Smaller groups are shown, but not judged."""
 
 
+class Intervals(Section):
+    """Intervals of numbers, or sets of classes, that hold the label of a new row with a given probability."""
+
+    coverage: Annotated[float, Real(0, 1, open=True)] = 0.9
+    """The share of new rows whose label should be inside."""
+    method: Literal["auto", "conformal", "quantile"] = "auto"
+    """From residuals or probabilities (`conformal`, which `auto` means), or by predicted quantiles."""
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles that the model predicts, the score in the middle; none where it predicts the score alone."""
+        tail = round((1 - self.coverage) / 2, 12)
+        return (tail, 0.5, 1 - tail) if self.method == "quantile" else ()
+
+
 class Register(Section):
     """The alias of a registered model. `when: always` registers a refused model too, marked and without the alias.
 

@@ -28,7 +28,7 @@ from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.environment import stray_variables
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.features import Features, FeatureTable, Select
-from ray_pipeline.spec.field_types import Name, Section, Seed, shown
+from ray_pipeline.spec.field_types import Columns, Name, Section, Seed, shown
 from ray_pipeline.spec.from_python import source_of
 from ray_pipeline.spec.gate import COSTS, Gate
 from ray_pipeline.spec.installed import missing_libraries
@@ -44,6 +44,7 @@ from ray_pipeline.spec.sections import (
     Evaluate,
     Explain,
     Fit,
+    Intervals,
     Register,
     Search,
 )
@@ -53,7 +54,7 @@ from ray_pipeline.values import Task
 
 EXPECTED = "name, task, features, split, model"
 NOT_IDENTITY = ("name", "register")
-IDENTITY_IF_GIVEN = ("monotone", "ensemble")
+IDENTITY_IF_GIVEN = ("monotone", "interactions", "intervals", "ensemble")
 """Keys that are newer than 0.1.0: without them a spec keeps its fingerprint."""
 FIT_ON_IDENTITY = {"auto": "train+validation", "train+validation": "always train+validation"}
 """Words of `fit.on` in the fingerprint: a spec without it keeps that of 0.1.0, which always refitted."""
@@ -108,6 +109,8 @@ class Spec(Section):
     """One family, a list of families that compete, or families with hyperparameters."""
     monotone: dict[str, Literal["increasing", "decreasing"]] = Field(default_factory=dict)
     """Columns with which the score only rises or only falls."""
+    interactions: tuple[Annotated[Columns, Field(min_length=1)], ...] = ()
+    """Groups of columns that may be in one path of a tree."""
     search: Search
     """How hyperparameters are searched, and what ends the search."""
     ensemble: EnsembleField = "off"
@@ -116,6 +119,8 @@ class Spec(Section):
     """On which rows the winner is fitted again."""
     evaluate: Evaluate
     """What is measured on the test part."""
+    intervals: Intervals | None = None
+    """Whether a prediction comes with an interval, or a set of classes."""
     bias: Bias
     """Between which groups the model is compared."""
     gates: tuple[GateText, ...] = ()
@@ -305,7 +310,7 @@ class Spec(Section):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the spec as canonical JSON with all defaults, without `name` and `register`."""
+        """SHA-256 of the spec as canonical JSON with all defaults, without `name`, `register` and paths of queries."""
         identity = {
             key: value
             for key, value in self.as_data().items()
@@ -318,6 +323,9 @@ class Spec(Section):
             for newer in getattr(family, "newer", ()):
                 if family.is_default(newer):  # type: ignore[attr-defined]
                     del identity["model"][name][newer]
+        for table in identity["features"].values():
+            if table.get("kind") == "sql":
+                table.pop("path", None)
         return hashlib.sha256(
             json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         ).hexdigest()

@@ -1,4 +1,4 @@
-"""The spec's monotone constraints as signs of matrix columns; `data/column_checks.py` has checked their columns."""
+"""The spec's constraints, in matrix columns; `data/column_checks.py` has checked the columns that they name."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,25 @@ def monotone_signs(spec: Spec, encoders: Mapping[str, Encoder]) -> dict[str, tup
     A column that is not encoded, since it does not vary, has no sign.
     """
     return {name: _signs(spec, encoder) for name, encoder in encoders.items()} if spec.monotone else {}
+
+
+def interaction_groups(spec: Spec, encoders: Mapping[str, Encoder]) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Return for each encoder the groups of matrix columns that may interact; nothing where the spec has none.
+
+    A column that no group names is a group of its own: XGBoost would use it alone, but LightGBM not at all. A column
+    that is not encoded is in no group.
+    """
+    return {name: _groups(spec, encoder) for name, encoder in encoders.items()} if spec.interactions else {}
+
+
+def _groups(spec: Spec, encoder: Encoder) -> tuple[tuple[int, ...], ...]:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(encoding.name for encoding in encoder.encoded for _ in encoding.columns):
+        places.setdefault(name, []).append(place)
+    groups = [[_feature(column, list(places)) for column in group] for group in spec.interactions]
+    alone = [[name] for name in places if not any(name in group for group in groups)]
+    found = (tuple(sorted(place for name in group for place in places.get(name, ()))) for group in (*groups, *alone))
+    return tuple(group for group in found if group)
 
 
 def _signs(spec: Spec, encoder: Encoder) -> tuple[int, ...]:

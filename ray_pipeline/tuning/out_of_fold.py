@@ -77,7 +77,7 @@ def out_of_fold(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Ru
         The spec asks for folds, and there are fewer groups than folds, or a class is in one fold only.
     """
     planned, best = plan_folds(leaderboard, encoded, spec), leaderboard.best
-    if not planned.number:
+    if not planned.number or (spec.intervals and spec.intervals.quantiles):  # quantiles are calibrated on validation
         return None
     trained = Trained(
         family=best.family, params=dict(best.params), rounds=best.rounds, metric=spec.search.metric, seed=spec.seed

@@ -93,9 +93,7 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         model_file=final.files,
         model=_model_json(leaderboard, final.family, choice, spec),
         calibration=validation.calibrator.model_dump(mode="json"),
-        schema=_schema_json(
-            encoded, final.encoder, validation.calibrated.threshold, spec, run.where.resolve(".", spec.folder)
-        ),
+        schema=_schema_json(encoded, final.encoder, validation, spec, run.where.resolve(".", spec.folder)),
     )
     return TrainedModel(
         bundle=bundle,
@@ -153,7 +151,7 @@ def _model_json(leaderboard: Leaderboard, family: str, choice: FitChoice, spec: 
     return {**model, **own}
 
 
-def _schema_json(encoded: Encoded, encoder: Encoder, threshold: float | None, spec: Spec, base: str) -> dict[str, Any]:
+def _schema_json(encoded: Encoded, encoder: Encoder, validation: Validation, spec: Spec, base: str) -> dict[str, Any]:
     """The facts about rows that scoring needs."""
     written, labels, types = spec.as_data(), spec.features.labels, {**encoded.profile.types, **encoded.profile.declared}
     return {
@@ -161,7 +159,8 @@ def _schema_json(encoded: Encoded, encoder: Encoder, threshold: float | None, sp
         "task": spec.task,
         "label": labels.label,
         "classes": list(encoded.profile.classes),
-        "threshold": threshold,
+        "threshold": validation.calibrated.threshold,
+        **({"intervals": validation.regions.to_json()} if validation.regions else {}),
         "key": labels.key,
         "columns": [{"name": name, "type": str(types[name])} for name in encoder.reads],
         "features": written["features"],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import TrainingContext
+from ray_pipeline.conformal import require_rows
 from ray_pipeline.errors import NoTrialFinished, Problem, ResourceError, listed
 from ray_pipeline.evaluation.baselines import baselines
 from ray_pipeline.preprocessing.encode import Encoded
@@ -50,6 +51,8 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
         The cluster could not start a slot, or a family cannot train on as many workers.
     """
     _check_workers(spec, run.layout)
+    if spec.intervals is not None:
+        require_rows(encoded.rows.rows["validation"], spec.intervals.coverage)
     rows, context = encoded.rows, training_context(encoded, spec, run.layout, run.layout.threads)
     repeats = repeats_trials(spec, run)
     allocation = allocate(undecided(spec) if repeats else spec, context, run.warm_start)

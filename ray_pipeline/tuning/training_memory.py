@@ -4,7 +4,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.constraints import monotone_signs
+from ray_pipeline.tuning.constraints import interaction_groups, monotone_signs
 
 CELL_BYTES, ROW_BYTES = 2.5, 52
 """Peak bytes of a quantised matrix and of boosting on it: bins twice (by rows and by columns); row pointers, positions,
@@ -38,6 +38,8 @@ def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int)
         num_classes=len(rows.classes),
         cardinalities=cardinalities,
         monotone=monotone_signs(spec, rows.encoders),
+        interactions=interaction_groups(spec, rows.encoders),
+        quantiles=spec.intervals.quantiles if spec.intervals else (),
         codes={name: encoder.codes for name, encoder in rows.encoders.items()},
         threads=threads,
         device="cuda" if layout.gpus else "cpu",

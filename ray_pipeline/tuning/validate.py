@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 from ray_pipeline.components.calibrators._base import Calibrator
 from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.conformal import Calibration as RegionCalibration
 from ray_pipeline.evaluation.calibrate import calibrate, rates_agree
 from ray_pipeline.evaluation.evaluate import finite
-from ray_pipeline.evaluation.predict import score_part
+from ray_pipeline.evaluation.predict import part_ends, score_part
 from ray_pipeline.evaluation.threshold import choose_threshold
+from ray_pipeline.prediction_regions import class_scores
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.ensemble import ensemble_scores
@@ -28,6 +30,8 @@ class Validation:
     """With calibrated scores and the threshold; without a threshold unless the task is binary."""
     calibrator: Calibrator
     on: Literal["validation", "folds"] = "validation"
+    regions: RegionCalibration | None = None
+    """How intervals or sets follow from the scores; None where the spec asks for none."""
 
     def calibration_as_json(self) -> dict[str, Any] | None:
         """Return the content of calibration.json, metrics before and after calibration; None for regression."""
@@ -70,4 +74,21 @@ def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: Out
         calibrated=replace(calibrated, threshold=threshold),
         calibrator=calibrator,
         on="validation" if unseen is None else "folds",
+        regions=_regions(leaderboard, encoded, calibrated, spec),
     )
+
+
+def _regions(
+    leaderboard: Leaderboard, encoded: Encoded, validation: Predictions, spec: Spec
+) -> RegionCalibration | None:
+    """Calibrate intervals or sets where the spec asks for them."""
+    if spec.intervals is None:
+        return None
+    ends = None
+    if spec.intervals.quantiles:
+        quantiles = leaderboard.family.quantiles(leaderboard.model_folder(leaderboard.best))
+        ends = part_ends(
+            lambda matrix: quantiles(matrix)[:, [0, -1]], encoded.rows, leaderboard.family.encoder, "validation"
+        )
+    score = class_scores(spec.task, validation.score)
+    return RegionCalibration.fit(validation.label, score, validation.weight, spec.intervals.coverage, ends)

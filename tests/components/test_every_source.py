@@ -71,12 +71,14 @@ WRITERS: dict[str, Callable[[Path, pa.Table], Path]] = {
     "csv": csv,
     "delta": delta,
     "iceberg": iceberg,
+    "sql": parquet,  # where a run has put the rows
 }
+PARAMETERS = {"sql": {"url": "sqlite:///rates.db", "query": "SELECT * FROM rates"}}
 KINDS = pytest.mark.parametrize("kind", menu("sources"))
 
 
 def written(kind: str, folder: Path, table: pa.Table = TABLE) -> Source:
-    return source_of(kind, "rates", str(WRITERS[kind](folder, table)))
+    return source_of(kind, "rates", str(WRITERS[kind](folder, table)), PARAMETERS.get(kind))
 
 
 def cells(table: pa.Table) -> list[dict[str, Any]]:
@@ -122,7 +124,7 @@ def test_it_travels_to_a_worker_as_its_fields_alone_after_it_was_read(kind: str,
     sent = pickle.dumps(source)
     assert len(sent) < 1_000
     there = pickle.loads(sent)
-    assert there == source_of(kind, "rates", source.path) and there.footers().num_rows == ROWS
+    assert there == source_of(kind, "rates", source.path, PARAMETERS.get(kind)) and there.footers().num_rows == ROWS
 
 
 @KINDS
@@ -158,7 +160,7 @@ def test_its_pieces_hold_only_what_a_condition_keeps(ray_local: None, kind: str,
 @KINDS
 def test_its_fingerprint_is_that_of_the_content(kind: str, tmp_path: Path) -> None:
     source = written(kind, tmp_path / "t")
-    again = type(source)(name="rates", path=source.path)
+    again = type(source)(name="rates", path=source.path, **PARAMETERS.get(kind, {}))
     assert source.footers().fingerprint == again.footers().fingerprint
     changed = TABLE.set_column(1, "amount", pc.add(TABLE["amount"], 1.0))
     assert written(kind, tmp_path / "changed", changed).footers().fingerprint != source.footers().fingerprint
@@ -167,7 +169,7 @@ def test_its_fingerprint_is_that_of_the_content(kind: str, tmp_path: Path) -> No
 @KINDS
 def test_an_absent_path_is_told_with_the_table_s_name(kind: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="rates: ") as told:
-        source_of(kind, "rates", str(tmp_path / "nowhere")).footers()
+        source_of(kind, "rates", str(tmp_path / "nowhere"), PARAMETERS.get(kind)).footers()
     (problem,) = told.value.problems
     assert problem.stage == "read" and problem.file and problem.fix
 

@@ -261,3 +261,34 @@ def test_a_constraint_on_another_column_is_refused_before_any_work(more: str, to
     with pytest.raises(DataError) as refused:
         check_columns(resolved(more=more))
     assert told in str(refused.value) and "monotone." in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "found"),
+    [
+        ("monotone: {amont: increasing}", "monotone.amont", "'amont' is no feature"),
+        (
+            "monotone: {purpose: increasing}",
+            "monotone.purpose",
+            "'purpose' is string, and a constraint needs a number",
+        ),
+        (
+            "monotone: {branches.opened: increasing}",
+            "monotone.branches.opened",
+            "is date32[day], and a constraint needs a number",
+        ),
+        ("interactions: [[amount, rate], [opened, sex]]", "interactions[1]", "'sex' is no feature"),
+    ],
+)
+def test_a_constraint_on_a_column_that_cannot_have_it_is_refused_from_the_footers(
+    more: str, key: str, found: str
+) -> None:
+    (problem,) = problems(resolved(more=more))
+    assert problem.key == key and found in problem.found
+
+
+def test_constraints_name_features_by_full_or_bare_names() -> None:
+    check_columns(
+        resolved(more="monotone: {rate: decreasing, amount: increasing}\ninteractions: [[rates.rate, opened]]")
+    )
+    check_columns(resolved(more="encode: {purpose: {type: number}}\nmonotone: {purpose: increasing}"))

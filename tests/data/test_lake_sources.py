@@ -2,7 +2,7 @@
 remedy."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,8 +14,12 @@ import pytest
 
 from ray_pipeline.components.choice import find, menu
 from ray_pipeline.components.sources._base import Source
-from ray_pipeline.errors import DataError
+from ray_pipeline.data.fixed_tables import with_fixed_tables
+from ray_pipeline.data.open_tables import open_source
+from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.runtime.scan import scan
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
 
 TABLE = pa.table({"a": pa.array([1, 2, 3, 4], pa.int64()), "b": ["x", "y", None, "x"], "p": ["u", "u", "v", "v"]})
 
@@ -219,3 +223,90 @@ def test_ray_reads_what_each_source_says_projected_and_filtered(ray_local: None,
     assert pa.types.is_integer(rows_read["year"].type) and pa.types.is_integer(hive.footers().schema.field("year").type)
     assert (rows_read["year"].to_pylist(), rows_read["a"].to_pylist()) == ([2023] * 4 + [2024] * 4, [1, 2, 3, 4] * 2)
     assert scan(hive.pieces(hive.footers(), ["a"], 3, pc.field("year") == 2030), 2).count() == 0
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAKE = """\
+name: lake
+task: binary
+features: {{labels: {{path: {path}, kind: {kind}, label: a > 2, {pin}}}}}
+split: {{by: random}}
+model: xgboost
+"""
+
+
+def lake_spec(kind: str, path: Path, pin: str) -> Spec:
+    return Spec.from_text(LAKE.format(kind=kind, path=path, pin=pin))
+
+
+def pinned_rows(spec: Spec) -> list[tuple[int, str | None, str]]:
+    return rows(open_source(spec, Where(), "labels"))
+
+
+def stored(spec: Spec) -> dict[str, object]:
+    return spec.as_data()["features"]["labels"]  # type: ignore[no-any-return]
+
+
+def test_a_delta_table_is_read_at_a_version_or_as_of_a_moment_which_becomes_its_number(tmp_path: Path) -> None:
+    deltalake = pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
+    path = tmp_path / "t"
+    for first in range(3):
+        deltalake.write_deltalake(str(path), TABLE.slice(first, 1), mode="append")
+    times = sorted(commit["timestamp"] for commit in deltalake.DeltaTable(str(path)).history())
+    assert times[0] < times[1] < times[2], "the log counts milliseconds"
+    assert pinned_rows(lake_spec("delta", path, "version: 0")) == expected(TABLE.slice(0, 1))
+    moment = (EPOCH + timedelta(milliseconds=times[1])).isoformat()
+    spec = with_fixed_tables(lake_spec("delta", path, f"as_of: '{moment}'"), Where())
+    assert (stored(spec)["version"], "as_of" in stored(spec)) == (1, False)
+    deltalake.write_deltalake(str(path), TABLE.slice(3), mode="append")
+    again = Spec.from_text(spec.render())
+    assert again == spec and pinned_rows(again) == expected(TABLE.slice(0, 2))
+    newest = lake_spec("delta", path, "columns: [b]")
+    assert with_fixed_tables(newest, Where()) is newest and len(pinned_rows(newest)) == 4
+    for pin, told in (
+        ("version: 9", "there is no version 9; the newest is 3"),
+        ("as_of: 2001-01-01", r"there is no version as of 2001-01-01T00:00:00\+00:00; the first in the log is of 20"),
+    ):
+        with pytest.raises(DataError, match=told):
+            with_fixed_tables(lake_spec("delta", path, pin), Where())
+
+
+def test_an_iceberg_table_is_read_at_a_snapshot_or_as_of_a_moment_which_becomes_its_number(tmp_path: Path) -> None:
+    pytest.importorskip("pyiceberg", reason="the extra `iceberg` is not installed")
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    catalog = SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}")
+    catalog.create_namespace("n")
+    table = catalog.create_table("n.t", schema=TABLE.schema)
+    path = tmp_path / "n" / "t" if (tmp_path / "n" / "t").exists() else tmp_path / "n.db" / "t"
+    table.append(TABLE.slice(0, 2))
+    first = table.history()[0]
+    table.append(TABLE.slice(2))
+    assert pinned_rows(lake_spec("iceberg", path, f"snapshot: {first.snapshot_id}")) == expected(TABLE.slice(0, 2))
+    moment = (EPOCH + timedelta(milliseconds=first.timestamp_ms)).isoformat()
+    spec = with_fixed_tables(lake_spec("iceberg", path, f"as_of: '{moment}'"), Where())
+    assert (stored(spec)["snapshot"], "as_of" in stored(spec)) == (first.snapshot_id, False)
+    assert pinned_rows(Spec.from_text(spec.render())) == expected(TABLE.slice(0, 2))
+    assert len(pinned_rows(lake_spec("iceberg", path, "columns: [b]"))) == 4
+    for pin, told in (
+        ("snapshot: 7", f"there is no snapshot 7; it may have expired. Known: {first.snapshot_id}"),
+        ("as_of: 2001-01-01", "there is no snapshot as of 2001-01-01"),
+    ):
+        with pytest.raises(DataError, match=told):
+            with_fixed_tables(lake_spec("iceberg", path, pin), Where())
+
+
+@pytest.mark.parametrize(
+    ("kind", "pin", "told"),
+    [
+        ("delta", "version: 1, as_of: 2026-01-01", "version and as_of exclude each other"),
+        ("iceberg", "snapshot: 1, as_of: 2026-01-01", "snapshot and as_of exclude each other"),
+        ("delta", "version: -1", "version: "),
+        ("delta", "as_of: yesterday", "expected a date or a time such as 2026-01-31T12:00:00Z"),
+        ("delta", "snapshot: 1", "unknown key 'snapshot'"),
+        ("parquet", "version: 1", "unknown key 'version'"),
+    ],
+)
+def test_a_version_that_means_nothing_is_refused_by_check(kind: str, pin: str, told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        lake_spec(kind, Path("t"), pin)

@@ -115,8 +115,8 @@ def test_an_error_on_the_way_leaves_the_earlier_file(rows: Path, tmp_path: Path)
 
 
 def test_a_type_that_csv_cannot_hold_is_refused(rows: Path, tmp_path: Path) -> None:
-    nested = SCORED.append_column("set", pa.array([["a"]] * 10))
-    with pytest.raises(DataError, match=r"scores.*Unsupported Type:list") as told:
+    nested = SCORED.append_column("set", pa.array([{"a": 1}] * 10))
+    with pytest.raises(DataError, match=r"scores.*Unsupported Type:struct") as told:
         write_scores(iter([nested]), table_of("parquet", rows), tmp_path / "scores.csv")
     assert told.value.problems[0].fix == "write Parquet"
 
@@ -137,3 +137,12 @@ def test_a_folder_that_holds_something_and_a_file_are_not_overwritten(tmp_path: 
     with pytest.raises(StorageError, match="holds 1 files or folders already"):
         means_file(tmp_path)
     assert (tmp_path / "scores").read_text() == "mine"
+
+
+def test_sets_are_lists_in_parquet_and_json_in_csv(rows: Path, tmp_path: Path) -> None:
+    sets = [["a"], ["a", "b, c"]] * 5
+    scored = SCORED.append_column("set", pa.array(sets))
+    for name, expected in (("scores.parquet", sets), ("scores.csv", ['["a"]', '["a", "b, c"]'] * 5)):
+        assert write_scores(iter([scored]), table_of("parquet", rows), tmp_path / name) == (10, 1)
+        read = pacsv.read_csv if name.endswith("csv") else pq.read_table
+        assert read(tmp_path / name)["set"].to_pylist() == expected

@@ -2,12 +2,10 @@
 
 import json
 import os
-import pwd
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from bundle_fixture import Trained
 from job_fixture import free_port, wait_until
+from postgres_fixture import postgres_server
 from registry_fixture import AT_ONCE, NAME, add
 from registry_server_fixture import WITH_US, end, mlflow_server
 from scoring_fixture import FORMATS, JSON
@@ -28,65 +27,12 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.registry import Registry, package
 
 pytestmark = pytest.mark.long
-POSTGRES = Path("/usr/lib/postgresql")
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """The URI of a PostgreSQL of our own on loopback, as Debian packages it."""
-    programs = sorted(POSTGRES.glob("*/bin/initdb"))
-    if not programs:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    port, programs_folder = free_port(), programs[-1].parent
-    user = "postgres" if any(entry.pw_name == "postgres" for entry in pwd.getpwall()) else "nobody"
-    as_user = {"user": user, "cwd": "/"} if os.getuid() == 0 else {}  # it refuses to run as root
-    folder = Path(tempfile.mkdtemp(prefix="rppg"))  # not tmp_path: that may not be entered by another user
-    if as_user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    server = None
-    try:
-        subprocess.run(
-            [programs_folder / "initdb", "-D", folder / "data", "-U", "tracker", "--auth=trust", "--no-sync"],
-            check=True,
-            capture_output=True,
-            **as_user,
-        )
-        command = [
-            *WITH_US,
-            programs_folder / "postgres",
-            "-D",
-            folder / "data",
-            "-p",
-            str(port),
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            f"unix_socket_directories={folder}",
-            "-c",
-            "fsync=off",
-        ]
-        server = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **as_user
-        )
-        wait_until(
-            lambda: (
-                subprocess.run(
-                    [programs_folder / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True
-                ).returncode
-                == 0
-            ),
-            60,
-        )
-        subprocess.run(
-            [programs_folder / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "tracker", "mlflow"],
-            check=True,
-            capture_output=True,
-        )
-        yield f"postgresql+psycopg2://tracker@127.0.0.1:{port}/mlflow"
-    finally:
-        if server:
-            end(server)
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server() as uri:
+        yield uri
 
 
 def live_through(registry: Registry, trained: Trained) -> None:

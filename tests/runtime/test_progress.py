@@ -1,6 +1,7 @@
 """The live view on a real terminal (a pty), dated lines without one, and that nothing ends a run or spoils a
 terminal."""
 
+import json
 import os
 import pty
 import re
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 
 import pytest
 
 from ray_pipeline.runtime.progress import Progress, progress, stage
+from ray_pipeline.runtime.progress_json import JsonProgress
 
 DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ +\S")
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
@@ -281,3 +284,40 @@ def test_a_stage_that_is_visited_twice_adds_its_seconds() -> None:
     show.stage("search")
     assert show.finished()["search"] >= first
     assert show.last_stage == "search"
+
+
+def test_for_machines_every_line_is_a_json_object(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), progress(stages=("read", "search"), of=JsonProgress) as show:
+        show.stage("read")
+        show.rows(10, 20)
+        show.rows(11, 20)  # too early for a line
+        show.rows(20, 20)
+        show.stage("search")
+        show.stage("search")
+        show.trial(3, 32, 0.7, "auc", left_s=41.26, running=2)
+        show.note("sqlite:///p:secret@host/db has moved\nelsewhere")
+        raise KeyboardInterrupt
+    out, err = capfd.readouterr()
+    events = [json.loads(line) for line in err.splitlines()]
+    assert out == ""
+    assert [(one["event"], one["stage"]) for one in events] == [
+        ("started", "read"),
+        ("rows", "read"),
+        ("rows", "read"),
+        ("done", "read"),
+        ("started", "search"),
+        ("trials", "search"),
+        ("note", "search"),
+        ("stopped", "search"),
+    ]
+    assert [(one["done"], one["total"]) for one in events if one["event"] == "rows"] == [(10, 20), (20, 20)]
+    trials = {"done": 3, "total": 32, "best": 0.7, "metric": "auc", "left_s": 41.3, "running": 2}
+    assert trials.items() <= events[5].items()
+    assert "secret" not in err and "has moved\nelsewhere" in events[6]["text"]
+    assert events[3]["seconds"] >= 0 and all(datetime.fromisoformat(one["time"]).tzinfo for one in events)
+
+
+def test_quiet_writes_no_event(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress(quiet=True, of=JsonProgress) as show:
+        show.stage("read")
+    assert capfd.readouterr().err == ""

@@ -284,6 +284,8 @@ def test_the_json_schema_knows_every_choice() -> None:
         "encode",
         "model",
         "monotone",
+        "interactions",
+        "intervals",
         "search",
         "ensemble",
         "fit",
@@ -528,3 +530,67 @@ def test_render_and_schema_print_themselves(loans: Path) -> None:
     code, answer, _ = run("render", str(loans))
     assert (code, answer["exit"], answer["spec"]["name"]) == (0, 0, "loans")
     assert run("schema")[1]["schema"]["properties"]
+
+
+INTERVALS = """\
+name: loans
+task: {task}
+features: {{labels: {{path: loans.parquet, label: bad, key: id}}}}
+split: {{by: random}}
+model: {model}
+{more}
+"""
+
+
+def with_intervals(more: str, task: str = "regression", model: str = "xgboost") -> Spec:
+    return Spec.from_text(INTERVALS.format(task=task, model=model, more=more), file="loans.yaml")
+
+
+def test_intervals_are_measured_and_written_out_with_their_defaults() -> None:
+    spec = with_intervals("intervals: {}")
+    assert spec.as_data()["intervals"] == {"coverage": 0.9, "method": "auto"}
+    assert spec.evaluate.metrics == ("rmse", "mae", "r2", "coverage", "interval_width")
+    assert with_intervals("intervals: {coverage: 0.8}\nevaluate: {metrics: [auc]}", "binary").evaluate.metrics == (
+        *("auc", "coverage", "set_size"),
+    )
+    assert Spec.from_text(spec.render()) == spec
+    assert with_intervals("intervals: null").fingerprint == with_intervals("").fingerprint != spec.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"more": "gates: [coverage >= 0.85]"}, "gates[0]: 'coverage' is of intervals or sets, but there are none"),
+        (
+            {"more": "evaluate: {metrics: [set_size]}", "task": "binary"},
+            "'set_size' is of intervals or sets",
+        ),
+        ({"more": "intervals: {}\nsearch: {metric: coverage}"}, "'coverage' is measured after the search"),
+        ({"more": "intervals: {coverage: 1}"}, "intervals.coverage: expected a number between 0 and 1"),
+        (
+            {"more": "intervals: {method: quantile}", "task": "binary"},
+            "quantiles are of numbers",
+        ),
+        (
+            {"more": "intervals: {method: quantile}", "model": "lightgbm"},
+            "'lightgbm' does not predict several",
+        ),
+        (
+            {"more": "intervals: {method: quantile}", "model": "{xgboost: {objective: reg:gamma}}"},
+            "model.xgboost.objective: `intervals.method: quantile` decides what 'xgboost' minimizes",
+        ),
+        (
+            {"more": "", "model": "{xgboost: {quantile_alpha: 0.9}}"},
+            "quantile_alpha is a parameter of reg:quantile",
+        ),
+        ({"more": "", "model": "{lightgbm: {alpha: 0.9}}"}, "alpha is a parameter of quantile and huber, which is not"),
+        (
+            {"more": "", "model": "{catboost: {loss_function: 'Quantil:alpha=0.9'}}"},
+            "did you mean 'Quantile:alpha",
+        ),
+    ],
+)
+def test_intervals_and_objectives_that_do_not_fit_are_refused(given: dict[str, str], told: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        with_intervals(**given)
+    assert told in str(refused.value)

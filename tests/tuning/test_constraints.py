@@ -1,4 +1,4 @@
-"""Monotone constraints of the spec become signs of matrix columns."""
+"""Constraints of the spec become signs and groups of matrix columns."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ray_pipeline.components.column_encodings._base import ColumnSummary
 from ray_pipeline.components.encoders.trees import Trees
 from ray_pipeline.errors import SpecError
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.constraints import monotone_signs
+from ray_pipeline.tuning.constraints import interaction_groups, monotone_signs
 
 BASE = """\
 name: loans
@@ -59,3 +59,39 @@ def test_a_task_or_family_without_constraints_is_refused_by_check(given: dict[st
 def test_another_direction_is_refused() -> None:
     with pytest.raises(SpecError, match=r"monotone\.amount"):
         spec_of("{amount: up}")
+
+
+def with_groups(groups: str, model: str = "xgboost") -> Spec:
+    text = BASE.format(task="binary", model=model, monotone="{}")
+    return Spec.from_text(f"{text}interactions: {groups}\n", file="loans.yaml")
+
+
+def test_groups_hold_every_matrix_column_of_a_column_and_the_other_columns_are_alone() -> None:
+    groups = interaction_groups(with_groups("[[amount, income], [income, kind]]"), {"trees": ENCODER})
+    assert groups == {"trees": ((0, 1, 3), (2, 3), (4,))}
+    assert interaction_groups(spec_of("{}"), {"trees": ENCODER}) == {}
+
+
+def test_a_column_that_is_not_encoded_is_in_no_group() -> None:
+    groups = interaction_groups(
+        with_groups("[[amount, constant], [constant, other], [labels.age, kind]]"), {"trees": ENCODER}
+    )
+    assert groups == {"trees": ((0, 1), (2, 4), (3,))}
+
+
+@pytest.mark.parametrize(
+    ("groups", "model", "told"),
+    [
+        (
+            "[[amount, kind]]",
+            "catboost",
+            "model.catboost: 'catboost' takes no interaction constraints",
+        ),
+        ("[amount, kind]", "xgboost", "interactions[0]: 'amount' is alone in its group"),
+        ("[[amount, kind], []]", "xgboost", "interactions[1]: the list is empty"),
+    ],
+)
+def test_groups_that_mean_nothing_are_refused_by_check(groups: str, model: str, told: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        with_groups(groups, model)
+    assert told in str(refused.value)

@@ -20,6 +20,12 @@ DEFAULTS: Mapping[Task, tuple[str, ...]] = {
     "multiclass": ("log_loss", "accuracy", "balanced_accuracy"),
     "regression": ("rmse", "mae", "r2"),
 }
+OF_REGIONS: Mapping[Task, tuple[str, ...]] = {
+    "binary": ("coverage", "set_size"),
+    "multiclass": ("coverage", "set_size"),
+    "regression": ("coverage", "interval_width"),
+}
+"""Added where the spec asks for intervals."""
 BIAS_DEFAULTS: Mapping[Task, tuple[str, ...]] = {
     "binary": (
         "selection_rate",

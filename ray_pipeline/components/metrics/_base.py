@@ -41,6 +41,8 @@ class Metric(Choice, ABC):
     """Whether it measures decisions, so that a threshold can be chosen by it."""
     objective: ClassVar[bool] = True
     """Whether more or less of it is good; else only gaps between groups mean something."""
+    of_regions: ClassVar[bool] = False
+    """Whether it measures intervals or sets: what it takes as scores are then `Regions.measures`, shape (n, 2)."""
     aliases: ClassVar[Aliases] = {}
     """Short names, and the parameters that each stands for."""
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from ray_pipeline.components.choice import Choice
 from ray_pipeline.encoded_block import EncodedBlock
@@ -61,6 +62,13 @@ class TrainingContext:
 
     Empty without such columns. A column of codes has none, and a multiclass task neither.
     """
+    interactions: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    """For each encoder the groups of matrix columns that may be in one path of a tree; each column is in a group.
+
+    Empty without such constraints.
+    """
+    quantiles: tuple[float, ...] = ()
+    """The quantiles to predict, the score in the middle; empty where the score alone is predicted."""
     external: bool = False
     """Whether the training data is paged from this node's disk, because it does not fit into a worker's memory."""
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -124,6 +132,10 @@ class Model(Choice):
 
     only_for: ClassVar[Mapping[str, Task]] = {}
     """Hyperparameters that only one task has, and the task."""
+    objective_name: ClassVar[str] = "objective"
+    """The hyperparameter that says which loss a regression minimizes."""
+    of_objective: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Hyperparameters of some objectives only, and these objectives; None where not given."""
 
     newer: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters that are newer than 0.1.0: a spec that leaves them at their defaults keeps its fingerprint."""
@@ -141,9 +153,19 @@ class Model(Choice):
     transformer. Of families within noise the one with the least is chosen."""
     takes_monotone: ClassVar[bool] = False
     """Whether it follows `TrainingContext.monotone`."""
+    takes_interactions: ClassVar[bool] = False
+    """Whether it follows `TrainingContext.interactions`."""
+    takes_quantiles: ClassVar[bool] = False
+    """Whether it follows `TrainingContext.quantiles`."""
     collective: ClassVar[str | None] = None
     """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on
     one worker."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_no_objective_has(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out hyperparameters of objectives that are not given: they are newer than 0.1.0, whose specs keep their
+        fingerprints."""
+        return {name: value for name, value in dump(self).items() if value is not None or name not in self.of_objective}
 
     @classmethod
     def unfit(cls) -> str | None:
@@ -256,6 +278,11 @@ class Model(Choice):
     @classmethod
     def load(cls, folder: Path) -> Scorer:
         """Return the scorer of the model whose file is in that folder."""
+        raise NotImplementedError
+
+    @classmethod
+    def quantiles(cls, folder: Path) -> Scorer:
+        """Return what predicts `TrainingContext.quantiles`, shape (n, quantiles), by the model in that folder."""
         raise NotImplementedError
 
     @classmethod

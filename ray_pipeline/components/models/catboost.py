@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._catboost import Beats, Margins, RoundByRound, first_rounds, import_catboost
+from ray_pipeline.components.models._catboost_losses import LOSSES_OF_NUMBERS, known_loss
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import catboost
 
 LOSSES = {"binary": "Logloss", "multiclass": "MultiClass"}
-LOSSES_OF_NUMBERS = ("RMSE", "Tweedie:variance_power=1.5", "Poisson", "MAE", "MAPE", "Huber:delta=1.0", "LogCosh")
+QUANTILES = "MultiQuantile"
 PREDICTIONS = {"Logloss": "Probability", "MultiClass": "Probability", "Tweedie": "Exponent", "Poisson": "Exponent"}
 """What CatBoost's `predict` is asked for, by the loss; for other losses the raw score."""
 OF_CATEGORIES = ("one_hot_max_size", "model_size_reg", "max_ctr_complexity")
@@ -61,9 +63,11 @@ class CatBoost(Model):
     file: ClassVar[str] = "model.cbm"
     budget: ClassVar[str] = "iterations"
     patience: ClassVar[str] = "early_stopping_rounds"
+    objective_name: ClassVar[str] = "loss_function"
     memory_factor: ClassVar[float] = 2.7
-    takes_monotone: ClassVar[bool] = True
     row_cost: ClassVar[int] = 1
+    takes_monotone: ClassVar[bool] = True
+    takes_quantiles: ClassVar[bool] = True
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)
     depth: Annotated[Integer, Within(1, 16)] = Int(low=4, high=8)
@@ -78,7 +82,7 @@ class CatBoost(Model):
     model_size_reg: Annotated[Number, Within(0)] = Log(low=0.1, high=1.5)
     max_ctr_complexity: Annotated[Integer, Within(1, 15)] = Int(low=2, high=5)
     border_count: Annotated[Integer, Within(1, 65_535)] = 254
-    loss_function: Annotated[Word, Named(LOSSES_OF_NUMBERS)] | None = None
+    loss_function: Annotated[Word, AfterValidator(known_loss)] | None = None
     """Of a regression. None: squared error, or where no label is negative a choice of it and Tweedie's deviance (a log
     link)."""
     iterations: Annotated[Integer, Within(1, 100_000)] = 4000
@@ -94,6 +98,8 @@ class CatBoost(Model):
         if given["loss_function"] is None:
             of_regression = OneOf(values=LOSSES_OF_NUMBERS[:2]) if context.min_label >= 0 else LOSSES_OF_NUMBERS[0]
             given["loss_function"] = LOSSES.get(context.task, of_regression)
+            if context.quantiles:
+                given["loss_function"] = f"{QUANTILES}:alpha={','.join(map(repr, context.quantiles))}"
         return given
 
     @classmethod
@@ -150,14 +156,15 @@ class CatBoost(Model):
     @classmethod
     def load(cls, folder: Path) -> Scorer:
         """Return the scorer of the model in the folder; scores are float64."""
-        model, columns, prediction = _loaded(folder / cls.file)
+        predict, loss = _predictor(folder / cls.file)
+        if loss == QUANTILES:
+            return lambda matrix: _middle(predict(matrix))
+        return predict if loss != LOSSES["binary"] else lambda matrix: predict(matrix)[:, 1]
 
-        def score(matrix: Matrix) -> Scores:
-            threads = scoring_threads(matrix, -1)
-            scores = model.predict(columns.arranged(matrix), prediction_type=prediction, thread_count=threads)
-            return np.asarray(scores[:, 1] if scores.ndim > 1 and scores.shape[1] == 2 else scores)
-
-        return score
+    @classmethod
+    def quantiles(cls, folder: Path) -> Scorer:
+        """Return what predicts the quantiles, of shape (n, quantiles)."""
+        return _predictor(folder / cls.file)[0]
 
     @classmethod
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
@@ -165,12 +172,13 @@ class CatBoost(Model):
 
         They are in log odds, in the label's unit, or in its logarithm where the loss has a log link.
         """
-        model, columns, _ = _loaded(folder / cls.file)
+        model, columns, loss = _loaded(folder / cls.file)
         if model.get_tree_leaf_counts().max() == 1:  # CatBoost 1.2 crashes on depthwise trees without any split
             return np.zeros_like(matrix)
         pool = import_catboost().Pool(columns.arranged(matrix))
         values = model.get_feature_importance(pool, type="ShapValues")[..., :-1]
-        values = np.abs(values).sum(1) if values.ndim > 2 else values
+        if values.ndim > 2:
+            values = _middle(values) if loss == QUANTILES else np.abs(values).sum(1)
         return np.asarray(values[:, np.argsort(columns.order)])
 
 
@@ -271,6 +279,8 @@ def _scores(margins: Margins, loss: str, classes: Vector | None, num_classes: in
         scores = np.zeros((margins.shape[1], num_classes))
         scores[:, classes] = softmax(margins, axis=0).T
         return scores
+    if loss.startswith(QUANTILES):
+        return np.asarray(margins[len(margins) // 2])
     kind = PREDICTIONS.get(loss.partition(":")[0])
     return np.asarray({"Probability": expit, "Exponent": np.exp, None: np.array}[kind](margins[0]))
 
@@ -294,9 +304,26 @@ def _content(model: "catboost.CatBoost", rounds: int, params: dict[str, Any], da
 
 
 def _loaded(file: Path) -> "tuple[catboost.CatBoost, _Columns, str]":
-    """The model of a file, its columns, and what `predict` is asked for."""
+    """The model of a file, its columns, and the loss that it minimizes."""
     model = import_catboost().CatBoost().load_model(file)
     metadata = model.get_metadata()
     loss = json.loads(metadata["params"])["loss_function"]["type"]
     columns = _Columns(tuple(json.loads(metadata["cardinalities"])))
-    return model, columns, PREDICTIONS.get(loss, "RawFormulaVal")
+    return model, columns, loss
+
+
+def _predictor(file: Path) -> tuple[Scorer, str]:
+    """What predicts all outputs of a model, and the loss that it minimizes."""
+    model, columns, loss = _loaded(file)
+    kind = PREDICTIONS.get(loss, "RawFormulaVal")
+
+    def predict(matrix: Matrix) -> Scores:
+        threads = scoring_threads(matrix, -1)
+        return np.asarray(model.predict(columns.arranged(matrix), prediction_type=kind, thread_count=threads))
+
+    return predict, loss
+
+
+def _middle(outputs: Any) -> Any:
+    """The quantile in the middle, which is the score."""
+    return outputs[:, outputs.shape[1] // 2]

@@ -33,6 +33,7 @@ OBJECTIVES_OF_NUMBERS = (
     "quantile",
     "mape",
 )
+OF_OBJECTIVE = {"alpha": ("quantile", "huber"), "tweedie_variance_power": ("tweedie",), "fair_c": ("fair",)}
 OF_CATEGORIES = ("min_data_per_group", "cat_l2", "cat_smooth", "max_cat_to_onehot")
 NOT_FOR_BOOSTER = ("num_iterations", "early_stopping_round")
 
@@ -56,7 +57,8 @@ class LightGBM(Model):
         "lambda_l2": 1e-4,
         "objective": "regression",
     }
-    only_for: ClassVar[Mapping[str, Task]] = {"objective": "regression"}
+    only_for: ClassVar[Mapping[str, Task]] = dict.fromkeys(("objective", *OF_OBJECTIVE), "regression")
+    of_objective: ClassVar[Mapping[str, tuple[str, ...]]] = OF_OBJECTIVE
     library: ClassVar[str] = "lightgbm"
     extra: ClassVar[str | None] = "lightgbm"
     file: ClassVar[str] = "model.txt"
@@ -65,6 +67,7 @@ class LightGBM(Model):
     memory_factor: ClassVar[float] = 2.2
     takes_monotone: ClassVar[bool] = True
     row_cost: ClassVar[int] = 1
+    takes_interactions: ClassVar[bool] = True
 
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.005, high=0.1)
     num_leaves: Annotated[Integer, Within(2, 131_072)] = Log(low=2, high=200)
@@ -88,6 +91,12 @@ class LightGBM(Model):
     objective: Annotated[Word, Named(OBJECTIVES_OF_NUMBERS)] | None = None
     """Of a regression. None: squared error, or where no label is negative a choice of it and Tweedie's deviance (a log
     link)."""
+    alpha: Annotated[Number, Within(0, above=True)] | None = None
+    """The quantile that `quantile` predicts, or where `huber` becomes linear. None: 0.9."""
+    tweedie_variance_power: Annotated[Number, Within(1, 2)] | None = None
+    """Of `tweedie`. None: 1.5."""
+    fair_c: Annotated[Number, Within(0, above=True)] | None = None
+    """Of `fair`. None: 1."""
     num_iterations: Annotated[Integer, Within(1, 100_000)] = 4000
     early_stopping_round: Annotated[Integer, Within(1)] = 100
 
@@ -101,7 +110,7 @@ class LightGBM(Model):
                 OneOf(values=OBJECTIVES_OF_NUMBERS[:2]) if context.min_label >= 0 else OBJECTIVES_OF_NUMBERS[0]
             )
             given["objective"] = OBJECTIVES.get(context.task, of_regression)
-        return given
+        return {name: value for name, value in given.items() if name not in OF_OBJECTIVE or value is not None}
 
     @classmethod
     def warm_up(cls) -> None:
@@ -146,6 +155,8 @@ class LightGBM(Model):
             more["num_class"] = context.num_classes
         if monotone := context.monotone.get(cls.encoder):
             more["monotone_constraints"] = list(monotone)
+        if interactions := context.interactions.get(cls.encoder):
+            more["interaction_constraints"] = [list(group) for group in interactions]
         boosting = _Boosting({**own, **more, **_fixed(context)}, data)
         boosting.advance(int(state or 0))
         return boosting

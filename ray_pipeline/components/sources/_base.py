@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import create_model
+from pydantic import create_model, model_validator
 
 from ray_pipeline.components.choice import Choice, each, find, name_of
 from ray_pipeline.components.sources import DEFAULT
@@ -52,6 +53,11 @@ class Source(Choice, ABC):
     endings: ClassVar[tuple[str, ...]] = ()
     """The endings of paths that mean this kind where nobody names one, in lower case."""
 
+    path_when_missing: ClassVar[str | None] = None
+    """The path of a table without one; None where a spec must give a path."""
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Parameters that exclude each other."""
+
     name: str
     """The table's name in messages."""
     path: str
@@ -61,12 +67,18 @@ class Source(Choice, ABC):
         """Its fields, but for the table's name and path."""
         own = {name: field for name, field in cls.model_fields.items() if name not in Source.model_fields}
         fields: dict[str, Any] = {name: (field.annotation, field) for name, field in own.items()}
-        return create_model("Parameters", __base__=Choice, **fields)
+        check: Any = model_validator(mode="after")(partial(_at_most_one, cls.one_of))
+        return create_model("Parameters", __base__=Choice, __validators__={"at_most_one": check}, **fields)
 
     def __getstate__(self) -> dict[Any, Any]:
         """Its fields alone, for a worker: what was read stays in this process."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return {**super().__getstate__(), "__dict__": fields}
+
+    def fixed(self) -> Mapping[str, Any]:
+        """Return its own parameters such that they mean the same rows for ever, where they mean a moment of a table."""
+        own = {name for name in type(self).model_fields if name not in Source.model_fields}
+        return self.model_dump(mode="json", include=own, exclude_defaults=True)
 
     @abstractmethod
     def footers(self) -> Footers:
@@ -92,6 +104,12 @@ class Source(Choice, ABC):
 
         Each call reads about `rows` rows, or one row group.
         """
+
+
+def _at_most_one(names: Sequence[str], parameters: Any) -> Any:
+    if len(given := [name for name in names if getattr(parameters, name) is not None]) > 1:
+        raise ValueError(f"{' and '.join(given)} exclude each other; keep one of them")
+    return parameters
 
 
 def source_of(kind: str, name: str, path: str, parameters: Mapping[str, Any] | None = None) -> Source:

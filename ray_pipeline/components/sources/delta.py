@@ -1,17 +1,20 @@
-"""Delta Lake: the Parquet files that the newest version in the table's log names, read like any others.
+"""Delta Lake: the Parquet files that a version in the table's log names, read like any others.
 
 The values of partitions come from the log too, in the types of its schema; the names of folders say neither.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
+from pydantic import Field
 
 from ray_pipeline.components.sources._files import filesystem
+from ray_pipeline.components.sources._moments import PastMoment, milliseconds
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, Problem, StorageError
 
@@ -24,10 +27,21 @@ UNREAD_FEATURES = {
 class Delta(Parquet):
     """A Delta table: `path` is its folder or URI.
 
-    The newest version is read. The files that it names are part of the fingerprint.
+    The newest version is read, unless one is given. The files that it names are part of the fingerprint.
     """
 
     endings: ClassVar[tuple[str, ...]] = ()
+    one_of: ClassVar[tuple[str, ...]] = ("version", "as_of")
+
+    version: Annotated[int, Field(ge=0)] | None = None
+    """The version to read; unless given the newest."""
+    as_of: PastMoment | None = None
+    """The version that was the newest at this moment."""
+
+    def fixed(self) -> Mapping[str, Any]:
+        """Return the number of the version that `version` or `as_of` means."""
+        is_given = self.as_of is not None or self.version is not None
+        return {"version": self._log.version()} if is_given else super().fixed()
 
     @cached_property
     def _log(self) -> Any:
@@ -40,7 +54,17 @@ class Delta(Parquet):
                 self._problem("the source delta needs deltalake", "pip install 'ray-pipeline[delta]'")
             ) from None
         try:
-            return DeltaTable(self.path)
+            log = DeltaTable(self.path)
+            newest = log.version()
+            if self.as_of is not None:
+                self._refuse_before_the_first(log)
+                log.load_as_version(self.as_of)
+            elif self.version is not None and self.version > newest:
+                found = f"there is no version {self.version}; the newest is {newest}"
+                raise DataError(self._problem(found, "correct `version`"))
+            elif self.version is not None:
+                log.load_as_version(self.version)
+            return log
         except TableNotFoundError:
             raise DataError(
                 self._problem("there is no Delta table (no _delta_log)", "correct the path or `kind`")
@@ -49,6 +73,14 @@ class Delta(Parquet):
             raise StorageError(
                 self._problem(str(error).splitlines()[0], "check the path and the credentials")
             ) from None
+
+    def _refuse_before_the_first(self, log: Any) -> None:
+        first = min(commit["timestamp"] for commit in log.history())
+        assert self.as_of is not None
+        if milliseconds(self.as_of) < first:
+            began = datetime.fromtimestamp(first / 1000, UTC).isoformat()
+            found = f"there is no version as of {self.as_of.isoformat()}; the first in the log is of {began}"
+            raise DataError(self._problem(found, "correct `as_of`"))
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         log = self._log

@@ -1,4 +1,4 @@
-"""Apache Iceberg: the Parquet files of the table's newest snapshot, read like any others.
+"""Apache Iceberg: the Parquet files of a snapshot of the table, read like any others.
 
 A snapshot with delete files, or with files from before a column was renamed, cannot be read from its Parquet files
 alone. Such a table is refused, with what would help.
@@ -7,21 +7,37 @@ alone. Such a table is refused, with what would help.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import pyarrow.fs as pafs
 
+from ray_pipeline.components.sources._moments import PastMoment, milliseconds
 from ray_pipeline.components.sources._parquet_footers import read_footer
 from ray_pipeline.components.sources.parquet import Parquet
-from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.errors import DataError, Problem, listed
 
 
 class Iceberg(Parquet):
-    """An Iceberg table: `path` is its folder or URI (with `metadata/`), or one metadata file for a fixed version."""
+    """An Iceberg table: `path` is its folder or URI (with `metadata/`), or one metadata file for a fixed version.
+
+    The newest snapshot is read, unless one is given.
+    """
 
     endings: ClassVar[tuple[str, ...]] = ()
+    one_of: ClassVar[tuple[str, ...]] = ("snapshot", "as_of")
+
+    snapshot: int | None = None
+    """The id of a snapshot."""
+    as_of: PastMoment | None = None
+    """The snapshot that was the newest at this moment."""
+
+    def fixed(self) -> Mapping[str, Any]:
+        """Return the id of the snapshot that `snapshot` or `as_of` means."""
+        is_given = self.as_of is not None or self.snapshot is not None
+        return {"snapshot": self._scan.snapshot_id} if is_given else super().fixed()
 
     @cached_property
     def _scan(self) -> Any:
@@ -44,9 +60,28 @@ class Iceberg(Parquet):
                 )
             path = max(known, key=_version)
         scheme = self.path.split("://")[0] + "://" if "://" in self.path else ""
-        return StaticTable.from_metadata(
+        table = StaticTable.from_metadata(
             scheme + path, properties={"py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
-        ).scan()
+        )
+        return table.scan(snapshot_id=self._snapshot_of(table))
+
+    def _snapshot_of(self, table: Any) -> int | None:
+        """The id of the snapshot to read; None for the newest."""
+        if self.as_of is not None:
+            found = table.snapshot_as_of_timestamp(milliseconds(self.as_of))
+            if found is None:
+                first = min((entry.timestamp_ms for entry in table.history()), default=None)
+                began = (
+                    "has none" if first is None else f"began {datetime.fromtimestamp(first / 1000, UTC).isoformat()}"
+                )
+                said = f"there is no snapshot as of {self.as_of.isoformat()}; the history {began}"
+                raise DataError(self._problem(said, "correct `as_of`"))
+            return int(found.snapshot_id)
+        if self.snapshot is not None and table.snapshot_by_id(self.snapshot) is None:
+            known = [entry.snapshot_id for entry in table.snapshots()]
+            said = f"there is no snapshot {self.snapshot}; it may have expired. Known: {listed(known) or 'none'}"
+            raise DataError(self._problem(said, "correct `snapshot`"))
+        return self.snapshot
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         tasks = list(self._scan.plan_files())
@@ -58,7 +93,7 @@ class Iceberg(Parquet):
                 )
             )
         if not tasks:
-            raise DataError(self._problem("the newest snapshot has no file", "name a table that has rows", rows=0))
+            raise DataError(self._problem("the snapshot has no file", "name a table that has rows", rows=0))
         uris = sorted(task.file.file_path for task in tasks)
         fs, _ = pafs.FileSystem.from_uri(uris[0]) if "://" in uris[0] else (pafs.LocalFileSystem(), "")
         infos = fs.get_file_info([re.sub(r"^[a-z0-9]+://", "", uri) for uri in uris])

@@ -1,0 +1,130 @@
+"""Tables that are queries: read once, in parts, to Parquet; the spec then names the folder of the rows."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ray_pipeline.components.sources.sql import NOT_READ
+from ray_pipeline.data.open_tables import for_each
+from ray_pipeline.data.query_rows import FILES, query_rows
+from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.redaction import redacted
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.environment import expand
+from ray_pipeline.spec.table_fields import with_paths
+from ray_pipeline.spec.where import Where
+
+KIND = "sql"
+Write = Callable[[str, pa.Buffer], object]
+"""Stores the content of a file under a relative path."""
+
+
+def with_query_rows(spec: Spec, where: Where, write: Write, folder: str) -> tuple[Spec, dict[str, Any]]:
+    """Read every query that is not read yet.
+
+    Parameters
+    ----------
+    spec
+        The spec.
+    where
+        Says where paths of database files start.
+    write
+        Stores a file.
+    folder
+        Where `write` puts files: a folder or URI.
+
+    Returns
+    -------
+    tuple
+        The spec with the folder of each query's rows; and for the manifest, by table: `query`, `url` without
+        credentials, `read_at` (UTC), `seconds`, `rows`, `files` and `sha256` of the files.
+
+    Raises
+    ------
+    StorageError
+        A database cannot be reached.
+    DataError
+        A database refuses a query, or a query gives no rows; the problems of all tables are reported at once.
+    """
+    waiting = {name: table for name, table in spec.features.all.items() if is_waiting(table)}
+    facts = for_each(waiting, lambda name: _read(name, waiting[name].parameters, spec, where, write))
+    return with_paths(spec, {name: f"{folder}/{_place(name)}" for name in facts}), facts
+
+
+def is_waiting(table: Any) -> bool:
+    """Whether the table is a query that is not read yet."""
+    return bool(table.kind == KIND and table.path == NOT_READ)
+
+
+def to_read_again(spec: Spec) -> Spec:
+    """Return the spec with the queries of its feature tables to be read again: their rows of today."""
+    tables = spec.features.tables
+    return with_paths(spec, {name: NOT_READ for name, table in tables.items() if table.kind == KIND})
+
+
+def with_rows_of(spec: Spec, other: Spec) -> Spec:
+    """Return the spec with the rows that another one has read of the same queries."""
+    read = {
+        (table.parameters["url"], table.parameters["query"]): table.path
+        for table in other.features.all.values()
+        if table.kind == KIND
+    }
+    queries = {
+        name: read.get((table.parameters["url"], table.parameters["query"]))
+        for name, table in spec.features.all.items()
+        if table.kind == KIND
+    }
+    return with_paths(spec, {name: path for name, path in queries.items() if path})
+
+
+def _place(name: str) -> str:
+    return f"tables/{name}"
+
+
+def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, write: Write) -> dict[str, Any]:
+    """Write the rows of one query, a file for each part; all files have the same types."""
+    url, query = _absolute(expand(parameters["url"]), where, spec), parameters["query"]
+    began, moment = time.monotonic(), datetime.now(UTC)
+    parts = [_encoded(part) for part in query_rows(name, url, query)]
+    schemas = [pq.read_schema(pa.BufferReader(part)) for part in parts]
+    types = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
+    digest, rows = hashlib.sha256(), 0
+    for number, (part, schema) in enumerate(zip(parts, schemas, strict=True)):
+        content = part if schema == types else _encoded(pq.read_table(pa.BufferReader(part)).cast(types))
+        rows += pq.read_metadata(pa.BufferReader(content)).num_rows
+        digest.update(content)
+        write(f"{_place(name)}/part-{number:05}.parquet", content)
+    if not rows:
+        found = f"{name}: the query gives 0 rows"
+        raise DataError(Problem(stage="read", key=f"features.{name}.query", rows=0, found=found, fix="correct `query`"))
+    return {
+        "query": query,
+        "url": redacted(parameters["url"]),
+        "read_at": moment.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began, 2),
+        "rows": rows,
+        "files": len(parts),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _encoded(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _absolute(url: str, where: Where, spec: Spec) -> str:
+    """The URL with the absolute path of a database file."""
+    scheme, _, rest = url.partition("://")
+    file, mark, options = rest.removeprefix("/").partition("?")
+    if scheme.partition("+")[0] not in FILES or not file or file.startswith(":"):
+        return url
+    path = file if Path(file).is_absolute() else where.resolve(file, spec.folder)
+    return f"{scheme}:///{path}{mark}{options}"

@@ -1,0 +1,219 @@
+"""Queries as tables: read once to Parquet, refused with a remedy, and without a password anywhere."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from job_fixture import free_port
+from postgres_fixture import postgres_server
+
+from ray_pipeline.data import query_rows as module
+from ray_pipeline.data.open_tables import open_source
+from ray_pipeline.data.query_rows import query_rows
+from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows, with_rows_of
+from ray_pipeline.errors import DataError, PipelineError, SpecError, StorageError
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+
+SECRET = "a-secret-of-the-database"
+BASE = {"name": "loans", "task": "binary", "split": {"by": "random"}, "model": "xgboost"}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Five loans; the first amounts are null, then whole, then fractions."""
+    with closing(sqlite3.connect(tmp_path / "loans.db")) as connection:
+        connection.execute("CREATE TABLE loans (id INTEGER, amount, bad INTEGER, branch TEXT)")
+        rows = [(1, None, 0, "a"), (2, None, 1, "b"), (3, 5, 0, None), (4, 6, 1, "a"), (5, 7.5, 0, "100% :x")]
+        connection.executemany("INSERT INTO loans VALUES (?, ?, ?, ?)", rows)
+        connection.commit()
+    return tmp_path
+
+
+def spec_of(folder: Path, query: str = "SELECT * FROM loans", url: str = "sqlite:///loans.db", **more: Any) -> Spec:
+    labels = {"kind": "sql", "url": url, "query": query, "label": "bad", "key": "id"}
+    return Spec.from_dict({**BASE, "features": {"labels": labels, **more}}, folder=folder)
+
+
+def run_folder(spec: Spec, folder: Path) -> tuple[Spec, dict[str, Any]]:
+    """What a run in that folder reads."""
+
+    def write(name: str, content: pa.Buffer) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+    return with_query_rows(spec, Where(), write, str(folder))
+
+
+def test_a_query_is_read_in_parts_of_one_type_each(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PART_ROWS", 2)
+    spec, facts = run_folder(spec_of(database, "SELECT *, '%' AS sign FROM loans WHERE branch <> ':y' OR 1"), database)
+    files = sorted((database / "tables/labels").iterdir())
+    assert [file.name for file in files] == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    assert {str(pq.read_schema(file).field("amount").type) for file in files} == {"double"}
+    table = open_source(spec, Where(), "labels").table(["id", "amount", "branch", "sign"])
+    assert table["amount"].to_pylist() == [None, None, 5.0, 6.0, 7.5]
+    assert table["branch"].to_pylist() == ["a", "b", None, "a", "100% :x"]
+    assert {name: facts["labels"][name] for name in ("rows", "files", "url")} == {
+        "rows": 5,
+        "files": 3,
+        "url": "sqlite:///loans.db",
+    }
+    assert facts["labels"]["query"].startswith("SELECT *") and len(facts["labels"]["sha256"]) == 64
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(facts["labels"]["read_at"])).total_seconds()) < 60
+
+
+def test_the_stored_spec_names_the_rows_and_keeps_its_identity(database: Path) -> None:
+    given = spec_of(database)
+    assert "path" not in given.as_data()["features"]["labels"] and is_waiting(given.features.labels)
+    read, facts = run_folder(given, database)
+    again = Spec.from_text(read.render(), folder=database)
+    assert again == read and not is_waiting(again.features.labels)
+    assert again.fingerprint == given.fingerprint != spec_of(database, "SELECT 1").fingerprint
+    (database / "loans.db").unlink()
+    untouched, nothing = run_folder(again, database)
+    assert untouched == again and nothing == {} and set(facts) == {"labels"}
+    assert open_source(again, Where(), "labels").footers().num_rows == 5
+
+
+def test_queries_of_feature_tables_are_read_again_for_new_rows(database: Path) -> None:
+    branches = {
+        "kind": "sql",
+        "url": "sqlite:///loans.db",
+        "query": "SELECT branch, 1 AS size FROM loans",
+        "on": "branch",
+    }
+    read, _ = run_folder(spec_of(database, branches=branches), database)
+    assert not any(map(is_waiting, read.features.all.values()))
+    again = to_read_again(read)
+    assert [is_waiting(table) for table in again.features.all.values()] == [False, True]
+    assert with_rows_of(again, read) == read
+
+
+def test_a_password_in_a_url_is_refused_and_one_of_the_environment_is_stored_nowhere(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SpecError, match="the URL holds a password") as refused:
+        spec_of(database, url=f"postgresql://me:{SECRET}@db/loans")
+    assert SECRET not in str(refused.value)
+    monkeypatch.setenv("LOANS_URL", f"postgresql://me:{SECRET}@127.0.0.1:{free_port()}/loans")
+    spec = spec_of(database, url="${env:LOANS_URL}")
+    assert SECRET not in spec.render()
+    with pytest.raises(StorageError, match="the database does not answer") as down:
+        run_folder(spec, database)
+    assert SECRET not in str(down.value) and down.value.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("SELEC * FROM loans", 'refuses the query: near "SELEC": syntax error'),
+        ("SELECT * FROM lons", "refuses the query: no such table: lons"),
+        ("SELECT id, bad AS id FROM loans", "the query gives 2 columns 'id'"),
+        ("SELECT * FROM loans WHERE id > 9", "the query gives 0 rows"),
+        ("DROP TABLE loans", "the database refuses the query: attempt to write a readonly database"),
+        ("SELECT CASE WHEN id = 1 THEN 'x' ELSE id END AS odd FROM loans", "'odd' has values that Arrow cannot hold"),
+    ],
+)
+def test_a_query_that_gives_no_table_is_refused(database: Path, query: str, told: str) -> None:
+    with pytest.raises(DataError) as refused:
+        run_folder(spec_of(database, query), database)
+    assert told in str(refused.value) and refused.value.exit_code == 3
+    with closing(sqlite3.connect(database / "loans.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM loans").fetchone() == (5,)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite:///nowhere.db", "there is no such database: "),
+        ("oracle+nothing://host/db", "the database refuses the query: "),
+        ("mysql://host/db", "which is not installed"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_refused(database: Path, url: str, told: str) -> None:
+    with pytest.raises(DataError) as refused:
+        run_folder(spec_of(database, url=url), database)
+    assert told in str(refused.value)
+    assert not (database / "nowhere.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"url": "loans.db", "query": "SELECT 1"}, "expected a URL such as postgresql://host/database"),
+        ({"url": "sqlite:///loans.db"}, "query"),
+        ({"url": "sqlite:///loans.db", "query": ""}, "query"),
+    ],
+)
+def test_a_table_without_url_or_query_is_refused_by_check(table: dict[str, str], told: str) -> None:
+    with pytest.raises(SpecError, match=told):
+        Spec.from_dict({**BASE, "features": {"labels": {"kind": "sql", "label": "bad", **table}}})
+
+
+def test_plan_says_that_the_rows_are_not_read_yet(database: Path) -> None:
+    with pytest.raises(DataError, match="known once a run has read them"):
+        open_source(spec_of(database), Where(), "labels").footers()
+
+
+def test_duckdb_gives_its_own_types_and_is_opened_to_read(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    with duckdb.connect(str(tmp_path / "loans.duckdb")) as connection:
+        connection.execute(
+            "CREATE TABLE loans AS SELECT i AS id, i::DECIMAL(9,2) AS d, i % 2 AS bad FROM range(9) t(i)"
+        )
+    url = "duckdb:///loans.duckdb"
+    spec, facts = run_folder(spec_of(tmp_path, url=url), tmp_path)
+    table = open_source(spec, Where(), "labels").table(["id", "d"])
+    assert table["d"].type == pa.decimal128(9, 2) and facts["labels"]["rows"] == 9
+    for query, told in (("SELEC 1", "refuses the query"), ("DROP TABLE loans", "refuses the query")):
+        with pytest.raises(DataError, match=told):
+            run_folder(spec_of(tmp_path, query, url), tmp_path)
+    (tmp_path / "bad.duckdb").write_bytes(b"no database")
+    with pytest.raises(PipelineError, match=r"bad\.duckdb"):
+        run_folder(spec_of(tmp_path, url="duckdb:///bad.duckdb"), tmp_path)
+
+
+@pytest.mark.long
+def test_postgresql_is_read_by_a_cursor_in_one_transaction_that_may_not_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy import create_engine, text
+
+    monkeypatch.setattr(module, "PART_ROWS", 1_000)
+    with postgres_server() as url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "CREATE TABLE loans AS SELECT i AS id, (i * 1.5)::numeric(12, 2) AS amount, i % 2 AS bad,"
+                    " timestamptz '2026-01-01 00:00+00' + i * interval '1 hour' AS at, gen_random_uuid() AS token,"
+                    " CASE WHEN i > 1500 THEN 'later' END AS note FROM generate_series(1, 2500) AS t(i)"
+                )
+            )
+        query = "SELECT id, amount, bad, at, token::text AS token, note FROM loans WHERE note IS NULL OR note LIKE 'l%'"
+        spec, facts = run_folder(spec_of(tmp_path, query, url), tmp_path)
+        assert (facts["labels"]["rows"], facts["labels"]["files"]) == (2_500, 3)
+        table = open_source(spec, Where(), "labels").table(["id", "amount", "at", "note"])
+        assert table["at"].type == pa.timestamp("us", tz="UTC") and pa.types.is_decimal(table["amount"].type)
+        assert table["amount"][0].as_py() == Decimal("1.50") and table["note"].null_count == 1_500
+        for wrong, told in (
+            ("SELEC 1", "syntax error"),
+            ("DELETE FROM loans RETURNING id", "refuses the query"),
+            ("SELECT * FROM lons", 'relation "lons" does not exist'),
+        ):
+            with pytest.raises(DataError, match=told):
+                run_folder(spec_of(tmp_path, wrong, url), tmp_path)
+        with engine.begin() as connection:
+            assert connection.execute(text("SELECT count(*) FROM loans")).scalar() == 2_500
+        engine.dispose()
+    with pytest.raises(StorageError, match="the database does not answer"):
+        next(query_rows("labels", url, query))
+    assert json.dumps(facts)
