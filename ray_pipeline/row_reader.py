@@ -67,7 +67,7 @@ class RowReader:
             place = self._places(sent.names)
             if len(self.forms) >= MAX_FORMS:
                 self.forms.clear()
-            known = self.forms[form] = [place[name] for name in self.encoder.reads], OneRow(self.encoder)
+            known = self.forms[form] = [place[one.name] for one in self.encoder.encoded], OneRow(self.encoder)
         places, one_row = known
         encoded = self.encoder.encoded
         return one_row.matrix(sent.row(places), lambda at: self._column(encoded[at].name, sent, places[at]))

@@ -52,9 +52,15 @@ def filled(written: Mapping[str, Any]) -> dict[str, Any]:
     if data.get("ensemble") is None:
         of_one = _key(data, "search", "trials") == 1 or _key(data, "fit", "on") == "folds"
         of_one = of_one or _key(data, "split", "folds") not in (None, "auto", 0)
+        of_one = of_one or _key(data, "intervals", "method") == "quantile"
         data["ensemble"] = {} if data.get("model") == AUTO and not of_one else "off"
     if data.get("model") == AUTO:
-        data["model"] = {name: {} for name in installed_families(monotone=bool(data.get("monotone")))}
+        needed = {
+            "takes_monotone": data.get("monotone"),
+            "takes_interactions": data.get("interactions"),
+            "takes_quantiles": _key(data, "intervals", "method") == "quantile",
+        }
+        data["model"] = {name: {} for name in installed_families(*(take for take, asked in needed.items() if asked))}
     _fill(data, "evaluate", metrics=metrics or ("auc",), threshold=0.5 if task == "binary" else None)
     if data.get("intervals") is not None:
         _measure_regions(data, task)

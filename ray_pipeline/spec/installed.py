@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec
 
 
-def installed_families(*, monotone: bool = False) -> tuple[str, ...]:
-    """Name every family whose library is installed; with `monotone` those that take monotone constraints."""
+def installed_families(*needed: str) -> tuple[str, ...]:
+    """Name every family whose library is installed and that takes what is needed, such as `takes_monotone`."""
     families = ((name, find("models", name)) for name in menu("models"))
     return tuple(
         name
         for name, family in families
-        if find_spec(family.library) is not None and (family.takes_monotone or not monotone)
+        if find_spec(family.library) is not None and all(getattr(family, one) for one in needed)
     )
 
 

@@ -150,8 +150,10 @@ class TrialStore:
         """Whether the trial pauses after a rung: until the next one it would take more than its family's share."""
         limit, model = self.spec.search.time, find("models", self.running[trial].family)
         rungs = self.rungs_of(int(self.running[trial].params[model.budget]))
+        if limit is None or rung + 1 == len(rungs):
+            return False
         seconds = trial_state.seconds * rungs[rung + 1].rounds / max(trial_state.rounds, 1)
-        if limit is None or not self.allocation.takes_too_much(trial, seconds, float(limit)):
+        if not self.allocation.takes_too_much(trial, seconds, float(limit)):
             return False
         self.paused.append((self.running.pop(trial), rung + 1, trial_state))
         return True
