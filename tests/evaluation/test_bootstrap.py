@@ -12,7 +12,7 @@ from part_fixture import binary, regression
 from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
 from ray_pipeline.evaluation.bootstrap import replicate, weights
 
-BINARY = [metric for metric in metrics_without_parameters() if metric.fits("binary")]
+BINARY = [metric for metric in metrics_without_parameters() if metric.fits("binary") and not metric.of_regions]
 
 
 def test_weights_are_poisson_with_mean_and_variance_one() -> None:

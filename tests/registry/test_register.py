@@ -50,7 +50,7 @@ def verdict(passed: bool) -> Verdict:
 def model(tmp_path: Path) -> TrainedModel:
     """The parts of a trained model that are registered."""
     found = SimpleNamespace(
-        bundle=SimpleNamespace(folder=tmp_path / "model"),
+        bundle=SimpleNamespace(folder=tmp_path / "model", model={"family": "xgboost"}),
         best=SimpleNamespace(family="xgboost", params={"max_depth": 3}),
         proof=SimpleNamespace(sample=pa.table({"amount": [1.0, 2.0]}), scores=np.array([0.25, 0.5])),
     )

@@ -728,6 +728,6 @@ def test_a_version_asks_for_what_its_family_scores_with_and_no_more(
     family: str, wanted: str, unwanted: str, tmp_path: Path
 ) -> None:
     (tmp_path / find("models", family).file).touch()
-    bundle: Any = SimpleNamespace(folder=tmp_path, model={"family": family})
+    bundle: Any = SimpleNamespace(folder=tmp_path, families=(family,))
     names = [one.partition("==")[0] for one in package.requirements(bundle)]
     assert wanted in names and unwanted not in names
