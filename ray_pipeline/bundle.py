@@ -45,6 +45,8 @@ class Bundle(RegionScoring):
     calibrator: Calibrator
     regions: Calibration | None = None
     """How intervals or sets follow from predictions; None where the spec asks for none."""
+    quantiles: Scorer | None = None
+    """What predicts the quantiles, where `regions` follow from them."""
 
     @classmethod
     def load(cls, folder: Path, fingerprint: str | None = None) -> Self:
@@ -94,6 +96,7 @@ class Bundle(RegionScoring):
                     fix="use the version of ray-pipeline that wrote it",
                 )
             ) from error
+        by_quantiles = regions is not None and regions.by_quantiles
         return cls(
             folder=folder,
             fingerprint=actual,
@@ -103,6 +106,7 @@ class Bundle(RegionScoring):
             scorer=scorer,
             calibrator=calibrator,
             regions=regions,
+            quantiles=find("models", model["family"]).quantiles(folder) if by_quantiles else None,
         )
 
     @property

@@ -1,7 +1,6 @@
 """What a bundle gives beside scores: intervals or sets, and all columns that `predict` writes."""
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.components.choice import find
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.models._base import Scorer
 from ray_pipeline.conformal import Calibration
@@ -25,6 +23,7 @@ class RegionScoring:
     model: Mapping[str, Any]
     encoder: Encoder
     regions: Calibration | None
+    quantiles: Scorer | None
 
     def select(self, rows: Any) -> pa.Table:
         """See `Bundle`."""
@@ -42,7 +41,8 @@ class RegionScoring:
         """Return the lower and the upper quantile of encoded rows, shape (rows, 2), of a model that predicts them."""
         if not len(matrix):
             return np.empty((0, 2))
-        return np.asarray(self._quantiles(matrix), np.float64)[:, [0, -1]]
+        assert self.quantiles is not None, "the bundle's intervals follow from its scores"
+        return np.asarray(self.quantiles(matrix), np.float64)[:, [0, -1]]
 
     def scored(self, rows: Any) -> dict[str, Any]:
         """Return the columns that `predict` writes for rows, but for their keys.
@@ -76,7 +76,3 @@ class RegionScoring:
         if self.regions is None:
             return None
         return self.regions.regions(class_scores(self.schema["task"], score), ends)
-
-    @cached_property
-    def _quantiles(self) -> Scorer:
-        return find("models", self.model["family"]).quantiles(self.folder)  # type: ignore[no-any-return]

@@ -168,9 +168,11 @@ def test_the_model_is_explained_over_all_and_within_each_slice(release):
 def test_a_second_run_on_one_slot_gives_the_same_bytes_as_the_first_on_two_and_the_next_version(release, spec, at):
     told = Told()
     again = pipeline.run(spec, at.model_copy(update={"concurrent_trials": 1}), progress=told)
-    assert told.notes == [
-        f"the rows that {release.run} encoded are used again: data, selection, split and encoders are the same"
-    ]
+    used, fitted = told.notes
+    assert (
+        used == f"the rows that {release.run} encoded are used again: data, selection, split and encoders are the same"
+    )
+    assert fitted.startswith("the model is fitted on train+validation: in 1 backtest the refit changed the metric by +")
     first, second = folder_of(release), folder_of(again)
     slots = [json.loads((folder / "manifest.json").read_text())["plan"]["slots"] for folder in (first, second)]
     assert slots == [2, 1]
@@ -251,7 +253,8 @@ def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial
         block.write_bytes(content)
     told = Told()
     resumed = resume(run, progress=told)
-    (note,) = told.notes
+    note, fitted = told.notes
+    assert fitted.startswith("the model is fitted on ")
     assert re.fullmatch(r"the cached rows \w+ are encoded anew: has changed since it was written: its SHA-256 .*", note)
     assert resumed.status == "registered"
     assert {name: (run.path / "journal" / name).read_bytes() for name in before} == before

@@ -62,7 +62,7 @@ def test_a_registry_that_is_down_at_the_end_costs_no_model(spec, at, tmp_path, m
         )
 
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "register", gone)
+        patch.setattr("ray_pipeline.registry.own_process._Elsewhere.register", gone)
         with pytest.raises(RegistryError) as told:
             pipeline.run(spec, at)
     run = RunFolder.open(tmp_path / "runs", told.value.answer["run"])
