@@ -48,7 +48,7 @@ bench: .venv/.runtime             ## prints one JSON line: our wall time divided
 # The run-time lock takes its versions from the development lock, so both environments agree.
 lock: .venv/.dev                  ## pins the newest version of each package, with hashes, in both locks
 	$(PIP) install uv
-	$(COMPILE) --extra catboost --extra lightgbm --extra ui --extra jobs --extra delta --extra iceberg --extra sign --extra docs --extra onnx --extra dev --upgrade -o requirements-dev.lock
+	$(COMPILE) --extra catboost --extra lightgbm --extra ui --extra jobs --extra delta --extra iceberg --extra sign --extra sql --extra docs --extra onnx --extra dev --upgrade -o requirements-dev.lock
 	$(COMPILE) --extra jobs --constraint requirements-dev.lock --upgrade -o requirements.lock
 
 clean:
