@@ -33,6 +33,7 @@ def release_of(spec: Spec, auc: float | None) -> Release:
         model="models:/loans/1" if spec.register else None,
         version=1 if spec.register else None,
         family="xgboost",
+        fit={},
         metrics={"auc": {"value": auc, "low": None, "high": None}},
         gates=(),
         num_trials=4,

@@ -1,7 +1,5 @@
 """The spec: what a run makes. One strict YAML file, checked as a whole, frozen, and fingerprinted."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -29,6 +27,7 @@ from ray_pipeline.spec.environment import stray_variables
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.spec.features import Features, FeatureTable, Select
 from ray_pipeline.spec.field_types import Columns, Name, Section, Seed, shown
+from ray_pipeline.spec.fingerprint import fingerprint
 from ray_pipeline.spec.from_python import source_of
 from ray_pipeline.spec.gate import COSTS, Gate
 from ray_pipeline.spec.installed import missing_libraries
@@ -53,11 +52,6 @@ from ray_pipeline.spec.yaml_file import parse_yaml, read_yaml
 from ray_pipeline.values import Task
 
 EXPECTED = "name, task, features, split, model"
-NOT_IDENTITY = ("name", "register")
-IDENTITY_IF_GIVEN = ("monotone", "interactions", "intervals", "ensemble")
-"""Keys that are newer than 0.1.0: without them a spec keeps its fingerprint."""
-FIT_ON_IDENTITY = {"auto": "train+validation", "train+validation": "always train+validation"}
-"""Words of `fit.on` in the fingerprint: a spec without it keeps that of 0.1.0, which always refitted."""
 GUESSES = 3
 PACKAGE = "ray_pipeline"
 
@@ -310,25 +304,8 @@ class Spec(Section):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the spec as canonical JSON with all defaults, without `name`, `register` and paths of queries."""
-        identity = {
-            key: value
-            for key, value in self.as_data().items()
-            if key not in NOT_IDENTITY and (value not in ({}, "off") or key not in IDENTITY_IF_GIVEN)
-        }
-        identity["fit"]["on"] = FIT_ON_IDENTITY.get(identity["fit"]["on"], identity["fit"]["on"])
-        if identity["split"]["folds"] == "auto":
-            del identity["split"]["folds"]
-        for name, family in self.model.items():
-            for newer in getattr(family, "newer", ()):
-                if family.is_default(newer):  # type: ignore[attr-defined]
-                    del identity["model"][name][newer]
-        for table in identity["features"].values():
-            if table.get("kind") == "sql":
-                table.pop("path", None)
-        return hashlib.sha256(
-            json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-        ).hexdigest()
+        """SHA-256 of the spec with all defaults, without `name` and `register`."""
+        return fingerprint(self)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

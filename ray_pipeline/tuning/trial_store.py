@@ -150,7 +150,7 @@ class TrialStore:
         """Whether the trial pauses after a rung: until the next one it would take more than its family's share."""
         limit, model = self.spec.search.time, find("models", self.running[trial].family)
         rungs = self.rungs_of(int(self.running[trial].params[model.budget]))
-        if limit is None or rung + 1 == len(rungs):
+        if limit is None or rung + 1 >= len(rungs):
             return False
         seconds = trial_state.seconds * rungs[rung + 1].rounds / max(trial_state.rounds, 1)
         if not self.allocation.takes_too_much(trial, seconds, float(limit)):

@@ -261,7 +261,7 @@ def test_the_image_is_built_from_files_that_exist_and_runs_without_rights() -> N
     assert [source for source in copied if not (ROOT / source).exists()] == []
     assert [word[1] for word in words if word[0] == "USER"][-1] not in ("root", "0")
     assert any("--require-hashes" in word for word in words)
-    assert words[0] == ["FROM", "python:3.11-slim-bookworm"]
+    assert words[0] == ["FROM", "python:3.11.14-slim-bookworm"]
 
 
 def test_every_month_the_champion_is_trained_again() -> None:

@@ -338,7 +338,7 @@ def test_the_json_schema_knows_every_choice() -> None:
         (SMALLEST + "evaluate: {calibrate: platt}", False),
         (SMALLEST + "evaluate: {slices: [{column: age, binz: 3}]}", False),
         (SMALLEST + "encode: {age: {as: onehot}}", False),
-        (SMALLEST.replace("key: row_id", "key: row_id, version: 3"), False),
+        (SMALLEST.replace("key: row_id", "key: row_id, revision: 3"), False),
         (SMALLEST.replace("key: row_id", "key: row_id, kind: parquett"), False),
         (SMALLEST.replace("by: column", "by: colum"), False),
     ],

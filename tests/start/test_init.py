@@ -203,7 +203,7 @@ BAD: dict[str, tuple[Callable[[], object], list[str], int, str]] = {
         lambda: write_csv(few(900).select(["customer_id", "churned"]), Path("a.csv")),
         ["--label", "churned"],
         3,
-        "no feature is left",
+        "no column is left to be a feature",
     ),
 }
 
