@@ -135,7 +135,7 @@ def evaluate_registered(
     known, bundle, spec = _fetched(model, where, registry, debug)
     with _with_queries(spec, where) as spec, session(where, debug, STREAM_BYTES):
         training = known.file(model, "training.json") or {"columns": {}}
-        predictions, facts = _scored(bundle, spec, where, path, training)
+        predictions, facts = _scored(bundle, spec.without_range(), where, path, training)
         evaluation = evaluate(predictions, spec)
         findings = [*facts["findings"], *(asdict(row.finding) for row in evaluation.bias if row.finding)]
         rival = champion(known, predictions, spec, where, rows=path)

@@ -134,7 +134,8 @@ class PageRunner:
                 return ""
         plain = not re.search(r"[|<>&;]", re.sub(r"'[^']*'", "", line))
         if line.startswith("ray-pipeline ") and plain and self.in_process:
-            return self._main(shlex.split(line)[1:])
+            words = [found for word in shlex.split(line)[1:] for found in self._expanded(word)]
+            return self._main(words)
         path = f"{Path(sys.executable).parent}:{self.environment['PATH']}"
         ran = subprocess.run(
             ["bash", "-c", line.replace("ray-pipeline ", f"{sys.executable} -m ray_pipeline ")],
@@ -147,6 +148,14 @@ class PageRunner:
         )
         self.code = ran.returncode
         return ran.stdout
+
+    def _expanded(self, word: str) -> list[str]:
+        """The paths of a pattern, as a shell gives them; a word that fits no path is itself."""
+        return (
+            sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(word)) or [word]
+            if "*" in word
+            else [word]
+        )
 
     def _main(self, arguments: list[str]) -> str:
         """The command in this process, so that it uses the Ray of the tests."""

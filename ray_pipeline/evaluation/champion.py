@@ -79,7 +79,7 @@ def rescore(
     """
     own = Spec.from_text(
         bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]), trust=where.trust
-    )
+    ).without_range()
     own = with_rows_of(own, spec)
     table = split(read(own, where, rows=path), own)
     wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)

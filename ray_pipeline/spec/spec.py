@@ -290,6 +290,10 @@ class Spec(Section):
         choice.trust(packages)
         return self._checked(self._source, self._folder, may_wait=False) if self._dotted else self
 
+    def without_range(self) -> Self:
+        """The spec that keeps rows of all times: for rows that came later, which `select.where` still chooses from."""
+        return self.model_copy(update={"select": self.select.model_copy(update={"from_": None, "to": None})})
+
     def not_installed(self) -> tuple[Problem, ...]:
         """What the spec needs and this installation lacks."""
         return tuple(problem_at(self._source, place, found, fix) for place, found, fix in missing_libraries(self))
