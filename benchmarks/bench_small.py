@@ -44,7 +44,7 @@ ray.shutdown()
 """
 STANDING = """
 import sys, ray
-ray.init(num_cpus=2, include_dashboard=False)
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
 print("standing", flush=True)
 sys.stdin.read()
 """
@@ -88,6 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         (folder / "small.yaml").write_text(SPEC.format(table=asked.table.resolve()))
+        (folder / "standing.yaml").write_text("address: auto\n")
         for name, checkout in checkouts.items():
             timed(checkout, folder / name)  # makes registry and encoded rows, and warms the file cache
         runs: dict[str, list[dict]] = {name: [] for name in checkouts}
@@ -106,7 +107,7 @@ def main() -> None:
         if asked.standing:
             with subprocess.Popen([sys.executable, "-c", STANDING], stdin=-1, stdout=-1, text=True) as standing:
                 assert standing.stdout and standing.stdout.readline()
-                on = [timed(HERE, folder / "now", "--on", "auto") for _ in range(asked.pairs)]
+                on = [timed(HERE, folder / "now", "--on", str(folder / "standing.yaml")) for _ in range(asked.pairs)]
                 standing.communicate()
             result["standing"] = medians(on)
             result["standing_of_cold"] = round(result["standing"]["seconds"] / result["now"]["seconds"], 3)
