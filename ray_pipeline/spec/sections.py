@@ -148,9 +148,11 @@ class Ensemble(Section):
     """How many models are scored together as one, and what they may cost together."""
 
     members: Annotated[int, Whole(2, 64)] = 8
+    """How many models at most."""
     latency_ms: Annotated[float, Real(low=0, open=True)] | None = None
     """Milliseconds to score one encoded row."""
     size_mb: Annotated[float, Real(low=0, open=True)] | None = None
+    """Megabytes of the files of all members."""
 
 
 def _ensemble(written: object, info: ValidationInfo) -> object:
