@@ -157,8 +157,17 @@ class PageRunner:
             else [word]
         )
 
+    def _forget_modules_of_other_tests(self) -> None:
+        """A package that the page writes may have the name of one that another test has imported."""
+        own = {path.name for path in self.folder.iterdir() if path.is_dir()}
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if name.partition(".")[0] in own and not (file and Path(file).is_relative_to(self.folder)):
+                del sys.modules[name]
+
     def _main(self, arguments: list[str]) -> str:
         """The command in this process, so that it uses the Ray of the tests."""
+        self._forget_modules_of_other_tests()
         printed = io.StringIO()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["ray-pipeline", *arguments])
