@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.duration import clock
 from ray_pipeline.report.run_files import Estimate, number
 
 Context = dict[str, Any]
@@ -78,14 +79,7 @@ def format_duration(seconds: object) -> str:
     spent = number(seconds)
     if not math.isfinite(spent):
         return "–"
-    if spent < 10:
-        return f"{spent:.1f} s"
-    whole = round(spent)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min" if whole < 172_800 else f"{spent / 86_400:.1f} days"
+    return clock(spent) if spent < 172_800 else f"{spent / 86_400:.1f} days"
 
 
 def format_bytes(value: object) -> str:

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ from bundle_fixture import Trained, train
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from registry_fixture import NAME, PASSED, REFUSED, add, model_folder
+from registry_server_fixture import mlflow_server
 from typer.testing import CliRunner
 
 from ray_pipeline.bundle import Bundle
@@ -670,37 +670,8 @@ def test_the_verbs_print_tables_for_people(command: typer.Typer, one: Registry) 
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real `mlflow server` on loopback, with sqlite, serving artifacts by proxy."""
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        str(folder / "artifacts"),
-    ]
-    with (folder / "log").open("w") as log:
-        child = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-            start_new_session=True,
-        )
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                break
-            except OSError:
-                assert child.poll() is None, (folder / "log").read_text()
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(child.pid, 15)
-        child.wait(20)
+    with mlflow_server(folder, f"sqlite:///{folder}/server.db") as uri:
+        yield uri
 
 
 @pytest.mark.long

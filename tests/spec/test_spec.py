@@ -594,3 +594,12 @@ def test_intervals_and_objectives_that_do_not_fit_are_refused(given: dict[str, s
     with pytest.raises(SpecError) as refused:
         with_intervals(**given)
     assert told in str(refused.value)
+
+
+def test_a_spec_without_its_range_differs_in_nothing_else() -> None:
+    spec = Spec.from_text(FLIGHTS)
+    assert spec.select.from_ is not None
+    wider = spec.without_range()
+    assert (wider.select.from_, wider.select.to, wider.select.where) == (None, None, spec.select.where)
+    assert wider.where_expression == spec.where_expression
+    assert {**wider.as_data(), "select": None} == {**spec.as_data(), "select": None}
