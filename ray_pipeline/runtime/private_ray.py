@@ -159,7 +159,7 @@ def without_unused_servers() -> Iterator[None]:
     """In the block, `ray.init` starts neither autoscaler, nor dashboard server, nor the one that forwards logs.
 
     The agent of the node has no servers either. A Ray of one process alone uses none of them, and `ray.init` would wait
-    for them: it takes two thirds of the time without, and 3 s of CPU time less.
+    for them: it takes 1.8 s instead of 4.5 on two idle cores.
     """
     names = [f"ray._private.node:Node.{name}" for name in _UNUSED_SERVERS]
     servers = dict.fromkeys(names, lambda _, **options: None)
