@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(PYTHON) -m pip --python $(BIN)/python --quiet --quiet --disable-pip-version-check
-INSTALL_LOCKED := $(PIP) install --require-hashes --only-binary :all:
+# A lock is whole, so pip resolves nothing: its resolver looks for the newest `pydantic[email]` where the lock pins
+# `pydantic` alone, and then refuses it for want of a hash.
+INSTALL_LOCKED := $(PIP) install --require-hashes --no-deps --only-binary :all:
 COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate
 
 # Three processes run the tests: those that share one Ray, those that start their own and mostly wait, and all others.

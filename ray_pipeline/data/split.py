@@ -22,5 +22,6 @@ def split(table: Table, spec: Spec) -> Table:
         return builder.split_input(rows, splitter).select(columns)
 
     with table.locating_errors():
-        rows = pa.concat_tables(arrow_blocks(table.blocks(), fit_rows))
-    return table.with_splitter(splitter.fit(rows))
+        blocks = list(arrow_blocks(table.blocks(), fit_rows))
+    # Without a row there is nothing to fit on; the profile says why there is none.
+    return table.with_splitter(splitter.fit(pa.concat_tables(blocks)) if blocks else splitter)

@@ -91,7 +91,11 @@ def rescore(
         scored = {"score": list(score), **({} if ends is None else {"ends": list(ends)})}
         return pa.table({KEY: rows[KEY], PART: rows[PART], **scored})
 
-    scored = pa.concat_tables(arrow_blocks(table.blocks(), score_block))
+    blocks = list(arrow_blocks(table.blocks(), score_block))
+    if not blocks:  # the champion's own spec keeps none of the rows
+        none = np.zeros(len(wanted), bool)
+        return predictions.take(none), none
+    scored = pa.concat_tables(blocks)
     place = pa.compute.index_in(wanted.cast(scored[KEY].type), scored[KEY]).to_numpy(zero_copy_only=False)
     known = ~np.isnan(place.astype(np.float64))
     position = np.where(known, place, 0).astype(np.int64)

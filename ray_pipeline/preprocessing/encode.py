@@ -80,8 +80,7 @@ def encode_rows(
         found = f"{num_rows:,} rows were encoded, but the profile counted {counted:,}"
         fix = "the files changed during the run; run again"
         raise DataError(Problem(stage="encode", rows=num_rows, found=found, fix=fix))
-    blocks = tuple(encoded.to_arrow_refs())
-    block_rows, min_labels = zip(*_block_facts(blocks), strict=True)
+    blocks, block_rows, min_labels = _blocks_with_rows(encoded.to_arrow_refs())
     return EncodedRows(
         task=spec.task,
         label_name=spec.features.labels.label,
@@ -131,13 +130,24 @@ def _encode_block(
     return encoded_block.pack({name: encoder.apply(rows, fold) for name, encoder in encoders.items()}, columns)
 
 
-def _block_facts(blocks: "Sequence[ray.ObjectRef[pa.Table]]") -> list[tuple[tuple[int, ...], float]]:
-    """Rows of each part and the smallest label of each block, counted on the nodes where the blocks are."""
+def _blocks_with_rows(
+    blocks: "Sequence[ray.ObjectRef[pa.Table]]",
+) -> "tuple[tuple[ray.ObjectRef[pa.Table], ...], tuple[tuple[int, ...], ...], tuple[float, ...]]":
+    """The blocks that have rows, the rows of each part in each, and the smallest label of each.
+
+    They are counted on the nodes where the blocks are. A piece of the table that `select` keeps nothing of leaves a
+    block without rows, and then Ray Data's has no columns either.
+    """
     import ray
 
     def facts(block: pa.Table) -> tuple[tuple[int, ...], float]:
+        if not block.num_rows:
+            return (0,) * len(PARTS), np.inf
         rows = np.bincount(block[encoded_block.PART].to_numpy(), minlength=len(PARTS))
         return tuple(rows.tolist()), float(block[encoded_block.LABEL].to_numpy().min(initial=np.inf))
 
     task = ray.remote(facts)
-    return ray.get([task.remote(block) for block in blocks])  # type: ignore[no-any-return]
+    counted = zip(blocks, ray.get([task.remote(block) for block in blocks]), strict=True)
+    kept = [(block, rows, label) for block, (rows, label) in counted if sum(rows)]
+    refs, rows, labels = zip(*kept, strict=True)
+    return refs, rows, labels
