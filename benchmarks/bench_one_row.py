@@ -3,8 +3,8 @@
 usage: bench_one_row.py [--family xgboost mlp] [--calls 500]   -> one JSON line; the median milliseconds of each form
 are the result
 
-`bare_ms` is the model alone on the encoded row: `Booster.inplace_predict` or the net. Every form must give the bits of
-the batch path.
+`bare_ms` is the model alone on the encoded row: `Booster.inplace_predict` or the net; `of_bare` is a dict against it.
+Every form must give the bits of the batch path.
 """
 
 import argparse
@@ -111,10 +111,9 @@ def measured(family: str, calls: int) -> dict[str, float]:
         for form, sent in forms.items():
             assert model.predict(sent).tobytes() == expected, form
         matrix = model.encoder.apply(rows)[7:8]
-        return {
-            "bare_ms": median_ms(lambda: model.scorer(matrix), calls),
-            **{f"{form}_ms": median_ms(lambda sent=sent: model.predict(sent), calls) for form, sent in forms.items()},
-        }
+        bare = median_ms(lambda: model.scorer(matrix), calls)
+        ours = {f"{form}_ms": median_ms(lambda sent=sent: model.predict(sent), calls) for form, sent in forms.items()}
+        return {"bare_ms": bare, **ours, "of_bare": round(ours["dict_ms"] / bare, 2)}
 
 
 def main() -> None:

@@ -249,23 +249,15 @@ _COPIED, _ALWAYS = (f"ray.tune.execution.class_cache:{name}" for name in ("ENV_V
 
 
 @contextmanager
-def no_credentials_for_trials() -> Iterator[None]:
-    """In the block, Tune does not copy AWS credentials of this process into the runtime environment of trials.
+def no_environment_for_trials() -> Iterator[None]:
+    """In the block, Tune gives trials no runtime environment, into which it copies variables of this process.
 
-    Ray writes runtime environments to its logs, and shows them on its dashboard. The workers of a Ray that this process
-    has started inherit all variables, so nothing is copied: without an environment of its own, a trial takes a worker
-    process that is idle, and none has to start. The workers of a cluster have the credentials of their node.
+    Among them are AWS credentials, and Ray writes runtime environments to its logs and shows them on its dashboard. The
+    workers of a Ray that this process has started inherit all variables; those of a cluster have the credentials of
+    their node. Without an environment of its own, a trial takes a worker process that is idle, and none has to start.
     """
-    harmless = {name for name in _read(_COPIED) if not name.startswith("AWS_")}
-    with _attributes.use({_COPIED: set(), _ALWAYS: {}} if _started_here() else {_COPIED: harmless}):
+    with _attributes.use({_COPIED: set(), _ALWAYS: {}}):
         yield
-
-
-def _started_here() -> bool:
-    """Whether this process has started the Ray that it is connected to."""
-    from ray._private import worker
-
-    return bool(worker._global_node is not None and worker._global_node.head)
 
 
 def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:

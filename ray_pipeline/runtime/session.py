@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
 from ray_pipeline.runtime.cluster_address import silence
-from ray_pipeline.runtime.local_ray import private_folder, starting
+from ray_pipeline.runtime.local_ray import WORKER_IMPORTS, private_folder, starting
 from ray_pipeline.runtime.lost_ray import RayGuard
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
 from ray_pipeline.runtime.process_state import process_state, signal_handlers
@@ -35,6 +36,8 @@ QUIET = {
     "ray.tune": logging.CRITICAL,
     "optuna": logging.ERROR,
 }
+IMPORTING_WORKERS = 8
+"""A small run uses no more at once. In a large one, the time of an import does not count."""
 LEFT_ALONE = (THREAD_NAME, private_ray.SCAN_THREAD_NAME)
 """Names of threads that may outlive a block that fails, and call Ray."""
 
@@ -183,6 +186,8 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
             if not folder:
                 _refuse_silence(where.address)
             ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
+            if not folder:
+                _import_in_advance()
     except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
     except Exception as error:  # a node that does not start in time is a bare `Exception`
@@ -194,6 +199,23 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
         raise ResourceError(problem) from None
     finally:
         logging.getLogger("ray").handlers[:] = handlers  # `ray.init` removes them
+
+
+def _import_in_advance() -> None:
+    """Lets free workers of a cluster import what a run needs while the driver does the same.
+
+    A worker belongs to one job, so each run starts its own.
+    """
+    import ray
+
+    free = int(ray.available_resources().get("CPU", 0))
+    work = ray.remote(num_cpus=1, max_retries=0)(_import)
+    for _ in range(min(free, IMPORTING_WORKERS)):
+        work.remote(WORKER_IMPORTS)
+
+
+def _import(module: str) -> None:
+    import_module(module)
 
 
 def _refuse_silence(address: str) -> None:

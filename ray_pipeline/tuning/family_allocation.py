@@ -1,10 +1,10 @@
 """Which family gets the next trial: the best one, as long as the others together cost less than its own trials.
 
-Every family begins with its default. After that, trial i depends only on the finished trials up to i - window, so that
-one slot and eight take the same decisions (a search that is not deterministic uses all finished trials). The trial goes
-to the leader; it goes to another family where the trials of the others past their defaults, this one included, cost no
-more than the leader's own. Every trial of a family is counted with the seconds that its default took: they are measured
-once and kept in the journal, so that a rerun decides the same.
+Every family begins with its default. After that, the family of trial i depends only on the finished trials up to
+i - window, so that one slot and eight take the same decisions (a search that is not deterministic uses all finished
+trials). The trial goes to the leader; it goes to another family where the trials of the others past their defaults,
+this one included, cost no more than the leader's own. Every trial of a family is counted with the seconds that its
+default took: they are measured once and kept in the journal, so that a rerun decides the same.
 
 A search that is not deterministic also pauses a default at a rung, where it would take more than its family's share of
 the time before the others have had several trials.
@@ -25,7 +25,7 @@ SEVERAL = 3
 
 @dataclass(kw_only=True)
 class FamilyAllocation:
-    """Proposes and prunes trials of one family or several; it has state, like `Sampler`."""
+    """Proposes and stops trials of one family or several; it has state, like `Sampler`."""
 
     families: Mapping[str, Sampler]
     """The sampler of each family, in the order of the spec."""
@@ -64,20 +64,34 @@ class FamilyAllocation:
         """Whether every trial has been proposed."""
         return len(self.assigned) >= self.num_trials
 
-    def should_prune(self, trial: int, rung: int, value: float) -> bool:
-        """Decide whether a trial is stopped at a rung; it is compared with the trials of its own family.
+    def report(self, trial: int, metric: float, *, ended: bool) -> None:
+        """Record that a trial has come to its next rung; it is compared with the trials of its own family.
 
         Parameters
         ----------
         trial
             The number of the trial.
-        rung
-            The index of the rung.
-        value
-            The trial's metric at the rung.
+        metric
+            Its metric at the rung; NaN if it failed before it came there.
+        ended
+            Whether the trial ends there by itself.
         """
         family, number = self.assigned[trial]
-        return self.families[family].should_prune(number, rung, value)
+        sampler = self.families[family]
+        sampler.pruner.report(number, sampler.sign * metric, ended=ended)
+
+    def judge(self) -> list[tuple[int, int]]:
+        """Return the trials that stop, each with the index of the rung where it does."""
+        judged = {name: sampler.pruner.judge() for name, sampler in self.families.items()}
+        stopped = [
+            (self.assigned.index((name, number)), rung) for name, some in judged.items() for number, rung in some
+        ]
+        return sorted(stopped)
+
+    def is_judged(self, trial: int) -> bool:
+        """Whether it is decided at each rung that the trial has come to whether it goes on."""
+        family, number = self.assigned[trial]
+        return self.families[family].pruner.is_judged(number)
 
     def takes_too_much(self, trial: int, seconds: float, limit: float) -> bool:
         """Decide whether a trial pauses at a rung, so that other families come first.

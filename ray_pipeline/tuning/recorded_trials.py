@@ -69,7 +69,7 @@ class RecordedTrials(TrialStore):
         if trial_state.failed:
             self.fail(trial, trial_state.failed)
             return False
-        self.rungs.setdefault(trial, []).append((trial_state.rounds, self.sign * trial_state.best))
+        self.rungs.setdefault(trial, []).append(trial_state)
         if not trial_state.ended:
             return True
         record = self.records[trial]

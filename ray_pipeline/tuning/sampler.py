@@ -1,9 +1,9 @@
 """Which hyperparameters come next: Optuna's TPE (multivariate) by ask and tell, the same for any number of slots.
 
-Trial i is proposed from the results of the trials up to i - window, and pruned by comparison with those alone. They are
-all finished by then: a trial waits for nothing once it runs, and one slot and eight take the same decisions in whatever
-order results arrive. Without a window (`search.deterministic: false`) a decision uses every finished trial, and a
-resumed run reads it from the journal. Optuna learns of a pruned trial as pruned, with its intermediate values.
+Trial i is proposed from the results of the trials up to i - window. They are all finished by then: a trial waits for
+nothing once it runs, and one slot and eight propose the same in whatever order results arrive. Without a window
+(`search.deterministic: false`) a proposal uses every finished trial, and a resumed run reads it from the journal.
+Optuna learns of a pruned trial as pruned, with its intermediate values.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Log, Space
-from ray_pipeline.tuning.pruner import should_prune
+from ray_pipeline.tuning.pruner import Pruner
 
 Status = Literal["completed", "stopped", "failed"]
 
@@ -46,7 +46,7 @@ class TrialResult:
 
 @dataclass(kw_only=True)
 class Sampler:
-    """Proposes and prunes the trials of one family. It is not frozen: it has the state of the search."""
+    """Proposes the trials of one family. It is not frozen: it has the state of the search."""
 
     family: str
     space: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Sampler:
     searcher: str = "tpe"
     halving: bool = True
     window: int | None = 4
-    """A decision on trial i uses the results up to i - window; None: all finished trials."""
+    """The proposal of trial i uses the results up to i - window; None: all finished trials."""
     warm: Mapping[str, Any] | None = None
     """Hyperparameters of an earlier winner: those of trial 1, where they are searched and within their spaces; trial 1
     takes the others from `start`."""
@@ -98,32 +98,23 @@ class Sampler:
         """Whether every trial has been proposed."""
         return len(self._optuna_trials) >= self.num_trials
 
-    def should_prune(self, trial: int, rung: int, value: float) -> bool:
-        """Decide whether a trial is stopped at a rung.
-
-        Parameters
-        ----------
-        trial
-            The number of the trial.
-        rung
-            The index of the rung.
-        value
-            The trial's metric at the rung.
-        """
-        sign = 1.0 if self.better == "higher" else -1.0
-        known = [
-            sign * result.rungs[rung][1]
-            for number, result in sorted(self.results.items())
-            if self._knows(trial, number) and len(result.rungs) > rung
-        ]
-        return self.halving and should_prune(sign * value, known)
-
     def tell(self, result: TrialResult) -> None:
         """Record the result of a trial."""
         self.results[result.trial] = result
+        self.pruner.close(result.trial, (self.sign * value for _, value in result.rungs))
+
+    @cached_property
+    def pruner(self) -> Pruner:
+        """Which trials stop early."""
+        return Pruner(enabled=self.halving, in_order=self.window is not None)
+
+    @property
+    def sign(self) -> float:
+        """The factor that makes higher metrics the better ones."""
+        return 1.0 if self.better == "higher" else -1.0
 
     def _knows(self, trial: int, other: int) -> bool:
-        """Whether decisions on a trial may use the result of another."""
+        """Whether the proposal of a trial may use the result of another."""
         return self.window is None or other <= trial - self.window
 
     def _searched(self, params: Mapping[str, Any]) -> dict[str, Any]:

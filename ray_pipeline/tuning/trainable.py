@@ -3,6 +3,7 @@
 Imports, data and the quantised matrix are loaded once for all its trials.
 """
 
+import os
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.runtime.process_state import SETTINGS
 from ray_pipeline.tuning.time_budget import seconds_of_step
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
@@ -20,6 +22,12 @@ from ray_pipeline.tuning.worker_group import WorkerGroup
 
 class SlotTrainable(tune.Trainable):  # type: ignore[misc]
     """The trainable of a slot: `step` trains to the next rung, `reset_config` takes the next trial."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        """Set what Ray and Train read from the environment: a worker of a cluster has not inherited it."""
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+        super().__init__(*given, **named)
 
     def setup(
         self,

@@ -8,7 +8,7 @@ import io
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +51,10 @@ class TrialStore:
         self.candidates = candidates
         self.spec, self.allocation, self.rungs_of, self.run = spec, allocation, rungs_of, run
         self.running: dict[int, Proposal] = {}
-        self.rungs: dict[int, list[tuple[int, float]]] = {}
+        self.rungs: dict[int, list[TrialState]] = {}
+        """The states of each running trial at its rungs, without its model."""
+        self.ended: dict[int, TrialState] = {}
+        """Trials of which no slot trains any more, but which may still have to stop at an earlier rung."""
         self.proposed: list[Proposal] = []
         limit = spec.search.time
         self.budget = TimeBudget(
@@ -131,20 +134,35 @@ class TrialStore:
 
     def report(self, trial: int, rung: int, trial_state: TrialState) -> bool:
         """Record the state of a trial after a rung; return whether it continues."""
-        if trial_state.failed:
-            self.fail(trial, trial_state.failed)
-            return False
-        value = self.sign * trial_state.best
-        self.rungs.setdefault(trial, []).append((trial_state.rounds, value))
-        # Without a finished trial, this one ends at its next evaluation, and competes.
-        is_up = self.seconds_left <= 0 and self.allocation.best is not None
-        if not trial_state.ended and not is_up and not self.allocation.should_prune(trial, rung, value):
-            return not self._pauses(trial, rung, trial_state)
-        limit = self._exceeded_limit(trial_state)
-        # A trial that ended early since `search.time` ran out competes: it had all the time there was.
-        why = limit or ("search.time was up" if trial_state.late or is_up else "")
-        self._finish(trial, "completed" if trial_state.ended and not limit else "stopped", trial_state, why)
-        return False
+        if trial not in self.running:
+            return False  # it stopped at an earlier rung, when a trial before it came there
+        ended, rungs = trial_state.ended or bool(trial_state.failed), self.rungs.setdefault(trial, [])
+        if not trial_state.failed:
+            rungs.append(replace(trial_state, state=b"", model=b"", scores=None))
+        self.allocation.report(trial, math.nan if trial_state.failed else self.sign * trial_state.best, ended=ended)
+        if ended:
+            self.ended[trial] = trial_state
+        elif self.seconds_left <= 0 and self.allocation.best is not None:
+            # Without a finished trial, this one ends at its next evaluation, and competes.
+            self._finish(trial, "stopped", trial_state, "search.time was up")
+        self._settle()
+        return trial in self.running and not ended and not self._pauses(trial, rung, trial_state)
+
+    def _settle(self) -> None:
+        """Finish the trials that are now known to stop at a rung, and those that are known to stop at none."""
+        for trial, rung in self.allocation.judge():
+            self.ended.pop(trial, None)
+            self.rungs[trial] = self.rungs[trial][: rung + 1]
+            self._finish(trial, "stopped", self.rungs[trial][-1])
+        for trial in [trial for trial in self.ended if self.allocation.is_judged(trial)]:
+            trial_state = self.ended.pop(trial)
+            if trial_state.failed:
+                self._finish(trial, "failed", trial_state, trial_state.failed)
+                continue
+            limit = self._exceeded_limit(trial_state)
+            # A trial that ended early since `search.time` ran out competes: it had all the time there was.
+            why = limit or ("search.time was up" if trial_state.late else "")
+            self._finish(trial, "stopped" if limit else "completed", trial_state, why)
 
     def _pauses(self, trial: int, rung: int, trial_state: TrialState) -> bool:
         """Whether the trial pauses after a rung: until the next one it would take more than its family's share."""
@@ -161,6 +179,7 @@ class TrialStore:
     def fail(self, trial: int, why: str) -> None:
         """Record that a trial failed, and why."""
         self._finish(trial, "failed", TrialState(), why)
+        self._settle()
 
     def ask_again(self, trial: int) -> None:
         """Take back a trial that no slot has begun; it is the next one."""
@@ -186,7 +205,7 @@ class TrialStore:
             trial=trial,
             family=proposal.family,
             params=proposal.params,
-            rungs=tuple(self.rungs.pop(trial, [])),
+            rungs=tuple((one.rounds, self.sign * one.best) for one in self.rungs.pop(trial, [])),
             metric=self.sign * trial_state.best if finite else None,
             rounds=trial_state.best_rounds,
             seconds=round(trial_state.seconds, 3),

@@ -15,7 +15,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.private_ray import keep_idle_actors, no_credentials_for_trials
+from ray_pipeline.runtime.private_ray import keep_idle_actors, no_environment_for_trials
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
@@ -60,7 +60,7 @@ def run_trials(
         ),
     )
     try:
-        with own_errors(), no_credentials_for_trials():
+        with own_errors(), no_environment_for_trials():
             tuner.fit()
     except BaseException:
         # Otherwise the slots of an interrupted search keep their CPUs as long as anything refers to the exception.
@@ -94,8 +94,8 @@ class TrialSearcher(Searcher):  # type: ignore[misc]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record a trial that ended without a report: its slot died."""
-        trial = self.configs[trial_id]["trial"]
-        if trial not in self.trial_store.running:
+        trial, store = self.configs[trial_id]["trial"], self.trial_store
+        if trial not in store.running or trial in store.ended:
             return
         deaths = list(self.never_begun.values()).count(trial)
         if trial_id in self.never_begun and deaths <= MAX_DEATHS:

@@ -25,6 +25,7 @@ def test_a_full_cluster_is_refused_and_a_free_one_is_not(ray_local: None, monkey
         capacity.wait_for_capacity(where)
     capacity.wait_for_capacity(Where())
     ray.kill(held)
+    monkeypatch.setattr(capacity, "WAIT_S", 60)  # a worker may have to start
     until = time.monotonic() + 20
     while ray.available_resources().get("CPU", 0.0) < 2 and time.monotonic() < until:
         time.sleep(0.1)

@@ -182,17 +182,15 @@ def test_ray_takes_the_loopback_address_only_where_it_spans_no_machines(monkeypa
     assert ray_constants.ENABLE_RAY_CLUSTER
 
 
-def test_tune_copies_no_credentials_to_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private_ray, "_started_here", lambda: False)
+def test_tune_gives_trials_no_environment_and_so_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray.tune.execution import class_cache
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
-    assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE
-    with private_ray.no_credentials_for_trials():
+    assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE and class_cache.DEFAULT_ENV_VARS
+    with private_ray.no_environment_for_trials():
         actor = class_cache._ActorClassCache().get(type("Trainable", (), {}))
-        assert "canary" not in str(actor._default_options)
-        assert actor._default_options["runtime_env"]["env_vars"]
-    assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE
+        assert not actor._default_options["runtime_env"]  # so it takes a worker that is idle
+    assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE and class_cache.DEFAULT_ENV_VARS
 
 
 def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,13 +220,3 @@ def test_ray_data_starts_no_actors_for_statistics_and_autoscaling() -> None:
         streaming_executor.create_cluster_autoscaler,
         stats._StatsManager.register_dataset_to_stats_actor,
     )
-
-
-def test_a_worker_of_a_ray_started_here_inherits_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ray.tune.execution import class_cache
-
-    monkeypatch.setattr(private_ray, "_started_here", lambda: True)
-    with private_ray.no_credentials_for_trials():
-        actor = class_cache._ActorClassCache().get(type("Trainable", (), {}))
-        assert not actor._default_options["runtime_env"]  # so it takes a worker that is idle
-    assert class_cache.DEFAULT_ENV_VARS

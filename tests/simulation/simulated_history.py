@@ -146,8 +146,9 @@ class History:
                 continue
             if store.report(config["trial"], rung, trained(config, rung)):
                 slots.append((config, rung + 1))
-            elif self._holds(process):
-                self.finished[name, config["trial"]] = process.pid
+            if self._holds(process):
+                for trial in allocation.results:
+                    self.finished.setdefault((name, trial), process.pid)
 
     def _register(self, run: Run, name: str) -> int:
         bundle = SimpleNamespace(fingerprint=json_digest(name), model={"family": "xgboost"})

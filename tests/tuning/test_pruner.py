@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_pipeline.tuning.pruner import MAX_RUNGS, MIN_KNOWN, MIN_ROUNDS, RECENT, REDUCTION, rungs_of, should_prune
+from ray_pipeline.tuning.pruner import (
+    MAX_RUNGS,
+    MIN_KNOWN,
+    MIN_ROUNDS,
+    RECENT,
+    REDUCTION,
+    Pruner,
+    rungs_of,
+    should_prune,
+)
 
 SCORES = st.floats(-1e6, 1e6)
 
@@ -68,3 +77,52 @@ def test_only_the_last_nine_trials_count(recent: list[float], earlier: list[floa
 def test_nothing_is_pruned_for_want_of_comparison_but_what_is_not_finite(known: list[float], score: float) -> None:
     assert not should_prune(score, known)
     assert all(should_prune(broken, known) for broken in (math.nan, math.inf, -math.inf))
+
+
+def reach(pruner: Pruner, trial: int, *scores: float, ended: bool = False) -> list[tuple[int, int]]:
+    """The trial comes to so many further rungs; the trials that stop."""
+    for place, score in enumerate(scores):
+        pruner.report(trial, score, ended=ended and place == len(scores) - 1)
+    return pruner.judge()
+
+
+def test_a_trial_is_compared_with_the_trials_before_it() -> None:
+    pruner = Pruner()
+    assert [reach(pruner, trial, score) for trial, score in enumerate([1.0, 3.0])] == [[], []]
+    assert reach(pruner, 2, 2.0) == [(2, 0)]
+    assert reach(pruner, 3, 3.0) == []  # as good as the best of three
+    assert reach(pruner, 4, 2.9) == [(4, 0)]
+    assert reach(pruner, 0, 9.0) == []  # nobody before it
+
+
+def test_a_trial_goes_on_until_those_before_it_have_come_to_its_rung_and_stops_there_then() -> None:
+    pruner = Pruner()
+    assert reach(pruner, 0, 5.0, 9.0, ended=True) == []
+    assert reach(pruner, 2, 4.0, 8.0, 7.0, ended=True) == [] and not pruner.is_judged(2)
+    assert reach(pruner, 1, 6.0) == [(2, 0)] and pruner.is_judged(2)
+    assert reach(pruner, 3, 6.0) == []
+    assert reach(pruner, 3, 8.5) == [] and not pruner.is_judged(3)  # trial 1 has not come there
+    assert reach(pruner, 1, 8.7) == [(3, 1)]
+
+
+def test_a_trial_that_failed_or_stopped_is_not_waited_for() -> None:
+    pruner = Pruner()
+    reach(pruner, 0, 5.0, 9.0, ended=True)
+    reach(pruner, 1, 6.0)
+    assert reach(pruner, 2, 7.0, 1.0) == [] and not pruner.is_judged(2)
+    assert reach(pruner, 1, math.nan, ended=True) == [] and pruner.is_judged(2)  # compared with one: too few
+    pruner.close(1, [6.0])
+    assert reach(pruner, 3, 6.5) == [(3, 0)]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_pruner_that_is_not_enabled_stops_nothing(in_order: bool) -> None:
+    pruner = Pruner(enabled=False, in_order=in_order)
+    assert [reach(pruner, trial, 1.0 - trial, math.nan) for trial in range(12)] == [[]] * 12
+
+
+def test_without_an_order_a_trial_is_compared_at_once_with_all_that_have_come_to_the_rung() -> None:
+    pruner = Pruner(in_order=False)
+    assert reach(pruner, 5, 3.0) == [] and reach(pruner, 9, 2.0) == []
+    assert reach(pruner, 0, 2.5) == [(0, 0)]
+    assert reach(pruner, 1, 3.5) == [] and pruner.is_judged(1)

@@ -3,7 +3,7 @@ best is known."""
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -54,33 +54,59 @@ def curve(params: Any) -> Iterator[tuple[int, float]]:
     return ((rounds, floor + 1 / rounds) for rounds in RUNGS)
 
 
-def run_trial(search: Sampler, proposal: Proposal, failing: frozenset[int] = frozenset()) -> TrialResult:
-    evaluations: list[tuple[int, float]] = []
-    status: Status = "completed"
-    for rung, (rounds, value) in enumerate(curve(proposal.params)):
-        evaluations.append((rounds, value))
-        if rung < len(RUNGS) - 1 and search.should_prune(proposal.trial, rung, value):
-            status = "stopped"
-            break
-    if proposal.trial in failing:
-        return result(proposal.trial, "failed", params=proposal.params, rounds=0, why="it broke")
-    rounds, value = evaluations[-1]
-    return result(proposal.trial, status, value, params=proposal.params, rungs=tuple(evaluations), rounds=rounds)
+def end(search: Sampler, proposal: Proposal, reached: int, status: Status) -> None:
+    """Tells the search that a trial has ended after so many rungs."""
+    rungs = tuple(curve(proposal.params))[:reached]
+    rounds, value = rungs[-1] if status != "failed" else (0, None)
+    more = {"params": proposal.params, "rungs": rungs, "rounds": rounds, "why": "it broke" * (status == "failed")}
+    search.tell(result(proposal.trial, status, value, **more))
+
+
+def run_trial(search: Sampler, proposal: Proposal) -> None:
+    """Runs a trial to its end, beside no other."""
+    drive_on(search, {proposal.trial: proposal}, 1, lambda running: running[0], frozenset())
 
 
 def drive(
     search: Sampler, slots: int, order: random.Random | None = None, failing: frozenset[int] = frozenset()
 ) -> Sampler:
-    """Runs the search on so many slots; trials end in the order they began, or in a random one."""
-    running: list[Proposal] = []
-    while not search.exhausted or running:
-        while len(running) < slots and (proposal := search.ask()):
-            running.append(proposal)
-        assert running, "nothing runs and nothing is proposed: the search would wait for ever"
-        ended = running.pop(order.randrange(len(running)) if order else 0)
-        search.tell(run_trial(search, ended, failing))
+    """Runs the search on so many slots; trials come to their rungs in turns, or in a random order."""
+    choose = order.choice if order else (lambda running: running[0])
+    drive_on(search, {}, slots, choose, failing)
     assert search.ask() is None
     return search
+
+
+def drive_on(
+    search: Sampler,
+    begun: dict[int, Proposal],
+    slots: int,
+    choose: Callable[[list[int]], int],
+    failing: frozenset[int],
+) -> None:
+    """Runs trials that have begun, and all that the search proposes unless some have begun."""
+    proposes, open_trials, training = not begun, dict(begun), list(begun)
+    reached = dict.fromkeys(begun, 0)
+    while open_trials or (proposes and not search.exhausted):
+        while proposes and len(training) < slots and (proposal := search.ask()):
+            open_trials[proposal.trial], reached[proposal.trial] = proposal, 0
+            training.append(proposal.trial)
+        assert training, "nothing runs and nothing is proposed: the search would wait for ever"
+        trial = choose(training)
+        if trial not in open_trials:  # it had to stop at an earlier rung
+            training.remove(trial)
+            continue
+        reached[trial] += 1
+        last, breaks = reached[trial] == len(RUNGS), trial in failing and reached[trial] == 2
+        score = math.nan if breaks else search.sign * list(curve(open_trials[trial].params))[reached[trial] - 1][1]
+        reached[trial] -= breaks
+        search.pruner.report(trial, score, ended=last or breaks)
+        if last or breaks:
+            training.remove(trial)
+        for stopped, rung in search.pruner.judge():
+            end(search, open_trials.pop(stopped), rung + 1, "stopped")
+        for ended in [other for other in open_trials if other not in training and search.pruner.is_judged(other)]:
+            end(search, open_trials.pop(ended), reached[ended], "failed" if ended in failing else "completed")
 
 
 def best(search: Sampler) -> TrialResult | None:
@@ -113,7 +139,7 @@ def test_without_a_window_a_decision_knows_all_that_has_ended_and_a_journal_is_t
     again = sampler(window=None)
     for trial, ended in sorted(free.results.items()):
         if trial == 17:  # it was running when the search was interrupted: it is proposed anew, and nothing after it is
-            again.tell(run_trial(again, again.ask()))  # type: ignore[arg-type]
+            run_trial(again, again.ask())  # type: ignore[arg-type]
             continue
         proposal = again.ask(ended.params)
         assert proposal and (proposal.trial, dict(proposal.params)) == (trial, dict(ended.params))
@@ -141,27 +167,12 @@ def test_a_trial_waits_until_all_trials_before_its_window_are_known(window: int)
     search = sampler(window=window)
     begun = [search.ask() for _ in range(window)]
     assert all(begun) and search.ask() is None and not search.exhausted
-    for proposal in begun[1:]:
-        search.tell(run_trial(search, proposal))  # type: ignore[arg-type]
+    for trial in range(1, window):
+        search.tell(result(trial, "completed", 0.5))
     assert search.ask() is None
-    search.tell(run_trial(search, begun[0]))  # type: ignore[arg-type]
+    search.tell(result(0, "completed", 0.5))
     following = search.ask()
     assert following and following.trial == window
-
-
-def test_a_rung_is_judged_against_the_best_third_of_the_trials_it_may_know() -> None:
-    search = sampler()
-    for trial, value in enumerate([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]):
-        search.tell(result(trial, "stopped", value, rungs=((11, value),), rounds=11))
-    assert [search.should_prune(9, 0, value) for value in (0.2, 0.21, math.nan)] == [False, True, True]
-    # Trial 6 knows trials 0, 1 and 2: only the best of three goes on.
-    assert not search.should_prune(6, 0, 0.1) and search.should_prune(6, 0, 0.11)
-    assert not search.should_prune(4, 0, 9.0)  # knows one trial: too few to stop anything
-    assert not search.should_prune(9, 1, 9.0)  # nobody has reached that rung
-    higher = sampler(better="higher")
-    higher.results = search.results
-    assert not higher.should_prune(9, 0, 0.5) and higher.should_prune(9, 0, 0.49)
-    assert not sampler(halving=False).should_prune(9, 0, math.nan)
 
 
 def test_only_completed_trials_win_and_the_earlier_of_equals() -> None:
@@ -182,10 +193,10 @@ def test_only_completed_trials_win_and_the_earlier_of_equals() -> None:
 
 
 def test_optuna_is_told_each_trial_as_it_ended() -> None:
-    search = drive(sampler(failing := 12), 4, failing=frozenset({2}))
+    search = drive(sampler(failing := 12), 4, failing=frozenset({0}))
     states = {trial.number: trial.state.name for trial in search._study.trials[: failing - 4]}
     expected = {"completed": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
-    assert states == {trial: expected[search.results[trial].status] for trial in states} and states[2] == "FAIL"
+    assert states == {trial: expected[search.results[trial].status] for trial in states} and states[0] == "FAIL"
     assert all(
         dict(search.results[t.number].rungs) == t.intermediate_values for t in search._study.trials[: failing - 4]
     )

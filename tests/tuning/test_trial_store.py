@@ -239,3 +239,41 @@ def test_trials_that_a_clock_decided_are_repeated_as_they_were(tmp_path: Path) -
     assert repeated.ask() is None and repeated.over
     assert trials_digest(allocation.results.values()) == trials_digest(results.values())
     assert allocation.results[1].why == "search.time was up" and allocation.best == results[1]
+
+
+def test_a_trial_stops_at_the_rung_where_it_should_have_and_its_slot_learns_of_it_at_the_next(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    run.progress = Told()
+    allocation = allocate(run.spec, context(rows=100), None)
+    store = TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run)
+    trials = [store.ask(), store.ask(), store.ask()]
+    assert all(trials)
+
+    def reach(trial: int, rung: int, best: float, **more: Any) -> bool:
+        return store.report(trial, rung, TrialState(rounds=10 * (rung + 1), best=best, best_rounds=rung + 1, **more))
+
+    assert [reach(0, rung, 0.9) for rung in (0, 1)] == [True, True] and reach(
+        0, 2, 0.9, ended=True, model=b"0"
+    ) is False
+    assert [reach(2, rung, 0.8) for rung in (0, 1)] == [True, True]  # trial 1 has not come to the first rung yet
+    assert reach(1, 0, 0.85) is True
+    stopped = allocation.results[2]
+    assert (stopped.status, stopped.rungs, stopped.metric, stopped.rounds) == ("stopped", ((10, 0.8),), 0.8, 1)
+    assert reach(2, 2, 0.99, ended=True, model=b"2") is False and allocation.results[2] == stopped
+    assert reach(1, 1, 0.85) is True and reach(1, 2, 0.95, ended=True, model=b"1") is False
+    assert allocation.best is not None and allocation.best.trial == 1
+
+
+def test_a_trial_that_has_trained_to_its_end_competes_when_those_before_it_are_judged(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    run.progress = Told()
+    allocation = allocate(run.spec, context(rows=100), None)
+    store = TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run)
+    assert store.ask() and store.ask() and store.ask()
+    assert store.report(0, 0, TrialState(failed="XGBoostError: no")) is False
+    assert store.report(2, 0, TrialState(rounds=9, best=0.8, best_rounds=9)) is True
+    assert store.report(2, 1, ended(0.9, b"late")) is False
+    assert 2 not in allocation.results and not (run.folder.path / "trials").exists()
+    assert store.report(1, 0, ended(0.7)) is False
+    assert allocation.results[2].status == "completed" and allocation.best == allocation.results[2]
+    assert (run.folder.path / "trials/0002/model.ubj").read_bytes() == b"late"
