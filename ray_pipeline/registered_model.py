@@ -28,6 +28,7 @@ from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.evaluation.score_drift import FILE as SCORES
 from ray_pipeline.evaluation.score_drift import ScoreDrift
 from ray_pipeline.evaluation.score_files import PARQUET, means_file
+from ray_pipeline.events.hooks import tell_move
 from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
@@ -36,6 +37,7 @@ from ray_pipeline.profiling.drift import from_json as shapes_of
 from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
+from ray_pipeline.registry.address import ModelName
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.runtime.session import arrow_blocks, available_cpus, session
 from ray_pipeline.spec import Spec
@@ -146,6 +148,7 @@ def evaluate_registered(
         if revoke and not verdict.passed:
             failed = ", ".join(gate["gate"] for gate in scorecard["gates"] if not gate["passed"])
             revoked = known.revoke(model, reason=f"evaluate on {path}: {failed}")
+            tell_move(where, "revoked", ModelName.parse(model).name, revoked["from"], revoked)
     answer = {
         "status": "passed" if verdict.passed else "refused",
         "exit": 0 if verdict.passed else 7,

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ray_pipeline.cli.options import Model, On, RegistryUri, registry_of
+from ray_pipeline.cli.options import Model, On, RegistryUri, registry_of, where_of
 from ray_pipeline.cli.table import cell, print_table
 
 Force = Annotated[bool, typer.Option("--force", help="Promote without a passed scorecard; --reason is then required.")]
@@ -59,24 +59,30 @@ def promote(
 ) -> dict[str, Any]:
     """Make a version champion. Its scorecard must have passed."""
     move = registry_of(on, registry, debug=debug).promote(model, force=force, reason=reason)
-    return _moved(model, move)
+    from ray_pipeline.registry.address import ModelName
+
+    return _moved(model, ModelName.parse(model).name, move, on)
 
 
 def rollback(
     name: Name, on: On = None, registry: RegistryUri = None, reason: Reason = None, debug: bool = False
 ) -> dict[str, Any]:
     """Make the champion before the present one champion again."""
-    return _moved(name, registry_of(on, registry, debug=debug).rollback(name, reason=reason))
+    return _moved(name, name, registry_of(on, registry, debug=debug).rollback(name, reason=reason), on)
 
 
-def _moved(model: str, move: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a move of the champion, after it was printed."""
+def _moved(model: str, name: str, move: dict[str, Any], on: str | None) -> dict[str, Any]:
+    """The answer to a move of the champion, after it was printed and the hook of the cluster file was told."""
     before = f"version {move['from']}" if move["from"] else "none"
     typer.echo(
         f"{model}: champion is version {move['to']} already"
         if move["action"] == "none"
         else f"{model}: champion is now version {move['to']} (before: {before})"
     )
+    if on and move["action"] != "none":
+        from ray_pipeline.events.hooks import tell_move
+
+        tell_move(where_of(on), "promoted", name, move["to"], move)
     status = {"none": "unchanged", "rollback": "rolled back"}.get(move["action"], "promoted")
     return {"status": status, **move}
 

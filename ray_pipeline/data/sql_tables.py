@@ -89,7 +89,7 @@ def _place(name: str) -> str:
 
 def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, write: Write) -> dict[str, Any]:
     """Write the rows of one query, a file for each part; all files have the same types."""
-    url, query = _absolute(expand(parameters["url"]), where, spec), parameters["query"]
+    url, query = absolute_url(expand(parameters["url"]), where, spec), parameters["query"]
     began, moment = time.monotonic(), datetime.now(UTC)
     parts = [_encoded(part) for part in query_rows(name, url, query)]
     schemas = [pq.read_schema(pa.BufferReader(part)) for part in parts]
@@ -120,8 +120,8 @@ def _encoded(table: pa.Table) -> pa.Buffer:
     return sink.getvalue()
 
 
-def _absolute(url: str, where: Where, spec: Spec) -> str:
-    """The URL with the absolute path of a database file."""
+def absolute_url(url: str, where: Where, spec: Spec) -> str:
+    """Return the URL with the absolute path of a database file; other URLs as they are."""
     scheme, _, rest = url.partition("://")
     file, mark, options = rest.removeprefix("/").partition("?")
     if scheme.partition("+")[0] not in FILES or not file or file.startswith(":"):

@@ -75,7 +75,7 @@ def register(model: TrainedModel, verdict: Verdict, run: "Run") -> int | None:
             )
         )
         if registration.promote == "if_better" and (why := verdict.gain):
-            run.registry.promote(f"{spec.name}/{version}", reason=why)
+            run.promotion = run.registry.promote(f"{spec.name}/{version}", reason=why)
             run.progress.note(f"version {version} is champion now: {why}")
         return version
 

@@ -12,6 +12,8 @@ from ray_pipeline.data.fixed_tables import with_fixed_tables
 from ray_pipeline.data.sql_tables import is_waiting, with_query_rows
 from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, listed
 from ray_pipeline.evaluation.gates import Verdict
+from ray_pipeline.events.hooks import tell_release
+from ray_pipeline.events.lineage import lineage
 from ray_pipeline.registry import signature
 from ray_pipeline.registry.own_process import in_own_process
 from ray_pipeline.registry.register import signing_key
@@ -63,6 +65,12 @@ class Run:
     """What the manifest says of saved values."""
     layout: Layout = field(init=False)
     warm_start: WarmStart | None = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """What OpenLineage is told of each table."""
+    promotion: dict[str, Any] | None = None
+    """The move that made the registered version champion."""
+    release: Release | None = None
+    """How the run ended."""
     registry_ready: Callable[[], None] = field(default=lambda: None)
     """Waits until the registry can be written."""
     end_session: Callable[[], None] = field(default=lambda: None)
@@ -141,6 +149,8 @@ class Run:
         self.journal.record("manifest", {**manifest_of(self), **result})
         self.journal.record("release", answer)
         write_last_files(self.folder)
+        self.release = release
+        tell_release(self, release)
         return release
 
     def read_queries(self) -> None:
@@ -163,7 +173,7 @@ class Run:
                     "spec_sha256": hashlib.sha256(text.encode()).hexdigest(),
                     "spec": self.spec.as_data(),
                     "base": str(self.spec.folder),
-                    "where": self.where.with_absolute_paths(self.spec.folder, Path.cwd()).model_dump(mode="json"),
+                    "where": self.where.as_stored(self.spec.folder, Path.cwd()),
                     "versions": versions(),
                 },
             )
@@ -221,6 +231,7 @@ def open_run(
         stack.enter_context(folder.lease(progress.note))
         if resume_from and (release := finished_release(folder)):
             raise AlreadyFinished(release)
+        stack.enter_context(lineage(run))
         stack.enter_context(explained(run))
         run.read_queries()
         run.begin()

@@ -213,10 +213,11 @@ class Progress:
 _CURRENT: ContextVar[Progress] = ContextVar("progress")
 
 
-def note(text: str) -> None:
-    """Write a line that stays to the progress of the run that goes on in this context; nothing without one."""
+def note(text: str) -> bool:
+    """Write a line that stays to the progress of the run that goes on in this context; False if there is none."""
     if progress := _CURRENT.get(None):
         progress.note(text)
+    return progress is not None
 
 
 def stage(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -13,6 +13,7 @@ from ray_pipeline.duration import Duration, write_duration
 from ray_pipeline.errors import Problem, SpecError, listed, nearest
 from ray_pipeline.spec.environment import expand
 from ray_pipeline.spec.field_types import Columns, Real, Section, Whole, path, refuse_credentials, shown
+from ray_pipeline.spec.hooks import Hooks, Lineage
 from ray_pipeline.spec.messages import problems
 from ray_pipeline.spec.yaml_file import read_yaml
 
@@ -160,6 +161,10 @@ class Where(Section):
     """PEM files of public keys: only models that the holder of one of them has signed are used."""
     trust: Annotated[Columns, AfterValidator(_dotted_names)] = ()
     """Packages whose classes a spec may name; nothing else is imported."""
+    hooks: Hooks = Hooks()
+    """Commands that are run, and URLs that get a POST, when something happens to a model."""
+    lineage: Lineage | None = None
+    """The URL or the file that gets the OpenLineage events of each run."""
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _on: str | None = PrivateAttr(default=None)
@@ -254,11 +259,30 @@ class Where(Section):
             changes["registry"] = self.registry_uri(here)
         if self.trust_keys:
             changes["trust_keys"] = tuple(map(str, self.key_files()))
+        if self.lineage and "://" not in self.lineage and not self.lineage.startswith("${"):
+            changes["lineage"] = self.lineage_sink()
         return self.model_copy(update=changes)
+
+    def as_stored(self, base: Path, here: Path) -> dict[str, Any]:
+        """What a run folder keeps of it: `with_absolute_paths` as JSON, without `hooks` and `lineage`.
+
+        Who can write to a run folder must not choose the commands that a resumed run starts.
+        """
+        stored = self.with_absolute_paths(base, here)
+        return stored.model_dump(mode="json", exclude={"hooks", "lineage"})
 
     def key_files(self) -> tuple[Path, ...]:
         """The absolute paths of `trust_keys`; a relative one starts at the folder of the cluster file."""
         return tuple(Path(_absolute(expand(file), self._folder)) for file in self.trust_keys)
+
+    def lineage_sink(self) -> str | None:
+        """The URL or absolute file of `lineage`; a relative file starts at the folder of the cluster file."""
+        return _absolute(expand(self.lineage), self._folder) if self.lineage else None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the cluster file, where commands of `hooks` are run."""
+        return self._folder
 
     def storage_folder(self, base: Path) -> str:
         """The absolute folder or URI of the runs; a relative folder starts at `base`."""

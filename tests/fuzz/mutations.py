@@ -91,6 +91,12 @@ CLUSTER: dict[str, Any] = {
     "stall_after": "10m",
     "trust_keys": ["team.pub"],
     "trust": ["my_package"],
+    "hooks": {
+        "registered": {"command": "notify 'a team'"},
+        "refused": {"command": ["notify", "team"]},
+        "promoted": {"url": "https://deploy.example.com/models?a=b", "secret": "${env:HOME}"},
+    },
+    "lineage": "out/lineage.jsonl",
 }
 EXPRESSIONS = (
     "arr_delay > 15",

@@ -58,6 +58,8 @@ def test_local_yaml_says_what_leaving_on_away_means(tmp_path: Path) -> None:
         "cache",
         "trust_keys",
         "trust",
+        "hooks",
+        "lineage",
     )
     assert {name: getattr(file, name) for name in fields} == {name: getattr(builtin, name) for name in fields}
 

@@ -110,6 +110,49 @@ def test_variables_are_filled_in_where_they_are_used(tmp_path: Path, monkeypatch
         ("cpus_per_worker: many", ":1: cpus_per_worker: expected a whole number from 1 to 100000, got 'many'"),
         ("gpus_per_worker: -1", ":1: gpus_per_worker: expected a number from 0 to 1000, got -1"),
         ("memory: lots", ":1: memory: expected `auto` or a size like 8GiB, got 'lots'"),
+        (
+            "hooks: {registred: {command: a}}",
+            ":1: hooks.registred: unknown key 'registred'; did you mean 'registered'? Known: registered, refused,"
+            " revoked, promoted",
+        ),
+        ("registered: {command: a}", ":1: registered: unknown key 'registered'; did you mean 'hooks.registered'?"),
+        (
+            "hooks: {refused: {command: a, url: 'http://a'}}",
+            ":1: hooks.refused: a hook takes either `command` or `url`, got both · Fix: write one of them",
+        ),
+        ("hooks: {refused: {}}", ":1: hooks.refused: a hook takes either `command` or `url`, got neither"),
+        (
+            "hooks: {refused: {url: 'ftp://host/pw'}}",
+            ":1: hooks.refused.url: expected a URL that starts with http:// or https:// and a host, got the scheme"
+            " 'ftp://'",
+        ),
+        ("hooks: {refused: {url: 'http:///pw'}}", ":1: hooks.refused.url: expected a URL that starts with http://"),
+        ("hooks: {refused: {url: 'http://host:x/pw'}}", ":1: hooks.refused.url: the URL has a wrong host or port"),
+        ("hooks: {refused: {url: 'http://h/pw x'}}", ":1: hooks.refused.url: a URL has no spaces"),
+        ("hooks: {refused: {url: 'http://me:pw@h'}}", ":1: hooks.refused.url: the URI carries a user or password"),
+        (
+            "hooks: {refused: {url: 'http://h', secret: pw}}",
+            ":1: hooks.refused.secret: expected the environment variable that holds the secret · Fix: write"
+            " ${env:NAME}",
+        ),
+        ("hooks: {refused: {url: 'http://h', secret: {a: pw}}}", ":1: hooks.refused.secret: expected the environment"),
+        (
+            "hooks: {refused: {url: 'http://h', secret: '${env:NOT_SET_AT_ALL}'}}",
+            ":1: hooks.refused.secret: the environment variable NOT_SET_AT_ALL is not set",
+        ),
+        (
+            "hooks: {refused: {command: a, secret: '${env:HOME}'}}",
+            ":1: hooks.refused: only a POST to a `url` is signed with `secret` · Fix: remove `secret`",
+        ),
+        (
+            "hooks: {refused: {command: notify | tee x}}",
+            ":1: hooks.refused.command: no shell reads the command, so '|' has no meaning in it · Fix: write a list, as"
+            " in [sh, -c, ...]",
+        ),
+        ("hooks: {refused: {command: echo $HOME}}", ":1: hooks.refused.command: no shell reads the command, so '$'"),
+        ("hooks: {refused: {command: don't}}", ":1: hooks.refused.command: a quote is not closed"),
+        ("hooks: {refused: {command: []}}", ":1: hooks.refused.command: expected a program and its arguments"),
+        ("lineage: s3://bucket/events", ":1: lineage: expected a URL that starts with http:// or https:// and a host"),
         ("trust: [os; rm]", ":1: trust: expected the dotted name of a package, got 'os; rm'"),
         ("address: auto\naddress: local", ":2: address: the key is given twice, at lines 1 and 2"),
         ("password: x", ":1: password: unknown key 'password', which looks like a secret"),
@@ -123,6 +166,15 @@ def test_a_bad_cluster_file_is_told_exactly(tmp_path: Path, text: str, message: 
     assert str(refused.value.problems[0]).startswith(f"{file}{message}")
     assert refused.value.exit_code == 2
     assert "pw" not in str(refused.value)
+
+
+def test_the_words_of_a_command_are_those_of_a_shell_or_of_a_list(tmp_path: Path) -> None:
+    text = "hooks: {registered: {command: notify 'a b' --to=team}, refused: {command: [sh, -c, 'a | b $C']}}\n"
+    where = Where.from_file(written(tmp_path, f"{text}lineage: out/events.jsonl\n", "there/cluster.yaml"))
+    assert where.hooks.registered and where.hooks.registered.command == ("notify", "a b", "--to=team")
+    assert where.hooks.refused and where.hooks.refused.command == ("sh", "-c", "a | b $C")
+    assert where.lineage_sink() == f"{tmp_path}/there/out/events.jsonl"
+    assert where.with_absolute_paths(tmp_path, tmp_path).lineage == where.lineage_sink()
 
 
 def test_all_problems_of_a_cluster_file_are_told_at_once(tmp_path: Path) -> None:
