@@ -109,11 +109,15 @@ def pieces() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("piece", [pytest.param(code, id=place) for place, code in pieces()])
-def test_a_piece_of_yaml_is_accepted_within_the_demo_or_as_a_cluster_file(piece: str, tmp_path: Path) -> None:
+def test_a_piece_of_yaml_is_accepted_within_the_demo_or_as_a_cluster_file(
+    piece: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     yaml, text = YAML(typ="safe", pure=True), io.StringIO()
     written = yaml.load(piece)
     if {*written} & {*Where.model_fields} - {"name"}:
         (tmp_path / "cluster.yaml").write_text(piece)
+        monkeypatch.setenv("HOOK_SECRET", "any")
+        monkeypatch.setenv("CHAT_URL", "https://chat.example.com/hooks/any")
         assert Where.from_file(tmp_path / "cluster.yaml")
         return
     whole = {**yaml.load(FLIGHTS), **written}

@@ -110,7 +110,8 @@ def test_every_choice_verb_and_cluster_key_is_in_the_reference(site: Path) -> No
     for folder in ("models", "metrics", "checks", "slices", "calibrators", "column_encodings", "sources", "splitters"):
         assert [word for word in map(name_of, each(folder)) if word not in spec] == [] and menu(folder)
     cluster = text_of(site / "reference" / "cluster-file.html")
-    assert [key.name for key in REFERENCE.keys(Where) if key.name not in cluster or not key.meaning] == []
+    assert [key.name for key in REFERENCE.cluster_keys() if key.name not in cluster or not key.meaning] == []
+    assert [key.name for key in REFERENCE.cluster_keys() if key.name not in REFERENCE.examples()] == []
     verbs = text_of(site / "reference" / "command-line.html")
     words = [one.name or one.callback.__name__ for one in build().registered_commands]  # type: ignore[union-attr]
     assert len(words) > 15
@@ -119,7 +120,7 @@ def test_every_choice_verb_and_cluster_key_is_in_the_reference(site: Path) -> No
 
 
 def example_keys() -> list[str]:
-    return [key for key in REFERENCE.examples() if key not in Where.model_fields]
+    return [key for key in REFERENCE.examples() if key.split(".")[0] not in Where.model_fields]
 
 
 @pytest.mark.parametrize("key", example_keys())
@@ -170,11 +171,15 @@ def encoded(key: str) -> str:
     return {"as": "carrier", "rare": "carrier", "parts": "hour", "cycles": "hour"}.get(option, "distance")
 
 
-@pytest.mark.parametrize("key", [*Where.model_fields])
-def test_a_cluster_file_accepts_the_example_of_each_key(key: str, tmp_path: Path) -> None:
-    if key.startswith("_"):
-        return
-    written = {"registry": "http://mlflow.internal:5000"} | {key: REFERENCE.examples()[key]}
+@pytest.mark.parametrize("key", [key.name for key in REFERENCE.cluster_keys()])
+def test_a_cluster_file_accepts_the_example_of_each_key(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "any")
+    value = REFERENCE.examples()[key]
+    for step in reversed(key.replace("EVENT", "registered").split(".")):
+        value = {step: value} if step != "secret" else {step: value, "url": "https://deploy.example.com"}
+    written = {"registry": "http://mlflow.internal:5000"} | value
     (tmp_path / "cluster.yaml").write_text(
         "".join(f"{name}: {REFERENCE._flow(value)}\n" for name, value in written.items())
     )

@@ -24,10 +24,12 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.spec.defaults import filled
 from ray_pipeline.spec.field_docs import field_docs
 from ray_pipeline.spec.field_types import Section
+from ray_pipeline.spec.hooks import EVENTS
 from ray_pipeline.spec.where import Where
 
-PLACEHOLDERS = {"tables": "TABLE", "repositories": "REPOSITORY", "encode": "encode.COLUMN"}
-"""Fields whose keys are names that the user gives."""
+EVENT = dict.fromkeys(EVENTS, "EVENT")
+PLACEHOLDERS = {"tables": "TABLE", "repositories": "REPOSITORY", "encode": "encode.COLUMN", **EVENT}
+"""Fields whose keys are names that the user gives, or that have the same keys below them."""
 INNER = ("(parameters)", "tables", "repositories")
 """Fields that no file writes under their name."""
 FOLDERS = {
@@ -93,6 +95,11 @@ def all_keys() -> list[Key]:
     return [*found, *(key for kind in each("splitters") for key in keys(kind, "split")), *source_keys()]
 
 
+def cluster_keys() -> list[Key]:
+    """Every key of a cluster file; those of a hook once for all events."""
+    return list(dict.fromkeys(key for prefix, kind in sections(Where) for key in keys(kind, prefix)))
+
+
 def source_keys() -> list[Key]:
     """The keys that a table may have because of its format."""
     return [key for kind in each("sources") for key in keys(kind.parameters(), "features.TABLE", kind)]
@@ -125,7 +132,7 @@ def spec_page() -> str:
 
 def cluster_page() -> str:
     """The page of the cluster file."""
-    return "\n".join([CLUSTER_HEAD, *_table(keys(Where))])
+    return "\n".join([CLUSTER_HEAD, *_table(iter(cluster_keys()))])
 
 
 def _table(found: Iterator[Key]) -> list[str]:
