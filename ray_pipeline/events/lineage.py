@@ -64,6 +64,7 @@ def _deliver(sink: str, event: openlineage.Json) -> None:
 def _event(run: "Run", state: openlineage.State, run_id: str, error: BaseException | None = None) -> openlineage.Json:
     """The event of the run as far as it has come."""
     release, outputs = run.release, list[openlineage.Json]()
+    known = openlineage.table_facets(run.profile) if run.profile else {}
     facets: dict[str, Any] = openlineage.engine(run.versions["ray"], run.id, run.spec.fingerprint)
     if error is not None:
         facets["errorMessage"] = {"message": str(error) or type(error).__name__, "programmingLanguage": "python"}
@@ -76,7 +77,7 @@ def _event(run: "Run", state: openlineage.State, run_id: str, error: BaseExcepti
         run_id=run_id,
         run=facets,
         job=run.spec.name,
-        inputs=[openlineage.with_facets(dataset, run.inputs.get(name, {})) for name, dataset in _tables(run)],
+        inputs=[openlineage.with_facets(dataset, known.get(name, {})) for name, dataset in _tables(run)],
         outputs=outputs,
     )
 

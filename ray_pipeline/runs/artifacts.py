@@ -14,7 +14,6 @@ from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.explain import Explanation
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.evaluation.predict import prediction_table
-from ray_pipeline.events.openlineage import table_facets
 from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling import drift
@@ -54,7 +53,7 @@ def _(profile: Profile, run: "Run") -> None:
     expected = stage_seconds(sum(profile.parts.values()), len(profile.types), run.spec, run.layout)
     run.facts |= {"data": profile.data, "rows": profile.rows_as_json(), "times": dict(profile.time_ranges)}
     run.facts |= {"expected_seconds": expected}
-    run.inputs = table_facets(profile)
+    run.profile = profile
     raise_on_findings(profile.findings, run.spec)
 
 

@@ -14,6 +14,7 @@ from ray_pipeline.errors import DataError, Problem, SpecError, StorageError, lis
 from ray_pipeline.evaluation.gates import Verdict
 from ray_pipeline.events.hooks import tell_release
 from ray_pipeline.events.lineage import lineage
+from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.registry import signature
 from ray_pipeline.registry.own_process import in_own_process
 from ray_pipeline.registry.register import signing_key
@@ -65,8 +66,8 @@ class Run:
     """What the manifest says of saved values."""
     layout: Layout = field(init=False)
     warm_start: WarmStart | None = None
-    inputs: dict[str, Any] = field(default_factory=dict)
-    """What OpenLineage is told of each table."""
+    profile: Profile | None = None
+    """What the run has found in its rows, for its events."""
     promotion: dict[str, Any] | None = None
     """The move that made the registered version champion."""
     release: Release | None = None

@@ -160,7 +160,7 @@ def run(tmp_path: Path) -> Run:
         "registry": SimpleNamespace(uri="postgresql://me:hunter2hunter2@db/mlflow?sslmode=require"),
         "versions": {"ray": "2.60.0"},
     }
-    return cast(Run, SimpleNamespace(id="loans-0-1", inputs={}, release=None, **facts))
+    return cast(Run, SimpleNamespace(id="loans-0-1", profile=None, release=None, **facts))
 
 
 def events(folder: Path) -> list[Any]:
@@ -171,7 +171,7 @@ def events(folder: Path) -> list[Any]:
 
 def test_a_run_starts_and_completes_with_inputs_outputs_and_quality(run: Run, tmp_path: Path) -> None:
     with lineage.lineage(run):
-        run.inputs = openlineage.table_facets(PROFILE)
+        run.profile = PROFILE
         run.release = RELEASE
     start, complete = events(tmp_path)
     assert [start["eventType"], complete["eventType"]] == ["START", "COMPLETE"]

@@ -24,6 +24,7 @@ ENVIRONMENT = {
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
         *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_SECRET"),
         *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD", "RAY_AUTH_TOKEN", "HF_TOKEN"),
+        *("HOOK_SECRET", "OPENLINEAGE_API_KEY"),
     )
 } | {"DATABASE_URL": f"postgresql://me:{CANARY}-login@db/x", "SIGNED_URL": f"https://b/k?sig={CANARY}-signature"}
 LOGIN = f"me:{CANARY}-password"
@@ -89,12 +90,16 @@ def test_a_run_leaves_no_secret_anywhere_and_its_files_to_its_user_alone(
 ) -> None:
     (tmp_path / "data").symlink_to(loans / "data")
     write_spec(tmp_path, trials="trials: 6 => trials: 2")
+    chat = {"CHAT_URL": f"http://127.0.0.1:{free_port()}/{CANARY}-path"}
+    hook, lineage = "{url: '${env:CHAT_URL}', secret: '${env:HOOK_SECRET}'}", "lineage: ${env:CHAT_URL}"
+    (tmp_path / "on.yaml").write_text(f"hooks: {{registered: {hook}}}\n{lineage}\n")
     with watched_titles() as titles:
-        done = command(tmp_path, "run", "loans.yaml", **ENVIRONMENT, RAY_TMPDIR=str(short))
+        done = command(tmp_path, "run", "loans.yaml", "--on", "on.yaml", **ENVIRONMENT, **chat, RAY_TMPDIR=str(short))
     answer = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, answer["status"]) == (0, "registered"), done.stderr[-3000:]
     assert titles == []
     assert CANARY not in done.stdout + done.stderr
+    assert done.stderr.count("127.0.0.1 did not answer (Connection refused) 4 times") == 2
     logs = [path for path in short.rglob("runtime_env_agent.log") if "env_vars" in path.read_text()]
     assert logs, "with --debug the folder stays, and trials had an environment of their own"
     assert holders(short) == []
@@ -138,6 +143,13 @@ CLUSTER_FILES = {
     "data with a login": "data: s3://LOGIN@bucket/data",
     "address with a login": "address: LOGIN@ADDRESS",
     "login from the environment": "registry: ${env:DATABASE_URL}",
+    "hook with a login": "hooks: {refused: {url: 'http://LOGIN@ADDRESS'}}",
+    "hook with a token": "hooks: {refused: {url: 'http://ADDRESS/?token=CANARY-x'}}",
+    "hook of another scheme": "hooks: {refused: {url: 'ftp://ADDRESS/CANARY-x'}}",
+    "hook from the environment": "hooks: {refused: {url: '${env:DATABASE_URL}'}}",
+    "secret of a hook": "hooks: {refused: {url: 'http://ADDRESS', secret: CANARY-x}}",
+    "secret that is a list": "hooks: {refused: {url: 'http://ADDRESS', secret: [CANARY-x]}}",
+    "lineage with a login": "lineage: http://LOGIN@ADDRESS",
     "unknown key": "password: CANARY-x",
     "mapping": "registry: {password: CANARY-x}",
     "not YAML": "password: [CANARY-x",
