@@ -73,7 +73,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     Undelivered
         The last attempt failed.
     """
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers}, method="POST")
+    own = {"Content-Type": "application/json", "User-Agent": "ray-pipeline"}
+    request = urllib.request.Request(url, body, {**own, **headers}, method="POST")
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with _OPENER.open(request, timeout=ATTEMPT_S):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray_pipeline.errors import listed
 from ray_pipeline.events.delivery import Undelivered, beside, body_of, execute, failure_of, post, warn
 from ray_pipeline.registry.champion_history import CHAMPION
 from ray_pipeline.spec.environment import expand
@@ -59,8 +60,10 @@ def tell_move(where: Where, event: Event, name: str, version: int, move: Mapping
     move
         The entry of the model's journal.
     """
-    version_of = {"name": name, "model": f"models:/{name}/{version}", "version": version}
-    tell(where, event, {**version_of, "alias": CHAMPION, **move})
+    alias, why = move.get("alias", CHAMPION), f": {move['why']}" if move.get("why") else ""
+    what = f"is {alias} now" if event == "promoted" else f"has lost the alias {alias}"
+    version_of = {"name": name, "model": f"models:/{name}/{version}", "version": version, "alias": alias}
+    tell(where, event, {"text": f"{name}: version {version} {what}{why}", **version_of, **move})
 
 
 def tell_release(run: "Run", release: "Release") -> None:
@@ -68,11 +71,14 @@ def tell_release(run: "Run", release: "Release") -> None:
     registration = run.spec.registration
     if not registration or release.status == "unregistered":
         return
-    alias = registration.alias if release.status == "registered" else None
-    tell(run.where, release.status, {"name": run.spec.name, "alias": alias, **release.as_json()})
+    name, passed = run.spec.name, release.status == "registered"
+    alias = registration.alias if passed else None
+    failed = listed(gate["gate"] for gate in release.gates if not gate["passed"])
+    text = f"{name}: version {release.version} is registered" if passed else f"{name}: refused because of {failed}"
+    tell(run.where, release.status, {"text": text, "name": name, "alias": alias, **release.as_json()})
     move = run.promotion or ({"action": "register", "to": release.version} if alias == CHAMPION else None)
     if release.version and move and move["action"] != "none":
-        tell_move(run.where, "promoted", run.spec.name, release.version, move)
+        tell_move(run.where, "promoted", name, release.version, move)
 
 
 def signature(secret: str, body: bytes) -> str:

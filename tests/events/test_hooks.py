@@ -116,13 +116,14 @@ def release(status: str, version: int | None) -> Release:
     )
 
 
-ALIAS, OTHER = SimpleNamespace(alias="champion"), SimpleNamespace(alias="challenger")
+ALIAS, OTHER, NONE = (SimpleNamespace(alias=alias) for alias in ("champion", "challenger", None))
 
 
 @pytest.mark.parametrize(
     ("status", "version", "registration", "promotion", "events"),
     [
         ("registered", 3, OTHER, None, ["registered"]),
+        ("registered", 3, NONE, None, ["registered"]),
         ("registered", 3, OTHER, MOVE, ["registered", "promoted"]),
         ("registered", 3, OTHER, {**MOVE, "action": "none"}, ["registered"]),
         ("registered", 3, ALIAS, None, ["registered", "promoted"]),
@@ -146,7 +147,13 @@ def test_the_end_of_a_run_tells_its_events_in_their_order(
         run = cast(Run, SimpleNamespace(where=where, spec=spec, promotion=promotion))
         tell_release(run, release(status, version))
     assert [event["event"] for event in server.events] == events
+    texts = {
+        "registered": "loans: version 3 is registered",
+        "promoted": "loans: version 3 is champion now",
+        "refused": "loans: refused because of auc >= 0.6",
+    }
     for event in server.events:
+        assert event["text"] == texts[event["event"]]
         assert (event["name"], event["version"]) == ("loans", version)
         assert event.get("gates", [{}])[0].get("passed") in (None, status != "refused")
 
