@@ -20,6 +20,7 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # a server that is down for repair may ask for hours
 }
 """MLflow reads these at each request; it has no argument for any of them."""
 SILENT = dict.fromkeys(("mlflow", "alembic", "sqlalchemy", "urllib3"), logging.CRITICAL + 1)

@@ -3,15 +3,17 @@
 import logging
 import os
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import mlflow.environment_variables as variables
 import pytest
 
 from ray_pipeline.errors import RegistryError
-from ray_pipeline.registry.mlflow_session import SETTINGS, SILENT, mlflow_session
+from ray_pipeline.registry.mlflow_session import SETTINGS, SILENT, client, mlflow_session
 
 URI = "http://user:secret@registry:5000"
 
@@ -104,3 +106,26 @@ def test_a_server_that_has_died_is_named_in_a_few_words(raised: str, reason: str
     assert problem.found.endswith(reason)
     assert "ray-pipeline resume" in problem.fix
     assert len(problem.found) < 100
+
+
+class Repaired(BaseHTTPRequestHandler):
+    """A server that asks to come back in an hour."""
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.send_header("Retry-After", "3600")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+def test_a_server_that_asks_to_come_back_in_an_hour_is_not_waited_for() -> None:
+    with HTTPServer(("127.0.0.1", 0), Repaired) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri, began = f"http://127.0.0.1:{server.server_port}", time.monotonic()
+        only_errors = pytest.raises(RegistryError, match="it gives only errors, with HTTP status 503")
+        with only_errors, mlflow_session(uri, retries=1):
+            client(uri).search_registered_models()
+        server.shutdown()
+    assert time.monotonic() - began < 30  # a limit against hanging, no measurement
