@@ -17,6 +17,10 @@ WITH_US = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 """Before a server's command: it ends when this process does, however that is."""
 
 
+SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Without the second one, each server starts eight more processes, whose imports take both cores for a minute."""
+
+
 @dataclass(frozen=True)
 class Server:
     """A server's address and its process, the leader of a group."""
@@ -72,7 +76,7 @@ def started_server(folder: Path, store: str, port: int | None = None) -> Iterato
             cwd=folder,
             stdout=log,
             stderr=log,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**os.environ, **SETTINGS},
             start_new_session=True,
         )
 

@@ -26,7 +26,9 @@ def ui(on: On = None, registry: RegistryUri = None, port: Port = 5000) -> dict[s
     typer.echo(f"{url} shows {redacted(uri)}; Ctrl-C ends it")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # Not as an argument: every user of the machine can read those, and the address may hold a login.
-    server = subprocess.Popen(command, stdout=sys.stderr, env={**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
+    settings = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # With jobs, which no page of a registry needs, MLflow starts eight more processes.
+    server = subprocess.Popen(command, stdout=sys.stderr, env={**os.environ, **settings})
     try:
         code = server.wait()
     except KeyboardInterrupt:
