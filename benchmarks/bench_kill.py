@@ -1,24 +1,30 @@
-"""Random SIGKILLs of the driver or a worker, in any stage: each run must end with the same model and one version.
+"""Random SIGKILLs of the driver, a worker or the raylet, in any stage: each run must end with the same model.
 
-usage: bench_kill.py [--kills 200] [--seed 0] [--rows 3000] [--trials 8]   -> one JSON line; `ok` of `kills` is the
-result
+usage: bench_kill.py [--kills 200] [--minutes 600] [--seed 0] [--rows 2000] [--trials 8] [--mlp 0.15]   -> one JSON
+line; `ok` of `kills` is the result
 
 A kill waits for a journal entry chosen at random, so that short stages are hit as often as long ones, and then for some
-random seconds. A killed driver is resumed; a run whose worker was killed must end by itself. No finished trial may run
-again: its journal entry keeps its bytes and its time.
+random seconds. A run whose driver or raylet was killed is resumed; a run whose worker was killed must end by itself. A
+run is `ok` if it ends with the bytes of a run that nobody killed, with one version, and with nothing left of its Ray.
+No finished trial may run again: its journal entry keeps its bytes and its time. `training_again_s` is the time from the
+death of a worker that has trained, or from the start of `resume`, to the first heartbeat of a new worker.
 """
 
 import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import closing, suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +36,21 @@ name: kill
 task: binary
 features: {{labels: {{path: rows.parquet, label: late, key: id}}}}
 split: {{by: random, validation: 0.2, test: 0.2}}
-model: {{xgboost: {{num_boost_round: 60, max_depth: {{int: [2, 6]}}, learning_rate: {{log: [0.05, 0.3]}}}}}}
+model: {{{model}}}
 search: {{trials: {trials}, metric: auc, seed: 1}}
 evaluate: {{metrics: [auc, log_loss], draws: 100}}
 gates: [auc >= 0.5]
 register: {{alias: champion}}
 """
-WAIT_S = 300
+MODELS = {
+    "xgboost": "xgboost: {num_boost_round: 60, max_depth: {int: [2, 6]}, learning_rate: {log: [0.05, 0.3]}}",
+    "mlp": "mlp: {n_epochs: 4, n_blocks: 1, d_block: {log: [16, 64]}, k: 1}",
+}
+VICTIMS = ("driver", "driver", "worker", "worker", "raylet")
+STEPS = ("begin", "layout", "data", "profile", "digest-encoder", "digest-trials", "fit", "digest-model", "test_part")
+NAMES_THE_FOLDER = ("schema.json", "SHA256SUMS")
+"""Files of a model that hold the folder of its spec, or depend on that."""
+WAIT_S, GONE_S = 300, 20.0
 # The length of the stage that follows the entry; half a second for the others.
 LINGER_S = {"data": 2.0, "fit": 2.0, "manifest": 8.0}
 
@@ -53,7 +67,7 @@ def write_rows(folder: Path, rows: int) -> None:
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     """Starts a command as a process in a session of its own, with its standard error in a file."""
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": str(folder)}
     with (folder / "stderr.txt").open("a") as err:
         return subprocess.Popen(
             [sys.executable, "-m", "ray_pipeline", *words, "--json", "--quiet"],
@@ -73,7 +87,7 @@ def answer(process: subprocess.Popen[str]) -> dict:
 
 
 def below(pid: int) -> dict[int, str]:
-    """Ray's workers among the descendants of a process, with their command lines."""
+    """The command lines of the descendants of a process."""
     parents, found, grown = {}, {pid}, True
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -85,8 +99,36 @@ def below(pid: int) -> dict[int, str]:
     for child in found - {pid}:
         with suppress(OSError):
             lines[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+    return lines
+
+
+def victims(whom: str, driver: int) -> dict[int, str]:
+    """The processes that may be killed, with their command lines."""
+    if whom == "driver":
+        return {driver: "driver"}
+    if whom == "raylet":
+        return {pid: line for pid, line in below(driver).items() if line.split(" ")[0].endswith("/raylet")}
     # Without Ray's agents: when an agent ends, its node ends.
-    return {child: line for child, line in lines.items() if line.startswith("ray::") and "Agent" not in line}
+    return {pid: line for pid, line in below(driver).items() if line.startswith("ray::") and "Agent" not in line}
+
+
+@contextmanager
+def heartbeats(folder: Path) -> Iterator[dict[str, float]]:
+    """In the block, the processes that train and when each was first seen, by its file."""
+    seen, ended = dict[str, float](), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            for file in folder.glob("ray-*/ray/session_*/ray-pipeline-heartbeats/[0-9]*"):
+                seen.setdefault(str(file), time.monotonic())
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
 
 
 def until(step: str, folder: Path, process: subprocess.Popen[str]) -> bool:
@@ -105,96 +147,130 @@ def outcome(folder: Path, run: str) -> dict:
         versions = database.execute("select count(*) from model_versions").fetchone()[0]
         named = database.execute("select alias, version from registered_model_aliases").fetchall()
     at = folder / "runs" / run
-    model = {
-        name: (at / "model" / name).read_bytes()
-        for name in ("model.ubj", "encoder.json", "calibration.json", "model.json")
-    }
+    model = {path.name: path.read_bytes() for path in (at / "model").iterdir() if path.name not in NAMES_THE_FOLDER}
     return {"model": model, "metrics": (at / "evaluation.json").read_bytes(), "versions": versions, "named": named}
 
 
 def trials_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """The journal entries of finished trials: their bytes and the times at which they were written."""
     return {
         path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("runs/*/journal/trial-*.json")
     }
 
 
+def resumed(folder: Path, seen: dict[str, float], result: dict) -> dict:
+    """The answer of `resume`, or of the run begun anew where it had not begun; adds when it trains again."""
+    first, *_ = [path.parent.parent.name for path in folder.glob("runs/*/journal/begin.json")] or [None]
+    begun = time.monotonic()
+    ended = answer(start(folder, "resume", first) if first else start(folder, "run", "kill.yaml"))
+    if again := [at - begun for at in seen.values() if at > begun]:
+        result["training_again_s"] = round(min(again), 2)
+    return ended
+
+
 def killed(folder: Path, draw: random.Random, trials: int) -> dict:
     """One run with one kill, resumed until it is complete."""
-    steps = [
-        "begin",
-        "layout",
-        "data",
-        "profile",
-        "digest-encoder",
-        *(f"trial-{n:04d}" for n in range(trials)),
-        "digest-trials",
-        "fit",
-        "digest-model",
-        "test_part",
-        "manifest",
-        "manifest",
-    ]
-    whom, step = draw.choice(["driver", "driver", "worker"]), draw.choice(steps)
-    process = start(folder, "run", "kill.yaml")
-    result = {"whom": whom, "after": step, "hit": until(step, folder, process)}
-    time.sleep(draw.random() * LINGER_S.get(step, 0.5))
-    victims = [process.pid] if whom == "driver" else sorted(below(process.pid))
-    if victims and process.poll() is None:
-        victim = draw.choice(victims)
-        result["victim"] = below(process.pid).get(victim, "driver")[:60]
-        with suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-    begun = time.monotonic()
-    ended, before = answer(process), trials_of(folder)
-    while ended["exit"] != 0 and result.setdefault("resumed", 0) < 3:
-        result["resumed"] += 1
-        first, *_ = [path.parent.parent.name for path in folder.glob("runs/*/journal/begin.json")] or [None]
-        ended = answer(start(folder, "resume", first) if first else start(folder, "run", "kill.yaml"))
+    steps = [*STEPS, *(f"trial-{number:04d}" for number in range(trials)), "manifest", "manifest"]
+    whom, step = draw.choice(VICTIMS), draw.choice(steps)
+    linger, chosen = draw.random() * LINGER_S.get(step, 0.5), draw.random()
+    with heartbeats(folder) as seen:
+        process = start(folder, "run", "kill.yaml")
+        result = {"whom": whom, "after": step, "hit": until(step, folder, process)}
+        time.sleep(linger)
+        possible = sorted(victims(whom, process.pid).items()) if process.poll() is None else []
+        victim = possible[int(chosen * len(possible))] if possible else (0, "none")
+        result["victim"] = victim[1][:60]
+        if victim[0]:
+            with suppress(ProcessLookupError):
+                os.kill(victim[0], signal.SIGKILL)
+        begun, before = time.monotonic(), trials_of(folder)
+        ended = answer(process)
+        new = [at - begun for at in seen.values() if at > begun]
+        if whom == "worker" and new and any(file.endswith(f"/{victim[0]}") for file in seen):
+            result["training_again_s"] = round(min(new), 2)
+        while ended["exit"] != 0 and result.setdefault("resumed", 0) < 3:
+            result["resumed"] += 1
+            result.setdefault("exit_of_killed", ended["exit"])
+            result.setdefault("told", [problem["found"][:300] for problem in ended.get("problems", [])])
+            ended = resumed(folder, seen, result)
     result["seconds"] = round(time.monotonic() - begun, 1)
-    result |= {
-        "exit": ended["exit"],
-        "run": ended.get("run"),
-        "again": sum(trials_of(folder).get(name) != kept for name, kept in before.items()),
-    }
-    return result
+    again = sum(trials_of(folder).get(name) != kept for name, kept in before.items())
+    return {**result, "exit": ended["exit"], "run": ended.get("run"), "again": again, "left": left(folder)}
+
+
+def left(folder: Path) -> list[str]:
+    """Folders of Ray's that are still there after a while; the cleaner of a killed run removes its own."""
+    end = time.monotonic() + GONE_S
+    while (found := [path.name for path in folder.glob("ray-*")]) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def made(root: str, name: str, model: str, asked: argparse.Namespace) -> Path:
+    """A folder with the table and the spec."""
+    folder = Path(root, name)
+    folder.mkdir()
+    write_rows(folder, asked.rows)
+    (folder / "kill.yaml").write_text(SPEC.format(trials=asked.trials, model=MODELS[model]))
+    return folder
+
+
+def judged(folder: Path, result: dict, undisturbed: dict) -> list[str]:
+    """What is wrong with the outcome of a run that was killed."""
+    wrong = ["trials ran again"] * bool(result["again"]) + ["Ray's folder is left"] * bool(result["left"])
+    if result["whom"] != "driver" and result.get("exit_of_killed", 0) not in (0, 4):
+        wrong.append(f"exit {result['exit_of_killed']} when it was killed")
+    if result["exit"] != 0:
+        return [*wrong, f"exit {result['exit']}"]
+    found = outcome(folder, result["run"])
+    wrong += [f"another {name}" for name in undisturbed if found[name] != undisturbed[name]]
+    return wrong + [name for name, kept in undisturbed["model"].items() if found["model"].get(name) != kept]
+
+
+def summary(results: list[dict]) -> dict:
+    """Counts, and how long it takes until the work goes on."""
+    told: dict = {"kills": len(results), "ok": sum(not result["wrong"] for result in results)}
+    for key in ("whom", "model"):
+        told |= Counter(result[key] for result in results)
+    told["resumed"] = sum("resumed" in result for result in results)
+    told["exits_of_killed"] = Counter(str(result.get("exit_of_killed", 0)) for result in results)
+    for name, whom in (("worker_killed", ("worker",)), ("resume", ("driver", "raylet"))):
+        times = sorted(r["training_again_s"] for r in results if r["whom"] in whom and "training_again_s" in r)
+        if times:
+            told[f"training_again_s_{name}"] = {
+                "of": len(times),
+                "median": times[len(times) // 2],
+                "largest": times[-1],
+            }
+    ends = sorted(result["seconds"] for result in results)
+    return {**told, "median_s_to_the_end": ends[len(ends) // 2], "failed": [r for r in results if r["wrong"]]}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("kills", 200), ("seed", 0), ("rows", 3000), ("trials", 8)):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("kills", 200), ("seed", 0), ("rows", 2000), ("trials", 8)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    args = parser.parse_args()
-    draw, failed, kinds = random.Random(args.seed), [], {"driver": 0, "worker": 0}
-    with tempfile.TemporaryDirectory(prefix="rpk") as root:
-        seconds = []
-        for number in range(args.kills + 1):
-            folder = Path(root, str(number))
-            folder.mkdir()
-            write_rows(folder, args.rows)
-            (folder / "kill.yaml").write_text(SPEC.format(trials=args.trials))
-            if number == 0:
-                undisturbed = outcome(folder, answer(start(folder, "run", "kill.yaml"))["run"])
-                continue
-            result = killed(folder, draw, args.trials)
-            print(json.dumps(result), file=sys.stderr, flush=True)
-            kinds[result["whom"]] += 1
-            seconds.append(result["seconds"])
-            same = result["exit"] == 0 and outcome(folder, result["run"]) == undisturbed
-            if not same or result["again"]:
-                failed.append({**result, "stderr": (folder / "stderr.txt").read_text()[-1500:]})
-    print(
-        json.dumps(
-            {
-                "kills": args.kills,
-                "ok": args.kills - len(failed),
-                **kinds,
-                "median_s_to_the_end": sorted(seconds)[len(seconds) // 2],
-                "cores": os.cpu_count(),
-                "failed": failed,
-            }
-        )
-    )
-    sys.exit(bool(failed))
+    parser.add_argument("--minutes", type=float, default=600.0, help="no further kill after this time")
+    parser.add_argument("--mlp", type=float, default=0.15, help="the share of runs that train `mlp`")
+    asked = parser.parse_args()
+    draw, results, end = random.Random(asked.seed), list[dict](), time.monotonic() + 60 * asked.minutes
+    with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as root:  # sockets lie below, and their paths are short
+        whole: dict[str, dict] = {}
+        while len(results) < asked.kills and time.monotonic() < end:
+            model = "mlp" if draw.random() < asked.mlp else "xgboost"
+            if model not in whole:
+                folder = made(root, model, model, asked)
+                whole[model] = outcome(folder, answer(start(folder, "run", "kill.yaml"))["run"])
+            folder = made(root, str(len(results)), model, asked)
+            result = {"model": model, **killed(folder, random.Random(draw.random()), asked.trials)}
+            if wrong := judged(folder, result, whole[model]):
+                result["stderr"] = (folder / "stderr.txt").read_text()[-1500:]
+            results.append({**result, "wrong": wrong})
+            print(json.dumps(results[-1]), file=sys.stderr, flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+    told = summary(results)
+    print(json.dumps({**told, "cores": os.cpu_count()}))
+    sys.exit(bool(told["failed"]))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -71,7 +71,7 @@ def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool =
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
     if json:
         sys.stdout = sys.stderr
-    last_words.append(lambda error: os._exit(_told(failure(error), out if json else None)))
+    last_words.append(lambda error: _end_with(error, out if json else None))
     try:
         answer = _answer(work, debug)
     finally:
@@ -79,6 +79,13 @@ def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool =
         sys.stdout = out
         signal.signal(signal.SIGTERM, previous)
     return _told(answer, out if json else None)
+
+
+def _end_with(error: PipelineError, out: TextIO | None) -> NoReturn:
+    """End the process with an error's answer, whatever the main thread does."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h")  # the live view of progress hides the cursor
+    os._exit(_told({**failure(error), **error.answer}, out))
 
 
 def _told(answer: dict[str, Any], out: TextIO | None) -> int:

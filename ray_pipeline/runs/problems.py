@@ -6,7 +6,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
+from ray_pipeline.errors import Interrupted, PipelineError, Problem, ResourceError, StorageError
+from ray_pipeline.runtime.lost_ray import last_words
 from ray_pipeline.spec import Spec
 from ray_pipeline.suggestion import RESUME, command
 from ray_pipeline.unexpected import TRACEBACK, unexpected
@@ -30,7 +31,8 @@ def explained(run: "Run") -> Iterator[None]:
         In place of what was raised. An error that nobody expected leaves its traceback in the run folder.
     """
     try:
-        yield
+        with _last_words_of(run):
+            yield
     except KeyboardInterrupt:
         problem = Problem(
             stage=run.progress.last_stage,
@@ -52,6 +54,26 @@ def explained(run: "Run") -> Iterator[None]:
             fix=f"{remedy}, then {_resume(run)}: what is finished is kept",
         )
         raise _journalled(run, StorageError(problem)) from error
+
+
+@contextmanager
+def _last_words_of(run: "Run") -> Iterator[None]:
+    """In the block, what answers in place of a main thread that hangs or will be ended knows the run."""
+    if not last_words:
+        yield
+        return
+    answer = last_words[-1]
+
+    def of_run(error: ResourceError) -> None:
+        error.problems = tuple(replace(_completed(one, run), stage=run.progress.last_stage) for one in error.problems)
+        error.answer = {"run": run.id}
+        answer(error)
+
+    last_words.append(of_run)
+    try:
+        yield
+    finally:
+        last_words.remove(of_run)
 
 
 def _write_traceback(run: "Run", text: str) -> str:

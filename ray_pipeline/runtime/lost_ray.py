@@ -4,11 +4,12 @@ Ray itself waits for a minute. Then it ends the process without a word, or blame
 """
 
 import os
+import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from ray_pipeline.errors import Problem, ResourceError
@@ -29,13 +30,16 @@ class RayGuard:
     """Watches Ray's servers from now on: the GCS and the raylet, if this process has started them; else the cluster's
     head.
 
-    When one has died, the main thread is interrupted, if it is the one that made the guard.
+    When one has died, the main thread is interrupted, if it is the one that made the guard. Where the raylet has died
+    and somebody answers in place of the main thread, that happens at once: Ray ends the process without a word as soon
+    as it next uses the object store, which is part of the raylet.
     """
 
     def __init__(self) -> None:
         started = _started_servers()
         self._look: Callable[[], Problem | None] = partial(_dead, started) if started else partial(_silent, _head())
         self._patience_s = 0.0 if started else SILENT_S
+        self._servers = started
         self._interrupts = threading.current_thread() is threading.main_thread()
         self._ended, self._closed = threading.Event(), threading.Event()
         self._alone, self._found = threading.Lock(), list[Problem]()
@@ -69,14 +73,19 @@ class RayGuard:
 
     def _watch(self) -> None:
         silent_since = None
-        while not self._ended.wait(LOOK_EVERY_S):
-            problem = self._look() if _is_used() else None
+        while not self._ended.is_set():
+            one_ended = _wait_for_end(self._servers, LOOK_EVERY_S)
+            problem = self._look() if _is_used() and not self._ended.is_set() else None
+            if one_ended and problem is None:  # Ray is being ended, or this system cannot wait for processes
+                self._ended.wait(LOOK_EVERY_S)
             silent_since = None if problem is None else silent_since or time.monotonic()
             if problem and silent_since and time.monotonic() - silent_since >= self._patience_s:
                 with self._alone:
                     if self._ended.is_set():  # Ray is being ended, and nobody is interrupted who has left the block
                         return
                     self._found.append(problem)
+                    if last_words and private_ray.RAYLET in problem.found:
+                        last_words[-1](ResourceError(problem))
                     if self._interrupts:
                         # Not `_thread.interrupt_main`: it wakes no thread that waits in the kernel.
                         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -95,6 +104,20 @@ class RayGuard:
     def _answer_if_stuck(self, problem: Problem) -> None:
         if not self._closed.wait(STUCK_S) and last_words:
             last_words[-1](ResourceError(problem))
+
+
+def _wait_for_end(processes: Iterable[int], seconds: float) -> bool:
+    """Wait until one of these processes has ended, or for that time; whether one has ended, as far as is known."""
+    with ExitStack() as opened:
+        poll = select.poll()
+        try:
+            for pid in processes:
+                descriptor = os.pidfd_open(pid)
+                opened.callback(os.close, descriptor)
+                poll.register(descriptor, select.POLLIN)
+        except (AttributeError, OSError):  # one has ended long ago, or the system has no such descriptors
+            return True
+        return bool(poll.poll(1000 * seconds))
 
 
 def _is_used() -> bool:

@@ -94,9 +94,12 @@ def is_raylet(command: bytes) -> bool:
     return command.endswith(b"/raylet")
 
 
+RAYLET = "raylet"
+
+
 def server_name(command: bytes) -> str | None:
     """The server of Ray that a process is, by the first word of its command line; None for any other process."""
-    return {"gcs_server": "GCS", "raylet": "raylet"}.get(command.rpartition(b"/")[2].decode(errors="replace"))
+    return {"gcs_server": "GCS", RAYLET: RAYLET}.get(command.rpartition(b"/")[2].decode(errors="replace"))
 
 
 def is_worker(command: bytes) -> bool:

@@ -42,13 +42,15 @@ def test_a_block_that_waits_is_interrupted_and_says_what_has_died(server: subpro
 def test_an_error_that_a_dead_server_has_caused_names_the_server(
     server: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_ray, "LOOK_EVERY_S", 60.0)
+    ended = threading.Event()
+    monkeypatch.setattr(lost_ray, "_wait_for_end", lambda *_: ended.wait(60))
     guard = RayGuard()
     with pytest.raises(ResourceError, match="GCS") as told, guard.explaining():
         server.kill()
         while server.pid in lost_ray.processes() and lost_ray.processes()[server.pid][1] != "Z":
             time.sleep(0.01)
         raise ValueError("no CPUs")
+    ended.set()
     assert isinstance(told.value.__cause__, ValueError)
 
 
@@ -71,6 +73,24 @@ def test_if_the_interrupt_has_no_effect_somebody_else_answers(
     monkeypatch.setattr("signal.pthread_kill", lambda *_: None)
     told = threading.Event()
     last_words.append(lambda error: told.set() if "GCS" in str(error) else None)
+    guard = RayGuard()
+    try:
+        server.kill()
+        assert told.wait(20)
+    finally:
+        last_words.pop()
+        guard.close()
+
+
+def test_where_the_raylet_has_died_somebody_else_answers_at_once(
+    server: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray ends the process without a word when it next uses the object store."""
+    monkeypatch.setattr(lost_ray, "_started_servers", lambda: {server.pid: "raylet"})
+    monkeypatch.setattr(lost_ray, "LOOK_EVERY_S", 3600.0)
+    monkeypatch.setattr("signal.pthread_kill", lambda *_: None)
+    told = threading.Event()
+    last_words.append(lambda error: told.set() if "raylet" in str(error) else None)
     guard = RayGuard()
     try:
         server.kill()
