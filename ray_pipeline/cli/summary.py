@@ -149,5 +149,8 @@ def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def _estimate(row: Row) -> str:
+    """The value and its interval, or why there is none."""
+    if row["value"] is None and row.get("why"):
+        return f"   -    {row['why']}"
     value, low, high = ("   -  " if row[key] is None else f"{row[key]:.4f}" for key in ("value", "low", "high"))
     return f"{value}  [{low}, {high}]"

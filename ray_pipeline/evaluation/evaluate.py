@@ -60,9 +60,12 @@ class Evaluation:
             for row in self.measured
         ]
 
-    def metrics_as_json(self) -> dict[str, dict[str, float | None]]:
-        """Value, low and high of each metric on all rows, as `run --json` prints them."""
-        return {name: _interval_json(row) for name, row in self.overall_metrics.items()}
+    def metrics_as_json(self) -> dict[str, dict[str, Any]]:
+        """Value, low and high of each metric on all rows, as `run --json` prints them; `why` one has no value."""
+        return {
+            name: _interval_json(row) | ({} if math.isfinite(row.value) else {"why": _undefined(self.predictions)})
+            for name, row in self.overall_metrics.items()
+        }
 
     def weak_as_json(self) -> dict[str, Any]:
         """The content of weak_slices.json: what was searched, and the slices that are worse than the whole."""
@@ -98,7 +101,7 @@ def evaluate(predictions: Predictions, spec: Spec) -> Evaluation:
     options, clusters = spec.evaluate, num_clusters(predictions)
     metrics: list[Metric] = [metric_of(name) for name in options.metrics]
     measured = _overall(metrics, predictions, clusters, spec)
-    notes = _resolution_notes(measured, clusters, options.confidence)
+    notes = _resolution_notes(measured, clusters, options.confidence, _undefined(predictions))
     for slice_ in options.slices:
         rows, left_out = _by_slice(metrics, predictions, slice_, options.confidence)
         measured += rows
@@ -175,14 +178,22 @@ def _finding_notes(headline: Metric, weak: WeakSlices, bias: Sequence[Bias]) -> 
     return [*([weak_note] if weak.found else []), *bias_notes]
 
 
-def _resolution_notes(measured: Sequence[Measured], clusters: int, confidence: float) -> list[str]:
+def _undefined(rows: Predictions) -> str:
+    """Why a metric may have no value on these rows."""
+    if rows.task == "regression":
+        return "it is not defined for these labels and predictions"
+    absent = [name for number, name in enumerate(rows.classes or ("0", "1")) if not (rows.label == number).any()]
+    return f"no row has the label {listed(absent)}" if absent else "it is not defined for these decisions"
+
+
+def _resolution_notes(measured: Sequence[Measured], clusters: int, confidence: float, why: str) -> list[str]:
     basis = f"{clusters:,} independent clusters, {confidence:.0%} intervals"
     notes = [
         f"differences in {m.metric} under {(m.high - m.low) / 2:.2g} cannot be told from noise here ({basis})"
         for m in measured
         if math.isfinite(m.high - m.low)
     ]
-    notes += [f"{m.metric} is undefined on this part" for m in measured if not math.isfinite(m.value)]
+    notes += [f"{m.metric} is undefined on this part: {why}" for m in measured if not math.isfinite(m.value)]
     if clusters < MIN_CLUSTERS:
         notes.append(f"only {clusters} independent clusters: intervals are rough")
     return notes

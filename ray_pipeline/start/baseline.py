@@ -126,7 +126,8 @@ def _folds(rows: pa.Table, draft: Draft) -> Iterator[tuple[Indices, Indices]]:
 
 def _is_usable(data: Data, train: Indices, held: Indices) -> bool:
     """Whether both have enough rows, and two classes or numbers."""
-    return all(len(one) >= MIN_ROWS and len(np.unique(data.label[one])) >= 2 for one in (train, held))
+    learned = all(len(one) >= MIN_ROWS and len(np.unique(data.label[one])) >= 2 for one in (train, held))
+    return learned and not np.isnan(data.matrix[train]).all()
 
 
 def _numbers(values: pa.ChunkedArray) -> tuple[Vector, bool]:
@@ -159,19 +160,21 @@ def _predict(data: Data, trees: Trees, train: Indices, held: Indices) -> Vector:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
+    # scikit-learn 1.9 fails on a column without a value.
+    known = np.flatnonzero(~np.isnan(data.matrix[train]).all(axis=0))
     kind = HistGradientBoostingRegressor if data.task == "regression" else HistGradientBoostingClassifier
     model = kind(
         max_iter=trees.rounds,
         max_leaf_nodes=trees.leaves,
-        categorical_features=data.categorical,
+        categorical_features=data.categorical[known],
         early_stopping=False,
         random_state=0,
     )
     with threadpool_limits(1):  # on two busy cores two OpenMP threads took 20 times as long as one
-        model.fit(data.matrix[train], data.label[train])
+        model.fit(data.matrix[np.ix_(train, known)], data.label[train])
     if data.task == "regression":
-        return np.asarray(model.predict(data.matrix[held]))
-    probabilities = model.predict_proba(data.matrix[held])
+        return np.asarray(model.predict(data.matrix[np.ix_(held, known)]))
+    probabilities = model.predict_proba(data.matrix[np.ix_(held, known)])
     if data.task == "binary":
         return np.asarray(probabilities[:, 1])
     spread = np.full((len(held), data.classes), MIN_SHARE)

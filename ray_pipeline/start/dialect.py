@@ -1,90 +1,59 @@
-"""How a CSV file is written: encoding, delimiter, decimal sign, header line, words for missing values, date formats.
+"""How a CSV file is written: encoding, delimiter, header line, and what its cells say.
 
 All is decided by the first megabytes; only the encoding is checked over the whole file.
 """
 
 import codecs
 import csv
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from itertools import pairwise
 
 import pyarrow.fs as pafs
 
+from ray_pipeline.components.sources._cells import require_csv
 from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.start.cells import NUMBER, Cells, read_cells
 
 HEAD_BYTES, CHUNK_BYTES = 4 << 20, 16 << 20
 MAX_RECORDS = 20_000
-DELIMITERS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
-NUMBER, DECIMAL_COMMA = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"), re.compile(r"[+-]?\d+(,\d+)?")
-MISSING = {"NA", "N/A", "#N/A", "NULL", "?"}
-MISSING_NUMBER = MISSING | {"n/a", "na", "NaN", "nan", "null", "None", "none", "-", "--", ".", "missing", "unknown"}
-MIN_NUMBERS = 0.5
-DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
-CLOCKS = ("", " %H:%M", " %H:%M:%S")
+DELIMITERS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spaces"}
+MIN_COUNTED = 10
 Records = Sequence[Sequence[str]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dialect:
-    """The parameters of the CSV source that differ from its defaults, each with its reason."""
-
-    parameters: dict[str, Any] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-
-
-def read_dialect(fs: pafs.FileSystem, path: str) -> Dialect:
+def read_dialect(fs: pafs.FileSystem, path: str) -> Cells:
     """How the file is written.
 
     Raises
     ------
     DataError
-        It is empty, or it has no header.
+        It is empty, it is no text, or it has no header.
     """
-    found = Dialect()
+    require_csv("labels", path, _head(fs, path)[:8])
     encoding, why = _encoding(fs, path)
-    if encoding != "utf-8":
-        _add(found, "encoding", encoding, why)
     text = _head(fs, path).decode(encoding, errors="replace").lstrip("\ufeff")
     if not text.strip():
         raise DataError(_problem(path, "the file is empty", "name a file with a header and rows"))
+    if "\0" in text:
+        raise DataError(_problem(path, "the file holds bytes that are no text", "name a CSV file"))
     delimiter = _delimiter(text)
-    if delimiter != ",":
-        _add(found, "delimiter", delimiter, f"the columns are separated by {DELIMITERS[delimiter]}")
     records = _records(text, delimiter)
     header = _header(records, path)
+    names = records[header]
+    rows = [record for record in records[header + 1 :] if len(record) == len(names)]
+    columns = zip(names, zip(*rows, strict=True), strict=True) if rows else ()
+    cells = read_cells({name: [value for value in column if value != ""] for name, column in columns}, delimiter)
+    found = Cells(doubts=cells.doubts)
+    if encoding != "utf-8":
+        found.add("encoding", encoding, why)
+    if delimiter != ",":
+        found.add("delimiter", delimiter, f"the columns are separated by {DELIMITERS[delimiter]}")
     if header:
-        first = ", ".join(records[header][:3])
-        _add(found, "skip_rows", header, f"the header ({first}, ...) is in line {header + 1}")
-    width = len(records[header])
-    rows = [record for record in records[header + 1 :] if len(record) == width]
-    _read_values(found, [[value for value in column if value != ""] for column in zip(*rows, strict=True)])
+        found.add("skip_rows", header, f"the header ({', '.join(names[:3])}, ...) is in line {header + 1}")
+    for name, value in cells.parameters.items():
+        found.add(name, value, cells.reasons[name])
     return found
-
-
-def _read_values(found: Dialect, columns: Sequence[Sequence[str]]) -> None:
-    """Adds what the values say: decimal sign, words for missing values, date formats."""
-    commas = [column for column in columns if _has_decimal_comma(column)]
-    if commas:
-        sample = next(value for value in commas[0] if "," in value)
-        _add(found, "decimal", ",", f"numbers are written like {sample}")
-    number = DECIMAL_COMMA if commas else NUMBER
-    missing = Counter[str]()
-    for column in columns:
-        others = Counter(value for value in column if not number.fullmatch(value))
-        numeric = len(column) - sum(others.values()) >= MIN_NUMBERS * len(column)
-        if numeric and all(value.strip() in MISSING_NUMBER or not value.strip() for value in others):
-            missing.update(others)
-        else:
-            missing.update({value: rows for value, rows in others.items() if value in MISSING})
-    if missing:
-        shown = ", ".join(f"{value!r} in {rows:,} cells" for value, rows in missing.most_common(3))
-        _add(found, "null_values", ["", *sorted(missing)], f"words for a missing value: {shown}")
-    if formats := sorted({format_ for column in columns if (format_ := _date_format(column))}):
-        _add(found, "timestamps", formats, "dates are written in this form")
 
 
 def _encoding(fs: pafs.FileSystem, path: str) -> tuple[str, str]:
@@ -132,8 +101,11 @@ def _delimiter(text: str) -> str:
         width, records = counts.most_common(1)[0] if counts else (0, 0)
         return (records / counts.total(), width) if width > 1 else (0.0, 0)
 
-    best = max(DELIMITERS, key=evenness)
-    return best if evenness(best)[0] > 0 else ","
+    *signs, space = DELIMITERS
+    best = max(signs, key=evenness)
+    if evenness(best)[0] > 0:
+        return best
+    return space if evenness(space)[0] == 1 else ","
 
 
 def _header(records: Records, path: str) -> int:
@@ -148,44 +120,25 @@ def _header(records: Records, path: str) -> int:
     places = [place for place, record in enumerate(records[:50]) if len(record) == width]
     full = (place for place in places if sum(map(bool, records[place])) >= max(width - 1, 1))
     header = next(full, places[0])
-    if any(NUMBER.fullmatch(value) for value in records[header]):
-        shown = ", ".join(records[header][:5])
-        fix = "write the names of the columns in the first line"
+    numbers = [value for value in records[header] if NUMBER.fullmatch(value)]
+    above = records[header - 1] if header else []
+    if numbers and len(above) > 1 and abs(len(above) - width) == 1 and not any(map(NUMBER.fullmatch, above)):
+        found = f"line {header} has {len(above)} names ({', '.join(above[:3])}, ...), but the rows have {width} values"
+        raise DataError(_problem(path, found, "name each column, or remove the separator that is too many"))
+    if numbers and not _are_names(numbers, width):
+        shown, fix = ", ".join(records[header][:5]), "write the names of the columns in the first line"
         raise DataError(_problem(path, f"there is no header: the first line with {width} values is {shown}", fix))
     return header
 
 
-def _has_decimal_comma(column: Sequence[str]) -> bool:
-    """Whether the values are numbers with a decimal comma; groups of three digits alone mean thousands."""
-    written = [value for value in column if value.strip() not in MISSING_NUMBER]
-    fractions = [value.partition(",")[2] for value in written if "," in value]
-    return (
-        bool(fractions)
-        and any(len(fraction) != 3 for fraction in fractions)
-        and all(DECIMAL_COMMA.fullmatch(value) for value in written)
-    )
-
-
-def _date_format(column: Sequence[str]) -> str | None:
-    """The one form of date that all values have; None if there is none or more than one."""
-    values = [value for value in column if value not in MISSING]
-    if not values or not re.match(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}", values[0]):
-        return None
-    formats = [date + clock for date in DATES for clock in CLOCKS if _parses(values[0], date + clock)]
-    fitting = [one for one in formats if all(_parses(value, one) for value in values)]
-    return fitting[0] if len(fitting) == 1 else None
-
-
-def _parses(value: str, format_: str) -> bool:
-    try:
-        datetime.strptime(value, format_)
-    except ValueError:
+def _are_names(numbers: Sequence[str], width: int) -> bool:
+    """Whether numbers in the header are names: years that rise, or the numbers of many columns, beside another name."""
+    if len(numbers) == width or not all(map(str.isdecimal, numbers)):
         return False
-    return True
-
-
-def _add(found: Dialect, name: str, value: Any, why: str) -> None:
-    found.parameters[name], found.reasons[name] = value, why
+    whole = [int(number) for number in numbers]
+    steps = {second - first for first, second in pairwise(whole)}
+    years = all(1800 <= number <= 2100 for number in whole)
+    return min(steps, default=0) > 0 and (years or (steps == {1} and len(whole) >= MIN_COUNTED))
 
 
 def _problem(path: str, found: str, fix: str) -> Problem:

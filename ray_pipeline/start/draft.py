@@ -101,6 +101,8 @@ def unfit_columns(labels: StartTable) -> dict[str, str]:
             unfit[name] = f"it has numbers above {MAX_INT64:,}, which 64 bits with a sign cannot hold"
         elif kind_of(labels.type(name)) is None:
             unfit[name] = f"{labels.type(name)} cannot be a feature"
+        elif name in labels.dialect.doubts:
+            unfit[name] = labels.dialect.doubts[name]
         elif alike in seen:
             unfit[name] = f"its name differs from {seen[alike]} by case alone"
         seen.setdefault(alike, name)

@@ -46,6 +46,8 @@ def with_gates(draft: Draft, scores: Sequence[FoldScore], test_rows: int) -> Dra
     noise = math.hypot(error / math.sqrt(len(scores)), test_error)
     said = f"a quick baseline has {', '.join(f'{value:.4g}' for value in values)} on held-out rows"
     said += f", a constant model {constant:.4g}"
+    if gain <= 0:
+        return replace(draft, gates=(), no_gate=f"{said}: it has learned nothing that holds for other rows")
     limit = MAX_MARGIN * gain
     if limit <= MIN_POINT * noise:
         return replace(draft, gates=(), no_gate=f"{said}; the difference is within the noise of so few rows")

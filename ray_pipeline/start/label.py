@@ -13,11 +13,14 @@ from ray_pipeline.errors import DataError, Problem, SpecError, listed, nearest
 from ray_pipeline.profiling.column_statistics import value_counts
 from ray_pipeline.profiling.requirements import MIN_ROWS
 from ray_pipeline.spec.expression import Expression
+from ray_pipeline.start.cells import NUMBER
 from ray_pipeline.start.table import StartTable, is_name
 from ray_pipeline.start.words import IDS, LABEL_NAMES, OUTCOMES, PART_NAMES, words
 from ray_pipeline.values import Task
 
 OFFERED = 3
+MAX_WORDS = 0.1
+"""Share of words among numbers up to which a text is a number with mistakes."""
 MAX_NUMBER_CLASSES, MAX_CLASSES, MIN_CLASS_ROWS = 10, 100, 5
 POSITIVE = re.compile(
     r"(?i)y|yes|true|t|1|positive|pos|bad|churn(ed)?|default(ed)?|fraud|>.*|ja|oui|si|won|success|left"
@@ -75,6 +78,8 @@ def read_label(table: StartTable, written: str) -> Label:
     """
     if written in table.names:
         return _column_label(table, written)
+    if len(alike := [name for name in table.names if name.strip() == written.strip()]) == 1:
+        return _column_label(table, alike[0])
     try:
         expression = Expression.parse(written)
     except ValueError as error:
@@ -164,11 +169,7 @@ def _column_label(table: StartTable, name: str) -> Label:
         if label := _number_label(table, name, present, distinct):
             return label
     elif kind == "category" and distinct > max(2, min(MAX_CLASSES, len(present) / MIN_CLASS_ROWS)):
-        is_id = distinct > 0.9 * len(present)
-        found = f"{name!r} has {distinct:,} distinct texts in {len(present):,} rows"
-        raise DataError(
-            _problem(table, name, found + (": it is an id or a free text" if is_id else ""), _others(table, name))
-        )
+        raise DataError(_too_many_texts(table, name, present, distinct))
     counts = value_counts(present)
     _require_two(table, name, counts)
     ordered = sorted(counts.items(), key=lambda one: -one[1])
@@ -184,6 +185,23 @@ def _column_label(table: StartTable, name: str) -> Label:
     note = f"the model gives the probability of {positive!r}"
     counts = {"1": counts[positive], "0": sum(counts.values()) - counts[positive]}
     return Label(text=f"{quoted(name)} == {written}", columns=(name,), task="binary", why=why, note=note, counts=counts)
+
+
+def _too_many_texts(table: StartTable, name: str, present: pa.ChunkedArray, distinct: int) -> Problem:
+    """The refusal of a text with more values than classes: a number with a few words in it, an id or a free text."""
+    found = f"{name!r} has {distinct:,} distinct texts in {len(present):,} rows"
+    others = [value for value in present.cast(pa.string()).to_pylist() if not NUMBER.fullmatch(value.strip())]
+    if len(others) <= MAX_WORDS * len(present):
+        found += f": all are numbers but those in {len(others):,} rows, {listed(map(repr, dict.fromkeys(others)))}"
+        return _problem(
+            table, name, found, "correct these cells, or name them in `null_values` of a spec for kind: csv"
+        )
+    return _problem(
+        table,
+        name,
+        found + (": it is an id or a free text" if distinct > 0.9 * len(present) else ""),
+        _others(table, name),
+    )
 
 
 def _number_label(table: StartTable, name: str, present: pa.ChunkedArray, distinct: int) -> Label | None:

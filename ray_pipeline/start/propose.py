@@ -1,7 +1,7 @@
 """From the paths of tables to a draft: the page of this room."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,6 +77,7 @@ def propose(
         feast=feast,
         left_out=unfit_columns(labels),
     )
+    _require_features(draft)
     return _judged(_split(draft, folder), folder)
 
 
@@ -145,9 +146,7 @@ def _judged(draft: Draft, folder: Path) -> Draft:
     """The draft after the product's checks and the baseline: columns left out, slices, groups and gates."""
     rows, findings = _checked(draft, folder)
     draft = draft.without(suggest.left_out(findings, draft.features))
-    if not draft.features:
-        found = "no feature is left: " + "; ".join(f"{name}: {why}" for name, why in [*draft.left_out.items()][:3])
-        raise DataError(Problem(stage="check", file=draft.given, found=found, fix="bring a table with more columns"))
+    _require_features(draft)
     rows, findings = _checked(draft, folder)
     draft = replace(
         draft,
@@ -158,6 +157,16 @@ def _judged(draft: Draft, folder: Path) -> Draft:
     )
     share = pc.mean(pc.equal(rows[PART], PARTS.index("test")).cast("int8")).as_py()
     return with_gates(draft, score_baseline(draft, rows), round(share * draft.labels.num_rows))
+
+
+def _require_features(draft: Draft) -> None:
+    if draft.features:
+        return
+    roles = {field.name: getattr(draft.roles, field.name) for field in fields(draft.roles)}
+    taken = [f"{role.column} is the {name}" for name, role in roles.items() if role]
+    said = [f"{name}: {why}" for name, why in [*draft.left_out.items()][:3]]
+    found = f"no feature is left besides the label {draft.label.text}: {'; '.join([*taken, *said])}"
+    raise DataError(Problem(stage="check", file=draft.given, found=found.rstrip(": "), fix="bring more columns"))
 
 
 def _checked(draft: Draft, folder: Path) -> tuple[pa.Table, tuple[Finding, ...]]:

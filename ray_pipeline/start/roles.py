@@ -8,10 +8,12 @@ import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.start.table import StartTable, is_name
-from ray_pipeline.start.words import DATE_PARTS, GROUPS, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
+from ray_pipeline.start.words import DATE_PARTS, GROUPS, ID_ALONE, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
 from ray_pipeline.values import PARTS
 
 MIN_GROUPS, MIN_MOMENTS = 20, 20
+MAX_TIMELESS = 0.01
+"""The share of rows without a time that are left out for the sake of the others' order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,8 @@ class Role:
 
     column: str
     why: str
+    missing: int = 0
+    """Rows without a value, which the spec leaves out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +46,25 @@ def find_roles(table: StartTable, label: Collection[str]) -> Roles:
     free = [name for name in table.names if name not in label and is_name(name)]
     part = next(filter(None, (_part(table, name) for name in free)), None)
     key = next(filter(None, (_key(table, name) for name in free)), None)
-    times = sorted(filter(None, (time_role(table, name) for name in free)), key=lambda role: -_time_rank(role.column))
+    times = [role for name in free if (role := time_role(table, name, MAX_TIMELESS))]
+    times.sort(key=lambda role: (-_time_rank(role.column), role.missing))
     taken = {role.column for role in (part, key) if role}
     groups = filter(None, (_group(table, name) for name in free if name not in taken))
     return Roles(key=key, time=next(iter(times), None), group=next(groups, None), part=part)
 
 
-def time_role(table: StartTable, name: str) -> Role | None:
-    """The column as the moment of a row, if it is a time that every row has."""
+def time_role(table: StartTable, name: str, most_missing: float = 0.0) -> Role | None:
+    """The column as the moment of a row, if it is a time that every row has, but for that share of them."""
     if kind_of(table.type(name)) != "time" or words(name) & NO_TIMES - KNOWN_AT or not is_name(name):
         return None
     values = table.column(name)
-    if values.null_count or pc.count_distinct(values).as_py() < MIN_MOMENTS:
+    missing = values.null_count
+    if missing > most_missing * len(values) or pc.count_distinct(values).as_py() < MIN_MOMENTS:
         return None
     ends = pc.min_max(values).as_py()
-    return Role(column=name, why=f"a time in every row, from {_shown(ends['min'])} to {_shown(ends['max'])}")
+    rows = f"all but {missing:,} rows" if missing else "every row"
+    why = f"a time in {rows}, from {_shown(ends['min'])} to {_shown(ends['max'])}"
+    return Role(column=name, why=why, missing=missing)
 
 
 def known_role(table: StartTable, name: str, time: str) -> bool:
@@ -99,7 +107,7 @@ def _counts_up(sample: pa.ChunkedArray) -> bool:
 def _group(table: StartTable, name: str) -> Role | None:
     """The column as the group of a row: an id, by its name, that comes again and again."""
     said = words(name)
-    if not is_key_like(table, name) or not (said & GROUPS or (said & IDS and len(said) > 1)):
+    if not is_key_like(table, name) or not (said & GROUPS or (said & IDS and len(said) > 1) or said <= ID_ALONE):
         return None
     values = table.column(name)
     groups, rows = pc.count_distinct(values, mode="only_valid").as_py(), len(values) - values.null_count

@@ -46,6 +46,7 @@ def sample_rows(
         joins=(),
         columns=tuple(dict.fromkeys([*columns.features, *columns.slice_columns])),
         resolve=columns.resolve,
+        where_before=spec.where_expression,
         label_inputs=() if label.is_column else tuple(columns.resolve[name] for name in label.columns),
     )
     splitter = spec.split

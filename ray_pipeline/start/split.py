@@ -56,7 +56,7 @@ def propose_splits(table: StartTable, roles: Roles, label: Label) -> Iterator[Sp
 
 def _cuts(table: StartTable, time: str) -> dict[str, datetime] | None:
     """The cut dates; None where the rows come from too few days."""
-    values = table.column(time).cast(pa.timestamp("us", getattr(table.type(time), "tz", None)), safe=False)
+    values = table.column(time).drop_null().cast(pa.timestamp("us", getattr(table.type(time), "tz", None)), safe=False)
     micros = values.cast(pa.int64())
     if pc.count_distinct(pc.divide(micros, DAY_US)).as_py() < MIN_DAYS:
         return None

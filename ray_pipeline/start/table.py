@@ -19,12 +19,13 @@ from ray_pipeline.components.sources._base import Footers, Source, kind_at, sour
 from ray_pipeline.components.sources._files import files_at, filesystem
 from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.spec.field_types import column
-from ray_pipeline.start.dialect import Dialect, read_dialect
+from ray_pipeline.start.cells import Cells
+from ray_pipeline.start.dialect import read_dialect
 
 SAMPLE_ROWS, PIECES = 20_000, 16
 MAX_WHOLE_ROWS = 20_000_000
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
-ENDINGS = (*TEXT_ENDINGS, ".data")
+ENDINGS = (*TEXT_ENDINGS, ".data", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class StartTable:
     source: Source
     footers: Footers
     kind: str
-    dialect: Dialect = field(default_factory=Dialect)
+    dialect: Cells = field(default_factory=Cells)
 
     @classmethod
     def open(cls, name: str, given: str, folder: Path) -> "StartTable":
@@ -64,7 +65,7 @@ class StartTable:
         if kind == "feast":
             found, fix = f"{given} is a Feast repository, which has no label", "name it with --features"
             raise SpecError(Problem(key="--from", found=found, fix=fix))
-        dialect = Dialect()
+        dialect = Cells()
         if kind == "csv":
             fs, files = files_at(name, path, (".csv",), "CSV")
             dialect = read_dialect(fs, files[0].path)
@@ -158,7 +159,9 @@ def table_name(path: str, taken: Collection[str]) -> str:
     >>> table_name("data/store-sales.csv", {"labels"})
     'store_sales'
     """
-    last = re.sub(r"\W+", "_", re.sub(r"\.\w+$", "", path.rstrip("/").rpartition("/")[2]), flags=re.ASCII).strip("_")
+    last = re.sub(r"\W+", "_", re.sub(r"\.\w+(\.gz)?$", "", path.rstrip("/").rpartition("/")[2]), flags=re.ASCII).strip(
+        "_"
+    )
     name = last if re.match(r"[A-Za-z_]", last) else f"table_{last}"
     return next(one for one in chain([name], (f"{name}_{number}" for number in count(2))) if one not in taken)
 

@@ -10,6 +10,8 @@ OUTCOMES = {
     *("result", "status", "score", "cnt", "cancelled", "canceled", "returned", "late", "delay", "delayed", "strength"),
 }
 IDS = {"id", "ids", "key", "uuid", "guid", "nr", "no", "number", "index", "rownum", "row"}
+ID_ALONE = {"id", "ids", "uuid", "guid", "nr"}
+"""Words that are the name of an id without another word; `number` and `no` are not."""
 GROUPS = {
     *("subject", "patient", "user", "customer", "client", "account", "person", "member", "household", "student"),
     *("employee", "driver", "device", "machine", "borrower", "donor", "passenger", "visitor", "session"),
@@ -22,6 +24,7 @@ SENSITIVE = {
     *("sex", "gender", "race", "ethnicity", "ethnic", "religion", "nationality", "nacionality", "age", "disability"),
     *("marital", "married"),
 }
+COUNTRIES = {"country", "countries", "nation", "nationality", "iso", "iso2", "cc", "ctry", "land", "pays", "pais"}
 PART_NAMES = {"part", "split", "fold", "set", "partition", "subset"}
 
 

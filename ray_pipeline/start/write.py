@@ -11,6 +11,7 @@ from ray_pipeline.start import first_search
 from ray_pipeline.start.draft import Draft, Reasoned
 from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
+from ray_pipeline.start.label import quoted
 
 WIDTH = 116
 PLAIN = re.compile(r"(?:\.\./|/)?[A-Za-z_][A-Za-z0-9_./-]*|(?:\.\./)+[A-Za-z_][A-Za-z0-9_./-]*")
@@ -29,15 +30,15 @@ def text_of(draft: Draft) -> str:
 def scalar(value: Any) -> str:
     """A value in YAML, on one line.
 
-    >>> scalar("net price"), scalar("no"), scalar(["a", 0.5])
-    ('"net price"', '"no"', '[a, 0.5]')
+    >>> scalar("net price"), scalar("no"), scalar(["a", 0.5]), scalar({"a b": 1})
+    ('"net price"', '"no"', '[a, 0.5]', '{"a b": 1}')
     """
     if isinstance(value, str):
         return (
             value if PLAIN.fullmatch(value) and value.lower() not in RESERVED else json.dumps(value, ensure_ascii=False)
         )
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {scalar(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{scalar(key)}: {scalar(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(scalar, value)) + "]"
     if isinstance(value, bool | int | float):
@@ -82,6 +83,10 @@ def _features(draft: Draft) -> Iterator[str]:
         yield from _join(draft, join)
     for repository in draft.feast:
         yield from _feast(repository)
+    if roles.time and roles.time.missing:
+        yield from _comment(f"{roles.time.missing:,} rows without a time have no place in the order of the others")
+        yield "select:"
+        yield f"{INDENT}where: {_expression(f'{quoted(roles.time.column)} is not null')}"
 
 
 def _columns(draft: Draft, prefix: str, columns: Sequence[str], depth: int) -> Iterator[str]:

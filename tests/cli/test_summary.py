@@ -36,6 +36,12 @@ def test_a_run_without_findings_shows_rows_metrics_and_gates_alone(capsys: pytes
     assert "!" not in out
 
 
+def test_a_metric_without_a_value_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = {"value": None, "low": None, "high": None, "why": "no row has the label snow"}
+    print_run({**ANSWER, "metrics": {"recall": nothing}})
+    assert "  recall     -    no row has the label snow\n" in capsys.readouterr().out
+
+
 def test_a_run_ends_with_where_the_time_went_the_longest_first(capsys: pytest.CaptureFixture[str]) -> None:
     print_run(ANSWER, whole_s=18.3)
     assert "time     18 s: search 9.7 s, start and end 8.2 s, read 0.4 s\n" in capsys.readouterr().out

@@ -329,6 +329,13 @@ def test_it_is_undefined_without_a_positive(word: str) -> None:
     assert math.isnan(metric_of(word)(np.zeros(3), np.array([0.1, 0.2, 0.9]), np.ones(3)))
 
 
+def test_balanced_accuracy_leaves_out_classes_without_rows_as_scikit_learn_does() -> None:
+    label, score = np.array([0.0, 0, 1, 1]), np.eye(3)[[0, 2, 1, 1]]
+    expected = oracle.recall_score(label, score.argmax(axis=1), labels=[0, 1], average="macro")
+    assert metric_of("balanced_accuracy")(label, score, np.ones(4)) == pytest.approx(expected) == 0.75
+    assert metric_of("balanced_accuracy").influence(label, score, np.ones(4)).sum() == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize(("word", "task"), CASES)
 def test_it_is_undefined_without_rows(word: str, task: str) -> None:
     score = np.empty((0, 3)) if task == "multiclass" else np.empty(0)

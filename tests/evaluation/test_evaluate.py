@@ -67,7 +67,13 @@ def test_a_part_of_one_class_leaves_auc_undefined_and_the_rest_measured() -> Non
     test = binary(n=300)
     found = evaluate(test.take(test.label == 0), spec_of(evaluate={"metrics": ["auc", "accuracy"]}))
     assert [math.isfinite(m.value) for m in found.measured] == [False, True]
-    assert "auc is undefined on this part" in found.notes
+    assert "auc is undefined on this part: no row has the label 1" in found.notes
+    assert found.metrics_as_json()["auc"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "why": "no row has the label 1",
+    }
 
 
 def test_regression_is_evaluated_without_a_threshold() -> None:

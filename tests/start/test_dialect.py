@@ -1,5 +1,6 @@
 """A CSV file is read as it is written: encoding, delimiter, decimal sign, header line, missing values, dates."""
 
+import gzip
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ WRITTEN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "UTF-16 without mark": (text(";"), "utf-16-le", {"encoding": "utf-16-le", "delimiter": ";"}),
     "latin-1": (text(), "latin-1", {"encoding": "latin-1"}),
     "header in the second line": ("Report of May\n" + text(), "utf-8", {"skip_rows": 1}),
+    "spaces": (text(" "), "utf-8", {"delimiter": " "}),
     "title in a row of its own": ("Report;;\n" + text(";"), "utf-8", {"delimiter": ";", "skip_rows": 1}),
 }
 
@@ -86,10 +88,98 @@ def test_numbers_with_groups_of_three_digits_are_no_decimal_commas(tmp_path: Pat
     assert table.dialect.parameters == {"delimiter": ";"}
 
 
+CODES: dict[str, tuple[str, list[str], str | None, Any]] = {
+    "a leading zero": ("zip", ["02138", "10115"], "text", "02138"),
+    "NA among codes of countries": ("country", ["NA", "DE"], "text", "NA"),
+    "NA among other words": ("state", ["NA", "Bavaria"], None, None),
+    "a zero before the number of a month": ("month", ["01", "12"], None, 1),
+    "a currency and groups": ("price", ["$1,499.00", "$20.50"], "number", 1499.0),
+    "a mark among amounts": ("cost", ["$1,499.00", "-"], "number", 1499.0),
+    "a percent sign": ("share", ["25%", "7 %"], "number", 25.0),
+    "groups that are no fraction": ("people", ["1,250,000", "800"], "number", 1_250_000.0),
+    "eight digits": ("date", ["20240131", "20240201"], "time", datetime(2024, 1, 31)),
+    "eight digits that are no date": ("count", ["20240131", "20240201"], None, 20240131),
+}
+
+
+@pytest.mark.parametrize(("name", "values", "type_", "first"), CODES.values(), ids=CODES)
+def test_the_type_is_said_where_the_values_alone_would_be_read_wrongly(
+    tmp_path: Path, name: str, values: list[str], type_: str | None, first: Any
+) -> None:
+    table = opened(tmp_path, f"{name},n\n" + "".join(f'"{values[row % 2]}",{row}\n' for row in range(60)))
+    assert table.dialect.parameters.get("types") == ({name: type_} if type_ else None)
+    assert table.sample[name][0].as_py() == first
+
+
+def test_amounts_with_decimal_commas_and_groups_of_points_are_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 9 + 1}.{row:03},50 €;{row % 9 + 1}.000\n" for row in range(60))
+    table = opened(tmp_path, "price;people\n" + rows)
+    assert table.dialect.parameters == {
+        "delimiter": ";",
+        "decimal": ",",
+        "types": {"price": "number", "people": "number"},
+    }
+    assert table.sample.slice(1, 1).to_pylist() == [{"price": 2001.5, "people": 2000.0}]
+
+
+TIMES: dict[str, tuple[str, str]] = {
+    "19-Sep-03": ("%d-%b-%y", "2003-09-19 00:00:00"),
+    "Jan 31 2000": ("%b %d %Y", "2000-01-31 00:00:00"),
+    "January 31, 2000": ("%B %d, %Y", "2000-01-31 00:00:00"),
+    "31.01.03": ("%d.%m.%y", "2003-01-31 00:00:00"),
+    "01/31/2012 01:30 PM": ("%m/%d/%Y %I:%M %p", "2012-01-31 13:30:00"),
+}
+
+
+@pytest.mark.parametrize("written", TIMES)
+def test_dates_with_months_in_words_short_years_and_halves_of_the_day_are_times(tmp_path: Path, written: str) -> None:
+    table = opened(tmp_path, "day,n\n" + "".join(f'"{written}",{row}\n' for row in range(60)))
+    assert table.dialect.parameters["timestamps"] == [TIMES[written][0]]
+    assert str(table.sample["day"][0].as_py()) == TIMES[written][1]
+
+
+DOUBTS: dict[str, tuple[str, list[str], str]] = {
+    "day and month": ("day,n", ["03/04/2024", "05/06/2024"], "the forms %d/%m/%Y and %m/%d/%Y both fit"),
+    "several forms": ("day,n", ["2024-04-30", "30/04/2024"], "written in several forms"),
+    "fraction or group": ("p;n", ["1,250", "800"], "1,250 may be a fraction or have a group of digits"),
+}
+
+
+@pytest.mark.parametrize(("header", "values", "says"), DOUBTS.values(), ids=DOUBTS)
+def test_what_can_be_read_in_two_ways_stays_a_text_and_is_told(
+    tmp_path: Path, header: str, values: list[str], says: str
+) -> None:
+    rows = "".join(f"{values[row % 2]}{header[-2]}{row}\n" for row in range(60))
+    table = opened(tmp_path, f"{header}\n{rows}")
+    (doubt,) = table.dialect.doubts.values()
+    assert says in doubt
+    assert table.sample[header[:-2]].type == pa.string()
+
+
+def test_years_in_the_header_are_names(tmp_path: Path) -> None:
+    table = opened(tmp_path, "country,1990,1991\n" + "".join(f"c{row},{row},{row}\n" for row in range(60)))
+    assert table.names == ["country", "1990", "1991"]
+
+
+def test_a_gzip_file_is_read_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv.gz"
+    file.write_bytes(gzip.compress(text(";").encode()))
+    table = StartTable.open("labels", str(file), tmp_path)
+    assert (table.kind, table.num_rows, table.dialect.parameters) == ("csv", 200, {"delimiter": ";"})
+
+
 BAD: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "the file is empty"),
     "no header": (b"1.5,2,red\n" * 60, "there is no header: the first line with 3 values is 1.5, 2, red"),
-    "a longer row": (b"a,b\n" + b"1,2\n" * 60 + b"1,2,3\n", "Expected 2 columns, got 3"),
+    "a longer row": (
+        b"a,b\n" + b"1,2\n" * 60 + b"1,2,3\n",
+        "the header has 2 columns, and 1 row with another number of values; record 62 has 3",
+    ),
+    "a name too few": (b"a,b\n" + b"x,1,2\n" * 60, "line 1 has 2 names (a, b, ...), but the rows have 3 values"),
+    "Excel": (b"PK\x03\x04\x14\x00", "it is an Excel workbook or a zip archive, not CSV"),
+    "Parquet": (b"PAR1\x15\x04", "it is a Parquet file, not CSV"),
+    "gzip": (gzip.compress(b"a,b\n1,2\n"), "it is a gzip file, not CSV"),
+    "bytes": (bytes(range(256)) * 40, "the file holds bytes that are no text"),
     "two columns of one name": (b"a,a\n" + b"x,y\n" * 60, "'a' appears twice"),
     "header alone": (b"a,b\n", "0 rows in 1 files"),
 }

@@ -69,6 +69,8 @@ def test_few_test_rows_are_judged_by_the_value_itself(draft: Draft) -> None:
 def test_noise_gives_no_gate_but_a_reason(draft: Draft) -> None:
     gated = with_gates(draft, folds(0.52, 0.49, error=0.02), 1000)
     assert gated.gates == () and gated.no_gate.endswith("the difference is within the noise of so few rows")
+    worse = with_gates(draft, folds(0.45, 0.49, error=0.02), 1000)
+    assert worse.gates == () and worse.no_gate.endswith("it has learned nothing that holds for other rows")
     assert with_gates(draft, [], 1000).no_gate == "the rows are too few to score a baseline on"
 
 

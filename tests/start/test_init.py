@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -203,7 +204,7 @@ BAD: dict[str, tuple[Callable[[], object], list[str], int, str]] = {
         lambda: write_csv(few(900).select(["customer_id", "churned"]), Path("a.csv")),
         ["--label", "churned"],
         3,
-        "no column is left to be a feature",
+        "no feature is left besides the label churned == 'yes': customer_id is the key",
     ),
 }
 
@@ -239,6 +240,31 @@ def test_a_spec_that_exists_is_never_overwritten(capfd: Capture) -> None:
     code, answer, _ = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
     assert (code, answer["problems"][0]["found"]) == (6, "exists already")
     assert Path("leaving/leaving.yaml").read_text() == "mine"
+
+
+def test_a_date_that_can_be_read_in_two_ways_is_told_and_left_out(capfd: Capture) -> None:
+    days = [f"0{1 + row % 9}/0{1 + row % 8}/2024" for row in range(ROWS)]
+    write_csv(customers(joined=days), Path("a.csv"))
+    _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
+    assert "the forms %d/%m/%Y and %m/%d/%Y both fit" in answer["left_out"]["joined"]
+    assert "look at  joined: the forms %d/%m/%Y and %m/%d/%Y both fit these dates" in err
+
+
+def test_rows_without_a_time_are_left_out_where_they_are_few(capfd: Capture) -> None:
+    days = pa.array([None, None, *range(ROWS - 2)], pa.timestamp("s"))
+    days = pc.multiply(days.cast(pa.int64()), 86_400).cast(pa.timestamp("s"))
+    write_csv(customers(asked_on=days), Path("a.csv"))
+    _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
+    assert answer["split"] == "time", err
+    assert Spec.from_file("leaving/leaving.yaml").select.where == "asked_on is not null"
+
+
+def test_a_column_without_a_value_in_the_first_rows_is_no_obstacle(capfd: Capture) -> None:
+    days = pc.multiply(pa.array(range(ROWS)), 86_400).cast(pa.timestamp("s"))
+    later = pa.array([None] * 800 + [1.5, 2.5] * 200, pa.float64())
+    write_csv(customers(asked_on=days, later=later), Path("a.csv"))
+    code, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
+    assert (code, answer["split"]) == (0, "time"), err
 
 
 @pytest.mark.ray

@@ -82,6 +82,12 @@ def test_a_label_may_be_an_expression(tmp_path: Path) -> None:
 BAD: dict[str, tuple[Any, str, type[PipelineError], str]] = {
     "row number": (PLACE, "y", DataError, "differs in 400 of 400 rows: it is an id"),
     "text id": ([f"a{place}" for place in PLACE], "y", DataError, "it is an id or a free text"),
+    "numbers and a word": (
+        ["Total", *(f"{place / 7:.3f}" for place in PLACE[1:])],
+        "y",
+        DataError,
+        "all are numbers but those in 1 rows, 'Total'",
+    ),
     "one value": (["a"] * ROWS, "y", DataError, "one value: 'a' in all 400 rows"),
     "no value": (pa.nulls(ROWS, pa.int64()), "y", DataError, "'y' has 0 values in 400 rows"),
     "a time": (pa.array(PLACE, pa.timestamp("s")), "y", DataError, "which cannot be predicted"),
@@ -101,6 +107,10 @@ def test_a_label_that_cannot_be_predicted_is_refused_with_other_columns(
         read_label(table, written)
     (problem,) = refused.value.problems
     assert says in problem.found and problem.key == "--label" and problem.fix
+
+
+def test_spaces_around_a_name_need_not_be_written(tmp_path: Path) -> None:
+    assert read_label(opened(tmp_path, pa.table({" y ": NUMBER, "x": NUMBER})), "y").text == "` y `"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,19 @@ def test_a_repeated_id_is_the_group(tmp_path: Path) -> None:
     assert [one.keys for one in others] == [{"by": "random", "validation": 0.15, "test": 0.2}]
 
 
+def test_a_repeated_column_that_is_called_id_is_the_group_but_a_number_is_not(tmp_path: Path) -> None:
+    assert named(roles_of(tmp_path, id=rng.integers(0, 50, ROWS))[1]) == {"group": "id"}
+    assert named(roles_of(tmp_path, number=rng.integers(0, 50, ROWS))[1]) == {}
+
+
+def test_a_time_that_few_rows_lack_orders_the_others(tmp_path: Path) -> None:
+    almost, half = (pa.array(DAYS.to_pylist(), DAYS.type, mask=rows > PLACE) for rows in (3, 500))
+    table, roles = roles_of(tmp_path, played_at=almost, paid_at=half)
+    assert named(roles) == {"time": "played_at"}
+    assert roles.time and roles.time.missing == 3 and "a time in all but 3 rows" in roles.time.why
+    assert next(propose_splits(table, roles, LABEL)).by == "time"
+
+
 def test_a_time_in_every_row_cuts_the_rows_at_midnight(tmp_path: Path) -> None:
     table, roles = roles_of(
         tmp_path, sold_at=DAYS, birth_date=DAYS, shipped_at=pa.array(DAYS.to_pylist(), DAYS.type, mask=PLACE < 9)

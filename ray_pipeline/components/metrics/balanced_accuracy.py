@@ -6,7 +6,10 @@ from ray_pipeline.components.metrics._base import HALF, Numbers, SumMetric, Vect
 
 
 class BalancedAccuracy(SumMetric):
-    """Mean over the classes of the share of its rows decided rightly; undefined where a class has no rows."""
+    """Mean over the classes of the share of its rows decided rightly.
+
+    Of several classes those without rows do not count, as in scikit-learn. Of two, both must have rows.
+    """
 
     tasks = ("binary", "multiclass")
     decides = True
@@ -22,4 +25,8 @@ class BalancedAccuracy(SumMetric):
     def value(self, sums: Numbers) -> Numbers:
         """From weight and right weight of each class."""
         rows, right = np.split(sums, 2, axis=-1)
-        return np.asarray(divide(right, rows).mean(axis=-1))
+        share = divide(right, rows)
+        if rows.shape[-1] == 2:
+            return np.asarray(share.mean(axis=-1))
+        known = rows > 0
+        return divide(share.sum(axis=-1, where=known), known.sum(axis=-1).astype(float))

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from ray_pipeline.components.sources._cells import other_format
 from ray_pipeline.components.sources._chunk_types import chunk_types
 from ray_pipeline.errors import DataError, Problem
 
@@ -38,7 +39,8 @@ def read_footer(table: str, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.File
             if head.startswith(b"PARE"):
                 raise problem("the file is encrypted", "write it without encryption; keys are not read")
             if not head.startswith(MAGIC):
-                raise problem(f"not Parquet: it starts with {head!r}", "convert it, or name its kind")
+                what, fix = other_format(head) or (f"it starts with {head!r}", "convert it, or name its kind")
+                raise problem(f"not Parquet: {what}", fix)
             tail = _read_tail(file, info.size, TAIL)
             if not tail.endswith(MAGIC):
                 raise problem(f"the footer is missing: the file is cut at {info.size:,} bytes", "write it again")

@@ -1,11 +1,11 @@
-"""CSV, for small tables: read whole, with types inferred from all rows."""
+"""CSV, for small tables: read whole, with types inferred from all rows where the spec does not say them."""
 
 import codecs
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +14,7 @@ import pyarrow.fs as pafs
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ray_pipeline.components.sources._base import Footers, Source
+from ray_pipeline.components.sources._cells import numbers_in, require_csv
 from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources._schemas import conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem
@@ -37,7 +38,7 @@ def _known_encoding(written: str) -> str:
 class CSV(Source):
     """A table in one CSV file or several, each with the same header."""
 
-    endings: ClassVar[tuple[str, ...]] = (".csv",)
+    endings: ClassVar[tuple[str, ...]] = (".csv", ".csv.gz")
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """The character between cells."""
@@ -51,21 +52,17 @@ class CSV(Source):
     """Cells that are null."""
     timestamps: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ()
     """Forms of dates besides ISO 8601, as for `strptime`."""
+    types: Annotated[Mapping[str, Literal["text", "number", "time"]], Field(default_factory=dict)]
+    """Columns whose type is not left to their values. A `text` keeps leading zeros and words such as NA, a `number` may
+    have a currency or percent sign and groups of digits, and a `time` may be written in digits alone."""
 
     @cached_property
     def _read(self) -> tuple[pa.Table, list[pafs.FileInfo]]:
         """The rows of all files, and the files."""
-        fs, files = files_at(self.name, self.path, (".csv",), "CSV")
+        fs, files = files_at(self.name, self.path, self.endings, "CSV")
         size = sum(f.size for f in files)
         if size > MAX_BYTES:
-            raise DataError(
-                Problem(
-                    stage="read",
-                    file=self.path,
-                    found=f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read",
-                    fix="write the table as Parquet",
-                )
-            )
+            raise DataError(self._too_large(size))
         tables = [self._table(fs, one) for one in files]
         schemas = [table.schema for table in tables]
         unified = unify_schemas(self.name, [one.path for one in files], schemas)
@@ -77,33 +74,76 @@ class CSV(Source):
         conformed = [conform(table, schema, schema.names, one.path) for table, one in zip(tables, files, strict=True)]
         return pa.concat_tables(conformed), files
 
+    def _too_large(self, size: int) -> Problem:
+        found = f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read"
+        return Problem(stage="read", file=self.path, found=found, fix="write the table as Parquet")
+
     def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pa.Table:
+        """The rows of one file, in the types that the spec says."""
+        with fs.open_input_stream(info.path) as stream:  # decompresses *.gz
+            content = stream.read_buffer(MAX_BYTES + 1 if info.path.lower().endswith(".gz") else info.size)
+        if content.size > MAX_BYTES:
+            raise DataError(self._too_large(content.size))
+        require_csv(self.name, info.path, content[:8].to_pybytes())
+        types = {name: pa.timestamp("us") if type_ == "time" else pa.string() for name, type_ in self.types.items()}
+        table = self._parsed(content, info.path, column_types=types, null_values=self.null_values)
+        texts = [name for name in table.column_names if self.types.get(name) == "text"]
+        if texts and {*self.null_values} != {""}:
+            plain = self._parsed(content, info.path, column_types=types, null_values=[""], include_columns=texts)
+            for name in texts:
+                table = table.set_column(table.column_names.index(name), name, plain[name])
+        for name in table.column_names:
+            if self.types.get(name) == "number":
+                numbers = numbers_in(name, table[name], self.decimal, info.path)
+                table = table.set_column(table.column_names.index(name), name, numbers)
+        return table
+
+    def _parsed(self, content: pa.Buffer, path: str, **options: Any) -> pa.Table:
         """The rows of one file, read as one block, so that all rows decide the types."""
+        block = min(max(2 * content.size + 1, 1 << 20), MAX_BLOCK)  # latin-1 grows in UTF-8
+        reading = {"block_size": block, "encoding": self.encoding, "skip_rows": self.skip_rows}
         try:
-            with fs.open_input_stream(info.path) as stream:
-                table = pyarrow.csv.read_csv(
-                    stream,
-                    read_options=pyarrow.csv.ReadOptions(
-                        block_size=min(max(2 * info.size + 1, 1 << 20), MAX_BLOCK),  # latin-1 grows in UTF-8
-                        encoding=self.encoding,
-                        skip_rows=self.skip_rows,
-                    ),
-                    parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter),
-                    convert_options=pyarrow.csv.ConvertOptions(
-                        strings_can_be_null=True,
-                        null_values=list(self.null_values),
-                        decimal_point=self.decimal,
-                        timestamp_parsers=[pyarrow.csv.ISO8601, *self.timestamps],
-                    ),
-                )
+            table = pyarrow.csv.read_csv(
+                pa.BufferReader(content),
+                read_options=pyarrow.csv.ReadOptions(**reading),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    strings_can_be_null=True,
+                    decimal_point=self.decimal,
+                    timestamp_parsers=[pyarrow.csv.ISO8601, *self.timestamps],
+                    **options,
+                ),
+            )
             table.column_names  # noqa: B018 (Arrow reads a header in any encoding, and fails here)
         except (pa.ArrowInvalid, OSError, UnicodeError) as error:
-            found = f"{self.name}: {str(error).splitlines()[0]}"
-            fix = "correct the file, or write the table as Parquet"
+            found, fix = str(error).splitlines()[0], "correct the file, or write the table as Parquet"
             if isinstance(error, UnicodeError):
                 fix = "name the file's `encoding`, such as latin-1"
-            raise DataError(Problem(stage="read", file=info.path, found=found, fix=fix)) from None
+            elif rows := self._uneven_rows(content, reading):
+                found = rows
+            raise DataError(Problem(stage="read", file=path, found=f"{self.name}: {found}", fix=fix)) from None
         return table
+
+    def _uneven_rows(self, content: pa.Buffer, reading: Mapping[str, Any]) -> str:
+        """Which rows have more or fewer values than the header; empty if none has."""
+        rows = list[pyarrow.csv.InvalidRow]()
+
+        def note(row: pyarrow.csv.InvalidRow) -> str:
+            rows.append(row)
+            return "skip"
+
+        parsing = pyarrow.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=note)
+        one_thread = pyarrow.csv.ReadOptions(**reading, use_threads=False)  # else rows have no number
+        try:
+            pyarrow.csv.read_csv(pa.BufferReader(content), read_options=one_thread, parse_options=parsing)
+        except (pa.ArrowInvalid, UnicodeError):
+            return ""
+        if not rows:
+            return ""
+        first = rows[0]
+        at = f"record {first.number}" if first.number else "the first one"
+        others = f"{len(rows):,} row{'s' if len(rows) > 1 else ''} with another number of values"
+        return f"the header has {first.expected_columns} columns, and {others}; {at} has {first.actual_columns}"
 
     def footers(self) -> Footers:
         """The inferred schema, rows and bytes.
