@@ -152,8 +152,8 @@ def _of_classes(metric: Metric, y: list[int], s: list[list[Fraction]], w: list[F
     hits = [sum((c for a, b, c in zip(y, decision, w, strict=True) if a == b == k), Fraction(0)) for k in classes]
     decided = [sum((c for b, c in zip(decision, w, strict=True) if b == k), Fraction(0)) for k in classes]
     if word == "balanced_accuracy":
-        shares = [_divide(a, b) for a, b in zip(hits, rows, strict=True)]
-        return None if None in shares else sum(shares) / len(rows)  # type: ignore[arg-type]
+        shares = [a / b for a, b in zip(hits, rows, strict=True) if b]
+        return sum(shares) / len(shares) if shares else None
     return _averaged(word, given, hits, rows, decided)
 
 
