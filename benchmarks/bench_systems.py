@@ -106,10 +106,14 @@ def run_peer(
     return {"wall": round(wall, 1), **chosen}
 
 
+class Failed(Exception):
+    """A system that gave no scores: it is missing from the line of the set."""
+
+
 def finished(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise SystemExit(f"{command}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        raise Failed(f"exit {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
     return done
 
 
@@ -188,21 +192,23 @@ def summary(lines: list[dict[str, Any]], asked: argparse.Namespace) -> dict[str,
     """Mean improvability of each system over all sets and over the large ones, and losses to the best peer."""
     found: dict[str, Any] = {}
     for system in asked.systems:
-        rows = [(line["test_rows"], line["systems"][system]) for line in lines]
+        rows = [(line["test_rows"], line["systems"][system]) for line in lines if system in line["systems"]]
         large = [one["improvability"] for size, one in rows if size > LARGE]
         against = [one["behind_best_peer"] for _, one in rows if "behind_best_peer" in one]
         found[system] = {
-            "improvability": rounded(float(np.mean([one["improvability"] for _, one in rows]))),
+            "sets": len(rows),
+            "improvability": rounded(float(np.mean([one["improvability"] for _, one in rows]))) if rows else None,
             f"improvability above {LARGE} test rows": rounded(float(np.mean(large))) if large else None,
-            "wall": rounded(float(np.mean([second for _, one in rows for second in one["wall"]]))),
+            "wall": rounded(float(np.mean([second for _, one in rows for second in one["wall"]]))) if rows else None,
         }
         for level in (f"{100 * one:g} %" for one in LEVELS):
             lost, won = (sum(sign * one[level][end] > 0 for one in against) for sign, end in ((1, 0), (-1, 1)))
             found[system][level] = {"losses": lost, "wins": won}
     peers = {system.split("_")[0] for system in asked.systems} & set(PACKAGES)
+    failed = [f"{system} on {line['set']}" for line in lines for system in line["failed"]]
     about = {"seconds": asked.seconds, "wall": asked.wall, "seeds": asked.seeds, "sets": len(lines)}
     versions = {peer: versions_of(asked.cache, peer) for peer in sorted(peers)}
-    return {"benchmark": "systems", **about, "versions": versions, "systems": found}
+    return {"benchmark": "systems", **about, "failed": failed, "versions": versions, "systems": found}
 
 
 def main() -> None:
@@ -217,11 +223,13 @@ def main() -> None:
     asked = parser.parse_args()
     asked.tables, asked.cache, lines = asked.tables.resolve(), asked.cache.resolve(), []
     for name in asked.sets:
-        results = {
-            system: [result_of(asked.tables, name, system, seed, asked) for seed in asked.seeds]
-            for system in asked.systems
-        }
-        lines.append(judged(asked.tables, name, results))
+        results, failed = {}, {}
+        for system in asked.systems:
+            try:
+                results[system] = [result_of(asked.tables, name, system, seed, asked) for seed in asked.seeds]
+            except Failed as error:
+                failed[system] = str(error)
+        lines.append({**judged(asked.tables, name, results), "failed": failed})
         print(json.dumps(lines[-1]), flush=True)
     print(json.dumps(summary(lines, asked)))
 
