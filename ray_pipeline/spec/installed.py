@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 
 def installed_families(*needed: str) -> tuple[str, ...]:
-    """Name every family whose library is installed and that takes what is needed, such as `takes_monotone`."""
-    families = ((name, find("models", name)) for name in menu("models"))
+    """Name every family whose library is installed and that takes what is needed, such as `takes_monotone`.
+
+    The cheapest comes first: the defaults are the first trials, and a slow one must not keep quick ones waiting.
+    """
+    families = {name: find("models", name) for name in menu("models")}
     return tuple(
         name
-        for name, family in families
+        for name, family in sorted(families.items(), key=lambda one: int(one[1].row_cost))
         if find_spec(family.library) is not None and all(getattr(family, one) for one in needed)
     )
 

@@ -7,9 +7,11 @@ this one included, cost no more than the leader's own. Every trial of a family i
 default took: they are measured once and kept in the journal, so that a rerun decides the same.
 
 A search that is not deterministic also pauses a default at a rung, where it would take more than its family's share of
-the time before the others have had several trials.
+the time before the others have had several trials. A default that does not reach its first rung within two shares is
+cut there: its model competes, and the family has further trials only while it leads.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +21,9 @@ import numpy as np
 from ray_pipeline.tuning.sampler import Proposal, Sampler, TrialResult
 
 MIN_SECONDS = 1e-3
+CUT_SHARES = 2.0
+"""Shares of the time in which a default must reach its first rung. On two slots this is as much as the others have."""
+CUT = "its family's share of search.time was up"
 SEVERAL = 3
 """Trials of each other family, on average, before a default may take more than its share of the time."""
 
@@ -109,6 +114,19 @@ class FamilyAllocation:
         is_default = number == 0 and self.window is None and len(self.families) > 1
         return is_default and seconds > limit / len(self.families) and not self.others_had_several(family)
 
+    def seconds_to_first_rung(self, trial: int, limit: float) -> float:
+        """Return the seconds that a trial has until its first rung; infinite unless it is the default of a family.
+
+        Parameters
+        ----------
+        trial
+            The number of the trial.
+        limit
+            The seconds of the whole search.
+        """
+        seconds = CUT_SHARES * limit / len(self.families)
+        return seconds if self.takes_too_much(trial, seconds, limit) else math.inf
+
     def others_had_several(self, family: str) -> bool:
         """Whether the other families have had several trials."""
         finished = sum(result.family != family for result in self.results.values())
@@ -158,7 +176,8 @@ class FamilyAllocation:
         completed = [o for o in known if o.status == "completed"]
         worth = {name: max((self._worth(o) for o in completed if o.family == name), default=-np.inf) for name in names}
         leader = max(names, key=lambda name: (worth[name], -names.index(name)))
-        others = [name for name in names if name != leader and np.isfinite(worth[name])]
+        cut = {o.family for o in known if o.why == CUT}
+        others = [name for name in names if name != leader and name not in cut and np.isfinite(worth[name])]
         if not others:
             return leader
         # The one with the fewest trials; of equals the better one.

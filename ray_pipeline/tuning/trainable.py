@@ -7,6 +7,7 @@ import os
 import time
 from typing import Any
 
+import numpy as np
 from ray import tune
 
 from ray_pipeline.components.choice import find
@@ -80,7 +81,11 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
             rounds=rounds,
             every=every,
             last=self.rung == len(rungs) - 1,
-            seconds=min(self._seconds(), self.trial["trial_seconds"] - self.trial_state.seconds),
+            seconds=min(
+                self._seconds(),
+                self.trial["trial_seconds"] - self.trial_state.seconds,
+                np.inf if self.rung else self.trial["seconds_to_first_rung"],
+            ),
             before=before,
         )
 

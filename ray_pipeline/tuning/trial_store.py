@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.family_allocation import FamilyAllocation
+from ray_pipeline.tuning.family_allocation import CUT, FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
 from ray_pipeline.tuning.time_budget import TimeBudget, trained_s
@@ -88,6 +88,7 @@ class TrialStore:
             "rungs": self.rungs_of(int(proposal.params[model.budget])),
             "seed": search.seed * 100_003 + proposal.trial,
             "seconds": self.seconds_left,
+            "seconds_to_first_rung": self.allocation.seconds_to_first_rung(proposal.trial, self.budget.limit),
             "seconds_with_refit": self.budget.left,
             "refit_share": self.budget.refit_share,
             "trial_seconds": math.inf if search.trial_seconds is None else float(search.trial_seconds),
@@ -161,7 +162,7 @@ class TrialStore:
                 continue
             limit = self._exceeded_limit(trial_state)
             # A trial that ended early since `search.time` ran out competes: it had all the time there was.
-            why = limit or ("search.time was up" if trial_state.late else "")
+            why = limit or (self._why_late(trial, trial_state) if trial_state.late else "")
             self._finish(trial, "stopped" if limit else "completed", trial_state, why)
 
     def _pauses(self, trial: int, rung: int, trial_state: TrialState) -> bool:
@@ -189,6 +190,12 @@ class TrialStore:
         """Return the trials whose models are kept: the best of each family, or its candidates for an ensemble."""
         best = [result.trial for result in self.allocation.finalists.values()]
         return {*best, *(result.trial for result in candidates(self.allocation, self.candidates))}
+
+    def _why_late(self, trial: int, trial_state: TrialState) -> str:
+        """Which time was up: that of the search, or that of a default to its first rung."""
+        until = self.allocation.seconds_to_first_rung(trial, self.budget.limit)
+        # A trial ends before an epoch that would take too long: earlier than `until`, but never in its first half.
+        return CUT if len(self.rungs[trial]) == 1 and trial_state.seconds > until / 2 else "search.time was up"
 
     def _exceeded_limit(self, trial_state: TrialState) -> str:
         """The limit of the spec that the trial has exceeded, in words; empty where there is none."""

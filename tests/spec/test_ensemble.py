@@ -20,9 +20,15 @@ def spec_of(more: str) -> Spec:
 def test_auto_is_every_installed_family_and_an_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "find_spec", lambda library: None if library in ("torch", "catboost") else library)
     spec = spec_of("model: auto")
-    assert set(spec.model) == {"lightgbm", "linear", "xgboost"}
+    assert list(spec.model) == ["linear", "lightgbm", "xgboost"]
     assert spec.as_data()["ensemble"] == {"members": 8, "latency_ms": None, "size_mb": None}
     assert Spec.from_text(spec.render()) == spec and "auto" not in spec.as_data()["model"]
+
+
+def test_the_families_of_auto_start_in_the_order_of_their_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "find_spec", lambda library: library)
+    families = ["linear", "catboost", "lightgbm", "xgboost", "mlp", "ft_transformer"]
+    assert list(spec_of("model: auto").model) == families
 
 
 def test_auto_under_constraints_is_every_family_that_takes_them() -> None:

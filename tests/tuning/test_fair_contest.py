@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from encoded_fixture import SPEC, encoders
 from run_fixture import Told, run_at
@@ -12,7 +13,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning import time_budget, trial_store
-from ray_pipeline.tuning.family_allocation import SEVERAL
+from ray_pipeline.tuning.family_allocation import CUT, SEVERAL
 from ray_pipeline.tuning.leaderboard import FamilyRank, Leaderboard, choose_family
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.sampler import TrialResult
@@ -20,7 +21,7 @@ from ray_pipeline.tuning.search import allocate
 from ray_pipeline.tuning.trial_store import TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState
 
-BEST = {"xgboost": 0.8, "mlp": 0.81, "linear": 0.7}
+BEST = {"xgboost": 0.8, "mlp": 0.81, "linear": 0.7, "catboost": 0.75, "lightgbm": 0.75, "ft_transformer": 0.75}
 
 
 class Simulated:
@@ -60,7 +61,8 @@ class Simulated:
     def _advance(self, config: dict[str, Any], rung: int, before: TrialState) -> TrialState:
         rounds = config["rungs"][rung].rounds
         spent = (rounds - before.rounds) * self.seconds[config["family"]]
-        late, spent = spent > self.store.seconds_left, min(spent, max(self.store.seconds_left, 1.0))
+        left = min(self.store.seconds_left, np.inf if rung else config["seconds_to_first_rung"])
+        late, spent = spent > left, min(spent, max(left, 1.0))
         self.clock += spent
         ended = late or rung == len(config["rungs"]) - 1
         return TrialState(
@@ -99,6 +101,30 @@ def test_a_paused_default_that_runs_out_of_time_is_recorded_as_stopped(
     result = search.store.allocation.results[1]
     assert (result.status, result.why) == ("stopped", "search.time was up before it could go on")
     assert search.store.allocation.best is not None and search.store.allocation.best.family == "xgboost"
+
+
+def test_a_default_that_does_not_reach_its_first_rung_in_two_shares_is_cut_and_has_no_further_trials_behind_the_leader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BEST, "mlp", 0.75)
+    first_rung = rungs_of(int(find("models", "mlp")().n_epochs), True)[0].rounds
+    seconds = {"linear": 0.04, "xgboost": 0.002, "mlp": 500 / first_rung}
+    search = Simulated(tmp_path, monkeypatch, seconds, "time=240s trials=16").run()
+    assert [trial for trial, _ in search.turns("mlp")] == [2]
+    result = search.store.allocation.results[2]
+    assert (result.status, result.why, result.metric) == ("completed", CUT, 0.75)
+    assert result.seconds == pytest.approx(2 * 240 / 3)
+    assert len(search.turns("xgboost")) > SEVERAL
+
+
+def test_a_family_whose_default_was_cut_has_further_trials_while_it_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_rung = rungs_of(int(find("models", "mlp")().n_epochs), True)[0].rounds
+    seconds = {**dict.fromkeys(BEST, 0.001), "mlp": 150 / first_rung}
+    search = Simulated(tmp_path, monkeypatch, seconds, "time=240s trials=16").run()
+    first = list(seconds).index("mlp")
+    assert search.store.allocation.results[first].why == CUT and len(search.turns("mlp")) > 1
 
 
 def test_a_default_within_its_share_is_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
