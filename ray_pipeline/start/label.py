@@ -192,7 +192,7 @@ def _too_many_texts(table: StartTable, name: str, present: pa.ChunkedArray, dist
     found = f"{name!r} has {distinct:,} distinct texts in {len(present):,} rows"
     others = [value for value in present.cast(pa.string()).to_pylist() if not NUMBER.fullmatch(value.strip())]
     if len(others) <= MAX_WORDS * len(present):
-        found += f": all are numbers but those in {len(others):,} rows, {listed(map(repr, dict.fromkeys(others)))}"
+        found += f": all are numbers but those in {len(others):,} row{'s' if len(others) > 1 else ''}, {listed(map(repr, dict.fromkeys(others)))}"
         return _problem(
             table, name, found, "correct these cells, or name them in `null_values` of a spec for kind: csv"
         )
