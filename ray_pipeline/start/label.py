@@ -191,17 +191,13 @@ def _too_many_texts(table: StartTable, name: str, present: pa.ChunkedArray, dist
     """The refusal of a text with more values than classes: a number with a few words in it, an id or a free text."""
     found = f"{name!r} has {distinct:,} distinct texts in {len(present):,} rows"
     others = [value for value in present.cast(pa.string()).to_pylist() if not NUMBER.fullmatch(value.strip())]
-    if len(others) <= MAX_WORDS * len(present):
-        found += f": all are numbers but those in {len(others):,} row{'s' if len(others) > 1 else ''}, {listed(map(repr, dict.fromkeys(others)))}"
-        return _problem(
-            table, name, found, "correct these cells, or name them in `null_values` of a spec for kind: csv"
-        )
-    return _problem(
-        table,
-        name,
-        found + (": it is an id or a free text" if distinct > 0.9 * len(present) else ""),
-        _others(table, name),
-    )
+    if len(others) > MAX_WORDS * len(present):
+        found += ": it is an id or a free text" if distinct > 0.9 * len(present) else ""
+        return _problem(table, name, found, _others(table, name))
+    if not others:
+        return _problem(table, name, f"{found}: all are numbers", "write the column as numbers, not as texts")
+    found += f": all are numbers except {listed(map(repr, dict.fromkeys(others)))}"
+    return _problem(table, name, found, "correct these cells, or name them in `null_values` of a spec for kind: csv")
 
 
 def _number_label(table: StartTable, name: str, present: pa.ChunkedArray, distinct: int) -> Label | None:

@@ -86,7 +86,7 @@ BAD: dict[str, tuple[Any, str, type[PipelineError], str]] = {
         ["Total", *(f"{place / 7:.3f}" for place in PLACE[1:])],
         "y",
         DataError,
-        "all are numbers but those in 1 row, 'Total'",
+        "all are numbers except 'Total'",
     ),
     "one value": (["a"] * ROWS, "y", DataError, "one value: 'a' in all 400 rows"),
     "no value": (pa.nulls(ROWS, pa.int64()), "y", DataError, "'y' has 0 values in 400 rows"),
