@@ -8,7 +8,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ray_pipeline.components.sources._cells import other_format
-from ray_pipeline.components.sources._chunk_types import chunk_types
+from ray_pipeline.components.sources._footer_chunks import Chunk, footer_chunks
 from ray_pipeline.errors import DataError, Problem
 
 MAGIC = b"PAR1"
@@ -52,8 +52,10 @@ def read_footer(table: str, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.File
             length = int.from_bytes(tail[-8:-4], "little") + 8
             if len(tail) < length <= info.size:
                 tail = _read_tail(file, info.size, length)
-        metadata = pq.read_metadata(pa.BufferReader(tail))
-        if reason := _misfit(metadata, chunk_types(tail[-length:-8])):
+        metadata, chunks = pq.read_metadata(pa.BufferReader(tail)), footer_chunks(tail[-length:-8])
+        if any(chunk.encrypted for group in chunks for chunk in group):
+            raise problem("columns of the file are encrypted", "write it without encryption; keys are not read")
+        if reason := _misfit(metadata, chunks):
             raise problem(f"its footer is damaged: {reason}", "write it again")
         return metadata
     except PermissionError:
@@ -68,18 +70,23 @@ def _read_tail(file: pa.NativeFile, size: int, length: int) -> bytes:
     return bytes(file.read())
 
 
-def _misfit(metadata: pq.FileMetaData, types: Sequence[Sequence[str | None]]) -> str | None:
+def _misfit(metadata: pq.FileMetaData, groups: Sequence[Sequence[Chunk]]) -> str | None:
     """Why Arrow must not be asked for the column chunks of a footer; None if it can be."""
-    wanted = [metadata.schema.column(place).physical_type for place in range(metadata.num_columns)]
-    for number, found in enumerate(types):
-        if len(found) != len(wanted):
-            return f"row group {number} has {len(found):,} columns and the schema {len(wanted):,}"
-        for place, (has, wants) in enumerate(zip(found, wanted, strict=True)):
-            if has != wants:
-                name = metadata.schema.column(place).path
-                return f"column {name!r} is {wants}, but its chunk in row group {number} is {has or 'of no known type'}"
-    if len(types) != metadata.num_row_groups:
-        return f"{metadata.num_row_groups:,} row groups are announced and {len(types):,} are there"
+    columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+    wanted = [(one.physical_type, one.max_repetition_level + 1, one.max_definition_level + 1) for one in columns]
+    for number, chunks in enumerate(groups):
+        if len(chunks) != len(columns):
+            return f"row group {number} has {len(chunks):,} columns and the schema {len(columns):,}"
+        for place, (chunk, (type_, repetition, definition)) in enumerate(zip(chunks, wanted, strict=True)):
+            at = f"column {columns[place].path!r} is {type_}, but its chunk in row group {number}"
+            if chunk.type != type_:
+                return f"{at} is {chunk.type or 'of no known type'}"
+            if chunk.repetition not in (0, repetition) or chunk.definition not in (0, definition):
+                return f"{at} has histograms of {chunk.repetition} and {chunk.definition} levels"
+            if chunk.text_bytes and type_ != "BYTE_ARRAY":
+                return f"{at} tells the bytes of texts"
+    if len(groups) != metadata.num_row_groups:
+        return f"{metadata.num_row_groups:,} row groups are announced and {len(groups):,} are there"
     return None
 
 

@@ -1,19 +1,37 @@
-"""The physical type of every column chunk, from the bytes of a Parquet footer (compact protocol of Thrift).
+"""What every column chunk must have right, from the bytes of a Parquet footer (compact protocol of Thrift).
 
-pyarrow 25 ends the process where a chunk has another type than its column (`RowGroupMetaData.column`, and in scans).
+pyarrow 25 ends the process where a chunk has another type than its column, is encrypted, or has histograms of another
+size than its column has levels (`RowGroupMetaData.column`, and in scans).
 """
 
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 PHYSICAL = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
-ROW_GROUPS, COLUMNS, META_DATA, TYPE = 4, 1, 3, 1
-"""Fields of Parquet's FileMetaData, RowGroup, ColumnChunk and ColumnMetaData."""
+ROW_GROUPS, COLUMNS, META_DATA, CRYPTO_METADATA, TYPE, SIZE_STATISTICS = 4, 1, 3, 8, 1, 16
+"""Fields of Parquet's FileMetaData, RowGroup, ColumnChunk (two) and ColumnMetaData (two)."""
+TEXT_BYTES, REPETITION, DEFINITION = 1, 2, 3
+"""Fields of SizeStatistics."""
 BYTE, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = 3, 7, 8, 9, 10, 11, 12
 BOOLEANS, INTEGERS = (1, 2), (4, 5, 6)
 LONG = 200_000
 """Bytes of a footer from which a regular expression pays: its making takes 20 ms; a chunk then takes 4 µs, not 25."""
+
+
+class Chunk(NamedTuple):
+    """A column chunk, as far as Arrow ends the process where it is wrong."""
+
+    type: str | None
+    """The physical type; None if there are no metadata, or an unknown type."""
+    encrypted: bool = False
+    text_bytes: bool = False
+    """Whether the bytes of its texts are told, which only a chunk of texts has."""
+    repetition: int = 0
+    """Size of the histogram of repetition levels; 0 if there is none."""
+    definition: int = 0
+    """Size of the histogram of definition levels; 0 if there is none."""
 
 
 def _head(*types: int) -> bytes:
@@ -34,14 +52,18 @@ def _usual_chunk() -> re.Pattern[bytes]:
     number = rb"%b%b" % (_head(*INTEGERS), integer)
     scalar = rb"%b|%b|%b%b" % (number, _head(*BOOLEANS), _head(BINARY), text)
     numbers = b"%b|%b" % (_repeated(5, integer, 6), _repeated(6, integer, 6))
-    struct = rb"(?:%b|%b(?:%b))*+\0" % (scalar, _head(LIST), numbers)
+    statistics = rb"(?![\x16\x19\x29\x39])(?:%b)*+\0" % scalar
     lists = b"|".join((numbers, _repeated(BINARY, text, 2), _repeated(STRUCT, rb"(?:%b)*+\0" % number, 5)))
-    fields = b"(?:%b|%b%b|%b(?:%b))*+" % (scalar, _head(STRUCT), struct, _head(LIST), lists)
-    return re.compile(rb"\x26%b\x1c\x15([\x00-\x7f])%b\0%b\0" % (integer, fields, fields), re.DOTALL)
+    fields = b"(?:%b|%b%b|%b(?:%b))*+" % (scalar, _head(STRUCT), statistics, _head(LIST), lists)
+    # SizeStatistics as Arrow writes it: the bytes of texts, then both histograms.
+    histogram = _repeated(6, integer, 6)
+    sizes = rb"(?:%b(\x16%b)?+[\x19\x29](%b)\x19(%b)\0)?+" % (_head(STRUCT), integer, histogram, histogram)
+    chunk = rb"\x26%b\x1c\x15([\x00-\x7f])%b%b\0(?:%b)*+\0" % (integer, fields, sizes, number)
+    return re.compile(chunk, re.DOTALL)
 
 
-def chunk_types(footer: bytes) -> list[list[str | None]]:
-    """The physical types of the chunks of each row group; None where a chunk has no metadata or an unknown type.
+def footer_chunks(footer: bytes) -> list[list[Chunk]]:
+    """The chunks of each row group.
 
     Parameters
     ----------
@@ -55,7 +77,7 @@ def chunk_types(footer: bytes) -> list[list[str | None]]:
     """
     reader = _CompactReader(footer)
     try:
-        groups = [reader.group_types() for _ in reader.elements_of(ROW_GROUPS)]
+        groups = [reader.group() for _ in reader.elements_of(ROW_GROUPS)]
     except (IndexError, RecursionError) as error:
         raise ValueError(f"the footer cannot be read at byte {reader.at:,}") from error
     return groups
@@ -68,33 +90,52 @@ class _CompactReader:
         self.data, self.at = data, 0
         self.usual = _usual_chunk() if len(data) >= LONG else None
 
-    def group_types(self) -> list[str | None]:
-        """The types of the chunks of a RowGroup."""
-        return [self.chunk_type() for _ in self.elements_of(COLUMNS)]
+    def group(self) -> list[Chunk]:
+        """The chunks of a RowGroup."""
+        return [self.chunk() for _ in self.elements_of(COLUMNS)]
 
-    def chunk_type(self) -> str | None:
-        """The type in a ColumnChunk."""
-        if self.usual and (chunk := self.usual.match(self.data, self.at)):
-            self.at = chunk.end()
-            return _name(chunk[1][0])
-        found = None
+    def chunk(self) -> Chunk:
+        """A ColumnChunk."""
+        if self.usual and (usual := self.usual.match(self.data, self.at)):
+            self.at = usual.end()
+            type_, text_bytes, repetition, definition = usual.groups()
+            sizes = (one[0] >> 4 if one else 0 for one in (repetition, definition))
+            return Chunk(_name(type_[0]), False, text_bytes is not None, *sizes)
+        found = Chunk(None)
         for field, type_ in self.fields():
             if (field, type_) == (META_DATA, STRUCT):
-                found = self.metadata_type()
+                found = self.column_metadata()._replace(encrypted=found.encrypted)
+            else:
+                found = found._replace(encrypted=found.encrypted or field == CRYPTO_METADATA)
+                self.skip(type_)
+        return found
+
+    def column_metadata(self) -> Chunk:
+        """A ColumnMetaData, whose first field is the type."""
+        found = Chunk(None)
+        if self.data[self.at] != TYPE << 4 | 5:
+            self.skip(STRUCT)
+            return found
+        for field, type_ in self.fields():
+            if field == TYPE:
+                found = found._replace(type=_name(self.integer()))
+            elif (field, type_) == (SIZE_STATISTICS, STRUCT):
+                found = self.size_statistics(found)
             else:
                 self.skip(type_)
         return found
 
-    def metadata_type(self) -> str | None:
-        """The type in a ColumnMetaData, whose first field it is."""
-        head = self.data[self.at]
-        if head != TYPE << 4 | 5:
-            self.skip(STRUCT)
-            return None
-        self.at += 1
-        number = self.integer()
-        self.skip(STRUCT)
-        return _name(number)
+    def size_statistics(self, chunk: Chunk) -> Chunk:
+        """The chunk with what SizeStatistics has of it."""
+        for field, type_ in self.fields():
+            if (field, type_) == (REPETITION, LIST):
+                chunk = chunk._replace(repetition=self.skip_list())
+            elif (field, type_) == (DEFINITION, LIST):
+                chunk = chunk._replace(definition=self.skip_list())
+            else:
+                chunk = chunk._replace(text_bytes=chunk.text_bytes or field == TEXT_BYTES)
+                self.skip(type_)
+        return chunk
 
     def elements_of(self, wanted: int) -> Iterator[int]:
         """The places of the elements of a struct's list of structs; whoever asks reads each before the next."""
@@ -125,9 +166,7 @@ class _CompactReader:
             length = self.integer()
             self.at += length
         elif type_ in (LIST, SET):
-            size, of = self.list_head()
-            for _ in range(size):
-                self.skip(of, in_list=True)
+            self.skip_list()
         elif type_ == STRUCT:
             for _, field_type in self.fields():
                 self.skip(field_type)
@@ -139,6 +178,13 @@ class _CompactReader:
             self.at += 1
         elif type_ not in BOOLEANS:
             raise IndexError(type_)
+
+    def skip_list(self) -> int:
+        """Moves over a list; return its size."""
+        size, of = self.list_head()
+        for _ in range(size):
+            self.skip(of, in_list=True)
+        return size
 
     def skip_map(self) -> None:
         """Moves over a map."""
