@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from ray_pipeline.cli.lost_stderr import lenient_stderr
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
 from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime.lost_ray import last_words
@@ -67,6 +68,11 @@ def add_verb(app: typer.Typer, function: Verb, name: str | None = None) -> None:
 
 def finish(work: Verb, *, json: bool = False, quiet: bool = False, debug: bool = False) -> int:
     """Run a verb to its end, print its problems and, with `json`, its answer; return the exit code."""
+    with lenient_stderr():
+        return _finish(work, json, debug)
+
+
+def _finish(work: Verb, json: bool, debug: bool) -> int:
     out = sys.stdout
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
     if json:

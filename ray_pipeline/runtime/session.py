@@ -17,6 +17,7 @@ from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
 from ray_pipeline.runtime.cluster_address import silence
+from ray_pipeline.runtime.exhausted import explaining_exhaustion
 from ray_pipeline.runtime.local_ray import WORKER_IMPORTS, private_folder, starting
 from ray_pipeline.runtime.lost_ray import RayGuard
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
@@ -71,7 +72,10 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
     Raises
     ------
     ResourceError
-        If no cluster answers at the address, or if it runs a release of Ray that is not supported.
+        If no cluster answers at the address, if it runs a release of Ray that is not supported, or if Ray has ended
+        workers for lack of memory.
+    StorageError
+        If Ray's object store and the disk below it are full.
     """
     connection, one_at_a_time = ExitStack(), threading.Lock()
 
@@ -99,7 +103,7 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
             guard = RayGuard()
             restored.callback(guard.close)
             connection.callback(guard.stop)
-            with guard.explaining():
+            with guard.explaining(), explaining_exhaustion():
                 yield end
         finally:
             end()
