@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.components.models._base import SCORING_THREADS
+from ray_pipeline.components.models._base import score_on_one_thread
 from ray_pipeline.data.rows import KEY
 from ray_pipeline.data.table import Table
 from ray_pipeline.evaluation.score_drift import ScoreDrift
@@ -52,7 +52,7 @@ def batch_predict(
     def score_block(block: pa.Table) -> pa.Table:
         rows, _ = row_builder(block)
         loaded = load()
-        SCORING_THREADS.set(1)  # blocks are scored side by side
+        score_on_one_thread()  # blocks are scored side by side
         scored = loaded.scored(rows)
         keys = {} if key is None else {"key" if key in scored else key: rows[KEY]}
         written = pa.table({**keys, **scored})

@@ -14,6 +14,7 @@ from serving_fixture import train_on_numbers
 from ray_pipeline.data.read import read
 from ray_pipeline.evaluation import batch_predict as scoring
 from ray_pipeline.evaluation.batch_predict import batch_predict
+from ray_pipeline.runtime.session import session
 from ray_pipeline.runtime.threads import map_in_threads
 from ray_pipeline.serving import LoadedModel
 from ray_pipeline.spec import Spec
@@ -68,6 +69,14 @@ def test_all_rows_are_scored_in_order_whatever_the_threads_and_blocks(
     scored = pq.read_table(out)
     assert scored["id"].to_pylist() == list(range(ROWS))[::-1]
     assert scored["score"].to_numpy().tobytes() == expected(model, folder).tobytes()
+
+
+def test_the_workers_of_ray_give_the_same_scores(ray_local: None, model: LoadedModel, folder: Path) -> None:
+    spec, out = Spec.from_text(SPEC, folder=folder), folder / "scores.parquet"
+    with session(Where()):
+        table = read(spec, Where(), rows=str(folder / "rows"), labelled=False)
+        assert batch_predict(model, table, "id", out) == (ROWS, 1)
+    assert pq.read_table(out)["score"].to_numpy().tobytes() == expected(model, folder).tobytes()
 
 
 def test_csv_is_scored_to_the_same_scores(model: LoadedModel, folder: Path) -> None:

@@ -32,6 +32,14 @@ SMALL_BATCH_ROWS = 2_000
 """To wake a thread for each core costs more than to score fewer rows than that."""
 
 
+def score_on_one_thread() -> None:
+    """Let scorers of this context use one thread, because others score beside it.
+
+    A function, because Ray pickles the work that it sends to workers, and no context variable can be pickled.
+    """
+    SCORING_THREADS.set(1)
+
+
 def scoring_threads(matrix: Matrix, every: int) -> int:
     """How many threads score the matrix; `every` stands for all cores."""
     given = SCORING_THREADS.get()
