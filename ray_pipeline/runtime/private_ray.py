@@ -263,6 +263,28 @@ def no_environment_for_trials() -> Iterator[None]:
         yield
 
 
+_TASK_FAILED = "ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed"
+
+
+@contextmanager
+def memory_kills_as_deaths() -> Iterator[None]:
+    """In the block, an actor that Ray's monitor of memory has ended has died for Tune, as any other that was killed.
+
+    By default Tune raises, which ends the whole search: `OutOfMemoryError` is no `RayActorError` (Ray 2.60).
+    """
+    from ray.exceptions import OutOfMemoryError, RayActorError
+
+    failed = _read(_TASK_FAILED)
+
+    def task_failed(manager: Any, task: Any, exception: Exception) -> None:
+        """Tell the manager that the actor has died."""
+        killed = isinstance(exception, OutOfMemoryError)
+        failed(manager, task, RayActorError(error_msg=str(exception)) if killed else exception)
+
+    with _attributes.use({_TASK_FAILED: task_failed}):
+        yield
+
+
 def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:
     """Lets Tune keep so many actors that no trial needs at the moment, of the trial's kind.
 

@@ -15,7 +15,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.private_ray import keep_idle_actors, no_environment_for_trials
+from ray_pipeline.runtime.private_ray import keep_idle_actors, memory_kills_as_deaths, no_environment_for_trials
 from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
@@ -60,7 +60,7 @@ def run_trials(
         ),
     )
     try:
-        with own_errors(), no_environment_for_trials():
+        with own_errors(), no_environment_for_trials(), memory_kills_as_deaths():
             tuner.fit()
     except BaseException:
         # Otherwise the slots of an interrupted search keep their CPUs as long as anything refers to the exception.

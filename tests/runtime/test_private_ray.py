@@ -6,6 +6,7 @@ import logging
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,6 +192,23 @@ def test_tune_gives_trials_no_environment_and_so_no_credentials(monkeypatch: pyt
         actor = class_cache._ActorClassCache().get(type("Trainable", (), {}))
         assert not actor._default_options["runtime_env"]  # so it takes a worker that is idle
     assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE and class_cache.DEFAULT_ENV_VARS
+
+
+def test_an_actor_that_was_ended_for_memory_has_died_for_tune() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import OutOfMemoryError, RayActorError
+
+    told = list[Exception]()
+    actor = SimpleNamespace(actor_id=1, _on_error=lambda _, error: told.append(error))
+    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    failed = manager, SimpleNamespace(_tracked_actor=actor, _on_error=None), OutOfMemoryError("little memory is left")
+    with private_ray.memory_kills_as_deaths():
+        RayActorManager._actor_task_failed(*failed)
+    (error,) = told
+    assert isinstance(error, RayActorError)
+    assert "little memory is left" in str(error)
+    with pytest.raises(RuntimeError, match="unexpected"):  # Tune by itself; if this fails, the patch can go
+        RayActorManager._actor_task_failed(*failed)
 
 
 def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
