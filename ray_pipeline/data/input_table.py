@@ -56,7 +56,7 @@ class InputTable:
     @property
     def schema(self) -> pa.Schema:
         """Every column in its plain type."""
-        return _with_times(plain_schema(self.footers.schema), self.time_units)
+        return with_times(plain_schema(self.footers.schema), self.time_units)
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
         """The rows of a small table, whole.
@@ -144,7 +144,8 @@ def timestamps(values: pa.ChunkedArray, unit: str, column: str) -> pa.ChunkedArr
         ) from None
 
 
-def _with_times(schema: pa.Schema, units: TimeUnits) -> pa.Schema:
+def with_times(schema: pa.Schema, units: TimeUnits) -> pa.Schema:
+    """The schema with integer times as timestamps."""
     for name, unit in units.items():
         place = schema.get_field_index(name)
         if place >= 0 and pa.types.is_integer(schema.field(place).type):

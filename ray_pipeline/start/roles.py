@@ -69,7 +69,12 @@ def time_role(table: StartTable, name: str, most_missing: float = 0.0) -> Role |
 
 def known_role(table: StartTable, name: str, time: str) -> bool:
     """Whether the column of a feature table says when a row became known: a time never before the event's."""
-    if name == time or kind_of(table.type(name)) != "time" or not words(name) & KNOWN_AT:
+    if (
+        name == time
+        or table.time_units.get(name) != table.time_units.get(time)
+        or kind_of(table.type(name)) != "time"
+        or not words(name) & KNOWN_AT
+    ):
         return False
     known, event = (table.sample[one].cast(pa.timestamp("us"), safe=False) for one in (name, time))
     return bool(pc.all(pc.greater_equal(known, event), min_count=1).as_py())

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from ray_pipeline.column_types import plain_schema
 from ray_pipeline.data.column_checks import check_columns
 from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.rows import RowBuilder, RowCounts
@@ -30,7 +29,7 @@ def sample_rows(
         A column is unfit for its role.
     """
     tables = {"labels": labels, **{join.name: join.table for join in joins}}
-    columns = ResolvedColumns(spec, {name: plain_schema(table.footers.schema) for name, table in tables.items()})
+    columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()})
     check_columns(columns)
     block = labels.sample
     for join in joins:

@@ -12,18 +12,24 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
-from ray_pipeline.column_types import plain_column, plain_schema, plain_table
+from ray_pipeline.column_types import plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
 from ray_pipeline.components.sources._files import files_at, filesystem
+from ray_pipeline.data.input_table import in_plain_types, with_times
 from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.spec.field_types import column
 from ray_pipeline.start.cells import Cells
 from ray_pipeline.start.dialect import read_dialect
+from ray_pipeline.start.words import TIMES, words
 
 SAMPLE_ROWS, PIECES = 20_000, 16
 MAX_WHOLE_ROWS = 20_000_000
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+FIRST_S, LAST_S = 631_152_000, 4_102_444_800
+"""1990 and 2100, in seconds since 1970."""
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 ENDINGS = (*TEXT_ENDINGS, ".data", ".csv.gz", ".tsv.gz", ".txt.gz")
 
@@ -97,19 +103,39 @@ class StartTable:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns with the types of their values."""
-        return plain_schema(self.footers.schema)
+        return with_times(plain_schema(self.footers.schema), self.time_units)
 
     def type(self, name: str) -> pa.DataType:
         """The type of a column's values."""
         return self.schema.field(name).type
 
     @cached_property
+    def time_units(self) -> dict[str, str]:
+        """The unit of each column of whole numbers that counts from 1970: its name says time, its values this age."""
+        units = dict[str, str]()
+        for name in self._rows.column_names:
+            values = self._rows[name]
+            if not pa.types.is_integer(values.type) or not words(name) & TIMES:
+                continue
+            ends = pc.min_max(values).as_py()
+            for unit, scale in UNITS.items():
+                if ends["min"] is not None and FIRST_S * scale <= ends["min"] <= ends["max"] <= LAST_S * scale:
+                    units[name] = unit
+        return units
+
+    @property
     def sample(self) -> pa.Table:
         """At most `SAMPLE_ROWS` rows, in the order of the table, spread over all of it."""
+        return in_plain_types(self._rows, self.time_units)
+
+    @cached_property
+    def _rows(self) -> pa.Table:
+        """The sample, as it is stored."""
+        names = self.footers.schema.names
         if not self.footers.group_rows or self.num_rows <= SAMPLE_ROWS:
-            rows = self.source.table(self.names)
+            rows = self.source.table(names)
         else:
-            pieces = self.source.pieces(self.footers, self.names, 1)
+            pieces = self.source.pieces(self.footers, names, 1)
             chosen = np.unique(np.linspace(0, len(pieces) - 1, PIECES).astype(int))
             share = -(-SAMPLE_ROWS // len(chosen))
             rows = pa.concat_tables([_thinned(pieces[place](), share) for place in chosen])
@@ -117,7 +143,9 @@ class StartTable:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """All values of a column; those of the sample if the table has more than `MAX_WHOLE_ROWS` rows."""
-        return plain_column(self.source.table([name])[name]) if self.is_whole else self.sample[name]
+        if not self.is_whole:
+            return self.sample[name]
+        return in_plain_types(self.source.table([name]), self.time_units)[name]
 
     def parameters(self) -> dict[str, Any]:
         """What the spec says of the table besides its path."""

@@ -12,6 +12,7 @@ from ray_pipeline.start.draft import Draft, Reasoned
 from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
 from ray_pipeline.start.label import quoted
+from ray_pipeline.start.table import StartTable
 
 WIDTH = 116
 PLAIN = re.compile(r"(?:\.\./|/)?[A-Za-z_][A-Za-z0-9_./-]*|(?:\.\./)+[A-Za-z_][A-Za-z0-9_./-]*")
@@ -74,7 +75,9 @@ def _features(draft: Draft) -> Iterator[str]:
         yield from _keys(2, Reasoned(value={"key": roles.key.column}, why=f"the key: {roles.key.why}"))
     if roles.time:
         why = f"the moment of prediction: {roles.time.why}"
-        yield from _keys(2, Reasoned(value={"time": roles.time.column}, why=why))
+        yield from _keys(
+            2, Reasoned(value={"time": roles.time.column, **_time_unit(table, roles.time.column)}, why=why)
+        )
     if roles.group:
         why = f"{roles.group.why}; it may group and slice, but never reaches the model"
         yield from _keys(2, Reasoned(value={"slice_only": [roles.group.column]}, why=why))
@@ -87,6 +90,11 @@ def _features(draft: Draft) -> Iterator[str]:
         yield from _comment(f"{roles.time.missing:,} rows without a time have no place in the order of the others")
         yield "select:"
         yield f"{INDENT}where: {_expression(f'{quoted(roles.time.column)} is not null')}"
+
+
+def _time_unit(table: StartTable, time: str) -> dict[str, str]:
+    unit = table.time_units.get(time)
+    return {"time_unit": unit} if unit else {}
 
 
 def _columns(draft: Draft, prefix: str, columns: Sequence[str], depth: int) -> Iterator[str]:
@@ -115,7 +123,7 @@ def _join(draft: Draft, join: JoinProposal) -> Iterator[str]:
     if join.time:
         why = f"rows of this time or earlier; {join.old}" if join.old else "rows of this time or earlier"
         yield from _comment(draft.notes.get(f"{join.name}.{join.time}", ""), 2)
-        yield from _keys(2, Reasoned(value={"time": join.time}, why=why))
+        yield from _keys(2, Reasoned(value={"time": join.time, **_time_unit(join.table, join.time)}, why=why))
     if join.known_at:
         why = "it is never before the time: a row counts from then on"
         yield from _keys(2, Reasoned(value={"known_at": join.known_at}, why=why))

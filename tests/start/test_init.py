@@ -259,6 +259,14 @@ def test_rows_without_a_time_are_left_out_where_they_are_few(capfd: Capture) -> 
     assert Spec.from_file("leaving/leaving.yaml").select.where == "asked_on is not null"
 
 
+def test_a_time_in_seconds_has_its_unit_in_the_spec(capfd: Capture) -> None:
+    write_csv(customers(asked_at=pa.array(range(1_700_000_000, 1_700_000_000 + ROWS * 86_400, 86_400))), Path("a.csv"))
+    _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
+    assert answer["split"] == "time", err
+    assert Spec.from_file("leaving/leaving.yaml").features.labels.time_unit == "s"
+    assert typed("check", "leaving/leaving.yaml", capfd=capfd)[0] == 0
+
+
 def test_a_column_without_a_value_in_the_first_rows_is_no_obstacle(capfd: Capture) -> None:
     days = pc.multiply(pa.array(range(ROWS)), 86_400).cast(pa.timestamp("s"))
     later = pa.array([None] * 800 + [1.5, 2.5] * 200, pa.float64())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from ray_pipeline.start.label import Label
 from ray_pipeline.start.roles import Roles, find_roles
@@ -66,6 +67,16 @@ def test_a_time_that_few_rows_lack_orders_the_others(tmp_path: Path) -> None:
     table, roles = roles_of(tmp_path, played_at=almost, paid_at=half)
     assert named(roles) == {"time": "played_at"}
     assert roles.time and roles.time.missing == 3 and "a time in all but 3 rows" in roles.time.why
+    assert next(propose_splits(table, roles, LABEL)).by == "time"
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("s", 1), ("ms", 1000), ("ns", 10**9)])
+def test_whole_numbers_that_count_from_1970_are_times(tmp_path: Path, unit: str, scale: int) -> None:
+    seconds = 1_700_000_000 + PLACE * 8_640
+    table, roles = roles_of(tmp_path, timestamp=seconds * scale, amount=seconds)
+    assert named(roles) == {"time": "timestamp", "key": "amount"}
+    assert table.time_units == {"timestamp": unit}
+    assert table.sample["timestamp"][0].as_py() == datetime(2023, 11, 14, 22, 13, 20)
     assert next(propose_splits(table, roles, LABEL)).by == "time"
 
 
