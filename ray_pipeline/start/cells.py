@@ -26,7 +26,7 @@ CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 DATE_LIKE = re.compile(
     r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}( .*)?|(\d{1,2}[- ])?[A-Z][a-z]+[- ]\d{1,2}.*|\d{1,2}[- ][A-Z].*"
 )
-SHORT_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}( .*)?")
+SHORT_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}( \d\d?:\d\d.*)?")
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 DIGITS = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 ONE_GROUP = re.compile(r"\D*\d{1,3},\d{3}\D*")

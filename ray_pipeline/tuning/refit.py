@@ -122,13 +122,11 @@ def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
         own = table[encoded_block.KEY]
         return table.filter(pa.compute.is_in(own, keys.cast(own.type)))
 
-    scores: list[Any] = [None] * len(keys)
-    place = {key: number for number, key in enumerate(keys.to_pylist())}
+    scores = dict[Any, Any]()  # by key: without a key column, equal rows have the same
     for block in encoded.rows.part(part, encoder, with_keys):
         scored = bundle.score_matrix(np.ascontiguousarray(block.matrix))
-        for key, score in zip(block.rows[encoded_block.KEY].to_pylist(), scored, strict=True):
-            scores[place[key]] = score
-    trained, sample = np.asarray(scores, np.float64), bundle.select(rows)
+        scores.update(zip(block.rows[encoded_block.KEY].to_pylist(), scored, strict=True))
+    trained, sample = np.asarray([scores[key] for key in keys.to_pylist()], np.float64), bundle.select(rows)
     if not np.array_equal(trained, bundle.score(sample)):
         found = "the bundle scores rows otherwise than the training run did"
         fix = "report this: it is a bug of ray-pipeline"
