@@ -48,10 +48,15 @@ def propose_splits(table: StartTable, roles: Roles, label: Label) -> Iterator[Sp
         yield SplitProposal(keys={"by": "random", **shares, "group": roles.group.column}, why=why)
     rarest = min(label.counts.items(), key=lambda one: one[1], default=None)
     if rarest and rarest[1] < MIN_STRATIFIED:
-        why = f"no time and no repeated id; the class {rarest[0]!r} has {rarest[1]:,} rows, so each class is cut apart"
+        why = (
+            f"the class {rarest[0]!r} has {rarest[1]:,} row{'s' if rarest[1] != 1 else ''}, so each class is cut apart"
+        )
+        why = why if roles.time or roles.group else f"no time and no repeated id; {why}"
         yield SplitProposal(keys={"by": "random", **shares, "stratify": True}, why=why)
     else:
-        yield SplitProposal(keys={"by": "random", **shares}, why="no column gives the rows an order or repeats an id")
+        why = "no column gives the rows an order or repeats an id"
+        why = "each row is drawn by itself" if roles.time or roles.group else why
+        yield SplitProposal(keys={"by": "random", **shares}, why=why)
 
 
 def _cuts(table: StartTable, time: str) -> dict[str, datetime] | None:

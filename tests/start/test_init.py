@@ -259,6 +259,15 @@ def test_rows_without_a_time_are_left_out_where_they_are_few(capfd: Capture) -> 
     assert Spec.from_file("leaving/leaving.yaml").select.where == "asked_on is not null"
 
 
+def test_a_time_that_cannot_split_is_told_with_the_reason(capfd: Capture) -> None:
+    left = pa.array(["yes" if row > 1_150 else "no" for row in range(ROWS)])
+    days = pc.multiply(pa.array(range(ROWS)), 86_400).cast(pa.timestamp("s"))
+    write_csv(customers(asked_on=days, gone=left), Path("a.csv"))
+    _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "gone", capfd=capfd)
+    assert answer["split"] == "random"
+    assert "no time" not in err and "not split by time: train and validation would have one class" in err
+
+
 def test_a_time_in_seconds_has_its_unit_in_the_spec(capfd: Capture) -> None:
     write_csv(customers(asked_at=pa.array(range(1_700_000_000, 1_700_000_000 + ROWS * 86_400, 86_400))), Path("a.csv"))
     _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
