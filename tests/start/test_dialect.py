@@ -193,6 +193,13 @@ def test_a_file_that_cannot_be_read_is_refused_with_a_remedy(tmp_path: Path, con
     assert says in problem.found and problem.fix and problem.file == str(tmp_path / "prices.csv")
 
 
+def test_files_with_different_headers_name_the_columns_that_some_lack(tmp_path: Path) -> None:
+    for name, content in (("a.csv", "x,y\n1,2\n"), ("b.csv", "x\n3\n")):
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=r"different headers: 'y' is in 1 of 2 files"):
+        source_of("csv", "labels", str(tmp_path)).footers()
+
+
 def test_an_encoding_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no encoding 'latin-99'"):
         source_of("csv", "labels", str(tmp_path / "a.csv"), {"encoding": "latin-99"})

@@ -17,7 +17,7 @@ from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._cells import numbers_in, require_csv
 from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources._schemas import conform, unify_schemas
-from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.shared import Here, share, shared
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class CSV(Source):
         schemas = [table.schema for table in tables]
         unified = unify_schemas(self.name, [one.path for one in files], schemas)
         if unified.uneven or unified.partial:
-            found = f"{self.name}: the files have different headers"
+            some = (f"{name!r} is in {count} of {len(files)} files" for name, count in unified.partial.items())
+            found = f"{self.name}: the files have different headers: {listed(some)}"
             headers = Problem(stage="read", file=self.path, found=found, fix="write one header in all files")
             raise DataError(next(iter(unified.uneven.values()), headers))
         schema = unified.schema
