@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pyarrow.fs as pafs
 
-from ray_pipeline.components.sources._cells import require_csv
+from ray_pipeline.components.sources._cells import named, require_csv
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.start.cells import NUMBER, Cells, read_cells
 
@@ -40,7 +40,7 @@ def read_dialect(fs: pafs.FileSystem, path: str) -> Cells:
     delimiter = _delimiter(text)
     records = _records(text, delimiter)
     header = _header(records, path)
-    names = records[header]
+    names = named(records[header])
     rows = [record for record in records[header + 1 :] if len(record) == len(names)]
     columns = zip(names, zip(*rows, strict=True), strict=True) if rows else ()
     cells = read_cells({name: [value for value in column if value != ""] for name, column in columns}, delimiter)

@@ -9,11 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.hashing import distinct, hash_rows
 from ray_pipeline.start.label import Label
 from ray_pipeline.start.roles import Roles
 from ray_pipeline.start.table import StartTable
 
 VALIDATION, TEST = 0.15, 0.2
+MIN_DIFFERENT = 0.5
 MIN_DAYS, MIN_STRATIFIED = 20, 50
 DAY_US = 86_400_000_000
 
@@ -54,9 +57,20 @@ def propose_splits(table: StartTable, roles: Roles, label: Label) -> Iterator[Sp
         why = why if roles.time or roles.group else f"no time and no repeated id; {why}"
         yield SplitProposal(keys={"by": "random", **shares, "stratify": True}, why=why)
     else:
-        why = "no column gives the rows an order or repeats an id"
+        why = "no column gives the rows an order or repeats an id" + ("" if roles.key else _equal_rows(table))
         why = "each row is drawn by itself" if roles.time or roles.group else why
         yield SplitProposal(keys={"by": "random", **shares}, why=why)
+
+
+def _equal_rows(table: StartTable) -> str:
+    """What to do where so many rows are equal that a part would have few different ones."""
+    names = [name for name in table.names if kind_of(table.type(name))]
+    rows = table.sample.num_rows
+    different = len(distinct(hash_rows(table.sample.select(names)))) if names else 0
+    if different > MIN_DIFFERENT * rows:
+        return ""
+    found = f"; but only {different:,} of {rows:,} rows differ, and equal rows stay in one part"
+    return f"{found}: add a column that numbers the rows, and name it as `key`"
 
 
 def _cuts(table: StartTable, time: str) -> dict[str, datetime] | None:

@@ -156,6 +156,12 @@ def test_what_can_be_read_in_two_ways_stays_a_text_and_is_told(
     assert table.sample[header[:-2]].type == pa.string()
 
 
+def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
+    table = opened(tmp_path, '"",column_1,n\n' + "".join(f"{row},a{row},{row}\n" for row in range(60)))
+    assert table.names == ["column_1_", "column_1", "n"]
+    assert table.sample["column_1_"].type == pa.int64()
+
+
 def test_years_in_the_header_are_names(tmp_path: Path) -> None:
     table = opened(tmp_path, "country,1990,1991\n" + "".join(f"c{row},{row},{row}\n" for row in range(60)))
     assert table.names == ["country", "1990", "1991"]

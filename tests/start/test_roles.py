@@ -106,6 +106,13 @@ def test_a_column_that_names_the_parts_decides_and_the_group_clusters(tmp_path: 
     assert (first.keys, first.cluster) == ({"by": "column", "column": "part"}, "user_id")
 
 
+def test_rows_of_which_few_differ_need_a_key_and_it_is_told(tmp_path: Path) -> None:
+    few = {"y": PLACE % 3, "x": PLACE % 2}
+    split = next(propose_splits(*roles_of(tmp_path, **few), LABEL))
+    assert "only 6 of 1,000 rows differ, and equal rows stay in one part" in split.why
+    assert "equal rows" not in next(propose_splits(*roles_of(tmp_path, **few, id=PLACE), LABEL)).why
+
+
 def test_a_rare_class_is_split_alone(tmp_path: Path) -> None:
     table, roles = roles_of(tmp_path, x=NUMBER)
     rare = Label(text="y", columns=("y",), task="multiclass", why="", counts={"a": 990, "b": 10})

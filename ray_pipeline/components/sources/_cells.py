@@ -1,6 +1,8 @@
 """What the bytes and cells of a CSV file are, where Arrow alone would guess wrongly or fail without saying why."""
 
 import re
+from collections.abc import Sequence
+from itertools import count
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,6 +52,20 @@ def require_csv(name: str, path: str, head: bytes) -> None:
     if known := other_format(head):
         found = f"{name}: it is {known[0]}, not CSV"
         raise DataError(Problem(stage="read", file=path, found=found, fix=known[1]))
+
+
+def named(header: Sequence[str]) -> list[str]:
+    """The names of a header, in which a column without a name is called by its place, as row numbers often are.
+
+    >>> named(["", "age"])
+    ['column_1', 'age']
+    """
+    names = list(header)
+    for place, name in enumerate(header):
+        if not name.strip():
+            free = (f"column_{place + 1}{'_' * number}" for number in count())
+            names[place] = next(one for one in free if one not in names)
+    return names
 
 
 def number_pattern(decimal: str) -> re.Pattern[str]:

@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ray_pipeline.components.sources._base import Footers, Source
-from ray_pipeline.components.sources._cells import numbers_in, require_csv
+from ray_pipeline.components.sources._cells import named, numbers_in, require_csv
 from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources._schemas import conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem, listed
@@ -36,7 +36,7 @@ def _known_encoding(written: str) -> str:
 
 
 class CSV(Source):
-    """A table in one CSV file or several, each with the same header."""
+    """A table in one CSV file or several, each with the same header. A column without a name is called by its place."""
 
     endings: ClassVar[tuple[str, ...]] = (".csv", ".csv.gz")
 
@@ -97,7 +97,7 @@ class CSV(Source):
             if self.types.get(name) == "number":
                 numbers = numbers_in(name, table[name], self.decimal, info.path)
                 table = table.set_column(table.column_names.index(name), name, numbers)
-        return table
+        return table.rename_columns(named(table.column_names))
 
     def _parsed(self, content: pa.Buffer, path: str, **options: Any) -> pa.Table:
         """The rows of one file, read as one block, so that all rows decide the types."""
