@@ -48,7 +48,7 @@ class Lenient:
 def lenient_stderr() -> Iterator[None]:
     """In the block, writing to standard error never fails."""
     kept = sys.stderr
-    sys.stderr = Lenient(kept)  # type: ignore[assignment]
+    sys.stderr = Lenient(kept)
     try:
         yield
     finally:
