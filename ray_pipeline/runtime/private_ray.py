@@ -276,10 +276,10 @@ def memory_kills_as_deaths() -> Iterator[None]:
 
     failed = _read(_TASK_FAILED)
 
-    def task_failed(manager: Any, task: Any, exception: Exception) -> None:
+    def task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
         """Tell the manager that the actor has died."""
         killed = isinstance(exception, OutOfMemoryError)
-        failed(manager, task, RayActorError(error_msg=str(exception)) if killed else exception)
+        failed(manager, tracked_actor_task, RayActorError(error_msg=str(exception)) if killed else exception)
 
     with _attributes.use({_TASK_FAILED: task_failed}):
         yield

@@ -201,14 +201,14 @@ def test_an_actor_that_was_ended_for_memory_has_died_for_tune() -> None:
     told = list[Exception]()
     actor = SimpleNamespace(actor_id=1, _on_error=lambda _, error: told.append(error))
     manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
-    failed = manager, SimpleNamespace(_tracked_actor=actor, _on_error=None), OutOfMemoryError("little memory is left")
+    task, error = SimpleNamespace(_tracked_actor=actor, _on_error=None), OutOfMemoryError("little memory is left")
     with private_ray.memory_kills_as_deaths():
-        RayActorManager._actor_task_failed(*failed)
-    (error,) = told
-    assert isinstance(error, RayActorError)
-    assert "little memory is left" in str(error)
+        RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=error)  # as Ray calls it
+    (death,) = told
+    assert isinstance(death, RayActorError)
+    assert "little memory is left" in str(death)
     with pytest.raises(RuntimeError, match="unexpected"):  # Tune by itself; if this fails, the patch can go
-        RayActorManager._actor_task_failed(*failed)
+        RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=error)
 
 
 def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
