@@ -35,10 +35,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def head(**environment: str) -> Iterator[Cluster]:
+def head(*, store_bytes: int = 300_000_000, within: Path | None = None, **environment: str) -> Iterator[Cluster]:
+    """A cluster of one node, with an object store of that size; its folder lies `within` another one."""
     port, dashboard, agent, client = (free_port() for _ in range(4))
     # Not tmp_path: Ray's sockets lie below, and a socket's path holds 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="rp", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="rp", dir=within, ignore_cleanup_errors=True) as folder:
         command = [
             str(Path(sys.executable).with_name("ray")),
             "start",
@@ -57,7 +58,7 @@ def head(**environment: str) -> Iterator[Cluster]:
             "--min-worker-port=0",
             "--max-worker-port=0",
             "--num-cpus=2",
-            "--object-store-memory=300000000",
+            f"--object-store-memory={store_bytes}",
             "--include-dashboard=true",
         ]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

@@ -1,18 +1,23 @@
 """Three nodes with an address and a /tmp/ray of their own each, tables and runs on an S3 server: run by
 `test_many_nodes.py` as root.
 
-usage: unshare --net --mount --propagation private python namespaces_run.py FOLDER   -> one JSON line
+usage: unshare --net --mount --propagation private python namespaces_run.py FOLDER [cut | slow]   -> one JSON line
 FOLDER holds loans.yaml and data/. Nothing is set up outside of this process's own namespaces; they go with it.
+cut    a node is cut off for 90 s after the first trial, and comes back
+slow   a node has a link of 1 Mbit/s
 """
 
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-SUBNET, NODES = "10.231.7", 3
+SUBNET, NODES, CUT_S = "10.231.7", 3, 90.0
 SERVE = (
     f"import time; from moto.server import ThreadedMotoServer; ThreadedMotoServer(ip_address='{SUBNET}.1',"
     " port=9000).start(); time.sleep(1e6)"
@@ -56,23 +61,48 @@ def set_up() -> None:
         )
 
 
-def fill(folder: Path) -> None:
+def bucket_client() -> Any:
     import boto3
 
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=ENVIRONMENT["AWS_ENDPOINT_URL"],
         aws_access_key_id="key",
         aws_secret_access_key="secret",
         region_name="us-east-1",
     )
+
+
+def fill(folder: Path) -> None:
+    client = bucket_client()
     for bucket in ("tables", "runs"):
         client.create_bucket(Bucket=bucket)
     for file in (folder / "data").rglob("*.parquet"):
         client.upload_file(str(file), "tables", str(file.relative_to(folder)))
 
 
-def main(folder: Path) -> None:
+def cut() -> None:
+    """Cut the second node off for a while, once the first trial has ended."""
+    client, done = bucket_client(), False
+    while not done:
+        time.sleep(0.2)
+        keys = [found["Key"] for found in client.list_objects_v2(Bucket="runs").get("Contents", [])]
+        done = any("/journal/trial-" in key for key in keys)
+    sh("ip link set v1 down")
+    time.sleep(CUT_S)
+    sh("ip link set v1 up")
+
+
+def slow() -> None:
+    """Give the second node a slow link in both directions."""
+    limited = "root tbf rate 1mbit burst 32kbit latency 400ms"
+    sh(f"tc qdisc add dev v1 {limited} && ip netns exec n1 tc qdisc add dev e0 {limited}")
+
+
+FAULTS: dict[str, Callable[[], None]] = {"cut": cut, "slow": slow}
+
+
+def main(folder: Path, fault: str | None) -> None:
     set_up()
     server = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(5)
@@ -92,6 +122,8 @@ def main(folder: Path) -> None:
         )
         for i in range(1, NODES)
     ]
+    if fault:
+        threading.Thread(target=FAULTS[fault], daemon=True).start()
     code = driver.wait(500)
     for process in (*others, server):
         process.kill()
@@ -146,4 +178,5 @@ def drive(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    drive(Path(sys.argv[1])) if sys.argv[2:] == ["drive"] else main(Path(sys.argv[1]))
+    asked = next(iter(sys.argv[2:]), None)
+    drive(Path(sys.argv[1])) if asked == "drive" else main(Path(sys.argv[1]), asked)

@@ -1,18 +1,19 @@
-"""Every fault has its tests, or a reason why it has none, and the table says the same."""
+"""Every fault has its tests or is open, and is in the table of README.md."""
 
 import re
 from pathlib import Path
 
 import pytest
-from fault_campaign import NEEDS_ROOT, NOT_TRIED, ROWS
+from fault_campaign import NEEDS_ROOT, OPEN, ROWS
 
 HERE = Path(__file__).parent
 
 
-def test_every_fault_is_tried_or_says_why_not_and_is_in_the_table() -> None:
-    rows = [*ROWS, *NEEDS_ROOT, *NOT_TRIED]
-    assert sorted(rows) == [f"F{number:02d}" for number in range(1, 37)]
-    assert re.findall(r"^\| (F\d\d) \|", (HERE / "README.md").read_text(), re.MULTILINE) == sorted(rows)
+def test_every_fault_is_tried_or_open_and_is_in_the_table() -> None:
+    rows = sorted([*ROWS, *OPEN])
+    assert rows == [f"F{number:02d}" for number in range(1, 37)]
+    assert NEEDS_ROOT.keys() <= ROWS.keys()
+    assert re.findall(r"^\| (F\d\d) \|", (HERE / "README.md").read_text(), re.MULTILINE) == rows
 
 
 @pytest.mark.parametrize("test", sorted({test for tests in ROWS.values() for test in tests}))

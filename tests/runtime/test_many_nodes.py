@@ -65,11 +65,13 @@ def test_a_relative_storage_is_refused_with_the_remedy(folder):
     assert "s3://bucket/runs" in problem["fix"]
 
 
-@pytest.mark.skipif(
+needs_namespaces = pytest.mark.skipif(
     os.getuid() != 0 or not shutil.which("ip") or not shutil.which("unshare"),
     reason="network namespaces need root, iproute2 and util-linux",
 )
-def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_bucket(folder):
+
+
+def in_namespaces(folder: Path, *fault: str) -> dict:
     command = [
         "unshare",
         "--net",
@@ -83,10 +85,22 @@ def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_buc
         sys.executable,
         str(Path(__file__).parents[1] / "namespaces_run.py"),
         str(folder),
+        *fault,
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr[-3000:]
-    answer = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@needs_namespaces
+def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_bucket(folder):
+    answer = in_namespaces(folder)
     assert answer["nodes"] == ["10.231.7.10", "10.231.7.11", "10.231.7.12"]
     assert answer["plan"]["slots"] > 1
+    assert (answer["exit"], answer["again"], answer["same"], answer["scored"]) == (0, "identical", STAGES, 6_000)
+
+
+@needs_namespaces
+def test_a_node_with_a_slow_link_changes_no_byte(folder):
+    answer = in_namespaces(folder, "slow")
     assert (answer["exit"], answer["again"], answer["same"], answer["scored"]) == (0, "identical", STAGES, 6_000)
