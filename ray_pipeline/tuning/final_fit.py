@@ -31,7 +31,7 @@ from ray_pipeline.values import Part
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
-STATE_FOLDER, FINAL_FOLDER = ".fit", ".final"
+FINAL_FOLDER = ".final"
 STATE_ROUNDS = 50
 """Rounds between two states. Taking a state resets what it does not contain; with fixed rounds the bytes of the model
 do not depend on time."""
@@ -41,11 +41,19 @@ CHECK_EVERY_S = 10.0
 """Seconds between two checks that a node is alive that is large enough for the fit."""
 
 
-def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, run: "Run", step: str = "fit") -> Path:
+def fit_winner(
+    leaderboard: Leaderboard,
+    encoded: Encoded,
+    choice: FitChoice,
+    run: "Run",
+    step: str = "fit",
+    layout: Layout | None = None,
+) -> Path:
     """Fit the winner on the chosen parts; a fit that is in the journal is not repeated.
 
     The rounds grow with the rows that these parts have more than train. Where the trial's own model was chosen, nothing
-    is fitted. The journal has the fit under the name of the `step`.
+    is fitted. The journal has the fit under the name of the `step`, and its states are in a folder of that name. The
+    `layout` is that of the run unless given.
 
     Returns
     -------
@@ -58,6 +66,7 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, ru
         Ray could not start the workers, or they died too often.
     """
     best, family, rows, spec = leaderboard.best, leaderboard.family, encoded.rows.rows, run.spec
+    layout, state_folder = layout or run.layout, f".{step}"
     if choice.own_model:
         return leaderboard.model_folder(best) / family.file
     parts: tuple[Part, ...] = ("train", "validation") if choice.on == "train+validation" else ("train",)
@@ -67,7 +76,7 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, ru
     final = run.folder.path / name
     if run.journal.recorded(step) == {"asked": fit_id, "sha256": _sha256(final)}:
         return final
-    store, model_key = BlobStore(f"{run.folder.address}/{STATE_FOLDER}"), f"{fit_id[:16]}.model"
+    store, model_key = BlobStore(f"{run.folder.address}/{state_folder}"), f"{fit_id[:16]}.model"
     state_key = f"{fit_id[:16]}.state"
     _remove_damaged(store, state_key, run.progress.note)
     loop = {
@@ -77,20 +86,20 @@ def fit_winner(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, ru
         "rounds": rounds,
         "parts": parts,
         "seed": spec.seed,
-        "context": training_context(encoded, spec, run.layout, run.layout.fit_threads),
+        "context": training_context(encoded, spec, layout, layout.fit_threads),
         "store": store,
         "state_key": state_key,
         "model_key": model_key,
         "save_every_s": SAVE_EVERY_S,
     }
     with own_errors():
-        if run.layout.workers == 1:
-            _on_one_worker(loop, run.layout)
+        if layout.workers == 1:
+            _on_one_worker(loop, layout)
         else:
-            _on_many_workers(loop, run.layout, family.collective)
+            _on_many_workers(loop, layout, family.collective)
     run.folder.write(name, store.read_sealed(model_key))
     run.journal.record(step, {"asked": fit_id, "sha256": _sha256(final)})
-    run.folder.remove(STATE_FOLDER)
+    run.folder.remove(state_folder)
     return final
 
 

@@ -76,7 +76,7 @@ def kill_after_the_first_state(run: Run, times: int) -> threading.Thread:
 
 
 def states(run: Run) -> list[Path]:
-    return list((run.folder.path / final_fit.STATE_FOLDER).glob("*.state"))
+    return list((run.folder.path / ".fit").glob("*.state"))
 
 
 def workers() -> list[int]:
@@ -108,7 +108,7 @@ def test_a_worker_that_is_killed_goes_on_from_its_state_to_the_same_bytes(undist
     killer = kill_after_the_first_state(run, final_fit.RESTARTS)
     assert fitted(run) == undisturbed
     assert not killer.is_alive()
-    assert not (run.folder.path / final_fit.STATE_FOLDER).exists()
+    assert not (run.folder.path / ".fit").exists()
 
 
 def test_a_fit_that_was_cut_off_goes_on_from_its_state_to_the_same_bytes(
