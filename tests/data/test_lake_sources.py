@@ -77,7 +77,7 @@ def test_windows_line_ends_in_csv_belong_to_no_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2,3\n", "Expected 2 columns, got 3"),
+        ("a,b\n1,2,3\n", "the header has 2 columns, and 1 row with another number of values; record 2 has 3"),
         ("a,b\n", "0 rows in 1 files"),
         ("", "Empty CSV file"),
         ("a,a\n1,2\n", "'a' appears twice"),
