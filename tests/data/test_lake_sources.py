@@ -24,8 +24,8 @@ from ray_pipeline.spec.where import Where
 TABLE = pa.table({"a": pa.array([1, 2, 3, 4], pa.int64()), "b": ["x", "y", None, "x"], "p": ["u", "u", "v", "v"]})
 
 
-def source(kind: str, path: object) -> Source:
-    return find("sources", kind)(name="rates", path=str(path))  # type: ignore[no-any-return]
+def source(kind: str, path: object, **more: object) -> Source:
+    return find("sources", kind)(name="rates", path=str(path), **more)  # type: ignore[no-any-return]
 
 
 def rows(source: Source) -> list[tuple[int, str | None, str]]:
@@ -72,6 +72,20 @@ def test_windows_line_ends_in_csv_belong_to_no_value(tmp_path: Path) -> None:
     (tmp_path / "windows.csv").write_bytes(text.replace("\n", "\r\n").encode())
     unix, windows = (source("csv", tmp_path / f"{name}.csv").table(["a", "b", "z"]) for name in ("unix", "windows"))
     assert windows.equals(unix) and windows["b"].to_pylist() == ["x", None, "y"]
+
+
+def test_a_type_is_that_of_the_column_with_its_name_even_if_the_header_has_none(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text(",zip\n001,02138\n002,NA\n")
+    types = {"column_1": "text", "zip": "text"}
+    assert source("csv", tmp_path / "one.csv", types=types).table(["column_1", "zip"]).to_pydict() == {
+        "column_1": ["001", "002"],
+        "zip": ["02138", "NA"],
+    }
+    with pytest.raises(DataError) as raised:
+        source("csv", tmp_path / "one.csv", types={"zpi": "text"}).footers()
+    (problem,) = raised.value.problems
+    assert problem.found == "rates: `types` names 'zpi', and the header has no such column"
+    assert problem.fix == "did you mean 'zip'? 'column_1', 'zip' are there"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._cells import named, numbers_in, require_csv
 from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources._schemas import conform, unify_schemas
-from ray_pipeline.errors import DataError, Problem, listed
+from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.shared import Here, share, shared
 
 if TYPE_CHECKING:
@@ -86,18 +86,38 @@ class CSV(Source):
         if content.size > MAX_BYTES:
             raise DataError(self._too_large(content.size))
         require_csv(self.name, info.path, content[:8].to_pybytes())
-        types = {name: pa.timestamp("us") if type_ == "time" else pa.string() for name, type_ in self.types.items()}
+        said = self._types_by_header(content, info.path)
+        types = {name: pa.timestamp("us") if type_ == "time" else pa.string() for name, type_ in said.items()}
         table = self._parsed(content, info.path, column_types=types, null_values=self.null_values)
-        texts = [name for name in table.column_names if self.types.get(name) == "text"]
+        texts = [name for name in table.column_names if said.get(name) == "text"]
         if texts and {*self.null_values} != {""}:
             plain = self._parsed(content, info.path, column_types=types, null_values=[""], include_columns=texts)
             for name in texts:
                 table = table.set_column(table.column_names.index(name), name, plain[name])
         for name in table.column_names:
-            if self.types.get(name) == "number":
+            if said.get(name) == "number":
                 numbers = numbers_in(name, table[name], self.decimal, info.path)
                 table = table.set_column(table.column_names.index(name), name, numbers)
         return table.rename_columns(named(table.column_names))
+
+    def _types_by_header(self, content: pa.Buffer, path: str) -> dict[str, str]:
+        """The types that the spec says, by the names as the header has them."""
+        if not self.types:
+            return {}
+        reading = pyarrow.csv.ReadOptions(encoding=self.encoding, skip_rows=self.skip_rows)
+        parsing = pyarrow.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=lambda _: "skip")
+        try:
+            header = pyarrow.csv.open_csv(pa.BufferReader(content), reading, parsing).schema.names
+        except (pa.ArrowInvalid, OSError, UnicodeError):
+            return {}  # reading the rows fails for the same reason, and tells it
+        names = dict(zip(named(header), header, strict=True))
+        for name in self.types:
+            if name not in names:
+                near = nearest(name, names)
+                found = f"{self.name}: `types` names {name!r}, and the header has no such column"
+                fix = f"{near}{listed(map(repr, names))} are there"
+                raise DataError(Problem(stage="read", file=path, column=name, found=found, fix=fix))
+        return {names[name]: type_ for name, type_ in self.types.items()}
 
     def _parsed(self, content: pa.Buffer, path: str, **options: Any) -> pa.Table:
         """The rows of one file, read as one block, so that all rows decide the types."""
