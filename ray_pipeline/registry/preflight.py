@@ -19,7 +19,7 @@ BUSY_S = 10
 """Patience with another program that has locked the sqlite file."""
 
 
-def prepare(uri: str, connect: Callable[[], object]) -> None:
+def prepare(uri: str, connect: Callable[[str], object]) -> None:
     """Returns when the registry has answered. The first of many processes creates the sqlite file.
 
     Parameters
@@ -27,7 +27,7 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
     uri
         Address of the registry.
     connect
-        Asks the registry something; for a new sqlite file, it creates the tables.
+        Asks the registry at an address something; in a new sqlite file, it creates the tables.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
     """
     file = sqlite_file(uri)
     if file is None:
-        answers(uri, connect)
+        answers(uri, lambda: connect(uri))
         return
     _refuse_other_than_file(file)
     try:
@@ -50,8 +50,23 @@ def prepare(uri: str, connect: Callable[[], object]) -> None:
             )
         ) from error
     with writing(uri):
+        if file.stat().st_size == 0:
+            _create(file, connect)
         _check_sqlite(file)
-        connect()
+        connect(uri)
+
+
+def _create(file: Path, connect: Callable[[str], object]) -> None:
+    """Creates the tables in a file beside it, which then takes its place.
+
+    A process that is killed meanwhile leaves no registry that lacks tables: MLflow cannot complete one.
+    """
+    new = file.with_name(f"{file.name}.new")
+    for left in (new, new.with_name(f"{new.name}-journal")):
+        left.unlink(missing_ok=True)
+    connect(f"sqlite:///{new}")
+    if new.exists():
+        new.replace(file)
 
 
 def readable(file: Path) -> None:

@@ -58,7 +58,7 @@ class Registry:
         if sqlite_file(self.uri) is None:
             self.prepare()
         else:
-            preflight.prepare(self.uri, lambda: None)
+            preflight.prepare(self.uri, lambda _: None)
 
     @contextmanager
     def preparing(self) -> Iterator[Callable[[], None]]:
@@ -74,7 +74,7 @@ class Registry:
         the same time.
         """
         with mlflow_session(self.uri, retries=1, timeout_s=5, debug=self.debug):
-            preflight.prepare(self.uri, lambda: client(self.uri).search_registered_models(max_results=1))
+            preflight.prepare(self.uri, lambda uri: client(uri).search_registered_models(max_results=1))
 
     def register(self, version: NewVersion) -> int:
         """Store a version whole, prove it in a fresh process, then give it its alias; return its number.

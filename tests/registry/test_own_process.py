@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -74,6 +76,28 @@ def test_a_thread_that_still_waits_for_an_answer_does_not_hold_up_the_end(regist
         threading.Thread(target=prepare, daemon=True).start()
     assert children() <= before
     assert left_after({pid: known[pid] for pid in known.keys() - before}, within=2.0) == []
+
+
+def test_a_process_that_is_killed_while_it_makes_the_tables_leaves_none(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    registry = Registry(f"sqlite:///{file}")
+    new = file.with_name("mlflow.db.new")
+    with in_own_process(registry) as elsewhere:
+
+        def prepare() -> None:
+            with suppress(RegistryError):
+                elsewhere.prepare()
+
+        threading.Thread(target=prepare, daemon=True).start()
+        until = time.monotonic() + 60
+        while not (new.exists() and new.stat().st_size > 0) and time.monotonic() < until:
+            time.sleep(0.002)
+        assert new.stat().st_size > 0 and file.stat().st_size == 0  # the block ends while tables are made
+    assert file.stat().st_size == 0
+    registry.prepare()
+    assert registry.list() == [] and not new.exists()
+    tables = sqlite3.connect(file).execute("SELECT name FROM sqlite_master WHERE name LIKE '_alembic_tmp%'").fetchall()
+    assert tables == []
 
 
 OWNER = """
