@@ -1,6 +1,6 @@
 """Ray's job server over HTTP. Every request has a deadline, and every error says what to do.
 
-Only this module and `private_ray` import `ray.job_submission`.
+Only this module and `private_jobs` import `ray.job_submission`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageError, nearest
-from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime import private_jobs
 from ray_pipeline.runtime.job_log import LineLog, read_until_ended
 from ray_pipeline.runtime.overrides import environment, log_levels
 from ray_pipeline.runtime.ray_token import token_for
@@ -129,14 +129,14 @@ class JobServer:
     def cluster_id(self) -> str:
         """The name that the cluster got when it started. No two clusters share it."""
         with self._explained():
-            return private_ray.session_name(self._client)
+            return private_jobs.session_name(self._client)
 
     def is_this_machine(self) -> bool:
         """Whether the whole cluster runs on this machine. (A tunnel at 127.0.0.1 leads elsewhere.)"""
         deadline = time.monotonic() + READ_S
         with self._explained():
             # For its first seconds a cluster does not know its own hosts.
-            while not (hosts := private_ray.host_names(self._client)) and time.monotonic() < deadline:
+            while not (hosts := private_jobs.host_names(self._client)) and time.monotonic() < deadline:
                 time.sleep(0.2)
         return hosts == [socket.gethostname()]
 
@@ -295,7 +295,7 @@ def _client(address: str) -> "JobSubmissionClient":
     # Ray prefers these two to the address that it is given (sdk.py:49); here the address counts.
     with environment.use({"RAY_API_SERVER_ADDRESS": None, "RAY_ADDRESS": None}):
         timeouts = {"GET": (CONNECT_S, READ_S), "POST": (CONNECT_S, START_S)}
-        return private_ray.job_client(address, timeouts, token_for(address))
+        return private_jobs.job_client(address, timeouts, token_for(address))
 
 
 def _job(details: Any) -> Job:

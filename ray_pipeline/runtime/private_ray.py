@@ -5,7 +5,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,6 @@ from ray_pipeline.runtime.overrides import Overrides
 
 if TYPE_CHECKING:
     from ray.data import DataContext
-    from ray.job_submission import JobSubmissionClient
 
 CHECKED_WITH = "2.60.0"
 """The release of Ray with which these interfaces were last read in its source."""
@@ -291,48 +290,3 @@ def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:
     Tune ends a reusable actor at once if no trial waits for it.
     """
     tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=count)
-
-
-# --- Ray's job server
-
-
-def token_header() -> dict[str, str]:
-    """The HTTP header with the token of this machine, whatever RAY_AUTH_MODE says; empty if there is none."""
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # Cython
-
-    return dict(AuthenticationTokenLoader.instance().get_token_for_http_header(ignore_auth_mode=True))
-
-
-def job_client(
-    address: str, timeouts: Mapping[str, tuple[float, float]], headers: Mapping[str, str]
-) -> "JobSubmissionClient":
-    """A client whose requests end in time. Ray's own waits forever for a host that drops packets.
-
-    Parameters
-    ----------
-    address
-        `http://host:port`.
-    timeouts
-        Seconds to connect and seconds to wait for the answer, by HTTP method; `POST` is also that of other methods.
-    headers
-        Further headers of each request.
-    """
-    from ray.job_submission import JobSubmissionClient
-
-    class Client(JobSubmissionClient):  # type: ignore[misc]  # ray is untyped
-        """Ray's client, with a deadline for each request."""
-
-        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            return super()._do_request(method, endpoint, timeout=timeouts.get(method, timeouts["POST"]), **options)
-
-    return Client(address, headers=dict(headers))
-
-
-def session_name(client: "JobSubmissionClient") -> str:
-    """The name that a cluster gets when it starts. No two clusters share it."""
-    return str(client._do_request("GET", "/api/version").json()["session_name"])
-
-
-def host_names(client: "JobSubmissionClient") -> list[str]:
-    """The hosts of the cluster; none in its first seconds."""
-    return list(client._do_request("GET", "/nodes?view=hostNameList").json()["data"]["hostNameList"])

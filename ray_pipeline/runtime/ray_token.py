@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime import private_jobs
 
 AUTHENTICATION, TOKEN_FILE = "RAY_AUTH_MODE", ".ray/auth_token"
 
@@ -21,7 +21,7 @@ def token_for(address: str) -> dict[str, str]:
     keep_token_private()
     if AUTHENTICATION in os.environ or not is_this_machine(address):
         return {}
-    return private_ray.token_header()
+    return private_jobs.token_header()
 
 
 def is_this_machine(address: str) -> bool:

@@ -33,7 +33,7 @@ from ray_pipeline.tuning.warm_start import WarmStart
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
-MIN_WINDOW, MAX_WINDOW = 4, 32
+MIN_WINDOW, MAX_WINDOW = 6, 32
 TUNE_FOLDER = ".tune"
 
 

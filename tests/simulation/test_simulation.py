@@ -105,7 +105,7 @@ def _with_a_forgetful_search(patch: pytest.MonkeyPatch) -> None:
         (_with_an_early_alias, "which is incomplete", 0),
         (_with_a_journal_in_memory, "is lost", 0),
         (_with_an_old_copy, "is lost", 60),
-        (_with_an_impatient_lease, "both hold", 140),
+        (_with_an_impatient_lease, "both hold", 80),
     ],
 )
 def test_a_planted_fault_is_found(
