@@ -20,7 +20,14 @@ import ray.data
 from ray_pipeline import Spec, run
 from ray_pipeline.spec.where import Where
 
-IMPORTED = ("aiohttp.web", "mlflow.store.tracking.sqlalchemy_store", "optuna", "ruamel.yaml", "scipy.special")
+IMPORTED = (
+    "aiohttp.web",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "optuna",
+    "ruamel.yaml",
+    "scipy.special",
+    "sklearn",
+)
 """What an import changes once stays changed: filters of warnings and handlers of the library's loggers."""
 USERS_BLOCK_BYTES = 77 << 20
 
