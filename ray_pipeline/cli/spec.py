@@ -81,10 +81,10 @@ def plan(spec: SpecFile, on: On = None, set: Sets = None, *, debug: bool = False
     parsed = Spec.from_file(spec, set or (), trust=where.trust)
     parsed, trials = with_feast_tables(parsed, where), parsed.search.trials
     if where.address == "local":
-        layout = layout_on_this_machine(where, trials)
+        layout = layout_on_this_machine(where, trials, uses_gpu=parsed.uses_gpu)
     else:
         with session(where, debug):
-            layout = layout_on_cluster(where, trials)
+            layout = layout_on_cluster(where, trials, uses_gpu=parsed.uses_gpu)
     needs = estimate(parsed, where, layout)
     for line in needs.lines(trials):
         typer.echo(line)

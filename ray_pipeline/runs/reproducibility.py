@@ -18,6 +18,7 @@ from ray_pipeline.data.fingerprint import changes
 from ray_pipeline.errors import DataError, Problem, ResourceError
 from ray_pipeline.runs.journal import Journal
 from ray_pipeline.runtime.layout import Layout, layout_on_cluster
+from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
 if TYPE_CHECKING:
@@ -64,21 +65,26 @@ def pinned(journal: Journal) -> dict[str, Any]:
     return journal.recorded("expected") or {}
 
 
-def plan_layout(journal: Journal, where: Where, trials: int) -> Layout:
-    """Lay out the search on the cluster: workers and threads as the run began, as many slots as there is room for now.
+def plan_layout(journal: Journal, where: Where, spec: Spec) -> Layout:
+    """Lay out the search on the cluster: workers as the run began, as many slots as there is room for now.
 
     Raises
     ------
     ResourceError
-        This cluster has no node for the threads that the run began with; the model's bytes depend on them.
+        This cluster has no node for the threads or GPUs that the run began with; the model's bytes depend on them.
     """
-    before = journal.recorded("layout")
+    before, trials = journal.recorded("layout"), spec.search.trials
     if before is None:
-        layout = layout_on_cluster(where, trials)
+        layout = layout_on_cluster(where, trials, uses_gpu=spec.uses_gpu)
         journal.record("layout", asdict(layout))
         return layout
-    fixed = {"cpus_per_worker": before["threads"], "workers_per_trial": before["workers"], "concurrent_trials": "auto"}
-    layout = layout_on_cluster(where.model_copy(update=fixed), trials)
+    fixed = {
+        "cpus_per_worker": before["threads"],
+        "workers_per_trial": before["workers"],
+        "gpus_per_worker": before["gpus"],
+        "concurrent_trials": "auto",
+    }
+    layout = layout_on_cluster(where.model_copy(update=fixed), trials, uses_gpu=spec.uses_gpu)
     threads, cpus = before["fit_threads"], layout.fit_threads
     if threads > cpus:
         raise ResourceError(

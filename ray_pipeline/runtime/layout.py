@@ -1,10 +1,11 @@
-"""Computes how many slots, workers and threads a search uses, from the cluster's CPUs and GPUs and the cluster file.
+"""Computes how many slots, workers and threads a search uses, from the nodes' CPUs and GPUs and the cluster file.
 
 What does not fit is refused with the arithmetic.
 """
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ray_pipeline.spec.where import Where
 MEMORY_SHARE = 0.5
 """The part of a node's memory that its workers may fill with rows by default; the rest is for the object store and for
 the processes."""
+TRIALS_PER_GPU = 4
+"""Trials that share a GPU by default."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,28 @@ class Layout:
         return self.worker_resources() if self.workers == 1 else {"memory": 1}
 
 
+@dataclass(frozen=True)
+class Node:
+    """What one node has.
+
+    Attributes
+    ----------
+    cpus, gpus
+        Its CPUs and GPUs, as Ray counts them.
+    memory
+        Its bytes of memory.
+    """
+
+    cpus: float
+    gpus: float = 0.0
+    memory: float = math.inf
+
+    def workers(self, layout: Layout) -> int:
+        """How many workers of this layout fit on the node."""
+        by_cpus = self.cpus // layout.threads
+        return int(min(by_cpus, self.gpus / layout.gpus) if layout.gpus else by_cpus)
+
+
 def refuse_impossible(where: Where, trials: int) -> None:
     """Refuses before anything starts what cannot fit on this machine, if the run stays on it.
 
@@ -69,7 +94,7 @@ def refuse_impossible(where: Where, trials: int) -> None:
         layout_on_this_machine(where, trials, gpus=math.inf)  # Ray will count them
 
 
-def layout_on_this_machine(where: Where, trials: int, gpus: float | None = None) -> Layout:
+def layout_on_this_machine(where: Where, trials: int, *, gpus: float | None = None, uses_gpu: bool = False) -> Layout:
     """The layout on a Ray that will start here, with all cores and by default all NVIDIA GPUs of this machine.
 
     Raises
@@ -79,10 +104,10 @@ def layout_on_this_machine(where: Where, trials: int, gpus: float | None = None)
     """
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) if gpus is None else gpus
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return compute_layout(where, available_cpus(), gpus, trials, memory=memory)
+    return compute_layout(where, [Node(available_cpus(), gpus, memory)], trials, uses_gpu=uses_gpu)
 
 
-def layout_on_cluster(where: Where, trials: int) -> Layout:
+def layout_on_cluster(where: Where, trials: int, *, uses_gpu: bool) -> Layout:
     """The layout on the cluster that this process is connected to.
 
     Raises
@@ -92,30 +117,26 @@ def layout_on_cluster(where: Where, trials: int) -> Layout:
     """
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cpus = sum(node.get("CPU", 0.0) for node in nodes)
-    largest: dict[str, float] = max(nodes, key=lambda node: node.get("CPU", 0.0), default={})
-    gpus = sum(node.get("GPU", 0.0) for node in nodes)
-    return compute_layout(where, cpus, gpus, trials, largest.get("CPU", 0.0), memory=largest.get("memory", math.inf))
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [Node(of.get("CPU", 0.0), of.get("GPU", 0.0), of.get("memory", math.inf)) for of in alive]
+    return compute_layout(where, nodes, trials, uses_gpu=uses_gpu)
 
 
-def compute_layout(
-    where: Where, cpus: float, gpus: float, trials: int, largest_node: float | None = None, *, memory: float = math.inf
-) -> Layout:
+def compute_layout(where: Where, nodes: Sequence[Node], trials: int, *, uses_gpu: bool = False) -> Layout:
     """The layout that the cluster file asks for; by default as many slots of one worker and one thread as fit.
+
+    By default `TRIALS_PER_GPU` trials share a GPU where a node has one and a family trains on it.
 
     Parameters
     ----------
     where
         The cluster file.
-    cpus, gpus
-        What all nodes have together.
+    nodes
+        What each node has.
     trials
         Trials of the search; more slots would stay empty.
-    largest_node
-        CPUs of the largest node; by default there is one node.
-    memory
-        Bytes of memory of the largest node.
+    uses_gpu
+        Whether one of the families trains on a GPU.
 
     Raises
     ------
@@ -124,18 +145,33 @@ def compute_layout(
     """
     threads = 1 if where.cpus_per_worker == "auto" else int(where.cpus_per_worker)
     workers = 1 if where.workers_per_trial == "auto" else int(where.workers_per_trial)
-    worker_gpus = 0.0 if where.gpus_per_worker == "auto" else float(where.gpus_per_worker)
-    node = int(largest_node or cpus)
-    one = Layout(slots=1, workers=workers, threads=threads, gpus=worker_gpus, fit_threads=node)
-    _refuse_large_trial(one, cpus, gpus)
-    slots = max(1, min(_slots(where, one, cpus, gpus), trials))
-    on_a_node = max(1, min(slots * workers, node // threads))
-    return replace(one, slots=slots, memory=_worker_memory(where, on_a_node, memory))
+    one = Layout(slots=1, workers=workers, threads=threads, gpus=0.0, fit_threads=0)
+    if where.gpus_per_worker != "auto":
+        one = replace(one, gpus=float(where.gpus_per_worker))
+    elif uses_gpu:
+        on_gpus = replace(one, gpus=_share_of_gpu(where, workers, sum(node.gpus for node in nodes)))
+        one = on_gpus if sum(node.workers(on_gpus) for node in nodes) >= workers else one
+    usable = [node for node in nodes if node.gpus] if one.gpus else nodes
+    largest = max(usable or nodes, key=lambda node: node.cpus, default=Node(0.0))
+    one = replace(one, fit_threads=int(largest.cpus))
+    _refuse_large_trial(one, nodes)
+    slots = max(1, min(_slots(where, one, nodes), trials))
+    on_a_node = max(1, min(slots * workers, largest.workers(one)))
+    return replace(one, slots=slots, memory=_worker_memory(where, on_a_node, largest.memory))
 
 
-def _refuse_large_trial(one: Layout, cpus: float, gpus: float) -> None:
+def _share_of_gpu(where: Where, workers: int, gpus: float) -> float:
+    """The part of a GPU for each worker of one trial: NCCL refuses two workers of one model on the same GPU."""
+    if workers > 1:
+        return 1.0
+    asked = 1 if where.concurrent_trials == "auto" else math.ceil(int(where.concurrent_trials) / max(gpus, 1.0))
+    return 1 / max(asked, TRIALS_PER_GPU)
+
+
+def _refuse_large_trial(one: Layout, nodes: Sequence[Node]) -> None:
     """Raises `ResourceError` if one trial does not fit."""
     asked, node = one.workers * one.threads, one.fit_threads
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     if one.threads > node or asked > cpus:
         found = (
             f"one trial asks for {one.workers} worker{'s' * (one.workers > 1)} x {one.threads} CPUs = {asked}, but"
@@ -146,14 +182,18 @@ def _refuse_large_trial(one: Layout, cpus: float, gpus: float) -> None:
     if one.workers * one.gpus > gpus:
         found = f"one trial asks for {one.workers * one.gpus:g} GPUs, but there are {gpus:g}"
         raise _refused("gpus_per_worker", found, "remove `gpus_per_worker`, or run on a cluster with GPUs")
+    fit = sum(each.workers(one) for each in nodes)
+    if fit < one.workers:
+        gpu = f" and {one.gpus:g} GPUs" if one.gpus else ""
+        found = f"one trial asks for {one.workers} x {one.threads} CPUs{gpu}, and the nodes have room for {fit} of them"
+        raise _refused("workers_per_trial", found, f"ask for at most {fit} workers, or for less for each")
 
 
-def _slots(where: Where, one: Layout, cpus: float, gpus: float) -> int:
+def _slots(where: Where, one: Layout, nodes: Sequence[Node]) -> int:
     """How many trials train at the same time; raises `ResourceError` if the cluster file asks for more than fit."""
     asked = one.workers * one.threads
-    fit = int(cpus // asked)
-    if one.gpus:
-        fit = int(min(fit, gpus / (one.workers * one.gpus)))
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    fit = sum(node.workers(one) for node in nodes) // one.workers
     slots = fit if where.concurrent_trials == "auto" else int(where.concurrent_trials)
     if slots > fit:
         found = (

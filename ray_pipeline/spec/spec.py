@@ -271,6 +271,11 @@ class Spec(Section):
         """The encoders that its families need, each once."""
         return tuple(dict.fromkeys(getattr(model, "encoder") for model in self.model.values()))  # noqa: B009
 
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether one of its families trains on a GPU where the cluster has one."""
+        return any(getattr(model, "uses_gpu") for model in self.model.values())  # noqa: B009
+
     def with_tables(self, tables: Mapping[str, FeatureTable]) -> Self:
         """The spec with these feature tables in place of its repositories; raises `SpecError` if they do not fit it."""
         features = self.features.model_copy(update={"tables": {**self.features.tables, **tables}, "repositories": {}})

@@ -149,7 +149,7 @@ def trainer(
     scaling, backend = ScalingConfig(num_workers=0), None
     if layout.workers > 1:
         scaling = ScalingConfig(num_workers=layout.workers, use_gpu=layout.gpus > 0, resources_per_worker=resources)
-        backend = _backend(collective)
+        backend = _backend(collective, layout)
     name = f"train-{uuid.uuid4().hex[:8]}"  # Train would resume a run of the same name from its own pickled state
     failures = FailureConfig(max_failures=RESTARTS, controller_failure_limit=RESTARTS)  # the default has no limit
     return data_parallel_trainer()(
@@ -161,13 +161,14 @@ def trainer(
     )
 
 
-def _backend(collective: str | None) -> Any:
+def _backend(collective: str | None, layout: Layout) -> Any:
     if collective == "xgboost":
         return xgboost_backend()
     if collective == "torch":
         from ray.train.torch import TorchConfig
 
-        return TorchConfig()  # gloo on CPUs, nccl on GPUs
+        # Some sums are of numbers in main memory, which NCCL alone refuses; and it refuses a GPU that workers share.
+        return TorchConfig(backend="cpu:gloo,cuda:nccl" if layout.gpus >= 1 else "gloo")
     return None
 
 

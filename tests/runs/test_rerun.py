@@ -14,6 +14,7 @@ from ray_pipeline.errors import DataError, ResourceError, StorageError
 from ray_pipeline.resuming import rerun
 from ray_pipeline.runs.reproducibility import assert_same_data, plan_layout
 from ray_pipeline.runs.run_folder import RunFolder
+from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
 pytestmark = pytest.mark.ray
@@ -96,7 +97,7 @@ def test_a_run_that_is_not_complete_cannot_be_built_again(complete, tmp_path):
         rerun("cut", Where(storage=str(tmp_path / "runs")), verify=True)
 
 
-def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, ray_local):
+def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, loans, ray_local):
     journal = RunFolder.create(tmp_path, "loans", "0" * 64).journal
     first = {"labels": Fingerprint(files={"a.parquet": "1", "b.parquet": "2"}, columns={"x": "3"}).as_json()}
     assert_same_data(journal, first)
@@ -107,7 +108,7 @@ def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, ray_lo
         assert_same_data(journal, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"}).as_json()})
     journal.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
     with pytest.raises(ResourceError, match="fits its model with 64 threads, and the largest node here has 2"):
-        plan_layout(journal, Where(), 4)
+        plan_layout(journal, Where(), Spec.from_file(loans / "credit.yaml"))
 
 
 def test_a_fingerprint_says_what_changed_and_is_of_the_named_columns_alone(loans, tmp_path):

@@ -13,13 +13,21 @@ from hypothesis import strategies as st
 from tables import write_spec
 
 from ray_pipeline.errors import ResourceError
-from ray_pipeline.runtime.layout import Layout, compute_layout, refuse_impossible
+from ray_pipeline.runtime.layout import Layout, Node, compute_layout, refuse_impossible
 from ray_pipeline.runtime.session import available_cpus
 from ray_pipeline.spec.where import Where
 
 
 def where(**written: Any) -> Where:
     return Where.model_validate(written)
+
+
+def nodes(cpus: float, gpus: float = 0, largest: float | None = None, memory: float = math.inf) -> list[Node]:
+    """One node, or one of `largest` CPUs with all GPUs and others with the rest."""
+    if largest is None:
+        return [Node(cpus, gpus, memory)]
+    rest = cpus - largest
+    return [Node(largest, gpus, memory), *(Node(min(largest, rest - at)) for at in range(0, int(rest), int(largest)))]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,7 @@ def where(**written: Any) -> Where:
 def test_a_cluster_is_laid_out_as_the_arithmetic_says(
     written: Any, cpus: float, gpus: float, trials: int, node: float | None, expected: Layout
 ) -> None:
-    assert compute_layout(where(**written), cpus, gpus, trials, node) == expected
+    assert compute_layout(where(**written), nodes(cpus, gpus, node), trials) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers(
     written: Any, cpus: float, gpus: float, node: float | None, key: str, text: str
 ) -> None:
     with pytest.raises(ResourceError) as refused:
-        compute_layout(where(**written), cpus, gpus, 30, node)
+        compute_layout(where(**written), nodes(cpus, gpus, node), 30)
     (problem,) = refused.value.problems
     assert refused.value.exit_code == 4 and (problem.key, problem.stage) == (key, "plan")
     assert text in problem.found and problem.fix
@@ -119,7 +127,7 @@ def test_no_layout_asks_for_more_than_there_is(
 ) -> None:
     asked = where(cpus_per_worker=threads, workers_per_trial=workers, gpus_per_worker=per_worker)
     try:
-        layout = compute_layout(asked, cpus, gpus, trials)
+        layout = compute_layout(asked, nodes(cpus, gpus), trials)
     except ResourceError:
         assert workers * threads > cpus or workers * per_worker > gpus
         return
@@ -136,20 +144,48 @@ def test_no_layout_asks_for_more_than_there_is(
     assert full and layout.worker_resources() == {"CPU": threads, **({"GPU": per_worker} if per_worker else {})}
 
 
+@pytest.mark.parametrize(
+    ("written", "cluster", "expected"),
+    [
+        ({}, [Node(16, 1)], Layout(4, 1, 1, 0.25, 16)),
+        ({}, [Node(2, 1)], Layout(2, 1, 1, 0.25, 2)),
+        ({}, [Node(64), Node(8, 2)], Layout(8, 1, 1, 0.25, 8)),  # the fit needs a node with a GPU
+        ({"concurrent_trials": 8}, [Node(16, 1)], Layout(8, 1, 1, 1 / 8, 16)),
+        ({"workers_per_trial": 2}, [Node(16, 2), Node(16, 2)], Layout(2, 2, 1, 1.0, 16)),
+        ({"workers_per_trial": 2}, [Node(16, 1)], Layout(8, 2, 1, 0.0, 16)),  # NCCL takes no GPU twice
+        ({"cpus_per_worker": 8}, [Node(16), Node(4, 1)], Layout(2, 1, 8, 0.0, 16)),
+        ({"gpus_per_worker": 0}, [Node(16, 1)], Layout(16, 1, 1, 0.0, 16)),
+        ({}, [Node(16)], Layout(16, 1, 1, 0.0, 16)),
+    ],
+)
+def test_by_default_a_family_that_uses_gpus_gets_a_part_of_one(
+    written: Any, cluster: list[Node], expected: Layout
+) -> None:
+    assert compute_layout(where(**written), cluster, 30, uses_gpu=True) == expected
+    without = compute_layout(where(**{"gpus_per_worker": 0, **written}), cluster, 30)
+    assert compute_layout(where(**written), cluster, 30, uses_gpu=False) == without
+
+
+def test_workers_that_no_node_has_room_for_are_refused() -> None:
+    with pytest.raises(ResourceError, match="asks for 2 x 4 CPUs, and the nodes have room for 1 of them"):
+        compute_layout(where(cpus_per_worker=4, workers_per_trial=2), [Node(6), Node(3)], 30)
+    assert compute_layout(where(cpus_per_worker=4), [Node(6), Node(6)], 30).slots == 2
+
+
 def test_this_machine_refuses_before_anything_starts_and_leaves_gpus_to_ray() -> None:
     with pytest.raises(ResourceError, match="cpus_per_worker"):
         refuse_impossible(where(cpus_per_worker=available_cpus() + 1), 5)
     refuse_impossible(where(gpus_per_worker=1), 5)
     refuse_impossible(where(address="auto", cpus_per_worker=99_999), 5)
-    assert compute_layout(where(gpus_per_worker=1), 4, math.inf, 9).slots == 4
+    assert compute_layout(where(gpus_per_worker=1), nodes(4, math.inf), 9).slots == 4
 
 
 def test_memory_is_shared_by_the_workers_of_a_node_and_not_promised_twice() -> None:
-    assert compute_layout(where(), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 8
-    assert compute_layout(where(cpus_per_worker=4), 8, 0, 30, memory=64e9).memory == 64e9 / 2 / 2
-    assert compute_layout(where(memory="4GiB"), 8, 0, 30, memory=64e9).memory == 4 * 2**30
+    assert compute_layout(where(), nodes(8, memory=64e9), 30).memory == 64e9 / 2 / 8
+    assert compute_layout(where(cpus_per_worker=4), nodes(8, memory=64e9), 30).memory == 64e9 / 2 / 2
+    assert compute_layout(where(memory="4GiB"), nodes(8, memory=64e9), 30).memory == 4 * 2**30
     with pytest.raises(ResourceError, match=r"8 workers on a node ask for 8 x 17.2 GB, but it has 64 GB") as refused:
-        compute_layout(where(memory="16GiB"), 8, 0, 30, memory=64e9)
+        compute_layout(where(memory="16GiB"), nodes(8, memory=64e9), 30)
     assert refused.value.problems[0].key == "memory"
 
 

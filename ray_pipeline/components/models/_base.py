@@ -57,6 +57,7 @@ class TrainingContext:
     """For each encoder the number of codes of each matrix column, 0 for a number."""
     threads: int
     device: str = "cpu"
+    """`cuda` where each worker has a GPU, or a part of one."""
     class_weight: tuple[float, ...] | None = None
     """A factor for the weight of each row, by its class."""
     rows: int = 0
@@ -165,6 +166,8 @@ class Model(Choice):
     """Whether it follows `TrainingContext.interactions`."""
     takes_quantiles: ClassVar[bool] = False
     """Whether it follows `TrainingContext.quantiles`."""
+    uses_gpu: ClassVar[bool] = False
+    """Whether it trains on the device of `TrainingContext.device`; other families train on CPUs everywhere."""
     collective: ClassVar[str | None] = None
     """The collective by which several workers train one model, as Ray Train names it; None for a family that trains on
     one worker."""

@@ -27,6 +27,7 @@ class Net(Model):
     budget: ClassVar[str] = "n_epochs"
     patience: ClassVar[str] = "early_stopping_epochs"
     collective: ClassVar[str | None] = "torch"
+    uses_gpu: ClassVar[bool] = True
 
     @classmethod
     def build(cls, params: dict[str, Any], cardinalities: Sequence[int], num_outputs: int) -> "nn.Module":

@@ -73,6 +73,7 @@ class XGBoost(Model):
     takes_interactions: ClassVar[bool] = True
     takes_quantiles: ClassVar[bool] = True
     collective: ClassVar[str | None] = "xgboost"
+    uses_gpu: ClassVar[bool] = True
 
     max_depth: Annotated[Integer, Within(1, 30)] = Int(low=3, high=10)
     learning_rate: Annotated[Number, Within(0, 1, above=True)] = Log(low=0.02, high=0.3)

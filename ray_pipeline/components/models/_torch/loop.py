@@ -8,6 +8,7 @@ each one steps through its own rows, and gradients are averaged by weight.
 import copy
 import json
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,8 @@ class Epochs(TrainingState):
         self.rows, self.validation = data
         self.head, self.params = Head(context.task, context.num_classes), about["params"]
         self.about, self.context, self.seed = about, context, seed
+        if context.device != "cpu":
+            _compute_same_bits_on_gpu()
         torch.manual_seed(seed)
         self.net = build().to(context.device)
         self.averaged = copy.deepcopy(self.net).eval()
@@ -191,6 +194,13 @@ class Epochs(TrainingState):
         for average, vector in zip(self.averages, self.vectors, strict=True):
             average.lerp_(vector, 1 - decay)
         return loss.detach()
+
+
+def _compute_same_bits_on_gpu() -> None:
+    """Lets the GPU add in a fixed order, for this whole process."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)  # its gradients differ from run to run
 
 
 def _copy(source: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> None:
