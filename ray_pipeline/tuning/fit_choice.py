@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ray_pipeline.components.choice import find
 from ray_pipeline.plain_json import json_digest
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.spec import Spec
@@ -147,10 +148,17 @@ def plan(leaderboard: Leaderboard, rows: int, validation: int) -> Plan:
     return planned
 
 
-def rounds_of_search(leaderboard: Leaderboard) -> int:
-    """Return the rounds that all trials of the winner's family were trained for."""
-    own = (one for one in leaderboard.results if one.family == leaderboard.best.family)
-    return sum(max((done for done, _ in one.rungs), default=0) for one in own)
+def rounds_of_search(leaderboard: Leaderboard) -> float:
+    """Return the rounds of all trials, in rounds of the winner's family.
+
+    A trial of another family counts as much as the mean of the winner's, or ten times less for each order of magnitude
+    by which its rows cost less (`row_cost`): a net must not spend what a hundred linear models earned.
+    """
+    own = [one for one in leaderboard.results if one.family == leaderboard.best.family]
+    others = (find("models", one.family) for one in leaderboard.results if one.family != leaderboard.best.family)
+    trials = sum(min(1.0, 10.0 ** (family.row_cost - leaderboard.family.row_cost)) for family in others)
+    rounds = sum(max((done for done, _ in one.rungs), default=0) for one in own)
+    return float(rounds * (1 + trials / len(own)))
 
 
 def _choice(refit: bool, why: str, backtests: Sequence[Backtest]) -> FitChoice:

@@ -12,7 +12,7 @@ from ray_pipeline import encoded_block as packed
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.tuning.backtests import Backtest, Sample, Trained, run_backtests
-from ray_pipeline.tuning.fit_choice import MIN_ROWS, decide, plan
+from ray_pipeline.tuning.fit_choice import MIN_ROWS, decide, plan, rounds_of_search
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.sampler import TrialResult
 
@@ -191,7 +191,10 @@ def test_backtests_cost_at_most_their_share_of_the_search() -> None:
     assert plan(board(*[160] * 3), rows, MIN_ROWS).number == 0
 
 
-def test_trials_of_other_families_pay_for_nothing() -> None:
+def test_trials_of_other_families_pay_by_what_their_rows_cost() -> None:
     alone = board(*[160] * 8)
-    others = tuple(replace(one, family="mlp") if one.trial else one for one in alone.results)
-    assert plan(replace(alone, results=others), 8_000, 2_000).number == 0
+    for family, worth in (("lightgbm", 7), ("ft_transformer", 7), ("linear", 0.7)):
+        others = tuple(replace(one, family=family, rungs=()) if one.trial else one for one in alone.results)
+        assert rounds_of_search(replace(alone, results=others)) == pytest.approx(160 * (1 + worth))
+    nets = tuple(replace(one, family="mlp" if one.trial == 0 else "xgboost") for one in alone.results)
+    assert rounds_of_search(replace(alone, results=nets, best=nets[0])) == pytest.approx(160 * 1.7)
