@@ -96,9 +96,10 @@ def predict_rows(
         measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
         began = time.monotonic()
         threads = available_cpus() if here else None
-        written, files = batch_predict(bundle, table, spec.features.labels.key, out.absolute(), threads, measured)
+        written, files = batch_predict(bundle, table, out.absolute(), threads, measured)
         seconds = {"score": round(time.monotonic() - began, 3)}
     answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "files": files}
+    answer["key"] = table.row_builder.key
     return {**answer, **(measured.as_json() if measured else {}), "seconds": seconds, "problems": []}
 
 

@@ -17,6 +17,7 @@ from serving_fixture import numbers, train_on_numbers
 
 from ray_pipeline import registered_model
 from ray_pipeline.conformal import Calibration
+from ray_pipeline.errors import DataError
 from ray_pipeline.evaluation.score_drift import score_histograms
 from ray_pipeline.profiling import drift
 from ray_pipeline.registered_model import predict_rows
@@ -81,6 +82,18 @@ def test_the_query_of_a_feature_table_is_asked_now_and_its_rows_are_removed(mode
     joined = rows.append_column("t.c", pa.array(np.arange(ROWS) % 4 - 9.0))
     np.testing.assert_allclose(after["score"], model.score(joined))
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+
+
+def test_rows_without_the_key_are_scored_in_their_order(model: LoadedModel, tmp_path: Path) -> None:
+    assert predicted(tmp_path, "keyed.parquet")["key"] == "id"
+    rows = pq.read_table(tmp_path / "rows.parquet")
+    pq.write_table(rows.drop_columns(["id"]), tmp_path / "rows.parquet")
+    assert predicted(tmp_path, "plain.parquet")["key"] is None
+    keyed, plain = pq.read_table(tmp_path / "keyed.parquet"), pq.read_table(tmp_path / "plain.parquet")
+    assert plain.equals(keyed.drop_columns(["id"]))
+    pq.write_table(rows.drop_columns(["branch"]), tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="branch"):  # what a table is joined on is needed
+        predicted(tmp_path, "refused.parquet")
 
 
 def test_drift_is_measured_while_the_rows_are_scored(model: LoadedModel, tmp_path: Path) -> None:

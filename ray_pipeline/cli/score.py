@@ -84,6 +84,8 @@ def predict(
     answer = predict_rows(model, rows, out, where_of(on), registry, drift=drift, debug=debug)
     files = f" ({answer['files']} files)" if answer["files"] > 1 else ""
     typer.echo(f"{answer['rows']:,} rows scored by {answer['model']} into {answer['out']}{files}")
+    if answer["key"] is None:
+        typer.echo("  the rows have no key: the scores are in their order")
     if drift:
         _print_drift([*answer["drift"], *answer["score_drift"]])
         if not answer["score_drift"]:

@@ -58,7 +58,8 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     rows
         A path to read instead of `features.labels.path`, for instance new rows for a registered model.
     labelled
-        Whether the rows have labels. Without labels no row is dropped.
+        Whether the rows have labels. Without labels no row is dropped, and the rows need no key, and no time where
+        nothing is joined by it.
 
     Raises
     ------
@@ -66,6 +67,7 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         A file or column is absent or unfit; every problem of one kind is reported at once.
     """
     tables = open_tables(spec, where, rows)
+    spec = spec if labelled else _without_absent_roles(spec, tables["labels"].schema)
     columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()}, labelled)
     check_columns(columns)
     require_even_files(tables, columns)
@@ -94,6 +96,17 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
         },
         plans=plans,
     )
+
+
+def _without_absent_roles(spec: Spec, schema: pa.Schema) -> Spec:
+    """The spec for new rows: without a key that they do not have, and without a time that they do not have or need."""
+    labels, absent = spec.features.labels, dict[str, None]()
+    if labels.key not in schema.names:
+        absent["key"] = None
+    if labels.time not in schema.names and not any(table.time for table in spec.features.tables.values()):
+        absent["time"] = None
+    features = spec.features.model_copy(update={"labels": labels.model_copy(update=absent)})
+    return spec.model_copy(update={"features": features}) if absent else spec
 
 
 def select_rows(spec: Spec, columns: ResolvedColumns, labels: InputTable) -> Selection:

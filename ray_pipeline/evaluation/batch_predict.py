@@ -28,7 +28,6 @@ as long for blocks of 8,192 rows as for these."""
 def batch_predict(
     bundle: Bundle,
     table: Table,
-    key: str | None,
     out: Path,
     threads: int | None = None,
     drift: ScoreDrift | None = None,
@@ -46,7 +45,7 @@ def batch_predict(
     tuple of two int
         The number of rows, none of which is dropped, and of files.
     """
-    row_builder = table.row_builder
+    row_builder, key = table.row_builder, table.row_builder.key
     load = put_bundle(bundle).load if threads is None else lambda: bundle
 
     def score_block(block: pa.Table) -> pa.Table:

@@ -65,7 +65,7 @@ def test_all_rows_are_scored_in_order_whatever_the_threads_and_blocks(
     spec = Spec.from_text(SPEC, folder=folder)
     table = read(spec, Where(), rows=str(folder / "rows"), labelled=False)
     out = folder / "scores.parquet"
-    assert batch_predict(model, table, "id", out, threads) == (ROWS, 1)
+    assert batch_predict(model, table, out, threads) == (ROWS, 1)
     scored = pq.read_table(out)
     assert scored["id"].to_pylist() == list(range(ROWS))[::-1]
     assert scored["score"].to_numpy().tobytes() == expected(model, folder).tobytes()
@@ -75,7 +75,7 @@ def test_the_workers_of_ray_give_the_same_scores(ray_local: None, model: LoadedM
     spec, out = Spec.from_text(SPEC, folder=folder), folder / "scores.parquet"
     with session(Where()):
         table = read(spec, Where(), rows=str(folder / "rows"), labelled=False)
-        assert batch_predict(model, table, "id", out) == (ROWS, 1)
+        assert batch_predict(model, table, out) == (ROWS, 1)
     assert pq.read_table(out)["score"].to_numpy().tobytes() == expected(model, folder).tobytes()
 
 
@@ -83,7 +83,7 @@ def test_csv_is_scored_to_the_same_scores(model: LoadedModel, folder: Path) -> N
     rows = pq.read_table(folder / "rows")
     pacsv.write_csv(rows, folder / "rows.csv")
     table = read(Spec.from_text(SPEC, folder=folder), Where(), rows=str(folder / "rows.csv"), labelled=False)
-    batch_predict(model, table, "id", folder / "scores.parquet", 2)
+    batch_predict(model, table, folder / "scores.parquet", 2)
     assert pq.read_table(folder / "scores.parquet")["score"].to_numpy().tobytes() == expected(model, folder).tobytes()
 
 
@@ -122,7 +122,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 spec = Spec.from_text({SPEC!r}, folder=Path({str(folder)!r}))
 table = read(spec, Where(), rows={str(folder / "rows")!r}, labelled=False)
-print(batch_predict(LoadedModel.load(Path({str(model.folder)!r})), table, "id", Path({str(folder / "o.csv")!r}), 2))
+print(batch_predict(LoadedModel.load(Path({str(model.folder)!r})), table, Path({str(folder / "o.csv")!r}), 2))
 print("ray" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
