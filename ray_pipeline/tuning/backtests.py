@@ -27,6 +27,8 @@ from ray_pipeline.values import Matrix, Predictions, Vector
 Order = Literal["time", "key", "column", "none"]
 Rows = NDArray[np.intp]
 DRAWS = 200
+MIN_ROWS = 20
+"""The fewest rows of either model, and the fewest to score: of many equal places, a cut can leave one row."""
 MAX_CELLS = 50_000_000
 """Matrix cells that backtests use, 200 MB; of more rows a share is taken by hash."""
 THINNED, HELD_OUT = np.uint64(0x517CC1B727220A95), np.uint64(0x2545F4914F6CDD1D)
@@ -145,13 +147,13 @@ def backtest(
 
 
 def run_backtests(sample: Sample, trained: Trained, context: TrainingContext, number: int) -> list[Backtest]:
-    """Run backtests; one that leaves a model without rows, or the metric undefined, is left out.
+    """Run backtests; one that leaves a model nearly without rows, or the metric undefined, is left out.
 
     A model has as many rounds as the rule of the refit gives its rows, counted from the winner's.
     """
     found, of_trial = list[Backtest](), int((~sample.is_validation).sum())
     for earlier, added, scored in sample.windows(number):
-        if min(len(earlier), len(added), len(scored)) == 0:
+        if min(len(earlier), len(added), len(scored)) < MIN_ROWS:
             break
         scores = []
         for some in (earlier, np.sort(np.concatenate([earlier, added]))):
@@ -202,9 +204,10 @@ def _order(columns: Mapping[str, NDArray[Any]]) -> tuple[Order, Vector]:
     for column in matrix.T:
         before, after = column[~late], column[late]
         if np.isfinite(column).all() and before.min() < before.max():
-            if after.min() >= before.max():
+            # Beyond the last value, not at it: a rare category that validation happens to lack is no order.
+            if after.min() > before.max():
                 return "column", column.astype(np.float64)
-            if after.max() <= before.min():
+            if after.max() < before.min():
                 return "column", -column.astype(np.float64)
     return "none", uniform(mix(columns["unit"] ^ HELD_OUT))
 

@@ -134,6 +134,23 @@ def test_rows_of_one_group_stay_together() -> None:
     assert not {*sample.cluster[earlier]} & {*sample.cluster[added]}
 
 
+def test_a_rare_value_that_validation_lacks_is_no_order() -> None:
+    late, rare = np.arange(600) % 5 == 0, np.zeros(600)
+    rare[[1, 7]] = 1.0
+    for column in (rare, -rare):
+        matrix = np.column_stack([np.random.default_rng(0).normal(size=600), column])
+        assert sample_of(matrix, np.zeros(600), late).order == "none"
+
+
+def test_a_window_without_enough_rows_is_left_out() -> None:
+    year = np.repeat([0, 1, 2], [5, 395, 200])
+    sample = sample_of(np.column_stack([np.zeros(600), year]), np.zeros(600), year == 2)
+    assert sample.order == "column" and len(next(sample.windows(1))[0]) == 5
+    context = TrainingContext(task="regression", num_classes=0, cardinalities={"trees": (0, 0)}, threads=1)
+    trained = Trained(family="xgboost", params={"max_bin": 8}, rounds=1, metric="rmse", seed=0)
+    assert run_backtests(sample, trained, context, 1) == []
+
+
 def test_a_share_of_the_rows_is_the_same_share_again() -> None:
     rng = np.random.default_rng(0)
     matrix, late = rng.normal(size=(4_000, 2)), np.arange(4_000) % 5 == 0
