@@ -246,7 +246,7 @@ def open_run(
         if spec.search.warm_start == CHAMPION:
             run.registry_ready()
         run.warm_start = find_warm_start(spec, run)
-        run.layout = plan_layout(run.journal, where, spec)
+        run.layout = plan_layout(run.journal, where, spec, progress.note)
         progress.stage("read")
         yield run
 

@@ -6,7 +6,7 @@ that a rerun needs. It is written last; a run folder without one is not complete
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
@@ -14,12 +14,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray_pipeline.components.choice import find
 from ray_pipeline.data.fingerprint import changes
 from ray_pipeline.errors import DataError, Problem, ResourceError
 from ray_pipeline.runs.journal import Journal
 from ray_pipeline.runtime.layout import Layout, layout_on_cluster
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.tuning.gpu_trial import gpu_fault
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
@@ -65,17 +67,35 @@ def pinned(journal: Journal) -> dict[str, Any]:
     return journal.recorded("expected") or {}
 
 
-def plan_layout(journal: Journal, where: Where, spec: Spec) -> Layout:
+def plan_layout(journal: Journal, where: Where, spec: Spec, note: Callable[[str], None]) -> Layout:
     """Lay out the search on the cluster: workers as the run began, as many slots as there is room for now.
+
+    Parameters
+    ----------
+    journal
+        Has the layout that the run began with.
+    where
+        The cluster file.
+    spec
+        Names the families.
+    note
+        Told where GPUs are left alone.
 
     Raises
     ------
     ResourceError
-        This cluster has no node for the threads or GPUs that the run began with; the model's bytes depend on them.
+        This cluster has no node for the threads or GPUs that the run began with; the model's bytes depend on them. Or
+        the cluster file asks for GPUs that a family cannot use.
     """
     before, trials = journal.recorded("layout"), spec.search.trials
     if before is None:
         layout = layout_on_cluster(where, trials, uses_gpu=spec.uses_gpu)
+        if layout.gpus and (fault := gpu_fault([find("models", family) for family in spec.model], layout)):
+            if where.gpus_per_worker != "auto":
+                fix = "install what uses it on every node, or remove `gpus_per_worker`"
+                raise ResourceError(Problem(key="gpus_per_worker", stage="plan", found=f"the GPU: {fault}", fix=fix))
+            note(f"a GPU is there and left alone: {fault}")
+            layout = layout_on_cluster(where, trials, uses_gpu=False)
         journal.record("layout", asdict(layout))
         return layout
     fixed = {

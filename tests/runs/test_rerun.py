@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tables import write_spec
 from typer.testing import CliRunner
 
 from ray_pipeline.cli import build
@@ -108,7 +109,7 @@ def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, loans,
         assert_same_data(journal, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"}).as_json()})
     journal.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
     with pytest.raises(ResourceError, match="fits its model with 64 threads, and the largest node here has 2"):
-        plan_layout(journal, Where(), Spec.from_file(loans / "credit.yaml"))
+        plan_layout(journal, Where(), Spec.from_file(write_spec(loans, "threads.yaml")), print)
 
 
 def test_a_fingerprint_says_what_changed_and_is_of_the_named_columns_alone(loans, tmp_path):

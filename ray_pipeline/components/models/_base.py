@@ -198,6 +198,10 @@ class Model(Choice):
         return bool(getattr(self, name) == type(self).model_fields[name].default)
 
     @classmethod
+    def try_gpu(cls) -> None:
+        """Compute something small on this process's GPU; raises what the library raises where it cannot."""
+
+    @classmethod
     def warm_up(cls) -> None:
         """Import the family's library; called in worker processes before the clock of a trial starts."""
 

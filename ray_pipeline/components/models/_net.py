@@ -54,6 +54,12 @@ class Net(Model):
         importlib.import_module("torch")
 
     @classmethod
+    def try_gpu(cls) -> None:
+        """Add two numbers on the GPU."""
+        torch = importlib.import_module("torch")
+        torch.ones(1, device="cuda").add_(1).cpu()
+
+    @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
         """Return None: the rows stay as they are."""
         return None

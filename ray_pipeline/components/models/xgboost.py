@@ -123,6 +123,18 @@ class XGBoost(Model):
         import_xgboost()
 
     @classmethod
+    def try_gpu(cls) -> None:
+        """Train a tree on two rows. Raises also where XGBoost only warns, and trains on the CPU."""
+        xgboost = import_xgboost()
+        if not xgboost.build_info().get("USE_CUDA"):
+            raise RuntimeError("it is built without CUDA")
+        with xgboost.config_context(verbosity=0):
+            data = xgboost.QuantileDMatrix(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
+            booster = xgboost.train({"device": "cuda"}, data, 1)
+        if not json.loads(booster.save_config())["learner"]["generic_param"]["device"].startswith("cuda"):
+            raise RuntimeError("it finds no GPU that it can use")
+
+    @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
         """Return the number of bins."""
         return params["max_bin"]
