@@ -7,8 +7,9 @@ this one included, cost no more than the leader's own. Every trial of a family i
 default took: they are measured once and kept in the journal, so that a rerun decides the same.
 
 A search that is not deterministic also pauses a default at a rung, where it would take more than its family's share of
-the time before the others have had several trials. A default that does not reach its first rung within two shares is
-cut there: its model competes, and the family has further trials only while it leads.
+the time before the others have had several trials; its model competes where it never goes on. A default that does not
+reach its first rung within two shares is cut there: its model competes, and the family has further trials only while it
+leads.
 """
 
 import math
@@ -98,34 +99,19 @@ class FamilyAllocation:
         family, number = self.assigned[trial]
         return self.families[family].pruner.is_judged(number)
 
-    def takes_too_much(self, trial: int, seconds: float, limit: float) -> bool:
-        """Decide whether a trial pauses at a rung, so that other families come first.
+    def share(self, trial: int, limit: float) -> float:
+        """Return the seconds that a default has before the other families come first; infinite for other trials.
 
         Parameters
         ----------
         trial
             The number of the trial.
-        seconds
-            What it will have taken at its next rung.
         limit
             The seconds of the whole search; each family has an equal share.
         """
         family, number = self.assigned[trial]
         is_default = number == 0 and self.window is None and len(self.families) > 1
-        return is_default and seconds > limit / len(self.families) and not self.others_had_several(family)
-
-    def seconds_to_first_rung(self, trial: int, limit: float) -> float:
-        """Return the seconds that a trial has until its first rung; infinite unless it is the default of a family.
-
-        Parameters
-        ----------
-        trial
-            The number of the trial.
-        limit
-            The seconds of the whole search.
-        """
-        seconds = CUT_SHARES * limit / len(self.families)
-        return seconds if self.takes_too_much(trial, seconds, limit) else math.inf
+        return limit / len(self.families) if is_default and not self.others_had_several(family) else math.inf
 
     def others_had_several(self, family: str) -> bool:
         """Whether the other families have had several trials."""

@@ -62,7 +62,7 @@ class RecordedTrials(TrialStore):
         every = [one.every for one in config["rungs"]]
         recorded = self.records[proposal.trial]["rungs"]
         rungs = [Rung(rounds, every[min(at, len(every) - 1)]) for at, (rounds, _) in enumerate(recorded)]
-        unlimited = dict.fromkeys(("trial_seconds", "seconds_to_first_rung"), float("inf"))
+        unlimited = dict.fromkeys(("trial_seconds", "share"), float("inf"))
         return {**config, "rungs": tuple(rungs), **unlimited}
 
     def report(self, trial: int, rung: int, trial_state: TrialState) -> bool:

@@ -16,6 +16,7 @@ from ray_pipeline.errors import ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.process_state import SETTINGS
+from ray_pipeline.tuning.family_allocation import CUT_SHARES
 from ray_pipeline.tuning.time_budget import seconds_of_step
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup
@@ -76,6 +77,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
         rounds, every = rungs[self.rung]
         if self.rung > 0 and every != rungs[self.rung - 1][1]:  # the last rung used a part of the rows: train anew
             before = TrialState(seconds=before.seconds)
+        further = rungs[self.rung + 1][0] if self.rung + 1 < len(rungs) else rounds
         return TrialStep(
             **{name: self.trial[name] for name in ("trial", "family", "params", "seed", "timed", "keep_scores")},
             rounds=rounds,
@@ -84,8 +86,9 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
             seconds=min(
                 self._seconds(),
                 self.trial["trial_seconds"] - self.trial_state.seconds,
-                np.inf if self.rung else self.trial["seconds_to_first_rung"],
+                np.inf if self.rung else CUT_SHARES * self.trial["share"],
             ),
+            share=self.trial["share"] * rounds / further,
             before=before,
         )
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.family_allocation import CUT, FamilyAllocation
+from ray_pipeline.tuning.family_allocation import CUT, CUT_SHARES, FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
 from ray_pipeline.tuning.time_budget import TimeBudget, trained_s
@@ -88,7 +88,7 @@ class TrialStore:
             "rungs": self.rungs_of(int(proposal.params[model.budget])),
             "seed": search.seed * 100_003 + proposal.trial,
             "seconds": self.seconds_left,
-            "seconds_to_first_rung": self.allocation.seconds_to_first_rung(proposal.trial, self.budget.limit),
+            "share": self.allocation.share(proposal.trial, self.budget.limit),
             "seconds_with_refit": self.budget.left,
             "refit_share": self.budget.refit_share,
             "trial_seconds": math.inf if search.trial_seconds is None else float(search.trial_seconds),
@@ -101,14 +101,13 @@ class TrialStore:
     def _next_paused(self) -> tuple[Proposal, int, TrialState] | None:
         """The paused trial that goes on now: the others have had several trials, or there is nothing else to run.
 
-        Where the search has ended, paused trials are recorded as stopped.
+        Where the search has ended, the models of paused trials compete as they are.
         """
-        ended = self.over and not (self.allocation.exhausted and self.seconds_left > 0)
-        if ended and self.allocation.best is not None:  # without a finished trial a paused one goes on, and competes
-            for proposal, _, trial_state in self.paused:
+        if self.over and not (self.allocation.exhausted and self.seconds_left > 0):
+            paused, self.paused = self.paused, []
+            for proposal, _, trial_state in paused:
                 self.running[proposal.trial] = proposal
-                self._finish(proposal.trial, "stopped", trial_state, "search.time was up before it could go on")
-            self.paused = []
+                self._finish(proposal.trial, "completed", trial_state, "search.time was up before it could go on")
         idle = not self.running and not self.pending()
         for place, (proposal, _, _) in enumerate(self.paused):
             if idle or self.allocation.others_had_several(proposal.family):
@@ -123,7 +122,10 @@ class TrialStore:
         """
         others = candidates(self.allocation, self.candidates)[1:USUAL_MEMBERS]
         refit_s = self.budget.refit_share * sum(trained_s(one) for one in others)
-        return self.budget.for_trials(self.allocation.best) - min(refit_s, self.budget.limit / 4)
+        known = [self._result(proposal, "completed", trial_state) for proposal, _, trial_state in self.paused]
+        known += [self.allocation.best] if self.allocation.best else []
+        best = max(known, key=lambda one: self.sign * (one.metric or 0.0), default=None)
+        return self.budget.for_trials(best) - min(refit_s, self.budget.limit / 4)
 
     @property
     def over(self) -> bool:
@@ -166,13 +168,8 @@ class TrialStore:
             self._finish(trial, "stopped" if limit else "completed", trial_state, why)
 
     def _pauses(self, trial: int, rung: int, trial_state: TrialState) -> bool:
-        """Whether the trial pauses after a rung: until the next one it would take more than its family's share."""
-        limit, model = self.spec.search.time, find("models", self.running[trial].family)
-        rungs = self.rungs_of(int(self.running[trial].params[model.budget]))
-        if limit is None or rung + 1 >= len(rungs):
-            return False
-        seconds = trial_state.seconds * rungs[rung + 1].rounds / max(trial_state.rounds, 1)
-        if not self.allocation.takes_too_much(trial, seconds, float(limit)):
+        """Whether the trial pauses after a rung, so that other families come first."""
+        if not trial_state.pauses or self.allocation.others_had_several(self.running[trial].family):
             return False
         self.paused.append((self.running.pop(trial), rung + 1, trial_state))
         return True
@@ -193,7 +190,7 @@ class TrialStore:
 
     def _why_late(self, trial: int, trial_state: TrialState) -> str:
         """Which time was up: that of the search, or that of a default to its first rung."""
-        until = self.allocation.seconds_to_first_rung(trial, self.budget.limit)
+        until = CUT_SHARES * self.allocation.share(trial, self.budget.limit)
         # A trial ends before an epoch that would take too long: earlier than `until`, but never in its first half.
         return CUT if len(self.rungs[trial]) == 1 and trial_state.seconds > until / 2 else "search.time was up"
 
@@ -207,18 +204,8 @@ class TrialStore:
         return ""
 
     def _finish(self, trial: int, status: Status, trial_state: TrialState, why: str = "") -> None:
-        proposal, finite = self.running.pop(trial), status != "failed" and math.isfinite(trial_state.best)
-        result = TrialResult(
-            trial=trial,
-            family=proposal.family,
-            params=proposal.params,
-            rungs=tuple((one.rounds, self.sign * one.best) for one in self.rungs.pop(trial, [])),
-            metric=self.sign * trial_state.best if finite else None,
-            rounds=trial_state.best_rounds,
-            seconds=round(trial_state.seconds, 3),
-            status=status,
-            why=why,
-        )
+        result = self._result(self.running.pop(trial), status, trial_state, why)
+        self.rungs.pop(trial, None)
         before = self.finalists()
         self.allocation.tell(result)
         now, digest = self.finalists(), None
@@ -235,6 +222,21 @@ class TrialStore:
         metric = str(self.spec.search.metric)
         self.run.progress.trial(
             finished, self.allocation.num_trials, best.metric if best else None, metric, self._search_left(finished)
+        )
+
+    def _result(self, proposal: Proposal, status: Status, trial_state: TrialState, why: str = "") -> TrialResult:
+        """A trial's result, if it ends in this state."""
+        finite = status != "failed" and math.isfinite(trial_state.best)
+        return TrialResult(
+            trial=proposal.trial,
+            family=proposal.family,
+            params=proposal.params,
+            rungs=tuple((one.rounds, self.sign * one.best) for one in self.rungs.get(proposal.trial, [])),
+            metric=self.sign * trial_state.best if finite else None,
+            rounds=trial_state.best_rounds,
+            seconds=round(trial_state.seconds, 3),
+            status=status,
+            why=why,
         )
 
     def _search_left(self, finished: int) -> float:

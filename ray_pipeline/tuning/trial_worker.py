@@ -42,12 +42,14 @@ class TrialState:
     """Whether the trial stops training: at its last rung, or since its patience or its time has run out."""
     late: bool = False
     """Whether its time has run out."""
+    pauses: bool = False
+    """Whether it would take more than its share until its next rung."""
     rows: int = 0
     """Rows that the worker trained on."""
     state: bytes = b""
     """What another worker needs to continue from here."""
     model: bytes = b""
-    """The content of the model's file at the best round, once the trial has ended."""
+    """The content of the model's file at the best round, once the trial has ended or pauses."""
     row_ms: float = 0.0
     """Milliseconds to score one row with that model; 0 unless the step is `timed`."""
     scores: NDArray[np.float32] | None = None
@@ -72,6 +74,8 @@ class TrialStep:
     """Whether this is the trial's last rung."""
     seconds: float = np.inf
     """Seconds left; a trial that needs more ends at its next evaluation."""
+    share: float = np.inf
+    """Seconds of the whole trial from which on it pauses after this step."""
     timed: bool = False
     """Whether the trial's model is timed on one row."""
     keep_scores: bool = False
@@ -126,11 +130,13 @@ class TrialWorker:
             exhausted = training.rounds - best_rounds >= patience
             out_of_time = training.rounds < goal or time.perf_counter() - began > step.seconds
             late = np.isfinite(step.seconds) and self._late(family, out_of_time)
-        ended = step.last or exhausted or late
+        ended, seconds = step.last or exhausted or late, before.seconds + time.perf_counter() - began
+        pauses = not ended and seconds > step.share
         # Every worker takes the state, although one is enough: taking it resets what the state does not contain.
         state = b"" if ended else training.state()
         self.trained = (step.trial, training.rounds)
-        model = training.model(best_rounds or training.rounds) if ended and not self.rank else b""
+        has_model = (ended or pauses) and not self.rank
+        model = training.model(best_rounds or training.rounds) if has_model else b""
         return TrialState(
             rounds=training.rounds,
             best=best,
@@ -138,6 +144,7 @@ class TrialWorker:
             seconds=before.seconds + time.perf_counter() - began,
             ended=ended,
             late=late,
+            pauses=pauses,
             rows=self._shard("train", family, step.every).num_rows,
             state=b"" if self.rank else state,
             model=model,

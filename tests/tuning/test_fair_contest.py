@@ -13,7 +13,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning import time_budget, trial_store
-from ray_pipeline.tuning.family_allocation import CUT, SEVERAL
+from ray_pipeline.tuning.family_allocation import CUT, CUT_SHARES, SEVERAL
 from ray_pipeline.tuning.leaderboard import FamilyRank, Leaderboard, choose_family
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.sampler import TrialResult
@@ -61,10 +61,11 @@ class Simulated:
     def _advance(self, config: dict[str, Any], rung: int, before: TrialState) -> TrialState:
         rounds = config["rungs"][rung].rounds
         spent = (rounds - before.rounds) * self.seconds[config["family"]]
-        left = min(self.store.seconds_left, np.inf if rung else config["seconds_to_first_rung"])
+        left = min(self.store.seconds_left, np.inf if rung else CUT_SHARES * config["share"])
         late, spent = spent > left, min(spent, max(left, 1.0))
         self.clock += spent
         ended = late or rung == len(config["rungs"]) - 1
+        further = rounds if ended else config["rungs"][rung + 1].rounds
         return TrialState(
             rounds=rounds,
             best=BEST[config["family"]],
@@ -72,6 +73,7 @@ class Simulated:
             seconds=before.seconds + spent,
             ended=ended,
             late=late,
+            pauses=not ended and before.seconds + spent > config["share"] * rounds / further,
             model=b"m",
         )
 
@@ -92,15 +94,16 @@ def test_a_default_that_would_take_most_of_the_time_waits_until_the_others_have_
     assert search.store.allocation.results[1].seconds == pytest.approx(150, rel=0.1)
 
 
-def test_a_paused_default_that_runs_out_of_time_is_recorded_as_stopped(
+def test_a_paused_default_that_runs_out_of_time_competes_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = int(find("models", "mlp")().n_epochs)
     search = Simulated(tmp_path, monkeypatch, {"xgboost": 0.02, "mlp": 400 / epochs}, "time=240s").run()
     assert len(search.turns("mlp")) == 1 and len(search.turns("xgboost")) > 1
     result = search.store.allocation.results[1]
-    assert (result.status, result.why) == ("stopped", "search.time was up before it could go on")
-    assert search.store.allocation.best is not None and search.store.allocation.best.family == "xgboost"
+    assert (result.status, result.why) == ("completed", "search.time was up before it could go on")
+    assert search.store.allocation.best == result and result.rounds == result.rungs[-1][0] < epochs
+    assert (search.store.run.folder.path / "trials/0001/model.safetensors").read_bytes() == b"m"
 
 
 def test_a_default_that_does_not_reach_its_first_rung_in_two_shares_is_cut_and_has_no_further_trials_behind_the_leader(

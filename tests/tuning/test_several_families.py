@@ -47,4 +47,5 @@ def test_four_families_compete_and_the_best_one_is_registered(loans: Path, tmp_p
     important = {row["column"]: row for row in explanation["importance"]}
     assert explanation["rows"] == 300 and {"amount", "income"} <= set(list(important)[:4])
     assert all(row["low"] <= row["value"] <= row["high"] for row in important.values())
-    assert "drawn in pairs with the winner" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "beyond noise" in page and all(f">{family}<" in page for family in spec.model)
