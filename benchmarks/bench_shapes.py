@@ -48,7 +48,7 @@ def files(folder: Path, count: int) -> dict:
     spec, where = Spec.from_text(SPEC, folder=folder.parent), Where()
     begun = time.time()
     assert not check_tables(spec, where).problems
-    needs = estimate(spec, where, layout_on_this_machine(where, 8))
+    needs = estimate(spec, where, layout_on_this_machine(where, 8, uses_gpu=spec.uses_gpu))
     planned = time.time()
     import ray
 

@@ -20,7 +20,7 @@ from ray_pipeline.errors import NoTrialFinished, ResourceError
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runs.context import Run
 from ray_pipeline.runtime import watchdog
-from ray_pipeline.runtime.layout import compute_layout
+from ray_pipeline.runtime.layout import Node, compute_layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.leaderboard import Leaderboard
@@ -147,7 +147,7 @@ def test_two_workers_train_on_every_row_and_agree_with_one(
 def deadlock_shape(folder: Path) -> Leaderboard:
     """2 CPUs and 2 trials of 2 workers each: started at once, each trial would hold one CPU and wait for another for
     ever."""
-    layout = compute_layout(Where.model_validate({"workers_per_trial": 2}), 2, 0, 2)
+    layout = compute_layout(Where.model_validate({"workers_per_trial": 2}), [Node(2)], 2)
     assert (layout.slots, layout.workers) == (1, 2)
     run = run_at(folder, spec_of(trials="trials: 6 => trials: 2"), slots=layout.slots, workers=layout.workers)
     board = searched(run)
@@ -161,7 +161,7 @@ def test_two_trials_of_two_workers_on_two_cpus_do_not_wait_for_each_other(
     # The first two trials know no others: the longer search is the same search once more.
     assert decisions(deadlock_shape(tmp_path)) == decisions(both_workers[0])[:2]
     with pytest.raises(ResourceError, match="2 trials at once ask for 2 x 2 = 4 CPUs, but there are 2"):
-        compute_layout(Where.model_validate({"workers_per_trial": 2, "concurrent_trials": 2}), 2, 0, 2)
+        compute_layout(Where.model_validate({"workers_per_trial": 2, "concurrent_trials": 2}), [Node(2)], 2)
 
 
 @pytest.mark.long
