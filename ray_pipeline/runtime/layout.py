@@ -77,9 +77,12 @@ class Node:
     memory: float = math.inf
 
     def workers(self, layout: Layout) -> int:
-        """How many workers of this layout fit on the node."""
+        """How many workers of this layout fit on the node. A part of a GPU is a part of one GPU."""
         by_cpus = self.cpus // layout.threads
-        return int(min(by_cpus, self.gpus / layout.gpus) if layout.gpus else by_cpus)
+        if not layout.gpus:
+            return int(by_cpus)
+        by_gpus = self.gpus / layout.gpus if layout.gpus >= 1 else self.gpus * math.floor(1 / layout.gpus + 1e-9)
+        return int(min(by_cpus, by_gpus))
 
 
 def refuse_impossible(where: Where, trials: int) -> None:

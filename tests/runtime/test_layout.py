@@ -40,6 +40,7 @@ def nodes(cpus: float, gpus: float = 0, largest: float | None = None, memory: fl
         ({"cpus_per_worker": 2, "workers_per_trial": 2}, 10, 0, 30, 4, Layout(2, 2, 2, 0.0, 4)),
         ({"concurrent_trials": 2}, 8, 0, 30, None, Layout(2, 1, 1, 0.0, 8)),
         ({"gpus_per_worker": 1}, 16, 2, 30, None, Layout(2, 1, 1, 1.0, 16)),
+        ({"gpus_per_worker": 0.4}, 16, 3, 30, None, Layout(6, 1, 1, 0.4, 16)),
         ({"gpus_per_worker": 0.5, "cpus_per_worker": 4}, 16, 1, 30, None, Layout(2, 1, 4, 0.5, 16)),
         ({}, 1, 0, 0, None, Layout(1, 1, 1, 0.0, 1)),
     ],
