@@ -84,7 +84,8 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
     """
     choice = choose_fit(leaderboard, encoded, spec, run)
     folds = None if leaderboard.members else out_of_fold(leaderboard, encoded, spec, run)
-    with in_background(lambda: validate(leaderboard, encoded, spec, folds)) as validated:
+    on_gpu = run.layout.gpus > 0
+    with in_background(lambda: validate(leaderboard, encoded, spec, folds, on_gpu=on_gpu)) as validated:
         final = fit_final_models(leaderboard, encoded, choice, folds, run)
         validation = validated()
     bundle = write_bundle(

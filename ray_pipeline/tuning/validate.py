@@ -45,10 +45,13 @@ class Validation:
         return {"kind": self.calibrator.kind, "on": self.on, "rows": len(self.raw), **metrics}
 
 
-def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: OutOfFold | None = None) -> Validation:
+def validate(
+    leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: OutOfFold | None = None, *, on_gpu: bool = False
+) -> Validation:
     """Calibrate and choose the threshold with models that have not seen the rows.
 
-    They are those of the folds, on train and validation, or the winning trials' own models, on validation.
+    They are those of the folds, on train and validation, or the winning trials' own models, on validation. `on_gpu`
+    says that trials were scored on GPUs.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def validate(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, unseen: Out
         The threshold cannot be chosen as the spec asks.
     """
     raw = score_part(leaderboard.scorer(), encoded.rows, leaderboard.family.encoder, "validation")
-    leaderboard.check_reproduced(raw, spec)
+    leaderboard.check_reproduced(raw, spec, on_gpu=on_gpu)
     if unseen is not None:
         fields = ("key", "label", "score", "weight", "cluster")
         raw = replace(raw, **{name: getattr(unseen, name) for name in fields}, columns={})
