@@ -1,6 +1,6 @@
 """The ensemble of a search: chosen among its best trials by their scores on validation, and recorded.
 
-A resumed run and a rerun take the recorded choice: latencies are measured, and would not come out alike.
+A resumed run and a rerun take the recorded choice: latencies and seconds are measured, and would not come out alike.
 """
 
 import math
@@ -18,6 +18,7 @@ from ray_pipeline.evaluation.latency import row_ms
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.ensemble_selection import Caps, Ensemble, EnsembleMember, Worth, select
+from ray_pipeline.tuning.time_budget import MEMBERS_SHARE, refit_share, trained_s
 from ray_pipeline.tuning.trial_store import SCORES_FILE
 from ray_pipeline.values import Vector
 
@@ -58,7 +59,7 @@ def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, r
     recorded = run.journal.recorded(STEP)
     if recorded is not None:
         return Ensemble.from_json(recorded)
-    ensemble = _Selection(leaderboard, rows, spec).ensemble()
+    ensemble = _Selection(leaderboard, rows, spec, refit_share(run.layout, rows.rows, spec)).ensemble()
     run.journal.record(STEP, asdict(ensemble))
     return ensemble
 
@@ -66,8 +67,8 @@ def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, r
 class _Selection:
     """The candidates of one search with their scores and costs."""
 
-    def __init__(self, leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec) -> None:
-        self.leaderboard, self.rows, self.spec = leaderboard, rows, spec
+    def __init__(self, leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, refit_share: float) -> None:
+        self.leaderboard, self.rows, self.spec, self.refit_share = leaderboard, rows, spec, refit_share
         self.candidates = leaderboard.candidates
         self.scores: list[Scores] = [scores_of(leaderboard, one) for one in self.candidates]
         self.metric = metric_of(spec.search.metric)
@@ -130,6 +131,10 @@ class _Selection:
         costs = []
         if limits := [limit for limit in (asked.latency_ms, self.spec.search.latency_ms) if limit is not None]:
             costs.append((np.array([self._latency_ms(one) for one in self.candidates]), min(limits)))
+        if self.spec.search.time is not None and self.spec.fit.on != "train":
+            # The time for the best trial's refit is kept apart.
+            refits = [0.0, *(self.refit_share * trained_s(one) for one in self.candidates[1:])]
+            costs.append((np.array(refits), MEMBERS_SHARE * float(self.spec.search.time)))
         if asked.size_mb is not None:
             costs.append((np.array([self._size_mb(one) for one in self.candidates]), asked.size_mb))
         return Caps(members=asked.members, costs=tuple(costs))

@@ -57,13 +57,12 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
     repeats = repeats_trials(spec, run)
     allocation = allocate(undecided(spec) if repeats else spec, context, run.warm_start)
     halving, num_rows = spec.search.scheduler == "asha", rows.rows["train"]
-    refitted = num_rows + (rows.rows["validation"] if spec.fit.on != "train" else 0)
     trial_store = (RecordedTrials if repeats else TrialStore)(
         spec,
         allocation,
         lambda budget: rungs_of(budget, halving, num_rows),
         run,
-        refit_share=refit_share(run.layout, refitted / num_rows),
+        refit_share=refit_share(run.layout, rows.rows, spec),
         candidates=(num_candidates := candidates_of_each_family(spec, rows)),
     )
     with in_background(lambda: baselines(rows, context, spec)) as scored_baselines:

@@ -2,10 +2,13 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.sampler import TrialResult
+from ray_pipeline.values import Part
 
 START_S, START_SHARE = 4.0, 0.12
 """What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof.
@@ -13,6 +16,9 @@ Of a short time no more than this share is kept for it."""
 BACKTESTS, SHARE_OF_SEARCH = 2.2, 0.15
 """Seconds of three backtests for each second of the refit (they have fewer and fewer rows), and the share of the time
 that they take at most."""
+MEMBERS_SHARE = 0.25
+"""The share of the time that is kept for the refits of an ensemble's members beside the best trial, and that they take
+at most."""
 SPEEDUP_EXPONENT = 0.8
 """A fit on n times the threads is about n to this power times as fast."""
 
@@ -51,17 +57,20 @@ def trained_s(result: TrialResult) -> float:
     return result.seconds * min(1.0, result.rounds / max(last, 1))
 
 
-def refit_share(layout: Layout, row_ratio: float) -> float:
+def refit_share(layout: Layout, rows: Mapping[Part, int], spec: Spec) -> float:
     """The seconds of a refit for each second of the trial.
 
     Parameters
     ----------
     layout
         Threads of a trial and of the refit.
-    row_ratio
-        Rows of the refit for each row of the trial; its rounds grow alike.
+    rows
+        The rows of each part.
+    spec
+        Says on which of them the refit is; its rounds grow alike.
     """
-    return float(row_ratio**2 / (layout.fit_threads / layout.threads) ** SPEEDUP_EXPONENT)
+    refitted = rows["train"] + (rows["validation"] if spec.fit.on != "train" else 0)
+    return float((refitted / rows["train"]) ** 2 / (layout.fit_threads / layout.threads) ** SPEEDUP_EXPONENT)
 
 
 def seconds_of_step(left: float, left_for_own: float, share: float, spent: float) -> float:

@@ -19,7 +19,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import CUT, CUT_SHARES, FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
-from ray_pipeline.tuning.time_budget import TimeBudget, trained_s
+from ray_pipeline.tuning.time_budget import MEMBERS_SHARE, TimeBudget, trained_s
 from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
@@ -118,14 +118,14 @@ class TrialStore:
     def seconds_left(self) -> float:
         """Seconds that trials have left of `search.time`; infinite where there is no limit.
 
-        An ensemble of the usual size is refitted in what is kept for the refit, but for at most a quarter of the time.
+        An ensemble of the usual size is refitted in what is kept for the refit, at most `MEMBERS_SHARE` of the time.
         """
         others = candidates(self.allocation, self.candidates)[1:USUAL_MEMBERS]
         refit_s = self.budget.refit_share * sum(trained_s(one) for one in others)
         known = [self._result(proposal, "completed", trial_state) for proposal, _, trial_state in self.paused]
         known += [self.allocation.best] if self.allocation.best else []
         best = max(known, key=lambda one: self.sign * (one.metric or 0.0), default=None)
-        return self.budget.for_trials(best) - min(refit_s, self.budget.limit / 4)
+        return self.budget.for_trials(best) - min(refit_s, MEMBERS_SHARE * self.budget.limit)
 
     @property
     def over(self) -> bool:

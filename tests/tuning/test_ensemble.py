@@ -122,6 +122,17 @@ def test_an_ensemble_keeps_within_its_size(tmp_path: Path) -> None:
     assert len(chosen(run_with(tmp_path / "c", asked), Rows(), [1.0, 1.1, 1.2]).members) == 2
 
 
+@pytest.mark.parametrize(("time", "members"), [("20s", 3), ("12s", 2), ("4s", 0)])
+def test_members_are_refitted_in_the_share_of_the_time_that_is_kept_for_them(
+    time: str, members: int, tmp_path: Path
+) -> None:
+    search = f"seed: 3, time: {time}"  # a member trained for 1 s, and its refit has a third more rows
+    found = chosen(run_with(tmp_path / "a", search=search), Rows(), [1.0, 1.1, 1.2])
+    assert len(found.members) == members
+    of_trials = run_with(tmp_path / "b", "ensemble: {members: 3}\nfit: {on: train}", search)
+    assert len(chosen(of_trials, Rows(), [1.0, 1.1, 1.2]).members) == 3
+
+
 def test_a_search_of_one_finished_trial_has_no_ensemble_and_says_so(tmp_path: Path) -> None:
     found = chosen(run_with(tmp_path), Rows(), [1.0])
     assert (found.members, found.why) == ((), "one trial finished")

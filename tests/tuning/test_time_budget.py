@@ -2,14 +2,18 @@
 
 import math
 import time
+from pathlib import Path
 
 import pytest
+from encoded_fixture import SPEC
 
 from ray_pipeline.components.models._base import Scores, TrainingState
 from ray_pipeline.runtime.layout import Layout
+from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.time_budget import START_S, TimeBudget, refit_share, seconds_of_step, trained_s
 from ray_pipeline.tuning.trial_worker import TrialWorker
+from ray_pipeline.values import Part
 
 
 def result(seconds: float, rounds: int, last: int) -> TrialResult:
@@ -60,7 +64,13 @@ def test_a_trial_keeps_time_for_its_own_refit_when_it_becomes_the_longest() -> N
 def test_a_refit_takes_longer_with_more_rows_and_shorter_with_more_threads(
     ratio: float, threads: int, share: float
 ) -> None:
-    assert refit_share(layout(1, threads), ratio) == pytest.approx(share, abs=1e-3)
+    rows: dict[Part, int] = {"train": 1_000, "validation": round(1_000 * (ratio - 1)), "test": 9}
+    spec = Spec.from_text(SPEC, file="toy.yaml", folder=Path())
+    assert refit_share(layout(1, threads), rows, spec) == pytest.approx(share, abs=1e-3)
+    own = Spec.from_text(SPEC, ["fit={on: train}"], file="toy.yaml", folder=Path())
+    assert refit_share(layout(1, threads), rows, own) == refit_share(
+        layout(1, threads), {**rows, "validation": 0}, spec
+    )
 
 
 class Clocked(TrainingState):
