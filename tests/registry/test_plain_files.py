@@ -17,7 +17,7 @@ from ray_pipeline.bundle import Bundle, write_bundle
 from ray_pipeline.components.column_encodings.number import Number
 from ray_pipeline.components.column_encodings.ordinal import Ordinal
 from ray_pipeline.components.encoders.trees import Trees
-from ray_pipeline.components.models.xgboost import feature_names
+from ray_pipeline.components.models._xgboost_names import feature_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 CARRIERS = ("UA", "B6", "AA", "É 'x'", "None")

@@ -101,6 +101,12 @@ def test_three_machines_with_addresses_of_their_own_and_nothing_shared_but_a_buc
 
 
 @needs_namespaces
+def test_a_node_that_is_cut_off_and_comes_back_changes_no_byte(folder):
+    answer = in_namespaces(folder, "cut")
+    assert (answer["exit"], answer["again"], answer["same"], answer["scored"]) == (0, "identical", STAGES, 6_000)
+
+
+@needs_namespaces
 def test_a_node_with_a_slow_link_changes_no_byte(folder):
     answer = in_namespaces(folder, "slow")
     assert (answer["exit"], answer["again"], answer["same"], answer["scored"]) == (0, "identical", STAGES, 6_000)

@@ -4,7 +4,6 @@ Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter
 """
 
 import json
-import re
 import tempfile
 import threading
 import weakref
@@ -16,6 +15,8 @@ import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._xgboost import import_xgboost
+from ray_pipeline.components.models._xgboost_gpu import train_a_tree_on_gpu
+from ray_pipeline.components.models._xgboost_names import feature_names
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
@@ -124,15 +125,8 @@ class XGBoost(Model):
 
     @classmethod
     def try_gpu(cls) -> None:
-        """Train a tree on two rows. Raises also where XGBoost only warns, and trains on the CPU."""
-        xgboost = import_xgboost()
-        if not xgboost.build_info().get("USE_CUDA"):
-            raise RuntimeError("it is built without CUDA")
-        with xgboost.config_context(verbosity=0):
-            data = xgboost.QuantileDMatrix(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
-            booster = xgboost.train({"device": "cuda"}, data, 1)
-        if not json.loads(booster.save_config())["learner"]["generic_param"]["device"].startswith("cuda"):
-            raise RuntimeError("it finds no GPU that it can use")
+        """Train a tree on the GPU."""
+        train_a_tree_on_gpu()
 
     @classmethod
     def data_key(cls, params: dict[str, Any]) -> Any:
@@ -277,25 +271,6 @@ class _Boosting(TrainingState):
         # The updater draws columns from a generator that no file holds. A new updater draws as a loaded booster would.
         self.booster.load_config(self.booster.save_config())
         return bytes(self.booster.save_raw("ubj"))
-
-
-def feature_names(columns: Sequence[str]) -> list[str]:
-    """The names of matrix columns as XGBoost allows them: unique, and `_` for each of `[`, `]`, `<` and NUL.
-
-    Examples
-    --------
-    >>> feature_names(["age", "x[0]", "x_0_"])
-    ['age', 'x_0_', 'x_0_ (2)']
-    """
-    names: dict[str, None] = {}
-    for column in columns:
-        name = allowed = re.sub(r"[\[\]<\0]", "_", column)
-        number = 1
-        while name in names:
-            number += 1
-            name = f"{allowed} ({number})"
-        names[name] = None
-    return list(names)
 
 
 def _quantised(
