@@ -43,6 +43,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "F11": ("tuning/test_worker_group.py::test_a_failure_of_one_worker_ends_the_step_while_the_other_waits_for_it",),
     "F12": ("runtime/test_many_nodes.py::test_a_node_is_lost_and_the_run_finishes_with_the_same_bytes",),
+    "F13": ("runtime/test_many_nodes.py::test_a_node_that_is_cut_off_and_comes_back_changes_no_byte",),
     "F14": (NODES,),
     "F15": ("faults/test_lost_ray.py", "runtime/test_cluster_address.py"),
     "F16": ("faults/test_full_store.py::test_a_store_smaller_than_the_rows_spills_and_the_driver_stays_small",),
@@ -94,16 +95,11 @@ ROWS: dict[str, tuple[str, ...]] = {
     "F36": ("faults/test_lost_sinks.py",),
 }
 NEEDS_ROOT = {
+    "F13": "a network namespace that is cut off",
     "F14": "a network namespace with a slow link",
     "F17": "a small file system",
 }
 """Rows whose tests skip themselves for other users, and what root does for them."""
-
-
-OPEN = {
-    "F13": "`namespaces_run.py FOLDER cut` stood still for minutes after the node was declared dead; no try has passed"
-}
-"""Rows that are known to fail."""
 
 
 def attempt(row: str, seed: int) -> dict[str, object]:
@@ -122,10 +118,7 @@ def main() -> int:
     parser.add_argument("--offsets", type=int, default=1)
     asked = parser.parse_args()
     ok = True
-    for row in asked.rows or sorted({**ROWS, **OPEN}):
-        if row in OPEN:
-            print(json.dumps({"row": row, "open": OPEN[row]}), flush=True)
-            continue
+    for row in asked.rows or sorted(ROWS):
         if row in NEEDS_ROOT and os.getuid() != 0:
             print(json.dumps({"row": row, "skipped": f"needs root: {NEEDS_ROOT[row]}"}), flush=True)
             continue
