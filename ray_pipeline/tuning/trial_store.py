@@ -107,7 +107,8 @@ class TrialStore:
             paused, self.paused = self.paused, []
             for proposal, _, trial_state in paused:
                 self.running[proposal.trial] = proposal
-                self._finish(proposal.trial, "completed", trial_state, "search.time was up before it could go on")
+                limit, why = self._exceeded_limit(trial_state), "search.time was up before it could go on"
+                self._finish(proposal.trial, "stopped" if limit else "completed", trial_state, limit or why)
         idle = not self.running and not self.pending()
         for place, (proposal, _, _) in enumerate(self.paused):
             if idle or self.allocation.others_had_several(proposal.family):
@@ -124,7 +125,8 @@ class TrialStore:
         refit_s = self.budget.refit_share * sum(trained_s(one) for one in others)
         known = [self._result(proposal, "completed", trial_state) for proposal, _, trial_state in self.paused]
         known += [self.allocation.best] if self.allocation.best else []
-        best = max(known, key=lambda one: self.sign * (one.metric or 0.0), default=None)
+        scored = [(self.sign * one.metric, one) for one in known if one.metric is not None]
+        best = max(scored, key=lambda pair: pair[0], default=(0.0, None))[1]
         return self.budget.for_trials(best) - min(refit_s, MEMBERS_SHARE * self.budget.limit)
 
     @property

@@ -27,7 +27,14 @@ BEST = {"xgboost": 0.8, "mlp": 0.81, "linear": 0.7, "catboost": 0.75, "lightgbm"
 class Simulated:
     """A search on one slot: no Ray, a clock of its own, and seconds for each round of a family."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float], search: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        seconds: dict[str, float],
+        search: str,
+        row_ms: dict[str, float] | None = None,
+    ) -> None:
         sets = [f"model=[{', '.join(seconds)}]", *(f"search.{one}" for one in search.split())]
         spec = Spec.from_text(SPEC, sets, file="toy.yaml", folder=Path())
         made = encoders("trees", "nets")
@@ -38,7 +45,7 @@ class Simulated:
             threads=1,
             rows=100,
         )
-        self.clock, self.seconds = 0.0, seconds
+        self.clock, self.seconds, self.row_ms = 0.0, seconds, row_ms or {}
         for module in (trial_store, time_budget):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.clock))
         run = run_at(folder, spec, progress=Told())
@@ -75,6 +82,7 @@ class Simulated:
             late=late,
             pauses=not ended and before.seconds + spent > config["share"] * rounds / further,
             model=b"m",
+            row_ms=self.row_ms.get(config["family"], 0.0),
         )
 
     def turns(self, family: str) -> list[tuple[int, float]]:
@@ -104,6 +112,17 @@ def test_a_paused_default_that_runs_out_of_time_competes_as_it_is(
     assert (result.status, result.why) == ("completed", "search.time was up before it could go on")
     assert search.store.allocation.best == result and result.rounds == result.rungs[-1][0] < epochs
     assert (search.store.run.folder.path / "trials/0001/model.safetensors").read_bytes() == b"m"
+
+
+def test_a_paused_default_whose_rows_take_too_long_does_not_compete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = int(find("models", "mlp")().n_epochs)
+    seconds = {"xgboost": 0.02, "mlp": 400 / epochs}
+    search = Simulated(tmp_path, monkeypatch, seconds, "time=240s latency_ms=1", row_ms={"mlp": 2.0}).run()
+    result = search.store.allocation.results[1]
+    assert (result.status, result.why) == ("stopped", "a row takes 2 ms, more than search.latency_ms")
+    assert search.store.allocation.best is not None and search.store.allocation.best.family == "xgboost"
 
 
 def test_a_default_that_does_not_reach_its_first_rung_in_two_shares_is_cut_and_has_no_further_trials_behind_the_leader(
