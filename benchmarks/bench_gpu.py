@@ -1,10 +1,11 @@
 """Trains XGBoost, mlp and ft_transformer through the product on this machine's GPU and on its CPUs, in turns.
 
-usage: bench_gpu.py [--only xgboost mlp ...] [--cpus-only]   -> one JSON line for each run, then one with the ratios
+usage: bench_gpu.py [--only xgboost mlp ...] [--long] [--cpus-only]   -> a JSON line for each run, then one with ratios
 
 The table is that of the example `flights` (217,000 training rows); `large` is drawn: 2,000,000 rows x 30 columns.
-Each line has the seconds of the search and of the fit, and the test AUC. `again` builds a net's run on the GPU once
-more and says whether all bytes are the same. Takes about 14 minutes on 16 cores and an H100.
+Each line has the seconds of the search and of the fit, and the test AUC. `again` builds the transformer's run on the
+GPU once more and says whether all bytes are the same. Made for at most six minutes on 16 cores and an H100; `--long`
+runs larger searches.
 """
 
 import argparse
@@ -34,11 +35,14 @@ fit: {{on: train}}
 """
 SHARED = {"gpus_per_worker": 0.25}
 RUNS = [  # table, family, hyperparameters, trials, cluster files
+    ("flights", "mlp", {"n_epochs": 2}, 8, (CPUS, SHARED)),
+    ("flights", "ft_transformer", {"n_epochs": 1, "n_blocks": 2}, 8, ({**CPUS, "cpus_per_worker": 2}, SHARED)),
     ("large", "xgboost", {"num_boost_round": 200}, 4, ({**CPUS, "cpus_per_worker": 4}, SHARED)),
+    ("flights", "mlp", {"n_epochs": 1}, 2, ({"workers_per_trial": 2, "gpus_per_worker": 0.5},)),
+]
+LONG = [
     ("flights", "xgboost", {"num_boost_round": 300}, 16, (CPUS, SHARED, {"concurrent_trials": 8})),
     ("flights", "mlp", {"n_epochs": 4}, 16, (CPUS, SHARED, {"gpus_per_worker": 1})),
-    ("flights", "ft_transformer", {"n_epochs": 1, "n_blocks": 2}, 4, (SHARED, CPUS)),
-    ("flights", "mlp", {"n_epochs": 1}, 2, ({"workers_per_trial": 2, "gpus_per_worker": 0.5},)),
 ]
 
 
@@ -100,6 +104,7 @@ def figures(said: dict) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", help="families")
+    parser.add_argument("--long", action="store_true", help="the larger searches")
     parser.add_argument("--cpus-only", action="store_true", help="where there is no GPU")
     asked = parser.parse_args()
     card = "none"
@@ -111,7 +116,7 @@ def main() -> None:
         folder = Path(made)
         shutil.copytree(FLIGHTS / "data", folder / "data")
         draw_large(folder)
-        for table, family, params, trials, files in RUNS:
+        for table, family, params, trials, files in LONG if asked.long else RUNS:
             if asked.only and family not in asked.only:
                 continue
             on_cpus = None
@@ -129,7 +134,7 @@ def main() -> None:
                 elif on_cpus and line["search_s"]:
                     line["ratio"] = round(line["search_s"] / on_cpus, 2)
                     ratios[f"{table}, {family}, {json.dumps(file)}"] = line["ratio"]
-                if file == SHARED and family == "mlp" and said.get("run"):
+                if file == SHARED and family == "ft_transformer" and said.get("run"):
                     again = ray_pipeline(folder, "rerun", said["run"], "--verify", "--on", str(cluster))
                     line["again"] = again.get("status"), again.get("problems")
                 print(json.dumps(line), flush=True)
