@@ -14,10 +14,11 @@ from ray_pipeline import encoded_block
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Scores
+from ray_pipeline.errors import listed
 from ray_pipeline.evaluation.latency import row_ms
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.ensemble_selection import Caps, Ensemble, EnsembleMember, Worth, select
+from ray_pipeline.tuning.ensemble_selection import Cap, Caps, Ensemble, EnsembleMember, Worth, select
 from ray_pipeline.tuning.time_budget import MEMBERS_SHARE, refit_share, trained_s
 from ray_pipeline.tuning.trial_store import SCORES_FILE
 from ray_pipeline.values import Vector
@@ -81,11 +82,11 @@ class _Selection:
         caps, every = self._caps(), math.ceil(len(self.label) / SELECTION_ROWS)
         weights = select([scores[::every] for scores in self.scores], self._worth(every), caps)
         single, value = (self._value(some) for some in ({0: 1.0}, weights))
-        why = ""
-        if len(weights) == 1 and len(self.candidates) == 1:
+        pairs, why = [frozenset({0, one}) for one in range(1, len(self.candidates))], ""
+        if len(weights) == 1 and not pairs:
             why = "one trial finished"
-        elif len(weights) == 1 and not any(caps.allow(frozenset({0, one})) for one in range(1, len(self.candidates))):
-            why = "two models cost more than the caps allow"
+        elif len(weights) == 1 and not any(map(caps.allow, pairs)):
+            why = f"two models cost more than {listed(caps.forbidding(pairs))} allows"
         elif len(weights) == 1 or self.sign * value <= self.sign * single:
             why = "no mean of trials is better than the best trial"
         return Ensemble(
@@ -130,13 +131,16 @@ class _Selection:
         assert asked != "off"
         costs = []
         if limits := [limit for limit in (asked.latency_ms, self.spec.search.latency_ms) if limit is not None]:
-            costs.append((np.array([self._latency_ms(one) for one in self.candidates]), min(limits)))
+            latencies = np.array([self._latency_ms(one) for one in self.candidates])
+            costs.append(Cap("latency_ms", latencies, min(limits)))
         if self.spec.search.time is not None and self.spec.fit.on != "train":
             # The time for the best trial's refit is kept apart.
             refits = [0.0, *(self.refit_share * trained_s(one) for one in self.candidates[1:])]
-            costs.append((np.array(refits), MEMBERS_SHARE * float(self.spec.search.time)))
+            costs.append(Cap("search.time", np.array(refits), MEMBERS_SHARE * float(self.spec.search.time)))
         if asked.size_mb is not None:
-            costs.append((np.array([self._size_mb(one) for one in self.candidates]), asked.size_mb))
+            costs.append(
+                Cap("ensemble.size_mb", np.array([self._size_mb(one) for one in self.candidates]), asked.size_mb)
+            )
         return Caps(members=asked.members, costs=tuple(costs))
 
     def _latency_ms(self, candidate: "TrialResult") -> float:

@@ -7,7 +7,7 @@ than its best model.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -20,18 +20,35 @@ STEPS, PATIENCE = 25, 8
 """Choices at most; and how many in turn may bring nothing."""
 
 
+class Cap(NamedTuple):
+    """What the members of an ensemble may cost together, of one kind of cost."""
+
+    key: str
+    """The key of the spec that sets it."""
+    costs: Vector
+    """Of each candidate, shape (candidates,)."""
+    most: float
+
+    def allows(self, chosen: frozenset[int]) -> bool:
+        """Whether an ensemble of these candidates is within it."""
+        return bool(sum(self.costs[one] for one in chosen) <= self.most)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """What an ensemble may cost; each cost is the sum over its members."""
+    """What an ensemble may cost."""
 
     members: int
-    costs: tuple[tuple[Vector, float], ...] = ()
-    """Pairs of the cost of each candidate, shape (candidates,), and the most that members may cost together."""
+    costs: tuple[Cap, ...] = ()
 
     def allow(self, chosen: frozenset[int]) -> bool:
         """Whether an ensemble of these candidates is within every cap."""
-        within = (sum(cost[one] for one in chosen) <= most for cost, most in self.costs)
-        return len(chosen) <= self.members and all(within)
+        return len(chosen) <= self.members and all(cap.allows(chosen) for cap in self.costs)
+
+    def forbidding(self, some: Sequence[frozenset[int]]) -> list[str]:
+        """Return the keys of the caps that allow none of these ensembles; of all caps, if only several together do."""
+        none = [cap.key for cap in self.costs if not any(map(cap.allows, some))]
+        return none or [cap.key for cap in self.costs]
 
 
 def select(scores: Sequence[Scores], worth: Worth, caps: Caps) -> dict[int, float]:

@@ -132,6 +132,15 @@ def test_what_is_ignored_by_check_or_by_column_is_not_reported(ignore: str) -> N
     assert kept == ({"dominating"} if ignore == "leakage" else {"dominating", "leakage"})
 
 
+@pytest.mark.parametrize(("present", "found"), [(19, 0), (20, 1), (150, 1)])
+def test_texts_that_all_differ_are_ids_in_a_small_table_too(present: int, found: int) -> None:
+    texts = pa.array([f"b{row}" if row < present else None for row in range(160)])
+    label = np.arange(160) % 2.0
+    findings = check(profile_of({"bottle": texts, "wine": pa.array(["red", "white"] * 80)}, label), spec_of())
+    assert sum(one.check == "id_like" and one.column == "bottle" for one in findings) == found
+    assert not any(one.check == "id_like" and one.column == "wine" for one in findings)
+
+
 @pytest.mark.parametrize(
     ("fail_on", "refused"), [("high", {"b"}), ("medium", {"a", "b"}), ("low", {"a", "b", "c"}), ("never", set())]
 )

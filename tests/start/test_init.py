@@ -137,6 +137,14 @@ def test_leaking_constant_id_like_and_free_text_columns_are_comments_with_the_fi
     assert Spec.from_text(text).features.labels.columns == ("usage", "months", "level", "gender")
 
 
+def test_an_id_of_texts_is_no_feature_of_a_small_table(capfd: Capture) -> None:
+    table = customers().slice(0, 60).append_column("bottle", pa.array([f"{number}-B" for number in range(60)]))
+    write_csv(table, Path("bottles.csv"))
+    assert typed("init", "leaving", "--from", "bottles.csv", "--label", "churned", capfd=capfd)[0] == 0
+    text = Path("leaving/leaving.yaml").read_text()
+    assert "# - bottle  # id_like: bottle has " in text
+
+
 def test_names_of_any_kind_stay_what_they_are(capfd: Capture) -> None:
     odd = ["net price", "a[1]", "5%", "x: y", "yes", "Ünï", "q'u\"o", "#tag", "Level", "a*"]
     table = customers(**{name: rng.normal(size=ROWS) for name in odd})

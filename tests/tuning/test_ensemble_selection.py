@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.tuning import ensemble_selection
-from ray_pipeline.tuning.ensemble_selection import STEPS, Caps, Ensemble, EnsembleMember, Worth, select
+from ray_pipeline.tuning.ensemble_selection import STEPS, Cap, Caps, Ensemble, EnsembleMember, Worth, select
 
 
 def worth_of(label: np.ndarray, metric: str = "rmse") -> Worth:
@@ -77,7 +77,7 @@ def test_members_never_cost_more_than_the_caps_allow(seed: int, most: float) -> 
     label, scores = noisy(seed, 6, rows=15)
     costs = np.random.default_rng(seed).uniform(0.4, 2.5, 6)
     costs[0] = min(costs[0], most)
-    weights = select(scores, worth_of(label), Caps(members=8, costs=((costs, most),)))
+    weights = select(scores, worth_of(label), Caps(members=8, costs=(Cap("latency_ms", costs, most),)))
     assert sum(costs[place] for place in weights) <= most
 
 
@@ -87,8 +87,8 @@ def test_a_member_too_many_for_the_cap_makes_room_for_a_cheaper_one() -> None:
     scores = [label + error, label - error, label - 0.9 * error]
     costs = np.array([1.0, 9.0, 1.0])
     assert set(select(scores, worth_of(label), Caps(members=8))) == {0, 1}
-    assert set(select(scores, worth_of(label), Caps(members=8, costs=((costs, 5.0),)))) == {0, 2}
-    assert select(scores, worth_of(label), Caps(members=8, costs=((costs, 1.5),))) == {0: 1.0}
+    assert set(select(scores, worth_of(label), Caps(members=8, costs=(Cap("latency_ms", costs, 5.0),)))) == {0, 2}
+    assert select(scores, worth_of(label), Caps(members=8, costs=(Cap("latency_ms", costs, 1.5),))) == {0: 1.0}
 
 
 def test_of_equal_models_the_first_is_taken() -> None:
