@@ -44,7 +44,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "F11": ("tuning/test_worker_group.py::test_a_failure_of_one_worker_ends_the_step_while_the_other_waits_for_it",),
     "F12": ("runtime/test_many_nodes.py::test_a_node_is_lost_and_the_run_finishes_with_the_same_bytes",),
     "F13": ("runtime/test_many_nodes.py::test_a_node_that_is_cut_off_and_comes_back_changes_no_byte",),
-    "F14": (NODES,),
+    "F14": ("faults/test_lost_calls.py", NODES),
     "F15": ("faults/test_lost_ray.py", "runtime/test_cluster_address.py"),
     "F16": ("faults/test_full_store.py::test_a_store_smaller_than_the_rows_spills_and_the_driver_stays_small",),
     "F17": ("faults/test_full_store.py::test_a_full_disk_of_spilled_objects_ends_the_run_with_its_folder",),
