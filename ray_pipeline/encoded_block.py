@@ -42,11 +42,7 @@ def pack(matrices: Mapping[str, Matrix], columns: Mapping[str, pa.Array | pa.Chu
     columns
         All other columns; each of shape (rows,).
     """
-    packed = {
-        MATRIX + word: pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
-        for word, matrix in matrices.items()
-    }
-    return pa.table({**packed, **columns})
+    return pa.table({**{MATRIX + word: as_column(matrix) for word, matrix in matrices.items()}, **columns})
 
 
 def views(blocks: Iterable[pa.Table], encoder: str, *parts: Part) -> Iterator[EncodedBlock]:
@@ -76,7 +72,7 @@ def view(rows: pa.Table, encoder: str) -> EncodedBlock:
     The matrices of several encoders, with `+` between their words, stand side by side.
     """
     label, weight = rows[LABEL].to_numpy(), rows[WEIGHT].to_numpy()
-    matrices = [_matrix(rows, MATRIX + word) for word in encoder.split(JOIN)]
+    matrices = [as_array(rows[MATRIX + word]) for word in encoder.split(JOIN)]
     matrix = matrices[0] if len(matrices) == 1 else np.hstack(matrices)
     return EncodedBlock(matrix=matrix, label=label, weight=weight, rows=rows)
 
@@ -85,13 +81,30 @@ def column(blocks: Sequence[EncodedBlock], name: str) -> NDArray[Any]:
     """One column of many blocks, concatenated; shape (rows of all blocks,). Texts are str objects."""
     arrays = [block.rows[name] for block in blocks]
     if pa.types.is_dictionary(arrays[0].type):
-        arrays = [array.cast(pa.string()) for array in arrays]
+        return texts(pa.chunked_array([chunk for array in arrays for chunk in array.chunks], arrays[0].type))
     return np.concatenate([array.to_numpy() for array in arrays])
 
 
-def _matrix(rows: pa.Table, name: str) -> Matrix:
-    """The matrix column as an array of shape (rows, columns), a view if it has one chunk."""
-    chunks = rows[name].chunks
-    width = rows.schema.field(name).type.list_size
-    matrices = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in chunks]
+def texts(column: pa.ChunkedArray) -> NDArray[Any]:
+    """The values of a dictionary as str objects, shape (n,): rows of one value share one object.
+
+    `to_numpy` makes an object for each row, which takes 66 bytes and not 8.
+    """
+    column = column.unify_dictionaries()
+    values = np.array(column.chunk(0).dictionary.to_pylist() if column.num_chunks else [], object)
+    places = [chunk.indices.to_numpy() for chunk in column.chunks]
+    return np.asarray(values[np.concatenate(places)]) if places else values
+
+
+def as_column(array: NDArray[Any]) -> pa.Array:
+    """Numbers of shape (n,) or (n, k) as a column: of numbers, or of lists of k numbers."""
+    return pa.array(array) if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(array.reshape(-1), array.shape[1])
+
+
+def as_array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """The numbers that `as_column` put into a column; a view if it has one chunk."""
+    if not pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column.to_numpy())
+    width = column.type.list_size
+    matrices = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in column.chunks]
     return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)

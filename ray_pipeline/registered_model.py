@@ -19,6 +19,7 @@ from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
 from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows
+from ray_pipeline.encoded_block import as_array, as_column, texts
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
 from ray_pipeline.evaluation.champion import champion
@@ -231,10 +232,10 @@ def _scored(
                 "key": rows[KEY],
                 "label": label,
                 "weight": rows[WEIGHT],
-                "score": list(score),
-                **({} if ends is None else {"ends": list(ends)}),
+                "score": as_column(score),
+                **({} if ends is None else {"ends": as_column(ends)}),
                 "cluster": clusters_of(rows, spec, table),
-                **{SLICE + name: pa.array(values, pa.string()) for name, values in names.items()},
+                **{SLICE + name: pa.array(values, pa.string()).dictionary_encode() for name, values in names.items()},
             }
         )
         drift_counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
@@ -270,8 +271,8 @@ def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Pre
         fix = f"known classes: {', '.join(bundle.schema['classes'][:10])}"
         raise DataError(Problem(stage="evaluate", file=path, rows=unknown, found=found, fix=fix))
     slices = [name for name in scored.column_names if name.startswith(SLICE)]
-    score = np.asarray(scored["score"].to_pylist(), np.float64)
-    ends = np.asarray(scored["ends"].to_pylist(), np.float64) if "ends" in scored.column_names else None
+    score = as_array(scored["score"]).astype(np.float64)
+    ends = as_array(scored["ends"]).astype(np.float64) if "ends" in scored.column_names else None
     return Predictions(
         task=spec.task,
         label_name=bundle.schema["label"],
@@ -283,5 +284,5 @@ def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Pre
         weight=scored["weight"].to_numpy(),
         cluster=scored["cluster"].to_numpy(),
         regions=bundle.regions_of(score, ends),
-        columns={name.removeprefix(SLICE): scored[name].to_numpy() for name in slices},
+        columns={name.removeprefix(SLICE): texts(scored[name]) for name in slices},
     )

@@ -114,8 +114,9 @@ class _Replicates:
     def __init__(self, rows: Predictions, draws: int, seed: int) -> None:
         self.rows, self.draws, self.seed = rows, draws, seed
         self.order = np.argsort(rows.cluster, kind="stable")
-        self.cluster, first = np.unique(rows.cluster[self.order], return_index=True)
-        self.first = np.append(first, len(rows))
+        ordered = rows.cluster[self.order]
+        first = np.flatnonzero(np.append(len(rows) > 0, ordered[1:] != ordered[:-1]))
+        self.cluster, self.first = ordered[first], np.append(first, len(rows))
 
     def chunks(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Numbers]]:
         """Yield, for some clusters at a time, the places of their rows, where each cluster begins among them (with the
@@ -150,7 +151,7 @@ class _Replicates:
     def ranked(self, metrics: Sequence[RankMetric]) -> dict[str, Vector]:
         """Return the draws of metrics that ask the same questions."""
         label, score, weight = self.rows.label, self.rows.score, self.rows.weight
-        axes = [_Axis.of(question, weight) for question in metrics[0].questions(label, score)]
+        axes = [_Axis.of(question, weight, metrics) for question in metrics[0].questions(label, score)]
         batches, cells = list[list[_Axis]](), MAX_CELLS
         for axis in axes:
             cells += 2 * axis.bins * self.draws
@@ -164,14 +165,17 @@ class _Replicates:
             positives.append(histogram.positives.sum(axis=-1))
             for metric in metrics:
                 by_class[metric.name].append(metric.of(histogram))
-        shift: float | Vector = 0.0
         values = {}
-        for metric in metrics:
-            if any(axis.binned is not axis.exact for axis in axes):
-                # Bins shift all draws by about as much as they shift the value of the rows.
-                shift = metric.value([axis.exact for axis in axes]) - metric.value([axis.binned for axis in axes])
+        for place, metric in enumerate(metrics):
             drawn = metric.over_classes(np.stack(by_class[metric.name], axis=-1), np.stack(positives, axis=-1))
-            values[metric.name] = drawn + shift
+            if any(axis.is_coarse for axis in axes):
+                # Bins shift all draws by about as much as they shift the value of the rows.
+                exact, binned = (
+                    metric.over_classes(np.stack([of[place] for of, _ in one]), np.stack([total for _, total in one]))
+                    for one in zip(*((axis.exact, _measured(axis.binned, metrics)) for axis in axes), strict=True)
+                )
+                drawn = drawn + (exact - binned)
+            values[metric.name] = drawn
         return values
 
     def histograms(self, axes: Sequence["_Axis"]) -> list[Histogram]:
@@ -194,26 +198,28 @@ class _Replicates:
 
 @dataclass(frozen=True)
 class _Axis:
-    """A question's rows in a bounded number of bins: `cell` (n,) is the bin of each row, plus `bins` for positives."""
+    """A question's rows in a bounded number of bins: `cell` (n,) is the bin of each row, plus `bins` for positives;
+    `exact` is what was measured before rows shared bins, if they do (`is_coarse`)."""
 
-    exact: Histogram
     binned: Histogram
-    cell: NDArray[np.intp]
+    cell: NDArray[np.int32]
+    exact: tuple[Numbers, float]
+    is_coarse: bool
 
     @property
     def bins(self) -> int:
         return len(self.binned.low)
 
     @classmethod
-    def of(cls, question: Question, weight: Vector) -> "_Axis":
+    def of(cls, question: Question, weight: Vector, metrics: Sequence[RankMetric]) -> "_Axis":
         exact, place = ranked(question, weight)
-        positive = question.positive == 1
-        bins = min(max(len(place) // 10, MIN_BINS), MAX_BINS)
-        if exact.weights.shape[-1] <= bins:
-            return cls(exact, exact, place + exact.weights.shape[-1] * positive)
+        measured, positive = _measured(exact, metrics), question.positive == 1
+        bins, places = min(max(len(place) // 10, MIN_BINS), MAX_BINS), len(exact.low)
+        if places <= bins:
+            return cls(exact, (place + places * positive).astype(np.int32), measured, is_coarse=False)
         # Bins have equal shares of both classes: with rare positives, bins of equal rows would put the few at the top
         # into one bin.
-        sides = [np.bincount(place[positive == side], minlength=exact.weights.shape[-1]) for side in (False, True)]
+        sides = [np.bincount(place[positive == side], minlength=places) for side in (False, True)]
         share = np.mean([np.cumsum(side) / side.sum() for side in sides if side.any()], axis=0)  # in (0, 1]
         used, first, bin_of = np.unique(np.ceil(share * bins), return_index=True, return_inverse=True)
         binned = Histogram(
@@ -221,4 +227,11 @@ class _Axis:
             exact.low[first],
             exact.high[np.append(first[1:], len(share)) - 1],
         )
-        return cls(exact, binned, bin_of[place] + len(used) * positive)
+        cell = bin_of.astype(np.int32)[place]
+        cell[positive] += len(used)
+        return cls(binned, cell, measured, is_coarse=True)
+
+
+def _measured(rows: Histogram, metrics: Sequence[RankMetric]) -> tuple[Numbers, float]:
+    """The value of each metric on one question, shape (metrics,), and the weight of its positives."""
+    return np.array([metric.of(rows) for metric in metrics]), rows.positives.sum()

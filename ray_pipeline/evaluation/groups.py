@@ -1,7 +1,9 @@
 """Rows in groups: the groups of some columns, each metric in each group, and their gap, ratio or worst value."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,9 @@ from ray_pipeline.evaluation.intervals import NAN, Interval, largest_gap, simult
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.spec.gate import Reduction
 from ray_pipeline.values import Predictions, Vector
+
+ROWS_PER_CHUNK, MAX_COUNTERS = 1_000_000, 65_536
+"""Rows whose names are Arrow's at one time; and how many combinations are counted whatever the number of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,17 +111,35 @@ class Groups:
 
 def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
     """Group rows by the values of some columns; every combination of values that occurs is a group."""
-    encoded = [pa.array(rows.columns[column], pa.string()).dictionary_encode() for column in columns]
+    encoded = [_codes(rows.columns[column]) for column in columns]
+    shape = [len(values) for _, values in encoded]
     code = np.zeros(len(rows), np.int64)
-    for column in encoded:
-        code = code * len(column.dictionary) + column.indices.to_numpy()
-    distinct, of, sizes = np.unique(code, return_inverse=True, return_counts=True)
-    places = np.unravel_index(distinct, [len(column.dictionary) for column in encoded])
-    values = (column.dictionary.take(place).to_pylist() for column, place in zip(encoded, places, strict=True))
-    names = list(zip(*values, strict=True))
+    for codes, values in encoded:
+        code *= len(values)
+        code += codes
+    if math.prod(shape) <= max(len(rows), MAX_COUNTERS):  # counters take less memory than sorting
+        counts = np.bincount(code, minlength=math.prod(shape))
+        distinct = np.flatnonzero(counts)
+        sizes, of = counts[distinct], np.cumsum(counts > 0)[code] - 1
+    else:
+        distinct, of, sizes = np.unique(code, return_inverse=True, return_counts=True)
+    places = np.unravel_index(distinct, shape)
+    texts = [[values[place] for place in at] for at, (_, values) in zip(places, encoded, strict=True)]
+    names = list(zip(*texts, strict=True))
     order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
     named = tuple(dict(zip(columns, names[place], strict=True)) for place in order)
     return Groups(names=named, of=np.argsort(order)[of], sizes=sizes[order])
+
+
+def _codes(names: NDArray[Any]) -> tuple[NDArray[np.int32], list[str]]:
+    """The place of each row's name among the different names, shape (n,), and these names."""
+    chunks = [names[low : low + ROWS_PER_CHUNK] for low in range(0, len(names), ROWS_PER_CHUNK)]
+    encoded = [pa.array(chunk, pa.string()).dictionary_encode() for chunk in chunks]
+    if not encoded:
+        return np.empty(0, np.int32), []
+    unified = pa.chunked_array(encoded).unify_dictionaries()
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in unified.chunks])
+    return codes, unified.chunk(0).dictionary.to_pylist()
 
 
 def measure_groups(

@@ -1,22 +1,23 @@
 """Each metric in every group of rows, with an interval from its linearized variance; nothing is resampled.
 
 The influence of a cluster is by how much it moves a metric. The linearized variance is the sum of squared influences.
-Rows are sorted by group and cluster and read in chunks: beyond the sorted rows, memory is that of one chunk.
+Some groups at a time are sorted by cluster and read in chunks: beyond 8 bytes a row, memory is that of these groups.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric, divide, without_mean
+from ray_pipeline.components.metrics._base import ROWS_PER_CHUNK, Metric, Numbers, SumMetric, divide, without_mean
 from ray_pipeline.components.metrics._rank import RankMetric, ranked
 from ray_pipeline.evaluation.intervals import reach, wilson
 from ray_pipeline.values import Predictions, Vector
 
-ROWS_PER_CHUNK = 131_072
+ROWS_AT_ONCE = 1_000_000
+"""Rows of some groups that are sorted together; a larger group is sorted alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +64,34 @@ def linearized_bounds(
     dict
         The bounds by the metric's name.
     """
-    ordered = _OrderedRows(rows, group, np.zeros(len(rows)) if other_influence is None else other_influence)
-    sum_metrics: dict[object, list[SumMetric]] = {}
-    for metric in metrics:
-        if isinstance(metric, SumMetric):
-            sum_metrics.setdefault(metric.same_terms, []).append(metric)
-    bounds = ordered.ranked([metric for metric in metrics if isinstance(metric, RankMetric)], confidence)
-    for same_terms in sum_metrics.values():
-        bounds |= ordered.summed(same_terms, rows.cut, confidence)
-    return {metric.name: bounds[metric.name] for metric in metrics}
+    parts = []
+    for places, of in _some_groups(group):
+        other = np.zeros(len(of)) if other_influence is None else other_influence[places]
+        some = rows if isinstance(places, slice) else replace(rows, columns={}).take(places)
+        parts.append(_OrderedRows(some, of, other).bounds(metrics, confidence))
+    return {
+        metric.name: Bounds(
+            **{
+                field.name: np.concatenate([getattr(part[metric.name], field.name) for part in parts])
+                for field in fields(Bounds)
+            }
+        )
+        for metric in metrics
+    }
+
+
+def _some_groups(group: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp] | slice, NDArray[np.intp]]]:
+    """Yield the places of the rows of some whole groups at a time, and the group of each row, from 0 on."""
+    if len(group) <= ROWS_AT_ONCE:
+        yield slice(None), group
+        return
+    sizes = np.bincount(group)
+    ends = np.cumsum(sizes)
+    small = np.min_scalar_type(len(sizes))  # numpy sorts 16 bits by counting: no copy, and six times as fast
+    order = np.argsort(group.astype(small), kind="stable")
+    begins = np.flatnonzero(np.diff((ends - 1) // ROWS_AT_ONCE, prepend=-1))
+    for low, high in zip(begins, np.append(begins[1:], len(sizes)), strict=True):
+        yield order[ends[low] - sizes[low] : ends[high - 1]], np.repeat(np.arange(high - low), sizes[low:high])
 
 
 class _OrderedRows:
@@ -79,15 +99,25 @@ class _OrderedRows:
     begins, `first` the first cell of each group; both with their end."""
 
     def __init__(self, rows: Predictions, group: NDArray[np.intp], other_influence: Vector) -> None:
-        cluster = np.unique(rows.cluster, return_inverse=True)[1]
-        key = group * (int(cluster.max(initial=0)) + 1) + cluster
-        order = np.argsort(key, kind="stable")
+        order = np.lexsort((rows.cluster, group))
         self.rows, self.order = rows, order
         self.label, self.score, self.weight = rows.label[order], rows.score[order], rows.weight[order]
         self.other_influence = other_influence[order]
-        self.cell = np.append(np.flatnonzero(np.diff(key[order], prepend=-1)), len(key))
-        self.group = group[order]
+        self.group, cluster = group[order], rows.cluster[order]
+        new = (self.group[1:] != self.group[:-1]) | (cluster[1:] != cluster[:-1])
+        self.cell = np.concatenate([[0], np.flatnonzero(new) + 1, [len(order)]]) if len(order) else np.zeros(1, np.intp)
         self.first = np.append(np.flatnonzero(np.diff(self.group[self.cell[:-1]], prepend=-1)), len(self.cell) - 1)
+
+    def bounds(self, metrics: Sequence[Metric], confidence: float) -> dict[str, Bounds]:
+        """Return the bounds of each metric, by its name."""
+        sum_metrics: dict[object, list[SumMetric]] = {}
+        for metric in metrics:
+            if isinstance(metric, SumMetric):
+                sum_metrics.setdefault(metric.same_terms, []).append(metric)
+        bounds = self.ranked([metric for metric in metrics if isinstance(metric, RankMetric)], confidence)
+        for same_terms in sum_metrics.values():
+            bounds |= self.summed(same_terms, self.rows.cut, confidence)
+        return bounds
 
     def given(self, metric: SumMetric) -> tuple[Vector, Numbers]:
         """Return labels and scores as the metric takes them."""

@@ -30,6 +30,7 @@ def test_groups_are_measured_as_if_alone(seed: int, at_once: int, clusters: int 
     group = np.concatenate([np.arange(5), rng.integers(0, 5, 115)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS_PER_CHUNK", at_once)
+        patch.setattr(module, "ROWS_AT_ONCE", at_once)
         found = linearized_bounds(metrics, replace(rows, threshold=0.4), group, 0.95)
     for number in range(5):
         some = rows.take(group == number)

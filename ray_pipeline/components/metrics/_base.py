@@ -26,6 +26,8 @@ __all__ = ["HALF", "Aliases", "MeanMetric", "Metric", "Numbers", "ShareMetric", 
 Aliases = Mapping[str, Mapping[str, Any]]
 Numbers = NDArray[np.float64]
 HALF = 0.5
+ROWS_PER_CHUNK = 131_072
+"""Rows whose terms are in memory; a metric may have tens of terms for each row."""
 
 
 class Metric(Choice, ABC):
@@ -116,7 +118,11 @@ class SumMetric(Metric):
 
     def sums(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> Numbers:
         """The sums of the given rows, shape (k,); those of a union of rows are their sum."""
-        return np.asarray(weight @ self.terms(label, score, threshold))
+        total = weight[:0] @ self.terms(label[:0], score[:0], threshold)
+        for low in range(0, len(label), ROWS_PER_CHUNK):
+            rows = slice(low, low + ROWS_PER_CHUNK)
+            total = total + weight[rows] @ self.terms(label[rows], score[rows], threshold)
+        return np.asarray(total)
 
     def __call__(self, label: Vector, score: Numbers, weight: Vector, threshold: float = HALF) -> float:
         """See `Metric`."""

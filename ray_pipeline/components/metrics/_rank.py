@@ -103,9 +103,11 @@ def ranked(question: Question, weight: Vector) -> Ranked:
     order = np.argsort(question.along)
     along = question.along[order]
     new = np.concatenate([[True], along[1:] != along[:-1]]) if len(along) else np.empty(0, bool)
-    place = np.empty(len(along), np.intp)
-    place[order] = np.cumsum(new) - 1
     distinct = along[new]
+    del along  # millions of rows: what is not needed any more goes
+    place = np.empty(len(order), np.intp)
+    place[order] = np.cumsum(new) - 1
+    del order, new
     return Ranked(Histogram(weigh(question.positive, place, weight, len(distinct)), distinct, distinct), place)
 
 
