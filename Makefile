@@ -7,16 +7,21 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --quiet --quiet --disable-pip-ver
 INSTALL_LOCKED := $(PIP) install --require-hashes --no-deps --only-binary :all:
 COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate
 
-# Three processes run the tests: those that share one Ray, those that start their own and mostly wait, and all others.
-TESTS := $(MAKE) --jobs 3 --output-sync=target --keep-going pytest-ray pytest-own-ray pytest-plain
+# Processes run the tests, three at a time: those that share one Ray, those that start their own and mostly wait, and two
+# for all others.
+TESTS := $(MAKE) --jobs 3 --output-sync=target --keep-going pytest-ray pytest-own-ray pytest-plain pytest-stores
+STORES := tests/data tests/registry tests/storage tests/faults tests/report
 
-.PHONY: demo test test-all pytest-ray pytest-own-ray pytest-plain check docs pictures bench lock clean
+.PHONY: demo test test-ci test-all pytest-ray pytest-own-ray pytest-plain pytest-stores check docs pictures bench lock clean
 
 demo: .venv/.runtime              ## three feature tables become a gated, registered model with a report
 	@test -e demo/flights.yaml || $(BIN)/ray-pipeline init flights demo
 	$(BIN)/ray-pipeline run demo/flights.yaml
 
-test: check .feast/.installed     ## all checks, and all tests but the long ones
+test: check .feast/.installed     ## all checks, and all tests that are neither slow nor long, in ten minutes
+	$(TESTS) SELECT="and not slow and not long"
+
+test-ci: check .feast/.installed  ## the slow tests too, whole runs most of them
 	$(TESTS) SELECT="and not long"
 
 test-all: check .feast/.installed ## all checks and all tests
@@ -29,7 +34,10 @@ pytest-own-ray:
 	$(BIN)/pytest -m "own_ray $(SELECT)" -p no:cacheprovider
 
 pytest-plain:
-	$(BIN)/pytest -m "not ray $(SELECT)" -p no:cacheprovider
+	$(BIN)/pytest -m "not ray $(SELECT)" -p no:cacheprovider $(STORES:%=--ignore=%)
+
+pytest-stores:
+	$(BIN)/pytest -m "not ray $(SELECT)" -p no:cacheprovider $(STORES)
 
 check: .venv/.dev                 ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .

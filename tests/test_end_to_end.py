@@ -228,6 +228,7 @@ def test_a_refused_model_is_not_registered(loans, at, tmp_path):
     assert not model["aliases"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial_again_or_trusting_a_damaged_cache(
     release, spec, at, tmp_path, monkeypatch
 ):

@@ -17,7 +17,7 @@ from ray_pipeline.serving import load
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROWS = 1_500
 
 

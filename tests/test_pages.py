@@ -60,6 +60,7 @@ def test_a_page_without_a_run_is_executed(page: Path, runner: PageRunner) -> Non
 
 @pytest.mark.parametrize("page", WITH_RAY, ids=name)
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_page_with_runs_is_executed(page: Path, ray_local: None, runner: PageRunner) -> None:
     runner.run(page)
     if page.stem == "reading-a-report":

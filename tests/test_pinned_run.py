@@ -17,7 +17,7 @@ from ray_pipeline.resuming import rerun
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROWS = 600
 SPEC = """\
 name: pinned

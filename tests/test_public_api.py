@@ -59,6 +59,7 @@ def test_the_python_page_names_every_public_name() -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_the_python_page_runs_and_the_stages_make_what_the_whole_run_makes(
     ray_local: None, loans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_stored_tutorial_was_executed_and_its_links_lead_somewhere(file: Path)
     assert file.stat().st_size < 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_the_tutorials_run(tmp_path: Path) -> None:
     made = subprocess.run([sys.executable, FOLDER / "make.py", "--out", tmp_path], capture_output=True, text=True)

@@ -232,6 +232,7 @@ def test_a_package_that_cannot_be_imported_is_told(tmp_path: Path, monkeypatch: 
         find("metrics", DOTTED["slices"])
 
 
+@pytest.mark.slow
 def test_a_run_uses_files_of_every_folder_and_a_package_beside_them(loans: Path, tmp_path: Path) -> None:
     copy_of_the_package(tmp_path / "inside")
     write_package(tmp_path / "outside")

@@ -126,6 +126,7 @@ def test_a_view_is_the_table_that_one_would_have_written(what: str, folder: Path
     assert with_feast_tables(written_out, Where()) is written_out
 
 
+@pytest.mark.slow
 def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder: Path) -> None:
     loans = pq.read_table(folder / "data/loans", columns=["loan_id", "branch", "asked"])
     pq.write_table(loans.rename_columns(["loan_id", "branch", "event_timestamp"]), folder / "asked.parquet")
@@ -174,6 +175,7 @@ def test_a_row_is_joined_as_feast_joins_it_but_never_before_it_was_known(folder:
         ("views: [branches, rates]", "there is no feature view 'branches'", "feast apply"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_read_is_reported_with_its_place(what: str, found: str, fix: str, folder: Path) -> None:
     with pytest.raises(DataError) as raised:
         with_feast_tables(spec_of(folder, what), Where())
@@ -182,6 +184,7 @@ def test_what_cannot_be_read_is_reported_with_its_place(what: str, found: str, f
     assert (problem.key, problem.line) == ("features.store", 11)
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_none_and_a_python_without_feast_are_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +207,7 @@ def test_a_repository_that_is_none_and_a_python_without_feast_are_reported(
         with_feast_tables(spec, Where())
 
 
+@pytest.mark.slow
 def test_plan_and_check_look_at_the_tables_behind_the_repository(folder: Path) -> None:
     from typer.testing import CliRunner
 
@@ -218,6 +222,7 @@ def test_plan_and_check_look_at_the_tables_behind_the_repository(folder: Path) -
     assert (check.exit_code, json.loads(check.stdout.splitlines()[-1])["problems"]) == (0, [])
 
 
+@pytest.mark.slow
 def test_a_started_spec_names_every_view_that_can_be_joined(folder: Path) -> None:
     draft = propose("loans", str(folder / "data" / "loans"), folder, label="loss > 0", features=[str(folder / "store")])
     text = text_of(draft)

@@ -20,7 +20,7 @@ from ray_pipeline.runs.release import Release
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 GATES = "gates: [auc >= 0.6, auc >= champion - 0.2, selection_rate gap by sex <= 0.6]"
 
 

@@ -69,6 +69,7 @@ def behind_a_proxy(folder: Path) -> Iterator[tuple[Proxy, BlobStore]]:
             proxy.listener.close()
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_cut_anywhere_never_shows_a_part_of_an_object(tmp_path: Path) -> None:
     draw = random.Random(SEED)
     print(f"seed {SEED}")

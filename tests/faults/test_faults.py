@@ -53,6 +53,7 @@ def test_a_sqlite_that_may_not_be_written_is_told_before_anything_is_trained(spe
     assert not list(tmp_path.glob("runs/*/journal/trial-*"))
 
 
+@pytest.mark.slow
 def test_a_registry_that_is_down_at_the_end_costs_no_model(spec, at, tmp_path, monkeypatch):
     def gone(*_, **__):
         from ray_pipeline.errors import Problem

@@ -188,6 +188,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS.keys())
+@pytest.mark.slow
 def test_a_command_that_fails_does_not_show_the_secret_in_its_address(
     words: tuple[str, ...], loans: Path, tmp_path: Path, refusing: str
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_command_that_fails_does_not_show_the_secret_in_its_address(
     assert CANARY not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_default_registry_may_have_a_login_that_no_message_shows(tmp_path: Path, refusing: str) -> None:
     address = {"MLFLOW_TRACKING_URI": f"http://{LOGIN}@{refusing}"}
     done = command(tmp_path, "models", "verify", "loans@champion", **ENVIRONMENT, **address)

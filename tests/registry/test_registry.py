@@ -148,6 +148,7 @@ def test_a_score_that_differs_in_its_last_bit_stops_the_registration_and_the_rig
         ("set_champion", False),
     ],
 )
+@pytest.mark.slow
 def test_cut_off_anywhere_the_same_call_ends_with_one_version_and_its_alias(
     registry: Registry, trained: Trained, monkeypatch: pytest.MonkeyPatch, step: str, before: bool
 ) -> None:

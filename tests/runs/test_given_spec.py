@@ -104,6 +104,7 @@ def test_a_table_that_cannot_be_stored_is_refused_with_its_name(tmp_path: Path) 
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_run_on_tables_is_registered_and_its_spec_is_read_again(
     ray_local: None, loans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ def moved(complete, tmp_path) -> tuple[Path, Where]:
     return tmp_path / "manifest.json", Where.from_file(tmp_path / "there.yaml")
 
 
+@pytest.mark.slow
 def test_a_manifest_alone_gives_the_same_bytes_on_another_machine(moved, complete):
     manifest, there = moved
     told = rerun(str(manifest), there, verify=True)

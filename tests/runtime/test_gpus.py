@@ -30,6 +30,7 @@ def test_families_that_train_on_cpus_try_nothing() -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_gpu_that_cannot_be_used_is_left_alone_by_default_and_refused_where_it_is_asked_for(
     loans: Path, tmp_path: Path
 ) -> None:

@@ -337,6 +337,7 @@ def test_only_the_clusters_own_token_is_accepted(spec: Path, guarded: Cluster) -
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_cluster_of_this_machine_is_asked_with_the_token_that_a_local_ray_left(spec: Path, tmp_path: Path) -> None:
     token = tmp_path / "home" / ".ray" / "auth_token"
     token.parent.mkdir(parents=True)

@@ -12,6 +12,7 @@ from tables import write_spec
 SCRIPT = Path(__file__).parents[1] / "process_state_run.py"
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("ray_is", ["own", "attached"])
 def test_a_run_leaves_its_process_as_it_was(ray_is: str, loans: Path, tmp_path: Path) -> None:

@@ -434,6 +434,7 @@ def test_rows_without_a_label_are_dropped_and_counted(at, ray_local, monkeypatch
 @pytest.mark.parametrize(
     ("task", "edits", "metric"), [("multiclass", MULTICLASS, "log_loss"), ("regression", REGRESSION, "rmse")]
 )
+@pytest.mark.slow
 def test_the_other_tasks_run_to_their_end(task, edits, metric, at, ray_local, monkeypatch, capfd):
     prepare(at, edits)
     code, answer, _ = call(monkeypatch, capfd, "run", "loans.yaml")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore import UpdateVersion
 
 
+@pytest.mark.slow
 def test_twenty_processes_race_and_one_at_a_time_holds_the_lease(store: BlobStore, tmp_path: Path) -> None:
     with workers(20, store.root) as racers:
         for turn in range(5):

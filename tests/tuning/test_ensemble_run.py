@@ -17,7 +17,7 @@ from ray_pipeline.runs.release import Release
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 MODELS = """model:
   xgboost: {num_boost_round: 8, max_depth: 3, learning_rate: {log: [0.05, 0.3]}}
   linear: {}

@@ -12,7 +12,7 @@ from ray_pipeline import pipeline
 from ray_pipeline.runs.release import Release
 from ray_pipeline.spec.where import Where
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 XGBOOST = {"num_boost_round": 120, "early_stopping_rounds": 20, "learning_rate": 0.1, "max_depth": {"int": [2, 4]}}
 
 

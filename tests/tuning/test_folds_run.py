@@ -15,7 +15,7 @@ from ray_pipeline.errors import DataError
 from ray_pipeline.runs.release import Release
 from ray_pipeline.spec.where import Where
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def table_of(rows: int = 800, teams: int = 40) -> pa.Table:

@@ -132,6 +132,7 @@ def test_a_fit_that_was_cut_off_goes_on_from_its_state_to_the_same_bytes(
     assert [note for note in told.notes if note.endswith(str(state))] != []
 
 
+@pytest.mark.slow
 def test_a_fit_on_two_workers_keeps_the_model_of_the_first(ray_local: None, tmp_path: Path) -> None:
     run = run_in(tmp_path, workers=2)
     first = fitted(run, rounds=120)

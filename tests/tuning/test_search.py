@@ -133,6 +133,7 @@ def both_workers(ray_local: None, tmp_path_factory: pytest.TempPathFactory) -> t
     return searched(run_at(tmp_path_factory.mktemp("both"), spec_of(), workers=2), data), data
 
 
+@pytest.mark.slow
 def test_two_workers_train_on_every_row_and_agree_with_one(
     both_workers: tuple[Leaderboard, Encoded], alone: Leaderboard
 ) -> None:
@@ -155,6 +156,7 @@ def deadlock_shape(folder: Path) -> Leaderboard:
     return board
 
 
+@pytest.mark.slow
 def test_two_trials_of_two_workers_on_two_cpus_do_not_wait_for_each_other(
     both_workers: tuple[Leaderboard, Encoded], tmp_path: Path
 ) -> None:
