@@ -140,7 +140,7 @@ QUICK = [
     "model.xgboost.num_boost_round=20",
     "evaluate={metrics: [auc], slices: [], draws: 100}",
     "bias.groups=[]",
-    "gates=[auc >= 0.55, point auc >= champion - 0.02]",
+    "gates=[auc >= 0.55, point auc >= champion - 0.1]",
     "register={promote: if_better}",
 ]
 
