@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ray_pipeline.components.choice import TRUST
 from ray_pipeline.runtime.process_state import SETTINGS
 
 os.environ.update(SETTINGS)
@@ -31,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("ray")
         elif item.get_closest_marker("ray"):
             item.add_marker("own_ray")
+
+
+@pytest.fixture(autouse=True)
+def trust_as_before() -> Iterator[None]:
+    """What a test trusts is of that test alone; nothing is trusted before it."""
+    os.environ.pop(TRUST, None)
+    yield
+    os.environ.pop(TRUST, None)
 
 
 @pytest.fixture(scope="session")
