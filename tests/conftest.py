@@ -35,8 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def trust_as_before() -> Iterator[None]:
-    """What a test trusts is of that test alone; nothing is trusted before it."""
+def nothing_trusted() -> Iterator[None]:
+    """No package is trusted before a test; what it trusts is of that test alone."""
     os.environ.pop(TRUST, None)
     yield
     os.environ.pop(TRUST, None)

@@ -86,7 +86,7 @@ class _Selection:
         if len(weights) == 1 and not pairs:
             why = "one trial finished"
         elif len(weights) == 1 and not any(map(caps.allow, pairs)):
-            why = f"two models cost more than {listed(caps.forbidding(pairs))} allows"
+            why = f"no second model fits within {listed(caps.forbidding(pairs))}"
         elif len(weights) == 1 or self.sign * value <= self.sign * single:
             why = "no mean of trials is better than the best trial"
         return Ensemble(
@@ -130,9 +130,10 @@ class _Selection:
         asked = self.spec.ensemble
         assert asked != "off"
         costs = []
-        if limits := [limit for limit in (asked.latency_ms, self.spec.search.latency_ms) if limit is not None]:
-            latencies = np.array([self._latency_ms(one) for one in self.candidates])
-            costs.append(Cap("latency_ms", latencies, min(limits)))
+        limits = {"ensemble.latency_ms": asked.latency_ms, "search.latency_ms": self.spec.search.latency_ms}
+        if given := [(limit, key) for key, limit in limits.items() if limit is not None]:
+            most, key = min(given)
+            costs.append(Cap(key, np.array([self._latency_ms(one) for one in self.candidates]), most))
         if self.spec.search.time is not None and self.spec.fit.on != "train":
             # The time for the best trial's refit is kept apart.
             refits = [0.0, *(self.refit_share * trained_s(one) for one in self.candidates[1:])]
