@@ -19,7 +19,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.checksums import SUMS, check_sums, sums
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import Problem, RegistryError
-from ray_pipeline.registry.private_mlflow import ADDED_FILE
+from ray_pipeline.registry.private_mlflow import ADDED_FILE, without_comparison
 from ray_pipeline.values import Vector
 
 PACKAGE = Path(__file__).parents[1]
@@ -52,16 +52,17 @@ def pack(bundle: Bundle, sample: pa.Table, scores: Vector, folder: Path) -> Path
     scoring_code(folder / "code" / PACKAGE.name)
     shutil.copytree(bundle.folder, folder / "bundle")
     model = folder / "model"
-    mlflow.pyfunc.save_model(
-        model,
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"bundle": str(folder / "bundle")},
-        code_paths=[str(folder / "code" / PACKAGE.name)],
-        signature=signature(bundle),
-        input_example=example(rows.slice(0, EXAMPLE_ROWS)),
-        pip_requirements=requirements(bundle),
-        metadata={"ray_pipeline": {"bundle": bundle.fingerprint, "columns": list(bundle.schema["columns"])}},
-    )
+    with without_comparison():
+        mlflow.pyfunc.save_model(
+            model,
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"bundle": str(folder / "bundle")},
+            code_paths=[str(folder / "code" / PACKAGE.name)],
+            signature=signature(bundle),
+            input_example=example(rows.slice(0, EXAMPLE_ROWS)),
+            pip_requirements=requirements(bundle),
+            metadata={"ray_pipeline": {"bundle": bundle.fingerprint, "columns": list(bundle.schema["columns"])}},
+        )
     verification = model / "verification"
     verification.mkdir()
     pq.write_table(rows, verification / "rows.parquet")

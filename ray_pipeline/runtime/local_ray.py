@@ -12,7 +12,7 @@ from ray_pipeline.runtime.overrides import environment
 from ray_pipeline.runtime.process_state import private_files
 from ray_pipeline.runtime.ray_token import keep_token_private
 
-CLEANER = Path(__file__).with_name("local_ray_cleaner.py")
+AGENT, CLEANER = (Path(__file__).with_name(f"local_ray_{name}.py") for name in ("agent", "cleaner"))
 CLEANED_S = 20.0
 WORKER_IMPORTS = "ray_pipeline.runs.worker_imports"
 
@@ -52,7 +52,7 @@ def starting(folder: Path, *, log_to_driver: bool) -> Iterator[None]:
     workers import what a run needs while the driver does the same.
     """
     keep_token_private()
-    servers = nullcontext() if log_to_driver else private_ray.without_unused_servers()
+    servers = nullcontext() if log_to_driver else private_ray.without_unused_servers(AGENT)
     settings = {private_ray.TEMPORARY_FOLDER: str(folder), private_ray.PRELOADED: WORKER_IMPORTS}
     with servers, environment.use(settings), private_files(), private_ray.on_loopback():
         yield

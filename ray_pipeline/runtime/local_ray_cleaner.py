@@ -16,30 +16,21 @@ GONE_S = 10.0
 
 
 def processes(folder: str, owner: int) -> list[int]:
-    """The ids of the processes that write logs in the folder, without the owner and the processes below it.
+    """The ids of the processes that write logs in the folder, without the owner.
 
-    (Not those with the folder in their environment or command line: Ray's processes overwrite both with their title.)
+    A process that has just been started has opened nothing, but still has the command line that names the folder; later
+    its title replaces that.
     """
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             opened = [str(link.readlink()) for link in (path / "fd").iterdir()]
+            starting = f"={folder}/".encode() in (path / "cmdline").read_bytes()
         except OSError:  # it belongs to somebody else, or has just ended
             continue
-        if any(file.startswith(f"{folder}/") for file in opened) and owner not in ancestors(int(path.name)):
+        writes = any(file.startswith(f"{folder}/") for file in opened)
+        if (writes or starting) and int(path.name) != owner:
             found.append(int(path.name))
-    return found
-
-
-def ancestors(pid: int) -> list[int]:
-    """The process, its parent, and so on."""
-    found: list[int] = []
-    while pid > 1:
-        found.append(pid)
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            break
     return found
 
 

@@ -7,8 +7,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -102,6 +103,28 @@ def _ignoring(module: str) -> tuple[object, ...]:
     return ("ignore", None, Warning, re.compile(module), 0)
 
 
+def read_attribute(name: str) -> Any:
+    """An attribute of a module or class: of a class the function, or the static method, and not what it is bound to."""
+    owner, attribute = _owner(name)
+    return owner.__dict__[attribute]
+
+
+def _set_attribute(name: str, value: Any) -> None:
+    setattr(*_owner(name), value)
+
+
+def _owner(name: str) -> tuple[Any, str]:
+    """The module or class that has an attribute, and the attribute's own name."""
+    module, _, path = name.partition(":")
+    owner: Any = import_module(module)
+    *classes, attribute = path.split(".")
+    for one in classes:
+        owner = getattr(owner, one)
+    return owner, attribute
+
+
+attributes: Overrides[str, Any] = Overrides(read_attribute, _set_attribute)
+"""Attributes of a library's modules and classes, as in `ray._private.node:Node.start_monitor`."""
 environment: Overrides[str, str | None] = Overrides(os.environ.get, _set_variable)
 """Environment variables; None removes one."""
 file_masks: Overrides[str, int] = Overrides(_file_mask, lambda _, mask: os.umask(mask))

@@ -4,43 +4,20 @@
 """
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ray_pipeline.runtime.overrides import Overrides
+from ray_pipeline.runtime.overrides import attributes, read_attribute
 
 if TYPE_CHECKING:
     from ray.data import DataContext
 
 CHECKED_WITH = "2.60.0"
 """The release of Ray with which these interfaces were last read in its source."""
-
-
-def _owner(name: str) -> tuple[Any, str]:
-    """The module or class that has an attribute, and the attribute's own name."""
-    module, _, path = name.partition(":")
-    owner: Any = import_module(module)
-    *classes, attribute = path.split(".")
-    for one in classes:
-        owner = getattr(owner, one)
-    return owner, attribute
-
-
-def _read(name: str) -> Any:
-    owner, attribute = _owner(name)
-    return owner.__dict__[attribute]  # of a class the function, or the static method, and not what it is bound to
-
-
-def _write(name: str, value: Any) -> None:
-    setattr(*_owner(name), value)
-
-
-_attributes: Overrides[str, Any] = Overrides(_read, _write)
-"""Attributes of Ray's modules and classes, as in `ray._private.node:Node.start_monitor`."""
 
 
 # --- Ray Core
@@ -55,7 +32,7 @@ def no_automatic_start() -> Iterator[None]:
 
     By default Ray starts a new cluster instead. A thread that outlives its session would start one that nobody ends.
     """
-    with _attributes.use({"ray._private.auto_init_hook:enable_auto_connect": False}):
+    with attributes.use({"ray._private.auto_init_hook:enable_auto_connect": False}):
         yield
 
 
@@ -149,26 +126,57 @@ def on_loopback() -> Iterator[None]:
 
     Otherwise Ray replaces the address by the one that other machines reach, and its processes listen on all addresses.
     """
-    with _attributes.use({"ray._private.ray_constants:ENABLE_RAY_CLUSTER": False}):
+    with attributes.use({"ray._private.ray_constants:ENABLE_RAY_CLUSTER": False}):
         yield
 
 
 _UNUSED_SERVERS = ("start_monitor", "start_api_server", "start_log_monitor")
+_COMMAND = "ray._private.services:_build_python_executable_command_memory_profileable"
+_NODE = "ray._private.services:get_node"
+_LOOK_AGAIN_S, _STARTED_S = 0.02, 10.0
 
 
 @contextmanager
-def without_unused_servers() -> Iterator[None]:
+def without_unused_servers(agent: Path) -> Iterator[None]:
     """In the block, `ray.init` starts neither autoscaler, nor dashboard server, nor the one that forwards logs.
 
-    The agent of the node has no servers either. A Ray of one process alone uses none of them, and `ray.init` would wait
-    for them: it takes 1.8 s instead of 4.5 on two idle cores.
+    A script stands for the agent of the node. A Ray of one process alone uses none of them, and `ray.init` would wait
+    for them: it takes 1.1 s instead of 4.5 on two idle cores.
+
+    Parameters
+    ----------
+    agent
+        The script; it is started with the command line of Ray's own agent.
     """
+    from ray._private.ray_constants import PROCESS_TYPE_DASHBOARD_AGENT
+
+    python, node_in_steps = read_attribute(_COMMAND), read_attribute(_NODE)
+
+    def command(process: str, *arguments: Any, **options: Any) -> Any:
+        """The command line of one of Ray's Python processes, before the file that it runs."""
+        if process == PROCESS_TYPE_DASHBOARD_AGENT:
+            return [sys.executable, "-I", "-S", str(agent)]
+        return python(process, *arguments, **options)
+
+    def node(gcs_address: str, node_id: str) -> Any:
+        """What Ray's function returns, which looks once a second whether the node has started."""
+        _wait_for_node(gcs_address, node_id)
+        return node_in_steps(gcs_address, node_id)
+
     names = [f"ray._private.node:Node.{name}" for name in _UNUSED_SERVERS]
     servers = dict.fromkeys(names, lambda _, **options: None)
-    # Ray takes this as a sign that it is installed without the packages of its dashboard.
-    absent = {"ray._private.utils:get_dashboard_dependency_error": lambda: ImportError("the dashboard is not used")}
-    with _attributes.use(servers | absent):
+    with attributes.use(servers | {_COMMAND: command, _NODE: node}):
         yield
+
+
+def _wait_for_node(gcs_address: str, node_id: str) -> None:
+    """Return as soon as the node has started; Ray itself says so if it does not."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    end = time.monotonic() + _STARTED_S
+    cluster = GcsClient(address=gcs_address)
+    while time.monotonic() < end and node_id not in {node.hex() for node in cluster.get_all_node_info()}:
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def runs_as_job() -> bool:
@@ -226,7 +234,7 @@ def without_data_actors() -> Iterator[None]:
     statistics = [f"ray.data._internal.stats:_StatsManager.{name}" for name in _STATISTICS]
     nothing = staticmethod(lambda *_, **options: None)
     autoscaler = "ray.data._internal.execution.streaming_executor:create_cluster_autoscaler"
-    with _attributes.use({autoscaler: lambda *_, **options: FixedSize(), **dict.fromkeys(statistics, nothing)}):
+    with attributes.use({autoscaler: lambda *_, **options: FixedSize(), **dict.fromkeys(statistics, nothing)}):
         yield
 
 
@@ -258,7 +266,7 @@ def no_environment_for_trials() -> Iterator[None]:
     workers of a Ray that this process has started inherit all variables; those of a cluster have the credentials of
     their node. Without an environment of its own, a trial takes a worker process that is idle, and none has to start.
     """
-    with _attributes.use({_COPIED: set(), _ALWAYS: {}}):
+    with attributes.use({_COPIED: set(), _ALWAYS: {}}):
         yield
 
 
@@ -273,14 +281,14 @@ def memory_kills_as_deaths() -> Iterator[None]:
     """
     from ray.exceptions import OutOfMemoryError, RayActorError
 
-    failed = _read(_TASK_FAILED)
+    failed = read_attribute(_TASK_FAILED)
 
     def task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
         """Tell the manager that the actor has died."""
         killed = isinstance(exception, OutOfMemoryError)
         failed(manager, tracked_actor_task, RayActorError(error_msg=str(exception)) if killed else exception)
 
-    with _attributes.use({_TASK_FAILED: task_failed}):
+    with attributes.use({_TASK_FAILED: task_failed}):
         yield
 
 

@@ -48,3 +48,14 @@ def test_the_message_about_an_old_database_is_recognised() -> None:
 
 def test_the_interfaces_were_checked_with_the_release_that_is_installed() -> None:
     assert version("mlflow-skinny").partition(".")[0] == private_mlflow.CHECKED_WITH.partition(".")[0]
+
+
+def test_a_model_is_saved_without_a_comparison_of_the_installed_packages() -> None:
+    from mlflow.utils import environment
+
+    assert "warn_dependency_requirement_mismatches(" in inspect.getsource(environment._process_pip_requirements)
+    compare = environment.warn_dependency_requirement_mismatches
+    with private_mlflow.without_comparison():
+        assert environment.warn_dependency_requirement_mismatches([]) is None
+        assert environment.warn_dependency_requirement_mismatches is not compare
+    assert environment.warn_dependency_requirement_mismatches is compare

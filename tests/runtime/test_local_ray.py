@@ -1,15 +1,19 @@
 """A local Ray listens on loopback only, keeps its files to itself, and leaves nothing, however its process ends."""
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from process_fixture import descendants, left_after
+
+from ray_pipeline.runtime import local_ray_agent
 
 pytestmark = pytest.mark.ray
 GONE_S = 15.0
@@ -98,3 +102,63 @@ def test_nothing_is_left_of_it_when_its_process_is_killed(short: Path) -> None:
         process.kill()
         assert left_after(children, GONE_S) == []
         assert list(short.iterdir()) == []
+
+
+FAILS = """
+import ray._private.services
+from ray_pipeline.errors import ResourceError
+from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.session import session
+from ray_pipeline.spec.where import Where
+
+def lost(*arguments):
+    raise ConnectionError("the node has not started")
+
+private_ray._wait_for_node = lost
+try:
+    with session(Where(), store_bytes=100_000_000):
+        raise AssertionError
+except ResourceError as error:
+    print(error, flush=True)
+input()
+"""
+
+
+def test_nothing_is_left_of_it_when_it_fails_to_start(short: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command, environment = [sys.executable, "-c", FAILS], {**environment, "RAY_TMPDIR": str(short)}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert "the node has not started" in process.stdout.readline()
+        assert list(short.iterdir()) == []  # while the process that has started it still runs
+        assert left_after(descendants(process.pid), 0.0) == []
+        process.communicate("\n", timeout=30)
+
+
+def test_the_script_that_stands_for_an_agent_ends_with_its_raylet(tmp_path: Path) -> None:
+    agent = [
+        sys.executable,
+        "-I",
+        "-S",
+        local_ray_agent.__file__,
+        f"--session-dir={tmp_path}",
+        "--node-id=7f",
+        "--head",
+    ]
+    raylet = subprocess.Popen(["/bin/sh", "-c", f"{shlex.join(agent)} & read line"], stdin=subprocess.PIPE)
+    ports = {f"{name}_7f": "-1" for name in local_ray_agent.UNUSED}
+    assert _soon(lambda: {path.name: path.read_text() for path in tmp_path.iterdir()} == ports)
+    started = descendants(raylet.pid)
+    assert len(left_after(started, 0.0)) == 1
+    raylet.communicate(b"\n", timeout=30)
+    assert left_after(started, GONE_S) == []
+
+
+def _soon(is_true: Callable[[], bool]) -> bool:
+    """Whether it becomes true within seconds."""
+    end = time.monotonic() + GONE_S
+    while not (true := is_true()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return true

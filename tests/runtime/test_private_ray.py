@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import ray_pipeline
-from ray_pipeline.runtime import job_server, private_ray
+from ray_pipeline.runtime import job_server, local_ray_agent, private_ray
 from ray_pipeline.runtime.process_state import SET_BY_RAY, SETTINGS
 from ray_pipeline.runtime.ray_version import NEWEST, OLDEST
 
@@ -211,17 +211,33 @@ def test_an_actor_that_was_ended_for_memory_has_died_for_tune() -> None:
         RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=error)
 
 
-def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ray._private import utils
+def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use() -> None:
+    from ray._private import services
     from ray._private.node import Node
 
+    command, agent = services._build_python_executable_command_memory_profileable, Path("agent.py")
     started = {name: getattr(Node, name) for name in ("start_monitor", "start_api_server", "start_log_monitor")}
-    with private_ray.without_unused_servers():
+    with private_ray.without_unused_servers(agent):
         for name in started:
             assert getattr(Node, name)(None) is None
-        assert utils.get_dashboard_dependency_error() is not None
+        assert services._build_python_executable_command_memory_profileable("dashboard_agent", "")[-1] == str(agent)
+        assert services._build_python_executable_command_memory_profileable("runtime_env_agent", "") == command("", "")
     assert {name: getattr(Node, name) for name in started} == started
-    assert "get_dashboard_dependency_error() is not None" in inspect.getsource(import_module("ray._private.services"))
+    assert services._build_python_executable_command_memory_profileable is command
+
+
+def test_the_ports_of_an_agent_have_the_names_that_a_raylet_waits_for() -> None:
+    import ray._raylet
+
+    names = [name for name in dir(ray._raylet) if name.endswith("_PORT_NAME")]
+    assert {getattr(ray._raylet, name) for name in names} >= set(local_ray_agent.UNUSED)
+
+
+def test_ray_looks_for_its_node_by_a_function_that_can_be_replaced() -> None:
+    from ray._private import node, services
+
+    assert "ray._private.services.get_node(" in inspect.getsource(node.Node.__init__)
+    assert list(inspect.signature(services.get_node).parameters) == ["gcs_address", "node_id"]
 
 
 def test_ray_data_starts_no_actors_for_statistics_and_autoscaling() -> None:
