@@ -104,6 +104,26 @@ def test_nothing_is_left_of_it_when_its_process_is_killed(short: Path) -> None:
         assert list(short.iterdir()) == []
 
 
+ENVIRONMENT = """
+import os
+import ray
+from ray_pipeline.runtime.session import session
+from ray_pipeline.spec.where import Where
+
+with session(Where(), store_bytes=100_000_000):
+    task = ray.remote(lambda: os.environ.get("WANTED"))
+    print(ray.get([task.options(runtime_env={"env_vars": {"WANTED": value}}).remote() for value in "ab"]))
+"""
+
+
+def test_a_task_of_it_may_have_an_environment_of_its_own(short: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"RAY_TMPDIR": str(short)}
+    done = subprocess.run([sys.executable, "-c", ENVIRONMENT], env=environment, capture_output=True, text=True)
+    assert done.stdout == "['a', 'b']\n", done.stderr
+    assert list(short.iterdir()) == []
+
+
 FAILS = """
 import ray._private.services
 from ray_pipeline.errors import ResourceError
@@ -148,7 +168,7 @@ def test_the_script_that_stands_for_an_agent_ends_with_its_raylet(tmp_path: Path
         "--head",
     ]
     raylet = subprocess.Popen(["/bin/sh", "-c", f"{shlex.join(agent)} & read line"], stdin=subprocess.PIPE)
-    ports = {f"{name}_7f": "-1" for name in local_ray_agent.UNUSED}
+    ports = {f"{name}_7f": "-1" for name in local_ray_agent.UNUSED_PORTS}
     assert _soon(lambda: {path.name: path.read_text() for path in tmp_path.iterdir()} == ports)
     started = descendants(raylet.pid)
     assert len(left_after(started, 0.0)) == 1

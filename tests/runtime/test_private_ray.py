@@ -212,7 +212,7 @@ def test_an_actor_that_was_ended_for_memory_has_died_for_tune() -> None:
 
 
 def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use() -> None:
-    from ray._private import services
+    from ray._private import services, utils
     from ray._private.node import Node
 
     command, agent = services._build_python_executable_command_memory_profileable, Path("agent.py")
@@ -220,17 +220,21 @@ def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use() -> None:
     with private_ray.without_unused_servers(agent):
         for name in started:
             assert getattr(Node, name)(None) is None
-        assert services._build_python_executable_command_memory_profileable("dashboard_agent", "")[-1] == str(agent)
-        assert services._build_python_executable_command_memory_profileable("runtime_env_agent", "") == command("", "")
+        for process in ("dashboard_agent", "runtime_env_agent"):
+            assert services._build_python_executable_command_memory_profileable(process, "")[-1] == str(agent)
+        assert services._build_python_executable_command_memory_profileable("gcs_server", "") == command("", "")
+        assert utils.get_dashboard_dependency_error() is not None
     assert {name: getattr(Node, name) for name in started} == started
     assert services._build_python_executable_command_memory_profileable is command
+    assert "get_dashboard_dependency_error() is not None" in inspect.getsource(services.start_raylet)
+    assert f'f"{local_ray_agent.PORT_OPTION}{{' in inspect.getsource(services.start_raylet)
 
 
 def test_the_ports_of_an_agent_have_the_names_that_a_raylet_waits_for() -> None:
     import ray._raylet
 
     names = [name for name in dir(ray._raylet) if name.endswith("_PORT_NAME")]
-    assert {getattr(ray._raylet, name) for name in names} >= set(local_ray_agent.UNUSED)
+    assert {getattr(ray._raylet, name) for name in names} >= {*local_ray_agent.UNUSED_PORTS, local_ray_agent.PORT}
 
 
 def test_ray_looks_for_its_node_by_a_function_that_can_be_replaced() -> None:
