@@ -1,9 +1,9 @@
 """A script that stands for an agent of a node, in a Ray of one process alone that uses neither of its two agents.
 
 Each of Ray's own agents imports for most of a second, and `ray.init` waits for both. Instead of the dashboard's agent,
-the script says that its ports are not used, as Ray's own does where the packages of the dashboard are absent. Instead of
-the agent of runtime environments, it listens on that agent's port; if somebody connects, Ray's own takes its place, and
-the raylet asks again. A raylet ends without its agents, and the script ends with the raylet.
+the script says that its ports are not used, as Ray's own does where the packages of the dashboard are absent. Instead
+of the agent of runtime environments, it listens on that agent's port; if somebody connects, Ray's own takes its place,
+and the raylet asks again. A raylet ends without its agents, and the script ends with the raylet.
 
 Arguments: the file of Ray's own agent, and its options. It uses the standard library alone.
 """
