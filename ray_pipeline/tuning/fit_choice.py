@@ -17,7 +17,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.backtests import Backtest, Trained, backtest
 from ray_pipeline.tuning.fit_task import run_task
 from ray_pipeline.tuning.leaderboard import Leaderboard
-from ray_pipeline.tuning.time_budget import SHARE_OF_SEARCH
+from ray_pipeline.tuning.time_budget import MAX_BACKTESTS, SHARE_OF_SEARCH
 from ray_pipeline.tuning.training_memory import training_context
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 FitOn = Literal["train", "train+validation", "folds"]
 STEP = "fit_on"
-MAX_BACKTESTS, MIN_ROWS = 3, 100
-"""Backtests at most, and the least rows of validation."""
+MIN_ROWS = 100
+"""The least rows of validation."""
 MIN_SHARE, MIN_SHARE_OF_SEVERAL = 0.3, 0.5
 """The least share of the rows that one backtest uses, and that each of several uses."""
 AGAINST, FOR = 2.0, 1.0
@@ -50,7 +50,7 @@ class FitChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How many backtests the search can afford, and on which share of the rows."""
+    """How many backtests the search can afford, and on which share of the rows; one if the rows have no order."""
 
     number: int
     share: float

@@ -13,8 +13,9 @@ from ray_pipeline.values import Part
 START_S, START_SHARE = 4.0, 0.12
 """What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof.
 Of a short time no more than this share is kept for it."""
-BACKTESTS, SHARE_OF_SEARCH = 2.2, 0.15
-"""Seconds of three backtests for each second of the refit (they have fewer and fewer rows), and the share of the time
+MAX_BACKTESTS = 3
+BACKTESTS, SHARE_OF_SEARCH = {0: 0.0, 1: 1.5, MAX_BACKTESTS: 2.2}, 0.15
+"""Seconds of so many backtests for each second of the refit (they have fewer and fewer rows), and the share of the time
 that they take at most."""
 MEMBERS_SHARE = 0.25
 """The share of the time that is kept for the refits of an ensemble's members beside the best trial, and that they take
@@ -31,8 +32,8 @@ class TimeBudget:
     """Seconds of search and refit together; infinite without a limit."""
     refit_share: float
     """Seconds of the refit for each second that the best trial trained."""
-    backtests: bool = False
-    """Whether backtests precede the refit."""
+    backtests: int = 0
+    """How many backtests precede the refit at most: none, one, or `MAX_BACKTESTS`."""
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -47,7 +48,7 @@ class TimeBudget:
         if best is None:
             return self.left
         refit = self.refit_share * trained_s(best)
-        backtests = min(BACKTESTS * refit, SHARE_OF_SEARCH * self.limit) if self.backtests else 0.0
+        backtests = min(BACKTESTS[self.backtests] * refit, SHARE_OF_SEARCH * self.limit)
         return self.left - refit - backtests
 
 

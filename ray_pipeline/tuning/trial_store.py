@@ -19,7 +19,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import CUT, CUT_SHARES, FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
-from ray_pipeline.tuning.time_budget import MEMBERS_SHARE, TimeBudget, trained_s
+from ray_pipeline.tuning.time_budget import MAX_BACKTESTS, MEMBERS_SHARE, TimeBudget, trained_s
 from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class TrialStore:
         self.proposed: list[Proposal] = []
         limit = spec.search.time
         self.budget = TimeBudget(
-            limit=math.inf if limit is None else float(limit), refit_share=refit_share, backtests=spec.fit.on == "auto"
+            limit=math.inf if limit is None else float(limit),
+            refit_share=refit_share,
+            backtests=0 if spec.fit.on != "auto" else MAX_BACKTESTS if spec.split.by == "time" else 1,
         )
         self.paused: list[tuple[Proposal, int, TrialState]] = []
         """Trials that go on later: each with its next rung and its state."""

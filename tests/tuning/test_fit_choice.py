@@ -86,6 +86,13 @@ def test_more_of_the_same_rows_speak_for_the_refit() -> None:
     assert decide([found], by_time=False).on == "train+validation"
 
 
+def test_rows_with_an_order_are_tested_as_often_as_asked_and_others_once() -> None:
+    matrix, label, month = drifting(2_000)
+    assert [one.order for one in gains(sample_of(matrix, label, month >= 48, time=month), number=3)] == ["time"] * 3
+    held_out = np.random.default_rng(3).random(2_000) < 0.2
+    assert [one.order for one in gains(sample_of(matrix, label, held_out), number=3)] == ["none"]
+
+
 def test_the_same_rows_give_the_same_evidence() -> None:
     matrix, label, month = drifting(2_000)
     sample = sample_of(matrix, label, month >= 48, time=month)

@@ -11,7 +11,7 @@ from ray_pipeline.components.models._base import Scores, TrainingState
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.sampler import TrialResult
-from ray_pipeline.tuning.time_budget import START_S, TimeBudget, refit_share, seconds_of_step, trained_s
+from ray_pipeline.tuning.time_budget import BACKTESTS, START_S, TimeBudget, refit_share, seconds_of_step, trained_s
 from ray_pipeline.tuning.trial_worker import TrialWorker
 from ray_pipeline.values import Part
 
@@ -108,9 +108,10 @@ def test_a_trial_stops_by_round_where_its_time_ends_before_its_next_evaluation(
 
 
 def test_backtests_before_the_refit_are_part_of_the_time_up_to_their_share() -> None:
-    def left(seconds: float) -> float:
-        budget = TimeBudget(limit=100.0, refit_share=0.5, backtests=True, began=time.monotonic() - 30)
+    def left(seconds: float, backtests: int) -> float:
+        budget = TimeBudget(limit=100.0, refit_share=0.5, backtests=backtests, began=time.monotonic() - 30)
         return budget.for_trials(result(seconds, 50, 50))
 
-    assert left(4.0) == pytest.approx(100 - START_S - 30 - 2 - 2.2 * 2, abs=0.1)
-    assert left(40.0) == pytest.approx(100 - START_S - 30 - 20 - 15, abs=0.1)
+    for number, cost in BACKTESTS.items():
+        assert left(4.0, number) == pytest.approx(100 - START_S - 30 - 2 - cost * 2, abs=0.1)
+    assert left(40.0, 3) == pytest.approx(100 - START_S - 30 - 20 - 15, abs=0.1)
