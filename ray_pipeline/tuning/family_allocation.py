@@ -40,6 +40,8 @@ class FamilyAllocation:
     results: dict[int, TrialResult] = field(default_factory=dict)
     assigned: list[tuple[str, int]] = field(default_factory=list)
     """The family of each trial, and the trial's number within the family."""
+    _best: dict[str, TrialResult] = field(default_factory=dict)
+    """The best completed trial of each family: kept, since each trial asks for it several times."""
 
     def ask(self, recorded: Mapping[str, Any] | None = None) -> Proposal | None:
         """Propose the next trial.
@@ -121,6 +123,7 @@ class FamilyAllocation:
     def tell(self, result: TrialResult) -> None:
         """Record the result of a trial."""
         self.results[result.trial] = result
+        self._compare(result)
         family, number = self.assigned[result.trial]
         self.families[family].tell(replace(result, trial=number))
 
@@ -128,6 +131,9 @@ class FamilyAllocation:
         """Remove the result of a trial that must be run again."""
         family, number = self.assigned[trial]
         del self.results[trial], self.families[family].results[number]
+        self._best.clear()
+        for result in self.results.values():
+            self._compare(result)
 
     @property
     def best(self) -> TrialResult | None:
@@ -137,16 +143,23 @@ class FamilyAllocation:
     @property
     def finalists(self) -> Mapping[str, TrialResult]:
         """The best completed trial of each family that has one, best first."""
-        completed = [o for o in self.results.values() if o.status == "completed" and o.metric is not None]
-        finalists: dict[str, TrialResult] = {}
-        for result in sorted(completed, key=lambda o: (-self._worth(o), o.trial)):
-            finalists.setdefault(result.family, result)
-        return finalists
+        return dict(sorted(self._best.items(), key=lambda item: self._rank(item[1])))
 
     @property
     def better(self) -> str:
         """Whether `higher` or `lower` metrics win."""
         return next(iter(self.families.values())).better
+
+    def _compare(self, result: TrialResult) -> None:
+        """Keep the result if it is its family's best."""
+        if result.status == "completed" and result.metric is not None:
+            best = self._best.get(result.family)
+            if best is None or self._rank(result) < self._rank(best):
+                self._best[result.family] = result
+
+    def _rank(self, result: TrialResult) -> tuple[float, int]:
+        """Sort key: the best metric first, the earlier of equals."""
+        return -self._worth(result), result.trial
 
     def _worth(self, result: TrialResult) -> float:
         """The metric of a trial, higher is better."""

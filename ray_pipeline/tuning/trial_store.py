@@ -123,6 +123,8 @@ class TrialStore:
 
         An ensemble of the usual size is refitted in what is kept for the refit, at most `MEMBERS_SHARE` of the time.
         """
+        if math.isinf(self.budget.limit):
+            return math.inf
         others = candidates(self.allocation, self.candidates)[1:USUAL_MEMBERS]
         refit_s = self.budget.refit_share * sum(trained_s(one) for one in others)
         known = [self._result(proposal, "completed", trial_state) for proposal, _, trial_state in self.paused]
