@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
     options = dict(argument[2:].partition("=")[::2] for argument in arguments if argument.startswith("--"))
     waiting: list[socket.socket] = []
     if any(argument.startswith(PORT_OPTION) for argument in arguments):
-        waiting.append(socket.create_server((options["node-ip-address"], 0)))
+        waiting.append(socket.create_server((options["node-ip-address"], int(options[PORT_OPTION[2:-1]]))))
         port = str(waiting[0].getsockname()[1])
         arguments = [PORT_OPTION + port if one.startswith(PORT_OPTION) else one for one in arguments]
         write_port(PORT, port, options)
