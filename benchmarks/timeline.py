@@ -23,6 +23,7 @@ NAMES = {
     "dashboard.py": "Ray: dashboard server",
     "log_monitor.py": "Ray: log forwarding",
     "monitor.py": "Ray: autoscaler",
+    "local_ray_agent": "Ray: in place of an agent",
     "DashboardAgent": "Ray: node agent",
     "dashboard/agent": "Ray: node agent",
     "RuntimeEnvAgent": "Ray: runtime environments",
