@@ -68,3 +68,8 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'ray_pipeline' has no attribute {name!r}")
     return getattr(import_module(f"ray_pipeline.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion in a notebook."""
+    return __all__

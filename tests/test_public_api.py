@@ -40,6 +40,10 @@ def test_type_checkers_and_editors_see_every_public_name() -> None:
     assert seen == {name: f"ray_pipeline.{module}.{name}" for name, module in modules.items()}
 
 
+def test_a_notebook_completes_the_public_names() -> None:
+    assert dir(ray_pipeline) == sorted(ray_pipeline.__all__)
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'ray_pipeline' has no attribute 'trian'"):
         ray_pipeline.trian  # type: ignore[attr-defined]  # noqa: B018

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 class LoadedModel(Bundle):
     """A registered model: a bundle that also knows how its feature tables are joined."""
 
+    def __repr__(self) -> str:
+        """What it is, in a line: the fields hold a whole spec."""
+        columns, task, family = len(self.schema["columns"]), self.schema["task"], self.model["family"]
+        return f"<LoadedModel {self.fingerprint[:12]}: {family}, {task}, {columns} columns>"
+
     def predict(self, rows: Any, features: Mapping[str, Any] | None = None) -> Vector:
         """Return the scores of rows.
 

@@ -47,6 +47,22 @@ def test_the_first_screen_says_what_is_predicted_and_how_good_it_is(run: Path) -
     assert text["Against simple models"].endswith("on the validation rows, against 0.5125 for a constant model.")
 
 
+@pytest.mark.parametrize(
+    ("share", "lead"),
+    [(1.5, "Better than simple models"), (0.5, "Hardly better than a simple model"), (-0.1, "No better than a simple")],
+)
+def test_a_gain_within_the_interval_on_test_is_no_success(share: float, lead: str, tmp_path: Path) -> None:
+    folder = build_run(tmp_path / "run", rows=2_000)
+    files = RunFiles.read(folder)
+    best = max(trial["metric"] for trial in files.trials if trial["status"] == "completed")
+    noise = (files.overall["auc"]["high"] - files.overall["auc"]["low"]) / 2
+    rows = [{"name": "linear", "metric": "auc", "value": best - share * noise, "about": "linear"}]
+    (folder / "baselines.json").write_text(json.dumps(rows))
+    text = said(folder)
+    assert text["Against simple models"].startswith(lead)
+    assert ("Not surely better than a linear model" in text["watch"]) is (share < 1)
+
+
 @pytest.mark.parametrize(("task", "words"), [("regression", "The number "), ("multiclass", "The class of ")])
 def test_every_task_has_its_words(task: str, words: str, tmp_path: Path) -> None:
     assert said(build_run(tmp_path / "run", task, rows=3_000))["What is predicted"].startswith(words)

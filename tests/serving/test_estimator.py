@@ -205,3 +205,9 @@ def test_scikit_learn_is_imported_for_an_estimator_alone(model: LoadedModel) -> 
         "loaded.estimator(); print(before, 'sklearn' in sys.modules, 'ray' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "True", "False"]
+
+
+def test_a_loaded_model_is_shown_in_one_line(model: LoadedModel) -> None:
+    shown = repr(model)
+    assert shown.startswith(f"<LoadedModel {model.fingerprint[:12]}: ") and len(shown) < 80
+    assert f"{model.schema['task']}, {len(model.schema['columns'])} columns" in shown

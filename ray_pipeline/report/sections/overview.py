@@ -80,8 +80,19 @@ def _on_test(files: RunFiles) -> Sentence | None:
     return Sentence("On new rows", f"{metric} is {format_number(value)}{between}{sure}{what}.")
 
 
-def _against_baselines(files: RunFiles) -> Sentence | None:
-    """The best trial and the simple models, on the same validation rows."""
+class _Gain(NamedTuple):
+    """The best trial against the simple models, on the same validation rows."""
+
+    best: float
+    simple: list[tuple[str, float]]
+    """Names and values, the best first."""
+    gain: float
+    """By how much the best trial is better than the best of them."""
+    noise: float
+    """Half of the metric's interval on test; a smaller gain of the best of many trials can be chance."""
+
+
+def _gain(files: RunFiles) -> _Gain | None:
     sign = -1.0 if better(files.metric) == "lower" else 1.0
     simple = [
         (str(row.get("name", "–")), number(row.get("value")))
@@ -93,11 +104,22 @@ def _against_baselines(files: RunFiles) -> Sentence | None:
     best = max((sign * value for value in tried if math.isfinite(value)), default=math.nan) * sign
     if not simple or not math.isfinite(best):
         return None
-    is_better = sign * best > sign * simple[0][1]
-    others = " and ".join(f"{format_number(value)} for a {shorten(name, 30)} model" for name, value in simple[:2])
-    text = f"{shorten(files.metric, 60)} is {format_number(best)} on the validation rows, against {others}."
-    lead = "Better than simple models" if is_better else "No better than a simple model"
-    return Sentence("Against simple models", f"{lead}: {text}", "good" if is_better else "bad")
+    _, low, high = Estimate.of(files.overall.get(files.metric) or {})
+    noise = (high - low) / 2 if math.isfinite(high - low) else 0.0
+    return _Gain(best, simple, sign * (best - simple[0][1]), noise)
+
+
+def _against_baselines(files: RunFiles) -> Sentence | None:
+    """The best trial and the simple models, on the same validation rows."""
+    if not (found := _gain(files)):
+        return None
+    others = " and ".join(f"{format_number(value)} for a {shorten(name, 30)} model" for name, value in found.simple[:2])
+    text = f"{shorten(files.metric, 60)} is {format_number(found.best)} on the validation rows, against {others}"
+    if found.gain > found.noise:
+        return Sentence("Against simple models", f"Better than simple models: {text}.", "good")
+    if found.gain > 0:
+        return Sentence("Against simple models", f"Hardly better than a simple model: {text}; that can be chance.")
+    return Sentence("Against simple models", f"No better than a simple model: {text}.", "bad")
 
 
 def _against_champion(files: RunFiles) -> Sentence | None:
@@ -135,6 +157,8 @@ def _watched(files: RunFiles) -> Iterator[Watch]:
     for row in objects_of(files.scorecard.get("gates")):
         if row.get("passed") is not True:
             yield Watch(f"Gate not passed: {shorten(row.get('gate'), 80)}", "verdict")
+    if (found := _gain(files)) and found.gain <= found.noise:
+        yield Watch(f"Not surely better than a {shorten(found.simple[0][0], 30)} model", "search")
     for severity in ("high", "medium"):
         by_check: dict[str, list[JsonObject]] = {}
         for row in files.checks:
