@@ -37,7 +37,10 @@ def no_automatic_start() -> Iterator[None]:
 
 
 def shut_down(others_call: bool) -> None:
-    """Ends Ray.
+    """Ends Ray, in any thread.
+
+    Ray crashes the process, with exit code 1 and no message, where another thread drops a reference to an object or an
+    actor meanwhile (Ray 2.60). So nothing is told to Ray of such references any more: it forgets all of them anyway.
 
     Parameters
     ----------
@@ -48,6 +51,8 @@ def shut_down(others_call: bool) -> None:
     import ray
     from ray._private.worker import global_worker
 
+    if hasattr(global_worker, "core_worker"):
+        global_worker.core_worker = _Ending(global_worker.core_worker)
     if not others_call:
         ray.shutdown()
         return
@@ -57,6 +62,22 @@ def shut_down(others_call: bool) -> None:
         ray.shutdown()
     finally:
         del global_worker.check_connected
+
+
+class _Ending:
+    """Ray's core worker while it is shut down: what the end of a reference calls does nothing."""
+
+    UNTOLD = ("remove_object_ref_reference", "remove_actor_handle_reference", "async_delete_object_ref_stream")
+
+    def __init__(self, core_worker: Any) -> None:
+        self._core_worker = core_worker
+
+    def __getattr__(self, name: str) -> Any:
+        return _nothing if name in self.UNTOLD else getattr(self._core_worker, name)
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing."""
 
 
 def _refuse_call() -> None:

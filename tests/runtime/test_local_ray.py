@@ -124,6 +124,34 @@ def test_a_task_of_it_may_have_an_environment_of_its_own(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
+DROPPED = """
+import threading
+import time
+import ray
+from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.session import session
+from ray_pipeline.spec.where import Where
+
+with session(Where(), store_bytes=100_000_000):
+    references = [ray.put(number) for number in range(2_000)]
+    ending = threading.Thread(target=private_ray.shut_down, args=(False,))
+    ending.start()
+    while references:
+        references.pop()
+        time.sleep(0.0005)
+    ending.join()
+print("ended")
+"""
+
+
+def test_references_may_be_dropped_while_it_ends(short: Path) -> None:
+    """Ray by itself ends the process then; if this passes without `_Ending`, that can go."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"RAY_TMPDIR": str(short)}
+    done = subprocess.run([sys.executable, "-c", DROPPED], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
+
+
 FAILS = """
 import ray._private.services
 from ray_pipeline.errors import ResourceError
