@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from ray_pipeline.conformal import Calibration
 from ray_pipeline.errors import Problem, RegistryError, StorageError
 from ray_pipeline.row_reader import RowReader
 from ray_pipeline.rows_to_score import SentRows
-from ray_pipeline.values import Matrix, Vector
+from ray_pipeline.values import Matrix, Task, Vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,28 +75,31 @@ class Bundle(RegionScoring):
         schema, model, encoder, calibration = (
             read_part(folder, name) for name in ("schema.json", "model.json", "encoder.json", "calibration.json")
         )
-        members = read_part(folder, MEMBERS_FILE)["members"] if (folder / MEMBERS_FILE).is_file() else []
+        members = read_part(folder, MEMBERS_FILE) if (folder / MEMBERS_FILE).is_file() else None
         part = "encoder.json"
         try:
             fitted = Encoder.from_json(encoder)
             part = "calibration.json"
             calibrator = load_calibrator(calibration)
             part = "schema.json"
+            _check_schema(schema)
             regions = Calibration.from_json(schema["intervals"]) if schema.get("intervals") else None
             part = MEMBERS_FILE if members else "model.json"
             if members:
-                scorer: Scorer = Members(folder, [Member.from_json(one) for one in members])
+                scorer: Scorer = Members(folder, [Member.from_json(one) for one in members["members"]])
             else:
                 scorer = find("models", model["family"]).load(folder)
-        except (KeyError, TypeError, ValueError, ImportError, RuntimeError) as error:
+            by_quantiles = regions is not None and regions.by_quantiles
+            quantiles = find("models", model["family"]).quantiles(folder) if by_quantiles else None
+        except Exception as error:  # the libraries of the families have errors of their own
+            reason = next(iter(str(error).splitlines()), "")
             raise RegistryError(
                 Problem(
                     file=str(folder / part),
-                    found=f"cannot be read: {str(error).splitlines()[0]}",
+                    found=f"cannot be read: {type(error).__name__}{reason and ': '}{reason[:300]}",
                     fix="use the version of ray-pipeline that wrote it",
                 )
             ) from error
-        by_quantiles = regions is not None and regions.by_quantiles
         return cls(
             folder=folder,
             fingerprint=actual,
@@ -106,7 +109,7 @@ class Bundle(RegionScoring):
             scorer=scorer,
             calibrator=calibrator,
             regions=regions,
-            quantiles=find("models", model["family"]).quantiles(folder) if by_quantiles else None,
+            quantiles=quantiles,
         )
 
     @property
@@ -198,6 +201,14 @@ class Bundle(RegionScoring):
     @cached_property
     def _reader(self) -> RowReader:
         return RowReader({column["name"]: column["type"] for column in self.schema["columns"]}, self.encoder)
+
+
+def _check_schema(schema: Mapping[str, Any]) -> None:
+    """Raise `TypeError` or `KeyError` where scoring could not read the schema."""
+    if not all(isinstance(column[key], str) for column in schema["columns"] for key in ("name", "type")):
+        raise TypeError("a column has no name or no type")
+    if schema["task"] not in get_args(Task):
+        raise TypeError(f"the task is {schema['task']!r}")
 
 
 def write_bundle(

@@ -7,13 +7,16 @@ values of environment variables that are named so, wherever they stand.
 import os
 import re
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 HIDDEN = "***"
 SHORTEST = 8
 """A shorter value of the environment is no secret, but may be a word of any message."""
 
-_NAME = r"(?:password|passwd|passphrase|secret|token|credential|signature|api_?-?key|access_?-?key|account_?-?key)"
+_NAME = (
+    r"(?:password|passwd|passphrase|secret|token|credential|signature|api_?-?key|access_?-?key|account_?-?key"
+    r"|private_?-?key|storage_(?:master_)?key)"
+)
 SECRET_NAME = re.compile(rf"(?i){_NAME}|\b(?:sig|pwd|AWSAccessKeyId)(?==)")
 """Finds the name of a secret, in a key or in the query of a URI."""
 
@@ -25,10 +28,14 @@ _LOGIN = re.compile(
 )
 _BARE_LOGIN = re.compile(r"(?<![\w*])[\w.%+-]{1,80}:[^\s/'\"<>@]{1,200}@(?=[\w\[])")
 _PARAMETER = re.compile(
-    rf"(?i)((?:\b[\w.-]{{0,40}}{_NAME}[\w.-]{{0,40}}|\b(?:sig|pwd))(?:=|%3D|['\"]: ?)['\"]?)(?!\*\*\*)[^\s&'\";,<>]+"
+    rf"(?i)((?:\b[\w.-]{{0,40}}{_NAME}[\w.-]{{0,40}}|\b(?:sig|pwd))(?:=|%3D|['\"]: ?))(?!['\"]?\*\*\*)"
+    r"""("[^"\n]*"|'[^'\n]*'|['"]?[^\s&'";,<>]+)"""
 )
+_COLON = re.compile(r"(?i)(\b(?:password|passwd|passphrase|(?:x-)?api-?key): ?)(?!\*\*\*)[^\s,;'\"]+")
+_BEARER = re.compile(r"(?i)(\bbearer )(?=[\w.~+/-]*\d)[\w.~+/=-]{8,}")
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 _HEADER = re.compile(r"(?i)(authorization['\"]?: ?['\"]?(?:(?:bearer|basic) )?)(?!bearer|basic|\*)[\w.~+/=-]+")
-_VARIABLE = re.compile(rf"(?i)(?:{_NAME}|sas_?key|pgpass)(?!.*_(?:path|file|mode|name)$)")
+_VARIABLE = re.compile(rf"(?i)(?:{_NAME}|sas_?key|pgpass|_(?:pwd|pass|pat)$)(?!.*_(?:path|file|mode|name)$)")
 
 
 def redacted(text: str) -> str:
@@ -43,8 +50,17 @@ def redacted(text: str) -> str:
         text = text.replace(secret, HIDDEN)
     if "@" in text:
         text = _BARE_LOGIN.sub(f"{HIDDEN}@", _LOGIN.sub(f"{HIDDEN}@", text))
-    text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
-    return _HEADER.sub(rf"\1{HIDDEN}", text)
+    text = _PEM.sub(HIDDEN, _PARAMETER.sub(_hidden, text))
+    for pattern in (_HEADER, _COLON, _BEARER):
+        text = pattern.sub(rf"\1{HIDDEN}", text)
+    return text
+
+
+def _hidden(parameter: re.Match[str]) -> str:
+    """The parameter without its value, which keeps its quotes."""
+    quotes = re.match("['\"]?", parameter[2])
+    opening = quotes[0] if quotes else ""
+    return f"{parameter[1]}{opening}{HIDDEN}{opening if parameter[2].endswith(opening) else ''}"
 
 
 @lru_cache(maxsize=4)
@@ -55,5 +71,5 @@ def _secrets(environment: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         passwords = [login.partition(":")[2].removesuffix("@") for login in _LOGIN.findall(value)]
         for secret in [value, *passwords] if _VARIABLE.search(name) else passwords:
             if len(secret) >= SHORTEST:
-                found |= {secret, quote(secret, safe="")}
+                found |= {secret, quote(secret, safe=""), unquote(secret)}
     return tuple(sorted(found, key=len, reverse=True))

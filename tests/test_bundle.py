@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_pipeline.bundle import Bundle, write_bundle
+from ray_pipeline.checksums import sums
 from ray_pipeline.errors import DataError, RegistryError, StorageError
 
 
@@ -571,3 +572,44 @@ def test_it_loads_and_scores_where_there_is_no_ray_mlflow_pandas_or_sklearn(trai
     assert done.returncode == 0, done.stderr
     expected = [score.hex() for score in trained.bundle.score(trained.rows).tolist()]
     assert [json.loads(line) for line in done.stdout.splitlines()] == [expected, expected]
+
+
+DAMAGES: dict[str, tuple[str, object]] = {
+    "no columns": ("schema.json", {"columns": None}),
+    "columns without types": ("schema.json", {"columns": [{"name": "x"}]}),
+    "no task": ("schema.json", {"task": 7}),
+    "no family": ("model.json", {"family": None}),
+    "another family": ("model.json", {"family": ["xgboost"]}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_bundle_with_right_sums_and_wrong_content_is_refused_by_name(damage: str, folder: Path) -> None:
+    file, changes = DAMAGES[damage]
+    (folder / file).write_text(json.dumps({**json.loads((folder / file).read_text()), **changes}))  # type: ignore[dict-item]
+    (folder / "SHA256SUMS").unlink()
+    (folder / "SHA256SUMS").write_text(sums(folder))
+    with pytest.raises(RegistryError, match="cannot be read"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "file"),
+    [
+        ("xgboost", "model.ubj"),
+        ("lightgbm", "model.txt"),
+        ("catboost", "model.cbm"),
+        ("linear", "model.safetensors"),
+        ("mlp", "model.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+def test_a_model_that_its_library_cannot_read_is_refused(family: str, file: str, content: bytes, folder: Path) -> None:
+    (folder / "model.ubj").unlink()
+    (folder / file).write_bytes(content)
+    about = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**about, "family": family}))
+    (folder / "SHA256SUMS").unlink()
+    (folder / "SHA256SUMS").write_text(sums(folder))
+    with pytest.raises(RegistryError, match="cannot be read"):
+        Bundle.load(folder)

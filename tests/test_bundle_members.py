@@ -1,6 +1,7 @@
 """A bundle of several models: their weighted mean, one encoding for each encoder, and files that are all checked."""
 
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ray_pipeline.components.encoders.nets import Nets
 from ray_pipeline.errors import RegistryError
 from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.runs.digests import model_digest
+from ray_pipeline.serving.loaded_model import LoadedModel
 
 WEIGHTS = (0.75, 0.25)
 
@@ -172,3 +174,10 @@ def test_a_later_format_of_members_is_refused(tmp_path: Path) -> None:
     (folder / "members.json").write_text(json.dumps({**content, "format": 2}))
     with pytest.raises(RegistryError, match="was changed"):
         Bundle.load(folder)
+
+
+def test_a_loaded_ensemble_travels_with_the_files_of_its_members(tmp_path: Path) -> None:
+    bundle, _ = members(tmp_path)
+    loaded = LoadedModel.load(bundle.folder)
+    arrived = pickle.loads(pickle.dumps(loaded))
+    np.testing.assert_array_equal(arrived.score(rows()), loaded.score(rows()))

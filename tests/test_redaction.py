@@ -22,6 +22,12 @@ LEAKS = {
     "Python value": f"{{'password': '{CANARY}', 'rows': 3}}",
     "JSON": json.dumps({"api_key": CANARY}),
     "header": f"Authorization: Bearer {CANARY}",
+    "quoted with a space": f"'password': 'ab {CANARY}', \"api_key\": \"x;{CANARY}\", token='a,{CANARY}'",
+    "a line of its own": f"password: {CANARY}",
+    "another header": f"x-api-key: {CANARY}",
+    "bare bearer": f"curl -H Bearer {CANARY}",
+    "private key in a query": f"snowflake://h/d?private_key={CANARY}",
+    "PEM": f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n-----END RSA PRIVATE KEY-----",
     "connection string": f"AccountName=a;AccountKey={CANARY};EndpointSuffix=core.windows.net",
 }
 HARMLESS = (
@@ -31,6 +37,7 @@ HARMLESS = (
     "unknown key 'token', which looks like a secret",
     "set RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or its file's path in RAY_AUTH_TOKEN_PATH",
     "models:/loans@champion",
+    "the bearer authentication of the server failed",
     "loans.yaml:12: gates: auc@champion",
     "sqlite:////srv/runs/mlflow.db",
 )
@@ -54,6 +61,11 @@ def test_secrets_of_the_environment_are_replaced_wherever_they_stand(monkeypatch
     monkeypatch.setenv("GREETING", "good morning")
     monkeypatch.setenv("ANY_TOKEN", "short")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/home/me/token")
+    for name in ("MYSQL_PWD", "DB_PASS", "GITHUB_PAT", "SIGN_PRIVATE_KEY", "AZURE_STORAGE_KEY"):
+        monkeypatch.setenv(name, f"{name.lower()}-{CANARY}")
+        assert redacted(f"it says {name.lower()}-{CANARY}") == "it says ***"
+    monkeypatch.setenv("DATABASE", f"mysql://me:ab%2F{CANARY}%40x@db/m")
+    assert redacted(f"denied: ab/{CANARY}@x") == "denied: ***"
     text = f"good morning {CANARY}/+ {CANARY}%2F%2B {CANARY}-password short /home/me/token"
     assert redacted(text) == "good morning *** *** *** short /home/me/token"
 

@@ -81,15 +81,20 @@ def promote(client: Any, version: Any, *, force: bool, reason: str | None) -> Mo
 
 
 def rollback(client: Any, name: str, *, reason: str | None) -> Move:
-    """Make the champion before the present one champion again, and return the move.
+    """Make the champion before the present one champion again, and return the move."""
+    model = model_of(client, name)
+    return _set_alias(client, model, _move("rollback", champion_version(model), earlier_champion(model), reason))
+
+
+def earlier_champion(model: Any) -> int:
+    """Return the number of the champion before the present one.
 
     Raises
     ------
     RegistryError
-        The journal has no champion before the present one.
+        The journal has none.
     """
-    model = model_of(client, name)
-    now = champion_version(model)
+    name, now = model.name, champion_version(model)
     history = _history(journal_of(model), now)
     earlier = history if now is None else history[:-1]
     if not earlier:
@@ -100,7 +105,7 @@ def rollback(client: Any, name: str, *, reason: str | None) -> Move:
                 fix="promote another version instead",
             )
         )
-    return _set_alias(client, model, _move("rollback", now, earlier[-1], reason))
+    return earlier[-1]
 
 
 def revoke(client: Any, version: Any, alias: str, *, reason: str) -> Move:

@@ -10,6 +10,7 @@ from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.redaction import redacted
 from ray_pipeline.registry.private_mlflow import has_old_schema
 from ray_pipeline.runtime.overrides import environment, ignored_warnings, log_levels
+from ray_pipeline.runtime.process_state import private_files
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -40,6 +41,8 @@ WARNINGS_OF = r"(mlflow|alembic|sqlalchemy|urllib3|ray_pipeline\.registry)(\.|$)
 def mlflow_session(uri: str, *, retries: int = 3, timeout_s: int = 30, debug: bool = False) -> Iterator[None]:
     """Makes MLflow silent for the block, and lets it give up early: by default it tries 7 times for 120 s each.
 
+    Files that it writes are this user's alone.
+
     Sessions may be nested and may run in several threads. The last one to end restores the environment variables, the
     levels of loggers and the filters of warnings. As long as two run, the numbers of the one that began last are valid
     for both.
@@ -61,7 +64,8 @@ def mlflow_session(uri: str, *, retries: int = 3, timeout_s: int = 30, debug: bo
         Instead of what MLflow, SQLAlchemy or requests raised in the block.
     """
     patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries), "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_s)}
-    with environment.use(SETTINGS | patience), ignored_warnings.use({} if debug else {WARNINGS_OF: True}):
+    silent = ignored_warnings.use({} if debug else {WARNINGS_OF: True})
+    with environment.use(SETTINGS | patience), silent, private_files():
         from mlflow.exceptions import MlflowException  # the import sets the levels of MLflow's loggers
 
         with log_levels.use({} if debug else SILENT):

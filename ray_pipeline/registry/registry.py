@@ -134,6 +134,8 @@ class Registry:
             A file, or a bit of a score, is not what was stored; the message names the first.
         """
         with self._version(model) as (mlflow, version):
+            if self.trust_keys:  # before anything of it is parsed
+                self._bundle(mlflow, version)
             folder = versions.model_folder(mlflow, version)
             fingerprint = version.tags.get(f"{versions.TAG}sha256", "")
             with verify.scoring_process() as process:
@@ -152,13 +154,20 @@ class Registry:
             The scorecard has not passed, and `force` and `reason` are not both given.
         """
         with self._version(model, write=True) as (mlflow, version):
-            if self.trust_keys or versions.status_of(version) != "foreign":
-                self._bundle(mlflow, version)
+            self._refuse_damaged(mlflow, version)
             return champion_history.promote(mlflow, version, force=force, reason=reason)
 
     def rollback(self, name: str, *, reason: str | None = None) -> dict[str, Any]:
-        """Make the champion before the present one champion again, and return the move as `promote` does."""
+        """Make the champion before the present one champion again, after its bundle was checked, and return the move.
+
+        Raises
+        ------
+        RegistryError
+            There was none; or its bundle is damaged, or not signed by a trusted key.
+        """
         with self._client() as mlflow, preflight.writing(self.uri):
+            number = champion_history.earlier_champion(versions.model_of(mlflow, name))
+            self._refuse_damaged(mlflow, versions.resolve(mlflow, ModelName(name=name, version=number)))
             return champion_history.rollback(mlflow, name, reason=reason)
 
     def attach(self, model: str, file: str, content: Mapping[str, Any]) -> None:
@@ -190,6 +199,11 @@ class Registry:
             )
         with self._version(model, write=True) as (mlflow, version):
             return champion_history.revoke(mlflow, version, alias, reason=reason)
+
+    def _refuse_damaged(self, mlflow: Any, version: Any) -> None:
+        """Raise `RegistryError` if the bundle of a version is damaged, or not signed where keys are trusted."""
+        if self.trust_keys or versions.status_of(version) != "foreign":
+            self._bundle(mlflow, version)
 
     def _bundle(self, mlflow: Any, version: Any) -> Path:
         """The checked bundle folder of a version, and where keys are trusted, with a checked signature."""

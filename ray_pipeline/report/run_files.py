@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ray_pipeline.spec.yaml_file import parse_value
+
 JsonObject = Mapping[str, Any]
 
 
@@ -173,13 +175,7 @@ def number(value: object) -> float:
 
 
 def _yaml(text: str) -> JsonObject:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ValueError(str(error).splitlines()[0]) from None
+    content = parse_value(text)  # it bounds what aliases make
     return content if isinstance(content, Mapping) else {}
 
 

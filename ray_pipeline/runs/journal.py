@@ -54,7 +54,7 @@ def written_at(entry: bytes) -> datetime | None:
 
 def content_of(entry: bytes) -> dict[str, Any] | None:
     """What a journal entry says; None where its hash does not agree."""
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         written = parse_json(entry)
         return written["found"] if json_digest(written["found"]) == written["sha256"] else None
     return None

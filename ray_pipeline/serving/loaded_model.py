@@ -104,7 +104,7 @@ class LoadedModel(Bundle):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as the plain files of the bundle: they are checked again where they arrive."""
-        files = {file.name: file.read_bytes() for file in self.folder.iterdir()}
+        files = {file.relative_to(self.folder).as_posix(): file.read_bytes() for file in self.files}
         return _arrived, (files, self.fingerprint)
 
     @cached_property
@@ -118,5 +118,6 @@ def _arrived(files: Mapping[str, bytes], fingerprint: str) -> LoadedModel:
     folder = Path(mkdtemp(prefix="ray_pipeline-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return LoadedModel.load(folder, fingerprint)

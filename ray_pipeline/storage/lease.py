@@ -75,7 +75,7 @@ class Owner:
     @classmethod
     def parsed(cls, content: "bytes | Bytes") -> "Owner | None":
         """The owner that the content names; None where it names none."""
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, RecursionError):
             return cls(**json.loads(bytes(content)))
         return None
 

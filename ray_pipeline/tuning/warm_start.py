@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray_pipeline.bundle_files import read_part
 from ray_pipeline.bundle_members import MEMBERS_FILE
 from ray_pipeline.errors import Problem, StorageError, listed
-from ray_pipeline.plain_json import parse_json
 from ray_pipeline.spec import Spec
 from ray_pipeline.suggestion import command
 
@@ -77,7 +77,11 @@ def _of_run(name: str, spec: Spec, run: "Run") -> WarmStart:
 
 
 def _of_bundle(bundle: Path, source: str) -> WarmStart:
-    model, members = parse_json((bundle / "model.json").read_bytes()), bundle / MEMBERS_FILE
-    if members.is_file():  # the first has the greatest weight
-        model = parse_json(members.read_bytes())["members"][0]
-    return WarmStart(source=source, family=model["family"], params=model["params"])
+    model = read_part(bundle, "model.json")
+    try:
+        if (bundle / MEMBERS_FILE).is_file():  # the first has the greatest weight
+            model = read_part(bundle, MEMBERS_FILE)["members"][0]
+        return WarmStart(source=source, family=str(model["family"]), params=dict(model["params"]))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        found = f"the bundle in {bundle} does not say what it was trained with ({type(error).__name__}: {error})"
+        raise StorageError(Problem(key=KEY, found=found, fix="name another run, or a registered model")) from None

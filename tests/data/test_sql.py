@@ -217,3 +217,19 @@ def test_postgresql_is_read_by_a_cursor_in_one_transaction_that_may_not_write(
     with pytest.raises(StorageError, match="the database does not answer"):
         next(query_rows("labels", url, query))
     assert json.dumps(facts)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me@db/loans?password={SECRET}",
+        f"snowflake://db/loans?warehouse=w&token={SECRET}",
+        f"mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BUID%3Dme%3BPWD%3D{SECRET}",
+        f"${{env:LOANS_URL}}?password={SECRET}",
+    ],
+)
+def test_a_secret_in_the_query_of_a_url_is_refused(database: Path, url: str) -> None:
+    with pytest.raises(SpecError, match="of the URL holds a secret") as refused:
+        spec_of(database, url=url)
+    assert SECRET not in str(refused.value)
+    assert spec_of(database, url=url.replace(SECRET, "${env:LOANS_PASSWORD}"))

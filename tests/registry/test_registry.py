@@ -703,3 +703,23 @@ def test_a_version_asks_for_what_its_family_scores_with_and_no_more(
     bundle: Any = SimpleNamespace(folder=tmp_path, families=(family,))
     names = [one.partition("==")[0] for one in package.requirements(bundle)]
     assert wanted in names and unwanted not in names
+
+
+def test_a_damaged_version_is_not_rolled_back_to(registry: Registry, trained: Trained) -> None:
+    for run in ("run-1", "run-2"):
+        add(registry, trained, run)
+    registry.promote(f"{NAME}/1")
+    registry.promote(f"{NAME}/2")
+    (registry.fetch(f"{NAME}/1") / "model.ubj").write_bytes(b"another")
+    with pytest.raises(RegistryError, match=r"model\.ubj"):
+        registry.rollback(NAME)
+    assert registry.show(f"{NAME}@champion")["version"] == 2
+
+
+def test_the_files_of_a_registry_are_of_this_user_alone(trained: Trained, tmp_path: Path) -> None:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    add(Registry(f"sqlite:///{folder}/mlflow.db"), trained, "run-1")
+    below = list(folder.iterdir())
+    assert {"mlflow.db", "mlartifacts"} <= {path.name for path in below}
+    assert [path for path in below if path.stat().st_mode & 0o077] == []

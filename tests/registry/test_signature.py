@@ -14,7 +14,7 @@ from registry_fixture import NAME, add, model_folder
 
 from ray_pipeline import load
 from ray_pipeline.errors import DataError, RegistryError
-from ray_pipeline.registry import Registry, signature
+from ray_pipeline.registry import Registry, signature, verify
 from ray_pipeline.spec.where import Where
 
 
@@ -124,3 +124,30 @@ def test_trusted_keys_start_at_the_folder_of_the_cluster_file(
     assert where.key_files() == (tmp_path / "keys" / "team.pub",)
     moved = where.with_absolute_paths(Path("/spec"), Path("/here"))
     assert Where.model_validate(moved.model_dump(mode="json"), strict=False).key_files() == where.key_files()
+
+
+def test_a_version_without_a_signature_is_not_rolled_back_to(
+    registry: Registry, trained: Trained, keys: dict[str, tuple[Path, Path]]
+) -> None:
+    add(registry, trained, "run-1")
+    add(registry, trained, "run-2", signing_key=keys["ours"][0])
+    registry.promote(f"{NAME}/1")
+    trusting = replace(registry, trust_keys=(keys["ours"][1],))
+    trusting.promote(f"{NAME}/2")
+    with pytest.raises(RegistryError, match="is not signed"):
+        trusting.rollback(NAME)
+    assert trusting.show(f"{NAME}@champion")["version"] == 2
+
+
+def test_nothing_of_a_version_is_parsed_before_its_signature_is_checked(
+    registry: Registry,
+    trained: Trained,
+    keys: dict[str, tuple[Path, Path]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add(registry, trained, "run-1")
+    scored: list[object] = []
+    monkeypatch.setattr(verify, "verify", lambda *given, **named: scored.append(given))
+    with pytest.raises(RegistryError, match="is not signed"):
+        replace(registry, trust_keys=(keys["ours"][1],)).verify(f"{NAME}/1")
+    assert scored == []

@@ -134,3 +134,13 @@ def test_an_unknown_run_and_an_odd_age_are_refused(storage: Path) -> None:
     with pytest.raises(SpecError, match="--older-than"):
         verbs.clean(older_than="yesterday")
     assert len(states(storage)) == 5
+
+
+def test_an_entry_that_is_nested_without_end_is_a_damaged_one(tmp_path: Path) -> None:
+    folder = made(tmp_path, "loans", 1.0)
+    for depth in (600, 100_000):
+        nested = b'{"found": {"a":' + b"[" * depth + b"]" * depth + b'}, "sha256": "x"}'
+        (folder.path / JOURNAL / "release.json").write_bytes(nested)
+        (folder.path / JOURNAL / "lease").write_bytes(nested)
+        assert len(runs_in(BlobStore(str(tmp_path)))) == 1
+        assert folder.journal.recorded("release") is None

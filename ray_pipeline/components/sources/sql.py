@@ -3,25 +3,33 @@
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qsl
 
 import pyarrow.fs as pafs
 from pydantic import AfterValidator, Field
 
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.redaction import SECRET_NAME
 
 NOT_READ = "(query)"
 """The path of a query that no run has read; a stored spec has the folder of its rows instead."""
 
 
+VARIABLE = "${env:"
+
+
 def _url(written: str) -> str:
-    if written.startswith("${env:"):
+    for name, value in parse_qsl(written.partition("?")[2], keep_blank_values=True):
+        if SECRET_NAME.search(f"{name}={value}") and VARIABLE not in value:
+            raise ValueError(f"{name!r} of the URL holds a secret, which would be stored; write ${{env:NAME}} for it")
+    if written.startswith(VARIABLE):
         return written
     scheme, separator, rest = written.partition("://")
     login, at, _ = rest.partition("@")
     if not separator or not scheme:
         raise ValueError(f"expected a URL such as postgresql://host/database or sqlite:///file.db, got {written!r}")
-    if at and ":" in login and "${env:" not in login.partition(":")[2]:
+    if at and ":" in login and VARIABLE not in login.partition(":")[2]:
         raise ValueError("the URL holds a password, which would be stored; write ${env:NAME} in its place")
     return written
 
