@@ -66,6 +66,13 @@ class Draft:
         return (*self.joins, *(join for one in self.feast for join in one.joins))
 
     @property
+    def remarks(self) -> list[str]:
+        """What a person should look at."""
+        totals = self.labels.totals
+        doubts = [f"{name}: {why}" for name, why in self.labels.dialect.doubts.items()]
+        return [*([f"{totals}, left out by `select.where`"] if totals else []), *doubts]
+
+    @property
     def metric(self) -> Reasoned:
         """The metric of the search."""
         task, counts = self.label.task, self.label.counts

@@ -116,6 +116,15 @@ def quoted(name: str) -> str:
     return name if plain.is_column and plain.columns == (name,) else f"`{name}`"
 
 
+def text_literal(value: str) -> str:
+    """A text as an expression writes it.
+
+    >>> text_literal("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _candidate(table: StartTable, name: str, place: int) -> Candidate | None:
     """The column as a candidate; None if it cannot be the label."""
     values, kind = table.sample[name], kind_of(table.type(name))
@@ -181,7 +190,7 @@ def _column_label(table: StartTable, name: str) -> Label:
     if pa.types.is_boolean(type_) or (kind == "number" and {float(value) for value in counts} <= {0.0, 1.0}):
         return Label(text=quoted(name), columns=(name,), task="binary", why=why, counts=counts)
     positive = next((value for value, _ in reversed(ordered) if POSITIVE.fullmatch(value.strip())), ordered[-1][0])
-    written = positive if kind == "number" else "'" + positive.replace("'", "''") + "'"
+    written = positive if kind == "number" else text_literal(positive)
     note = f"the model gives the probability of {positive!r}"
     counts = {"1": counts[positive], "0": sum(counts.values()) - counts[positive]}
     return Label(text=f"{quoted(name)} == {written}", columns=(name,), task="binary", why=why, note=note, counts=counts)

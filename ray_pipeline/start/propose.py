@@ -61,7 +61,7 @@ def propose(
     DataError
         A table cannot be read, or nothing can be learned from it.
     """
-    labels = StartTable.open("labels", given, folder)
+    labels = StartTable.open("labels", given, folder).without_totals()
     require_rows(labels, MIN_ROWS)
     found = read_label(labels, label or _chosen(labels, given, ask))
     roles = find_roles(labels, found.columns)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.start.table import StartTable, is_name
+from ray_pipeline.start.table import StartTable, counted, is_name
 from ray_pipeline.start.words import DATE_PARTS, GROUPS, ID_ALONE, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
 from ray_pipeline.values import PARTS
 
@@ -62,7 +62,7 @@ def time_role(table: StartTable, name: str, most_missing: float = 0.0) -> Role |
     if missing > most_missing * len(values) or pc.count_distinct(values).as_py() < MIN_MOMENTS:
         return None
     ends = pc.min_max(values).as_py()
-    rows = f"all but {missing:,} rows" if missing else "every row"
+    rows = f"all but {counted(missing)}" if missing else "every row"
     why = f"a time in {rows}, from {_shown(ends['min'])} to {_shown(ends['max'])}"
     return Role(column=name, why=why, missing=missing)
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from glob import has_magic
 from itertools import chain, count
@@ -23,6 +23,7 @@ from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.spec.field_types import column
 from ray_pipeline.start.cells import Cells
 from ray_pipeline.start.dialect import read_dialect
+from ray_pipeline.start.totals import Totals, find_totals
 from ray_pipeline.start.words import TIMES, words
 
 SAMPLE_ROWS, PIECES = 20_000, 16
@@ -45,6 +46,8 @@ class StartTable:
     footers: Footers
     kind: str
     dialect: Cells = field(default_factory=Cells)
+    totals: Totals | None = None
+    """Rows that the table is taken without."""
 
     @classmethod
     def open(cls, name: str, given: str, folder: Path) -> "StartTable":
@@ -85,10 +88,18 @@ class StartTable:
             dialect=dialect,
         )
 
+    def without_totals(self) -> "StartTable":
+        """The table without its rows of totals, as far as a CSV file or a small table of another format has any."""
+        if self.kind != "csv" and self.num_rows > SAMPLE_ROWS:
+            return self
+        rows = plain_table(self.source.table(self.footers.schema.names))
+        totals = find_totals(rows)
+        return replace(self, totals=totals) if totals else self
+
     @property
     def num_rows(self) -> int:
-        """All rows of the table."""
-        return self.footers.num_rows
+        """All rows of the table but those of totals."""
+        return self.footers.num_rows - (self.totals.rows if self.totals else 0)
 
     @property
     def is_whole(self) -> bool:
@@ -139,13 +150,15 @@ class StartTable:
             chosen = np.unique(np.linspace(0, len(pieces) - 1, PIECES).astype(int))
             share = -(-SAMPLE_ROWS // len(chosen))
             rows = pa.concat_tables([_thinned(pieces[place](), share) for place in chosen])
-        return plain_table(_thinned(rows, SAMPLE_ROWS))
+        rows = plain_table(rows)
+        return _thinned(self.totals.without(rows) if self.totals else rows, SAMPLE_ROWS)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """All values of a column; those of the sample if the table has more than `MAX_WHOLE_ROWS` rows."""
         if not self.is_whole:
             return self.sample[name]
-        return in_plain_types(self.source.table([name]), self.time_units)[name]
+        rows = plain_table(self.source.table([*{name: None, **(self.totals.values if self.totals else {})}]))
+        return in_plain_types(self.totals.without(rows) if self.totals else rows, self.time_units)[name]
 
     def parameters(self) -> dict[str, Any]:
         """What the spec says of the table besides its path."""
@@ -214,6 +227,15 @@ def is_name(name: str) -> bool:
         return False
 
 
+def counted(rows: int) -> str:
+    """A number of rows in words.
+
+    >>> counted(1), counted(2_000)
+    ('1 row', '2,000 rows')
+    """
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
 def require_rows(table: StartTable, least: int) -> None:
     """Refuses a table with too few rows to train on.
 
@@ -223,8 +245,7 @@ def require_rows(table: StartTable, least: int) -> None:
         With the number of rows.
     """
     if table.num_rows < least:
-        rows = f"{table.num_rows:,} row{'s' if table.num_rows != 1 else ''}"
-        found = f"{rows}; train, validation and test need {least} together"
+        found = f"{counted(table.num_rows)}; train, validation and test need {least} together"
         raise DataError(
             Problem(stage="read", file=table.footers.path, rows=table.num_rows, found=found, fix="bring more rows")
         )

@@ -11,8 +11,8 @@ from ray_pipeline.start import first_search
 from ray_pipeline.start.draft import Draft, Reasoned
 from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
-from ray_pipeline.start.label import quoted
-from ray_pipeline.start.table import StartTable
+from ray_pipeline.start.label import quoted, text_literal
+from ray_pipeline.start.table import StartTable, counted
 
 WIDTH = 116
 PLAIN = re.compile(r"(?:\.\./|/)?[A-Za-z_][A-Za-z0-9_./-]*|(?:\.\./)+[A-Za-z_][A-Za-z0-9_./-]*")
@@ -86,10 +86,24 @@ def _features(draft: Draft) -> Iterator[str]:
         yield from _join(draft, join)
     for repository in draft.feast:
         yield from _feast(repository)
-    if roles.time and roles.time.missing:
-        yield from _comment(f"{roles.time.missing:,} rows without a time have no place in the order of the others")
+    yield from _select(draft)
+
+
+def _select(draft: Draft) -> Iterator[str]:
+    """Which rows are taken: no totals, and none without a time."""
+    totals, time = draft.labels.totals, draft.roles.time
+    conditions = list[str]()
+    if totals:
+        yield from _comment(f"{totals}: they are no rows to learn from")
+        for name, said in totals.values.items():
+            conditions.append(f"{quoted(name)} is null or {quoted(name)} not in [{', '.join(map(text_literal, said))}]")
+    if time and time.missing:
+        yield from _comment(f"{counted(time.missing)} without a time: no place in the order of the others")
+        conditions.append(f"{quoted(time.column)} is not null")
+    if conditions:
+        joined = conditions[0] if len(conditions) == 1 else " and ".join(f"({one})" for one in conditions)
         yield "select:"
-        yield f"{INDENT}where: {_expression(f'{quoted(roles.time.column)} is not null')}"
+        yield f"{INDENT}where: {_expression(joined)}"
 
 
 def _time_unit(table: StartTable, time: str) -> dict[str, str]:
