@@ -45,7 +45,8 @@ def ignored(findings: Iterable[Finding], features: Sequence[str]) -> tuple[Reaso
 
 def slices(draft: Draft, rows: pa.Table) -> tuple[Reasoned, ...]:
     """Categories of few values, and one number in bins."""
-    own = [name for name in draft.features if "." not in name]
+    panel = draft.roles.panel.column if draft.roles.panel else None
+    own = [name for name in draft.features if "." not in name and name != panel]
     few = [name for name in own if kind_of(rows[name].type) == "category" and 2 <= _distinct(rows, name) <= MAX_VALUES]
     numbers = [name for name in own if kind_of(rows[name].type) == "number" and _distinct(rows, name) > MAX_VALUES]
     found = [Reasoned(value=name, why="") for name in few[:MAX_SLICES]]

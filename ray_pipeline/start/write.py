@@ -7,6 +7,7 @@ from glob import escape
 from textwrap import wrap
 from typing import Any
 
+from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.start import first_search
 from ray_pipeline.start.draft import Draft, Reasoned
 from ray_pipeline.start.feast import FeastProposal
@@ -87,6 +88,10 @@ def _features(draft: Draft) -> Iterator[str]:
     for repository in draft.feast:
         yield from _feast(repository)
     yield from _select(draft)
+    if roles.panel and roles.panel.column in draft.features and kind_of(table.type(roles.panel.column)) == "number":
+        yield from _comment("an id is a name, whose size says nothing")
+        yield "encode:"
+        yield f"{INDENT}{scalar(roles.panel.column)}: {{type: category}}"
 
 
 def _select(draft: Draft) -> Iterator[str]:

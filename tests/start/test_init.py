@@ -276,6 +276,21 @@ def test_a_time_that_cannot_split_is_told_with_the_reason(capfd: Capture) -> Non
     assert "no time" not in err and "not split by time: train and validation would have one class" in err
 
 
+@pytest.mark.parametrize("written", [str, int])
+def test_the_id_of_a_panel_is_a_feature_and_says_why(written: type, capfd: Capture) -> None:
+    days = pc.multiply(pa.array([row // 40 for row in range(ROWS)]), 86_400).cast(pa.timestamp("s"))
+    store = [written(row % 40) if written is int else f"S{row % 40}" for row in range(ROWS)]
+    write_csv(customers(sold_on=days, store_id=store), Path("a.csv"))
+    _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
+    assert answer["split"] == "time", err
+    spec, text = Spec.from_file("leaving/leaving.yaml"), Path("leaving/leaving.yaml").read_text()
+    assert "store_id" in (spec.features.labels.columns or ()) and not spec.features.labels.slice_only
+    assert "- store_id  # a feature though it is an id: 100% of the later rows have" in text
+    assert ("store_id: {type: category}" in text) == (written is int)
+    assert "column: store_id" not in text
+    assert typed("check", "leaving/leaving.yaml", capfd=capfd)[0] == 0
+
+
 def test_a_time_in_seconds_has_its_unit_in_the_spec(capfd: Capture) -> None:
     write_csv(customers(asked_at=pa.array(range(1_700_000_000, 1_700_000_000 + ROWS * 86_400, 86_400))), Path("a.csv"))
     _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
