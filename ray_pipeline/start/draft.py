@@ -54,6 +54,12 @@ class Draft:
     """What was found of a feature that stays, by canonical name."""
     slices: tuple[Reasoned, ...] = ()
     groups: tuple[Reasoned, ...] = ()
+    test_rows: int = 0
+    """About so many rows has the test part."""
+    min_rows: Mapping[str, int] = field(default_factory=dict)
+    """`min_rows` of the sections whose default the test part is too small for."""
+    unmeasured: tuple[str, ...] = ()
+    """Columns that would be slices or groups, had the test part more rows."""
     gates: tuple[Reasoned, ...] = ()
     no_gate: str = ""
     """Why there is no gate."""

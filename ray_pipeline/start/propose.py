@@ -161,11 +161,9 @@ def _judged(draft: Draft, folder: Path) -> Draft:
         draft,
         notes=found | ({panel.column: panel.why} if panel else {}),
         ignored=suggest.ignored(findings, draft.features),
-        slices=suggest.slices(draft, rows),
-        groups=suggest.groups(draft, rows),
     )
-    share = pc.mean(pc.equal(rows[PART], PARTS.index("test")).cast("int8")).as_py()
-    return with_gates(draft, score_baseline(draft, rows), round(share * draft.labels.num_rows))
+    draft = suggest.with_slices(draft, rows)
+    return with_gates(draft, score_baseline(draft, rows), draft.test_rows)
 
 
 def _require_features(draft: Draft) -> None:

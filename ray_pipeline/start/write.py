@@ -8,7 +8,8 @@ from textwrap import wrap
 from typing import Any
 
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.start import first_search
+from ray_pipeline.errors import listed
+from ray_pipeline.start import first_search, suggest
 from ray_pipeline.start.draft import Draft, Reasoned
 from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
@@ -189,15 +190,29 @@ def _judged(draft: Draft) -> Iterator[str]:
         why = "rows of one value are not independent: intervals treat them as one"
         yield from _keys(1, Reasoned(value={"cluster": draft.split.cluster}, why=why))
     yield from _list(1, "slices", draft.slices)
+    yield from _min_rows(draft, "evaluate")
     if draft.groups:
         yield "bias:"
         yield from _list(1, "groups", draft.groups)
+        yield from _min_rows(draft, "bias")
+    if draft.unmeasured:
+        yield from _comment(
+            f"no slice and no group by {listed(draft.unmeasured)}: the test part has about {counted(draft.test_rows)},"
+            f" of which two values would need {suggest.MIN_ROWS[-1]} each"
+        )
     yield from _comment(
         "all must pass before the model is registered; judged on the worse end of the interval, a `point` on the value"
         if draft.gates
         else f"no gate: {draft.no_gate}"
     )
     yield from _list(0, "gates", draft.gates, _expression) if draft.gates else ["gates: []"]
+
+
+def _min_rows(draft: Draft, section: str) -> Iterator[str]:
+    """From how many rows a slice or a group is judged, where the test part is small."""
+    if least := draft.min_rows.get(section):
+        why = f"the test part has about {counted(draft.test_rows)}, too few for the default of {suggest.MIN_ROWS[0]}"
+        yield from _keys(1, Reasoned(value={"min_rows": least}, why=why))
 
 
 def _end(draft: Draft) -> Iterator[str]:

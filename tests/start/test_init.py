@@ -55,7 +55,7 @@ def test_every_format_gives_a_spec_that_check_accepts(
     assert spec.features.labels.key == "customer_id"
     assert spec.features.labels.columns == ("usage", "months", "level", "gender")
     assert [gate.metric for gate in spec.gates] == ["auc", "auc"] and 0.6 < (spec.gates[0].number or 0) < 0.95
-    assert [one.columns for one in spec.bias.groups] == [("gender",)]
+    assert [one.columns for one in spec.bias.groups] == [("gender",)] and spec.bias.min_rows == 50
     assert typed("check", "leaving/leaving.yaml", capfd=capfd)[0] == 0
     assert "Now: ray-pipeline run leaving/leaving.yaml" in err
 
@@ -274,21 +274,6 @@ def test_a_time_that_cannot_split_is_told_with_the_reason(capfd: Capture) -> Non
     _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "gone", capfd=capfd)
     assert answer["split"] == "random"
     assert "no time" not in err and "not split by time: train and validation would have one class" in err
-
-
-@pytest.mark.parametrize("written", [str, int])
-def test_the_id_of_a_panel_is_a_feature_and_says_why(written: type, capfd: Capture) -> None:
-    days = pc.multiply(pa.array([row // 40 for row in range(ROWS)]), 86_400).cast(pa.timestamp("s"))
-    store = [written(row % 40) if written is int else f"S{row % 40}" for row in range(ROWS)]
-    write_csv(customers(sold_on=days, store_id=store), Path("a.csv"))
-    _, answer, err = typed("init", "leaving", "--from", "a.csv", "--label", "churned", capfd=capfd)
-    assert answer["split"] == "time", err
-    spec, text = Spec.from_file("leaving/leaving.yaml"), Path("leaving/leaving.yaml").read_text()
-    assert "store_id" in (spec.features.labels.columns or ()) and not spec.features.labels.slice_only
-    assert "- store_id  # a feature though it is an id: 100% of the later rows have" in text
-    assert ("store_id: {type: category}" in text) == (written is int)
-    assert "column: store_id" not in text
-    assert typed("check", "leaving/leaving.yaml", capfd=capfd)[0] == 0
 
 
 def test_a_time_in_seconds_has_its_unit_in_the_spec(capfd: Capture) -> None:
