@@ -76,7 +76,8 @@ class Draft:
         """What a person should look at."""
         totals = self.labels.totals
         doubts = [f"{name}: {why}" for name, why in self.labels.dialect.doubts.items()]
-        return [*([f"{totals}, left out by `select.where`"] if totals else []), *doubts]
+        told = [f"{totals}, left out by `select.where`"] if totals else []
+        return [*told, *filter(None, [self.label.spellings]), *doubts]
 
     @property
     def metric(self) -> Reasoned:

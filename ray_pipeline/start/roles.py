@@ -158,7 +158,7 @@ def _group(table: StartTable, name: str) -> Role | None:
     groups, rows = pc.count_distinct(values, mode="only_valid").as_py(), len(values) - values.null_count
     if groups < MIN_GROUPS or groups > rows / 2 or values.null_count:
         return None
-    return Role(column=name, why=f"{rows:,} rows belong to {groups:,} values of it, {rows / groups:.3g} to each")
+    return Role(column=name, why=f"{rows:,} rows belong to {groups:,} values of {name}, {rows / groups:.3g} to each")
 
 
 def _part(table: StartTable, name: str) -> Role | None:

@@ -53,7 +53,7 @@ def test_a_repeated_id_is_the_group(tmp_path: Path) -> None:
     assert named(roles) == {"key": "id", "group": "patient"}
     first, *others = propose_splits(table, roles, LABEL)
     assert first.keys == {"by": "random", "validation": 0.15, "test": 0.2, "group": "patient"}
-    assert first.why.startswith("1,000 rows belong to 50 values of it, 20 to each")
+    assert first.why.startswith("1,000 rows belong to 50 values of patient, 20 to each")
     assert [one.keys for one in others] == [{"by": "random", "validation": 0.15, "test": 0.2}]
 
 
@@ -91,6 +91,11 @@ def test_an_id_is_a_feature_where_later_rows_have_values_that_were_learned(
         assert (
             "100% of the later rows have a value that earlier rows have too, with 25 rows to a value" in found.panel.why
         )
+
+
+def test_one_row_without_a_time_is_one_row(tmp_path: Path) -> None:
+    _, roles = roles_of(tmp_path, played_at=pa.array(DAYS.to_pylist(), DAYS.type, mask=PLACE < 1))
+    assert roles.time and "a time in all but 1 row, from" in roles.time.why
 
 
 @pytest.mark.parametrize(("unit", "scale"), [("s", 1), ("ms", 1000), ("ns", 10**9)])
