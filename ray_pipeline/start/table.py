@@ -17,7 +17,8 @@ import pyarrow.fs as pafs
 
 from ray_pipeline.column_types import plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
-from ray_pipeline.components.sources._files import files_at, filesystem
+from ray_pipeline.components.sources._files import ABSENT_FIX, files_at, filesystem
+from ray_pipeline.components.sources._parquet_footers import KIND_FIX
 from ray_pipeline.data.input_table import in_plain_types, with_times
 from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.spec.field_types import column
@@ -31,6 +32,15 @@ MAX_WHOLE_ROWS = 20_000_000
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 FIRST_S, LAST_S = 631_152_000, 4_102_444_800
 """1990 and 2100, in seconds since 1970."""
+FIXES = {
+    ABSENT_FIX: "correct the path; a relative one starts at the working directory",
+    KIND_FIX: "write it as CSV or Parquet",
+}
+"""What to do here about problems that have another remedy in a spec."""
+DATABASES = {
+    *("sqlite", "duckdb", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "db2", "redshift"),
+    *("snowflake", "bigquery", "databricks", "trino", "presto", "clickhouse", "hive", "jdbc"),
+}
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 ENDINGS = (*TEXT_ENDINGS, ".data", ".csv.gz", ".tsv.gz", ".txt.gz")
 
@@ -67,9 +77,18 @@ class StartTable:
         DataError
             There is no such table, or it cannot be read.
         SpecError
-            It is a Feast repository, which has no rows of its own.
+            It is a Feast repository, which has no rows of its own, or a database.
         """
+        _refuse_database(name, given)
         path = given if "://" in given else os.path.abspath(given)  # noqa: PTH100 (a link stays a link)
+        try:
+            return cls._open(name, given, path, folder)
+        except DataError as error:
+            problems = (replace(one, fix=FIXES.get(one.fix or "", one.fix)) for one in error.problems)
+            raise DataError(problems) from None
+
+    @classmethod
+    def _open(cls, name: str, given: str, path: str, folder: Path) -> "StartTable":
         kind = format_of(name, path)
         if kind == "feast":
             found, fix = f"{given} is a Feast repository, which has no label", "name it with --features"
@@ -249,6 +268,24 @@ def require_rows(table: StartTable, least: int) -> None:
         raise DataError(
             Problem(stage="read", file=table.footers.path, rows=table.num_rows, found=found, fix="bring more rows")
         )
+
+
+def _refuse_database(name: str, given: str) -> None:
+    """Refuses the URL of a database, without the login that it may have.
+
+    Raises
+    ------
+    SpecError
+        With the keys of a spec that read a query.
+    """
+    scheme = re.match(r"([a-z0-9]+)[+:]", given.lower())
+    if "://" not in given or not scheme or scheme[1] not in DATABASES:
+        return
+    key = "--from" if name == "labels" else "--features"
+    found = f"{scheme[1]}:// is a database, and `init` reads files"
+    keys = "`kind: sql` with `url` and `query` and without `path`"
+    fix = f"write the rows as Parquet and name that file; a spec reads a query where its table has {keys}"
+    raise SpecError(Problem(key=key, found=found, fix=fix))
 
 
 def _thinned(rows: pa.Table, most: int) -> pa.Table:

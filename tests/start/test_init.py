@@ -228,6 +228,26 @@ def test_what_cannot_be_started_is_refused_with_a_remedy(
     assert not Path("bad").exists()
 
 
+REMEDIES: dict[str, tuple[str, bytes | None, int, str]] = {
+    "an absent file": ("nothing.csv", None, 3, "correct the path; a relative one starts at the working directory"),
+    "JSON": ("rows.json", b'[{"a": 1}]', 3, "write it as CSV or Parquet"),
+    "JSON lines": ("rows.json", b'{"a": 1}', 3, "write it as CSV or Parquet"),
+    "another format": ("rows.bin", b"abc", 3, "write it as CSV or Parquet"),
+    "a database file": ("sqlite:///t.db", None, 2, "where its table has `kind: sql` with `url` and `query`"),
+    "a database": ("postgresql+psycopg://me:secret@host/base", None, 2, "where its table has `kind: sql`"),
+}
+
+
+@pytest.mark.parametrize(("path", "content", "expected", "fix"), REMEDIES.values(), ids=REMEDIES)
+def test_the_remedy_is_one_that_init_has(
+    path: str, content: bytes | None, expected: int, fix: str, capfd: Capture
+) -> None:
+    if content:
+        Path(path).write_bytes(content)
+    code, answer, err = typed("init", "bad", "--from", path, "--label", "y", capfd=capfd)
+    assert code == expected and fix in answer["problems"][0]["fix"] and "secret" not in err + str(answer)
+
+
 @pytest.mark.parametrize(
     ("words", "expected", "says"),
     [
