@@ -33,13 +33,15 @@ def read_dialect(fs: pafs.FileSystem, path: str) -> Cells:
     DataError
         It is empty, it is no text, or it has no header.
     """
-    require_csv("labels", path, _head(fs, path)[:8])
+    head = _head(fs, path)
+    require_csv("labels", path, head[:8])
     encoding, why = _encoding(fs, path)
-    text = _head(fs, path).decode(encoding, errors="replace").lstrip("\ufeff")
+    text = head.decode(encoding, errors="replace").lstrip("\ufeff")
     if not text.strip():
         raise DataError(_problem(path, "the file is empty", "name a file with a header and rows"))
     if "\0" in text:
         raise DataError(_problem(path, "the file holds bytes that are no text", "name a CSV file"))
+    text += "" if len(head) == HEAD_BYTES else "\n"  # the last line is whole
     delimiter = _delimiter(text)
     records = _records(text, delimiter)
     header = _header(records, path)
@@ -48,7 +50,7 @@ def read_dialect(fs: pafs.FileSystem, path: str) -> Cells:
     columns = list(zip(names, zip(*rows, strict=True), strict=True)) if rows else []
     _refuse_units(path, header + 2, [column for _, column in columns])
     cells = read_cells({name: [value for value in column if value != ""] for name, column in columns}, delimiter)
-    found = Cells(doubts=cells.doubts)
+    found = Cells(doubts=cells.doubts, totals=cells.totals)
     if encoding != "utf-8":
         found.add("encoding", encoding, why)
     if delimiter != ",":

@@ -112,7 +112,7 @@ def _second(test: pa.Table, one: Reasoned) -> float:
     """The rows of the second largest slice; a comparison needs two."""
     if not isinstance(one.value, str):
         values = test[one.value["column"]]
-        return (len(values) - values.null_count) / BINS
+        return float(len(values) - values.null_count) / BINS
     counts = sorted(pc.value_counts(test[one.value].combine_chunks().drop_null()).field("counts").to_pylist())
     return float(counts[-2]) if len(counts) > 1 else 0.0
 

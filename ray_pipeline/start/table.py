@@ -112,7 +112,7 @@ class StartTable:
         if self.kind != "csv" and self.num_rows > SAMPLE_ROWS:
             return self
         rows = plain_table(self.source.table(self.footers.schema.names))
-        totals = find_totals(rows)
+        totals = find_totals(rows, self.dialect.totals)
         return replace(self, totals=totals) if totals else self
 
     @property

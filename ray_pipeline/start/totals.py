@@ -33,6 +33,8 @@ class Totals:
     values: Mapping[str, tuple[str, ...]]
     """What the cells of a column say in these rows, by column."""
     rows: int
+    emptied: frozenset[str] = frozenset()
+    """The columns of numbers or dates, in which these cells count as missing."""
 
     def __str__(self) -> str:
         shown = (f"{name}: {listed(map(repr, said), 3)}" for name, said in self.values.items())
@@ -42,17 +44,22 @@ class Totals:
     def without(self, table: pa.Table) -> pa.Table:
         """The rows of a table that are no totals."""
         for name, said in self.values.items():
-            table = table.filter(pc.invert(pc.is_in(table[name], value_set=pa.array(said))))
+            kept = pc.is_valid(table[name])
+            if name not in self.emptied:
+                kept = pc.invert(pc.is_in(table[name], value_set=pa.array(said)))
+            table = table.filter(kept)
         return table
 
 
-def find_totals(table: pa.Table) -> Totals | None:
+def find_totals(table: pa.Table, missing: Mapping[str, tuple[str, ...]] | None = None) -> Totals | None:
     """The rows in which one text says `total`, while the other texts and ids are empty.
 
     Parameters
     ----------
     table
         All rows of the table.
+    missing
+        Words for a total that count as missing, by column.
 
     Returns
     -------
@@ -66,6 +73,11 @@ def find_totals(table: pa.Table) -> Totals | None:
     "1 row is a total of others (shop: 'Total')"
     """
     values, found = dict[str, tuple[str, ...]](), np.zeros(table.num_rows, np.bool_)
+    for name, words_in in (missing or {}).items():
+        empty = ~_filled(table[name])
+        if 0 < empty.mean() <= MAX_SHARE and _is_total(table, name, empty).mean() >= NEARLY:
+            values[name], found = words_in, found | empty
+    emptied = frozenset(values)
     for name in table.column_names:
         if kind_of(table.schema.field(name).type) != "category" or not (said := _says_total(table[name])).any():
             continue
@@ -79,7 +91,7 @@ def find_totals(table: pa.Table) -> Totals | None:
         if chosen:
             values[name] = tuple(sorted(chosen))
             found[places[[text in chosen for text in texts]]] = True
-    return Totals(values=values, rows=int(found.sum())) if values else None
+    return Totals(values=values, rows=int(found.sum()), emptied=emptied) if values else None
 
 
 def _says_total(values: pa.ChunkedArray) -> Mask:

@@ -102,7 +102,8 @@ def _select(draft: Draft) -> Iterator[str]:
     if totals:
         yield from _comment(f"{totals}: they are no rows to learn from")
         for name, said in totals.values.items():
-            conditions.append(f"{quoted(name)} is null or {quoted(name)} not in [{', '.join(map(text_literal, said))}]")
+            other = f"{quoted(name)} is null or {quoted(name)} not in [{', '.join(map(text_literal, said))}]"
+            conditions.append(f"{quoted(name)} is not null" if name in totals.emptied else other)
     if time and time.missing:
         yield from _comment(f"{counted(time.missing)} without a time: no place in the order of the others")
         conditions.append(f"{quoted(time.column)} is not null")

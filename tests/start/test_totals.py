@@ -9,7 +9,7 @@ import pytest
 from start_fixture import typed
 
 from ray_pipeline.spec import Spec
-from ray_pipeline.start import propose
+from ray_pipeline.start import propose, text_of
 from ray_pipeline.start.table import StartTable
 from ray_pipeline.start.totals import find_totals
 
@@ -57,10 +57,27 @@ def test_rows_of_totals_are_told_and_left_out_of_spec_and_baseline(
 def test_a_totals_row_without_a_time_is_left_out_with_the_others_that_lack_one(tmp_path: Path) -> None:
     content = sales(500, "").rstrip() + "\nA9,north,,3,9\nTotal,,,100000,200000\n"
     (tmp_path / "sales.csv").write_text(content)
-    propose("t", str(tmp_path / "sales.csv"), tmp_path, label="revenue")
     draft = propose("t", str(tmp_path / "sales.csv"), tmp_path, label="revenue")
     assert draft.labels.totals and draft.labels.totals.rows == 1
     assert draft.roles.time and draft.roles.time.missing == 1
+
+
+@pytest.mark.parametrize("every", [500, 20])
+@pytest.mark.parametrize("order", ["day,order_id,pieces", "order_id,day,pieces"])
+def test_a_total_among_dates_or_numbers_leaves_their_type(order: str, every: int, tmp_path: Path) -> None:
+    lines = [f"{order},shop,revenue"]
+    for row, sold in enumerate(SOLD):
+        cells = {"day": str(np.datetime64("2024-01-01") + row // 5), "order_id": f"{row}", "pieces": f"{sold}"}
+        lines.append(",".join([*(cells[name] for name in order.split(",")), SHOPS[row], f"{sold * 3}.5"]))
+        if (row + 1) % every == 0:
+            lines.append(f"Subtotal,,{sold * 200},,{sold * 700}.5")
+    (tmp_path / "sales.csv").write_text("\n".join(lines))
+    draft = propose("t", str(tmp_path / "sales.csv"), tmp_path, label="revenue")
+    assert draft.labels.totals and draft.labels.totals.rows == 500 // every
+    assert str(draft.labels.type("day")) == "date32[day]" and str(draft.labels.type("order_id")) == "int64"
+    assert (draft.split.by, draft.roles.key and draft.roles.key.column) == ("time", "order_id")
+    assert draft.labels.dialect.parameters["null_values"] == ["", "Subtotal"]
+    assert f"where: {order.split(',')[0]} is not null" in text_of(draft)
 
 
 BRANDS = ["Total", *["Shell", "Aral"] * 15]
