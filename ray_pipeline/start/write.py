@@ -212,7 +212,8 @@ def _judged(draft: Draft) -> Iterator[str]:
 def _min_rows(draft: Draft, section: str) -> Iterator[str]:
     """From how many rows a slice or a group is judged, where the test part is small."""
     if least := draft.min_rows.get(section):
-        why = f"the test part has about {counted(draft.test_rows)}, too few for the default of {suggest.MIN_ROWS[0]}"
+        test = counted(draft.test_rows)
+        why = f"the test part has about {test}: not {suggest.MIN_ROWS[0]}, the default, for two values"
         yield from _keys(1, Reasoned(value={"min_rows": least}, why=why))
 
 

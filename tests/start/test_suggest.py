@@ -46,4 +46,4 @@ def test_only_slices_and_groups_that_the_test_part_can_measure_are_proposed(rows
     assert [one.columns[0] for one in spec.evaluate.slices] == [*slices]
     told = " ".join(text.replace("#", "").split())
     assert ("of which two values would need 50 each" in told) == (rows < 4_000)
-    assert ("too few for the default of 200" in told) == (least < 200)
+    assert ("not 200, the default, for two values" in told) == (least < 200)
