@@ -144,7 +144,7 @@ def _summary(draft: "Draft") -> list[str]:
         *(f"join     {join.name} by {', '.join(join.on)}: {join.why}" for join in draft.all_joins),
         f"split    {'; '.join([f'{draft.split.by}: {draft.split.why}', *draft.split.rejected])}",
         f"features {len(draft.features)}{f', {out} left out with the finding' if out else ''}",
-        *(f"look at  {name}: {why}" for name, why in draft.labels.dialect.doubts.items()),
+        *(f"look at  {remark}" for remark in draft.remarks),
         f"gates    {'; '.join(gate.value for gate in draft.gates) or f'none: {draft.no_gate}'}",
     ]
 

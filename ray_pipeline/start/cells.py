@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ray_pipeline.components.sources._cells import number_pattern
+from ray_pipeline.start.totals import MAX_SHARE, PATTERN
 from ray_pipeline.start.words import COUNTRIES, DATE_PARTS, TIMES, words
 
 NUMBER, DECIMAL_COMMA = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"), re.compile(r"[+-]?\d+(,\d+)?")
@@ -17,6 +18,7 @@ MISSING_NUMBER = MISSING | {
     *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!"),
 }
 MIN_NUMBERS = 0.5
+TOTAL = re.compile(PATTERN, re.IGNORECASE)
 DAYS = (
     *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
     *("%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
@@ -42,6 +44,8 @@ class Cells:
     reasons: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, str] = field(default_factory=dict)
     """Columns that can be read in two ways, and so stay text, with the ways."""
+    totals: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Words for a total in columns of numbers or dates, where they count as missing."""
 
     def add(self, name: str, value: Any, why: str) -> None:
         """One more parameter."""
@@ -55,6 +59,7 @@ def read_cells(columns: Mapping[str, Column], delimiter: str) -> Cells:
     {'zip': 'text', 'price': 'number'}
     """
     found, types, whys = Cells(), dict[str, str](), list[str]()
+    columns, totals = _without_totals(columns)
     comma = next(filter(None, map(_decimal_comma, columns.values())), None)
     if comma and any(map(_has_decimal_points, columns.values())):
         comma = None
@@ -68,6 +73,7 @@ def read_cells(columns: Mapping[str, Column], delimiter: str) -> Cells:
             whys.append(f"{name}: {why}")
         elif why:
             found.doubts[name] = why
+    found.totals.update({name: said for name, said in totals.items() if types.get(name) != "text"})
     _add_missing(found, columns, types, decimal)
     formats = {"%Y%m%d"} if "time" in types.values() else set[str]()
     for name, column in columns.items():
@@ -85,6 +91,27 @@ def read_cells(columns: Mapping[str, Column], delimiter: str) -> Cells:
     if types:
         found.add("types", types, "; ".join(whys))
     return found
+
+
+def _without_totals(columns: Mapping[str, Column]) -> tuple[dict[str, Column], dict[str, tuple[str, ...]]]:
+    """The columns, and the words for a total that were taken out of those of numbers or dates."""
+    left, totals = dict(columns), dict[str, tuple[str, ...]]()
+    for name, column in columns.items():
+        said = {value for value in set(column) if TOTAL.fullmatch(value)}
+        others = [value for value in column if value not in said]
+        if said and others and len(column) - len(others) <= MAX_SHARE * len(column):
+            written = [value.strip() for value in others if value.strip() not in MISSING_NUMBER]
+            if any(all(map(is_one, written)) for is_one in (_is_number, _is_date)):
+                left[name], totals[name] = others, tuple(sorted(said))
+    return left, totals
+
+
+def _is_number(value: str) -> bool:
+    return any(form.fullmatch(value) for form in (NUMBER, *map(number_pattern, ".,")))
+
+
+def _is_date(value: str) -> bool:
+    return bool(ISO.fullmatch(value) or DATE_LIKE.fullmatch(value))
 
 
 def _type(name: str, column: Column, decimal: str, delimiter: str) -> tuple[str, str]:
@@ -128,8 +155,11 @@ def _add_missing(found: Cells, columns: Mapping[str, Column], types: Mapping[str
             missing.update(others)
         else:
             missing.update({value: rows for value, rows in others.items() if value in MISSING})
+    missing.update(said for words_in in found.totals.values() for said in words_in)
     if missing:
-        shown = ", ".join(f"{value!r} in {rows:,} cells" for value, rows in missing.most_common(3))
+        shown = ", ".join(
+            f"{value!r} in {rows:,} cell{'' if rows == 1 else 's'}" for value, rows in missing.most_common(3)
+        )
         found.add("null_values", ["", *sorted(missing)], f"words for a missing value: {shown}")
 
 

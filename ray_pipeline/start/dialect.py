@@ -11,14 +11,17 @@ from itertools import pairwise
 
 import pyarrow.fs as pafs
 
-from ray_pipeline.components.sources._cells import named, require_csv
+from ray_pipeline.components.sources._cells import named, number_pattern, require_csv
 from ray_pipeline.errors import DataError, Problem
-from ray_pipeline.start.cells import NUMBER, Cells, read_cells
+from ray_pipeline.start.cells import DECIMAL_COMMA, MISSING_NUMBER, NUMBER, Cells, read_cells
 
 HEAD_BYTES, CHUNK_BYTES = 4 << 20, 16 << 20
 MAX_RECORDS = 20_000
 DELIMITERS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "spaces"}
 MIN_COUNTED = 10
+MIN_BELOW, MOSTLY = 10, 0.95
+"""Rows below a row of units, and the share of them that are numbers."""
+AMOUNTS = tuple(map(number_pattern, ".,"))
 Records = Sequence[Sequence[str]]
 
 
@@ -30,21 +33,24 @@ def read_dialect(fs: pafs.FileSystem, path: str) -> Cells:
     DataError
         It is empty, it is no text, or it has no header.
     """
-    require_csv("labels", path, _head(fs, path)[:8])
+    head = _head(fs, path)
+    require_csv("labels", path, head[:8])
     encoding, why = _encoding(fs, path)
-    text = _head(fs, path).decode(encoding, errors="replace").lstrip("\ufeff")
+    text = head.decode(encoding, errors="replace").lstrip("\ufeff")
     if not text.strip():
         raise DataError(_problem(path, "the file is empty", "name a file with a header and rows"))
     if "\0" in text:
         raise DataError(_problem(path, "the file holds bytes that are no text", "name a CSV file"))
+    text += "" if len(head) == HEAD_BYTES else "\n"  # the last line is whole
     delimiter = _delimiter(text)
     records = _records(text, delimiter)
     header = _header(records, path)
     names = named(records[header])
     rows = [record for record in records[header + 1 :] if len(record) == len(names)]
-    columns = zip(names, zip(*rows, strict=True), strict=True) if rows else ()
+    columns = list(zip(names, zip(*rows, strict=True), strict=True)) if rows else []
+    _refuse_units(path, header + 2, [column for _, column in columns])
     cells = read_cells({name: [value for value in column if value != ""] for name, column in columns}, delimiter)
-    found = Cells(doubts=cells.doubts)
+    found = Cells(doubts=cells.doubts, totals=cells.totals)
     if encoding != "utf-8":
         found.add("encoding", encoding, why)
     if delimiter != ",":
@@ -139,6 +145,40 @@ def _are_names(numbers: Sequence[str], width: int) -> bool:
     steps = {second - first for first, second in pairwise(whole)}
     years = all(1800 <= number <= 2100 for number in whole)
     return min(steps, default=0) > 0 and (years or (steps == {1} and len(whole) >= MIN_COUNTED))
+
+
+def _refuse_units(path: str, line: int, columns: Sequence[Sequence[str]]) -> None:
+    """Refuses a first row that has no number in the columns of numbers: these would be read as texts.
+
+    Raises
+    ------
+    DataError
+        With the line and its cells.
+    """
+    first = [column[0].strip() for column in columns]
+    if any(_is_number(cell) and _are_numbers(columns[place][1:]) for place, cell in enumerate(first)):
+        return
+    numeric = [place for place, column in enumerate(columns) if _are_numbers(column[1:])]
+    units = [place for place in numeric if first[place] not in MISSING_NUMBER | {""}]
+    others = [cell for place, cell in enumerate(first) if place not in numeric]
+    alone = len(numeric) > 1 or all(cell in MISSING_NUMBER | {""} for cell in others)
+    if not units or not alone or any(columns[place].count(columns[place][0]) > 1 for place in units):
+        return
+    found = (
+        f"line {line} ({', '.join(first[:5])}{', ...' if len(first) > 5 else ''}) has no number in {len(numeric)}"
+        f" column{'' if len(numeric) == 1 else 's'} where the other rows have numbers: it looks like a row of units"
+    )
+    raise DataError(_problem(path, found, f"remove line {line}, or write the units into the names of the columns"))
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Whether nearly all of at least a few cells are numbers, besides words for a missing value."""
+    present = [cell for cell in cells if cell.strip() not in MISSING_NUMBER | {""}]
+    return len(present) >= MIN_BELOW and sum(map(_is_number, present)) >= MOSTLY * len(present)
+
+
+def _is_number(cell: str) -> bool:
+    return any(form.fullmatch(cell.strip()) for form in (NUMBER, DECIMAL_COMMA, *AMOUNTS))
 
 
 def _problem(path: str, found: str, fix: str) -> Problem:

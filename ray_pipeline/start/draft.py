@@ -54,6 +54,12 @@ class Draft:
     """What was found of a feature that stays, by canonical name."""
     slices: tuple[Reasoned, ...] = ()
     groups: tuple[Reasoned, ...] = ()
+    test_rows: int = 0
+    """About so many rows has the test part."""
+    min_rows: Mapping[str, int] = field(default_factory=dict)
+    """`min_rows` of the sections whose default the test part is too small for."""
+    unmeasured: tuple[str, ...] = ()
+    """Columns that would be slices or groups, had the test part more rows."""
     gates: tuple[Reasoned, ...] = ()
     no_gate: str = ""
     """Why there is no gate."""
@@ -64,6 +70,14 @@ class Draft:
     def all_joins(self) -> tuple[JoinProposal, ...]:
         """The join of every feature table, those of Feast repositories too."""
         return (*self.joins, *(join for one in self.feast for join in one.joins))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should look at."""
+        totals = self.labels.totals
+        doubts = [f"{name}: {why}" for name, why in self.labels.dialect.doubts.items()]
+        told = [f"{totals}, left out by `select.where`"] if totals else []
+        return [*told, *filter(None, [self.label.spellings]), *doubts]
 
     @property
     def metric(self) -> Reasoned:

@@ -1,30 +1,29 @@
 """The label: which column it is likely to be, which task it means, and why."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_pipeline.column_types import kind_of as plain_kind
 from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.data.column_roles import REMEDIES
 from ray_pipeline.errors import DataError, Problem, SpecError, listed, nearest
 from ray_pipeline.profiling.column_statistics import value_counts
 from ray_pipeline.profiling.requirements import MIN_ROWS
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.start.cells import NUMBER
-from ray_pipeline.start.table import StartTable, is_name
-from ray_pipeline.start.words import IDS, LABEL_NAMES, OUTCOMES, PART_NAMES, words
+from ray_pipeline.start.table import StartTable, counted, is_name
+from ray_pipeline.start.words import IDS, LABEL_NAMES, NO, OUTCOMES, PART_NAMES, YES, YES_LETTERS, words
 from ray_pipeline.values import Task
 
 OFFERED = 3
 MAX_WORDS = 0.1
 """Share of words among numbers up to which a text is a number with mistakes."""
 MAX_NUMBER_CLASSES, MAX_CLASSES, MIN_CLASS_ROWS = 10, 100, 5
-POSITIVE = re.compile(
-    r"(?i)y|yes|true|t|1|positive|pos|bad|churn(ed)?|default(ed)?|fraud|>.*|ja|oui|si|won|success|left"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +53,8 @@ class Label:
     """What the expression means; empty for a bare column."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Rows of each class, by its text; nothing for regression."""
+    spellings: str = ""
+    """What to say of classes that are equal but for case or spaces."""
 
 
 def candidates(table: StartTable) -> list[Candidate]:
@@ -116,6 +117,15 @@ def quoted(name: str) -> str:
     return name if plain.is_column and plain.columns == (name,) else f"`{name}`"
 
 
+def text_literal(value: str) -> str:
+    """A text as an expression writes it.
+
+    >>> text_literal("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _candidate(table: StartTable, name: str, place: int) -> Candidate | None:
     """The column as a candidate; None if it cannot be the label."""
     values, kind = table.sample[name], kind_of(table.type(name))
@@ -158,7 +168,10 @@ def _column_label(table: StartTable, name: str) -> Label:
     type_, values = table.type(name), table.column(name)
     kind = kind_of(type_)
     if kind not in ("number", "category"):
-        found, fix = f"{name!r} is {type_}, which cannot be predicted", _others(table, name)
+        stored = plain_kind(type_)
+        found = f"{name!r} is {stored} ({type_}), and a label is boolean, integer, float, decimal or text"
+        remedy = "to predict a moment, write the time until then as a number, such as days"
+        fix = f"{REMEDIES.get(stored, remedy)}; or {_others(table, name)}"
         raise DataError(_problem(table, name, found, fix))
     present = values.drop_null()
     if len(present) < MIN_ROWS:
@@ -176,15 +189,59 @@ def _column_label(table: StartTable, name: str) -> Label:
     shown = listed((f"{value!r} in {rows:,} rows" for value, rows in ordered), 4)
     if len(counts) > 2:
         why = f"{name} has {len(counts)} classes: {shown}"
-        return Label(text=quoted(name), columns=(name,), task="multiclass", why=why, counts=counts)
+        spellings = _spellings(name, counts)
+        return Label(text=quoted(name), columns=(name,), task="multiclass", why=why, counts=counts, spellings=spellings)
     why = f"{name} has two values: {shown}"
     if pa.types.is_boolean(type_) or (kind == "number" and {float(value) for value in counts} <= {0.0, 1.0}):
         return Label(text=quoted(name), columns=(name,), task="binary", why=why, counts=counts)
-    positive = next((value for value, _ in reversed(ordered) if POSITIVE.fullmatch(value.strip())), ordered[-1][0])
-    written = positive if kind == "number" else "'" + positive.replace("'", "''") + "'"
+    positive = _positive([value for value, _ in reversed(ordered)])
+    written = positive if kind == "number" else text_literal(positive)
+    spellings = _spellings(name, counts)
     note = f"the model gives the probability of {positive!r}"
     counts = {"1": counts[positive], "0": sum(counts.values()) - counts[positive]}
-    return Label(text=f"{quoted(name)} == {written}", columns=(name,), task="binary", why=why, note=note, counts=counts)
+    return Label(
+        text=f"{quoted(name)} == {written}",
+        columns=(name,),
+        task="binary",
+        why=why,
+        note=note,
+        counts=counts,
+        spellings=spellings,
+    )
+
+
+def _positive(values: Sequence[str]) -> str:
+    """The one of two values that means yes; where neither says so, the one that is not no, or else the rarer.
+
+    Parameters
+    ----------
+    values
+        The two values, the rarer first.
+
+    Examples
+    --------
+    >>> _positive(["N", "J"]), _positive(["oui", "non"]), _positive(["ill", "no"]), _positive(["red", "blue"])
+    ('J', 'oui', 'ill', 'red')
+    """
+    said = {value: value.strip().casefold() for value in values}
+    denied = [value for value in values if said[value] in NO]
+    yes = [value for value in values if said[value] in YES or said[value].startswith(">")]
+    letters = [value for value in values if denied and said[value] in YES_LETTERS]
+    others = [value for value in values if value not in denied and any(len(said[no]) > 1 for no in denied)]
+    return next(iter([*yes, *letters, *others, *values]))
+
+
+def _spellings(name: str, counts: Mapping[str, int]) -> str:
+    """What to say of values that are equal but for case or spaces; empty where there are none."""
+    alike = dict[str, list[str]]()
+    for value in counts:
+        alike.setdefault(" ".join(value.split()).casefold(), []).append(value)
+    found = [
+        listed((f"{one!r} in {counted(counts[one])}" for one in group), 4) for group in alike.values() if group[1:]
+    ]
+    if not found:
+        return ""
+    return f"{name}: {'; '.join(found)}: equal but for case or spaces, yet classes of their own: write each in one way"
 
 
 def _too_many_texts(table: StartTable, name: str, present: pa.ChunkedArray, distinct: int) -> Problem:
@@ -239,7 +296,9 @@ def _require_two(table: StartTable, name: str, counts: Mapping[str, int]) -> Non
 
 
 def _absent(table: StartTable, name: str) -> Problem:
-    found = f"there is no column {name!r}; {nearest(name, table.names)}Known: {listed(table.names, 12)}"
+    alike = next((one for one in table.names if one.strip().casefold() == name.strip().casefold()), None)
+    near = f"did you mean {alike!r}? " if alike else nearest(name, table.names)
+    found = f"there is no column {name!r}; {near}Known: {listed(table.names, 12)}"
     return _problem(table, name, found, "correct --label")
 
 

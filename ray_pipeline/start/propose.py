@@ -1,7 +1,7 @@
 """From the paths of tables to a draft: the page of this room."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from ray_pipeline.start.feast import FeastProposal, propose_feast
 from ray_pipeline.start.gates import with_gates
 from ray_pipeline.start.join import JoinProposal, propose_join
 from ray_pipeline.start.label import OFFERED, Candidate, Label, candidates, read_label
-from ray_pipeline.start.roles import Roles, find_roles
+from ray_pipeline.start.roles import Roles, find_roles, with_panel
 from ray_pipeline.start.sample_profile import check_sample, sample_rows
 from ray_pipeline.start.split import propose_splits
 from ray_pipeline.start.table import StartTable, format_of, require_rows, table_name
@@ -61,7 +61,7 @@ def propose(
     DataError
         A table cannot be read, or nothing can be learned from it.
     """
-    labels = StartTable.open("labels", given, folder)
+    labels = StartTable.open("labels", given, folder).without_totals()
     require_rows(labels, MIN_ROWS)
     found = read_label(labels, label or _chosen(labels, given, ask))
     roles = find_roles(labels, found.columns)
@@ -121,9 +121,16 @@ def _split(draft: Draft, folder: Path) -> Draft:
     for split in propose_splits(draft.labels, draft.roles, draft.label):
         draft = replace(draft, split=replace(split, rejected=rejected))
         if (why := _misfit(draft, folder)) is None:
-            break
+            return _with_panel(draft)
         rejected += (f"not split by {split.keys.get('column') or split.keys.get('group') or split.by}: {why}",)
     return draft
+
+
+def _with_panel(draft: Draft) -> Draft:
+    """The draft in which the group is a feature where a split by time lets a model learn its values."""
+    if draft.split.by != "time":
+        return draft
+    return replace(draft, roles=with_panel(draft.labels, draft.roles, draft.split.keys["validation"]))
 
 
 def _misfit(draft: Draft, folder: Path) -> str | None:
@@ -148,22 +155,21 @@ def _judged(draft: Draft, folder: Path) -> Draft:
     draft = draft.without(suggest.left_out(findings, draft.features))
     _require_features(draft)
     rows, findings = _checked(draft, folder)
+    found = suggest.notes(findings, [*draft.features, *(f"{join.name}.{join.time}" for join in draft.joins)])
+    panel = draft.roles.panel
     draft = replace(
         draft,
-        notes=suggest.notes(findings, [*draft.features, *(f"{join.name}.{join.time}" for join in draft.joins)]),
+        notes=found | ({panel.column: panel.why} if panel else {}),
         ignored=suggest.ignored(findings, draft.features),
-        slices=suggest.slices(draft, rows),
-        groups=suggest.groups(draft, rows),
     )
-    share = pc.mean(pc.equal(rows[PART], PARTS.index("test")).cast("int8")).as_py()
-    return with_gates(draft, score_baseline(draft, rows), round(share * draft.labels.num_rows))
+    draft = suggest.with_slices(draft, rows)
+    return with_gates(draft, score_baseline(draft, rows), draft.test_rows)
 
 
 def _require_features(draft: Draft) -> None:
     if draft.features:
         return
-    roles = {field.name: getattr(draft.roles, field.name) for field in fields(draft.roles)}
-    taken = [f"{role.column} is the {name}" for name, role in roles.items() if role]
+    taken = [f"{role.column} is the {name}" for name, role in draft.roles.taken.items()]
     said = [f"{name}: {why}" for name, why in [*draft.left_out.items()][:3]]
     found = f"no feature is left besides the label {draft.label.text}: {'; '.join([*taken, *said])}"
     raise DataError(Problem(stage="check", file=draft.given, found=found.rstrip(": "), fix="bring more columns"))

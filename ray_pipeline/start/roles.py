@@ -1,17 +1,20 @@
 """The roles of columns besides the label, each with its reason: key, time, group, and the column of the parts."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.start.table import StartTable, is_name
+from ray_pipeline.start.table import StartTable, counted, is_name
 from ray_pipeline.start.words import DATE_PARTS, GROUPS, ID_ALONE, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
 from ray_pipeline.values import PARTS
 
 MIN_GROUPS, MIN_MOMENTS = 20, 20
+MIN_SEEN, MIN_PANEL_ROWS = 0.9, 10
+"""Of later rows with a value that was seen before, and rows of a usual value: from there an id tells something."""
 MAX_TIMELESS = 0.01
 """The share of rows without a time that are left out for the sake of the others' order."""
 
@@ -34,11 +37,19 @@ class Roles:
     time: Role | None = None
     group: Role | None = None
     part: Role | None = None
+    panel: Role | None = None
+    """An id that is a feature, because later rows have the values of earlier ones."""
+
+    @property
+    def taken(self) -> dict[str, Role]:
+        """The roles whose columns are no features, by their names."""
+        named = {"key": self.key, "time": self.time, "group": self.group, "part": self.part}
+        return {name: role for name, role in named.items() if role}
 
     @property
     def columns(self) -> set[str]:
-        """Every column with a role."""
-        return {role.column for role in (self.key, self.time, self.group, self.part) if role}
+        """Every column with a role that keeps it from the features."""
+        return {role.column for role in self.taken.values()}
 
 
 def find_roles(table: StartTable, label: Collection[str]) -> Roles:
@@ -53,6 +64,35 @@ def find_roles(table: StartTable, label: Collection[str]) -> Roles:
     return Roles(key=key, time=next(iter(times), None), group=next(groups, None), part=part)
 
 
+def with_panel(table: StartTable, roles: Roles, cut: datetime) -> Roles:
+    """The roles in which the group is a feature, if the rows from the cut on have values that were learned before it.
+
+    Parameters
+    ----------
+    table
+        The labels.
+    roles
+        Those of its columns, with a time.
+    cut
+        Where the later parts begin, in UTC.
+    """
+    if not (roles.group and roles.time):
+        return roles
+    ids, times = table.column(roles.group.column), table.column(roles.time.column)
+    known = pc.is_valid(times)
+    micros = times.cast(pa.timestamp("us", getattr(times.type, "tz", None)), safe=False).cast(pa.int64())
+    later = pc.greater_equal(micros, int(cut.replace(tzinfo=UTC).timestamp() * 1_000_000))
+    before = pc.unique(ids.filter(pc.and_(known, pc.invert(later))))
+    after = ids.filter(pc.and_(known, later))
+    seen = pc.mean(pc.is_in(after, value_set=before).cast(pa.int8())).as_py() or 0.0
+    each = pc.approximate_median(pc.value_counts(ids.combine_chunks()).field("counts")).as_py()
+    if seen < MIN_SEEN or each < MIN_PANEL_ROWS:
+        return roles
+    why = f"{seen:.0%} of the later rows have a value that earlier rows have too, with {each:,.0f} rows to a value"
+    panel = Role(column=roles.group.column, why=f"a feature though it is an id: {why}")
+    return replace(roles, group=None, panel=panel)
+
+
 def time_role(table: StartTable, name: str, most_missing: float = 0.0) -> Role | None:
     """The column as the moment of a row, if it is a time that every row has, but for that share of them."""
     if kind_of(table.type(name)) != "time" or words(name) & NO_TIMES - KNOWN_AT or not is_name(name):
@@ -62,7 +102,7 @@ def time_role(table: StartTable, name: str, most_missing: float = 0.0) -> Role |
     if missing > most_missing * len(values) or pc.count_distinct(values).as_py() < MIN_MOMENTS:
         return None
     ends = pc.min_max(values).as_py()
-    rows = f"all but {missing:,} rows" if missing else "every row"
+    rows = f"all but {counted(missing)}" if missing else "every row"
     why = f"a time in {rows}, from {_shown(ends['min'])} to {_shown(ends['max'])}"
     return Role(column=name, why=why, missing=missing)
 
@@ -118,7 +158,7 @@ def _group(table: StartTable, name: str) -> Role | None:
     groups, rows = pc.count_distinct(values, mode="only_valid").as_py(), len(values) - values.null_count
     if groups < MIN_GROUPS or groups > rows / 2 or values.null_count:
         return None
-    return Role(column=name, why=f"{rows:,} rows belong to {groups:,} values of it, {rows / groups:.3g} to each")
+    return Role(column=name, why=f"{rows:,} rows belong to {groups:,} values of {name}, {rows / groups:.3g} to each")
 
 
 def _part(table: StartTable, name: str) -> Role | None:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from glob import has_magic
 from itertools import chain, count
@@ -17,12 +17,14 @@ import pyarrow.fs as pafs
 
 from ray_pipeline.column_types import plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
-from ray_pipeline.components.sources._files import files_at, filesystem
+from ray_pipeline.components.sources._files import ABSENT_FIX, files_at, filesystem
+from ray_pipeline.components.sources._parquet_footers import KIND_FIX
 from ray_pipeline.data.input_table import in_plain_types, with_times
 from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.spec.field_types import column
 from ray_pipeline.start.cells import Cells
 from ray_pipeline.start.dialect import read_dialect
+from ray_pipeline.start.totals import Totals, find_totals
 from ray_pipeline.start.words import TIMES, words
 
 SAMPLE_ROWS, PIECES = 20_000, 16
@@ -30,6 +32,15 @@ MAX_WHOLE_ROWS = 20_000_000
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 FIRST_S, LAST_S = 631_152_000, 4_102_444_800
 """1990 and 2100, in seconds since 1970."""
+FIXES = {
+    ABSENT_FIX: "correct the path; a relative one starts at the working directory",
+    KIND_FIX: "write it as CSV or Parquet",
+}
+"""What to do here about problems that have another remedy in a spec."""
+DATABASES = {
+    *("sqlite", "duckdb", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "db2", "redshift"),
+    *("snowflake", "bigquery", "databricks", "trino", "presto", "clickhouse", "hive", "jdbc"),
+}
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 ENDINGS = (*TEXT_ENDINGS, ".data", ".csv.gz", ".tsv.gz", ".txt.gz")
 
@@ -45,6 +56,8 @@ class StartTable:
     footers: Footers
     kind: str
     dialect: Cells = field(default_factory=Cells)
+    totals: Totals | None = None
+    """Rows that the table is taken without."""
 
     @classmethod
     def open(cls, name: str, given: str, folder: Path) -> "StartTable":
@@ -64,9 +77,18 @@ class StartTable:
         DataError
             There is no such table, or it cannot be read.
         SpecError
-            It is a Feast repository, which has no rows of its own.
+            It is a Feast repository, which has no rows of its own, or a database.
         """
+        _refuse_database(name, given)
         path = given if "://" in given else os.path.abspath(given)  # noqa: PTH100 (a link stays a link)
+        try:
+            return cls._open(name, given, path, folder)
+        except DataError as error:
+            problems = (replace(one, fix=FIXES.get(one.fix or "", one.fix)) for one in error.problems)
+            raise DataError(problems) from None
+
+    @classmethod
+    def _open(cls, name: str, given: str, path: str, folder: Path) -> "StartTable":
         kind = format_of(name, path)
         if kind == "feast":
             found, fix = f"{given} is a Feast repository, which has no label", "name it with --features"
@@ -85,10 +107,18 @@ class StartTable:
             dialect=dialect,
         )
 
+    def without_totals(self) -> "StartTable":
+        """The table without its rows of totals, as far as a CSV file or a small table of another format has any."""
+        if self.kind != "csv" and self.num_rows > SAMPLE_ROWS:
+            return self
+        rows = plain_table(self.source.table(self.footers.schema.names))
+        totals = find_totals(rows, self.dialect.totals)
+        return replace(self, totals=totals) if totals else self
+
     @property
     def num_rows(self) -> int:
-        """All rows of the table."""
-        return self.footers.num_rows
+        """All rows of the table but those of totals."""
+        return self.footers.num_rows - (self.totals.rows if self.totals else 0)
 
     @property
     def is_whole(self) -> bool:
@@ -139,13 +169,15 @@ class StartTable:
             chosen = np.unique(np.linspace(0, len(pieces) - 1, PIECES).astype(int))
             share = -(-SAMPLE_ROWS // len(chosen))
             rows = pa.concat_tables([_thinned(pieces[place](), share) for place in chosen])
-        return plain_table(_thinned(rows, SAMPLE_ROWS))
+        rows = plain_table(rows)
+        return _thinned(self.totals.without(rows) if self.totals else rows, SAMPLE_ROWS)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """All values of a column; those of the sample if the table has more than `MAX_WHOLE_ROWS` rows."""
         if not self.is_whole:
             return self.sample[name]
-        return in_plain_types(self.source.table([name]), self.time_units)[name]
+        rows = plain_table(self.source.table([*{name: None, **(self.totals.values if self.totals else {})}]))
+        return in_plain_types(self.totals.without(rows) if self.totals else rows, self.time_units)[name]
 
     def parameters(self) -> dict[str, Any]:
         """What the spec says of the table besides its path."""
@@ -214,6 +246,15 @@ def is_name(name: str) -> bool:
         return False
 
 
+def counted(rows: int) -> str:
+    """A number of rows in words.
+
+    >>> counted(1), counted(2_000)
+    ('1 row', '2,000 rows')
+    """
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
 def require_rows(table: StartTable, least: int) -> None:
     """Refuses a table with too few rows to train on.
 
@@ -223,11 +264,28 @@ def require_rows(table: StartTable, least: int) -> None:
         With the number of rows.
     """
     if table.num_rows < least:
-        rows = f"{table.num_rows:,} row{'s' if table.num_rows != 1 else ''}"
-        found = f"{rows}; train, validation and test need {least} together"
+        found = f"{counted(table.num_rows)}; train, validation and test need {least} together"
         raise DataError(
             Problem(stage="read", file=table.footers.path, rows=table.num_rows, found=found, fix="bring more rows")
         )
+
+
+def _refuse_database(name: str, given: str) -> None:
+    """Refuses the URL of a database, without the login that it may have.
+
+    Raises
+    ------
+    SpecError
+        With the keys of a spec that read a query.
+    """
+    scheme = re.match(r"([a-z0-9]+)[+:]", given.lower())
+    if "://" not in given or not scheme or scheme[1] not in DATABASES:
+        return
+    key = "--from" if name == "labels" else "--features"
+    found = f"{scheme[1]}:// is a database, and `init` reads files"
+    keys = "`kind: sql` with `url` and `query` and without `path`"
+    fix = f"write the rows as Parquet and name that file; a spec reads a query where its table has {keys}"
+    raise SpecError(Problem(key=key, found=found, fix=fix))
 
 
 def _thinned(rows: pa.Table, most: int) -> pa.Table:

@@ -27,6 +27,18 @@ SENSITIVE = {
 COUNTRIES = {"country", "countries", "nation", "nationality", "iso", "iso2", "cc", "ctry", "land", "pays", "pais"}
 PART_NAMES = {"part", "split", "fold", "set", "partition", "subset"}
 
+YES = {
+    *("y", "yes", "true", "t", "1", "positive", "pos", "bad", "churn", "churned", "default", "defaulted", "fraud"),
+    *("won", "success", "left", "ja", "wahr", "positiv", "oui", "vrai", "positif", "si", "sí", "sì", "vero"),
+    *("verdadero", "positivo", "positiva", "sim", "verdadeiro", "да"),
+}
+YES_LETTERS = {"j", "o", "s", "v", "w"}
+"""They mean yes beside a word for no, and nothing alone."""
+NO = {
+    *("n", "no", "false", "f", "0", "negative", "neg", "good", "nein", "falsch", "negativ", "non", "faux", "négatif"),
+    *("negatif", "falso", "negativo", "negativa", "não", "nao", "нет"),
+}
+
 
 def words(name: str) -> set[str]:
     """The words of a name, in lower case.

@@ -7,12 +7,14 @@ from glob import escape
 from textwrap import wrap
 from typing import Any
 
-from ray_pipeline.start import first_search
+from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.errors import listed
+from ray_pipeline.start import first_search, suggest
 from ray_pipeline.start.draft import Draft, Reasoned
 from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
-from ray_pipeline.start.label import quoted
-from ray_pipeline.start.table import StartTable
+from ray_pipeline.start.label import quoted, text_literal
+from ray_pipeline.start.table import StartTable, counted
 
 WIDTH = 116
 PLAIN = re.compile(r"(?:\.\./|/)?[A-Za-z_][A-Za-z0-9_./-]*|(?:\.\./)+[A-Za-z_][A-Za-z0-9_./-]*")
@@ -86,10 +88,29 @@ def _features(draft: Draft) -> Iterator[str]:
         yield from _join(draft, join)
     for repository in draft.feast:
         yield from _feast(repository)
-    if roles.time and roles.time.missing:
-        yield from _comment(f"{roles.time.missing:,} rows without a time have no place in the order of the others")
+    yield from _select(draft)
+    if roles.panel and roles.panel.column in draft.features and kind_of(table.type(roles.panel.column)) == "number":
+        yield from _comment("an id is a name, whose size says nothing")
+        yield "encode:"
+        yield f"{INDENT}{scalar(roles.panel.column)}: {{type: category}}"
+
+
+def _select(draft: Draft) -> Iterator[str]:
+    """Which rows are taken: no totals, and none without a time."""
+    totals, time = draft.labels.totals, draft.roles.time
+    conditions = list[str]()
+    if totals:
+        yield from _comment(f"{totals}: they are no rows to learn from")
+        for name, said in totals.values.items():
+            other = f"{quoted(name)} is null or {quoted(name)} not in [{', '.join(map(text_literal, said))}]"
+            conditions.append(f"{quoted(name)} is not null" if name in totals.emptied else other)
+    if time and time.missing:
+        yield from _comment(f"{counted(time.missing)} without a time: no place in the order of the others")
+        conditions.append(f"{quoted(time.column)} is not null")
+    if conditions:
+        joined = conditions[0] if len(conditions) == 1 else " and ".join(f"({one})" for one in conditions)
         yield "select:"
-        yield f"{INDENT}where: {_expression(f'{quoted(roles.time.column)} is not null')}"
+        yield f"{INDENT}where: {_expression(joined)}"
 
 
 def _time_unit(table: StartTable, time: str) -> dict[str, str]:
@@ -170,15 +191,30 @@ def _judged(draft: Draft) -> Iterator[str]:
         why = "rows of one value are not independent: intervals treat them as one"
         yield from _keys(1, Reasoned(value={"cluster": draft.split.cluster}, why=why))
     yield from _list(1, "slices", draft.slices)
+    yield from _min_rows(draft, "evaluate")
     if draft.groups:
         yield "bias:"
         yield from _list(1, "groups", draft.groups)
+        yield from _min_rows(draft, "bias")
+    if draft.unmeasured:
+        yield from _comment(
+            f"no slice and no group by {listed(draft.unmeasured)}: the test part has about {counted(draft.test_rows)},"
+            f" of which two values would need {suggest.MIN_ROWS[-1]} each"
+        )
     yield from _comment(
         "all must pass before the model is registered; judged on the worse end of the interval, a `point` on the value"
         if draft.gates
         else f"no gate: {draft.no_gate}"
     )
     yield from _list(0, "gates", draft.gates, _expression) if draft.gates else ["gates: []"]
+
+
+def _min_rows(draft: Draft, section: str) -> Iterator[str]:
+    """From how many rows a slice or a group is judged, where the test part is small."""
+    if least := draft.min_rows.get(section):
+        test = counted(draft.test_rows)
+        why = f"the test part has about {test}: not {suggest.MIN_ROWS[0]}, the default, for two values"
+        yield from _keys(1, Reasoned(value={"min_rows": least}, why=why))
 
 
 def _end(draft: Draft) -> Iterator[str]:

@@ -156,6 +156,36 @@ def test_what_can_be_read_in_two_ways_stays_a_text_and_is_told(
     assert table.sample[header[:-2]].type == pa.string()
 
 
+UNITS: dict[str, tuple[str, str]] = {
+    "units": ("\xb0C,bar,m/s,-", "line 2 (\xb0C, bar, m/s, -) has no number in 3 columns"),
+    "a number without a unit": ("\xb0C,-,m/s,class", "has no number in 3 columns"),
+}
+
+
+@pytest.mark.parametrize(("units", "says"), UNITS.values(), ids=UNITS)
+def test_a_row_of_units_is_refused_with_its_line(tmp_path: Path, units: str, says: str) -> None:
+    rows = "".join(f"{row},{row}.5,{'' if row % 9 else row},{'good' if row % 2 else 'bad'}\n" for row in range(99))
+    with pytest.raises(DataError) as refused:
+        opened(tmp_path, f"temp,pressure,speed,quality\n{units}\n{rows}")
+    (problem,) = refused.value.problems
+    assert says in problem.found and "a row of units" in problem.found
+    assert problem.fix == "remove line 2, or write the units into the names of the columns"
+
+
+def test_a_row_of_units_of_one_number_is_refused_where_the_other_cells_are_empty(tmp_path: Path) -> None:
+    rows = "".join(f"{row},red\n" for row in range(99))
+    with pytest.raises(DataError, match="has no number in 1 column where"):
+        opened(tmp_path, f"temp,colour\nK,-\n{rows}")
+    assert opened(tmp_path, f"temp,colour\nK,blue\n{rows}").num_rows == 100
+
+
+@pytest.mark.parametrize("first", ["NA,-,,good", "lost,lost,,good", "1,2,m/s,good", "$1,2,m/s,good"])
+def test_a_first_row_with_a_number_or_words_that_come_again_is_a_row(tmp_path: Path, first: str) -> None:
+    rows = "".join(f"{row},{'lost' if row == 50 else row},{row},good\n" for row in range(99))
+    rows = rows.replace("20,20,", "lost,20,")
+    assert opened(tmp_path, f"temp,pressure,speed,quality\n{first}\n{rows}").num_rows == 100
+
+
 def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
     table = opened(tmp_path, '"",column_1,n\n' + "".join(f"{row},a{row},{row}\n" for row in range(60)))
     assert table.names == ["column_1_", "column_1", "n"]

@@ -55,7 +55,7 @@ def test_every_format_gives_a_spec_that_check_accepts(
     assert spec.features.labels.key == "customer_id"
     assert spec.features.labels.columns == ("usage", "months", "level", "gender")
     assert [gate.metric for gate in spec.gates] == ["auc", "auc"] and 0.6 < (spec.gates[0].number or 0) < 0.95
-    assert [one.columns for one in spec.bias.groups] == [("gender",)]
+    assert [one.columns for one in spec.bias.groups] == [("gender",)] and spec.bias.min_rows == 50
     assert typed("check", "leaving/leaving.yaml", capfd=capfd)[0] == 0
     assert "Now: ray-pipeline run leaving/leaving.yaml" in err
 
@@ -226,6 +226,26 @@ def test_what_cannot_be_started_is_refused_with_a_remedy(
     assert code == expected
     assert any(says in problem["found"] and problem["fix"] for problem in answer["problems"]), answer["problems"]
     assert not Path("bad").exists()
+
+
+REMEDIES: dict[str, tuple[str, bytes | None, int, str]] = {
+    "an absent file": ("nothing.csv", None, 3, "correct the path; a relative one starts at the working directory"),
+    "JSON": ("rows.json", b'[{"a": 1}]', 3, "write it as CSV or Parquet"),
+    "JSON lines": ("rows.json", b'{"a": 1}', 3, "write it as CSV or Parquet"),
+    "another format": ("rows.bin", b"abc", 3, "write it as CSV or Parquet"),
+    "a database file": ("sqlite:///t.db", None, 2, "where its table has `kind: sql` with `url` and `query`"),
+    "a database": ("postgresql+psycopg://me:secret@host/base", None, 2, "where its table has `kind: sql`"),
+}
+
+
+@pytest.mark.parametrize(("path", "content", "expected", "fix"), REMEDIES.values(), ids=REMEDIES)
+def test_the_remedy_is_one_that_init_has(
+    path: str, content: bytes | None, expected: int, fix: str, capfd: Capture
+) -> None:
+    if content:
+        Path(path).write_bytes(content)
+    code, answer, err = typed("init", "bad", "--from", path, "--label", "y", capfd=capfd)
+    assert code == expected and fix in answer["problems"][0]["fix"] and "secret" not in err + str(answer)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,36 @@ def test_the_values_decide_the_task_and_the_expression(tmp_path: Path, values: A
     assert sum(label.counts.values()) == (0 if task == "regression" else ROWS)
 
 
+PAIRS = "J N,ja Nein,si no,SÍ no,oui non,O N,s n,T F,wahr falsch,vrai faux"
+PAIRS += ",pos neg,positiv negativ,Bad Good,ill no,>50K <=50K"
+
+
+@pytest.mark.parametrize("common", [0, 1])
+@pytest.mark.parametrize("pair", PAIRS.split(","))
+def test_the_word_for_yes_is_the_positive_class_however_rare_it_is(tmp_path: Path, pair: str, common: int) -> None:
+    yes, no = pair.split()
+    often, rarely = (yes, no) if common == 0 else (no, yes)
+    label = read_label(opened(tmp_path, pa.table({"y": np.where(NUMBER > 1, rarely, often), "x": NUMBER})), "y")
+    assert label.text == f"y == '{yes}'" and not label.spellings
+
+
+@pytest.mark.parametrize("pair", [("f", "m"), ("n", "z"), ("o", "j")])
+def test_two_letters_that_mean_neither_yes_nor_no_leave_the_rarer_one(tmp_path: Path, pair: tuple[str, str]) -> None:
+    for rarely, often in (pair, pair[::-1]):
+        label = read_label(opened(tmp_path, pa.table({"y": np.where(NUMBER > 1, rarely, often), "x": NUMBER})), "y")
+        assert label.text == f"y == '{rarely}'"
+
+
+def test_classes_that_differ_by_case_or_spaces_are_told_with_their_counts(tmp_path: Path) -> None:
+    values = np.array(["no", "No", "Yes", "YES ", "maybe"])[np.minimum(PLACE % 10, 4)]
+    label = read_label(opened(tmp_path, pa.table({"y": values, "x": NUMBER})), "y")
+    assert label.task == "multiclass"
+    assert label.spellings == (
+        "y: 'no' in 40 rows, 'No' in 40 rows; 'Yes' in 40 rows, 'YES ' in 40 rows: equal but for case or spaces, yet"
+        " classes of their own: write each in one way"
+    )
+
+
 def test_a_label_may_be_an_expression(tmp_path: Path) -> None:
     table = opened(tmp_path, pa.table({"delay time": NUMBER, "x": NUMBER}))
     label = read_label(table, "`delay time` > 0.5")
@@ -90,8 +120,14 @@ BAD: dict[str, tuple[Any, str, type[PipelineError], str]] = {
     ),
     "one value": (["a"] * ROWS, "y", DataError, "one value: 'a' in all 400 rows"),
     "no value": (pa.nulls(ROWS, pa.int64()), "y", DataError, "'y' has 0 values in 400 rows"),
-    "a time": (pa.array(PLACE, pa.timestamp("s")), "y", DataError, "which cannot be predicted"),
-    "absent": (NUMBER, "Y", DataError, "there is no column 'Y'"),
+    "a time": (pa.array(PLACE, pa.timestamp("s")), "y", DataError, "'y' is timestamp (timestamp[ms]), and a label is"),
+    "a time of day": (
+        pa.array(PLACE.astype(np.int32)).cast(pa.time32("s")),
+        "y",
+        DataError,
+        "'y' is time (time32[ms]), and a label is boolean,",
+    ),
+    "absent": (NUMBER, "Y", DataError, "there is no column 'Y'; did you mean 'y'?"),
     "absent in an expression": (NUMBER, "z > 1", DataError, "there is no column 'z'"),
     "no expression": (NUMBER, "y >", SpecError, ""),
     "one class": (NUMBER, "y > 99", DataError, "has one value: '0'"),

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_pipeline.start.label import Label
-from ray_pipeline.start.roles import Roles, find_roles
+from ray_pipeline.start.roles import Roles, find_roles, with_panel
 from ray_pipeline.start.split import propose_splits
 from ray_pipeline.start.table import StartTable
 
@@ -53,7 +53,7 @@ def test_a_repeated_id_is_the_group(tmp_path: Path) -> None:
     assert named(roles) == {"key": "id", "group": "patient"}
     first, *others = propose_splits(table, roles, LABEL)
     assert first.keys == {"by": "random", "validation": 0.15, "test": 0.2, "group": "patient"}
-    assert first.why.startswith("1,000 rows belong to 50 values of it, 20 to each")
+    assert first.why.startswith("1,000 rows belong to 50 values of patient, 20 to each")
     assert [one.keys for one in others] == [{"by": "random", "validation": 0.15, "test": 0.2}]
 
 
@@ -68,6 +68,34 @@ def test_a_time_that_few_rows_lack_orders_the_others(tmp_path: Path) -> None:
     assert named(roles) == {"time": "played_at"}
     assert roles.time and roles.time.missing == 3 and "a time in all but 3 rows" in roles.time.why
     assert next(propose_splits(table, roles, LABEL)).by == "time"
+
+
+PANELS: dict[str, tuple[Any, bool]] = {
+    "forty stores over months": (PLACE % 40, True),
+    "texts": ((PLACE % 40).astype(str), True),
+    "few rows of a value": (PLACE % 200, False),
+    "values that later rows alone have": (PLACE // 12, False),
+}
+
+
+@pytest.mark.parametrize(("store", "is_feature"), PANELS.values(), ids=PANELS)
+def test_an_id_is_a_feature_where_later_rows_have_values_that_were_learned(
+    tmp_path: Path, store: Any, is_feature: bool
+) -> None:
+    table, roles = roles_of(tmp_path, sold_at=DAYS, store_id=store)
+    split = next(propose_splits(table, roles, LABEL))
+    found = with_panel(table, roles, split.keys["validation"])
+    assert ((found.panel or found.group).column, bool(found.panel)) == ("store_id", is_feature)  # type: ignore[union-attr]
+    assert ("store_id" in found.columns) != is_feature
+    if found.panel:
+        assert (
+            "100% of the later rows have a value that earlier rows have too, with 25 rows to a value" in found.panel.why
+        )
+
+
+def test_one_row_without_a_time_is_one_row(tmp_path: Path) -> None:
+    _, roles = roles_of(tmp_path, played_at=pa.array(DAYS.to_pylist(), DAYS.type, mask=PLACE < 1))
+    assert roles.time and "a time in all but 1 row, from" in roles.time.why
 
 
 @pytest.mark.parametrize(("unit", "scale"), [("s", 1), ("ms", 1000), ("ns", 10**9)])

@@ -19,6 +19,7 @@ OTHER_FORMATS = {
     b"%PDF": ("a PDF", "name a table"),
     b"ARROW1": ("an Arrow file", "write it as Parquet"),
     b"{": ("JSON", "write it as CSV or Parquet"),
+    b"[{": ("JSON", "write it as CSV or Parquet"),
     b"SQLite": ("an SQLite database", "name it as `kind: sql` in the spec"),
 }
 

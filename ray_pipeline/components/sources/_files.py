@@ -11,6 +11,8 @@ import pyarrow.fs as pafs
 
 from ray_pipeline.errors import DataError, Problem, StorageError
 
+ABSENT_FIX = "correct the path; it is relative to the spec's folder, or to `data:` of the cluster file"
+
 
 def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
     """The files of a table, sorted by path; hidden ones (`.x`, `_x`) are left out.
@@ -43,7 +45,7 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
                     stage="read",
                     file=path,
                     found=f"{name}: there is no such file or folder",
-                    fix="correct the path; it is relative to the spec's folder, or to `data:` of the cluster file",
+                    fix=ABSENT_FIX,
                 )
             )
         if at.type == pafs.FileType.File:

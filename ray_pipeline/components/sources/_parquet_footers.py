@@ -15,6 +15,7 @@ MAGIC = b"PAR1"
 TAIL = 64 << 10
 """Bytes read from the end of a file at first: as many as Arrow reads."""
 TEXTS = (".csv", ".tsv", ".txt", ".csv.gz")
+KIND_FIX = "convert it, or name its kind"
 MAX_COLUMNS, MAX_EXPANSION = 100_000, 1_000
 MIN_BOMB, MAX_TEXT = 256 << 20, 2 << 30
 """Decompressed bytes of a column's row group from which it is checked; and the most that text may have."""
@@ -43,7 +44,7 @@ def read_footer(table: str, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.File
                 by_name = "write `kind: csv` beside the path" if info.path.lower().endswith(TEXTS) else ""
                 what, fix = other_format(head) or (
                     f"it starts with {head!r}",
-                    by_name or "convert it, or name its kind",
+                    by_name or KIND_FIX,
                 )
                 raise problem(f"not Parquet: {what}", fix)
             tail = _read_tail(file, info.size, TAIL)
