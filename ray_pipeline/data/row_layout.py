@@ -57,7 +57,7 @@ def with_row_layout(spec: Spec, path: str, columns: Iterable[str]) -> tuple[Spec
     if needed and not counts[best]:
         what = "as the model's table" if given else "as a plain file"
         found = (
-            f"labels: read {what} ({_written(own, LAYOUT)}), the header has none of the model's columns:"
+            f"labels: read {what} ({_written(layouts[0], LAYOUT)}), the header has none of the model's columns:"
             f" {listed(map(repr, headers[0]))}"
         )
         fix = (

@@ -96,6 +96,12 @@ def test_a_label_with_a_type_may_be_absent_from_the_rows(tmp_path: Path) -> None
             "labels: read as the model's table (delimiter ';', decimal ',', encoding 'latin-1', skip_rows 1), the"
             " header has none of the model's columns: '1|2'",
         ),
+        (
+            "a|Büro\n1|2\n2|3\n",
+            "csv",
+            DIALECT,
+            "labels: read as the model's table (delimiter ';', decimal ',', encoding 'utf-8', skip_rows 1), the header",
+        ),
         ("Salary;Dept\n1;2\n", "parquet", "", "labels: read as a plain file (delimiter ',', decimal '.', enc"),
     ],
 )
