@@ -17,6 +17,7 @@ from ray_pipeline.components.choice import trust
 from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.read import read
+from ray_pipeline.data.row_layout import with_row_layout
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
 from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows
 from ray_pipeline.encoded_block import as_array, as_column, texts
@@ -88,6 +89,7 @@ def predict_rows(
     where, out = where or Where(), Path(out)
     means_file(out)
     known, bundle, spec = _fetched(model, where, registry, debug)
+    spec, layout = with_row_layout(spec, _rows_at(rows), bundle.columns)
     with ExitStack() as stack:
         spec = stack.enter_context(_with_queries(spec, where))
         here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
@@ -100,7 +102,7 @@ def predict_rows(
         written, files = batch_predict(bundle, table, out.absolute(), threads, measured)
         seconds = {"score": round(time.monotonic() - began, 3)}
     answer = {"status": "done", "exit": 0, "model": model, "rows": written, "out": str(out), "files": files}
-    answer["key"] = table.row_builder.key
+    answer |= {"key": table.row_builder.key, "layout": layout}
     return {**answer, **(measured.as_json() if measured else {}), "seconds": seconds, "problems": []}
 
 
@@ -137,6 +139,7 @@ def evaluate_registered(
     """
     where, path = where or Where(), _rows_at(rows)
     known, bundle, spec = _fetched(model, where, registry, debug)
+    spec, layout = with_row_layout(spec, path, bundle.columns)
     with _with_queries(spec, where) as spec, session(where, debug, STREAM_BYTES):
         training = known.file(model, "training.json") or {"columns": {}}
         predictions, facts = _scored(bundle, spec.without_range(), where, path, training)
@@ -163,6 +166,7 @@ def evaluate_registered(
         "drift": facts["drift"],
         "findings": findings,
         "revoked": revoked,
+        "layout": layout,
         "problems": [],
     }
     return plain(answer)  # type: ignore[no-any-return]

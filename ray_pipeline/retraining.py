@@ -1,5 +1,8 @@
 """Train a registered model again on newer data: the champion's spec with a new range, judged against the champion."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,9 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.splitters.time import Moment, Time, write_moment
 from ray_pipeline.duration import DurationOrSteps
-from ray_pipeline.errors import Problem, RegistryError, SpecError
+from ray_pipeline.errors import DataError, Problem, RegistryError, SpecError
 from ray_pipeline.plain_json import plain
+from ray_pipeline.profiling.requirements import EmptyPart
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -50,23 +54,71 @@ def retrained(
     SpecError
         The new range does not fit the spec.
     """
-    known = Registry(registry or where.registry_uri(Path.cwd()), trust_keys=where.key_files())
-    champion = known.champion(name)
-    if champion is None:
-        fix = f"run its spec, then `{command('models promote', f'{name}/VERSION', on=where.on)}`"
-        raise RegistryError(Problem(key="NAME", found=f"model {name!r} has no champion to start from", fix=fix))
-    schema = Bundle.load(champion[1]).schema
+    known, schema = _champion(name, where, registry)
     text, folder = str(schema["spec"]), Path(schema["base"])
     spec = Spec.from_text(text, file=f"{name}@champion", folder=folder)
     queries = [table for table, one in spec.features.all.items() if one.kind == "sql"]
     sets = ["search.warm_start=champion", *_gate(spec), *(f"features.{table}.path=null" for table in queries)]
     if spec.features.labels.time:
-        training = known.file(f"{name}@champion", "training.json") or {}
-        sets += _range(spec, _moment("--to", to), window, training.get("times") or {})
+        sets += _range(spec, _moment("--to", to), window, _times(known, name))
     elif to or window:
         found = "the champion's spec has no features.labels.time, so its rows have no range"
         raise SpecError(Problem(key="--to" if to else "--window", found=found, fix="leave --to and --window out"))
     return Spec.from_text(text, sets, file=f"{name}@champion", folder=folder)
+
+
+@contextmanager
+def naming_the_date(
+    spec: Spec, name: str, where: Where, *, window: str | None = None, registry: str | None = None
+) -> Iterator[None]:
+    """Where the range of `retrained` lacks rows in a part, name the command whose range ends after the newest label.
+
+    Parameters
+    ----------
+    spec
+        What `retrained` has returned.
+    name, where, window, registry
+        What `retrained` was given.
+
+    Raises
+    ------
+    DataError
+        The one of the run, with that command as its fix.
+    """
+    try:
+        yield
+    except DataError as error:
+        first = error.problems[0]
+        if spec.select.to is None or not (isinstance(error, EmptyPart) or (first.stage, first.rows) == ("read", 0)):
+            raise
+        if isinstance(error, EmptyPart) and error.newest:
+            why, to = f"the newest label is of {error.newest}", _after(error.newest, spec)
+        else:
+            known, schema = _champion(name, where, registry)
+            end = _end(Spec.from_text(str(schema["spec"]), folder=Path(schema["base"])), _times(known, name))
+            why, to = f"the champion's rows end before {_text(end)}", end
+        if to == spec.select.to:
+            raise
+        options = {"--to": _text(to), "--window": window, "--registry": registry}
+        given = [word for option, value in options.items() if value is not None for word in (option, value)]
+        fix = f"{why}: `{command('retrain', name, *given, on=where.on)}`"
+        error.problems = (replace(first, fix=fix), *error.problems[1:])
+        raise
+
+
+def _champion(name: str, where: Where, registry: str | None) -> tuple[Registry, dict[str, Any]]:
+    """The registry, and the schema of the champion's bundle."""
+    known = Registry(registry or where.registry_uri(Path.cwd()), trust_keys=where.key_files())
+    champion = known.champion(name)
+    if champion is None:
+        fix = f"run its spec, then `{command('models promote', f'{name}/VERSION', on=where.on)}`"
+        raise RegistryError(Problem(key="NAME", found=f"model {name!r} has no champion to start from", fix=fix))
+    return known, dict(Bundle.load(champion[1]).schema)
+
+
+def _times(known: Registry, name: str) -> dict[str, Any]:
+    """The first and the last time of each part of the champion."""
+    return (known.file(f"{name}@champion", "training.json") or {}).get("times") or {}
 
 
 def _gate(spec: Spec) -> list[str]:
@@ -105,8 +157,13 @@ def _end(spec: Spec, times: dict[str, Any]) -> Point:
     if last is None:
         found = "the champion's spec has no select.to, and its version does not say when its test rows end"
         raise SpecError(Problem(key="select.to", found=found, fix="run the spec once more with `select: {to: DATE}`"))
+    return _after(last, spec)
+
+
+def _after(last: object, spec: Spec) -> Point:
+    """The first midnight after a time in UTC, or the step after a step."""
     if spec.features.labels.time_unit == "step":
-        return int(last) + 1
+        return int(str(last)) + 1
     day = datetime.fromisoformat(str(last)).replace(tzinfo=None)
     return datetime(day.year, day.month, day.day) + timedelta(days=1)
 

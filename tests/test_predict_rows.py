@@ -106,3 +106,23 @@ def test_drift_is_measured_while_the_rows_are_scored(model: LoadedModel, tmp_pat
     plain = predicted(tmp_path, "plain.parquet")
     assert "drift" not in plain
     assert pq.read_table(tmp_path / "plain.parquet").equals(pq.read_table(tmp_path / "moved.parquet"))
+
+
+def test_a_plain_file_is_scored_by_a_model_of_a_dialect_unless_its_numbers_are_texts(
+    model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pq.read_table(tmp_path / "rows.parquet")
+    as_stored = predicted(tmp_path, "stored.parquet")
+    known, made, _ = registered_model._fetched("known/1", Where(), None, False)
+    dialect = "path: rows.csv, kind: csv, delimiter: ';', decimal: ',', skip_rows: 1"
+    spec = Spec.from_text(SPEC.replace("path: rows.parquet", dialect), folder=tmp_path)
+    monkeypatch.setattr(registered_model, "_fetched", lambda *_: (known, made, spec))
+    pacsv.write_csv(rows, tmp_path / "rows.csv")
+    where = Where(storage=str(tmp_path / "runs"))
+    answer = predict_rows("known/1", tmp_path / "rows.csv", tmp_path / "plain.parquet", where)
+    assert answer["layout"].startswith("read with delimiter ',', decimal '.', skip_rows 0;") and not as_stored["layout"]
+    assert pq.read_table(tmp_path / "plain.parquet").equals(pq.read_table(tmp_path / "stored.parquet"))
+    commas = pa.array([f"{value:.3f}".replace(".", ",") for value in rows["a"].to_pylist()])
+    pacsv.write_csv(rows.set_column(rows.column_names.index("a"), "a", commas), tmp_path / "rows.csv")
+    with pytest.raises(DataError, match="the model was trained on a number"):
+        predict_rows("known/1", tmp_path / "rows.csv", tmp_path / "commas.parquet", where)

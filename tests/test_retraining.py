@@ -12,9 +12,10 @@ import pytest
 
 from ray_pipeline import pipeline, retraining
 from ray_pipeline.cli import models
-from ray_pipeline.errors import RegistryError, SpecError
+from ray_pipeline.errors import DataError, Problem, RegistryError, SpecError
+from ray_pipeline.profiling.requirements import EmptyPart
 from ray_pipeline.registry.registry import Registry
-from ray_pipeline.retraining import retrained
+from ray_pipeline.retraining import naming_the_date, retrained
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -125,6 +126,50 @@ def test_without_a_champion_there_is_nothing_to_retrain(monkeypatch: pytest.Monk
     with pytest.raises(RegistryError, match="model 'flight_delay' has no champion") as ended:
         asked(to="2014-02-01")
     assert "ray-pipeline models promote flight_delay/VERSION" in ended.value.problems[0].fix
+
+
+def ended(error: DataError, to: str | None = None, **options: Any) -> str:
+    """The fix of a run of `retrained` that has ended with an error."""
+    spec = retrained("hr", Where(), to=to, **options)
+    with pytest.raises(DataError) as raised, naming_the_date(spec, "hr", Where(), **options):
+        raise error
+    return raised.value.problems[0].fix
+
+
+def empty_part(newest: str | None) -> EmptyPart:
+    error = EmptyPart(Problem(stage="split", rows=0, found="test is empty", fix="move the cut dates"))
+    error.newest = newest
+    return error
+
+
+@pytest.mark.parametrize("newest", ["2013-12-19 23:59:59.25", "2013-12-19", "2013-12-19 08:00:00+00:00"])
+def test_where_the_labels_end_in_the_past_the_fix_is_the_command_with_the_date(champion: Champion, newest: str) -> None:
+    champion()
+    assert ended(empty_part(newest)) == (f"the newest label is of {newest}: `ray-pipeline retrain hr --to 2013-12-20`")
+    assert asked(to="2013-12-20")["split"]["test"] == "2013-10-20", "which the newest label is after"
+
+
+def test_the_command_keeps_window_and_registry(champion: Champion) -> None:
+    champion()
+    fix = ended(empty_part("2013-12-19"), window="365d", registry="sqlite:///a b.db")
+    assert fix.endswith("`ray-pipeline retrain hr --to 2013-12-20 --window 365d --registry 'sqlite:///a b.db'`")
+
+
+def test_where_the_new_range_has_no_row_the_end_of_the_champions_rows_is_named(champion: Champion) -> None:
+    champion(*NO_RANGE, times={"test": ["2013-11-01T00:05:00", "2013-12-31T23:59:00"]})
+    nothing = DataError(Problem(stage="read", rows=0, found="0 rows left of 9: 9 out of range", fix="widen `select`"))
+    assert ended(nothing, window="365d") == (
+        "the champion's rows end before 2014-01-01: `ray-pipeline retrain hr --to 2014-01-01 --window 365d`"
+    )
+
+
+@pytest.mark.parametrize("sets", [[], NO_TIME])
+def test_another_fix_stays_where_the_date_is_not_to_blame(champion: Champion, sets: list[str]) -> None:
+    champion(*sets)
+    assert ended(DataError(Problem(stage="read", found="no file", fix="name one"))) == "name one"
+    assert ended(empty_part("2013-12-19"), to=None if sets else "2013-12-20") == "move the cut dates", (
+        "the range ends there already, or has no end"
+    )
 
 
 def test_promotion_needs_a_gate_that_compares(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.cli.options import Model, On, RegistryUri, registry_of, where_of
+from ray_pipeline.cli.summary import against_champion
 from ray_pipeline.cli.table import cell, print_table
 
 Force = Annotated[bool, typer.Option("--force", help="Promote without a passed scorecard; --reason is then required.")]
@@ -34,7 +35,7 @@ def show(model: Model, on: On = None, registry: RegistryUri = None, debug: bool 
     for title in ("metrics", "params", "tags"):
         _print_section(title, ("NAME", "VALUE"), [(key, _number(value)) for key, value in detail[title].items()])
     _print_section("lineage", ("WHAT", "WHICH"), _lineage(detail))
-    gates = [(gate["gate"], "yes" if gate["passed"] else "no", _number(gate.get("value"))) for gate in detail["gates"]]
+    gates = [(gate["gate"], "yes" if gate["passed"] else "no", _gate_value(gate)) for gate in detail["gates"]]
     _print_section("gates", ("GATE", "PASSED", "VALUE"), gates)
     keys = ("when", "who", "action", "from", "to", "why")
     moves = [tuple(move[key] for key in keys) for move in detail["journal"]]
@@ -109,6 +110,10 @@ def _lineage(detail: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def _number(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, int | float) else value
+
+
+def _gate_value(gate: dict[str, Any]) -> str:
+    return against_champion(gate, cell(_number(gate.get("value"))))
 
 
 def _print_section(title: str, heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

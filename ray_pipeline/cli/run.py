@@ -129,15 +129,15 @@ def retrain(
 
     `register: {promote: if_better}` in the spec makes the new version champion where it is better.
     """
-    from ray_pipeline.retraining import retrained
+    from ray_pipeline.retraining import naming_the_date, retrained
 
     where = where_of(on)
     spec = retrained(name, where, to=to, window=window, registry=registry)
-    if registry:
-        where = where.model_copy(update={"registry": registry})
-    from ray_pipeline import pipeline
+    with naming_the_date(spec, name, where, window=window, registry=registry):
+        there = where.model_copy(update={"registry": registry}) if registry else where
+        from ray_pipeline import pipeline
 
-    return _shown(lambda shown: pipeline.run(spec, where, progress=shown, debug=debug), quiet, progress).as_json()
+        return _shown(lambda shown: pipeline.run(spec, there, progress=shown, debug=debug), quiet, progress).as_json()
 
 
 def rerun(

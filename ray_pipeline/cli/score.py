@@ -84,6 +84,7 @@ def predict(
     answer = predict_rows(model, rows, out, where_of(on), registry, drift=drift, debug=debug)
     files = f" ({answer['files']} files)" if answer["files"] > 1 else ""
     typer.echo(f"{answer['rows']:,} rows scored by {answer['model']} into {answer['out']}{files}")
+    _print_layout(answer)
     if answer["key"] is None:
         typer.echo("  the rows have no key: the scores are in their order")
     if drift:
@@ -117,6 +118,7 @@ def evaluate(
 
     answer = evaluate_registered(model, rows, where_of(on), registry, revoke=revoke, debug=debug)
     typer.echo(f"{model}: {'refused because' if answer['exit'] else 'passed:'} {reason_of(answer['gates'])}")
+    _print_layout(answer)
     print_scorecard(answer)
     print_bias(answer["bias"])
     print_findings(answer["findings"])
@@ -130,6 +132,11 @@ def evaluate(
     if answer["exit"]:
         raise Answer(answer)
     return answer
+
+
+def _print_layout(answer: dict[str, Any]) -> None:
+    if answer["layout"]:
+        typer.echo(f"  the rows are {answer['layout']}")
 
 
 def _print_drift(rows: list[dict[str, Any]]) -> None:

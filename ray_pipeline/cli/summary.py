@@ -1,5 +1,6 @@
 """What a person reads when a run has ended: the verdict and its reason, metrics, gates, bias, and where time went."""
 
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -96,8 +97,37 @@ def print_scorecard(answer: Row) -> None:
     """Print metrics and gates with their intervals."""
     lines = [(name, _estimate(metric)) for name, metric in answer["metrics"].items()]
     _print_pairs(lines)
-    gates = [(f"{'✔' if gate['passed'] else '✘'} {gate['gate']}", _estimate(gate)) for gate in answer["gates"]]
-    _print_pairs(gates)
+    marked = [(f"{'✔' if gate['passed'] else '✘'} {gate['gate']}", gate) for gate in answer["gates"]]
+    _print_pairs([(name, against_champion(gate, _estimate(gate))) for name, gate in marked])
+
+
+def against_champion(gate: Row, value: str) -> str:
+    """Return the value of a gate as a person reads it: beside a champion, it is a difference.
+
+    Parameters
+    ----------
+    gate
+        The gate as scorecard.json has it.
+    value
+        Its value in digits.
+
+    Examples
+    --------
+    >>> against_champion({"gate": "auc >= champion - 0.01", "value": -0.0077, "champion": 0.7}, "-0.0077")
+    '-0.0077 against the champion'
+    >>> against_champion({"gate": "mae <= champion * 0.9", "value": -2, "champion": 40}, "-2")
+    '-2 against 0.9 times the champion'
+    >>> against_champion({"gate": "auc >= champion", "passed": True, "value": 0.7, "champion": None}, "0.7")
+    'no champion to compare with yet'
+    >>> against_champion({"gate": "auc >= 0.6", "value": 0.7}, "0.7")
+    '0.7'
+    """
+    if "champion" not in gate:
+        return value
+    if gate["champion"] is None:
+        return "no champion to compare with yet" if gate["passed"] else value
+    times = re.search(r"champion\s*\*\s*(\S+)", gate["gate"])
+    return f"{value} against {f'{times[1]} times ' if times else ''}the champion"
 
 
 def print_bias(rows: Iterable[Row]) -> None:
@@ -141,10 +171,10 @@ def _between(row: Row) -> str:
 
 
 def _print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    """Names and values in two columns; one below the other where the terminal is too narrow."""
-    width = max((len(name) for name, _ in pairs), default=0)
-    narrow = shutil.get_terminal_size().columns < width + 2 + max((len(value) + 2 for _, value in pairs), default=0)
+    """Names and values in two columns; one below the other where both are too long for the terminal."""
+    width, columns = max((len(name) for name, _ in pairs), default=0), shutil.get_terminal_size().columns
     for name, value in pairs:
+        narrow = columns < 2 + width + 2 + len(value)
         typer.echo(f"  {name}\n    {value}" if narrow else f"  {name:<{width}}  {value}")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.data.read import read
+from ray_pipeline.data.row_layout import with_row_layout
 from ray_pipeline.data.rows import KEY, PART
 from ray_pipeline.data.split import split
 from ray_pipeline.data.sql_tables import with_rows_of
@@ -80,7 +81,7 @@ def rescore(
     own = Spec.from_text(
         bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]), trust=where.trust
     ).without_range()
-    own = with_rows_of(own, spec)
+    own, _ = with_row_layout(with_rows_of(own, spec), path, bundle.columns)
     table = split(read(own, where, rows=path), own)
     wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)
 

@@ -15,7 +15,6 @@ from ray_pipeline.components.column_encodings._columns import Kind, as_declared
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
-from ray_pipeline.duration import STEP_UNIT
 from ray_pipeline.profiling.block_summary import BlockSummary, SummaryOptions, TimeRange, read_summary, summarize
 from ray_pipeline.profiling.column_statistics import ColumnStatistics
 from ray_pipeline.profiling.label_folds import outcome_arrays
@@ -25,6 +24,7 @@ from ray_pipeline.profiling.requirements import (
     require_rows,
     require_unique_keys,
     require_weights,
+    shown_ranges,
 )
 from ray_pipeline.profiling.row_hashes import RowHashes
 from ray_pipeline.runtime.session import arrow_blocks
@@ -165,7 +165,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
         labels=total.labels,
         classes=label_classes(total, spec) if options.classify else (),
         sample=total.sampled(0),
-        time_ranges=_shown_ranges(total.time_ranges, spec),
+        time_ranges=shown_ranges(total.time_ranges, spec),
         evaluation_samples={part: total.sampled(PARTS.index(part)) for part in PARTS[1:]},
         row_hashes=RowHashes.concat(row_hashes, options.hash_share),
         time_granularity=table.time_granularity,
@@ -184,14 +184,6 @@ def as_kinds(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
         place = rows.column_names.index(name)
         rows = rows.set_column(place, name, as_declared(name, rows[name], kind))
     return rows
-
-
-def _shown_ranges(ranges: Mapping[str, TimeRange], spec: Spec) -> Mapping[str, TimeRange]:
-    """The ranges as they are; steps as numbers."""
-    if spec.features.labels.time_unit != "step":
-        return ranges
-    steps = {part: np.array(ends, f"datetime64[{STEP_UNIT}]").astype(np.int64) for part, ends in ranges.items()}
-    return {part: [str(step) for step in ends] for part, ends in steps.items()}
 
 
 def _options(table: Table, spec: Spec) -> SummaryOptions:

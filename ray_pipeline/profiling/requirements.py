@@ -1,6 +1,7 @@
 """What the rows must fulfil after the one pass: unique keys, rows and weight in every part, at least two classes."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,22 @@ from numpy.typing import NDArray
 
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
+from ray_pipeline.duration import STEP_UNIT
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.hashing import distinct
-from ray_pipeline.profiling.block_summary import BlockSummary
+from ray_pipeline.profiling.block_summary import BlockSummary, TimeRange
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
 MIN_ROWS = 50
 LABEL_KEY = "features.labels.label"
+
+
+class EmptyPart(DataError):
+    """A part of the split has no rows."""
+
+    newest: str | None = None
+    """The latest time of a row with a label, as text; a step as its number. None where rows have no time."""
 
 
 def require_keys_and_times(counts: RowCounts, spec: Spec) -> None:
@@ -73,8 +82,10 @@ def require_rows(summary: BlockSummary, table: Table, spec: Spec) -> None:
 
     Raises
     ------
+    EmptyPart
+        With the rows of each part.
     DataError
-        With the rows of each part, or with what became of all rows.
+        With the number of rows, or with what became of all rows.
     """
     rows, empty = sum(summary.parts.values()), [part for part in PARTS if not summary.parts.get(part)]
     if not rows:
@@ -90,11 +101,23 @@ def require_rows(summary: BlockSummary, table: Table, spec: Spec) -> None:
         )
     each = ", ".join(f"{part} {summary.parts.get(part, 0):,}" for part in PARTS)
     found = f"{listed(empty)} {'is' if len(empty) == 1 else 'are'} empty: {each} rows"
+    last = None
     if ranges := summary.time_ranges.values():
-        first, last = min(start for start, _ in ranges), max(end for _, end in ranges)
+        whole = [min(start for start, _ in ranges), max(end for _, end in ranges)]
+        first, last = shown_ranges({"all": whole}, spec)["all"]
         found += f"; labels.time goes from {first} to {last}"
     fix = "move the cut dates" if spec.split.by == "time" else "ask for larger shares"
-    raise DataError(Problem(**_place(spec, "split"), stage="split", rows=0, found=found, fix=fix))
+    error = EmptyPart(Problem(**_place(spec, "split"), stage="split", rows=0, found=found, fix=fix))
+    error.newest = last
+    raise error
+
+
+def shown_ranges(ranges: Mapping[str, TimeRange], spec: Spec) -> Mapping[str, TimeRange]:
+    """The ranges as they are; steps as numbers."""
+    if spec.features.labels.time_unit != "step":
+        return ranges
+    steps = {part: np.array(ends, f"datetime64[{STEP_UNIT}]").astype(np.int64) for part, ends in ranges.items()}
+    return {part: [str(step) for step in ends] for part, ends in steps.items()}
 
 
 def require_weights(summary: BlockSummary, spec: Spec) -> None:

@@ -38,15 +38,21 @@ class ModelName:
         """
         match = MODEL.fullmatch(text)
         if match is None:
-            bare = re.fullmatch(rf"(?:models:/)?({NAME})/?", text)
+            name = cls.bare(text)
             offer = (
-                f"did you mean '{bare[1]}@champion' or '{bare[1]}/1'?"
-                if bare
+                f"write '{name}@ALIAS' or '{name}/VERSION'; `ray-pipeline models list` has those that exist"
+                if name
                 else "write name@alias, name/version or models:/name/version"
             )
             raise RegistryError(Problem(key="MODEL", found=f"{text!r} names no version of a model", fix=offer))
         version = match["version"]
         return cls(name=match["name"], alias=match["alias"], version=int(version) if version else None)
+
+    @staticmethod
+    def bare(text: str) -> str | None:
+        """The name in a text that names a model and no version of it; None for any other text."""
+        match = re.fullmatch(rf"(?:models:/)?({NAME})/?", text)
+        return match[1] if match else None
 
     def __str__(self) -> str:
         return f"{self.name}@{self.alias}" if self.alias else f"{self.name}/{self.version}"

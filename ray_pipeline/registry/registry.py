@@ -215,9 +215,20 @@ class Registry:
     @contextmanager
     def _version(self, model: str, *, write: bool = False) -> Iterator[tuple[Any, Any]]:
         """Yield MLflow's client and the version that a name means; with `write`, no other process of ours writes."""
-        wanted = ModelName.parse(model)
+        wanted = self._named(model)
         with self._client() as mlflow, preflight.writing(self.uri) if write else nullcontext():
             yield mlflow, versions.resolve(mlflow, wanted)
+
+    def _named(self, text: str) -> ModelName:
+        """The version that a text names; of a bare name, the error lists what there is."""
+        name = ModelName.bare(text)
+        if name and self._exists():
+            models = self.list()
+            model = next((one for one in models if one["name"] == name), None)
+            if model is None:
+                raise versions.unknown_model(name, [one["name"] for one in models])
+            raise versions.names_no_version(text, model)
+        return ModelName.parse(text)
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

@@ -4,6 +4,7 @@ import atexit
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -46,13 +47,34 @@ def model_of(client: Any, name: str) -> Any:
     for model in models:
         if model.name == name:
             return model
-    names = [model.name for model in models]
+    raise unknown_model(name, [model.name for model in models])
+
+
+def unknown_model(name: str, names: Sequence[str]) -> RegistryError:
+    """What to say of a model that the registry lacks, where it holds those of other names."""
     known = (
         f"Known: {listed(names)}" if names else "the registry holds no model yet: `ray-pipeline run SPEC` registers one"
     )
-    raise RegistryError(
-        Problem(key="MODEL", found=f"there is no model {name!r} in the registry", fix=f"{nearest(name, names)}{known}")
-    )
+    found = f"there is no model {name!r} in the registry"
+    return RegistryError(Problem(key="MODEL", found=found, fix=f"{nearest(name, names)}{known}"))
+
+
+def names_no_version(text: str, model: Mapping[str, Any]) -> RegistryError:
+    """What to say of a text that names a model alone, with what names its versions.
+
+    Parameters
+    ----------
+    text
+        What the user wrote.
+    model
+        The model as `lineage.overview` has it.
+    """
+    name, versions = model["name"], [f"{model['name']}/{one['version']}" for one in model["versions"]]
+    aliases = sorted((f"{name}@{alias}" for alias in model["aliases"]), key=lambda one: not one.endswith("@champion"))
+    offered, known = [*aliases[:1], *versions[:1]], [*aliases, *versions]
+    fix = f"did you mean {' or '.join(map(repr, offered))}?" if known else "it has no version yet"
+    fix += f" Known: {listed(known)}" if len(known) > len(offered) else ""
+    return RegistryError(Problem(key="MODEL", found=f"{text!r} names no version of a model", fix=fix))
 
 
 def resolve(client: Any, wanted: ModelName) -> Any:
@@ -67,15 +89,20 @@ def resolve(client: Any, wanted: ModelName) -> Any:
 
     model = model_of(client, wanted.name)
     number = wanted.version
+
+    def numbers() -> list[int]:
+        found = all_versions(client, f"name = '{wanted.name}'")
+        return sorted((int(version.version) for version in found), reverse=True)
+
     if wanted.alias:
         number = next((int(version) for alias, version in model.aliases.items() if alias == wanted.alias), None)
         if number is None:
             aliases = [f"{wanted.name}@{alias}" for alias in sorted(model.aliases)]
-            fix = (
-                f"{nearest(str(wanted), aliases)}Known: {listed(aliases)}"
-                if aliases
-                else f"no alias is set; name a version, as in {wanted.name}/1"
-            )
+            if aliases:
+                fix = f"{nearest(str(wanted), aliases)}Known: {listed(aliases)}"
+            else:
+                known = listed(f"{wanted.name}/{one}" for one in numbers())
+                fix = f"no alias is set; name a version: {known}" if known else "it has no version yet"
             raise RegistryError(
                 Problem(key="MODEL", found=f"model {wanted.name!r} has no alias {wanted.alias!r}", fix=fix)
             )
@@ -84,16 +111,9 @@ def resolve(client: Any, wanted: ModelName) -> Any:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-    numbers = sorted(
-        (int(version.version) for version in all_versions(client, f"name = '{wanted.name}'")), reverse=True
-    )
-    raise RegistryError(
-        Problem(
-            key="MODEL",
-            found=f"model {wanted.name!r} has no version {number}",
-            fix=f"Known: {listed(numbers)}" if numbers else "it has no version yet",
-        )
-    )
+    known = listed(numbers())
+    found = f"model {wanted.name!r} has no version {number}"
+    raise RegistryError(Problem(key="MODEL", found=found, fix=f"Known: {known}" if known else "it has no version yet"))
 
 
 def version_of_run(client: Any, name: str, run: str) -> Any | None:

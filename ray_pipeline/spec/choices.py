@@ -16,7 +16,7 @@ from ray_pipeline.components.choice_text import read_choice, write_choice
 from ray_pipeline.components.metrics import find_metric, metric_of
 from ray_pipeline.components.slices._base import Names, Slice, words_in
 from ray_pipeline.components.splitters._base import Splitter
-from ray_pipeline.spec.messages import Message, Refusal, message_of, refuse
+from ray_pipeline.spec.messages import Message, Refusal, keys, message_of, refuse
 
 MARK = "x-choice"
 
@@ -145,7 +145,7 @@ def refusals(
     """
     if isinstance(error, UnknownChoice):
         return [Refusal(place=place, message=Message(found=str(error), fix=error.fix), written=written)]
-    known = kind.parameters() if kind else None
+    known = keys(kind.parameters()) if kind else ()
     return [
         Refusal(place=(*place, *one["loc"]), message=message_of(one, known), written=one["input"])
         for one in error.errors()

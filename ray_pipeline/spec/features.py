@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from ray_pipeline.components.choice import UnknownChoice, files
+from ray_pipeline.components.choice import UnknownChoice, files, find
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.components.sources import DEFAULT
 from ray_pipeline.components.splitters.time import Moment
@@ -71,6 +71,15 @@ class SourceTable(Section):
         if kind is not None and kind.path_when_missing is not None and table.get("path") is None:
             table["path"] = kind.path_when_missing
         return {**table, "kind": word, PARAMETERS: parameters}
+
+    @classmethod
+    def keys_of_kind(cls, written: object) -> tuple[str, ...]:
+        """The further keys that a table of this kind may have: the parameters of its source."""
+        try:
+            word, _ = read_choice(written.get("kind", DEFAULT) if isinstance(written, Mapping) else DEFAULT)
+            return keys(find("sources", word).parameters())
+        except (UnknownChoice, ValueError):
+            return ()
 
     @model_serializer(mode="wrap")
     def _with_parameters(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

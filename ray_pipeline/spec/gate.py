@@ -17,7 +17,7 @@ from ray_pipeline.components.choice_text import read_choice, write_choice
 from ray_pipeline.components.metrics import find_metric, metric_of, metrics_without_parameters
 from ray_pipeline.components.metrics import names as metric_names
 from ray_pipeline.errors import listed, nearest
-from ray_pipeline.spec.messages import message_of
+from ray_pipeline.spec.messages import keys, message_of
 from ray_pipeline.values import Task
 
 Reduction = Literal["gap", "ratio", "worst"]
@@ -192,8 +192,8 @@ def _metric(written: str) -> str:
     except Untrusted:  # the spec says so, where it matters
         return write_choice(word, parameters)
     except ValidationError as error:
-        kind, _ = find_metric(word)
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {message_of(one, kind).found}" for one in error.errors())
+        known = keys(find_metric(word)[0])
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {message_of(one, known).found}" for one in error.errors())
         raise ValueError(f"{written!r} is no metric: {wrong}") from None
     except UnknownChoice as error:
         known = (*metric_names(), *COSTS)

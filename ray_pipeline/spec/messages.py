@@ -3,7 +3,7 @@
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -64,12 +64,13 @@ def problems(error: ValidationError, section: type[BaseModel], source: SourceMap
     found: dict[tuple[Place, str], Problem] = {}
     for one in _findings(error):
         place = _place_in_file(one["loc"])
-        message = _elsewhere(one, section) or message_of(one, _section(section, one["loc"][:-1]))
+        message = _elsewhere(one, section) or message_of(one, _known(one, section, source))
+        file, line = source.origin(place)
         found.setdefault(
             (place, message.found),
             Problem(
-                file=source.file,
-                line=source.line(place) or 1,
+                file=file,
+                line=1 if line is None and file == source.file else line,
                 key=dotted(place) or None,
                 found=message.found,
                 fix=message.fix,
@@ -78,24 +79,32 @@ def problems(error: ValidationError, section: type[BaseModel], source: SourceMap
     return sorted(found.values(), key=lambda problem: problem.line or 0)
 
 
-def mistakes(error: ValidationError, section: type[BaseModel]) -> list[Mistake]:
+def mistakes(error: ValidationError, section: type[BaseModel], source: SourceMap) -> list[Mistake]:
     """Where each finding is, its kind, and the keys that would be known there."""
     found = list[Mistake]()
     for one in _findings(error):
-        parent = _section(section, one["loc"][:-1])
-        found.append((_place_in_file(one["loc"]), one["type"], keys(parent) if parent else ()))
+        found.append((_place_in_file(one["loc"]), one["type"], _known(one, section, source)))
     return found
 
 
-def message_of(one: ErrorDetails, section: type[BaseModel] | None) -> Message:
+def _known(one: ErrorDetails, section: type[BaseModel], source: SourceMap) -> tuple[str, ...]:
+    """The keys that are known beside the one of a finding: those of a table are also those of its kind."""
+    parent = _section(section, one["loc"][:-1])
+    if parent is None:
+        return ()
+    of_kind: Callable[[Any], tuple[str, ...]] | None = getattr(parent, "keys_of_kind", None)
+    return (*keys(parent), *(of_kind(source.at(_place_in_file(one["loc"])[:-1])) if of_kind else ()))
+
+
+def message_of(one: ErrorDetails, known: Sequence[str]) -> Message:
     """One finding in plain words.
 
     Parameters
     ----------
     one
         pydantic's finding.
-    section
-        The class in which the key stands, for the keys that are known there; None where there is none.
+    known
+        The keys that are known where the key stands.
     """
     key = str(one["loc"][-1]) if one["loc"] else ""
     kind, given, context = one["type"], one["input"], one.get("ctx", {})
@@ -104,7 +113,7 @@ def message_of(one: ErrorDetails, section: type[BaseModel] | None) -> Message:
     if kind == "missing":
         return Message(found="it is required, and not given", fix=f"add `{key}:`")
     if kind == "extra_forbidden":
-        return unknown_key(key, keys(section) if section else ())
+        return unknown_key(key, known)
     if kind == "literal_error":
         return _no_such_word(key, given, re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]])
     if kind in _BOUNDS:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ray_pipeline.errors import Problem
-from ray_pipeline.spec.source_map import Place, SourceMap
+from ray_pipeline.spec.source_map import OPTION, Place, SourceMap
 from ray_pipeline.spec.yaml_file import parse_value
 
 _STEP = re.compile(r"`([^`]+)`|([^.`\[\]]+)|\[(\d+)\]")
-OPTION = "--set"
 
 
 @dataclass(frozen=True, kw_only=True)

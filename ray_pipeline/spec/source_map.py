@@ -6,6 +6,7 @@ from typing import Any
 
 from ray_pipeline.errors import Problem
 
+OPTION = "--set"
 Place = tuple[str | int, ...]
 """The keys and positions that lead to a value."""
 
@@ -17,6 +18,27 @@ class SourceMap:
     file: str
     data: dict[str, Any]
     lines: Mapping[Place, int]
+    typed: tuple[Place, ...] = ()
+    """The places whose values `--set` of the command line has given."""
+
+    def origin(self, place: Place) -> tuple[str, int | None]:
+        """The file and the line of a value; `--set KEY` and no line where the command line has given it."""
+        for typed in self.typed:
+            if place[: len(typed)] == typed or (typed[: len(place)] == place and place not in self.lines):
+                return f"{OPTION} {dotted(typed)}", None
+        return self.file, self.line(place)
+
+    def at(self, place: Place) -> Any:
+        """The value at a place; None if there is none."""
+        value: Any = self.data
+        for step in place:
+            if isinstance(value, Mapping):
+                value = value.get(step)
+            elif isinstance(value, tuple) and isinstance(step, int) and step < len(value):
+                value = value[step]
+            else:
+                return None
+        return value
 
     def line(self, place: Place) -> int | None:
         """The line of a key, or of the nearest key around it."""
@@ -36,5 +58,6 @@ def dotted(place: Place) -> str:
 
 
 def problem_at(source: SourceMap, place: Place, found: str, fix: str) -> Problem:
-    """A problem with the value at a place, with its file, line and dotted key."""
-    return Problem(file=source.file, line=source.line(place), key=dotted(place), found=found, fix=fix)
+    """A problem with the value at a place, with its origin and dotted key."""
+    file, line = source.origin(place)
+    return Problem(file=file, line=line, key=dotted(place), found=found, fix=fix)

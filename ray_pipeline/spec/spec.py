@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -156,6 +157,7 @@ class Spec(Section):
             With every problem, each with file, line and dotted key.
         """
         source, overrides = read_yaml(Path(path), EXPECTED), Overrides.parse(sets)
+        source = replace(source, typed=tuple(place for place, _ in overrides.values))
         return cls._read(source, overrides, Path(path).resolve().parent, trust)
 
     @classmethod
@@ -198,7 +200,7 @@ class Spec(Section):
                     for one in messages.problems(error, cls, source)
                     if one.key not in known and can_judge(re.split(r"[.\[]", one.key or "")[0], mistakes)
                 ]
-                mistakes += messages.mistakes(error, cls)
+                mistakes += messages.mistakes(error, cls, source)
                 content = repaired(content, mistakes)
             else:
                 # What several keys decide together is judged once every choice is known.

@@ -18,6 +18,7 @@ ANSWER: dict[str, Any] = {
     "bias": [],
     "findings": [],
     "revoked": None,
+    "layout": None,
     "drift": [
         {"column": "amount", "index": 0.4, "severity": "medium"},
         {"column": "age", "index": 0.15, "severity": "low"},
@@ -60,3 +61,10 @@ def test_another_word_is_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpecError, match="--fail-on: there is no 'gates'") as refused:
         evaluated(monkeypatch, "gates")
     assert "did you mean 'gate'?" in refused.value.problems[0].fix
+
+
+def test_it_is_said_how_rows_are_read_where_the_models_table_is_written_otherwise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(monkeypatch, layout="read with skip_rows 0; the model's table has skip_rows 1")
+    assert "  the rows are read with skip_rows 0; the model's table has skip_rows 1\n" in capsys.readouterr().out

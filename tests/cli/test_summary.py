@@ -49,6 +49,37 @@ def test_a_run_ends_with_where_the_time_went_the_longest_first(capsys: pytest.Ca
     assert "time     10 s: search 9.7 s, read 0.4 s\n" in capsys.readouterr().out
 
 
+def test_the_value_of_a_gate_against_the_champion_says_what_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    difference = {"passed": True, "value": -0.0077, "low": -0.012, "high": 0.003, "champion": 0.81}
+    print_run(
+        {
+            **ANSWER,
+            "gates": [
+                {**ANSWER["gates"][0], "gate": "auc >= champion - 0.05", "champion": None},
+                {**difference, "gate": "auc >= champion - 0.01"},
+                {**difference, "gate": "auc >= champion * 0.9"},
+                {
+                    "gate": "mae <= champion",
+                    **dict.fromkeys(("value", "low", "high", "champion")),
+                    "passed": False,
+                    "why": "cannot be decided",
+                },
+            ],
+        }
+    )
+    out = capsys.readouterr().out
+    for line in (
+        "  ✔ auc >= champion - 0.05  no champion to compare with yet\n",
+        "  ✔ auc >= champion - 0.01  -0.0077  [-0.0120, 0.0030] against the champion\n",
+        "  ✔ auc >= champion * 0.9\n    -0.0077  [-0.0120, 0.0030] against 0.9 times the champion\n",
+        "  ✘ mae <= champion            -    cannot be decided\n",
+    ):
+        assert line in out
+
+
 FAILED = {"gate": "auc >= 0.75", "passed": False, "why": "the lower bound 0.7 is not >= 0.75"}
 
 

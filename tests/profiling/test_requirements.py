@@ -9,10 +9,12 @@ import pytest
 from profile_fixture import spec_of
 
 from ray_pipeline.data.rows import RowCounts
+from ray_pipeline.duration import STEP_UNIT
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.profiling.block_summary import BlockSummary
 from ray_pipeline.profiling.requirements import (
     MIN_ROWS,
+    EmptyPart,
     label_classes,
     require_rows,
     require_unique_keys,
@@ -76,6 +78,14 @@ def test_under_a_time_split_empty_parts_are_named_with_the_times_of_the_rows() -
     problem = problem_of(require_rows, summary_of({"train": 60, "validation": 9}, time_ranges=ranges), table(), spec)
     assert problem.found.endswith("test 0 rows; labels.time goes from 2024-01-02 to 2024-02-20")
     assert problem.fix == "move the cut dates"
+
+
+def test_empty_parts_say_the_newest_time_and_steps_are_numbers() -> None:
+    spec = spec_of(features=", time: at, time_unit: step", split="{by: time, validation: 600, test: 800}")
+    ranges = {"train": [str(np.datetime64(step, STEP_UNIT).astype("datetime64[us]")) for step in (3, 999)]}
+    with pytest.raises(EmptyPart, match=r"labels\.time goes from 3 to 999") as raised:
+        require_rows(summary_of({"train": 60}, time_ranges=ranges), table(), spec)
+    assert raised.value.newest == "999" and raised.value.exit_code == 3
 
 
 def test_too_few_rows_in_all_are_refused() -> None:

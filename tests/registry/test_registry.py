@@ -30,6 +30,7 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.errors import RegistryError
 from ray_pipeline.registry import Registry, champion_history, package, preflight, publish
 from ray_pipeline.registry.address import ModelName, absolute
+from ray_pipeline.registry.versions import names_no_version
 from ray_pipeline.serving import load
 
 # Registering
@@ -404,7 +405,13 @@ def test_anything_else_names_no_version(text: str) -> None:
         ("flight_dleay@challenger", "no model 'flight_dleay'", "did you mean 'flight_delay'"),
         ("flight_delay@chalenger", "no alias 'chalenger'", "did you mean 'flight_delay@challenger'"),
         ("flight_delay/99", "no version 99", "Known: 3, 2, 1"),
-        ("flight_delay", "names no version", "flight_delay@champion"),
+        (
+            "flight_delay",
+            "names no version",
+            "did you mean 'flight_delay@challenger' or 'flight_delay/3'? Known: flight_delay@challenger, flight",
+        ),
+        ("models:/flight_delay/", "names no version", "did you mean 'flight_delay@challenger' or 'flight_delay/3'?"),
+        ("flight_dleay", "no model 'flight_dleay'", "did you mean 'flight_delay'? Known: flight_delay"),
     ],
 )
 def test_an_unknown_model_offers_the_nearest(three: Registry, model: str, found: str, fix: str) -> None:
@@ -414,6 +421,36 @@ def test_an_unknown_model_offers_the_nearest(three: Registry, model: str, found:
         assert caught.value.exit_code == 5
         assert found in caught.value.problems[0].found
         assert fix in caught.value.problems[0].fix
+
+
+def test_a_name_alone_offers_only_what_exists() -> None:
+    versions = [{"version": 7}, {"version": 4}]
+    for aliases, shown, told in (
+        (
+            {"best": 4, "champion": 7},
+            versions,
+            "did you mean 'a@champion' or 'a/7'? Known: a@champion, a@best, a/7, a/4",
+        ),
+        ({}, versions, "did you mean 'a/7'? Known: a/7, a/4"),
+        ({}, versions[:1], "did you mean 'a/7'?"),
+        ({}, [], "it has no version yet"),
+    ):
+        error = names_no_version("a", {"name": "a", "aliases": aliases, "versions": shown})
+        assert error.problems[0].fix == told
+
+
+def test_without_an_alias_the_versions_that_exist_are_offered(registry: Registry) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(registry.uri, registry.uri)
+    client.create_registered_model("theirs")
+    with pytest.raises(RegistryError, match="has no alias 'champion' · Fix: it has no version yet"):
+        registry.show("theirs@champion")
+    for _ in range(2):
+        client.create_model_version("theirs", source="s3://bucket/model")
+    client.delete_model_version("theirs", "1")
+    with pytest.raises(RegistryError, match=r"no alias is set; name a version: theirs/2$"):
+        registry.show("theirs@champion")
 
 
 def test_no_champion_yet_is_no_error(three: Registry, registry: Registry, tmp_path: Path) -> None:

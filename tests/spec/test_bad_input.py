@@ -313,7 +313,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "predict_with_half_a_name": Mistake(
         5,
-        ("'loans' names no version", "'loans@champion'"),
+        ("'loans' names no version", "write 'loans@ALIAS' or 'loans/VERSION'"),
         {"key": "MODEL"},
         argv=("predict", "loans", "--rows", "data/loans", "--out", "scores.parquet"),
     ),

@@ -1012,6 +1012,57 @@ def test_a_bad_override_is_told(sets: list[str], message: str) -> None:
     assert str(refused.value.problems[0]).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (
+            ["search.trials=2", "serch.trials=5"],
+            "--set serch.trials: serch: unknown key 'serch'; did you mean 'search'?",
+        ),
+        (["model.xgboost.max_dept=3"], "--set model.xgboost.max_dept: model.xgboost.max_dept: unknown key 'max_dept'"),
+        (
+            ["evaluate={slises: [region]}"],
+            "--set evaluate: evaluate.slises: unknown key 'slises'; did you mean 'slices'?",
+        ),
+        (["search.trials=2", "features.rates.time=null"], "loans.yaml:"),
+    ],
+)
+def test_what_the_command_line_has_set_is_named_as_its_place(tmp_path: Path, sets: list[str], message: str) -> None:
+    (tmp_path / "loans.yaml").write_text(
+        BASE.replace("[region]\n    time", "[]\n    time") if "null" in sets[-1] else BASE
+    )
+    with pytest.raises(SpecError) as refused:
+        Spec.from_file(tmp_path / "loans.yaml", sets)
+    assert message in str(refused.value.problems[0])
+    assert (refused.value.problems[0].line is None) == message.startswith("--set")
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "near", "known"),
+    [
+        ("csv", "delimeter", "delimiter", "delimiter, decimal, encoding, skip_rows"),
+        ("parquet", "colums", "columns", "columns"),
+        ("sql", "querry", "query", "query"),
+        ("nothing", "delimeter", None, None),
+    ],
+)
+@pytest.mark.parametrize("table", ["labels", "rates"])
+def test_the_known_keys_of_a_table_are_also_those_of_its_kind(
+    table: str, kind: str, key: str, near: str | None, known: str | None
+) -> None:
+    sets = [f"features.{table}.{one}" for one in (f"kind={kind}", f"{key}=x")]
+    if kind == "sql":
+        sets += [f"features.{table}.{one}" for one in ("url='sqlite:///a.db'", "query=SELECT 1")]
+    with pytest.raises(SpecError) as refused:
+        Spec.from_text(BASE, sets, file="loans.yaml")
+    told = [one for one in refused.value.problems if one.key == f"features.{table}.{key}"]
+    if near is None or known is None:
+        assert "there is no source 'nothing'" in str(refused.value.problems[0])
+    else:
+        assert f"did you mean {near!r}? Known: path, kind, " in told[0].found and known in told[0].found
+        assert told[0].fix == f"write {near!r}"
+
+
 def test_a_family_of_ones_own_must_be_trusted_and_be_one() -> None:
     spec = Spec.from_text(
         BASE.replace("  xgboost: {max_depth: 6}", "  json.JSONDecoder: {depth: 3}"), file="loans.yaml"

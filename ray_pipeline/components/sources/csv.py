@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 30
 MAX_BLOCK = (1 << 31) - 1
+HEAD_BYTES = 1 << 20
 
 
 def _known_encoding(written: str) -> str:
@@ -104,11 +105,8 @@ class CSV(Source):
         """The types that the spec says, by the names as the header has them."""
         if not self.types:
             return {}
-        reading = pyarrow.csv.ReadOptions(encoding=self.encoding, skip_rows=self.skip_rows)
-        parsing = pyarrow.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=lambda _: "skip")
-        try:
-            header = pyarrow.csv.open_csv(pa.BufferReader(content), reading, parsing).schema.names
-        except (pa.ArrowInvalid, OSError, UnicodeError):
+        header = self._header(content)
+        if header is None:
             return {}  # reading the rows fails for the same reason, and tells it
         names = dict(zip(named(header), header, strict=True))
         for name in self.types:
@@ -118,6 +116,42 @@ class CSV(Source):
                 fix = f"{near}{listed(map(repr, names))} are there"
                 raise DataError(Problem(stage="read", file=path, column=name, found=found, fix=fix))
         return {names[name]: type_ for name, type_ in self.types.items()}
+
+    def _header(self, content: pa.Buffer) -> list[str] | None:
+        """The names as the file has them; None if the file cannot be read so."""
+        reading = pyarrow.csv.ReadOptions(encoding=self.encoding, skip_rows=self.skip_rows)
+        parsing = pyarrow.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=lambda _: "skip")
+        try:
+            names: list[str] = pyarrow.csv.open_csv(pa.BufferReader(content), reading, parsing).schema.names
+        except (pa.ArrowInvalid, OSError, UnicodeError):
+            return None
+        return names
+
+    def header(self) -> list[str]:
+        """The names of the columns of the first file; none if it cannot be read so."""
+        fs, files = files_at(self.name, self.path, self.endings, "CSV")
+        with fs.open_input_stream(files[0].path) as stream:
+            content = pa.py_buffer(stream.read(HEAD_BYTES))
+        require_csv(self.name, files[0].path, content[:8].to_pybytes())
+        return named(self._header(content) or [])
+
+    def is_utf_8_after_all(self) -> bool:
+        """Whether all files are UTF-8, with characters beyond ASCII, though the encoding is one of single bytes."""
+        if "a".encode(self.encoding) != b"a" or codecs.lookup(self.encoding).name == "utf-8":
+            return False
+        fs, files = files_at(self.name, self.path, self.endings, "CSV")
+        beyond = False
+        for one in files:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            with fs.open_input_stream(one.path) as stream:
+                try:
+                    while chunk := stream.read(HEAD_BYTES):
+                        beyond = beyond or not chunk.isascii()
+                        decoder.decode(chunk)
+                    decoder.decode(b"", final=True)
+                except UnicodeDecodeError:
+                    return False
+        return beyond
 
     def _parsed(self, content: pa.Buffer, path: str, **options: Any) -> pa.Table:
         """The rows of one file, read as one block, so that all rows decide the types."""

@@ -1,0 +1,97 @@
+"""How a CSV file of rows for a model is written: as the model's own table, or plainly.
+
+Only the layout of the file may differ. What its cells mean is as in training.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ray_pipeline.components.sources._base import kind_at, source_of
+from ray_pipeline.components.sources.csv import CSV
+from ray_pipeline.errors import DataError, Problem, listed
+from ray_pipeline.spec import Spec
+
+LAYOUT = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "skip_rows": 0}
+"""The parameters of a CSV table that say how the file is written, with those of a plain file."""
+
+
+def with_row_layout(spec: Spec, path: str, columns: Iterable[str]) -> tuple[Spec, str | None]:
+    """The model's spec, such that its label table reads the rows at `path`.
+
+    A CSV file is read as the model's table is written. Where that header has fewer of the model's columns, it is read
+    without the lines before the header, or as a plain file: commas, decimal points, the header in line 1. Numbers that
+    are written otherwise are then texts, which the model refuses. Text that is UTF-8 is read as UTF-8.
+
+    Parameters
+    ----------
+    spec
+        The spec that the model was trained with.
+    path
+        The rows: a file, folder, glob or URI.
+    columns
+        The full names of the model's columns.
+
+    Returns
+    -------
+    tuple
+        The spec; and a sentence, if the file is written otherwise than the model's table.
+
+    Raises
+    ------
+    DataError
+        The header has none of the columns, however it is read.
+    """
+    labels = spec.features.labels
+    given = labels.parameters if labels.kind == "csv" else {}
+    if kind_at(path) != "csv":
+        return spec, None
+    needed = _of_rows(spec, columns)
+    own = {**LAYOUT, **{name: given[name] for name in LAYOUT if name in given}}
+    own_source = _source(path, own)
+    encoding = "utf-8" if own_source.is_utf_8_after_all() else own["encoding"]
+    layouts = [{**own, "encoding": encoding}, {**own, "encoding": encoding, "skip_rows": 0}]
+    layouts.append({**LAYOUT, "encoding": encoding})
+    headers = [_source(path, one).header() for one in layouts]
+    counts = [len(needed.intersection(header)) for header in headers]
+    best = counts.index(max(counts))
+    if needed and not counts[best]:
+        what = "as the model's table" if given else "as a plain file"
+        found = (
+            f"labels: read {what} ({_written(layouts[0], LAYOUT)}), the header has none of the model's columns:"
+            f" {listed(map(repr, headers[0]))}"
+        )
+        fix = (
+            "save the rows with commas, decimal points, UTF-8 and the header in line 1, or as Parquet;"
+            f" the model reads {listed(map(repr, sorted(needed)))}"
+        )
+        raise DataError(Problem(stage="read", file=path, found=found, fix=fix))
+    layout = layouts[best]
+    if labels.kind != "csv":
+        return spec, None
+    types = {name: type_ for name, type_ in given.get("types", {}).items() if name in headers[best]}
+    if layout["decimal"] != own["decimal"]:  # else 1,500 would be one and a half in one file, and 1500 in the other
+        types = {name: type_ for name, type_ in types.items() if type_ != "number"}
+    parameters = {**given, **layout, "types": types}
+    changed = labels.model_copy(update={"parameters": parameters})
+    spec = spec.model_copy(update={"features": spec.features.model_copy(update={"labels": changed})})
+    if layout == own:
+        return spec, None
+    differing = {name: layout[name] for name in LAYOUT if layout[name] != own[name]}
+    return spec, f"read with {_written(layout, differing)}; the model's table has {_written(own, differing)}"
+
+
+def _of_rows(spec: Spec, columns: Iterable[str]) -> set[str]:
+    """The columns that the rows themselves have: those of no feature table, and what feature tables are joined on."""
+    tables = spec.features.tables
+    own = {name for name in columns if name.partition(".")[0] not in tables}
+    return own | {name for table in tables.values() for name in table.on}
+
+
+def _source(path: str, layout: Mapping[str, Any]) -> CSV:
+    source = source_of("csv", "labels", path, layout)
+    assert isinstance(source, CSV)
+    return source
+
+
+def _written(layout: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {layout[name]!r}" for name in names)
