@@ -99,34 +99,44 @@ class _Elsewhere(Registry):
 
 
 def serve(descriptor: int) -> None:
-    """Answer calls until the other end of the connection closes; then end at once, whatever goes on."""
-    connection = Connection(descriptor)
+    """Answer calls until the other end of the connection closes; then end at once, whatever goes on.
+
+    A call waits until what an earlier one has warmed up is ready: two threads that parse Python at the same time fail
+    with `SystemError` (CPython 3.11, issue 106905).
+    """
+    connection, alone = Connection(descriptor), threading.Lock()
     registry = connection.recv()
     while True:
         try:
             call = connection.recv()
         except EOFError:
             os._exit(0)
-        threading.Thread(target=_answer, args=(connection, registry, *call), daemon=True).start()
+        threading.Thread(target=_answer, args=(alone, connection, registry, *call), daemon=True).start()
 
 
 def _answer(
-    connection: Connection, registry: Registry, method: str, arguments: tuple[Any, ...], options: dict[str, Any]
+    alone: threading.Lock,
+    connection: Connection,
+    registry: Registry,
+    method: str,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
 ) -> None:
-    """Call the method and send what it returns or raises."""
-    error: Exception | None = None
-    result: Any = None
-    try:
+    """Call the method as soon as no other thread does, and send what it returns or raises."""
+    with alone:
+        error: Exception | None = None
+        result: Any = None
+        try:
+            if method == "prepare":
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone
+            result = getattr(registry, method)(*arguments, **options)
+        except Exception as raised:
+            error = raised
+        try:
+            connection.send((error, result))
+        except OSError:
+            return
+        except Exception:  # an error that cannot be pickled
+            connection.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
         if method == "prepare":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone
-        result = getattr(registry, method)(*arguments, **options)
-    except Exception as raised:
-        error = raised
-    try:
-        connection.send((error, result))
-    except OSError:
-        return
-    except Exception:  # an error that cannot be pickled
-        connection.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
-    if method == "prepare":
-        package.warm_up()
+            package.warm_up()
