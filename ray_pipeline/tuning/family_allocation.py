@@ -43,6 +43,9 @@ class FamilyAllocation:
     _best: dict[str, TrialResult] = field(default_factory=dict)
     """The best completed trial of each family: kept, since each trial asks for it several times."""
 
+    def __post_init__(self) -> None:
+        self._compare_all()
+
     def ask(self, recorded: Mapping[str, Any] | None = None) -> Proposal | None:
         """Propose the next trial.
 
@@ -131,9 +134,7 @@ class FamilyAllocation:
         """Remove the result of a trial that must be run again."""
         family, number = self.assigned[trial]
         del self.results[trial], self.families[family].results[number]
-        self._best.clear()
-        for result in self.results.values():
-            self._compare(result)
+        self._compare_all()
 
     @property
     def best(self) -> TrialResult | None:
@@ -149,6 +150,12 @@ class FamilyAllocation:
     def better(self) -> str:
         """Whether `higher` or `lower` metrics win."""
         return next(iter(self.families.values())).better
+
+    def _compare_all(self) -> None:
+        """Find the best of each family among all results."""
+        self._best.clear()
+        for result in self.results.values():
+            self._compare(result)
 
     def _compare(self, result: TrialResult) -> None:
         """Keep the result if it is its family's best."""
