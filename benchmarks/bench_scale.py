@@ -1,9 +1,11 @@
 """How time and memory grow: one JSON line for each point.
 
-usage: bench_scale.py rows [--copies 1 2 4 8 16] | trials [--trials 1000] | slices [--rows 2000000 5000000]
+usage: bench_scale.py rows [--copies 1 2 4 8 16] | narrow [--rows 100000000] | trials [--trials 1000]
+       | slices [--rows 2000000 5000000]
 
 rows     the joined flights, copied with keys of their own, whole runs of 4 trials x 50 rounds: microseconds per row of
          each stage, and the memory of the driver and of all processes
+narrow   rows of six columns made by a generator, from Parquet files to a registered model: the same figures
 trials   one run of tiny trials (1,000 rows, 2 rounds): seconds per trial beyond training, and the driver's memory, of
          the first and the last hundred
 slices   evaluation of 300 slices and 10 metrics alone: seconds and peak memory by test rows
@@ -44,6 +46,17 @@ search: {{trials: {trials}, metric: auc, seed: 0}}
 evaluate: {{metrics: [auc], draws: 100}}
 register: false
 """
+NARROW = """\
+name: narrow
+task: binary
+features: {labels: {path: narrow, label: late, key: id}}
+split: {by: random, validation: 0.05, test: 0.05}
+model: {xgboost: {num_boost_round: 20, max_depth: {int: [4, 8]}}}
+search: {trials: 2, metric: auc}
+evaluate: {metrics: [auc, log_loss]}
+gates: ["auc >= 0.6"]
+"""
+ROWS_A_FILE = 5_000_000
 IGNORED = "checks: {ignore: [shared_rows]}\n"
 """The copies of a row are in all parts."""
 PART = 100
@@ -116,18 +129,54 @@ def rows(copies: list[int], folder: Path) -> Iterator[dict]:
         copied(joined, number).rename(own / "joined.parquet")
         (own / "rows.yaml").write_text(SPEC.format(trials=4, rounds=50) + IGNORED)
         answer, driver, seconds, peak = run(own / "rows.yaml")
-        parts = answer["rows"]
-        count = sum(parts[part] for part in ("train", "validation", "test"))
-        stages = answer["seconds"]
-        yield {
-            "copies": number,
-            "rows": count,
-            "seconds": round(seconds, 1),
-            "microseconds_a_row": round(1e6 * seconds / count, 1),
-            "stages_microseconds_a_row": {s: round(1e6 * stages[s] / count, 2) for s in STAGES if s in stages},
-            "driver_mb": round(driver.peak),
-            "peak_gib": peak,
-        }
+        yield {"copies": number, **by_row(answer, driver, seconds, peak)}
+
+
+def narrow(counts: list[int], folder: Path) -> Iterator[dict]:
+    """Whole runs on rows of six columns."""
+    for count in counts:
+        own = folder / str(count)
+        (own / "narrow").mkdir(parents=True)
+        draw = np.random.default_rng(0)
+        for low in range(0, count, ROWS_A_FILE):
+            size = min(ROWS_A_FILE, count - low)
+            a, b, c = (draw.normal(size=size).astype(np.float32) for _ in range(3))
+            kind = draw.integers(20, size=size)
+            late = draw.random(size) < 1 / (1 + np.exp(1 - a - b * c - kind / 20))
+            names = pa.DictionaryArray.from_arrays(kind.astype(np.int32), [f"kind {i}" for i in range(20)])
+            table = pa.table(
+                {
+                    "id": np.arange(low, low + size),
+                    "a": a,
+                    "b": b,
+                    "c": c,
+                    "kind": names,
+                    "day": draw.integers(365, size=size).astype(np.int16),
+                    "late": late,
+                }
+            )
+            pq.write_table(table, own / "narrow" / f"{low:012}.parquet")
+        (own / "narrow.yaml").write_text(NARROW)
+        yield {**by_row(*run(own / "narrow.yaml")), "file_gb": round(size_gb(own / "narrow"), 2)}
+
+
+def size_gb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e9
+
+
+def by_row(answer: dict, driver: Driver, seconds: float, peak: float) -> dict:
+    """Time by rows, and memory."""
+    parts = answer["rows"]
+    count = sum(parts[part] for part in ("train", "validation", "test"))
+    stages = answer["seconds"]
+    return {
+        "rows": count,
+        "seconds": round(seconds, 1),
+        "microseconds_a_row": round(1e6 * seconds / count, 1),
+        "stages_microseconds_a_row": {s: round(1e6 * stages[s] / count, 2) for s in STAGES if s in stages},
+        "driver_mb": round(driver.peak),
+        "peak_gib": peak,
+    }
 
 
 def trials(count: int, folder: Path) -> Iterator[dict]:
@@ -180,10 +229,10 @@ def evaluated(count: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=("rows", "trials", "slices"))
+    parser.add_argument("case", choices=("rows", "narrow", "trials", "slices"))
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--trials", type=int, default=1_000)
-    parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000, 5_000_000])
+    parser.add_argument("--rows", type=int, nargs="+")
     asked = parser.parse_args()
     machine = {
         "cpus": os.cpu_count(),
@@ -193,8 +242,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         points = {
             "rows": lambda: rows(asked.copies, Path(made)),
+            "narrow": lambda: narrow(asked.rows or [100_000_000], Path(made)),
             "trials": lambda: trials(asked.trials, Path(made)),
-            "slices": lambda: slices(asked.rows, Path(made)),
+            "slices": lambda: slices(asked.rows or [2_000_000, 5_000_000], Path(made)),
         }[asked.case]()
         for point in points:
             print(json.dumps({"benchmark": f"scale {asked.case}", **point, "machine": machine}), flush=True)

@@ -130,7 +130,8 @@ def _candidate(table: StartTable, name: str, place: int) -> Candidate | None:
     """The column as a candidate; None if it cannot be the label."""
     values, kind = table.sample[name], kind_of(table.type(name))
     present = values.drop_null()
-    distinct = pc.count_distinct(present).as_py() if kind in ("number", "category") else 0
+    known = kind in ("number", "category") and len(present) > 0  # Arrow cannot count an empty column of no type
+    distinct = pc.count_distinct(present).as_py() if known else 0
     if (
         not is_name(name)
         or distinct < 2

@@ -32,7 +32,7 @@ def test_a_column_called_label_comes_first_and_says_so(tmp_path: Path) -> None:
     assert second.reasons == ("its name says 'churned'", "it is the last column", "it has two values")
 
 
-def test_ids_constants_times_and_free_texts_are_no_candidates(tmp_path: Path) -> None:
+def test_ids_constants_times_free_texts_and_empty_columns_are_no_candidates(tmp_path: Path) -> None:
     table = pa.table(
         {
             "id": PLACE,
@@ -42,6 +42,7 @@ def test_ids_constants_times_and_free_texts_are_no_candidates(tmp_path: Path) ->
             "text": [f"text number {place}" for place in PLACE],
             "part": np.where(PLACE % 2, "train", "test"),
             "colour": np.where(PLACE % 3, "red", "blue"),
+            **{f"empty {kind}": pa.nulls(ROWS, kind) for kind in (pa.null(), pa.float64(), pa.string(), pa.bool_())},
         }
     )
     assert [one.name for one in candidates(opened(tmp_path, table))] == ["colour"]
