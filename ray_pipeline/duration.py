@@ -12,6 +12,8 @@ PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 EPOCH = datetime(1970, 1, 1)
 STEP_UNIT: Final = "s"
 """Steps (`time_unit: step`) count as this unit since 1970 wherever times are compared."""
+STEP_US = 1_000_000
+"""A step in microseconds."""
 MAX_SECONDS = 10_000 * 365.25 * 86_400
 
 

@@ -10,6 +10,7 @@ from ray_pipeline.components.column_encodings._columns import DAY_US
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.data.rows import KEY, TIME
 from ray_pipeline.data.table import Table
+from ray_pipeline.duration import STEP_US
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec
@@ -36,12 +37,12 @@ def name_slices(
 def clusters_of(rows: pa.Table, spec: Spec, table: Table) -> NDArray[Any]:
     """Return the bootstrap cluster of each row, shape (n,) uint64.
 
-    It is `evaluate.cluster`, else the split's group, else the UTC day under a time split, else the row itself.
+    It is `evaluate.cluster`, else the split's group, else the UTC day or the step under a time split, else the row.
     """
     chosen = spec.evaluate.cluster or getattr(spec.split, "group", None)
     if chosen and table.canonical(chosen) in rows.column_names:
         return hash_values(rows[table.canonical(chosen)])
     if spec.split.by == "time":
         micros = rows[TIME].cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
-        return hash_values(pa.array(micros // DAY_US))
+        return hash_values(pa.array(micros // (STEP_US if spec.features.labels.time_unit == "step" else DAY_US)))
     return hash_values(rows[KEY])

@@ -15,6 +15,7 @@ from ray_pipeline.components.column_encodings._columns import kind_of, numbers
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.data.rows import KEY, LABEL, PART, TIME
+from ray_pipeline.duration import STEP_US
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.start.draft import Draft
 from ray_pipeline.values import Task, Vector
@@ -141,11 +142,11 @@ def _numbers(values: pa.ChunkedArray) -> tuple[Vector, bool]:
 
 
 def _cluster(rows: pa.Table, draft: Draft) -> NDArray[np.uint64]:
-    """The group or the day of each row, or each row alone; shape (rows,)."""
+    """The group, the day or the step of each row, or each row alone; shape (rows,)."""
     if group := draft.split.keys.get("group") or draft.split.cluster:
         return hash_values(rows[group])
     if draft.split.by == "time":
-        return np.asarray(_micros(rows) // DAY_US, np.uint64)
+        return np.asarray(_micros(rows) // (STEP_US if draft.labels.steps else DAY_US), np.int64).view(np.uint64)
     return np.arange(rows.num_rows, dtype=np.uint64)
 
 

@@ -21,6 +21,7 @@ from ray_pipeline.start.label import OFFERED, Candidate, Label, candidates, read
 from ray_pipeline.start.roles import Roles, find_roles, with_panel
 from ray_pipeline.start.sample_profile import check_sample, sample_rows
 from ray_pipeline.start.split import propose_splits
+from ray_pipeline.start.steps import with_steps
 from ray_pipeline.start.table import StartTable, format_of, require_rows, table_name
 from ray_pipeline.start.write import text_of
 from ray_pipeline.values import PARTS, Finding
@@ -64,6 +65,8 @@ def propose(
     labels = StartTable.open("labels", given, folder).without_totals()
     require_rows(labels, MIN_ROWS)
     found = read_label(labels, label or _chosen(labels, given, ask))
+    if not features:  # the times of joined tables would have to be steps too
+        labels = with_steps(labels, found.columns)
     roles = find_roles(labels, found.columns)
     joins, feast = _joined(labels, roles, found, features, folder)
     draft = Draft(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.duration import STEP_US
 from ray_pipeline.start.table import StartTable, counted, is_name
 from ray_pipeline.start.words import DATE_PARTS, GROUPS, ID_ALONE, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
 from ray_pipeline.values import PARTS
@@ -58,13 +59,15 @@ def find_roles(table: StartTable, label: Collection[str]) -> Roles:
     part = next(filter(None, (_part(table, name) for name in free)), None)
     key = next(filter(None, (_key(table, name) for name in free)), None)
     times = [role for name in free if (role := time_role(table, name, MAX_TIMELESS))]
+    if table.steps:
+        times = [Role(column=table.steps.column, why=table.steps.why)]
     times.sort(key=lambda role: (-_time_rank(role.column), role.missing))
     taken = {role.column for role in (part, key) if role}
     groups = filter(None, (_group(table, name) for name in free if name not in taken))
     return Roles(key=key, time=next(iter(times), None), group=next(groups, None), part=part)
 
 
-def with_panel(table: StartTable, roles: Roles, cut: datetime) -> Roles:
+def with_panel(table: StartTable, roles: Roles, cut: datetime | int) -> Roles:
     """The roles in which the group is a feature, if the rows from the cut on have values that were learned before it.
 
     Parameters
@@ -74,14 +77,16 @@ def with_panel(table: StartTable, roles: Roles, cut: datetime) -> Roles:
     roles
         Those of its columns, with a time.
     cut
-        Where the later parts begin, in UTC.
+        Where the later parts begin: a moment in UTC, or a step.
     """
-    if not (roles.group and roles.time):
+    group = roles.group.column if roles.group else table.steps.each if table.steps else None
+    if not (group and roles.time):
         return roles
-    ids, times = table.column(roles.group.column), table.column(roles.time.column)
+    ids, times = table.column(group), table.column(roles.time.column)
     known = pc.is_valid(times)
     micros = times.cast(pa.timestamp("us", getattr(times.type, "tz", None)), safe=False).cast(pa.int64())
-    later = pc.greater_equal(micros, int(cut.replace(tzinfo=UTC).timestamp() * 1_000_000))
+    first = cut if isinstance(cut, int) else int(cut.replace(tzinfo=UTC).timestamp())
+    later = pc.greater_equal(micros, first * STEP_US)
     before = pc.unique(ids.filter(pc.and_(known, pc.invert(later))))
     after = ids.filter(pc.and_(known, later))
     seen = pc.mean(pc.is_in(after, value_set=before).cast(pa.int8())).as_py() or 0.0
@@ -89,7 +94,7 @@ def with_panel(table: StartTable, roles: Roles, cut: datetime) -> Roles:
     if seen < MIN_SEEN or each < MIN_PANEL_ROWS:
         return roles
     why = f"{seen:.0%} of the later rows have a value that earlier rows have too, with {each:,.0f} rows to a value"
-    panel = Role(column=roles.group.column, why=f"a feature though it is an id: {why}")
+    panel = Role(column=group, why=f"a feature though it is an id: {why}")
     return replace(roles, group=None, panel=panel)
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
+from ray_pipeline.duration import STEP_US
 from ray_pipeline.hashing import distinct, hash_rows
 from ray_pipeline.start.label import Label
 from ray_pipeline.start.roles import Roles
@@ -73,10 +74,14 @@ def _equal_rows(table: StartTable) -> str:
     return f"{found}: add a column that numbers the rows, and name it as `key`"
 
 
-def _cuts(table: StartTable, time: str) -> dict[str, datetime] | None:
-    """The cut dates; None where the rows come from too few days."""
+def _cuts(table: StartTable, time: str) -> dict[str, datetime | int] | None:
+    """The cut dates or steps; None where the rows come from too few days."""
     values = table.column(time).drop_null().cast(pa.timestamp("us", getattr(table.type(time), "tz", None)), safe=False)
     micros = values.cast(pa.int64())
+    if table.steps:
+        steps = np.sort(micros.to_numpy()) // STEP_US
+        first, second = (int(steps[int(share * (len(steps) - 1))]) for share in (1 - VALIDATION - TEST, 1 - TEST))
+        return {"validation": first, "test": second} if steps[0] < first < second else None
     if pc.count_distinct(pc.divide(micros, DAY_US)).as_py() < MIN_DAYS:
         return None
     sorted_micros = np.sort(micros.to_numpy())

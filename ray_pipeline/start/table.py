@@ -46,6 +46,15 @@ ENDINGS = (*TEXT_ENDINGS, ".data", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Steps:
+    """The column whose whole numbers count steps, `each`, which has at most one row for each of them, and why."""
+
+    column: str
+    each: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StartTable:
     """One table, opened. Its columns are those that a spec could name."""
 
@@ -58,6 +67,8 @@ class StartTable:
     dialect: Cells = field(default_factory=Cells)
     totals: Totals | None = None
     """Rows that the table is taken without."""
+    steps: Steps | None = None
+    """The whole numbers that are its time."""
 
     @classmethod
     def open(cls, name: str, given: str, folder: Path) -> "StartTable":
@@ -141,8 +152,8 @@ class StartTable:
 
     @cached_property
     def time_units(self) -> dict[str, str]:
-        """The unit of each column of whole numbers that counts from 1970: its name says time, its values this age."""
-        units = dict[str, str]()
+        """The unit of each column of whole numbers that is a time; `s` to `ns` if name and values say so."""
+        units = {self.steps.column: "step"} if self.steps else {}
         for name in self._rows.column_names:
             values = self._rows[name]
             if not pa.types.is_integer(values.type) or not words(name) & TIMES:

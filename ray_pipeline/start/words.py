@@ -20,6 +20,7 @@ TIMES = {"time", "date", "timestamp", "ts", "datetime", "at", "day", "moment", "
 NO_TIMES = {"birth", "birthday", "birthdate", "born", "dob", "updated", "modified", "loaded", "ingested", "available"}
 KNOWN_AT = {"available", "known", "published", "loaded", "ingested", "created", "inserted", "recorded", "received"}
 DATE_PARTS = {"year", "yr", "month", "mnth", "day", "hour", "hr", "minute", "second", "week", "weekday", "quarter"}
+STEPS = {"year", "yr", "time", "period", "wave", "step", "t", "season", "round", "week", "month", "quarter", "day"}
 SENSITIVE = {
     *("sex", "gender", "race", "ethnicity", "ethnic", "religion", "nationality", "nacionality", "age", "disability"),
     *("marital", "married"),

@@ -67,6 +67,14 @@ def by_time(more: str = "") -> Spec:
     return spec_of(split=TIME_SPLIT, features=", time: asked", more=more)
 
 
+def test_rows_of_one_step_are_one_cluster_where_the_times_are_steps() -> None:
+    split = "{by: time, validation: 1990, test: 2000}"
+    years = pa.array(np.repeat([1969, 1990, 1991], 2) * 1_000_000).cast(pa.timestamp("us"))
+    rows = pa.table({KEY: np.arange(6), TIME: years})
+    spec = spec_of(split=split, features=", time: year, time_unit: step")
+    assert clusters(spec, rows) == [[0, 1], [2, 3], [4, 5]]
+
+
 def test_rows_of_one_utc_day_are_one_cluster_under_a_split_by_time() -> None:
     assert clusters(by_time(), rows_of()) == [list(range(24)), list(range(24, 48))]
     shifted = rows_of().set_column(1, TIME, rows_of()[TIME].cast(pa.timestamp("us", "UTC")))
