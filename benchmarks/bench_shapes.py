@@ -1,13 +1,16 @@
-"""Tables of extreme shape: 10,000 files of 1,000 rows are planned and read; 5,000 columns are profiled and encoded.
+"""Tables of extreme shape: 10,000 files are planned and read, 5,000 columns profiled and encoded, 2,000 columns run.
 
-usage: bench_shapes.py files [--files 10000] | wide [--columns 5000] [--rows 20000]   -> one JSON line: seconds, and GiB
-of the driver (files) or of all processes (wide)
+usage: bench_shapes.py files [--files 10000] | wide [--columns 5000] [--rows 20000] | run [--columns 2000] [--rows 3000]
+-> one JSON line: seconds, and GiB of the driver (files) or of all processes (wide); of a whole run (run) the seconds of
+each stage, and of all but search and fit
 """
 
 import argparse
 import json
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -83,17 +86,41 @@ def wide(folder: Path, columns: int, rows: int) -> dict:
         return {"columns": columns, "rows": rows, **ours(SPEC, folder.parent)}
 
 
+def run(folder: Path, columns: int, rows: int) -> dict:
+    """Seconds of a whole run on many columns, of which ten say something of the label."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, columns))
+    late = rng.random(rows) < 1 / (1 + np.exp(-x[:, :10].sum(axis=1)))
+    table = {"id": np.arange(rows), "y": late, **{f"x{i}": x[:, i] for i in range(columns)}}
+    pq.write_table(pa.table(table), folder / "0.parquet")
+    spec = folder.parent / "shapes.yaml"
+    spec.write_text(SPEC.replace("model: xgboost", "model: {xgboost: {num_boost_round: 30}}\nsearch: {trials: 2}"))
+    command = [sys.executable, "-m", "ray_pipeline", "run", str(spec), "--json", "--quiet"]
+    begun = time.time()
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True)
+    seconds = time.time() - begun
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    stages = json.loads(done.stdout.splitlines()[-1])["seconds"]
+    beside = round(seconds - stages["search"] - stages["fit"], 1)
+    return {"columns": columns, "rows": rows, "seconds": round(seconds, 1), "beside": beside, "stages": stages}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=("files", "wide"))
+    parser.add_argument("case", choices=("files", "wide", "run"))
     parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--columns", type=int, default=5_000)
-    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--columns", type=int)
+    parser.add_argument("--rows", type=int)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "rows"
         folder.mkdir()
-        result = files(folder, asked.files) if asked.case == "files" else wide(folder, asked.columns, asked.rows)
+        result = {
+            "files": lambda: files(folder, asked.files),
+            "wide": lambda: wide(folder, asked.columns or 5_000, asked.rows or 20_000),
+            "run": lambda: run(folder, asked.columns or 2_000, asked.rows or 3_000),
+        }[asked.case]()
     print(json.dumps({"bench": f"shapes {asked.case}", **result}))
 
 

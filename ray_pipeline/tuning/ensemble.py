@@ -4,7 +4,7 @@ A resumed run and a rerun take the recorded choice: latencies and seconds are me
 """
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,10 @@ from ray_pipeline.components.models._base import Scores
 from ray_pipeline.errors import listed
 from ray_pipeline.evaluation.latency import row_ms
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.ensemble_selection import Cap, Caps, Ensemble, EnsembleMember, Worth, select
-from ray_pipeline.tuning.time_budget import MEMBERS_SHARE, refit_share, trained_s
+from ray_pipeline.tuning.time_budget import MEMBERS_SHARE, refit_share, threads_of_member, trained_s
 from ray_pipeline.tuning.trial_store import SCORES_FILE
 from ray_pipeline.values import Vector
 
@@ -60,7 +61,7 @@ def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, r
     recorded = run.journal.recorded(STEP)
     if recorded is not None:
         return Ensemble.from_json(recorded)
-    ensemble = _Selection(leaderboard, rows, spec, refit_share(run.layout, rows.rows, spec)).ensemble()
+    ensemble = _Selection(leaderboard, rows, spec, run.layout).ensemble()
     run.journal.record(STEP, asdict(ensemble))
     return ensemble
 
@@ -68,8 +69,8 @@ def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, r
 class _Selection:
     """The candidates of one search with their scores and costs."""
 
-    def __init__(self, leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, refit_share: float) -> None:
-        self.leaderboard, self.rows, self.spec, self.refit_share = leaderboard, rows, spec, refit_share
+    def __init__(self, leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, layout: Layout) -> None:
+        self.leaderboard, self.rows, self.spec, self.layout = leaderboard, rows, spec, layout
         self.candidates = leaderboard.candidates
         self.scores: list[Scores] = [scores_of(leaderboard, one) for one in self.candidates]
         self.metric = metric_of(spec.search.metric)
@@ -135,14 +136,25 @@ class _Selection:
             most, key = min(given)
             costs.append(Cap(key, np.array([self._latency_ms(one) for one in self.candidates]), most))
         if self.spec.search.time is not None and self.spec.fit.on != "train":
-            # The time for the best trial's refit is kept apart.
-            refits = [0.0, *(self.refit_share * trained_s(one) for one in self.candidates[1:])]
-            costs.append(Cap("search.time", np.array(refits), MEMBERS_SHARE * float(self.spec.search.time)))
+            costs.append(self._refits(MEMBERS_SHARE * float(self.spec.search.time)))
         if asked.size_mb is not None:
             costs.append(
                 Cap("ensemble.size_mb", np.array([self._size_mb(one) for one in self.candidates]), asked.size_mb)
             )
         return Caps(members=asked.members, costs=tuple(costs))
+
+    def _refits(self, most: float) -> Cap:
+        """The seconds of the members' refits, at most so many; the time for the best trial's is kept apart.
+
+        Refits side by side share the time, but none of them may take longer than it.
+        """
+        threads = threads_of_member(self.rows.rows, self.layout)
+        at_once = self.layout.fit_threads // threads
+        share = refit_share(replace(self.layout, fit_threads=threads), self.rows.rows, self.spec)
+        seconds = np.array([share * trained_s(one) for one in self.candidates])
+        costs = np.where(seconds > most, np.inf, seconds / at_once)
+        costs[0] = 0.0
+        return Cap("search.time", costs, most)
 
     def _latency_ms(self, candidate: "TrialResult") -> float:
         encoder = find("models", candidate.family).encoder

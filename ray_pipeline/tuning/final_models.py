@@ -1,6 +1,6 @@
 """The final models of a bundle: one for the winner, or one for each member of the ensemble, fitted by the same rule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,21 +13,17 @@ from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.encoded_block import JOIN
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.background import in_background
-from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.tuning.final_fit import fit_winner
 from ray_pipeline.tuning.fit_choice import FitChoice
 from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.out_of_fold import ModelFiles, write_fold_models
 from ray_pipeline.tuning.sampler import TrialResult
-from ray_pipeline.values import Part
+from ray_pipeline.tuning.time_budget import threads_of_member
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
-SMALL_TABLE_ROWS = 5_000
-"""On 1,875 rows x 73 columns, 600 rounds take 0.97 s with one thread and 1.07 s with two (LightGBM), 2.4 and 2.4 s
-(XGBoost), and CatBoost takes 16 and 20 s of processor time. So members are fitted side by side."""
 ENSEMBLE = "ensemble"
 """What stands for a family where several models are scored as one."""
 
@@ -78,23 +74,6 @@ def fit_final_models(
         encoder = encoded.rows.encoders[name]
         return FinalModels(family=leaderboard.best.family, encoders=name, encoder=encoder, files=files)
     return _fit_members(leaderboard, encoded, choice, run)
-
-
-def threads_of_member(rows: Mapping[Part, int], layout: Layout) -> int:
-    """Return the threads of a member's fit: all of the final fit, or of a small table as many as a trial has.
-
-    They do not depend on the number of slots or members, so the bytes of the models do not either.
-
-    Parameters
-    ----------
-    rows
-        The rows of each part.
-    layout
-        The threads of a trial and of the final fit.
-    """
-    if layout.workers > 1 or layout.gpus or rows["train"] + rows["validation"] > SMALL_TABLE_ROWS:
-        return layout.fit_threads
-    return min(layout.threads, layout.fit_threads)
 
 
 def _fit_members(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, run: "Run") -> FinalModels:

@@ -135,6 +135,17 @@ def test_members_are_refitted_in_the_share_of_the_time_that_is_kept_for_them(
     assert len(chosen(of_trials, Rows(), [1.0, 1.1, 1.2]).members) == 3
 
 
+@pytest.mark.parametrize(("time", "members"), [("8s", 3), ("6s", 0)])
+def test_refits_side_by_side_share_the_time_and_none_takes_longer_than_it(
+    time: str, members: int, tmp_path: Path
+) -> None:
+    run = run_with(tmp_path, search=f"seed: 3, time: {time}")  # a refit takes 1.8 s; the time has 2 or 1.5 s for all
+    run.layout = replace(run.layout, fit_threads=2, threads=1)
+    found = chosen(run, Rows(), [1.0, 1.1, 1.2])
+    assert len(found.members) == members
+    assert found.why == ("" if members else "no second model fits within search.time")
+
+
 def test_a_search_of_one_finished_trial_has_no_ensemble_and_says_so(tmp_path: Path) -> None:
     found = chosen(run_with(tmp_path), Rows(), [1.0])
     assert (found.members, found.why) == ((), "one trial finished")

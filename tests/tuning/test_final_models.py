@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.tuning.final_models import SMALL_TABLE_ROWS, threads_of_member
+from ray_pipeline.tuning.time_budget import SMALL_TABLE_ROWS, threads_of_member
 
 LAYOUT = Layout(slots=8, workers=1, threads=1, gpus=0, fit_threads=8)
 SMALL = {"train": SMALL_TABLE_ROWS - 1_000, "validation": 1_000}
