@@ -1,4 +1,5 @@
-# Each target makes the virtual environment first. Needs python3 (3.11 or newer), pip and make; not python3-venv.
+# Each target makes the virtual environment first. Needs python3 (3.11 to 3.13), pip and make; not python3-venv.
+# `make test PYTHON=python3.12` takes another Python, where `.venv` is not made yet (`make clean` removes it).
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(PYTHON) -m pip --python $(BIN)/python --quiet --quiet --disable-pip-version-check

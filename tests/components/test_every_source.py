@@ -58,11 +58,11 @@ def iceberg(folder: Path, table: pa.Table) -> Path:
     from pyiceberg.catalog.sql import SqlCatalog
 
     folder.mkdir(exist_ok=True)
-    catalog = SqlCatalog("c", uri=f"sqlite:///{folder}/c.db", warehouse=f"file://{folder}")
-    catalog.create_namespace("n")
-    created = catalog.create_table("n.t", schema=table.schema)
-    for part in parts(table):
-        created.append(part)
+    with SqlCatalog("c", uri=f"sqlite:///{folder}/c.db", warehouse=f"file://{folder}") as catalog:
+        catalog.create_namespace("n")
+        created = catalog.create_table("n.t", schema=table.schema)
+        for part in parts(table):
+            created.append(part)
     return next(path.parent for path in folder.rglob("metadata") if path.is_dir())
 
 

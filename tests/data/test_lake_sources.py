@@ -159,21 +159,21 @@ def test_iceberg_is_read_as_its_newest_snapshot_says_and_refused_where_files_do_
     pytest.importorskip("pyiceberg", reason="the extra `iceberg` is not installed")
     from pyiceberg.catalog.sql import SqlCatalog
 
-    catalog = SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}")
-    catalog.create_namespace("n")
-    table = catalog.create_table("n.t", schema=TABLE.schema)
-    folder = tmp_path / "n" / "t" if (tmp_path / "n" / "t").exists() else tmp_path / "n.db" / "t"
-    table.append(TABLE.slice(0, 2))
-    table.append(TABLE.slice(2))
-    check(source("iceberg", folder))
-    table.overwrite(TABLE.slice(1))
-    assert rows(source("iceberg", folder)) == expected(TABLE.slice(1))
-    with table.update_schema() as update:
-        update.rename_column("b", "c")
-    with pytest.raises(DataError, match="column 'c' was 'b' when"):
-        source("iceberg", folder).footers()
-    with pytest.raises(DataError, match="there is no Iceberg table"):
-        source("iceberg", tmp_path / "nowhere").footers()
+    with SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}") as catalog:
+        catalog.create_namespace("n")
+        table = catalog.create_table("n.t", schema=TABLE.schema)
+        folder = tmp_path / "n" / "t" if (tmp_path / "n" / "t").exists() else tmp_path / "n.db" / "t"
+        table.append(TABLE.slice(0, 2))
+        table.append(TABLE.slice(2))
+        check(source("iceberg", folder))
+        table.overwrite(TABLE.slice(1))
+        assert rows(source("iceberg", folder)) == expected(TABLE.slice(1))
+        with table.update_schema() as update:
+            update.rename_column("b", "c")
+        with pytest.raises(DataError, match="column 'c' was 'b' when"):
+            source("iceberg", folder).footers()
+        with pytest.raises(DataError, match="there is no Iceberg table"):
+            source("iceberg", tmp_path / "nowhere").footers()
 
 
 @pytest.fixture
@@ -289,25 +289,25 @@ def test_an_iceberg_table_is_read_at_a_snapshot_or_as_of_a_moment_which_becomes_
     pytest.importorskip("pyiceberg", reason="the extra `iceberg` is not installed")
     from pyiceberg.catalog.sql import SqlCatalog
 
-    catalog = SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}")
-    catalog.create_namespace("n")
-    table = catalog.create_table("n.t", schema=TABLE.schema)
-    path = tmp_path / "n" / "t" if (tmp_path / "n" / "t").exists() else tmp_path / "n.db" / "t"
-    table.append(TABLE.slice(0, 2))
-    first = table.history()[0]
-    table.append(TABLE.slice(2))
-    assert pinned_rows(lake_spec("iceberg", path, f"snapshot: {first.snapshot_id}")) == expected(TABLE.slice(0, 2))
-    moment = (EPOCH + timedelta(milliseconds=first.timestamp_ms)).isoformat()
-    spec = with_fixed_tables(lake_spec("iceberg", path, f"as_of: '{moment}'"), Where())
-    assert (stored(spec)["snapshot"], "as_of" in stored(spec)) == (first.snapshot_id, False)
-    assert pinned_rows(Spec.from_text(spec.render())) == expected(TABLE.slice(0, 2))
-    assert len(pinned_rows(lake_spec("iceberg", path, "columns: [b]"))) == 4
-    for pin, told in (
-        ("snapshot: 7", f"there is no snapshot 7; it may have expired. Known: {first.snapshot_id}"),
-        ("as_of: 2001-01-01", "there is no snapshot as of 2001-01-01"),
-    ):
-        with pytest.raises(DataError, match=told):
-            with_fixed_tables(lake_spec("iceberg", path, pin), Where())
+    with SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}") as catalog:
+        catalog.create_namespace("n")
+        table = catalog.create_table("n.t", schema=TABLE.schema)
+        path = tmp_path / "n" / "t" if (tmp_path / "n" / "t").exists() else tmp_path / "n.db" / "t"
+        table.append(TABLE.slice(0, 2))
+        first = table.history()[0]
+        table.append(TABLE.slice(2))
+        assert pinned_rows(lake_spec("iceberg", path, f"snapshot: {first.snapshot_id}")) == expected(TABLE.slice(0, 2))
+        moment = (EPOCH + timedelta(milliseconds=first.timestamp_ms)).isoformat()
+        spec = with_fixed_tables(lake_spec("iceberg", path, f"as_of: '{moment}'"), Where())
+        assert (stored(spec)["snapshot"], "as_of" in stored(spec)) == (first.snapshot_id, False)
+        assert pinned_rows(Spec.from_text(spec.render())) == expected(TABLE.slice(0, 2))
+        assert len(pinned_rows(lake_spec("iceberg", path, "columns: [b]"))) == 4
+        for pin, told in (
+            ("snapshot: 7", f"there is no snapshot 7; it may have expired. Known: {first.snapshot_id}"),
+            ("as_of: 2001-01-01", "there is no snapshot as of 2001-01-01"),
+        ):
+            with pytest.raises(DataError, match=told):
+                with_fixed_tables(lake_spec("iceberg", path, pin), Where())
 
 
 @pytest.mark.parametrize(

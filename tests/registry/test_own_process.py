@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -96,7 +96,8 @@ def test_a_process_that_is_killed_while_it_makes_the_tables_leaves_none(tmp_path
     assert file.stat().st_size == 0
     registry.prepare()
     assert registry.list() == [] and not new.exists()
-    tables = sqlite3.connect(file).execute("SELECT name FROM sqlite_master WHERE name LIKE '_alembic_tmp%'").fetchall()
+    with closing(sqlite3.connect(file)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE name LIKE '_alembic_tmp%'").fetchall()
     assert tables == []
 
 

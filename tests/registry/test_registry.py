@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -350,7 +351,7 @@ def test_files_that_are_gone_are_an_error_of_the_registry(damaged: Registry) -> 
 
 
 def test_a_source_outside_the_runs_artifacts_is_refused(one: Registry, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as database:
         database.execute("update model_versions set source = ?", ("file:///etc",))
     for use in (one.fetch, one.verify):
         with pytest.raises(RegistryError, match="outside its run's artifacts"):

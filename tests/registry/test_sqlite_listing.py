@@ -1,6 +1,7 @@
 """The listing from a registry's tables, against MLflow's own client on the same file."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_an_empty_registry_has_no_models(registry: Registry) -> None:
     "change", ["ALTER TABLE model_versions RENAME COLUMN creation_time TO made", "DROP TABLE registered_model_aliases"]
 )
 def test_tables_of_another_mlflow_are_left_to_its_client(registry: Registry, change: str) -> None:
-    with sqlite3.connect(file_of(registry)) as database:
+    with closing(sqlite3.connect(file_of(registry), isolation_level=None)) as database:
         database.execute(change)
     assert list_sqlite(file_of(registry)) is None
 

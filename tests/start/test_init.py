@@ -63,9 +63,9 @@ def test_every_format_gives_a_spec_that_check_accepts(
 def test_an_iceberg_table_is_read_where_it_is(tmp_path: Path, capfd: Capture) -> None:
     from pyiceberg.catalog.sql import SqlCatalog
 
-    catalog = SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}")
-    catalog.create_namespace("n")
-    catalog.create_table("n.t", schema=customers().schema).append(customers())
+    with SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}") as catalog:
+        catalog.create_namespace("n")
+        catalog.create_table("n.t", schema=customers().schema).append(customers())
     (folder,) = {path.parent for path in tmp_path.rglob("metadata") if path.is_dir()}
     code, answer, err = typed("init", "leaving", "--from", folder, "--label", "churned", capfd=capfd)
     assert (code, answer["task"]) == (0, "binary"), err
