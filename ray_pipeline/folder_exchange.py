@@ -1,4 +1,4 @@
-"""Put a folder in the place of another at once: whenever somebody looks, or the process ends, one of the two is there."""
+"""Put a folder in the place of another at once: whoever looks finds one of the two, also where the process ends."""
 
 import ctypes
 import os

@@ -13,7 +13,7 @@ import pytest
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.checksums import SUMS, sums
-from ray_pipeline.components.models import _lightgbm_file, _xgboost_file
+from ray_pipeline.components.models import _catboost_file, _lightgbm_file, _xgboost_file
 from ray_pipeline.errors import PipelineError, RegistryError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "0.2.0"
@@ -21,10 +21,12 @@ FLIPS = 60
 FILES = {
     "xgboost": "model.ubj",
     "lightgbm": "model.txt",
+    "catboost": "model.cbm",
     "linear": "model.safetensors",
     "mlp": "model.safetensors",
 }
 XGBOOST = (GOLDEN / "xgboost" / "bundle" / "model.ubj").read_bytes()
+CATBOOST = (GOLDEN / "catboost" / "bundle" / "model.cbm").read_bytes()
 LIGHTGBM = (GOLDEN / "lightgbm" / "bundle" / "model.txt").read_text()
 
 
@@ -169,6 +171,35 @@ def line(name: str, value: str) -> Callable[[str], str]:
 def test_what_leads_nowhere_in_a_file_of_lightgbm_is_named(change: Callable[[str], str], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         _lightgbm_file.check_file(change(LIGHTGBM))
+
+
+def cut_into(place: int, value: bytes) -> Callable[[bytes], bytes]:
+    """Changes the bytes at a place of CatBoost's file."""
+    return lambda content: content[:place] + value + content[place + len(value) :]
+
+
+def of_catboost(*values: int) -> int:
+    """The place of these numbers in CatBoost's file, which has them once, before the values of leaves."""
+    return CATBOOST.index(b"".join(value.to_bytes(4, "little") for value in values))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (cut_into(of_catboost(10, 21, 7, 11), number(1000)[::-1]), "a split asks for nothing"),
+        (cut_into(of_catboost(3, 3, 3, 3, 3), number(4)[::-1]), "do not fit their splits"),
+        (cut_into(of_catboost(0, 3, 6, 9) + 4, number(4)[::-1]), "does not begin where"),
+        (cut_into(4, number(1 << 30)[::-1]), "longer than the file"),
+        (cut_into(8, number(1 << 20)[::-1]), "an offset leads to byte"),
+        (cut_into(0, b"CBM2"), "does not begin as a file of CatBoost"),
+        (lambda content: content + b"\0", "something follows the model"),
+        (lambda content: content[:-1], "longer than the file"),
+        (lambda content: content.replace(b"\xff" * 8, bytes(8)), "a search in a table has no end"),
+    ],
+)
+def test_what_leads_nowhere_in_a_file_of_catboost_is_named(change: Callable[[bytes], bytes], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        _catboost_file.check_file(change(CATBOOST))
 
 
 def test_the_error_of_a_damaged_file_names_the_file_and_what_is_wrong(tmp_path: Path) -> None:
