@@ -44,7 +44,7 @@ def read_booster(file: Path) -> "lightgbm.Booster":
     """
     content = file.read_bytes().decode()
     check_file(content)
-    return import_lightgbm().Booster(model_str=content)  # type: ignore[no-any-return]
+    return import_lightgbm().Booster(model_str=content)
 
 
 def check_file(content: str) -> None:

@@ -170,4 +170,4 @@ def read_booster(file: Path) -> "xgboost.Booster":
     """
     content = file.read_bytes()
     check_file(content)
-    return import_xgboost().Booster(model_file=bytearray(content))  # type: ignore[no-any-return]
+    return import_xgboost().Booster(model_file=bytearray(content))
