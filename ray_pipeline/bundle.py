@@ -27,6 +27,7 @@ from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.models._base import Scorer
 from ray_pipeline.conformal import Calibration
 from ray_pipeline.errors import Problem, RegistryError, StorageError
+from ray_pipeline.folder_exchange import put_in_place
 from ray_pipeline.row_reader import RowReader
 from ray_pipeline.rows_to_score import SentRows
 from ray_pipeline.values import Matrix, Task, Vector
@@ -220,7 +221,7 @@ def write_bundle(
     calibration: Mapping[str, Any],
     schema: Mapping[str, Any],
 ) -> Bundle:
-    """Write a bundle to `folder` and load it; it appears whole, by rename, and replaces an earlier one.
+    """Write a bundle to `folder` and load it; it appears whole, by rename, in place of an earlier one.
 
     The same parts give the same bytes. All parts but `model_file` become JSON files.
 
@@ -251,19 +252,10 @@ def write_bundle(
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, fresh / name)
         (fresh / SUMS).write_text(sums(fresh), encoding="utf-8")
-        _replace(folder, fresh)
+        put_in_place(fresh, folder)
     except OSError as error:
         fix = "free space or allow writing, then resume the run"
         raise StorageError(Problem(file=str(folder), found=f"cannot be written: {error}", fix=fix)) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Bundle.load(folder)
-
-
-def _replace(folder: Path, fresh: Path) -> None:
-    """Put `fresh` in the place of `folder`; a reader finds the old folder, the new one or, for a moment, none."""
-    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

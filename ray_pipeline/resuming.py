@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ray_pipeline import pipeline
-from ray_pipeline.errors import DataError, Problem, StorageError
+from ray_pipeline.errors import DataError, Problem, SpecError, StorageError
 from ray_pipeline.plain_json import read_json
+from ray_pipeline.redaction import redacted
 from ray_pipeline.runs.context import AlreadyFinished, began_with, finished_release
 from ray_pipeline.runs.release import Release
 from ray_pipeline.runs.reproducibility import STAGES, pin, recorded_digests
@@ -35,7 +36,7 @@ def resume(
         The folder of the run.
     where
         Another cluster than the run began on; it must know the same registry. Without a `data` root of its own, the
-        data is where it was.
+        data is where it was. Without it, address and registry are those of the run folder.
     progress
         Shown what goes on.
     debug
@@ -47,14 +48,19 @@ def resume(
         The folder holds no journal to go on from, or has another format.
     DataError
         The data or the stored spec changed since the run began.
+    SpecError
+        No cluster file is given, and the run began with one that trusts packages or keys.
     """
     if release := finished_release(folder):
         return release
-    spec, began = began_with(folder)
+    spec, stored = began_with(folder)
     if where:
         # A submitted run began in a folder of its job's: only the data root that travelled with it leads to the data.
-        where = where.model_copy(update={"storage": folder.storage, "data": where.data or began.data})
-    where = where or began
+        where = where.model_copy(update={"storage": folder.storage, "data": where.data or stored["data"]})
+    else:
+        where, progress = _stored_where("resume", folder.run, stored), progress or Progress()
+        taken = f"address {where.address}, registry {where.registry_uri(Path.cwd())}, no trust_keys"
+        progress.note(redacted(f"from the run folder: {taken}; with --on, the cluster file says"))
     try:
         return pipeline.run(spec, where, progress=progress, resume_from=folder, debug=debug)
     except AlreadyFinished as done:
@@ -91,9 +97,11 @@ def rerun(
         The first stage that differs, and why: which files and columns of the data, or which versions.
     StorageError
         There is no such run, or it has no whole manifest.
+    SpecError
+        No cluster file is given, and the run began with one that trusts packages or keys.
     """
     manifest = read_manifest(run, where or Where())
-    where = where or Where.model_validate(manifest["where"], strict=False)
+    where = where or _stored_where("rerun", manifest["run"], manifest["where"])
     spec = _spec(manifest)
     folder = RunFolder.create(where.storage_folder(Path.cwd()), spec.name, spec.fingerprint)
     pin(folder.journal, manifest, verify=verify)
@@ -114,6 +122,23 @@ def rerun(
         "metrics": release.metrics,
         "report": release.report,
     }
+
+
+def _stored_where(verb: str, run: str, stored: Mapping[str, Any]) -> Where:
+    """The cluster file that a run folder keeps, for a user who names none.
+
+    Who can write to a run folder must not choose the packages that are imported and the keys that are trusted.
+
+    Raises
+    ------
+    SpecError
+        The run began with such packages or keys.
+    """
+    if named := [f"`{key}`" for key in ("trust", "trust_keys") if stored.get(key)]:
+        found = f"the run began with {' and '.join(named)} in its cluster file, which are never taken from a run folder"
+        fix = f"name a cluster file that you trust: `{command(verb, run, on='FILE')}`"
+        raise SpecError(Problem(key="--on", found=found, fix=fix))
+    return Where.model_validate(stored, strict=False)
 
 
 def read_manifest(run: str, where: Where) -> dict[str, Any]:

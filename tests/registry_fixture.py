@@ -5,7 +5,7 @@ from typing import Any
 
 from bundle_fixture import Trained
 
-from ray_pipeline.registry import NewVersion, Registry
+from ray_pipeline.registry import NewVersion, Registry, versions
 
 NAME = "flight_delay"
 PASSED = {"passed": True, "gates": [{"gate": "auc >= 0.6", "passed": True, "value": 0.71, "low": 0.7, "high": 0.72}]}
@@ -39,8 +39,12 @@ def add(registry: Registry, trained: Trained, run: str, **changes: Any) -> int:
 
 
 def model_folder(registry: Registry, model: str) -> Path:
-    """The folder of a version's files."""
-    return registry.fetch(model).parents[1]
+    """The folder of a version's files in the registry."""
+    with registry._version(model) as (mlflow, version):
+        root = mlflow.get_run(versions._original(mlflow, version).run_id).info.artifact_uri
+        folder = versions.local_path(root)
+    assert folder is not None, "a registry that keeps its files on this machine"
+    return folder / versions.FOLDER
 
 
 AT_ONCE = """

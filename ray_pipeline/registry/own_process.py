@@ -20,6 +20,8 @@ from ray_pipeline.registry import package
 from ray_pipeline.registry.champion_history import CHAMPION
 from ray_pipeline.registry.new_version import NewVersion
 from ray_pipeline.registry.registry import Registry
+from ray_pipeline.registry.versions import remove_copies
+from ray_pipeline.runtime.parsing import one_parser
 
 NICE = 10
 """Priority while the registry is prepared: Ray starts at the same time, and the run waits for Ray."""
@@ -99,44 +101,36 @@ class _Elsewhere(Registry):
 
 
 def serve(descriptor: int) -> None:
-    """Answer calls until the other end of the connection closes; then end at once, whatever goes on.
-
-    A call waits until what an earlier one has warmed up is ready: two threads that parse Python at the same time fail
-    with `SystemError` (CPython 3.11, issue 106905).
-    """
-    connection, alone = Connection(descriptor), threading.Lock()
+    """Answer calls until the other end of the connection closes; then end at once, whatever goes on."""
+    connection = Connection(descriptor)
     registry = connection.recv()
-    while True:
-        try:
-            call = connection.recv()
-        except EOFError:
-            os._exit(0)
-        threading.Thread(target=_answer, args=(alone, connection, registry, *call), daemon=True).start()
+    with one_parser():
+        while True:
+            try:
+                call = connection.recv()
+            except EOFError:
+                remove_copies()
+                os._exit(0)
+            threading.Thread(target=_answer, args=(connection, registry, *call), daemon=True).start()
 
 
 def _answer(
-    alone: threading.Lock,
-    connection: Connection,
-    registry: Registry,
-    method: str,
-    arguments: tuple[Any, ...],
-    options: dict[str, Any],
+    connection: Connection, registry: Registry, method: str, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> None:
-    """Call the method as soon as no other thread does, and send what it returns or raises."""
-    with alone:
-        error: Exception | None = None
-        result: Any = None
-        try:
-            if method == "prepare":
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone
-            result = getattr(registry, method)(*arguments, **options)
-        except Exception as raised:
-            error = raised
-        try:
-            connection.send((error, result))
-        except OSError:
-            return
-        except Exception:  # an error that cannot be pickled
-            connection.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
+    """Call the method and send what it returns or raises."""
+    error: Exception | None = None
+    result: Any = None
+    try:
         if method == "prepare":
-            package.warm_up()
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # of this thread alone
+        result = getattr(registry, method)(*arguments, **options)
+    except Exception as raised:
+        error = raised
+    try:
+        connection.send((error, result))
+    except OSError:
+        return
+    except Exception:  # an error that cannot be pickled
+        connection.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
+    if method == "prepare":
+        package.warm_up()

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.checksums import SUMS, check_sums, sums
+from ray_pipeline.checksums import SUMS, check_sums, refuse, sums
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry.private_mlflow import ADDED_FILE, without_comparison
@@ -88,13 +88,11 @@ def check(model: Path) -> str:
                 fix="restore the registry's artifacts, or register the run again",
             )
         )
-    # MLflow and Python add files to the folder of a model that is loaded from there.
-    stored = {
-        path.as_posix()
-        for path in files
-        if path.as_posix() not in (SUMS, ADDED_FILE) and "__pycache__" not in path.parts
-    }
-    return check_sums(model, stored)
+    compiled = sorted(path.as_posix() for path in files if "__pycache__" in path.parts)
+    fix = "remove it, and serve with PYTHONDONTWRITEBYTECODE=1: Python keeps it where a model is loaded from its folder"
+    refuse(model, compiled, "was not stored, and would be run in place of the stored code", fix)
+    # MLflow adds a file to the folder of a model that it loads from there.
+    return check_sums(model, {path.as_posix() for path in files} - {SUMS, ADDED_FILE})
 
 
 def warm_up() -> None:

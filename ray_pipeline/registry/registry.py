@@ -134,13 +134,13 @@ class Registry:
             A file, or a bit of a score, is not what was stored; the message names the first.
         """
         with self._version(model) as (mlflow, version):
-            if self.trust_keys:  # before anything of it is parsed
-                self._bundle(mlflow, version)
             folder = versions.model_folder(mlflow, version)
+            if self.trust_keys:  # before anything of it is parsed
+                self._checked(mlflow, version, folder)
             fingerprint = version.tags.get(f"{versions.TAG}sha256", "")
             with verify.scoring_process() as process:
                 proof = verify.verify(folder, process, fingerprint=fingerprint, shipped=False)
-            self._bundle(mlflow, version)
+            self._checked(mlflow, version, folder)
             return {"model": f"models:/{version.name}/{version.version}", "version": int(version.version), **proof}
 
     def promote(self, model: str, *, force: bool = False, reason: str | None = None) -> dict[str, Any]:
@@ -206,8 +206,12 @@ class Registry:
             self._bundle(mlflow, version)
 
     def _bundle(self, mlflow: Any, version: Any) -> Path:
-        """The checked bundle folder of a version, and where keys are trusted, with a checked signature."""
-        folder = versions.bundle_folder(mlflow, version)
+        """A copy of the bundle of a version, checked."""
+        return self._checked(mlflow, version, versions.model_folder(mlflow, version))
+
+    def _checked(self, mlflow: Any, version: Any, model: Path) -> Path:
+        """The bundle in a copy of a version, after its files were checked, and its signature where keys are trusted."""
+        folder = versions.bundle_folder(version, model)
         if self.trust_keys:
             signature.check(folder, versions.signature_file(mlflow, version), self.trust_keys)
         return folder
@@ -248,7 +252,8 @@ class Registry:
             mlflow = client(self.uri)
             if file is None:
                 preflight.answers(self.uri, lambda: mlflow.search_registered_models(max_results=1))
-            yield mlflow
+            with versions.naming_originals():
+                yield mlflow
 
     def _exists(self) -> bool:
         """False only for a sqlite file that does not exist or is empty: reading must not create tables in it."""

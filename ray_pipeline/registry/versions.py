@@ -4,7 +4,9 @@ import atexit
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +22,10 @@ FOLDER = "model"
 PAGE = 1000
 COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>\d+)")
 MAX_COPIES = 10
+RESTORE = "restore the registry's artifacts, or register the run again"
+_FOLDERS: list[Path] = []
+_COPIES: dict[Path, Path] = {}
+"""The folder in the registry of each copy that this process has made."""
 
 
 def all_versions(client: Any, query: str = "") -> list[Any]:
@@ -133,14 +139,15 @@ def status_of(version: Any) -> str:
 
 
 def model_folder(client: Any, version: Any) -> Path:
-    """Return the version's folder on this machine.
+    """Return a copy of the version's folder that no other user can write to, until `remove_copies` is called.
 
-    If the registry keeps it elsewhere, it is downloaded to a temporary folder that is removed when the process ends.
+    What is checked is then what is read, also where somebody replaces a file in the registry in between.
 
     Raises
     ------
     RegistryError
-        Another program registered the version, its source is not the folder of its own run, or it is incomplete.
+        Another program registered the version, its source is not the folder of its own run, it is incomplete, or its
+        folder is a link.
     """
     label = f"{version.name}/{version.version}"
     status = status_of(version)
@@ -167,7 +174,37 @@ def model_folder(client: Any, version: Any) -> Path:
             )
         )
     local = local_path(root)
-    return local / FOLDER if local else downloaded(client, version.run_id)
+    return _copied(local / FOLDER) if local else downloaded(client, version.run_id)
+
+
+def _copied(folder: Path) -> Path:
+    """A copy of a local folder; links stay links."""
+    refuse(folder.parent, [folder.name] if folder.is_symlink() else [], "is a link", RESTORE)
+    copy = _temporary_folder() / FOLDER
+    _COPIES[copy] = folder
+    if folder.is_dir():
+        try:
+            shutil.copytree(folder, copy, symlinks=True)
+        except (OSError, shutil.Error) as error:
+            found = f"cannot be read: {error}"
+            raise RegistryError(Problem(file=str(folder), found=found[:300], fix=RESTORE)) from None
+    return copy
+
+
+@contextmanager
+def naming_originals() -> Iterator[None]:
+    """In errors of the block, replace the path of a copy by that of the folder in the registry."""
+    try:
+        yield
+    except RegistryError as error:
+        raise RegistryError(map(_of_original, error.problems)) from error.__cause__
+
+
+def _of_original(problem: Problem) -> Problem:
+    for copy, folder in _COPIES.items():
+        if problem.file is not None and Path(problem.file).is_relative_to(copy):
+            return replace(problem, file=str(folder / Path(problem.file).relative_to(copy)))
+    return problem
 
 
 def _original(client: Any, version: Any) -> Any:
@@ -180,24 +217,23 @@ def _original(client: Any, version: Any) -> Any:
     return version
 
 
-def bundle_folder(client: Any, version: Any) -> Path:
-    """Return the folder of the version's bundle on this machine, after its files were checked.
+def bundle_folder(version: Any, model: Path) -> Path:
+    """Return the folder of the bundle in a copy of the version, after its files were checked.
 
     Raises
     ------
     RegistryError
         A file is not as it was written, a folder is a link, or the bundle is not the one that was registered.
     """
-    model = model_folder(client, version)
     folder = model / "artifacts" / "bundle"
-    links = [path.name for path in (folder, folder.parent, model) if path.is_symlink()]
-    refuse(model.parent, links, "is a link", "restore the registry's artifacts, or register the run again")
+    links = [path.name for path in (folder, folder.parent) if path.is_symlink()]
+    refuse(model, links, "is a link", RESTORE)
     if check_files(folder) != version.tags.get(f"{TAG}bundle"):
         raise RegistryError(
             Problem(
                 file=str(folder),
                 found=f"is not the bundle that was registered as {version.name}/{version.version}",
-                fix="restore the registry's artifacts, or register the run again",
+                fix=RESTORE,
             )
         )
     return folder
@@ -211,7 +247,7 @@ def signature_file(client: Any, version: Any) -> Path | None:
         return local / place if (local / place).is_file() else None
     if place not in [file.path for file in client.list_artifacts(run_id, signature.FOLDER)]:
         return None
-    return Path(client.download_artifacts(run_id, place, _temporary_folder()))
+    return Path(client.download_artifacts(run_id, place, str(_temporary_folder())))
 
 
 def local_path(uri: str) -> Path | None:
@@ -221,13 +257,21 @@ def local_path(uri: str) -> Path | None:
 
 
 def downloaded(client: Any, run_id: str) -> Path:
-    """Download a version's folder to a temporary folder that is removed when the process ends, and return it."""
-    return Path(client.download_artifacts(run_id, FOLDER, _temporary_folder()))
+    """Download a version's folder to a temporary folder that `remove_copies` removes, and return it."""
+    return Path(client.download_artifacts(run_id, FOLDER, str(_temporary_folder())))
 
 
-def _temporary_folder() -> str:
-    folder = tempfile.mkdtemp(prefix="ray_pipeline-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+@atexit.register
+def remove_copies() -> None:
+    """Remove the copies and downloads of this process; called when it ends."""
+    while _FOLDERS:
+        shutil.rmtree(_FOLDERS.pop(), ignore_errors=True)
+
+
+def _temporary_folder() -> Path:
+    """A folder that no other user can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="ray_pipeline-"))
+    _FOLDERS.append(folder)
     return folder
 
 

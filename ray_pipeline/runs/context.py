@@ -251,8 +251,8 @@ def open_run(
         yield run
 
 
-def began_with(folder: RunFolder) -> tuple[Spec, Where]:
-    """The spec and the cluster file that a run began with.
+def began_with(folder: RunFolder) -> tuple[Spec, dict[str, Any]]:
+    """The spec and what the run folder keeps of the cluster file that a run began with.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def began_with(folder: RunFolder) -> tuple[Spec, Where]:
     if hashlib.sha256(text).hexdigest() != entry["spec_sha256"]:
         raise DataError(_edited(path, text, entry["spec"]))
     spec = Spec.from_text(text.decode(), file=str(path), folder=Path(entry["base"]))
-    return spec, Where.model_validate({**entry["where"], "storage": folder.storage}, strict=False)
+    return spec, {**entry["where"], "storage": folder.storage}
 
 
 def finished_release(folder: RunFolder) -> Release | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ray_pipeline.components.choice import TRUST
 from ray_pipeline.runtime.overrides import Overrides, environment, file_masks
+from ray_pipeline.runtime.parsing import one_parser
 
 SETTINGS = {
     # Train polls its workers this often; at the default of 2 s every report waits for it.
@@ -48,13 +49,15 @@ _crash_reports: Overrides[str, bool] = Overrides(
 def process_state() -> Iterator[None]:
     """Sets the environment variables of `SETTINGS` for the block, and restores what Ray and Tune change in the process.
 
-    That is: environment variables, signal handlers, `sys.excepthook` and `faulthandler`. Blocks may be nested and may
+    That is: environment variables, signal handlers, `sys.excepthook` and `faulthandler`. Threads parse Python one at a
+    time. Blocks may be nested and may
     run in several threads; the last one to end restores.
     """
     settings = {name: os.environ.get(name, value) for name, value in SETTINGS.items()}
     with (
         environment.use(settings),
         environment.keep(*SET_BY_RAY, TRUST),
+        one_parser(),
         _hooks.keep("excepthook"),
         _crash_reports.keep("faulthandler"),
         signal_handlers(),

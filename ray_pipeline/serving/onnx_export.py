@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.column_encodings._columns import as_declared, numbers
+from ray_pipeline.components.models._xgboost_file import read_booster
 from ray_pipeline.errors import Problem, SpecError, StorageError
 
 if TYPE_CHECKING:
@@ -91,9 +92,8 @@ def onnx_bytes(bundle: Bundle) -> bytes:
     if family not in FAMILIES:
         found = f"the family {family} cannot be exported to onnx; known: {', '.join(FAMILIES)}"
         raise SpecError(Problem(stage="export", found=found, fix="train one of these, or use the bundle's plain files"))
-    from xgboost import Booster
 
-    booster = Booster(model_file=bundle.folder / "model.ubj")
+    booster = read_booster(bundle.folder / "model.ubj")
     try:
         made = model_of(bundle, trees_of(bytes(booster.save_raw("json"))))
     except NotExportable as error:

@@ -5,6 +5,7 @@ Credentials come from the environment or from the node's role (AWS_ACCESS_KEY_ID
 
 import asyncio
 import functools
+import os
 import re
 import threading
 from collections import Counter
@@ -36,6 +37,15 @@ CREDENTIALS = {
     "abfs": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
     "abfss": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
 }
+ENDPOINTS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT",
+    "GOOGLE_BASE_URL",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_ENDPOINT",
+)
+"""Variables that name another server than the cloud's. One with http:// is used without encryption."""
 
 
 class BucketBackend:
@@ -58,7 +68,7 @@ class BucketBackend:
             self._store = from_url(
                 root,
                 client_options={
-                    "allow_http": True,
+                    "allow_http": _is_plain(os.environ),
                     "connect_timeout": "5s",
                     "read_timeout": "30s",
                     "timeout": "300s",
@@ -162,6 +172,11 @@ class BucketBackend:
             answer = await obstore.get_async(self._store, key)
             return await answer.bytes_async(), _version(answer.meta)
         return None
+
+
+def _is_plain(environment: Mapping[str, str]) -> bool:
+    """Whether the user has named a server without encryption. Otherwise no answer may lead away from HTTPS."""
+    return any(environment.get(name, "").lower().startswith("http://") for name in ENDPOINTS)
 
 
 def _version(answer: Mapping[str, object]) -> "UpdateVersion":

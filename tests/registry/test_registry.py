@@ -29,7 +29,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.cli import build
 from ray_pipeline.components.choice import find
 from ray_pipeline.errors import RegistryError
-from ray_pipeline.registry import Registry, champion_history, package, preflight, publish
+from ray_pipeline.registry import Registry, champion_history, package, preflight, publish, versions
 from ray_pipeline.registry.address import ModelName, absolute
 from ray_pipeline.registry.versions import names_no_version
 from ray_pipeline.serving import load
@@ -291,7 +291,7 @@ def test_a_change_with_new_sums_is_found_by_the_registry(damaged: Registry) -> N
 
 
 def test_another_bundle_in_its_place_is_never_loaded(damaged: Registry, tmp_path: Path) -> None:
-    bundle = damaged.fetch(f"{NAME}/1")
+    bundle = model_folder(damaged, f"{NAME}/1") / "artifacts" / "bundle"
     other = train(tmp_path / "other", seed=9).bundle.folder
     shutil.rmtree(bundle)
     shutil.copytree(other, bundle)
@@ -327,11 +327,20 @@ class Tripwire:
 
 
 @pytest.mark.parametrize(
-    "place", ["artifacts/bundle/model.pkl", "python_model.pkl", "verification/rows.pkl", "code/planted.py"]
+    "place",
+    [
+        "artifacts/bundle/model.pkl",
+        "python_model.pkl",
+        "verification/rows.pkl",
+        "code/planted.py",
+        "code/ray_pipeline/__pycache__/values.cpython-311.pyc",
+        "artifacts/bundle/__pycache__/bundle.cpython-311.pyc",
+    ],
 )
 def test_a_planted_file_is_found_and_never_opened(damaged: Registry, tmp_path: Path, place: str) -> None:
     canary = tmp_path / "canary"
     planted = model_folder(damaged, f"{NAME}/1") / place
+    planted.parent.mkdir(exist_ok=True)
     planted.write_bytes(pickle.dumps(Tripwire(canary)))
     with pytest.raises(RegistryError) as caught:
         damaged.verify(f"{NAME}/1")
@@ -340,6 +349,25 @@ def test_a_planted_file_is_found_and_never_opened(damaged: Registry, tmp_path: P
         with pytest.raises(RegistryError, match="no part of a bundle"):
             damaged.fetch(f"{NAME}/1")
     assert not canary.exists()
+
+
+def test_a_file_that_is_replaced_after_the_check_is_not_read(damaged: Registry) -> None:
+    stored = model_folder(damaged, f"{NAME}/1") / "artifacts" / "bundle"
+    fetched = damaged.fetch(f"{NAME}/1")
+    assert fetched.stat().st_uid == os.getuid() and fetched.parents[2].stat().st_mode & 0o077 == 0
+    for file in stored.iterdir():
+        file.write_bytes(b"planted")
+    assert Bundle.load(fetched).fingerprint
+    with pytest.raises(RegistryError) as refused:
+        damaged.fetch(f"{NAME}/1")
+    assert {problem.file for problem in refused.value.problems} <= {str(file) for file in stored.iterdir()}
+
+
+def test_the_copies_of_versions_end_with_the_process(damaged: Registry) -> None:
+    fetched = damaged.fetch(f"{NAME}/1")
+    versions.remove_copies()
+    assert not fetched.exists()
+    assert damaged.fetch(f"{NAME}/1").is_dir()
 
 
 def test_files_that_are_gone_are_an_error_of_the_registry(damaged: Registry) -> None:
@@ -748,7 +776,7 @@ def test_a_damaged_version_is_not_rolled_back_to(registry: Registry, trained: Tr
         add(registry, trained, run)
     registry.promote(f"{NAME}/1")
     registry.promote(f"{NAME}/2")
-    (registry.fetch(f"{NAME}/1") / "model.ubj").write_bytes(b"another")
+    (model_folder(registry, f"{NAME}/1") / "artifacts" / "bundle" / "model.ubj").write_bytes(b"another")
     with pytest.raises(RegistryError, match=r"model\.ubj"):
         registry.rollback(NAME)
     assert registry.show(f"{NAME}@champion")["version"] == 2

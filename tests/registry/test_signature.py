@@ -85,13 +85,13 @@ def test_a_version_of_another_signer_is_refused(signed: Registry, keys: dict[str
 def test_a_bundle_that_was_changed_together_with_all_its_sums_and_tags_is_refused(
     signed: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = signed.fetch(f"{NAME}/1")
+    bundle = model_folder(signed, f"{NAME}/1") / "artifacts" / "bundle"
     (bundle / "calibration.json").write_text('{"kind": "none", "planted": 1}')
     lines = [line for line in (bundle / "SHA256SUMS").read_text().splitlines() if "calibration" not in line]
     digest = hashlib.sha256((bundle / "calibration.json").read_bytes()).hexdigest()
     (bundle / "SHA256SUMS").write_text("\n".join([*lines, f"{digest}  calibration.json"]) + "\n")
     # Who writes to the registry changes its tags, too.
-    monkeypatch.setattr("ray_pipeline.registry.versions.bundle_folder", lambda *_: bundle)
+    monkeypatch.setattr("ray_pipeline.registry.versions.bundle_folder", lambda _, model: model / "artifacts" / "bundle")
     for use in (signed.fetch, lambda model: load(model, signed.uri, signed.trust_keys)):
         with pytest.raises(RegistryError, match="Signature mismatch: Hash mismatch for"):
             use(f"{NAME}/1")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ray_pipeline import pipeline
 from ray_pipeline.cli import build
-from ray_pipeline.errors import DataError, ResourceError, StorageError
+from ray_pipeline.errors import DataError, ResourceError, SpecError, StorageError
 from ray_pipeline.resuming import resume
 from ray_pipeline.runs.reproducibility import FORMAT
 from ray_pipeline.runs.run_folder import RunFolder
@@ -48,6 +48,37 @@ def test_the_journal_holds_the_hash_of_the_whole_stored_spec(begun: RunFolder) -
     assert entry is not None
     assert entry["spec_sha256"] == sha256((begun.path / "spec.yaml").read_bytes()).hexdigest()
     assert entry["format"] == FORMAT
+
+
+def planted(folder: RunFolder, **keys: object) -> None:
+    """Writes keys of a cluster file into the journal of a run, together with its hash."""
+    entry = folder.journal.recorded("begin")
+    assert entry is not None
+    folder.journal.record("begin", {**entry, "where": {**entry["where"], **keys}})
+
+
+@pytest.mark.parametrize("keys", [{"trust": ["planted"]}, {"trust_keys": ["/tmp/planted.pub"]}])
+def test_packages_and_keys_to_trust_are_never_taken_from_a_run_folder(
+    begun: RunFolder, keys: dict[str, list[str]]
+) -> None:
+    planted(begun, **keys)
+    with pytest.raises(SpecError, match="never taken from a run folder") as refused:
+        resumed(begun)
+    (problem,) = refused.value.problems
+    assert problem.key == "--on" and f"`{next(iter(keys))}`" in problem.found
+    assert f"ray-pipeline resume {begun.run} --on FILE" in problem.fix
+
+
+def test_what_the_run_folder_says_of_the_cluster_is_told(begun: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(begun, registry="sqlite:////elsewhere/mlflow.db")
+    used, told = [], Told()
+    monkeypatch.setattr(pipeline, "run", lambda spec, where, **_: used.append(where))
+    resume(RunFolder.open(begun.storage, begun.run), progress=told)
+    assert used[0].registry == "sqlite:////elsewhere/mlflow.db"
+    assert any("from the run folder: address local, registry sqlite:////elsewhere" in line for line in told.notes)
+    cluster = Where(registry="sqlite:////mine/mlflow.db", trust=("mine",), trust_keys=("/mine.pub",))
+    resume(RunFolder.open(begun.storage, begun.run), cluster, progress=told)
+    assert (used[1].registry, used[1].trust, used[1].trust_keys) == (cluster.registry, ("mine",), ("/mine.pub",))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from s3_fixture import SECRET
 from storage_fixture import workers
 
 from ray_pipeline.errors import StorageError
+from ray_pipeline.storage import bucket_backend
 from ray_pipeline.storage.blob_store import BlobStore, DamagedBlob, MissingBlob
 
 BAD_KEYS = ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../../b", "a/./b", "a\\b", "a\0b", "a\nb", ".tmp/a", ".use/a"]
@@ -215,6 +216,28 @@ def test_ctrl_c_ends_a_wait_for_a_store_that_is_silent(remote: BlobStore, monkey
             remote.read("a")
         assert time.monotonic() - began < 2
         timer.join()
+
+
+@pytest.mark.parametrize(
+    ("variables", "plain"),
+    [
+        ({}, False),
+        ({"AWS_ENDPOINT_URL": "https://minio.internal"}, False),
+        ({"AWS_ENDPOINT_URL": "HTTP://127.0.0.1:9000"}, True),
+        ({"AZURE_STORAGE_ENDPOINT": "http://127.0.0.1:10000"}, True),
+    ],
+)
+def test_a_bucket_is_used_without_encryption_only_where_the_endpoint_says_so(
+    variables: dict[str, str], plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, bool] = {}
+    for name in bucket_backend.ENDPOINTS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bucket_backend, "from_url", lambda _, client_options, **more: given.update(client_options))
+    bucket_backend.BucketBackend("s3://runs")
+    assert given["allow_http"] is plain
 
 
 def test_markers_by_which_a_console_shows_folders_are_not_objects(remote: BlobStore, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pydantic import AfterValidator
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._catboost import Beats, Margins, RoundByRound, first_rounds, import_catboost
+from ray_pipeline.components.models._catboost_file import read_model
 from ray_pipeline.components.models._catboost_losses import LOSSES_OF_NUMBERS, known_loss
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
@@ -305,7 +306,7 @@ def _content(model: "catboost.CatBoost", rounds: int, params: dict[str, Any], da
 
 def _loaded(file: Path) -> "tuple[catboost.CatBoost, _Columns, str]":
     """The model of a file, its columns, and the loss that it minimizes."""
-    model = import_catboost().CatBoost().load_model(file)
+    model = read_model(file)
     metadata = model.get_metadata()
     loss = json.loads(metadata["params"])["loss_function"]["type"]
     columns = _Columns(tuple(json.loads(metadata["cardinalities"])))

@@ -12,6 +12,7 @@ import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._lightgbm import import_lightgbm
+from ray_pipeline.components.models._lightgbm_file import read_booster
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Boolean, Float, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
@@ -164,7 +165,7 @@ class LightGBM(Model):
     @classmethod
     def load(cls, folder: Path) -> Scorer:
         """Return the scorer of the booster in the folder; scores are float64."""
-        booster = import_lightgbm().Booster(model_file=folder / cls.file)
+        booster = read_booster(folder / cls.file)
 
         def score(matrix: Matrix) -> Scores:
             return np.asarray(booster.predict(matrix, num_threads=scoring_threads(matrix, 0)))
@@ -177,7 +178,7 @@ class LightGBM(Model):
 
         They are in log odds, in the label's unit, or in its logarithm where the objective has a log link.
         """
-        booster = import_lightgbm().Booster(model_file=folder / cls.file)
+        booster = read_booster(folder / cls.file)
         outputs = booster.num_model_per_iteration()
         values = booster.predict(matrix, pred_contrib=True).reshape(len(matrix), outputs, -1)[:, :, :-1]
         return np.asarray(values[:, 0] if outputs == 1 else np.abs(values).sum(1))

@@ -92,6 +92,9 @@ class Linear(Model):
 
         with safetensors.safe_open(folder / cls.file, "np") as opened:
             about, weights = json.loads(opened.metadata()["linear"]), opened.get_tensor("weights")
+        numbers = about["cardinalities"].count(0)
+        if weights.ndim != 2 or len(weights) != numbers + sum(about["cardinalities"]) + 1:
+            raise ValueError(f"the weights have shape {weights.shape}, which does not fit the columns")
         return lambda matrix: _scores(matrix, weights, about["cardinalities"], about["task"])
 
 

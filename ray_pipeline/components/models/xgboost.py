@@ -15,6 +15,7 @@ import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.components.models._xgboost import import_xgboost
+from ray_pipeline.components.models._xgboost_file import read_booster
 from ray_pipeline.components.models._xgboost_gpu import train_a_tree_on_gpu
 from ray_pipeline.components.models._xgboost_names import feature_names
 from ray_pipeline.components.space import Any as OneOf
@@ -184,14 +185,14 @@ class XGBoost(Model):
     @classmethod
     def load(cls, folder: Path) -> Scorer:
         """Return the booster's `inplace_predict`; scores are float32."""
-        booster = import_xgboost().Booster(model_file=folder / cls.file)
+        booster = read_booster(folder / cls.file)
         predict = _predictor(booster)
         return (lambda matrix: _middle(predict(matrix))) if _predicts_quantiles(booster) else predict
 
     @classmethod
     def quantiles(cls, folder: Path) -> Scorer:
         """Return the booster's `inplace_predict`, of shape (n, quantiles)."""
-        return _predictor(import_xgboost().Booster(model_file=folder / cls.file))
+        return _predictor(read_booster(folder / cls.file))
 
     @classmethod
     def contributions(cls, folder: Path, matrix: Matrix) -> Matrix | None:
@@ -199,9 +200,8 @@ class XGBoost(Model):
 
         They are in log odds, in the label's unit, or in its logarithm where the objective has a log link.
         """
-        xgboost = import_xgboost()
-        booster = xgboost.Booster(model_file=folder / cls.file)
-        data = xgboost.DMatrix(matrix, feature_types=booster.feature_types, enable_categorical=True)
+        booster = read_booster(folder / cls.file)
+        data = import_xgboost().DMatrix(matrix, feature_types=booster.feature_types, enable_categorical=True)
         found = np.asarray(booster.predict(data, pred_contribs=True, validate_features=False))
         if found.ndim == 3 and _predicts_quantiles(booster):
             return np.asarray(_middle(found)[:, :-1])
