@@ -188,6 +188,7 @@ def _columns(rows: Any) -> tuple[list[Any], Column, Column | None]:
     except (pa.ArrowException, TypeError, ValueError) as error:
         what, fix = not_a_table(rows)
         found = f"the rows are no table with names of columns, but {what}"
+        fix = f"send columns with names: a frame, a dict of columns or a list of dicts; {fix}"
         raise DataError(Problem(stage="predict", found=found, fix=fix)) from error
     return table.column_names, table.column, None
 
