@@ -6,6 +6,8 @@ No library is imported for it: tables hand over their columns by the Arrow inter
 import hashlib
 import warnings
 from collections import Counter
+from collections.abc import Mapping, Sized
+from pathlib import PurePath
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -19,6 +21,15 @@ TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 def is_table(given: object) -> TypeGuard[Any]:
     """Whether it is a table: a pandas or polars data frame, an Arrow table, or another one with Arrow's interface."""
     return isinstance(given, pa.RecordBatch) or hasattr(given, "__arrow_c_stream__")
+
+
+def not_a_table(given: object) -> tuple[str, str]:
+    """What a value is that should be a table, and what would make it one."""
+    if isinstance(given, str | PurePath):
+        return "a path", "read the file first, as in pandas.read_parquet(PATH)"
+    if hasattr(given, "collect"):  # polars' lazy frame
+        return f"a {type(given).__name__}", "call its `collect()` first"
+    return f"a {type(given).__name__}", "make it a table, as in pandas.DataFrame(...)"
 
 
 def arrow_table(given: Any, name: str) -> pa.Table:
@@ -43,7 +54,8 @@ def arrow_table(given: Any, name: str) -> pa.Table:
         texts = [field.with_type(pa.string()) if _is_text(field.type) else field for field in table.schema]
         return table.cast(pa.schema(texts))
     except (pa.ArrowException, TypeError, ValueError) as error:
-        found = f"{name}: the {type(given).__name__} cannot be read as an Arrow table: {error}"
+        reason = ": ".join(map(str, error.args[::-1]))
+        found = f"{name}: the {type(given).__name__} cannot be read as an Arrow table: {reason}"
         fix = "give each column one name and values of one type"
         raise DataError(Problem(stage="read", found=found, fix=fix)) from error
 
@@ -93,7 +105,7 @@ def _values(column: pa.ChunkedArray) -> bytes:
 
 
 def as_table(rows: Any) -> pa.Table:
-    """Return a pandas or polars frame, an Arrow table or a dict or list of dicts as an Arrow table.
+    """Return a frame of pandas or polars, an Arrow table, a dict of columns or of one row, or a list of dicts as Arrow.
 
     Raises
     ------
@@ -102,6 +114,12 @@ def as_table(rows: Any) -> pa.Table:
     """
     if isinstance(rows, pa.Table):
         return rows
+    if hasattr(rows, "iloc") and hasattr(rows, "to_dict") and not hasattr(rows, "columns"):  # a row of a pandas frame
+        rows = rows.to_dict()
+    if isinstance(rows, Mapping) and not any(
+        isinstance(one, Sized) and not isinstance(one, str) for one in rows.values()
+    ):
+        rows = [dict(rows)]  # the values of one row
     try:
         return pa.Table.from_pylist(rows) if isinstance(rows, list) else to_arrow(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:

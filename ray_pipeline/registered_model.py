@@ -17,7 +17,7 @@ from ray_pipeline.components.choice import trust
 from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.read import read
-from ray_pipeline.data.row_layout import with_row_layout
+from ray_pipeline.data.row_layout import rows_at, with_row_layout
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
 from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows
 from ray_pipeline.encoded_block import as_array, as_column, texts
@@ -29,7 +29,7 @@ from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.evaluation.score_drift import FILE as SCORES
 from ray_pipeline.evaluation.score_drift import ScoreDrift
-from ray_pipeline.evaluation.score_files import PARQUET, means_file
+from ray_pipeline.evaluation.score_files import means_file, refuse_own_rows
 from ray_pipeline.events.hooks import tell_move
 from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
@@ -89,13 +89,14 @@ def predict_rows(
     where, out = where or Where(), Path(out)
     means_file(out)
     known, bundle, spec = _fetched(model, where, registry, debug)
-    spec, layout = with_row_layout(spec, _rows_at(rows), bundle.columns)
+    spec, layout = with_row_layout(spec, rows_at(rows), bundle.columns)
     with ExitStack() as stack:
         spec = stack.enter_context(_with_queries(spec, where))
         here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
         if not here:
             stack.enter_context(session(where, debug, STREAM_BYTES))
-        table = read(spec, where, rows=_rows_at(rows), labelled=False)
+        table = read(spec, where, rows=rows_at(rows), labelled=False)
+        refuse_own_rows(out, str(rows), table.footers["labels"].files)
         measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
         began = time.monotonic()
         threads = available_cpus() if here else None
@@ -137,7 +138,7 @@ def evaluate_registered(
     dict
         The JSON output of `evaluate`; its exit code is 7 where a gate fails.
     """
-    where, path = where or Where(), _rows_at(rows)
+    where, path = where or Where(), rows_at(rows)
     known, bundle, spec = _fetched(model, where, registry, debug)
     spec, layout = with_row_layout(spec, path, bundle.columns)
     with _with_queries(spec, where) as spec, session(where, debug, STREAM_BYTES):
@@ -170,18 +171,6 @@ def evaluate_registered(
         "problems": [],
     }
     return plain(answer)  # type: ignore[no-any-return]
-
-
-def _rows_at(path: str | Path) -> str:
-    """The absolute path of rows; of a local folder that has CSV and no Parquet, a glob for its CSV files."""
-    if "://" in str(path):
-        return str(path)
-    folder = Path(path).absolute()
-    if folder.is_dir():
-        endings = {file.suffix.lower() for file in folder.rglob("*")}
-        if ".csv" in endings and not endings & {*PARQUET}:
-            return f"{folder}/**/*.csv"
-    return str(folder)
 
 
 def _is_small(spec: Spec, where: Where, name: str) -> bool:

@@ -1,5 +1,6 @@
 """Train a registered model again on newer data: the champion's spec with a new range, judged against the champion."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ray_pipeline.duration import DurationOrSteps
 from ray_pipeline.errors import DataError, Problem, RegistryError, SpecError
 from ray_pipeline.plain_json import plain
 from ray_pipeline.profiling.requirements import EmptyPart
+from ray_pipeline.registry.address import NAME
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -52,7 +54,7 @@ def retrained(
     RegistryError
         The model has no champion.
     SpecError
-        The new range does not fit the spec.
+        The name is that of one version, or the new range does not fit the spec.
     """
     known, schema = _champion(name, where, registry)
     text, folder = str(schema["spec"]), Path(schema["base"])
@@ -109,6 +111,9 @@ def naming_the_date(
 def _champion(name: str, where: Where, registry: str | None) -> tuple[Registry, dict[str, Any]]:
     """The registry, and the schema of the champion's bundle."""
     known = Registry(registry or where.registry_uri(Path.cwd()), trust_keys=where.key_files())
+    if (bare := re.fullmatch(rf"(?:models:/)?({NAME})[@/].*", name)) is not None:
+        found = f"{name!r} is one version of a model, and its champion is retrained"
+        raise SpecError(Problem(key="NAME", found=found, fix=f"write {bare[1]}"))
     champion = known.champion(name)
     if champion is None:
         fix = f"run its spec, then `{command('models promote', f'{name}/VERSION', on=where.on)}`"
@@ -196,8 +201,8 @@ def _earlier(to: Point, window: timedelta | int) -> Point:
 def _moment(option: str, written: str | None) -> Point | None:
     try:
         return None if written is None else TypeAdapter[Point](Moment).validate_python(parse_value(written))
-    except ValueError as error:
-        found = str(error).splitlines()[-2].strip() if "\n" in str(error) else str(error)
+    except ValueError:
+        found = f"expected a date or a time, got {written!r}"
         raise SpecError(Problem(key=option, found=found, fix="write a date such as 2014-01-01")) from None
 
 

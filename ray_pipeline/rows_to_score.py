@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ray_pipeline.column_types import kind_of, plain_column
 from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.given_table import not_a_table
 
 NUMBERS = ("boolean", "integer", "float", "decimal")
 EMPTY: Mapping[str, pa.DataType] = {"number": pa.float64(), "category": pa.string(), "time": pa.timestamp("us")}
@@ -170,6 +171,8 @@ def _columns(rows: Any) -> tuple[list[Any], Column, Column | None]:
     if hasattr(rows, "iloc") and hasattr(rows, "columns"):  # pandas
         row = rows.to_numpy(object, na_value=None)[0].__getitem__ if len(rows) == 1 else None
         return rows.columns.tolist(), lambda at: rows.iloc[:, at], row
+    if hasattr(rows, "iloc") and hasattr(rows, "to_dict"):  # a row of a pandas frame
+        return _of_dict(rows.to_dict())
     if hasattr(rows, "get_columns"):  # polars
         row = rows.row(0).__getitem__ if len(rows) == 1 else None
         return list(rows.columns), lambda at: rows.to_series(at).to_arrow(), row
@@ -183,8 +186,9 @@ def _columns(rows: Any) -> tuple[list[Any], Column, Column | None]:
     try:
         table = pa.table(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        found = f"the rows are no table: {str(error) or type(rows).__name__}"
-        fix = "send columns with names: a frame, a dict of columns or a list of dicts"
+        what, fix = not_a_table(rows)
+        found = f"the rows are no table with names of columns, but {what}"
+        fix = f"send columns with names: a frame, a dict of columns or a list of dicts; {fix}"
         raise DataError(Problem(stage="predict", found=found, fix=fix)) from error
     return table.column_names, table.column, None
 

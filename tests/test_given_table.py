@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from ray_pipeline.errors import DataError
-from ray_pipeline.given_table import arrow_table, content_sha256, is_table
+from ray_pipeline.given_table import arrow_table, as_table, content_sha256, is_table, not_a_table
 
 COLUMNS = {"id": [3, 1, 2], "amount": [1.5, None, 2.5], "text": ["a", None, "ü"], "yes": [True, False, None]}
 
@@ -110,3 +110,16 @@ def test_a_table_that_is_none_is_refused_with_its_name() -> None:
 def test_neither_pandas_nor_polars_is_imported_for_it() -> None:
     code = "import sys, ray_pipeline.given_table; print({'pandas', 'polars'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_what_is_no_table_is_told_what_makes_it_one() -> None:
+    assert not_a_table("rows.parquet") == ("a path", "read the file first, as in pandas.read_parquet(PATH)")
+    assert not_a_table(pl.LazyFrame({"x": [1]})) == ("a LazyFrame", "call its `collect()` first")
+    assert not_a_table([{"x": 1}]) == ("a list", "make it a table, as in pandas.DataFrame(...)")
+
+
+def test_one_row_is_a_table_as_a_dict_or_as_a_row_of_a_frame() -> None:
+    frame = pd.DataFrame({"x": [1, 2], "y": ["a", "b"]})
+    expected = [{"x": 2, "y": "b"}]
+    assert as_table({"x": 2, "y": "b"}).to_pylist() == as_table(frame.iloc[1]).to_pylist() == expected
+    assert as_table({"x": [2], "y": ["b"]}).to_pylist() == expected

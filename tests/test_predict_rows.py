@@ -17,7 +17,7 @@ from serving_fixture import numbers, train_on_numbers
 
 from ray_pipeline import registered_model
 from ray_pipeline.conformal import Calibration
-from ray_pipeline.errors import DataError
+from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.evaluation.score_drift import score_histograms
 from ray_pipeline.profiling import drift
 from ray_pipeline.registered_model import predict_rows
@@ -94,6 +94,13 @@ def test_rows_without_the_key_are_scored_in_their_order(model: LoadedModel, tmp_
     pq.write_table(rows.drop_columns(["branch"]), tmp_path / "rows.parquet")
     with pytest.raises(DataError, match="branch"):  # what a table is joined on is needed
         predicted(tmp_path, "refused.parquet")
+
+
+def test_the_rows_themselves_are_never_overwritten(model: LoadedModel, tmp_path: Path) -> None:
+    before = pq.read_table(tmp_path / "rows.parquet")
+    with pytest.raises(SpecError, match=r"--out: .* is a file of --rows, and would be lost"):
+        predicted(tmp_path, "rows.parquet")
+    assert pq.read_table(tmp_path / "rows.parquet").equals(before)
 
 
 def test_drift_is_measured_while_the_rows_are_scored(model: LoadedModel, tmp_path: Path) -> None:

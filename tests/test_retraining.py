@@ -95,6 +95,7 @@ def test_steps_stay_steps(champion: Champion) -> None:
     ("sets", "options", "found"),
     [
         ([], {"to": "soon"}, "--to: expected a date|--to: .*'soon'"),
+        ([], {"to": "2014-13-01"}, "--to: expected a date or a time, got '2014-13-01' · Fix: write a date"),
         ([], {"to": "12"}, "--to: 12 is a number of steps"),
         ([], {"to": "2014-02-01", "window": "long"}, "--window: expected a length of time"),
         ([], {"to": "2014-02-01", "window": "12"}, "--window: 12 is not as long as"),
@@ -126,6 +127,12 @@ def test_without_a_champion_there_is_nothing_to_retrain(monkeypatch: pytest.Monk
     with pytest.raises(RegistryError, match="model 'flight_delay' has no champion") as ended:
         asked(to="2014-02-01")
     assert "ray-pipeline models promote flight_delay/VERSION" in ended.value.problems[0].fix
+
+
+@pytest.mark.parametrize("name", ["late@champion", "late/1", "models:/late/1"])
+def test_one_version_is_no_name(name: str) -> None:
+    with pytest.raises(SpecError, match=r"its champion is retrained · Fix: write late$"):
+        retrained(name, Where())
 
 
 def ended(error: DataError, to: str | None = None, **options: Any) -> str:

@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -54,3 +56,14 @@ def test_a_date_may_come_as_midnight_and_a_time_as_a_date() -> None:
     assert sent(midnight, "time", "date32[day]").cast(pa.int64()).to_pylist() == [86_400_000]
     assert sent(["1970-01-02"], "time", "date32[day]").cast(pa.int64()).to_pylist() == [86_400_000_000]
     assert sent(pa.array([1], pa.date32()), "time", "timestamp[us]").type == pa.date32()
+
+
+def test_a_row_of_a_frame_is_one_row() -> None:
+    sent = SentRows(pd.DataFrame({"x": [1, 2], "y": ["a", "b"]}).iloc[1])
+    assert sent.names == ["x", "y"] and sent.row([0, 1]) == [2, "b"]
+
+
+@pytest.mark.parametrize(("rows", "what"), [("rows.parquet", "a path"), (pl.LazyFrame({"x": [1]}), "a LazyFrame")])
+def test_what_is_no_table_is_named(rows: object, what: str) -> None:
+    with pytest.raises(DataError, match=f"the rows are no table with names of columns, but {what}"):
+        SentRows(rows)

@@ -66,7 +66,7 @@ def main() -> None:
         usage = ctx.get_usage() if (ctx := getattr(error, "ctx", None)) else ""
         problem = Problem(
             key="command line",
-            found=error.format_message(),
+            found=error.format_message().replace("Value error, ", ""),  # pydantic's own words
             fix=usage.replace("Usage:", "use").strip() or "see `ray-pipeline --help`",
         )
         typer.echo(str(problem), err=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ray_pipeline.cli.options import Model, On, RegistryUri, registry_of
+from ray_pipeline.cli.options import Model, On, RegistryUri, registry_of, where_of
 
 To = Annotated[Literal["onnx"], typer.Option("--to", help="The format.", show_default=False)]
 Out = Annotated[
@@ -17,7 +17,7 @@ Rows = Annotated[
     typer.Option(
         "--rows",
         metavar="FILE",
-        help="Rows to compare besides those stored with the model: Parquet or CSV, with the model's columns.",
+        help="Rows to compare in place of those of the test part: Parquet or CSV, with the model's columns.",
         show_default=False,
     ),
 ]
@@ -35,9 +35,14 @@ def export(
     """Write a registered model as one file for other programs, and prove that it gives the same scores."""
     from ray_pipeline.serving.onnx_export import export_onnx
 
-    answer = export_onnx(registry_of(on, registry, debug=debug), model, out or Path("model.onnx"), rows)
+    known = registry_of(on, registry, debug=debug)
+    answer = export_onnx(known, model, out or Path("model.onnx"), rows, where_of(on))
     typer.echo(
         f"{answer['out']}: {answer['bytes']:,} bytes; on {answer['rows']:,} rows onnxruntime differs by at most"
         f" {answer['largest_difference']:.2g}, and {answer['decisions_differ']} decisions differ"
     )
+    if answer["not_compared"]:
+        typer.echo(
+            f"  the rows of the test part were not compared: {answer['not_compared']} (--rows FILE names others)"
+        )
     return answer

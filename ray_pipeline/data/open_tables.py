@@ -17,7 +17,10 @@ def open_source(spec: Spec, where: Where, name: str, rows: str | None = None) ->
     table = spec.features.all[name]
     if name == "labels" and rows:
         kind = kind_at(rows)
-        return source_of(kind, name, rows, table.parameters if kind == table.kind else {})
+        found = source_of(kind, name, rows)
+        # What says which version of the table was trained on says nothing of new rows.
+        kept = {key: value for key, value in table.parameters.items() if key not in found.one_of}
+        return source_of(kind, name, rows, kept) if kind == table.kind else found
     return source_of(table.kind, name, where.resolve(table.path, spec.folder), table.parameters)
 
 

@@ -16,6 +16,9 @@ CONNECT_TIMEOUT_S = 15
 FILES = ("sqlite", "duckdb")
 """Databases that are one file: the URL holds its path."""
 
+PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+"""The packages of drivers whose modules have other names."""
+
 
 def query_rows(name: str, url: str, query: str) -> Iterator[pa.Table]:
     """Yield the rows of a query, at most 100,000 at a time.
@@ -79,6 +82,10 @@ def _from_sql(name: str, url: str, query: str) -> Iterator[pa.Table]:
         engine = create_engine(parsed, connect_args=options)
     except ModuleNotFoundError as error:
         raise _absent(name, str(error.name)) from None
+    except exc.NoSuchModuleError:
+        known = f"there is no kind of database {url.partition('://')[0]!r}"
+        fix = "write a URL as SQLAlchemy does, such as postgresql://host/database; install its package if it has one"
+        raise DataError(Problem(stage="read", found=f"{name}: {known}", fix=fix)) from None
     except exc.ArgumentError as error:
         raise _refused(name, error) from None
     execution = {"stream_results": True, "no_parameters": True, "postgresql_readonly": True}
@@ -130,7 +137,7 @@ def _no_rows(name: str) -> DataError:
 
 
 def _absent(name: str, library: str) -> DataError:
-    fix = f"pip install {'psycopg2-binary' if library == 'psycopg2' else library}"
+    fix = f"pip install {PACKAGES.get(library, library)}"
     return DataError(
         Problem(stage="read", found=f"{name}: the database needs {library}, which is not installed", fix=fix)
     )

@@ -1,18 +1,58 @@
-"""How a CSV file of rows for a model is written: as the model's own table, or plainly.
+"""Rows for a model: which files they are, and how CSV files are written, as the model's own table or plainly.
 
 Only the layout of the file may differ. What its cells mean is as in training.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ray_pipeline.components.sources._base import kind_at, source_of
+from ray_pipeline.components.sources._files import lake_at
 from ray_pipeline.components.sources.csv import CSV
+from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.spec import Spec
 
 LAYOUT = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "skip_rows": 0}
 """The parameters of a CSV table that say how the file is written, with those of a plain file."""
+
+PARQUET = "*.parquet"
+"""The glob that stands for Parquet files of all endings."""
+
+
+def rows_at(path: str | Path) -> str:
+    """The absolute path of rows; of a local folder of CSV files, a glob for them.
+
+    Raises
+    ------
+    DataError
+        A folder has files of several kinds, of which one alone would be read.
+    """
+    if "://" in str(path):
+        return str(path)
+    folder = Path(path).absolute()
+    if not folder.is_dir() or lake_at("rows", str(folder)):
+        return str(folder)
+    files = (file for file in folder.rglob("*") if not any(map(_is_hidden, file.relative_to(folder).parts)))
+    counts = Counter(kind for kind in (_kind_of_file(file.name) for file in files) if kind)
+    if len(counts) > 1:
+        found = f"the folder has {' and '.join(f'{count} {kind} files' for kind, count in counts.items())}"
+        fix = f"name files of one kind, as in --rows '{path}/{min(counts)}'"
+        raise DataError(Problem(stage="read", file=str(folder), found=found, fix=fix))
+    return f"{folder}/**/{kind}" if (kind := next(iter(counts), PARQUET)) != PARQUET else str(folder)
+
+
+def _kind_of_file(name: str) -> str | None:
+    """The glob for files like this one; None for a file that is no table."""
+    if name.lower().endswith(Parquet.endings):
+        return PARQUET
+    return next((f"*{ending}" for ending in CSV.endings if name.lower().endswith(ending)), None)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def with_row_layout(spec: Spec, path: str, columns: Iterable[str]) -> tuple[Spec, str | None]:
@@ -56,10 +96,9 @@ def with_row_layout(spec: Spec, path: str, columns: Iterable[str]) -> tuple[Spec
     best = counts.index(max(counts))
     if needed and not counts[best]:
         what = "as the model's table" if given else "as a plain file"
-        found = (
-            f"labels: read {what} ({_written(layouts[0], LAYOUT)}), the header has none of the model's columns:"
-            f" {listed(map(repr, headers[0]))}"
-        )
+        has = f"the header has none of the model's columns: {listed(map(repr, headers[0]))}"
+        has = has if headers[0] else "the file has no header"
+        found = f"labels: read {what} ({_written(layouts[0], LAYOUT)}), {has}"
         fix = (
             "save the rows with commas, decimal points, UTF-8 and the header in line 1, or as Parquet;"
             f" the model reads {listed(map(repr, sorted(needed)))}"

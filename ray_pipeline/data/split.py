@@ -7,10 +7,11 @@ from ray_pipeline.runtime.session import arrow_blocks
 from ray_pipeline.spec import Spec
 
 
-def split(table: Table, spec: Spec) -> Table:
+def split(table: Table, spec: Spec, *, with_ray: bool = True) -> Table:
     """The table with a part for each row.
 
-    One extra pass over the rows is made only if the splitter needs a column of every row first.
+    One extra pass over the rows is made only if the splitter needs a column of every row first: by Ray, or in this
+    process.
     """
     splitter, builder = spec.split, table.row_builder
     columns = list(splitter.fit_columns())
@@ -22,6 +23,7 @@ def split(table: Table, spec: Spec) -> Table:
         return builder.split_input(rows, splitter).select(columns)
 
     with table.locating_errors():
-        blocks = list(arrow_blocks(table.blocks(), fit_rows))
+        pieces = arrow_blocks(table.blocks(), fit_rows) if with_ray else map(fit_rows, table.tables())
+        blocks = list(pieces)
     # Without a row there is nothing to fit on; the profile says why there is none.
     return table.with_splitter(splitter.fit(pa.concat_tables(blocks)) if blocks else splitter)

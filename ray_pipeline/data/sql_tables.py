@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from ray_pipeline.components.sources.sql import NOT_READ
 from ray_pipeline.data.open_tables import for_each
 from ray_pipeline.data.query_rows import FILES, query_rows
-from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.redaction import redacted
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.environment import expand
@@ -47,6 +47,8 @@ def with_query_rows(spec: Spec, where: Where, write: Write, folder: str) -> tupl
 
     Raises
     ------
+    SpecError
+        A variable of a URL is not set.
     StorageError
         A database cannot be reached.
     DataError
@@ -89,7 +91,12 @@ def _place(name: str) -> str:
 
 def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, write: Write) -> dict[str, Any]:
     """Write the rows of one query, a file for each part; all files have the same types."""
-    url, query = absolute_url(expand(parameters["url"]), where, spec), parameters["query"]
+    query = parameters["query"]
+    try:
+        url = absolute_url(expand(parameters["url"]), where, spec)
+    except ValueError as error:
+        file, line = spec.place(key := f"features.{name}.url")
+        raise SpecError(Problem(file=file, line=line, key=key, found=str(error), fix="set the variable")) from None
     began, moment = time.monotonic(), datetime.now(UTC)
     parts = [_encoded(part) for part in query_rows(name, url, query)]
     schemas = [pq.read_schema(pa.BufferReader(part)) for part in parts]

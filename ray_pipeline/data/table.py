@@ -19,6 +19,8 @@ from ray_pipeline.spec import Spec
 if TYPE_CHECKING:
     import ray.data
 
+TABLE_ROWS = 65_536
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -71,6 +73,10 @@ class Table:
     def pieces(self, rows: int) -> list[Piece]:
         """The scan as functions that read about so many rows each."""
         return self.labels.pieces(self.columns_read["labels"], rows, self.scan_filter)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The scan in this process, in file order and about `TABLE_ROWS` rows at a time."""
+        return (piece() for piece in self.pieces(TABLE_ROWS))
 
     @contextmanager
     def locating_errors(self) -> Iterator[None]:

@@ -46,6 +46,28 @@ def means_file(out: Path) -> bool:
     return False
 
 
+def refuse_own_rows(out: Path, rows: str, files: Iterable[str]) -> None:
+    """Raise `SpecError` where scores would replace the rows, or would be rows themselves the next time.
+
+    Parameters
+    ----------
+    out
+        Where scores are written.
+    rows
+        What is scored, as the user named it.
+    files
+        The files that it means.
+    """
+    at = out.resolve()
+    if any(Path(file).resolve() == at for file in files):
+        found = f"{out} is a file of --rows, and would be lost"
+    elif Path(rows).is_dir() and at.is_relative_to(Path(rows).resolve()):
+        found = f"{out} is in the folder of --rows: the next time, the scores would be read as rows"
+    else:
+        return
+    raise SpecError(Problem(key="--out", found=found, fix="name another file or folder"))
+
+
 def write_scores(blocks: Iterable[pa.Table], table: Table, out: Path) -> tuple[int, int]:
     """Write the scored blocks of a table, in file order; return the number of rows and of files.
 
@@ -81,10 +103,9 @@ def _complete(out: Path) -> Iterator[Path]:
         found = f"cannot write: {error.strerror or error}"
         raise StorageError(Problem(file=str(out), found=found, fix="name another --out")) from None
     finally:
-        if fresh.is_dir():
-            shutil.rmtree(fresh, ignore_errors=True)
-        else:
-            fresh.unlink(missing_ok=True)
+        if fresh.is_file():
+            fresh.unlink()
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _one_for_each(table: Table, folder: Path) -> Files:

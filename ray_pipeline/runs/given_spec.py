@@ -6,14 +6,14 @@ SHA-256 of its content: the same table has the same path, so the run has the sam
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ray_pipeline.errors import DataError, Problem
-from ray_pipeline.given_table import arrow_table, content_sha256, is_table
+from ray_pipeline.errors import DataError, Problem, SpecError
+from ray_pipeline.given_table import arrow_table, content_sha256, is_table, not_a_table
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.storage.blob_store import BlobStore
@@ -31,6 +31,9 @@ def given_where(where: WhereLike, spec: SpecLike) -> Where:
     """The cluster file; a name is looked for beside the spec file, else in the working directory."""
     if isinstance(where, Where):
         return where
+    if not isinstance(spec, Spec | Mapping | str | PurePath):
+        found = f"expected a spec: a mapping, the path of a YAML file or a Spec; got {type(spec).__name__}"
+        raise SpecError(Problem(key="spec", found=found, fix="give it as the first argument"))
     beside = spec.folder if isinstance(spec, Spec) else Path.cwd() if isinstance(spec, Mapping) else Path(spec).parent
     return Where.find(None if where is None else str(where), beside)
 
@@ -83,7 +86,15 @@ def store_table(given: Any, name: str, store: BlobStore) -> str:
 
 
 def _holds_table(table: object) -> bool:
-    return isinstance(table, Mapping) and is_table(table.get("path"))
+    """Whether a table, or what somebody takes for one, stands in place of a path."""
+    return isinstance(table, Mapping) and not isinstance(table.get("path"), str | PurePath | None)
+
+
+def _refuse_other_path(name: str, path: object) -> None:
+    if not isinstance(path, str | PurePath | None):
+        what, fix = not_a_table(path)
+        found = f"expected a path, or a table of pandas, polars or Arrow; got {what}"
+        raise SpecError(Problem(key=f"features.{name}.path", found=found, fix=fix))
 
 
 def _with_path(name: str, table: Any, store: BlobStore, folder: Path | None) -> Any:
@@ -94,5 +105,6 @@ def _with_path(name: str, table: Any, store: BlobStore, folder: Path | None) -> 
     if is_table(path):
         key = store_table(path, str(name), store)
         return {**table, "path": key if folder else store.address(key)}
+    _refuse_other_path(str(name), path)
     is_relative = folder and "://" not in str(path) and not str(path).startswith(("/", "~", "${"))
     return {**table, "path": os.path.relpath(Path.cwd() / path, folder)} if is_relative else table

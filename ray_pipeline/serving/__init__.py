@@ -35,4 +35,4 @@ def load(model: str, registry: str | None = None, trust_keys: Sequence[Path | st
     """
     keys = tuple(map(Path, trust_keys))
     known = Registry(registry, trust_keys=keys) if registry else Registry.default(trust_keys=keys)
-    return LoadedModel.load(known.fetch(model))
+    return LoadedModel.load(known.fetch(str(model)))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from ray_pipeline.data.join_keys import finest_unit, plain_key
 from ray_pipeline.data.open_tables import time_units
 from ray_pipeline.duration import as_timedelta
 from ray_pipeline.errors import DataError, Problem, listed, nearest
-from ray_pipeline.given_table import arrow_table, is_table
+from ray_pipeline.given_table import arrow_table, is_table, not_a_table
 from ray_pipeline.spec import Spec
 
 
@@ -152,6 +152,10 @@ def _read(name: str, given: Any, spec: Spec, needed: Sequence[str]) -> pa.Table:
         rows = arrow_table(given, name)
         _require(name, rows.column_names, needed)
         return in_plain_types(rows.select(needed), units)
+    if not isinstance(given, str | PurePath):
+        what, fix = not_a_table(given)
+        found = f"{name}: expected a path, or a table of pandas, polars or Arrow; got {what}"
+        raise DataError(Problem(stage="join", found=found, fix=fix))
     path = str(given) if "://" in str(given) else str(Path(given).absolute())
     is_claimed = any(path.lower().endswith(kind.endings) for kind in each("sources"))
     kind, parameters = (kind_at(path), {}) if is_claimed else (table.kind, table.parameters)

@@ -1,6 +1,7 @@
 """Export a registered model as one ONNX file, and prove it: onnxruntime must give the model's scores."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,13 @@ import pyarrow.parquet as pq
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.column_encodings._columns import as_declared, numbers
 from ray_pipeline.components.models._xgboost_file import read_booster
-from ray_pipeline.errors import Problem, SpecError, StorageError
+from ray_pipeline.data.read import read
+from ray_pipeline.data.rows import PART
+from ray_pipeline.data.split import split
+from ray_pipeline.errors import DataError, PipelineError, Problem, SpecError, StorageError
+from ray_pipeline.spec import Spec
+from ray_pipeline.spec.where import Where
+from ray_pipeline.values import PARTS
 
 if TYPE_CHECKING:
     from ray_pipeline.registry.registry import Registry
@@ -22,8 +29,13 @@ TOLERANCE = 1e-5
 """The largest allowed difference of a score, of its size or of 1. Sums of float32 differ with their order."""
 
 
-def export_onnx(registry: "Registry", model: str, out: Path, rows: Path | None = None) -> dict[str, Any]:
+def export_onnx(
+    registry: "Registry", model: str, out: Path, rows: Path | None = None, where: Where | None = None
+) -> dict[str, Any]:
     """Write a registered model as an ONNX file, after onnxruntime gave its scores.
+
+    They are compared on the rows that are stored with the version, and on the rows of the test part, read again from
+    the tables of the model's own spec.
 
     Parameters
     ----------
@@ -34,13 +46,15 @@ def export_onnx(registry: "Registry", model: str, out: Path, rows: Path | None =
     out
         The file to write.
     rows
-        A Parquet or CSV file with the columns of the model. Its rows are compared besides the rows of the proof that
-        are stored with the version.
+        A Parquet or CSV file with the columns of the model, whose rows are compared in place of those of the test part.
+    where
+        Says where the paths of the tables start; unless given, at the folder of the spec.
 
     Returns
     -------
     dict
-        `out`, `rows` (how many were compared), `largest_difference` of a score, `decisions_differ` and `bytes`.
+        `out`, `rows` (how many were compared), `test_rows` (how many of them are of the test part), `not_compared` (why
+        the test part was not, or None), `largest_difference` of a score, `decisions_differ` and `bytes`.
 
     Raises
     ------
@@ -53,21 +67,27 @@ def export_onnx(registry: "Registry", model: str, out: Path, rows: Path | None =
     folder = registry.fetch(model)
     bundle = Bundle.load(folder)
     content = onnx_bytes(bundle)
-    compared = [pq.read_table(folder.parents[1] / "verification" / "rows.parquet")]
-    if rows is not None:
-        compared.append(_rows_of(rows))
-    found = [compare(bundle, content, table) for table in compared]
-    largest = max(difference for difference, _ in found)
-    if largest > TOLERANCE:
+    stored = pq.read_table(folder.parents[1] / "verification" / "rows.parquet")
+    found = compare_all(bundle, content, [stored] if rows is None else [stored, _rows_of(rows)])
+    test, reason = Compared(), None
+    if rows is None:
+        try:
+            test = compare_all(bundle, content, _test_rows(bundle, where or Where()))
+        except PipelineError as error:  # the tables have gone, or are of another form by now
+            reason = error.problems[0].found
+    found += test
+    if found.largest > TOLERANCE:
         raise SpecError(
-            Problem(stage="export", found=f"onnxruntime differs by {largest:.2g}", fix="report it with the model")
+            Problem(stage="export", found=f"onnxruntime differs by {found.largest:.2g}", fix="report it with the model")
         )
     _write(out, content)
     return {
         "out": str(out),
-        "rows": sum(len(table) for table in compared),
-        "largest_difference": largest,
-        "decisions_differ": sum(count for _, count in found),
+        "rows": found.rows,
+        "test_rows": test.rows,
+        "not_compared": reason,
+        "largest_difference": found.largest,
+        "decisions_differ": found.decisions,
         "bytes": len(content),
     }
 
@@ -99,6 +119,25 @@ def onnx_bytes(bundle: Bundle) -> bytes:
     except NotExportable as error:
         raise SpecError(Problem(stage="export", found=str(error), fix="use the bundle's plain files")) from None
     return bytes(made.SerializeToString())
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows that the model and onnxruntime have scored: the largest difference, and how many decisions differ."""
+
+    rows: int = 0
+    largest: float = 0.0
+    decisions: int = 0
+
+    def __add__(self, other: "Compared") -> "Compared":
+        """The counts of both."""
+        largest = max(self.largest, other.largest)
+        return Compared(self.rows + other.rows, largest, self.decisions + other.decisions)
+
+
+def compare_all(bundle: Bundle, content: bytes, tables: Iterable[pa.Table]) -> Compared:
+    """Compare the scores of all rows of the tables; see `compare`."""
+    return sum((Compared(len(rows), *compare(bundle, content, rows)) for rows in tables), Compared())
 
 
 def compare(bundle: Bundle, content: bytes, rows: pa.Table) -> tuple[float, int]:
@@ -134,6 +173,27 @@ def feeds(bundle: Bundle, table: pa.Table) -> Mapping[str, Any]:
         else:
             inputs[encoding.name] = numbers(values)
     return inputs
+
+
+def _test_rows(bundle: Bundle, where: Where) -> Iterator[pa.Table]:
+    """The rows of the test part with the columns of the model, some at a time; no Ray is started.
+
+    Raises
+    ------
+    PipelineError
+        The tables cannot be read, or one of them is too large to be joined in memory.
+    """
+    folder = Path(bundle.schema["base"])
+    spec = Spec.from_text(bundle.schema["spec"], file="spec.yaml", folder=folder, trust=where.trust)
+    table = read(spec, where)
+    if large := [name for name, plan in table.plans.items() if plan.how != "broadcast"]:
+        found = f"the table {large[0]} is too large to be joined in memory"
+        raise DataError(Problem(stage="export", found=found, fix="name rows with --rows"))
+    table = split(table, spec, with_ray=False)
+    with table.locating_errors():
+        for block in table.tables():
+            rows, _ = table.row_builder(block)
+            yield rows.filter(pc.equal(rows[PART], PARTS.index("test")))
 
 
 def _rows_of(file: Path) -> pa.Table:

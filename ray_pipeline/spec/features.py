@@ -23,7 +23,7 @@ from ray_pipeline.duration import DurationOrSteps, as_timedelta
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.choices import Reading, choice_schema, refusals
 from ray_pipeline.spec.field_types import Column, Columns, ConditionText, ExpressionText, Path, Section
-from ray_pipeline.spec.messages import Message, Refusal, keys, refuse
+from ray_pipeline.spec.messages import Message, Refusal, keys, refuse, unknown_key
 
 PARAMETERS = "(parameters)"
 """The key under which a source's parameters are kept; no user writes it."""
@@ -66,7 +66,12 @@ class SourceTable(Section):
                 checked = kind.parameters().model_validate(parameters)
                 parameters = checked.model_dump(mode="json", exclude_defaults=True)
         except (UnknownChoice, ValidationError) as error:
-            refuse(refusals(error, kind, ("kind",) if kind is None else (), written.get("kind")))
+            strange = [name for name in written if kind is not None and name not in (*own, *known)]
+            unknown = [
+                Refusal(place=(name,), message=unknown_key(name, (*own, *known)), written=written[name])
+                for name in strange
+            ]
+            refuse([*refusals(error, kind, ("kind",) if kind is None else (), written.get("kind")), *unknown])
         table = {name: value for name, value in written.items() if name not in known}
         if kind is not None and kind.path_when_missing is not None and table.get("path") is None:
             table["path"] = kind.path_when_missing

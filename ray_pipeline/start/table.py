@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 
 from ray_pipeline.column_types import plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source, kind_at, source_of
-from ray_pipeline.components.sources._files import ABSENT_FIX, files_at, filesystem
+from ray_pipeline.components.sources._files import ABSENT_FIX, files_at, filesystem, lake_at
 from ray_pipeline.components.sources._parquet_footers import KIND_FIX
 from ray_pipeline.data.input_table import in_plain_types, with_times
 from ray_pipeline.errors import DataError, Problem, SpecError
@@ -212,14 +212,10 @@ def format_of(name: str, path: str) -> str:
         return kind_at(path)
     children = fs.get_file_info(pafs.FileSelector(at))
     inside = {info.base_name for info in children}
-    if "_delta_log" in inside:
-        return "delta"
     if "feature_store.yaml" in inside:
         return "feast"
-    if "metadata" in inside:
-        metadata = fs.get_file_info(pafs.FileSelector(f"{at}/metadata"))
-        if any(info.path.endswith(".metadata.json") for info in metadata):
-            return "iceberg"
+    if lake := lake_at(name, path):
+        return lake
     files = [info for info in fs.get_file_info(pafs.FileSelector(at, recursive=True)) if info.is_file]
     return "csv" if files and all(info.path.lower().endswith(".csv") for info in files) else "parquet"
 

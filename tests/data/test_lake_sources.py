@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_pipeline.components.choice import find, menu
-from ray_pipeline.components.sources._base import Source
+from ray_pipeline.components.sources._base import Source, kind_at
 from ray_pipeline.data.fixed_tables import with_fixed_tables
 from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.errors import DataError, SpecError
@@ -324,3 +324,32 @@ def test_an_iceberg_table_is_read_at_a_snapshot_or_as_of_a_moment_which_becomes_
 def test_a_version_that_means_nothing_is_refused_by_check(kind: str, pin: str, told: str) -> None:
     with pytest.raises(SpecError, match=told):
         lake_spec(kind, Path("t"), pin)
+
+
+def test_the_bare_files_of_delta_and_iceberg_are_refused_and_new_rows_are_read_by_the_log(tmp_path: Path) -> None:
+    from deltalake import write_deltalake
+
+    table = tmp_path / "lake" / "delta"
+    write_deltalake(str(table), TABLE)
+    write_deltalake(str(table), TABLE.slice(0, 1), mode="overwrite")
+    for path in (table, tmp_path / "lake", table / "*.parquet"):
+        with pytest.raises(DataError, match=r"this is a Delta table.*write `kind: delta`"):
+            source("parquet", path).footers()
+    assert kind_at(str(table)) == "delta" and kind_at(str(table / "*.parquet")) == "parquet"
+    text = "name: a\ntask: regression\nfeatures: {labels: {path: other, kind: delta, version: 7, label: a}}\n"
+    spec = Spec.from_text(f"{text}split: {{by: random}}\nmodel: linear\n", folder=tmp_path)
+    assert open_source(spec, Where(), "labels", str(table)).footers().num_rows == 1
+    (tmp_path / "ice" / "metadata").mkdir(parents=True)
+    (tmp_path / "ice" / "metadata" / "v1.metadata.json").write_text("{}")
+    (tmp_path / "ice" / "data").mkdir()
+    pq.write_table(TABLE, tmp_path / "ice" / "data" / "a.parquet")
+    with pytest.raises(DataError, match=r"this is an Iceberg table.*write `kind: iceberg`"):
+        source("parquet", tmp_path / "ice").footers()
+    assert kind_at(str(tmp_path / "ice")) == "iceberg"
+    check(source("parquet", tmp_path / "ice" / "data"))
+
+
+def test_a_file_is_no_delta_table(tmp_path: Path) -> None:
+    (tmp_path / "base.db").write_bytes(b"SQLite format 3")
+    with pytest.raises(DataError, match="there is no Delta table"):
+        source("delta", tmp_path / "base.db").footers()

@@ -7,7 +7,7 @@ import pytest
 
 from ray_pipeline.components.sources._base import Source
 from ray_pipeline.data.open_tables import open_source
-from ray_pipeline.data.row_layout import with_row_layout
+from ray_pipeline.data.row_layout import rows_at, with_row_layout
 from ray_pipeline.errors import DataError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -121,3 +121,19 @@ def test_a_header_without_any_column_says_how_the_file_was_read(
 def test_rows_in_parquet_have_no_layout(tmp_path: Path) -> None:
     spec = Spec.from_text(SPEC.format(kind="csv", more=DIALECT), folder=tmp_path)
     assert with_row_layout(spec, "rows.parquet", COLUMNS) == (spec, None)
+
+
+def test_a_folder_means_the_files_of_its_one_kind(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.csv.gz", "sub/b.csv.gz", "readme.md", ".old.csv", "_tmp.parquet"):
+        (tmp_path / name).write_text("")
+    assert rows_at(tmp_path) == f"{tmp_path}/**/*.csv.gz"
+    assert rows_at(tmp_path / "a.csv.gz") == f"{tmp_path}/a.csv.gz" and rows_at("s3://b/k") == "s3://b/k"
+    (tmp_path / "c.PQ").write_text("")
+    with pytest.raises(DataError, match=r"1 \*\.parquet files and 2 \*\.csv\.gz files|2 \*\.csv\.gz files and 1"):
+        rows_at(tmp_path)
+
+
+def test_an_empty_file_has_no_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the file has no header"):
+        opened(tmp_path, b"", "", "parquet")

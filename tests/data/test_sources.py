@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from ray_pipeline.components.sources import _files
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.open_tables import open_source
@@ -473,3 +474,18 @@ def test_new_rows_of_the_same_kind_are_read_with_the_parameters_of_the_spec(tmp_
     spec = Spec.from_text(text, folder=tmp_path)
     for rows, expected in (("b.csv", ";"), ("b.parquet", None)):
         assert getattr(open_source(spec, Where(), "labels", rows), "delimiter", None) == expected
+
+
+def test_hidden_folders_are_not_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("a/.cache/deep", "a/_tmp/deep", "a/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        pq.write_table(pa.table({"x": [1]}), tmp_path / folder / "x.parquet")
+    walked, list_folder = list[str](), _files._below
+
+    def below(fs: Any, folder: str) -> Any:
+        walked.append(folder)
+        return list_folder(fs, folder)
+
+    monkeypatch.setattr(_files, "_below", below)
+    assert source(tmp_path).footers().num_rows == 1
+    assert walked == [str(tmp_path), f"{tmp_path}/a", f"{tmp_path}/a/b"]

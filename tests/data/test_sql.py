@@ -134,7 +134,7 @@ def test_a_query_that_gives_no_table_is_refused(database: Path, query: str, told
     ("url", "told"),
     [
         ("sqlite:///nowhere.db", "there is no such database: "),
-        ("oracle+nothing://host/db", "the database refuses the query: "),
+        ("oracle+nothing://host/db", "there is no kind of database 'oracle+nothing'"),
         ("mysql://host/db", "which is not installed"),
     ],
 )
@@ -233,3 +233,18 @@ def test_a_secret_in_the_query_of_a_url_is_refused(database: Path, url: str) -> 
         spec_of(database, url=url)
     assert SECRET not in str(refused.value)
     assert spec_of(database, url=url.replace(SECRET, "${env:LOANS_PASSWORD}"))
+
+
+def test_a_variable_that_is_not_set_is_named_with_its_key(database: Path) -> None:
+    spec = spec_of(database, url="postgresql://reader:${env:NO_SUCH_VARIABLE}@127.0.0.1/loans")
+    with pytest.raises(SpecError, match=r"features\.labels\.url: the environment variable NO_SUCH_VARIABLE is not set"):
+        run_folder(spec, database)
+
+
+def test_a_key_that_is_misspelt_is_named_beside_the_one_that_is_missing() -> None:
+    labels = {"kind": "sql", "url": "sqlite:///l.db", "querry": "SELECT 1", "label": "bad"}
+    with pytest.raises(SpecError) as told:
+        Spec.from_dict({**BASE, "features": {"labels": labels}})
+    by_key = {problem.key: problem for problem in told.value.problems}
+    assert by_key["features.labels.query"].fix == "add `query:`"
+    assert by_key["features.labels.querry"].fix == "write 'query'"

@@ -12,7 +12,7 @@ import pytest
 
 from ray_pipeline.components.sources._base import source_of
 from ray_pipeline.errors import DataError, SpecError, StorageError
-from ray_pipeline.evaluation.score_files import means_file, write_scores
+from ray_pipeline.evaluation.score_files import means_file, refuse_own_rows, write_scores
 
 SCORED = pa.table(
     {"id": list(range(10)), "score": [number / 10 for number in range(10)], "decision": ["no", "yes"] * 5}
@@ -146,3 +146,22 @@ def test_sets_are_lists_in_parquet_and_json_in_csv(rows: Path, tmp_path: Path) -
         assert write_scores(iter([scored]), table_of("parquet", rows), tmp_path / name) == (10, 1)
         read = pacsv.read_csv if name.endswith("csv") else pq.read_table
         assert read(tmp_path / name)["set"].to_pylist() == expected
+
+
+def test_scores_never_replace_the_rows_nor_stand_among_them(rows: Path, tmp_path: Path) -> None:
+    files = table_of("parquet", rows).footers["labels"].files
+    (tmp_path / "link.parquet").symlink_to(rows / "a.parquet")
+    for out in (rows / "a.parquet", rows / ".." / "rows" / "a.parquet", tmp_path / "link.parquet"):
+        with pytest.raises(SpecError, match="is a file of --rows, and would be lost"):
+            refuse_own_rows(out, str(rows / "*.parquet"), files)
+    for out in (rows / "scores.csv", rows / "scores"):
+        with pytest.raises(SpecError, match="the next time, the scores would be read as rows"):
+            refuse_own_rows(out, str(rows), files)
+        refuse_own_rows(out, str(rows / "*.parquet"), files)
+    refuse_own_rows(tmp_path / "rows.parquet", str(rows), files)
+
+
+def test_a_path_below_a_file_cannot_be_written(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_scores(blocks(10), table_of("parquet", rows), tmp_path / "x" / "scores.csv")

@@ -143,3 +143,13 @@ def test_without_features_the_score_is_that_of_the_bundle(model: LoadedModel) ->
     rows = pa.table({name: np.linspace(-1, 1, 20) for name in COLUMNS})
     for given in (None, {}):
         np.testing.assert_array_equal(model.predict(rows, given), model.score(rows))
+
+
+def test_what_is_neither_a_path_nor_a_table_is_refused(model: LoadedModel) -> None:
+    for given, what in (
+        (pl.DataFrame(BRANCHES).lazy(), "a LazyFrame"),
+        ([{"branch": "a"}], "a list"),
+        (BRANCHES, "a dict"),
+    ):
+        with pytest.raises(DataError, match=f"branches: expected a path, or a table .* got {what}"):
+            model.prepare({"branches": given})

@@ -1,14 +1,18 @@
 """An exported model gives the scores of the bundle under onnxruntime, on every kind of column, task and calibration."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xgboost
 from bundle_fixture import rows, train
+from serving_fixture import numbers, train_on_numbers
 
 from ray_pipeline.components.column_encodings.frequency import Frequency
 from ray_pipeline.components.column_encodings.moment import Moment
@@ -17,7 +21,7 @@ from ray_pipeline.components.column_encodings.one_hot import OneHot
 from ray_pipeline.components.column_encodings.ordinal import Ordinal
 from ray_pipeline.components.encoders.trees import Trees
 from ray_pipeline.errors import SpecError
-from ray_pipeline.serving.onnx_export import compare, onnx_bytes
+from ray_pipeline.serving.onnx_export import compare, export_onnx, onnx_bytes
 
 CALIBRATIONS = [
     {"kind": "none"},
@@ -125,3 +129,32 @@ def test_what_has_no_form_in_onnx_is_refused_by_name(tmp_path: Path) -> None:
 def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:
     bundle = train(tmp_path).bundle
     assert onnx_bytes(bundle) == onnx_bytes(bundle)
+
+
+SPEC = """\
+name: numbers
+task: binary
+features: {labels: {path: rows.parquet, label: y > 0, key: id, columns: [a, b]}}
+split: {by: random, stratify: true}
+model: xgboost
+"""
+
+
+def test_the_rows_of_the_test_part_are_compared_where_they_can_be_read(tmp_path: Path) -> None:
+    a, b = numbers(1_000, 2, seed=3).T
+    rows = pa.table({"id": np.arange(1_000), "a": a, "b": b, "y": a})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    train_on_numbers(tmp_path, "binary", ("a", "b"), spec=SPEC)
+    version = tmp_path / "version"
+    shutil.copytree(tmp_path / "model", version / "artifacts" / "bundle")
+    (version / "verification").mkdir()
+    pq.write_table(rows.slice(0, 7), version / "verification" / "rows.parquet")
+    registry: Any = SimpleNamespace(fetch=lambda _: version / "artifacts" / "bundle")
+
+    read = export_onnx(registry, "numbers/1", tmp_path / "model.onnx")
+    assert read["rows"] == read["test_rows"] + 7 and 100 < read["test_rows"] < 200 and read["not_compared"] is None
+    other = export_onnx(registry, "numbers/1", tmp_path / "model.onnx", tmp_path / "rows.parquet")
+    assert (other["rows"], other["test_rows"]) == (1_007, 0)
+    (tmp_path / "rows.parquet").unlink()
+    gone = export_onnx(registry, "numbers/1", tmp_path / "model.onnx")
+    assert (gone["rows"], gone["test_rows"]) == (7, 0) and "there is no such file" in gone["not_compared"]

@@ -12,6 +12,7 @@ from pydantic import create_model, model_validator
 
 from ray_pipeline.components.choice import Choice, each, find, name_of
 from ray_pipeline.components.sources import DEFAULT
+from ray_pipeline.components.sources._files import lake_at
 from ray_pipeline.errors import Problem
 
 
@@ -133,5 +134,6 @@ def source_of(kind: str, name: str, path: str, parameters: Mapping[str, Any] | N
 
 
 def kind_at(path: str) -> str:
-    """The kind of source for a path, by its ending; a path that no class claims is read as Parquet."""
-    return next((name_of(kind) for kind in each("sources") if path.lower().endswith(kind.endings)), DEFAULT)
+    """The kind of source for a path: by its ending, or by the log of a Delta or Iceberg table; else Parquet."""
+    claimed = next((name_of(kind) for kind in each("sources") if path.lower().endswith(kind.endings)), None)
+    return claimed or lake_at("rows", path) or DEFAULT

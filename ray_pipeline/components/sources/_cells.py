@@ -30,6 +30,8 @@ def other_format(head: bytes) -> tuple[str, str] | None:
     >>> other_format(b"PAR1...")[0]
     'a Parquet file'
     """
+    if head[8:12] == b"DUCK":
+        return "a DuckDB database", "name it as `kind: sql` in the spec"
     return next((known for start, known in OTHER_FORMATS.items() if head.startswith(start)), None)
 
 

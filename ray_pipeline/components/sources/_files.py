@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from glob import has_magic
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -31,7 +32,8 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
     Raises
     ------
     DataError
-        There is no such path, or no file of that kind below it, or a link to a file that is absent.
+        There is no such path, or no file of that kind below it, or a link to a file that is absent, or the files are
+        those of a Delta or Iceberg table.
     StorageError
         The URI or the credentials cannot be used.
     """
@@ -50,7 +52,7 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
             )
         if at.type == pafs.FileType.File:
             return fs, [at]
-        infos = fs.get_file_info(pafs.FileSelector(root, recursive=True))
+        infos = _below(fs, root)
     except OSError as error:
         raise _unreachable(name, path, error) from None
     glob = PurePosixPath(path).relative_to(root).parts
@@ -60,6 +62,7 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
 
     visible = [info for info in infos if info.type == pafs.FileType.File and not _hidden(info.path, root)]
     files = [info for info in visible if meant(info.path)]
+    _refuse_lakes(name, [info.path for info in infos], [info.path for info in files])
     if isinstance(fs, pafs.LocalFileSystem):
         _refuse_bad_links(name, root, [info.path for info in files], meant)
     if not files:
@@ -72,6 +75,29 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
             )
         )
     return fs, sorted(files, key=lambda info: info.path)
+
+
+def lake_at(name: str, path: str) -> str | None:
+    """The kind of a folder whose log names its files: `delta` or `iceberg`; None for any other path.
+
+    Raises
+    ------
+    StorageError
+        The URI or the credentials cannot be used.
+    """
+    if has_magic(path):
+        return None
+    fs, at = filesystem(name, path)
+    try:
+        if fs.get_file_info(at).type != pafs.FileType.Directory:
+            return None
+        logs = [f"{at.rstrip('/')}/{inside}" for inside in ("_delta_log", "metadata")]
+        delta, metadata = (fs.get_file_info(pafs.FileSelector(log, allow_not_found=True)) for log in logs)
+    except OSError as error:
+        raise _unreachable(name, path, error) from None
+    if delta:
+        return "delta"
+    return "iceberg" if any(info.path.endswith(".metadata.json") for info in metadata) else None
 
 
 def root_of(path: str) -> str:
@@ -119,6 +145,35 @@ def _matches(path: Sequence[str], glob: Sequence[str], suffixes: tuple[str, ...]
     return bool(path) and (glob[0] == "**" or fnmatchcase(path[0], glob[0])) and _matches(path[1:], rest, suffixes)
 
 
+def _below(fs: pafs.FileSystem, folder: str) -> list[pafs.FileInfo]:
+    """All files and folders below a folder; of a local one without what is in hidden folders, which may be much."""
+    if not isinstance(fs, pafs.LocalFileSystem):
+        return list(fs.get_file_info(pafs.FileSelector(folder, recursive=True)))
+    infos = list(fs.get_file_info(pafs.FileSelector(folder)))
+    inside = [info.path for info in infos if info.type == pafs.FileType.Directory and not _hidden(info.path, folder)]
+    return [*infos, *chain.from_iterable(_below(fs, path) for path in inside)]
+
+
+def _log_at(path: str) -> tuple[str, str] | None:
+    """The folder of a table and its kind, for the path of a Delta log or of a file of Iceberg's metadata."""
+    parent, _, name = path.rpartition("/")
+    folder, _, inside = parent.rpartition("/")
+    if name == "_delta_log":
+        return parent, "delta"
+    return (folder, "iceberg") if inside == "metadata" and name.endswith(".metadata.json") else None
+
+
+def _refuse_lakes(name: str, listed: Sequence[str], files: Sequence[str]) -> None:
+    """Refuses the bare files of a Delta or Iceberg table: some of them may hold rows that were deleted or replaced."""
+    for folder, kind in dict.fromkeys(filter(None, map(_log_at, listed))):
+        if any(file.startswith(f"{folder}/") for file in files):
+            what = {"delta": "a Delta table", "iceberg": "an Iceberg table"}[kind]
+            found = f"{name}: this is {what}; only its log says which of its files hold rows"
+            raise DataError(
+                Problem(stage="read", file=folder, found=found, fix=f"write `kind: {kind}` beside the path")
+            )
+
+
 def _refuse_bad_links(name: str, root: str, files: Sequence[str], meant: Callable[[str], bool]) -> None:
     """Refuses links by which rows would be absent or be read many times.
 
@@ -142,6 +197,7 @@ def _holds(link: str) -> bool:
 
 def _links(root: str) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not _hidden(name, "")]
         for path in (os.path.join(folder, one) for one in (*folders, *files)):  # noqa: PTH118 (ten times faster)
             if os.path.islink(path):  # noqa: PTH114
                 yield path

@@ -41,7 +41,11 @@ def read_footer(table: str, fs: pafs.FileSystem, info: pafs.FileInfo) -> pq.File
             if head.startswith(b"PARE"):
                 raise problem("the file is encrypted", "write it without encryption; keys are not read")
             if not head.startswith(MAGIC):
-                by_name = "write `kind: csv` beside the path" if info.path.lower().endswith(TEXTS) else ""
+                by_name = (
+                    "write `kind: csv` beside the path in a spec; `predict` and `evaluate` read *.csv"
+                    if info.path.lower().endswith(TEXTS)
+                    else ""
+                )
                 what, fix = other_format(head) or (
                     f"it starts with {head!r}",
                     by_name or KIND_FIX,

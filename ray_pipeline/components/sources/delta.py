@@ -53,7 +53,10 @@ class Delta(Parquet):
             raise DataError(
                 self._problem("the source delta needs deltalake", "pip install 'ray-pipeline[delta]'")
             ) from None
+        fs, at = filesystem(self.name, self.path)
         try:
+            if fs.get_file_info(at).is_file:
+                raise TableNotFoundError
             log = DeltaTable(self.path)
             newest = log.version()
             if self.as_of is not None:
