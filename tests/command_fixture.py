@@ -59,6 +59,17 @@ def until_trials(folder: Path, process: subprocess.Popen[str], count: int = 3) -
     raise AssertionError(f"no {count} trials within {STARTED_S} s: {(folder / 'stderr.txt').read_text()[-2000:]}")
 
 
+def until_file(folder: Path, process: subprocess.Popen[str], name: str) -> Path:
+    """The run's folder, when it has that file."""
+    end = time.monotonic() + STARTED_S
+    while time.monotonic() < end:
+        if found := list(folder.glob(f"runs/*/{name}")):
+            return next(path for path in found[0].parents if path.parent.name == "runs")
+        assert process.poll() is None, (folder / "stderr.txt").read_text()[-2000:]
+        time.sleep(0.01)
+    raise AssertionError(f"no {name} within {STARTED_S} s: {(folder / 'stderr.txt').read_text()[-2000:]}")
+
+
 def finished_trials(run: Path) -> dict[str, tuple[bytes, int]]:
     """The records of finished trials: their bytes and the times at which they were written."""
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (run / "journal").glob("trial-*.json")}

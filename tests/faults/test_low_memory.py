@@ -1,6 +1,7 @@
 """A trial takes the memory of the machine: Ray's monitor kills its worker; the trial fails, and the others go on."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -8,20 +9,22 @@ from command_fixture import begin, finish
 from tables import write_spec
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
+TRIALS = 4
 ROOM, MOST = 3 << 30, 12 << 30
 """Bytes that are left until Ray's monitor kills, and that the trial takes at most."""
 FAMILY = f"""
+import os
 import time
 
 from ray_pipeline.components.models.xgboost import XGBoost
 
 
 class Hungry(XGBoost):
-    # The second trial of a search takes more memory than the monitor allows.
+    # One trial of a search takes more memory than the monitor allows.
     @classmethod
     def start_training(cls, params, context, data, seed, state=None):
         held = []
-        while seed % 100_003 == 1 and len(data) > 1 and len(held) << 28 < {MOST}:
+        while seed % 100_003 == int(os.environ["HUNGRY_TRIAL"]) and len(data) > 1 and len(held) << 28 < {MOST}:
             held.append(b"x" * (1 << 28))
             time.sleep(0.2)
         return super().start_training(params, context, data, seed, state)
@@ -36,14 +39,16 @@ def threshold() -> float:
 
 
 def test_a_trial_that_takes_all_memory_fails_after_three_deaths_and_the_others_go_on(
-    loans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault_seed: int
 ) -> None:
+    hungry = random.Random(f"hungry {fault_seed}").randrange(TRIALS)
+    monkeypatch.setenv("HUNGRY_TRIAL", str(hungry))
     (tmp_path / "hungry.py").write_text(FAMILY)
     (tmp_path / "on.yaml").write_text("trust: [hungry]\nconcurrent_trials: 1\n")
     (tmp_path / "data").symlink_to(loans / "data")
     write_spec(
         tmp_path,
-        trials="trials: 6 => trials: 4",
+        trials=f"trials: 6 => trials: {TRIALS}",
         family="xgboost: => hungry.Hungry:",
         register="register: {alias: challenger} => register: false",
     )
@@ -54,6 +59,6 @@ def test_a_trial_that_takes_all_memory_fails_after_three_deaths_and_the_others_g
     assert (code, answer["status"]) == (0, "unregistered"), answer["problems"]
     lines = (tmp_path / "runs" / answer["run"] / "trials.jsonl").read_text().splitlines()
     trials = {trial["trial"]: trial for trial in map(json.loads, lines)}
-    assert [trials[number]["status"] == "failed" for number in range(4)] == [False, True, False, False]
-    (entry,) = (tmp_path / "runs" / answer["run"] / "journal").glob("trial-0001.json")
+    assert [number for number in range(TRIALS) if trials[number]["status"] == "failed"] == [hungry]
+    (entry,) = (tmp_path / "runs" / answer["run"] / "journal").glob(f"trial-{hungry:04d}.json")
     assert json.loads(entry.read_text())["found"]["why"].startswith("its worker died 3 times: ")
