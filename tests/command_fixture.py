@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,7 +39,13 @@ def begin(folder: Path, *argv: str, python: Sequence[str] = ("-m", "ray_pipeline
             stderr=err,
             text=True,
             start_new_session=True,
+            preexec_fn=_takes_interrupts,
         )
+
+
+def _takes_interrupts() -> None:
+    """Undoes that a shell lets its background jobs, such as this test, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str], folder: Path, within: float = WHOLE_S) -> tuple[int, dict[str, Any]]:

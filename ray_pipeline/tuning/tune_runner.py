@@ -20,11 +20,10 @@ from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState
-from ray_pipeline.tuning.worker_group import needed_and_free
+from ray_pipeline.tuning.worker_group import START_TIMEOUT_S, needed_and_free
 
 MAX_DEATHS = 2
 """How often a trial's slot may die before the trial counts as failed."""
-START_TIMEOUT_S = 60
 
 
 def run_trials(

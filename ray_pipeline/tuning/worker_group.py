@@ -18,7 +18,8 @@ from ray_pipeline.runtime.session import last_line
 from ray_pipeline.tuning.mailbox import WAIT_S, Mailbox, call
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
+"""Longer than processes take to start where other programs use all cores: two workers took 46 s there."""
 RESTARTS = 2
 STRAGGLER_S = 10.0
 """How long the others may take to fail too after one worker failed; later they wait for it in a collective, and are

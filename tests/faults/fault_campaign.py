@@ -85,8 +85,12 @@ ROWS: dict[str, tuple[str, ...]] = {
     "F30": (
         "runtime/test_jobs.py::test_of_many_submits_at_one_instant_one_wins",
         "runs/test_resume.py::test_a_run_that_another_process_works_on_is_refused_within_two_seconds_with_its_owner",
+        "faults/test_same_run_twice.py::test_a_run_that_is_resumed_while_it_runs_is_refused_and_goes_on",
     ),
-    "F31": ("runs/test_run_folder.py::test_creators_at_the_same_time_get_different_numbers",),
+    "F31": (
+        "runs/test_run_folder.py::test_creators_at_the_same_time_get_different_numbers",
+        "faults/test_same_run_twice.py::test_two_runs_of_one_name_that_start_at_once_share_no_file",
+    ),
     "F32": (SIMULATED, "storage/test_lease.py"),
     "F33": (WRITES, "storage/test_local_backend.py"),
     "F34": ("storage/test_blob_store.py::test_every_damage_to_a_sealed_object_is_detected", "faults/test_damage.py"),

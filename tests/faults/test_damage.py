@@ -1,4 +1,4 @@
-"""A saved state, a cached block, a bundle or a version is damaged at a random place: found by SHA-256 before any parsing."""
+"""A saved state, a cached block, a bundle or a version is damaged at a random place: found before it is parsed."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""One write of a run to its storage fails: exit 6 or a note, no half-written file, and `resume` ends with the same bytes."""
+"""One write of a run to its storage fails: exit 6, no half-written file, and `resume` ends with the same bytes."""
 
 import errno
 import os
