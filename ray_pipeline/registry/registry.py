@@ -233,7 +233,7 @@ class Registry:
 
     @contextmanager
     def _client(self, patience_s: float | None = None) -> Iterator[Any]:
-        """Yield MLflow's client inside a session; a locked sqlite file is waited for so long, by default as readers do."""
+        """Yield MLflow's client inside a session; a locked sqlite file is waited for, as readers do unless it is said."""
         if not self._exists():
             raise RegistryError(
                 Problem(
