@@ -233,7 +233,7 @@ class Registry:
 
     @contextmanager
     def _client(self, patience_s: float | None = None) -> Iterator[Any]:
-        """Yield MLflow's client inside a session; a locked sqlite file is waited for, as readers do unless it is said."""
+        """Yield MLflow's client inside a session; a locked sqlite file is waited for `BUSY_S` seconds unless given."""
         if not self._exists():
             raise RegistryError(
                 Problem(
