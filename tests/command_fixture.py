@@ -13,7 +13,7 @@ from typing import Any
 from tables import write_spec
 
 TRIALS = 30
-STARTED_S, WHOLE_S = 90, 240
+STARTED_S, WHOLE_S = 240, 500
 
 
 def spec_at(folder: Path, loans: Path) -> Path:
