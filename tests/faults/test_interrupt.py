@@ -9,7 +9,7 @@ from command_fixture import STARTED_S, TRIALS, begin, finish, finished_trials, s
 from process_fixture import descendants, left_after
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
-STOPPED_S, TWICE_S, GONE_S = 20, 10, 10
+STOPPED_S, TWICE_S, GONE_S = 20, 20, 10
 STEPS = ("begin", "layout", "data", "profile", "digest-encoder", "trial-0000", f"trial-{TRIALS // 2:04d}", "fit_on")
 """The journal entries after which a signal comes."""
 ENDLESS = """
