@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ MODELS = {
 }
 VICTIMS = ("driver", "driver", "worker", "worker", "raylet")
 STEPS = ("begin", "layout", "data", "profile", "digest-encoder", "digest-trials", "fit", "digest-model", "test_part")
+JOURNAL = "journal/{}.json"
 NAMES_THE_FOLDER = ("schema.json", "SHA256SUMS")
 """Files of a model that hold the folder of its spec, or depend on that."""
 WAIT_S, GONE_S = 300, 20.0
@@ -131,11 +133,11 @@ def heartbeats(folder: Path) -> Iterator[dict[str, float]]:
         thread.join()
 
 
-def until(step: str, folder: Path, process: subprocess.Popen[str]) -> bool:
-    """Waits for a journal entry of the run; whether the run wrote it before it ended."""
+def until(file: str, folder: Path, process: subprocess.Popen[str]) -> bool:
+    """Waits for a file of the run; whether the run wrote it before it ended. No file is waited for if it is empty."""
     end = time.monotonic() + WAIT_S
     while process.poll() is None and time.monotonic() < end:
-        if list(folder.glob(f"runs/*/journal/{step}.json")):
+        if not file or list(folder.glob(f"runs/*/{file}")):
             return True
         time.sleep(0.01)
     return False
@@ -168,17 +170,44 @@ def resumed(folder: Path, seen: dict[str, float], result: dict) -> dict:
     return ended
 
 
-def killed(folder: Path, draw: random.Random, trials: int) -> dict:
-    """One run with one kill, resumed until it is complete."""
+@dataclass(frozen=True)
+class Kill:
+    """What is killed and when.
+
+    Attributes
+    ----------
+    whom
+        One of `VICTIMS`.
+    after
+        The file of the run folder that is waited for; the start of the process if it is empty.
+    linger_s
+        Seconds from then to the kill.
+    chosen
+        Which of the possible processes is killed, as a share of them.
+    """
+
+    whom: str
+    after: str
+    linger_s: float
+    chosen: float = 0.0
+
+
+def drawn(draw: random.Random, trials: int) -> Kill:
+    """A kill at any stage."""
     steps = [*STEPS, *(f"trial-{number:04d}" for number in range(trials)), "manifest", "manifest"]
     whom, step = draw.choice(VICTIMS), draw.choice(steps)
-    linger, chosen = draw.random() * LINGER_S.get(step, 0.5), draw.random()
+    return Kill(whom, JOURNAL.format(step), draw.random() * LINGER_S.get(step, 0.5), draw.random())
+
+
+def killed(folder: Path, kill: Kill) -> dict:
+    """One run with one kill, resumed until it is complete."""
+    whom = kill.whom
     with heartbeats(folder) as seen:
         process = start(folder, "run", "kill.yaml")
-        result = {"whom": whom, "after": step, "hit": until(step, folder, process)}
-        time.sleep(linger)
+        result = {"whom": whom, "after": kill.after, "hit": until(kill.after, folder, process)}
+        time.sleep(kill.linger_s)
         possible = sorted(victims(whom, process.pid).items()) if process.poll() is None else []
-        victim = possible[int(chosen * len(possible))] if possible else (0, "none")
+        victim = possible[int(kill.chosen * len(possible))] if possible else (0, "none")
         result["victim"] = victim[1][:60]
         if victim[0]:
             with suppress(ProcessLookupError):
@@ -206,12 +235,12 @@ def left(folder: Path) -> list[str]:
     return found
 
 
-def made(root: str, name: str, model: str, asked: argparse.Namespace) -> Path:
+def made(root: str, name: str, model: str, *, rows: int, trials: int) -> Path:
     """A folder with the table and the spec."""
     folder = Path(root, name)
     folder.mkdir()
-    write_rows(folder, asked.rows)
-    (folder / "kill.yaml").write_text(SPEC.format(trials=asked.trials, model=MODELS[model]))
+    write_rows(folder, rows)
+    (folder / "kill.yaml").write_text(SPEC.format(trials=trials, model=MODELS[model]))
     return folder
 
 
@@ -259,10 +288,11 @@ def main() -> None:
         while len(results) < asked.kills and time.monotonic() < end:
             model = "mlp" if draw.random() < asked.mlp else "xgboost"
             if model not in whole:
-                folder = made(root, model, model, asked)
+                folder = made(root, model, model, rows=asked.rows, trials=asked.trials)
                 whole[model] = outcome(folder, answer(start(folder, "run", "kill.yaml"))["run"])
-            folder = made(root, str(len(results)), model, asked)
-            result = {"model": model, **killed(folder, random.Random(draw.random()), asked.trials)}
+            folder = made(root, str(len(results)), model, rows=asked.rows, trials=asked.trials)
+            kill = drawn(random.Random(draw.random()), asked.trials)
+            result = {"model": model, **killed(folder, kill)}
             if wrong := judged(folder, result, whole[model]):
                 result["stderr"] = (folder / "stderr.txt").read_text()[-1500:]
             results.append({**result, "wrong": wrong})

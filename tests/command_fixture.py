@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 from tables import write_spec
 
 TRIALS = 30
-STARTED_S, WHOLE_S = 90, 240
+STARTED_S, WHOLE_S = 240, 500
 
 
 def spec_at(folder: Path, loans: Path) -> Path:
@@ -38,7 +39,13 @@ def begin(folder: Path, *argv: str, python: Sequence[str] = ("-m", "ray_pipeline
             stderr=err,
             text=True,
             start_new_session=True,
+            preexec_fn=_takes_interrupts,
         )
+
+
+def _takes_interrupts() -> None:
+    """Undoes that a shell lets its background jobs, such as this test, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str], folder: Path, within: float = WHOLE_S) -> tuple[int, dict[str, Any]]:
@@ -57,6 +64,17 @@ def until_trials(folder: Path, process: subprocess.Popen[str], count: int = 3) -
             return found[0].parent.parent
         time.sleep(0.05)
     raise AssertionError(f"no {count} trials within {STARTED_S} s: {(folder / 'stderr.txt').read_text()[-2000:]}")
+
+
+def until_file(folder: Path, process: subprocess.Popen[str], name: str) -> Path:
+    """The run's folder, when it has that file."""
+    end = time.monotonic() + STARTED_S
+    while time.monotonic() < end:
+        if found := list(folder.glob(f"runs/*/{name}")):
+            return next(path for path in found[0].parents if path.parent.name == "runs")
+        assert process.poll() is None, (folder / "stderr.txt").read_text()[-2000:]
+        time.sleep(0.01)
+    raise AssertionError(f"no {name} within {STARTED_S} s: {(folder / 'stderr.txt').read_text()[-2000:]}")
 
 
 def finished_trials(run: Path) -> dict[str, tuple[bytes, int]]:

@@ -24,6 +24,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs a test that takes a `fault_seed` once for each offset: it draws when and where its fault comes."""
+    if "fault_seed" in metafunc.fixturenames:
+        seeds = range(int(os.environ.get("RAY_PIPELINE_FAULT_OFFSETS", "1")))
+        metafunc.parametrize("fault_seed", seeds, ids=[f"seed{seed}" for seed in seeds])
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks every test that uses the shared Ray, and every other one that starts a Ray of its own."""

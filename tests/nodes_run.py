@@ -1,8 +1,8 @@
 """Run by `test_many_nodes.py` in a process of its own: a run on a cluster of three nodes on loopback, one of which may
 be lost at a stage.
 
-usage: nodes_run.py SPEC STORAGE [STAGE]   -> one JSON line: the run's answer, or its problem, and how many nodes were
-left
+usage: nodes_run.py SPEC STORAGE [STAGE SECONDS]   -> one JSON line: the run's answer, or its problem, and how many
+nodes were left
 """
 
 import json
@@ -50,6 +50,7 @@ def main() -> None:
         def lose() -> None:
             while not (run.path / "journal" / f"{MAKES[str(stage)]}.json").exists():
                 time.sleep(0.02)
+            time.sleep(float(sys.argv[4]))
             cluster.remove_node(others[0], allow_graceful=False)
 
         loser = threading.Thread(target=lose, daemon=True)

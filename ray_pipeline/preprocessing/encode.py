@@ -21,7 +21,7 @@ from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices, sli
 from ray_pipeline.profiling.label_folds import folds
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.runtime.session import own_errors
+from ray_pipeline.runtime.session import own_errors, watched
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
@@ -71,7 +71,7 @@ def encode_rows(
 
     with own_errors():
         dataset = table.blocks().map_batches(
-            encode_block, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
+            watched(encode_block), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
         )
         encoded = dataset.materialize()
     rows = {part: profile.parts[part] for part in PARTS}

@@ -14,9 +14,9 @@ from ray_pipeline.registry.address import sqlite_file
 
 DEADLINE_S = 15
 LOCK_S = 60
-"""Patience with other runs that write to the same sqlite file."""
+"""Patience of a run with all others that write to the same sqlite file."""
 BUSY_S = 10
-"""Patience with another program that has locked the sqlite file."""
+"""Patience of those who only read with another program that has locked the sqlite file."""
 
 
 def prepare(uri: str, connect: Callable[[str], object]) -> None:
@@ -69,21 +69,27 @@ def _create(file: Path, connect: Callable[[str], object]) -> None:
         new.replace(file)
 
 
-def readable(file: Path) -> None:
+def readable(file: Path, patience_s: float | None = None) -> None:
     """Returns when a sqlite file has been opened and holds a registry. Creates nothing.
+
+    Parameters
+    ----------
+    patience_s
+        How long a lock on it is waited for; `BUSY_S` seconds unless given.
 
     Raises
     ------
     RegistryError
-        If it is no database, is locked for more than `BUSY_S` seconds, or lacks MLflow's tables.
+        If it is no database, is locked for longer than that, or lacks MLflow's tables.
     """
+    patience_s = BUSY_S if patience_s is None else patience_s
     _refuse_other_than_file(file)
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as database:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=patience_s)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
-            raise _locked(file, BUSY_S) from error
+            raise _locked(file, patience_s) from error
         raise RegistryError(
             Problem(file=str(file), found=f"cannot be read: {error}", fix="name the file of a registry")
         ) from error
@@ -108,8 +114,8 @@ def writing(uri: str) -> Iterator[None]:
     Raises
     ------
     RegistryError
-        If the file may not be written, or if another run uses it for more than `LOCK_S` seconds, or another program
-        locks it for more than `BUSY_S` seconds.
+        If the file may not be written, or if another run uses it or another program locks it for more than `LOCK_S`
+        seconds.
     """
     file = sqlite_file(uri)
     if file is None:
@@ -150,12 +156,12 @@ def _lock(descriptor: int, file: Path) -> None:
 
 def _wait_until_free(file: Path) -> None:
     try:
-        with closing(sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)) as database:
+        with closing(sqlite3.connect(file, timeout=LOCK_S, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("ROLLBACK")
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
-            raise _locked(file, BUSY_S) from error
+            raise _locked(file, LOCK_S) from error
         raise RegistryError(
             Problem(
                 file=str(file),

@@ -90,7 +90,7 @@ class Registry:
         bundle = Bundle.load(version.bundle_folder)
         if not self._exists():
             self.prepare()
-        with self._client() as mlflow:
+        with self._client(preflight.LOCK_S) as mlflow:
             return publish(mlflow, self.uri, self._artifacts(), bundle, version)
 
     def champion(self, name: str, alias: str = CHAMPION) -> tuple[int, Path] | None:
@@ -165,7 +165,7 @@ class Registry:
         RegistryError
             There was none; or its bundle is damaged, or not signed by a trusted key.
         """
-        with self._client() as mlflow, preflight.writing(self.uri):
+        with self._client(preflight.LOCK_S) as mlflow, preflight.writing(self.uri):
             number = champion_history.earlier_champion(versions.model_of(mlflow, name))
             self._refuse_damaged(mlflow, versions.resolve(mlflow, ModelName(name=name, version=number)))
             return champion_history.rollback(mlflow, name, reason=reason)
@@ -220,7 +220,8 @@ class Registry:
     def _version(self, model: str, *, write: bool = False) -> Iterator[tuple[Any, Any]]:
         """Yield MLflow's client and the version that a name means; with `write`, no other process of ours writes."""
         wanted = self._named(model)
-        with self._client() as mlflow, preflight.writing(self.uri) if write else nullcontext():
+        patience_s = preflight.LOCK_S if write else None
+        with self._client(patience_s) as mlflow, preflight.writing(self.uri) if write else nullcontext():
             yield mlflow, versions.resolve(mlflow, wanted)
 
     def _named(self, text: str) -> ModelName:
@@ -235,8 +236,8 @@ class Registry:
         return ModelName.parse(text)
 
     @contextmanager
-    def _client(self) -> Iterator[Any]:
-        """Yield MLflow's client inside a session."""
+    def _client(self, patience_s: float | None = None) -> Iterator[Any]:
+        """Yield MLflow's client inside a session; a locked sqlite file is waited for `BUSY_S` seconds unless given."""
         if not self._exists():
             raise RegistryError(
                 Problem(
@@ -247,7 +248,7 @@ class Registry:
             )
         file = sqlite_file(self.uri)
         if file:
-            preflight.readable(file)  # before the import of MLflow, which takes two seconds
+            preflight.readable(file, patience_s)  # before the import of MLflow, which takes two seconds
         with mlflow_session(self.uri, debug=self.debug):
             mlflow = client(self.uri)
             if file is None:

@@ -54,13 +54,22 @@ def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     future.result()
 
 
+EXIT_S = 4.0
+"""Tune's function waits a minute for a Ray that has gone, such as after a second Ctrl-C."""
+
+
 def end_process(exit_code: int) -> NoReturn:
     """Ends the process at once, with this exit code.
 
     When the interpreter ends before a thread within a C++ library, the library may abort the process (PyTorch and the
     S3 client of Arrow do, with exit code 134). So the functions of `atexit` run, and then the process ends without the
-    interpreter's own end.
+    interpreter's own end. They have `EXIT_S` seconds.
     """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    late = threading.Timer(EXIT_S, os._exit, [exit_code])
+    late.daemon = True
+    late.start()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

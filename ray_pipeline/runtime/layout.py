@@ -35,7 +35,7 @@ class Layout:
     gpus
         GPUs of each worker; a fraction shares one.
     fit_threads
-        Threads of the final fit, which has the cluster's largest node to itself.
+        Threads of each worker of the final fit, which has the cluster to itself; one worker has its largest node.
     memory
         Bytes of training rows that one worker may hold. If the rows need more, they are paged from the node's disk.
     """
@@ -156,8 +156,8 @@ def compute_layout(where: Where, nodes: Sequence[Node], trials: int, *, uses_gpu
         one = on_gpus if sum(node.workers(on_gpus) for node in nodes) >= workers else one
     usable = [node for node in nodes if node.gpus] if one.gpus else nodes
     largest = max(usable or nodes, key=lambda node: node.cpus, default=Node(0.0))
-    one = replace(one, fit_threads=int(largest.cpus))
-    _refuse_large_trial(one, nodes)
+    _refuse_large_trial(one, nodes, int(largest.cpus))
+    one = replace(one, fit_threads=_fit_threads(one, nodes, int(largest.cpus)))
     slots = max(1, min(_slots(where, one, nodes), trials))
     on_a_node = max(1, min(slots * workers, largest.workers(one)))
     return replace(one, slots=slots, memory=_worker_memory(where, on_a_node, largest.memory))
@@ -171,9 +171,17 @@ def _share_of_gpu(where: Where, workers: int, gpus: float) -> float:
     return 1 / max(asked, TRIALS_PER_GPU)
 
 
-def _refuse_large_trial(one: Layout, nodes: Sequence[Node]) -> None:
-    """Raises `ResourceError` if one trial does not fit."""
-    asked, node = one.workers * one.threads, one.fit_threads
+def _fit_threads(one: Layout, nodes: Sequence[Node], most: int) -> int:
+    """The most threads with which all workers of a final fit have room at the same time."""
+    for threads in range(most, one.threads, -1):
+        if sum(node.workers(replace(one, threads=threads)) for node in nodes) >= one.workers:
+            return threads
+    return one.threads
+
+
+def _refuse_large_trial(one: Layout, nodes: Sequence[Node], node: int) -> None:
+    """Raises `ResourceError` if one trial does not fit; the largest node has `node` CPUs."""
+    asked = one.workers * one.threads
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     if one.threads > node or asked > cpus:
         found = (

@@ -23,6 +23,7 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's new reporter prints its box even if it must be silent
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_task_oom_retries": "3",  # by default a task that takes too much memory is killed and begun again without end
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Threads that wait for each other spin 300,000 times. Beside other busy programs these are milliseconds on the core
     # that the awaited thread needs: fits take 1.2 to 1.6 times as long as with this. Alone, boosting is 5 % faster

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ray_pipeline.components.choice import TRUST, trust
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
+from ray_pipeline.heartbeat import heartbeats
 from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
@@ -258,6 +259,16 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def watched(work: Callable[[pa.Table], pa.Table]) -> Callable[[pa.Table], pa.Table]:
+    """The same work, for a worker of Ray that is killed if one block takes longer than `stall_after`."""
+
+    def work_on(block: pa.Table) -> pa.Table:
+        with heartbeats(private_ray.session_folder()):
+            return work(block)
+
+    return work_on
+
+
 def arrow_blocks(dataset: "ray.data.Dataset", work: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
     """The result of `work` on each block of the dataset, streamed in the dataset's order.
 
@@ -266,7 +277,7 @@ def arrow_blocks(dataset: "ray.data.Dataset", work: Callable[[pa.Table], pa.Tabl
     PipelineError
         What `work` raised on a worker, without Ray's wrapper.
     """
-    mapped = dataset.map_batches(work, batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
+    mapped = dataset.map_batches(watched(work), batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
     with own_errors():
         yield from mapped.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2)
 

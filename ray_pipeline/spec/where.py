@@ -19,7 +19,7 @@ from ray_pipeline.spec.yaml_file import read_yaml
 
 KEYS = "address, storage, registry"
 MAX_MEMORY = 2**63
-MIN_STALL = timedelta(seconds=10)
+MIN_PATIENCE = timedelta(seconds=10)
 CACHE_BYTES = 12 << 30
 ON = "RAY_PIPELINE_ON"
 """The environment variable with the `--on` of the `submit` that started this job."""
@@ -121,9 +121,9 @@ def _key_files(written: tuple[str, ...]) -> tuple[str, ...]:
     return written
 
 
-def _stall_after(length: timedelta) -> timedelta:
-    if length < MIN_STALL:
-        raise ValueError(f"expected at least {write_duration(MIN_STALL)}, got {write_duration(length)}")
+def _patience(length: timedelta) -> timedelta:
+    if length < MIN_PATIENCE:
+        raise ValueError(f"expected at least {write_duration(MIN_PATIENCE)}, got {write_duration(length)}")
     return length
 
 
@@ -153,7 +153,9 @@ class Where(Section):
     """Trials that run at once."""
     memory: Annotated[int | Literal["auto"], BeforeValidator(_memory)] = "auto"
     """Memory of one worker."""
-    stall_after: Annotated[Duration, AfterValidator(_stall_after)] = timedelta(minutes=10)
+    start_within: Annotated[Duration, AfterValidator(_patience)] = timedelta(minutes=1)
+    """A run waits so long for a free CPU of the cluster, such as for a node that an autoscaler starts."""
+    stall_after: Annotated[Duration, AfterValidator(_patience)] = timedelta(minutes=10)
     """A worker without progress for so long is killed, and its work is done again."""
     cache: Annotated[int, BeforeValidator(_cache)] = CACHE_BYTES
     """Bytes of encoded rows that are kept for later runs; 0 keeps none."""

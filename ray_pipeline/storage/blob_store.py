@@ -98,9 +98,9 @@ class BlobStore:
             return [None if content is None else content.to_pybytes() for content in self._backend.get_many(keys)]
 
     def write_sealed(self, key: str, content: bytes | pa.Buffer) -> None:
-        """Publishes the content followed by its SHA-256, for `read_sealed`."""
+        """Publishes the content followed by the SHA-256 of its key and itself, for `read_sealed`."""
         with self._explained("write", key):
-            self._backend.put(key, content, hashlib.sha256(content).digest())
+            self._backend.put(key, content, _seal(key, content))
 
     def read_sealed(self, key: str) -> pa.Buffer:
         """The content that `write_sealed` published, verified; for a local file it is aligned for Arrow.
@@ -110,11 +110,11 @@ class BlobStore:
         MissingBlob
             There is no such object.
         DamagedBlob
-            The content does not fit the SHA-256 that follows it.
+            The content does not fit the SHA-256 that follows it, or is that of another key.
         """
         sealed = self._get(key)
         content = sealed.slice(0, max(sealed.size - SEAL_BYTES, 0))
-        if hashlib.sha256(content).digest() != sealed.slice(content.size).to_pybytes():
+        if _seal(key, content) != sealed.slice(content.size).to_pybytes():
             raise self._damaged(key)
         return content
 
@@ -246,3 +246,10 @@ class BlobStore:
                 fix="remove it, then run again",
             )
         )
+
+
+def _seal(key: str, content: bytes | pa.Buffer) -> bytes:
+    """The SHA-256 of the key, a zero byte and the content: an object in the place of another one does not fit."""
+    digest = hashlib.sha256(key.encode() + b"\0")
+    digest.update(content)
+    return digest.digest()

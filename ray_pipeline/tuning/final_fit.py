@@ -96,7 +96,8 @@ def fit_winner(
         if layout.workers == 1:
             _on_one_worker(loop, layout)
         else:
-            _on_many_workers(loop, layout, family.collective)
+            # Not in a bucket: Train would leave objects there that no client removes, one for each folder.
+            _on_many_workers(loop, layout, family.collective, str(run.folder.path / state_folder))
     run.folder.write(name, store.read_sealed(model_key))
     run.journal.record(step, {"asked": fit_id, "sha256": _sha256(final)})
     run.folder.remove(state_folder)
@@ -127,7 +128,7 @@ def _on_one_worker(loop: dict[str, Any], layout: Layout) -> None:
     A usual run of Train would start two more processes, 5 s of a small fit.
     """
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import OutOfMemoryError, RayError
 
     options = {"num_cpus": layout.fit_threads, "num_gpus": layout.gpus, "max_retries": RESTARTS}
     free = ray.remote(_nothing).options(**options).remote()
@@ -141,6 +142,8 @@ def _on_one_worker(loop: dict[str, Any], layout: Layout) -> None:
             if largest < layout.fit_threads:  # Ray would wait indefinitely
                 raise ResourceError(_refusal(layout, f"lost its node, and no other has more than {largest:g} CPUs"))
         ray.get(trained)
+    except OutOfMemoryError:  # the session says how much memory was used
+        raise
     except RayError as error:
         raise ResourceError(_refusal(layout, f"failed: {last_line(error)}")) from error
 
@@ -155,11 +158,11 @@ def _train_here(loop: dict[str, Any]) -> None:
     data_parallel_trainer()(_train, train_loop_config=loop, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
-def _on_many_workers(loop: dict[str, Any], layout: Layout, collective: str | None) -> None:
+def _on_many_workers(loop: dict[str, Any], layout: Layout, collective: str | None, storage: str) -> None:
     from ray.train import ControllerError, WorkerGroupError
 
     try:
-        trainer(_train, loop, layout, _resources(layout), collective, loop["store"].root).fit()
+        trainer(_train, loop, layout, _resources(layout), collective, storage).fit()
     except (ControllerError, WorkerGroupError) as error:
         raise ResourceError(_refusal(layout, f"failed {RESTARTS + 1} times: {last_line(error)}")) from error
 

@@ -29,13 +29,17 @@ def run_task(work: Callable[..., T], *arguments: Any, layout: Layout, what: str)
     ------
     ResourceError
         The worker died, or the function failed with an error that is not of this package.
+    ray.exceptions.OutOfMemoryError
+        Ray's monitor of memory has killed the worker again and again.
     """
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import OutOfMemoryError, RayError
 
     task = ray.remote(num_cpus=layout.fit_threads, num_gpus=layout.gpus)(work)
     try:
         return ray.get(task.remote(*arguments))  # type: ignore[no-any-return]
+    except OutOfMemoryError:  # the session says how much memory was used
+        raise
     except RayError as error:
         if own := find_own(error):
             raise own from None

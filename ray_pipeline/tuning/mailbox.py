@@ -21,7 +21,17 @@ class Mailbox:
         self.number, self.step = 0, None
         self.answers: dict[int, TrialState] = {}
         self.present_ranks: set[int] = set()
+        self.actors: dict[int, Any] = {}
         self.closed = False
+
+    def join(self, rank: int, actor: Any) -> None:
+        """Keep the handle of a new worker's process."""
+        self.actors[rank] = actor
+
+    def unanswered(self) -> list[Any]:
+        """Return the handles of the workers that have not answered the step."""
+        with self.changed:
+            return [actor for rank, actor in self.actors.items() if rank not in self.answers]
 
     def post(self, step: Any) -> int:
         """Post a step for all workers; return its number."""

@@ -12,7 +12,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from ray_pipeline.components.models._base import TrainingContext
-from ray_pipeline.errors import Problem, ResourceError
+from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.private_ray import keep_idle_actors, memory_kills_as_deaths, no_environment_for_trials
@@ -20,11 +20,10 @@ from ray_pipeline.runtime.session import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState
-from ray_pipeline.tuning.worker_group import needed_and_free
+from ray_pipeline.tuning.worker_group import START_TIMEOUT_S, needed_and_free
 
 MAX_DEATHS = 2
 """How often a trial's slot may die before the trial counts as failed."""
-START_TIMEOUT_S = 60
 
 
 def run_trials(
@@ -112,6 +111,8 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self.searcher, self.layout = searcher, layout
         self.controllers: set[Any] = set()
+        self.failure: PipelineError | None = None
+        """What ends the search: Tune itself would count it as a death of the trial, and go on."""
         self.began, self.reported = time.monotonic(), False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -129,6 +130,13 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Report the trial's state to the store; return whether Tune stops or continues it."""
+        try:
+            return self._report(trial, result)
+        except PipelineError as error:
+            self.failure = error
+            raise
+
+    def _report(self, trial: Any, result: dict[str, Any]) -> str:
         self.reported = True
         if problems := result.get("problem"):
             raise problems[0]
@@ -156,7 +164,11 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         ------
         ResourceError
             No slot has started in time.
+        PipelineError
+            A state could not be reported, for example because the disk is full.
         """
+        if self.failure:
+            raise self.failure
         running = any(trial.status == "RUNNING" for trial in tune_controller.get_trials())
         if not self.reported and not running and time.monotonic() - self.began > START_TIMEOUT_S:
             found = f"no slot started within {START_TIMEOUT_S} s: {needed_and_free(self.layout.slot_resources())}"

@@ -18,11 +18,12 @@ from ray_pipeline.runtime.session import last_line
 from ray_pipeline.tuning.mailbox import WAIT_S, Mailbox, call
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
+"""Longer than processes take to start where other programs use all cores: two workers took 46 s there."""
 RESTARTS = 2
 STRAGGLER_S = 10.0
 """How long the others may take to fail too after one worker failed; later they wait for it in a collective, and are
-ended."""
+ended. If one of them has died, the failure was its loss: all begin the step again."""
 
 
 class WorkerGroup:
@@ -59,18 +60,37 @@ class WorkerGroup:
         failed: TrialState | None = None
         failed_at: float | None = None
         while len(answers) < self.layout.workers:
-            if failed and failed_at and time.monotonic() - failed_at > STRAGGLER_S:
+            if failed and failed_at and self._is_given_up(time.monotonic() - failed_at):
                 raise RuntimeError(failed.failed)
             answers = call(self.mailbox, "wait", number)
             self._check_alive()
             failed = next((trial_state for trial_state in answers.values() if trial_state.failed), None)
-            failed_at = failed_at or (time.monotonic() if failed else None)
+            failed_at = (failed_at or time.monotonic()) if failed else None
         if failed:
             return failed
         rows = sum(trial_state.rows for trial_state in answers.values())
         if step.every == 1 and rows != self.rows:
             raise RuntimeError(f"{self.layout.workers} workers trained on {rows:,} rows, but there are {self.rows:,}")
         return answers[0]
+
+    def _is_given_up(self, waited_s: float) -> bool:
+        """Whether those that have not answered hang; where one has died, Train starts all workers again."""
+        return waited_s > START_TIMEOUT_S or (waited_s > STRAGGLER_S and not self._has_dead_worker())
+
+    def _has_dead_worker(self) -> bool:
+        import ray
+        from ray.exceptions import RayActorError
+
+        actors = call(self.mailbox, "unanswered")
+        if not actors:
+            return False
+        asked = [actor.__ray_ready__.remote() for actor in actors]
+        answers, _ = ray.wait(asked, num_returns=len(asked), timeout=WAIT_S)
+        try:
+            ray.get(answers)
+        except RayActorError:
+            return True
+        return False
 
     def close(self) -> None:
         """End the workers."""
@@ -110,6 +130,8 @@ def run_worker(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     mailbox, number, worker = config["mailbox"], 0, None
+    if world > 1:
+        call(mailbox, "join", rank, ray.get_runtime_context().current_actor)
     while (received := call(mailbox, "receive", rank, number)) is not None:
         number, step = received
         if step is not None:

@@ -1,6 +1,5 @@
 """The connection to a bucket is cut after some bytes of an upload: the object is whole or absent, and then whole."""
 
-import os
 import random
 import socket
 import threading
@@ -14,7 +13,7 @@ from s3_fixture import s3
 
 from ray_pipeline.storage.blob_store import BlobStore
 
-CUTS, SEED = 40, int(os.environ.get("RAY_PIPELINE_FAULT_SEED", "17"))
+CUTS = 40
 BYTES = 12 << 20
 """An upload of two parts."""
 
@@ -70,9 +69,8 @@ def behind_a_proxy(folder: Path) -> Iterator[tuple[Proxy, BlobStore]]:
 
 
 @pytest.mark.slow
-def test_an_upload_that_is_cut_anywhere_never_shows_a_part_of_an_object(tmp_path: Path) -> None:
-    draw = random.Random(SEED)
-    print(f"seed {SEED}")
+def test_an_upload_that_is_cut_anywhere_never_shows_a_part_of_an_object(tmp_path: Path, fault_seed: int) -> None:
+    draw = random.Random(fault_seed)
     with behind_a_proxy(tmp_path) as (proxy, direct):
         for number in range(CUTS):
             content, key = draw.randbytes(1000 if number % 4 else BYTES), f"object-{number}"

@@ -1,6 +1,8 @@
 """A real MLflow server is killed or stands still during a registration: one message in time, and one version."""
 
+import random
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +84,32 @@ def test_a_server_that_is_killed_at_any_step_costs_seconds_and_the_run_gets_one_
     assert [version["status"] for version in model["versions"]] == ["registered"]
     assert model["aliases"] == {"challenger": 1}
     assert model["name"] == NAME
+
+
+def test_a_server_that_is_killed_at_any_moment_leaves_one_version_after_the_same_call(
+    trained: Trained, tmp_path: Path, fault_seed: int
+) -> None:
+    draw, store, port = random.Random(f"registry {fault_seed}"), f"sqlite:///{tmp_path}/server.db", None
+    with started_server(tmp_path, store, port) as server:
+        port = int(server.uri.rpartition(":")[2])
+        began = time.monotonic()
+        add(Registry(server.uri), trained, "run-0")
+        killer = threading.Timer(draw.random() * (time.monotonic() - began), server.signal, [signal.SIGKILL])
+        killer.start()
+        try:
+            add(Registry(server.uri), trained, "run-1")
+        except RegistryError as told:
+            assert told.exit_code == 5
+            assert "does not answer" in told.problems[0].found
+        killer.join()
+    with started_server(tmp_path, store, port) as server:
+        assert add(Registry(server.uri), trained, "run-1") == 2
+        (model,) = Registry(server.uri).list()
+    assert [(version["version"], version["status"]) for version in model["versions"]] == [
+        (2, "registered"),
+        (1, "registered"),
+    ]
+    assert model["aliases"] == {"challenger": 2}
 
 
 def test_a_server_that_stands_still_is_given_up_in_time(

@@ -20,11 +20,12 @@ from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning import final_fit
 
 pytestmark = pytest.mark.ray
+FIT = "model: {xgboost => fit: {on: train+validation}\nmodel: {xgboost"
 
 
 @pytest.fixture(scope="module")
 def spec(loans) -> Spec:
-    return Spec.from_file(write_spec(loans, "faults.yaml", trials="trials: 6 => trials: 2"))
+    return Spec.from_file(write_spec(loans, "faults.yaml", trials="trials: 6 => trials: 2", fit=FIT))
 
 
 @pytest.fixture

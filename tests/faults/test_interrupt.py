@@ -1,14 +1,17 @@
 """Real processes that are stopped by Ctrl-C, SIGTERM or SIGKILL: what they leave behind, and how `resume` continues."""
 
+import random
 import signal
 import time
 
 import pytest
-from command_fixture import STARTED_S, TRIALS, begin, finish, finished_trials, spec_at, until_trials
+from command_fixture import STARTED_S, TRIALS, begin, finish, finished_trials, spec_at, until_file, until_trials
 from process_fixture import descendants, left_after
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
-STOPPED_S, GONE_S = 20, 10
+STOPPED_S, TWICE_S, GONE_S = 20, 20, 10
+STEPS = ("begin", "layout", "data", "profile", "digest-encoder", "trial-0000", f"trial-{TRIALS // 2:04d}", "fit_on")
+"""The journal entries after which a signal comes."""
 ENDLESS = """
 import sys, time
 from pathlib import Path
@@ -50,6 +53,44 @@ def test_an_interrupted_run_leaves_no_process_and_resumes(sent, loans, tmp_path)
     assert (code, answer["status"], answer["run"], answer["trials"]) == (0, "unregistered", run.name, TRIALS)
     assert {name: finished_trials(run)[name] for name in before} == before
     assert (run / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_interrupted_at_any_moment_ends_in_time_and_resumes(sent, fault_seed, loans, tmp_path):
+    draw = random.Random(f"{sent.name} {fault_seed}")
+    spec_at(tmp_path, loans)
+    process = begin(tmp_path, "run", "loans.yaml")
+    step, linger = draw.choice(STEPS), draw.random()
+    run = until_file(tmp_path, process, f"journal/{step}.json")
+    time.sleep(linger)
+    children = descendants(process.pid)
+    process.send_signal(sent)
+    code, answer = finish(process, tmp_path, STOPPED_S)
+    assert (code, answer["status"], answer["run"]) == (130, "interrupted", run.name), (step, linger)
+    assert left_after(children, GONE_S) == []
+    assert not list(run.rglob("*.tmp"))
+    before = finished_trials(run)
+    code, answer = finish(begin(tmp_path, "resume", run.name), tmp_path)
+    assert (code, answer["trials"]) == (0, TRIALS), (step, linger)
+    assert {name: finished_trials(run)[name] for name in before} == before
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(fault_seed, loans, tmp_path):
+    draw = random.Random(f"twice {fault_seed}")
+    spec_at(tmp_path, loans)
+    process = begin(tmp_path, "run", "loans.yaml")
+    run = until_trials(tmp_path, process, draw.randint(1, TRIALS // 2))
+    children = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    time.sleep(draw.random())
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=TWICE_S)
+    assert process.returncode == 130
+    assert "Traceback" not in (tmp_path / "stderr.txt").read_text()
+    assert left_after(children, GONE_S) == []
+    code, answer = finish(begin(tmp_path, "resume", run.name), tmp_path)
+    assert (code, answer["trials"]) == (0, TRIALS)
 
 
 def test_a_killed_run_resumes_to_the_model_of_a_run_that_nobody_killed(loans, tmp_path):

@@ -2,12 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from command_fixture import begin, spec_at, until_trials
+from command_fixture import TRIALS, begin, spec_at, until_trials
 from process_fixture import descendants, left_after
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
@@ -17,11 +18,13 @@ ENDED_S, GONE_S = 58.0, 15.0
 
 @pytest.mark.parametrize(("server", "name"), [("gcs_server", "GCS"), ("raylet", "raylet")])
 def test_a_run_whose_ray_has_died_says_so_and_can_be_resumed(
-    server: str, name: str, loans: Path, tmp_path: Path
+    server: str, name: str, loans: Path, tmp_path: Path, fault_seed: int
 ) -> None:
+    draw = random.Random(f"{server} {fault_seed}")
     spec_at(tmp_path, loans)
     process = begin(tmp_path, "run", "loans.yaml")
-    run = until_trials(tmp_path, process)
+    run = until_trials(tmp_path, process, draw.randint(1, TRIALS // 2))
+    time.sleep(draw.random() * 0.2)
     children = descendants(process.pid)
     (killed,) = (
         pid

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -67,11 +68,14 @@ def answer_of(process: subprocess.Popen[str]) -> dict[str, object]:
     return dict(json.loads(out.splitlines()[-1]), exit_code=process.returncode)
 
 
-def test_a_run_goes_on_without_the_dashboard_and_the_forwarding_of_logs(loans: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_without_the_dashboard_and_the_forwarding_of_logs(
+    loans: Path, tmp_path: Path, fault_seed: int
+) -> None:
+    draw = random.Random(f"sinks {fault_seed}")
     spec_at(tmp_path, loans)
     with head(RAY_AUTH_MODE="disabled") as cluster, Path("/dev/full").open("w") as full:
         process = run_at(tmp_path, cluster, full.fileno())
-        until_trials(tmp_path, process)
+        until_trials(tmp_path, process, draw.randint(1, 6))
         killed = servers(cluster)
         assert {"dashboard.py", "log_monitor.py"} <= set(killed.values())
         for watcher in {parent(pid) for pid in killed}:
@@ -82,13 +86,14 @@ def test_a_run_goes_on_without_the_dashboard_and_the_forwarding_of_logs(loans: P
     assert (answer["exit_code"], answer["status"], answer["trials"]) == (0, "unregistered", 12)
 
 
-def test_a_run_goes_on_when_nobody_reads_its_standard_error(loans: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_when_nobody_reads_its_standard_error(loans: Path, tmp_path: Path, fault_seed: int) -> None:
+    draw = random.Random(f"reader {fault_seed}")
     spec_at(tmp_path, loans)
     reads, writes = os.pipe()
     with head(RAY_AUTH_MODE="disabled") as cluster:
         process = run_at(tmp_path, cluster, writes)
         os.close(writes)
-        until_trials(tmp_path, process, 1)
+        until_trials(tmp_path, process, draw.randint(1, 6))
         os.close(reads)
         answer = answer_of(process)
     assert (answer["exit_code"], answer["status"], answer["trials"]) == (0, "unregistered", 12)

@@ -1,6 +1,7 @@
 """Native code that hangs in a trial and in the final fit: the worker is killed, and its work is done again."""
 
 import json
+import random
 import time
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Hanging(XGBoost):
         train, once = training.advance, Path(os.environ["HANGS"], "trial" if len(data) > 1 else "fit")
 
         def advance(rounds):
-            if training.rounds and not once.exists():
+            if training.rounds >= int(os.environ["HANGS_AT"]) and not once.exists():
                 once.touch()
                 ctypes.PyDLL(None).sleep(3600)
             train(rounds)
@@ -57,8 +58,9 @@ def run(folder: Path, loans: Path, hangs: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_worker_that_hangs_in_native_code_is_killed_and_the_model_has_the_same_bytes(
-    loans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault_seed: int
 ) -> None:
+    monkeypatch.setenv("HANGS_AT", str(random.Random(f"stall {fault_seed}").randint(1, 20)))
     hangs, never = tmp_path / "hangs", tmp_path / "never"
     for folder in (hangs, never):
         folder.mkdir()

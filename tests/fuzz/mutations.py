@@ -88,6 +88,7 @@ CLUSTER: dict[str, Any] = {
     "gpus_per_worker": 0.5,
     "concurrent_trials": 2,
     "memory": "8GiB",
+    "start_within": "5m",
     "stall_after": "10m",
     "trust_keys": ["team.pub"],
     "trust": ["my_package"],

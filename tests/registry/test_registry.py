@@ -613,7 +613,7 @@ def test_a_read_only_sqlite_is_refused(registry: Registry, tmp_path: Path) -> No
 def test_a_locked_sqlite_is_waited_for_and_then_named(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "BUSY_S", 0.5)
+    monkeypatch.setattr(preflight, "LOCK_S", 0.5)
     holder = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(RegistryError, match="locked by another process"):

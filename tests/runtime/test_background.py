@@ -179,3 +179,10 @@ def test_without_background_work_the_process_ends_with_its_code_too() -> None:
     script += "atexit.register(print, 'end')\nend_process(7)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (7, "end\n", "")
+
+
+def test_a_function_of_the_exit_that_waits_for_ever_costs_seconds() -> None:
+    script = "import atexit, time\nfrom ray_pipeline.runtime.background import end_process\n"
+    script += "atexit.register(time.sleep, 600)\nprint('answer')\nend_process(130)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (130, "answer\n")

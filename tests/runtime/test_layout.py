@@ -38,6 +38,9 @@ def nodes(cpus: float, gpus: float = 0, largest: float | None = None, memory: fl
         ({}, 24, 0, 30, 16, Layout(24, 1, 1, 0.0, 16)),
         ({"cpus_per_worker": 3}, 8, 0, 30, None, Layout(2, 1, 3, 0.0, 8)),
         ({"cpus_per_worker": 2, "workers_per_trial": 2}, 10, 0, 30, 4, Layout(2, 2, 2, 0.0, 4)),
+        ({"workers_per_trial": 2}, 2, 0, 30, None, Layout(1, 2, 1, 0.0, 1)),
+        ({"workers_per_trial": 2}, 10, 0, 30, 8, Layout(5, 2, 1, 0.0, 4)),
+        ({"workers_per_trial": 2}, 16, 0, 30, 8, Layout(8, 2, 1, 0.0, 8)),
         ({"concurrent_trials": 2}, 8, 0, 30, None, Layout(2, 1, 1, 0.0, 8)),
         ({"gpus_per_worker": 1}, 16, 2, 30, None, Layout(2, 1, 1, 1.0, 16)),
         ({"gpus_per_worker": 0.4}, 16, 3, 30, None, Layout(6, 1, 1, 0.4, 16)),
@@ -136,6 +139,7 @@ def test_no_layout_asks_for_more_than_there_is(
         1 <= layout.slots <= trials
         and layout.slots * workers * threads <= cpus
         and layout.slots * workers * per_worker <= gpus
+        and layout.fit_threads * workers <= cpus
     )
     full = (
         layout.slots == trials
@@ -153,7 +157,7 @@ def test_no_layout_asks_for_more_than_there_is(
         ({}, [Node(64), Node(8, 2)], Layout(8, 1, 1, 0.25, 8)),  # the fit needs a node with a GPU
         ({"concurrent_trials": 8}, [Node(16, 1)], Layout(8, 1, 1, 1 / 8, 16)),
         ({"workers_per_trial": 2}, [Node(16, 2), Node(16, 2)], Layout(2, 2, 1, 1.0, 16)),
-        ({"workers_per_trial": 2}, [Node(16, 1)], Layout(8, 2, 1, 0.0, 16)),  # NCCL takes no GPU twice
+        ({"workers_per_trial": 2}, [Node(16, 1)], Layout(8, 2, 1, 0.0, 8)),  # NCCL takes no GPU twice
         ({"cpus_per_worker": 8}, [Node(16), Node(4, 1)], Layout(2, 1, 8, 0.0, 16)),
         ({"gpus_per_worker": 0}, [Node(16, 1)], Layout(16, 1, 1, 0.0, 16)),
         ({}, [Node(16)], Layout(16, 1, 1, 0.0, 16)),

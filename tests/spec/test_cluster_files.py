@@ -54,6 +54,7 @@ def test_local_yaml_says_what_leaving_on_away_means(tmp_path: Path) -> None:
         "gpus_per_worker",
         "concurrent_trials",
         "memory",
+        "start_within",
         "stall_after",
         "cache",
         "trust_keys",

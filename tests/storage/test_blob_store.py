@@ -110,6 +110,15 @@ def test_every_damage_to_a_sealed_object_is_detected(store: BlobStore) -> None:
     assert store.read_sealed("cache/block").to_pybytes() == content
 
 
+def test_a_sealed_object_in_the_place_of_another_one_is_detected(store: BlobStore) -> None:
+    for key in ("cache/0", "cache/1"):
+        store.write_sealed(key, f"rows of {key}".encode())
+    store.write("cache/0", store.read("cache/1"))
+    with pytest.raises(DamagedBlob, match=f"{store.root}/cache/0: has changed since it was written"):
+        store.read_sealed("cache/0")
+    assert store.read_sealed("cache/1").to_pybytes() == b"rows of cache/1"
+
+
 def test_a_plain_object_is_verified_where_its_digest_is_known(store: BlobStore) -> None:
     digest = store.write("run/model.ubj", b"trees")
     store.write("run/model.ubj", b"treez")

@@ -2,6 +2,7 @@
 to the same bytes."""
 
 import os
+import random
 import signal
 import threading
 import time
@@ -57,15 +58,21 @@ def fitted(run: Run, rounds: int = ROUNDS) -> bytes:
     return fit_winner(board, data, choice, run).read_bytes()
 
 
-def kill_after_the_first_state(run: Run, times: int) -> threading.Thread:
-    """Kills the worker of this process's own Ray, so many times, whenever it has kept another state."""
+def kill_after_a_state(run: Run, times: int, seed: int) -> threading.Thread:
+    """Kills the worker of this process's own Ray, so many times, a while after it has kept another state.
+
+    The seed draws how many states it keeps before, and how long after the kill comes.
+    """
+    draw = random.Random(f"fit {seed}")
 
     def work() -> None:
         for _ in range(times):
-            seen, found = time.time(), []
-            while not found:
-                time.sleep(0.01)
-                found = [path for path in states(run) if path.stat().st_mtime > seen]
+            for _ in range(draw.randint(1, 4)):
+                seen, found = time.time(), []
+                while not found:
+                    time.sleep(0.005)
+                    found = [path for path in states(run) if path.stat().st_mtime > seen]
+            time.sleep(draw.random() * 0.03)
             while not (pids := workers()):
                 time.sleep(0.01)
             os.kill(pids[0], signal.SIGKILL)
@@ -103,21 +110,23 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(final_fit, "SAVE_EVERY_S", 0.0)
 
 
-def test_a_worker_that_is_killed_goes_on_from_its_state_to_the_same_bytes(undisturbed: bytes, tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_goes_on_from_its_state_to_the_same_bytes(
+    undisturbed: bytes, tmp_path: Path, fault_seed: int
+) -> None:
     run = run_in(tmp_path)
-    killer = kill_after_the_first_state(run, final_fit.RESTARTS)
+    killer = kill_after_a_state(run, final_fit.RESTARTS, fault_seed)
     assert fitted(run) == undisturbed
     assert not killer.is_alive()
     assert not (run.folder.path / ".fit").exists()
 
 
 def test_a_fit_that_was_cut_off_goes_on_from_its_state_to_the_same_bytes(
-    undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault_seed: int
 ) -> None:
     run = run_in(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(final_fit, "RESTARTS", 0)
-        kill_after_the_first_state(run, 1)
+        kill_after_a_state(run, 1, fault_seed)
         with pytest.raises(ResourceError, match="the final fit, which asked for 1 x \\(1 CPU\\), failed"):
             fitted(run)
     (state,) = states(run)

@@ -2,7 +2,9 @@
 back."""
 
 import os
+import random
 import signal
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -86,26 +88,28 @@ def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial
 
 
 class Killer(Told):
-    """Sends a signal to a slot when two trials have finished."""
+    """Sends a signal to a slot a while after some trials have finished: the seed draws how many, and how long after."""
 
-    def __init__(self, sent: signal.Signals) -> None:
+    def __init__(self, sent: signal.Signals, seed: int) -> None:
         super().__init__()
-        self.sent = sent
+        draw = random.Random(f"slot {seed}")
+        self.sent, self.after, self.linger_s = sent, draw.randint(1, 4), draw.random() * 0.1
         self.killed: list[int] = []
 
     def trial(self, done: int, *more: Any) -> None:  # type: ignore[override]
-        if done == 2 and not self.killed:
+        if done >= self.after and not self.killed:
+            time.sleep(self.linger_s)
             self.killed.append(slots()[0])
             os.kill(self.killed[0], self.sent)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_slot_that_dies_or_stands_still_costs_its_trial_a_rung_and_changes_no_byte(
-    sent: signal.Signals, alone: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sent: signal.Signals, alone: Leaderboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault_seed: int
 ) -> None:
     monkeypatch.setattr(watchdog, "STOPPED_S", 2.0)
     monkeypatch.setattr(watchdog, "LOOK_EVERY_S", 0.5)
-    killer = Killer(sent)
+    killer = Killer(sent, fault_seed)
     with watchdog.watchdog(600):
         again = searched(run_at(tmp_path, spec_of(), progress=killer))
     assert killer.killed and not Path(f"/proc/{killer.killed[0]}").exists()

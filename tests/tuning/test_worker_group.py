@@ -104,6 +104,30 @@ def test_a_failure_of_one_worker_ends_the_step_while_the_other_waits_for_it() ->
     group.close()
 
 
+def test_a_failure_is_no_answer_where_another_worker_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_group, "START_TIMEOUT_S", 30.0)
+    ended = threading.Event()
+
+    def answer(rank: int, asked: TrialStep) -> TrialState:
+        if rank == 1:
+            ended.wait(30)  # dead
+        return TrialState(failed="XGBoostError: Poll error")
+
+    group = Threads(answer)
+
+    def begin_again() -> bool:
+        """What Train does after a death: new workers, which have done no step yet, do this one together."""
+        received = [group.mailbox.receive(rank, 0) for rank in (0, 1)]
+        for rank, (number, asked) in enumerate(received):
+            group.mailbox.reply(rank, number, half(rank, asked))
+        return True
+
+    monkeypatch.setattr(group, "_has_dead_worker", begin_again)
+    assert group.run_step(step()).best == 0.5
+    ended.set()
+    group.close()
+
+
 def test_workers_that_do_not_start_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
@@ -147,8 +171,12 @@ def test_a_worker_does_each_step_once_and_keeps_what_it_has_loaded(monkeypatch: 
         def get_world_size(self) -> int:
             return 2
 
+    class Process:
+        current_actor = "worker 1"
+
     monkeypatch.setattr(worker_group, "TrialWorker", Worker)
     monkeypatch.setattr(ray.train, "get_context", Context)
+    monkeypatch.setattr(ray, "get_runtime_context", Process)
     mailbox, steps = Mailbox(2), [step(), step(every=2), step(last=False)]
     config = {"mailbox": mailbox, "data": {"metric": "auc"}}
     thread = threading.Thread(target=run_worker, args=(config,), daemon=True)
@@ -162,4 +190,5 @@ def test_a_worker_does_each_step_once_and_keeps_what_it_has_loaded(monkeypatch: 
     mailbox.close()
     thread.join(30)
     assert not thread.is_alive()
+    assert mailbox.actors == {1: "worker 1"}
     assert done == steps and made == [{"metric": "auc", "rank": 1, "world": 2}]

@@ -1,0 +1,41 @@
+"""Native code hangs on one block of rows: the worker is killed, and another one does the block."""
+
+import ctypes
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from run_fixture import Told
+
+from ray_pipeline.runtime import watchdog
+from ray_pipeline.runtime.session import arrow_blocks
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+STALL_S = 3.0
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "LOOK_EVERY_S", 0.5)
+
+
+def test_a_block_that_hangs_once_is_done_again(ray_local: None, tmp_path: Path) -> None:
+    import ray
+
+    once, told = tmp_path / "once", Told()
+
+    def double(block: pa.Table) -> pa.Table:
+        if block["x"][0].as_py() == 0 and not once.exists():
+            once.touch()
+            ctypes.PyDLL(None).sleep(3600)  # in C, with Python's lock
+        return pa.table({"x": [2 * value for value in block["x"].to_pylist()]})
+
+    tables = [pa.table({"x": list(range(first, first + 10))}) for first in range(0, 40, 10)]
+    with told.current(), watchdog.watchdog(STALL_S):
+        found = [
+            value for block in arrow_blocks(ray.data.from_arrow(tables), double) for value in block["x"].to_pylist()
+        ]
+    assert sorted(found) == list(range(0, 80, 2))
+    assert once.exists()
+    (note,) = told.notes
+    assert note.endswith("no progress for 3s (`stall_after`); its work is done again")
