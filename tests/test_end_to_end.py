@@ -254,8 +254,8 @@ def test_an_interrupted_search_resumes_to_the_same_model_without_running_a_trial
         block.write_bytes(content)
     told = Told()
     resumed = resume(run, progress=told)
-    note, fitted = told.notes
-    assert fitted.startswith("the model is fitted on ")
+    taken, note, fitted = told.notes
+    assert taken.startswith("from the run folder: ") and fitted.startswith("the model is fitted on ")
     assert re.fullmatch(r"the cached rows \w+ are encoded anew: has changed since it was written: its SHA-256 .*", note)
     assert resumed.status == "registered"
     assert {name: (run.path / "journal" / name).read_bytes() for name in before} == before
