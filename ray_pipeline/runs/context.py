@@ -32,7 +32,7 @@ from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.layout import Layout, refuse_impossible
 from ray_pipeline.runtime.process_state import private_files, process_state
 from ray_pipeline.runtime.progress import Progress
-from ray_pipeline.runtime.session import session
+from ray_pipeline.runtime.session import import_in_advance, session
 from ray_pipeline.runtime.shared_storage import check_shared_storage
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -243,6 +243,7 @@ def open_run(
         run.end_session = stack.enter_context(session(where, debug))
         check_shared_storage(folder.path / "spec.yaml", where, shared=folder.is_remote)
         wait_for_capacity(where)
+        import_in_advance(where)
         if spec.search.warm_start == CHAMPION:
             run.registry_ready()
         run.warm_start = find_warm_start(spec, run)

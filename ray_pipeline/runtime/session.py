@@ -95,7 +95,7 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
                 _connect(where, debug, store_bytes, folder)
             restored.enter_context(_no_automatic_start())
             restored.enter_context(_data_context())
-            if folder is not None:
+            if _is_one_node(where):
                 restored.enter_context(private_ray.without_data_actors())
             if not debug:
                 restored.enter_context(log_levels.use(QUIET))
@@ -150,6 +150,15 @@ def _is_connected() -> bool:
     return bool(ray.is_initialized())
 
 
+def _is_one_node(where: Where) -> bool:
+    """Whether Ray is this machine alone and nobody adds nodes: it was started here, and not by a cluster's launcher."""
+    import ray
+
+    return where.address == "local" or (
+        where.address == "auto" and not private_ray.runs_as_job() and len(ray.nodes()) == 1
+    )
+
+
 def _shutdown() -> None:
     private_ray.shut_down(others_call=bool(_left_alone()))
 
@@ -191,8 +200,6 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
             if not folder:
                 _refuse_silence(where.address)
             ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
-            if not folder:
-                _import_in_advance()
     except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
     except Exception as error:  # a node that does not start in time is a bare `Exception`
@@ -206,13 +213,20 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
         logging.getLogger("ray").handlers[:] = handlers  # `ray.init` removes them
 
 
-def _import_in_advance() -> None:
-    """Lets free workers of a cluster import what a run needs while the driver does the same.
+def import_in_advance(where: Where) -> None:
+    """Let free workers of a cluster import what a run needs while the driver does the same.
 
-    A worker belongs to one job, so each run starts its own.
+    A worker belongs to one job, so each run starts its own. In a Ray of this process alone they do so by themselves.
+
+    Parameters
+    ----------
+    where
+        The cluster file.
     """
     import ray
 
+    if where.address == "local":
+        return
     free = int(ray.available_resources().get("CPU", 0))
     work = ray.remote(num_cpus=1, max_retries=0)(_import)
     for _ in range(min(free, IMPORTING_WORKERS)):
