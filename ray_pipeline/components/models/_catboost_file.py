@@ -122,7 +122,8 @@ def _check_trees(trees: Table, features: _Features) -> None:
     _require(0 < dimension <= len(leaves) and trees.size(16) in (0, dimension), "the number of outputs is impossible")
     _require(bool((sizes >= 0).all()) and sizes.sum() == len(splits), "the sizes of trees do not fit their splits")
     _require(np.array_equal(starts, np.cumsum(sizes) - sizes), "a tree does not begin where the one before it ends")
-    _require(bool(((splits >= 0) & (splits < features.splits)).all()), "a split asks for nothing")
+    known = max(features.splits, 1)  # the end of a tree asks for the first split, also where there is none
+    _require(bool(((splits >= 0) & (splits < known)).all()), "a split asks for nothing")
     packed = trees.numbers(17, REPACKED)
     _require(len(packed) in (0, len(splits)), "the splits are packed otherwise")
     _require(bool((packed["feature"] < max(features.bytes_of_row, 1)).all()), "a packed split asks for nothing")
