@@ -59,8 +59,8 @@ def resume(
         where = where.model_copy(update={"storage": folder.storage, "data": where.data or stored["data"]})
     else:
         where, progress = _stored_where("resume", folder.run, stored), progress or Progress()
-        taken = f"address {where.address}, registry {where.registry_uri(Path.cwd())}, no trust_keys"
-        progress.note(redacted(f"from the run folder: {taken}; with --on, the cluster file says"))
+        taken = f"address {where.address}, registry {where.registry_uri(Path.cwd())}"
+        progress.note(redacted(f"from the run folder: {taken}; --on FILE would name others"))
     try:
         return pipeline.run(spec, where, progress=progress, resume_from=folder, debug=debug)
     except AlreadyFinished as done:

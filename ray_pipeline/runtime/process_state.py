@@ -51,8 +51,7 @@ def process_state() -> Iterator[None]:
     """Sets the environment variables of `SETTINGS` for the block, and restores what Ray and Tune change in the process.
 
     That is: environment variables, signal handlers, `sys.excepthook` and `faulthandler`. Threads parse Python one at a
-    time. Blocks may be nested and may
-    run in several threads; the last one to end restores.
+    time. Blocks may be nested and may run in several threads; the last one to end restores.
     """
     settings = {name: os.environ.get(name, value) for name, value in SETTINGS.items()}
     with (

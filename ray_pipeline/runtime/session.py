@@ -151,7 +151,7 @@ def _is_connected() -> bool:
 
 
 def _is_one_node(where: Where) -> bool:
-    """Whether Ray is this machine alone and nobody adds nodes: it was started here, and not by a cluster's launcher."""
+    """Whether Ray has this machine alone. A run plans for the nodes that there are, and never asks for more."""
     import ray
 
     return where.address == "local" or (

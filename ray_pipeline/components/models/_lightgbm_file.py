@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_pipeline.components.models._file_checks import require, whole_number
 from ray_pipeline.components.models._lightgbm import import_lightgbm
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def check_file(content: str) -> None:
     ValueError
         It is no text of LightGBM, or a number in it leads nowhere.
     """
-    _require("\0" not in content and "\r" not in content, "it has characters that LightGBM does not write")
+    require("\0" not in content and "\r" not in content, "it has characters that LightGBM does not write")
     try:
         head, num_features, per_round = _head(content)
         trees = _trees(content, head)
-        _require(len(trees) % per_round == 0, "a round lacks trees")
+        require(len(trees) % per_round == 0, "a round lacks trees")
         _check_trees(trees, num_features)
     except KeyError as error:
         raise ValueError(f"it does not say {error.args[0]}") from None
@@ -68,17 +69,17 @@ def check_file(content: str) -> None:
 def _head(content: str) -> tuple[Tree, int, int]:
     """The lines before the trees; the number of features, and of the trees of a round."""
     text, blank, _ = content.partition("\n\n")
-    _require(text.startswith("tree\n") and bool(blank), "it does not begin as a file of LightGBM")
+    require(text.startswith("tree\n") and bool(blank), "it does not begin as a file of LightGBM")
     head = _lines(text.removeprefix("tree\n"))
     classes, per_round, last, _ = (
-        _whole(head[name]) for name in ("num_class", "num_tree_per_iteration", "max_feature_idx", "label_index")
+        whole_number(head[name]) for name in ("num_class", "num_tree_per_iteration", "max_feature_idx", "label_index")
     )
-    _require(0 < classes == per_round, "the numbers of classes and of trees per round do not fit")
-    _require(0 <= last < MAX_NODES, "max_feature_idx is impossible")
+    require(0 < classes == per_round, "the numbers of classes and of trees per round do not fit")
+    require(0 <= last < MAX_NODES, "max_feature_idx is impossible")
     for name in ("feature_names", "feature_infos"):
-        _require(head[name].count(" ") == last, f"{name} does not have an entry for each feature")
+        require(head[name].count(" ") == last, f"{name} does not have an entry for each feature")
     said = re.findall(r"num_class:(\S*)", head["objective"])
-    _require(said == [str(classes)] * (classes > 1), "the objective has another number of classes")
+    require(said == [str(classes)] * (classes > 1), "the objective has another number of classes")
     return head, last + 1, per_round
 
 
@@ -88,12 +89,12 @@ def _trees(content: str, head: Tree) -> list[Tree]:
     trees = []
     sizes = _numbers(head["tree_sizes"], WHOLE) if head["tree_sizes"] else np.array([], np.int64)
     for number, size in enumerate(sizes):
-        _require(0 < size <= len(content) - at, "tree_sizes leads beyond the file")
+        require(0 < size <= len(content) - at, "tree_sizes leads beyond the file")
         first, _, lines = content[at : at + size].partition("\n")
-        _require(first == f"Tree={number}" and lines.endswith("\n\n\n"), "tree_sizes leads into a tree")
+        require(first == f"Tree={number}" and lines.endswith("\n\n\n"), "tree_sizes leads into a tree")
         trees.append(_lines(lines[:-3]))
         at += size
-    _require(content.startswith("end of trees\n", at), "there is more than tree_sizes says")
+    require(content.startswith("end of trees\n", at), "there is more than tree_sizes says")
     return trees
 
 
@@ -102,7 +103,7 @@ def _lines(text: str) -> Tree:
     found: dict[str, str] = {}
     for line in text.split("\n"):
         name, sign, value = line.partition("=")
-        _require(bool(sign) and name not in found, f"the line {line[:40]!r} is of no use")
+        require(bool(sign) and name not in found, f"the line {line[:40]!r} is of no use")
         found[name] = value
     return found
 
@@ -110,9 +111,9 @@ def _lines(text: str) -> Tree:
 def _check_trees(trees: Sequence[Tree], num_features: int) -> None:
     """Raise where a number of a tree leads nowhere; all trees are checked at once."""
     for tree in trees:
-        _require(len(tree) <= MAX_LINES and _whole(tree["is_linear"]) == 0, "a tree is of another kind")
-    every = np.array([_whole(tree["num_leaves"]) for tree in trees], np.int64)
-    _require(bool(((every > 0) & (every < MAX_NODES)).all()), "a tree has no leaves")
+        require(len(tree) <= MAX_LINES and whole_number(tree["is_linear"]) == 0, "a tree is of another kind")
+    every = np.array([whole_number(tree["num_leaves"]) for tree in trees], np.int64)
+    require(bool(((every > 0) & (every < MAX_NODES)).all()), "a tree has no leaves")
     _joined(trees, "shrinkage", np.ones_like(every), REAL)
     _joined(trees, "leaf_value", every, REAL)
     split = [tree for tree, count in zip(trees, every, strict=True) if count > 1]
@@ -123,8 +124,8 @@ def _check_trees(trees: Sequence[Tree], num_features: int) -> None:
     for name in MORE_OF_NODES:
         _joined(split, name, nodes, REAL)
     features, kinds, left, right = (_joined(split, name, nodes, WHOLE) for name in OF_NODES)
-    _require(bool(((features >= 0) & (features < num_features)).all()), "a split names no feature")
-    _require(bool(((kinds >= 0) & (kinds <= MAX_DECISION)).all()), "a split is of no known kind")
+    require(bool(((features >= 0) & (features < num_features)).all()), "a split names no feature")
+    require(bool(((kinds >= 0) & (kinds <= MAX_DECISION)).all()), "a split is of no known kind")
     _check_children(left, right, nodes, leaves)
     thresholds = _joined(split, "threshold", nodes, REAL)
     _check_categories(split, nodes, thresholds, kinds & CATEGORICAL == CATEGORICAL)
@@ -137,13 +138,13 @@ def _check_children(left: Numbers, right: Numbers, nodes: Numbers, leaves: Numbe
     is_leaf = child < 0
     number = np.where(is_leaf, ~child, child)
     there = number < np.where(is_leaf, leaves[tree], nodes[tree])
-    _require(bool(there.all()), "a node has a child that there is not")
-    _require(bool((is_leaf | (child > parent)).all()), "a node has a child that comes before it")
+    require(bool(there.all()), "a node has a child that there is not")
+    require(bool((is_leaf | (child > parent)).all()), "a node has a child that comes before it")
     first_leaf, first_node = np.cumsum(leaves) - leaves, np.cumsum(nodes) - nodes
     of_leaves = np.bincount((first_leaf[tree] + number)[is_leaf], minlength=leaves.sum())
     of_nodes = np.bincount((first_node[tree] + number)[~is_leaf], minlength=nodes.sum())
-    _require(bool((of_leaves == 1).all()), "a leaf has no parent, or two")
-    _require(bool((of_nodes == (_within(nodes) > 0)).all()), "a node has no parent, or two")
+    require(bool((of_leaves == 1).all()), "a leaf has no parent, or two")
+    require(bool((of_nodes == (_within(nodes) > 0)).all()), "a node has no parent, or two")
 
 
 def _check_categories(trees: Sequence[Tree], nodes: Numbers, thresholds: Any, is_set: NDArray[np.bool_]) -> None:
@@ -151,19 +152,19 @@ def _check_categories(trees: Sequence[Tree], nodes: Numbers, thresholds: Any, is
 
     `thresholds`, shape (N,), has the number of its set for each such split, which `is_set`, shape (N,), marks.
     """
-    sets = np.array([_whole(tree["num_cat"]) for tree in trees], np.int64)
-    _require(bool((sets <= nodes).all()), "a tree has an impossible number of sets")
+    sets = np.array([whole_number(tree["num_cat"]) for tree in trees], np.int64)
+    require(bool((sets <= nodes).all()), "a tree has an impossible number of sets")
     held = np.repeat(sets, nodes)
     has_set = (thresholds >= 0) & (thresholds < held)
-    _require(bool(has_set[is_set].all()), "a split has no set of its own")
+    require(bool(has_set[is_set].all()), "a split has no set of its own")
     with_sets = [one for one, count in zip(trees, sets, strict=True) if count]
     counts = sets[sets > 0]
     ends = _joined(with_sets, "cat_boundaries", counts + 1, WHOLE)
     place = _within(counts + 1)
     sizes = np.diff(ends)[place[1:] > 0]
-    _require(bool((ends[place == 0] == 0).all() and (sizes > 0).all()), "a set of categories lies outside its list")
+    require(bool((ends[place == 0] == 0).all() and (sizes > 0).all()), "a set of categories lies outside its list")
     words = _joined(with_sets, "cat_threshold", ends[place == np.repeat(counts, counts + 1)], WHOLE)
-    _require(bool(((words >= 0) & (words < 1 << 32)).all()), "a set of categories has an impossible word")
+    require(bool(((words >= 0) & (words < 1 << 32)).all()), "a set of categories has an impossible word")
 
 
 def _within(sizes: Numbers) -> Numbers:
@@ -175,24 +176,13 @@ def _joined(trees: Sequence[Tree], name: str, sizes: Numbers, form: re.Pattern[s
     """The numbers of that name of all trees, one after the other; each tree has as many as its size says."""
     lines = [tree[name] for tree in trees]
     counts = [line.count(" ") + 1 if line else 0 for line in lines]
-    _require(np.array_equal(counts, sizes), f"{name} has another number of values")
+    require(np.array_equal(counts, sizes), f"{name} has another number of values")
     text = " ".join(filter(None, lines))
     return _numbers(text, form) if text else np.array([], np.int64)
 
 
 def _numbers(text: str, form: re.Pattern[str]) -> Any:
     """The numbers that one space separates, int64 or float64."""
-    _require(form.fullmatch(text) is not None, f"{text[:20]!r} holds no numbers")
+    require(form.fullmatch(text) is not None, f"{text[:20]!r} holds no numbers")
     texts = pc.split_pattern(pa.array([text], pa.large_string()), " ").flatten()
     return texts.cast(pa.int64() if form is WHOLE else pa.float64()).to_numpy()
-
-
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text[:20]!r} is no number")
-    return int(text)
-
-
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)
