@@ -67,18 +67,25 @@ class AsOfIndex:
             The row, -1 if there is none or it is too old; whether it is too old; its age in `unit`.
         """
         moment = label_times(at, self.unit)
-        key = np.where(pc.is_valid(at).to_numpy(), key, NONE)
-        wanted = key * self.codes.width + self.codes.of(moment)
-        # Sorted queries stay near each other in `available`: 5 times as fast for a million rows, the sort included.
-        order = np.argsort(wanted)
-        place = np.empty(len(wanted), np.int64)
-        place[order] = np.searchsorted(self.available, wanted[order], side="right") - 1
-        hit = (key != NONE) & (place >= 0)
-        hit[hit] = self.available[place[hit]] // self.codes.width == key[hit]
+        first = np.where(pc.is_valid(at).to_numpy(), key, NONE) * self.codes.width  # what a row of this key is at least
+        place = self._latest(first + self.codes.of(moment))
+        hit = place != NONE
+        hit[hit] = self.available[place[hit]] >= first[hit]
         age = np.zeros(len(key), np.uint64)  # 300 years of nanoseconds exceed 63 bits, and no age is below 0
         age[hit] = moment[hit].view(np.uint64) - self.times[place[hit]].view(np.uint64)
         too_old = hit & (age > np.uint64(self.max_age)) if self.max_age is not None else np.zeros(len(key), bool)
         return np.where(hit & ~too_old, place, NONE), too_old, np.minimum(age, LAST_NS).astype(np.int64)
+
+    def _latest(self, wanted: Ints) -> Ints:
+        """The last place of `available` that is at most the number wanted, -1 if there is none; shape (n,)."""
+        # Queries in about the order of `available` find it in the cache: a million of them take 54 ms, as they come 203,
+        # sorted 117. 16 bits are enough, and numpy sorts them by radix.
+        last = int(self.available[-1]) if len(self.available) else 0
+        about = np.clip(wanted, 0, last) >> max(last.bit_length() - 16, 0)
+        order = np.argsort(about.astype(np.uint16), kind="stable")
+        place = np.empty(len(wanted), np.int64)
+        place[order] = np.searchsorted(self.available, wanted[order], side="right") - 1
+        return place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,12 +190,13 @@ def as_of_table(table: pa.Table, options: JoinOptions) -> JoinTable:
     known = in_unit(known_at.take(pa.array(usable)), options.unit) if options.known_at else times
     codes = TimeCodes.fit(np.maximum(times, known), int(key.max(initial=0)) + 1)
     available = key * codes.width + codes.of(np.maximum(times, known))
-    tie, duplicates = _content_rank(table, usable, available, times, known)
+    ranks = (available, times, known) if options.known_at else (available,)  # without known_at they are the same
+    order = np.lexsort(ranks[::-1]) if options.known_at else np.argsort(available)
+    tie, duplicates = _content_rank(table, usable, order, ranks)
+    order = np.lexsort((tie, *ranks[::-1])) if duplicates else order
     if options.known_at:
-        order = np.lexsort((tie, known, times, available))
         kept = order[_raises_maximum(key[order], times[order], known[order], tie[order])]
-    else:  # without known_at only the last row of each (key, time) can win
-        order = np.lexsort((tie, available)) if duplicates else np.argsort(available)
+    else:  # only the last row of each (key, time) can win
         last = np.ones(len(order), bool)
         last[:-1] = np.diff(available[order]) != 0
         kept = order[last]
@@ -237,12 +245,16 @@ def _raises_maximum(key: Ints, *ranks: Ints) -> NDArray[np.intp]:
 
 
 def _content_rank(
-    table: pa.Table, usable: NDArray[np.intp], available: Ints, times: Ints, known: Ints
+    table: pa.Table, usable: NDArray[np.intp], order: NDArray[np.intp], ranks: Sequence[Ints]
 ) -> tuple[Ints, int]:
-    """The rank by content hash among rows of equal (key, time, known_at), 0 elsewhere; and the rows that lose a tie."""
-    order = np.argsort(available) if known is times else np.lexsort((known, times, available))
-    same = np.zeros(len(order), bool)
-    same[1:] = (np.diff(available[order]) == 0) & (np.diff(times[order]) == 0) & (np.diff(known[order]) == 0)
+    """The rank by content hash among rows of equal `ranks`, 0 elsewhere; and the rows that lose a tie.
+
+    `order` sorts the rows by `ranks`, which are the same for rows of one (key, time, known_at) and for no others.
+    """
+    same = np.ones(len(order), bool)
+    same[:1] = False
+    for rank in ranks:
+        same[1:] &= np.diff(rank[order]) == 0
     tied = order[same | np.concatenate([same[1:], [False]])]
     rank = np.zeros(len(order), np.int64)
     if len(tied):
