@@ -41,7 +41,8 @@ from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.address import ModelName
 from ray_pipeline.registry.registry import Registry
-from ray_pipeline.runtime.session import arrow_blocks, available_cpus, session
+from ray_pipeline.runtime.session import available_cpus, session
+from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.storage.blob_store import BlobStore

@@ -4,16 +4,22 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.components.sources._files import root_of
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import listed
+from ray_pipeline.heartbeat import beat
+from ray_pipeline.runtime.tasks import task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TASK_BYTES = 256 << 20
 HERE_BYTES = 32 << 20
 """Hashed in 50 ms; another worker process takes 2 s of CPU time to start."""
+READ_BYTES = 16 << 20
 MAGIC = b"PAR1"
 Chunks = dict[str, str]
 """SHA-256 of a file's chunks, by column."""
@@ -105,8 +111,8 @@ def _hash_groups(groups: Sequence[Sequence[tuple[str, str, Sequence[str]]]], num
 
     if num_bytes <= HERE_BYTES:
         return [_hash_files(group) for group in groups]
-    task = ray.remote(_hash_files)
-    hashed: list[list[Chunks]] = ray.get([task.remote(group) for group in groups])
+    hashing = task(_hash_files)
+    hashed: list[list[Chunks]] = ray.get([hashing.remote(group) for group in groups])
     return hashed
 
 
@@ -137,7 +143,7 @@ def hash_columns(path: str, file: str, columns: Sequence[str]) -> Chunks:
     system = pafs.FileSystem.from_uri(path)[0] if "://" in path else pafs.LocalFileSystem()
     with system.open_input_file(file) as opened:
         if opened.read_at(len(MAGIC), 0) != MAGIC:
-            return {"*": hashlib.sha256(opened.read_at(opened.size(), 0)).hexdigest()}
+            return {"*": _whole_digest(opened)}
         metadata = pq.read_metadata(opened)
         digests = {name: hashlib.sha256() for name in columns}
         for group in range(metadata.num_row_groups):
@@ -148,8 +154,17 @@ def hash_columns(path: str, file: str, columns: Sequence[str]) -> Chunks:
                 if name in digests:
                     start = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset)
                     digests[name].update(opened.read_at(chunk.total_compressed_size, start))
+                    beat()
         present = set(metadata.schema.to_arrow_schema().names)
     return {name: digest.hexdigest() for name, digest in digests.items() if name in present}
+
+
+def _whole_digest(opened: "pa.NativeFile") -> str:
+    digest = hashlib.sha256()
+    for start in range(0, opened.size(), READ_BYTES):
+        digest.update(opened.read_at(READ_BYTES, start))
+        beat()
+    return digest.hexdigest()
 
 
 def _combine(files: Mapping[str, Chunks]) -> Fingerprint:

@@ -19,8 +19,9 @@ from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.join_keys import plain_key
 from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import content_hashes
+from ray_pipeline.runtime.ray_errors import find_own
 from ray_pipeline.runtime.scan import Piece
-from ray_pipeline.runtime.session import find_own
+from ray_pipeline.runtime.tasks import task
 
 if TYPE_CHECKING:
     import ray
@@ -126,10 +127,10 @@ def partition_table(pieces: Sequence[Piece], options: JoinOptions, num_partition
         table = prepare(pa.concat_tables(tables), options)
         return table, (table.duplicates, table.without_time, table.granularity)
 
-    split_task = ray.remote(lambda piece: split_by_key(piece(), options.on, num_partitions))
-    prepare_task = ray.remote(prepare_partition).options(num_returns=2)
-    splits = [split_task.options(num_returns=num_partitions).remote(piece) for piece in pieces]
-    prepared = [prepare_task.remote(*(split[number] for split in splits)) for number in range(num_partitions)]
+    split = task(lambda piece: split_by_key(piece(), options.on, num_partitions), num_returns=num_partitions)
+    prepare_task = task(prepare_partition, num_returns=2)
+    splits = [split.remote(piece) for piece in pieces]
+    prepared = [prepare_task.remote(*(tables[number] for tables in splits)) for number in range(num_partitions)]
     try:
         duplicates, without_time, granularities = zip(*ray.get([facts for _, facts in prepared]), strict=True)
     except Exception as error:

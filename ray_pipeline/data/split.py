@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from ray_pipeline.data.table import Table
-from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 
 

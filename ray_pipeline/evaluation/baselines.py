@@ -10,6 +10,7 @@ from ray_pipeline.components.models._base import Scorer, TrainingContext
 from ray_pipeline.encoded_block import EncodedBlock, views
 from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
+from ray_pipeline.runtime.tasks import task
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Matrix, Vector
 
@@ -123,8 +124,8 @@ def _train(rows: EncodedRows, encoder: str, every: int, context: TrainingContext
             for train in views([block], encoder, "train")
         ]
 
-    task = ray.remote(num_cpus=0)(read)  # the search has reserved the CPUs
-    parts = [part for block in ray.get([task.remote(block) for block in rows.blocks]) for part in block]
+    reading = task(read, num_cpus=0)  # the search has reserved the CPUs
+    parts = [part for block in ray.get([reading.remote(block) for block in rows.blocks]) for part in block]
     sums, matrix, label, weight = zip(*parts, strict=True)
     arrays = {"matrix": np.concatenate(matrix), "label": np.concatenate(label), "weight": np.concatenate(weight)}
     return np.sum(sums, axis=0), EncodedBlock(**arrays, rows=pa.table({}))

@@ -14,7 +14,7 @@ from ray_pipeline.data.rows import KEY
 from ray_pipeline.data.table import Table
 from ray_pipeline.evaluation.score_drift import ScoreDrift
 from ray_pipeline.evaluation.score_files import write_scores
-from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.runtime.threads import map_in_threads
 
 if TYPE_CHECKING:

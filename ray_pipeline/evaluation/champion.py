@@ -20,7 +20,7 @@ from ray_pipeline.data.sql_tables import with_rows_of
 from ray_pipeline.evaluation.batch_predict import put_bundle
 from ray_pipeline.evaluation.gates import Champion
 from ray_pipeline.evaluation.latency import ServingCosts
-from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.values import PARTS, Predictions

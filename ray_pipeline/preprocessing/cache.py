@@ -17,7 +17,8 @@ from ray_pipeline.hashing import hash_code
 from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.runtime.session import own_errors
+from ray_pipeline.runtime.ray_errors import own_errors
+from ray_pipeline.runtime.tasks import task
 from ray_pipeline.spec import Spec
 from ray_pipeline.storage.blob_store import BlobStore
 
@@ -79,7 +80,7 @@ def _load(
     import ray
 
     index = json.loads(store.read_sealed(f"{key}/{INDEX}").to_pybytes())
-    load = ray.remote(_load_block).options(num_returns=2)
+    load = task(_load_block, num_returns=2)
     loaded = [load.remote(store, f"{key}/{name}") for name in index["blocks"]]
     for error in ray.get([error for _, error in loaded]):
         if error is not None:
@@ -105,7 +106,7 @@ def _keep(store: BlobStore, key: str, rows: EncodedRows, run_id: str) -> None:
     """Write each block from the node where it is, and the index last."""
     import ray
 
-    save, names = ray.remote(_save_block), [f"{number:05d}.arrow" for number in range(len(rows.blocks))]
+    save, names = task(_save_block), [f"{number:05d}.arrow" for number in range(len(rows.blocks))]
     ray.get([save.remote(store, f"{key}/{name}", block) for name, block in zip(names, rows.blocks, strict=True)])
     index = {
         "run": run_id,

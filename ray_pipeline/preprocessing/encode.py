@@ -21,7 +21,8 @@ from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices, sli
 from ray_pipeline.profiling.label_folds import folds
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runtime.progress import stage
-from ray_pipeline.runtime.session import own_errors, watched
+from ray_pipeline.runtime.ray_errors import own_errors
+from ray_pipeline.runtime.tasks import map_blocks, task
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
@@ -70,10 +71,7 @@ def encode_rows(
         return _encode_block(table.row_builder(block)[0], table, profile, spec, encoders, edges)
 
     with own_errors():
-        dataset = table.blocks().map_batches(
-            watched(encode_block), batch_format="pyarrow", batch_size=None, zero_copy_batch=True
-        )
-        encoded = dataset.materialize()
+        encoded = map_blocks(table.blocks(), encode_block).materialize()
     rows = {part: profile.parts[part] for part in PARTS}
     num_rows, counted = encoded.count(), sum(rows.values())
     if num_rows != counted:
@@ -146,8 +144,8 @@ def _blocks_with_rows(
         rows = np.bincount(block[encoded_block.PART].to_numpy(), minlength=len(PARTS))
         return tuple(rows.tolist()), float(block[encoded_block.LABEL].to_numpy().min(initial=np.inf))
 
-    task = ray.remote(facts)
-    counted = zip(blocks, ray.get([task.remote(block) for block in blocks]), strict=True)
+    count = task(facts)
+    counted = zip(blocks, ray.get([count.remote(block) for block in blocks]), strict=True)
     kept = [(block, rows, label) for block, (rows, label) in counted if sum(rows)]
     refs, rows, labels = zip(*kept, strict=True)
     return refs, rows, labels

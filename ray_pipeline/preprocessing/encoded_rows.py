@@ -11,6 +11,7 @@ import pyarrow as pa
 from ray_pipeline import encoded_block
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.encoded_block import EncodedBlock
+from ray_pipeline.runtime.tasks import task
 from ray_pipeline.values import PARTS, Part, Task
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ class EncodedRows:
         """
         import ray
 
-        task, place = ray.remote(num_cpus=0)(_rows_of_part_as_ipc), PARTS.index(part)
+        fetch, place = task(_rows_of_part_as_ipc, num_cpus=0), PARTS.index(part)
         elsewhere, counts = _on_other_nodes(self.blocks), [rows[place] for rows in self.block_rows]
         fetched = [
-            task.remote(block, part, encoder, select, first)
+            fetch.remote(block, part, encoder, select, first)
             if block in elsewhere
             else _rows_of_part(ray.get(block), part, encoder, select, first)
             for block, count, first in zip(self.blocks, counts, accumulate(counts, initial=0), strict=False)

@@ -27,7 +27,7 @@ from ray_pipeline.profiling.requirements import (
     shown_ranges,
 )
 from ray_pipeline.profiling.row_hashes import RowHashes
-from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS, Finding
 

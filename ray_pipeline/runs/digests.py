@@ -13,6 +13,7 @@ from ray_pipeline.bundle import Bundle
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.plain_json import json_digest
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
+from ray_pipeline.runtime.tasks import task
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.values import PARTS
 
@@ -24,8 +25,8 @@ def split_digest(rows: EncodedRows) -> str:
     """The digest of which key is in which part, whatever the order of rows."""
     import ray
 
-    task = ray.remote(_part_hashes)
-    hashed = ray.get([task.remote(block) for block in rows.blocks])
+    hashing = task(_part_hashes)
+    hashed = ray.get([hashing.remote(block) for block in rows.blocks])
     digest = hashlib.sha256()
     for code, part in enumerate(PARTS):
         hashes = np.sort(np.concatenate([np.zeros(0, np.uint64), *(hashes[code] for hashes in hashed)]))

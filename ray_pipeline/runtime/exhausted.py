@@ -1,4 +1,4 @@
-"""Says what has run out where Ray ends work for lack of memory, or can store no further object."""
+"""Says why Ray has given up work: no memory, no room for a further object, or workers that die again and again."""
 
 import re
 import shutil
@@ -13,16 +13,16 @@ from ray_pipeline.suggestion import RESUME
 
 @contextmanager
 def explaining_exhaustion() -> Iterator[None]:
-    """In the block, Ray's errors about memory and disk become errors that say what is used and what would help.
+    """In the block, Ray's errors about memory, disk and dead workers become errors that say what would help.
 
     Raises
     ------
     ResourceError
-        Ray has ended workers because a node has little memory left.
+        Ray has ended workers because a node has little memory left, or the workers of one piece of work have all died.
     StorageError
         Ray's object store is full, and so is the disk below it.
     """
-    from ray.exceptions import OutOfDiskError, OutOfMemoryError
+    from ray.exceptions import OutOfDiskError, OutOfMemoryError, WorkerCrashedError
 
     try:
         yield
@@ -34,6 +34,8 @@ def explaining_exhaustion() -> Iterator[None]:
                 raise StorageError(_full_disk(private_ray.session_folder())) from error
             if isinstance(cause, OutOfMemoryError):
                 raise ResourceError(_low_memory(str(cause))) from error
+            if isinstance(cause, WorkerCrashedError):
+                raise ResourceError(_dead_workers()) from error
         raise
 
 
@@ -69,4 +71,12 @@ def _low_memory(told: str) -> Problem:
         found=f"Ray has ended workers because a node has little memory left{amounts}",
         fix="end other programs, run fewer trials at once (`concurrent_trials`), or use a machine with more memory;"
         f" then {RESUME}",
+    )
+
+
+def _dead_workers() -> Problem:
+    return Problem(
+        found="a piece of work was given up, because every worker that began it has died",
+        fix="where workers were killed, the notes above say why; a library that crashes or hangs says so in Ray's logs,"
+        f" which `--debug` keeps; then {RESUME}",
     )

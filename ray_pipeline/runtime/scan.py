@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ray_pipeline.runtime.tasks import RETRIES
+
 if TYPE_CHECKING:
     import ray.data
 
@@ -46,7 +48,7 @@ def scan(pieces: Sequence[Piece], block_rows: int) -> "ray.data.Dataset":
         def estimate_inmemory_data_size(self) -> None:
             return None
 
-    return ray.data.read_datasource(Scan(), override_num_blocks=len(pieces))
+    return ray.data.read_datasource(Scan(), override_num_blocks=len(pieces), ray_remote_args=RETRIES)
 
 
 def rows_of_a_block(num_rows: int, num_bytes: int) -> int:

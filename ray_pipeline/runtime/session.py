@@ -9,12 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from ray_pipeline.components.choice import TRUST, trust
-from ray_pipeline.errors import PipelineError, Problem, ResourceError
-from ray_pipeline.heartbeat import heartbeats
-from ray_pipeline.redaction import redacted
+from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
 from ray_pipeline.runtime.cluster_address import silence
@@ -271,58 +267,3 @@ def _first_line(error: Exception) -> str:
 def available_cpus() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def watched(work: Callable[[pa.Table], pa.Table]) -> Callable[[pa.Table], pa.Table]:
-    """The same work, for a worker of Ray that is killed if one block takes longer than `stall_after`."""
-
-    def work_on(block: pa.Table) -> pa.Table:
-        with heartbeats(private_ray.session_folder()):
-            return work(block)
-
-    return work_on
-
-
-def arrow_blocks(dataset: "ray.data.Dataset", work: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
-    """The result of `work` on each block of the dataset, streamed in the dataset's order.
-
-    Raises
-    ------
-    PipelineError
-        What `work` raised on a worker, without Ray's wrapper.
-    """
-    mapped = dataset.map_batches(watched(work), batch_format="pyarrow", batch_size=None, zero_copy_batch=True)
-    with own_errors():
-        yield from mapped.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2)
-
-
-@contextmanager
-def own_errors() -> Iterator[None]:
-    """Raises a `PipelineError` that a worker raised without Ray's wrapper."""
-    try:
-        yield
-    except Exception as error:
-        own = find_own(error)
-        if own is None or own is error:
-            raise
-        raise own from None
-
-
-def find_own(error: BaseException | None) -> PipelineError | None:
-    """The `PipelineError` at the root of a chain of wrapped errors; None if there is none."""
-    seen = set[int]()
-    while error is not None and id(error) not in seen:
-        # Ray's error is an instance of its cause's class too, but its text is a traceback: the cause comes first.
-        cause = getattr(error, "cause", None)
-        if isinstance(error, PipelineError) and cause is None:
-            return error
-        seen.add(id(error))
-        error = cause or error.__cause__ or error.__context__
-    return None
-
-
-def last_line(error: BaseException | None) -> str:
-    """The last line of an error of Ray's: the cause, below the tracebacks of all the processes that it passed."""
-    own = find_own(error)
-    lines = str(own or error).strip().splitlines()
-    return redacted(lines[-1])[:300] if lines else type(error).__name__

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.session import find_own, last_line
+from ray_pipeline.runtime.ray_errors import find_own, last_line
+from ray_pipeline.runtime.tasks import task
 from ray_pipeline.suggestion import RESUME
 
 T = TypeVar("T")
@@ -35,9 +36,9 @@ def run_task(work: Callable[..., T], *arguments: Any, layout: Layout, what: str)
     import ray
     from ray.exceptions import OutOfMemoryError, RayError
 
-    task = ray.remote(num_cpus=layout.fit_threads, num_gpus=layout.gpus)(work)
+    asked = task(work, num_cpus=layout.fit_threads, num_gpus=layout.gpus).remote(*arguments)
     try:
-        return ray.get(task.remote(*arguments))  # type: ignore[no-any-return]
+        return ray.get(asked)  # type: ignore[no-any-return]
     except OutOfMemoryError:  # the session says how much memory was used
         raise
     except RayError as error:

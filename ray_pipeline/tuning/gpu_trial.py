@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ray_pipeline.components.models._base import Model
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.session import last_line
+from ray_pipeline.runtime.ray_errors import last_line
 
 TIMEOUT_S = 60
 

@@ -16,7 +16,7 @@ from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.private_ray import keep_idle_actors, memory_kills_as_deaths, no_environment_for_trials
-from ray_pipeline.runtime.session import last_line, own_errors
+from ray_pipeline.runtime.ray_errors import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState

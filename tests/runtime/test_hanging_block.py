@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 from run_fixture import Told
 
-from ray_pipeline.runtime import watchdog
-from ray_pipeline.runtime.session import arrow_blocks
+from ray_pipeline.errors import ResourceError
+from ray_pipeline.runtime import tasks, watchdog
+from ray_pipeline.runtime.exhausted import explaining_exhaustion
+from ray_pipeline.runtime.tasks import arrow_blocks
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 STALL_S = 3.0
@@ -39,3 +41,38 @@ def test_a_block_that_hangs_once_is_done_again(ray_local: None, tmp_path: Path) 
     assert once.exists()
     (note,) = told.notes
     assert note.endswith("no progress for 3s (`stall_after`); its work is done again")
+
+
+def test_a_block_that_always_hangs_is_given_up(ray_local: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def hang(block: pa.Table) -> pa.Table:
+        ctypes.PyDLL(None).sleep(3600)
+        return block
+
+    monkeypatch.setitem(tasks.RETRIES, "max_retries", 1)
+    dataset, told = ray.data.from_arrow(pa.table({"x": [1]})), Told()
+    with (
+        told.current(),
+        watchdog.watchdog(STALL_S),
+        pytest.raises(ResourceError, match="every worker that began it has died"),explaining_exhaustion()
+    ):
+        list(arrow_blocks(dataset, hang))
+    assert len(told.notes) == 2
+
+
+def test_a_task_that_hangs_once_is_done_again(ray_local: None, tmp_path: Path) -> None:
+    import ray
+
+    once, told = tmp_path / "once", Told()
+
+    def double(number: int) -> int:
+        if not once.exists():
+            once.touch()
+            ctypes.PyDLL(None).sleep(3600)
+        return 2 * number
+
+    with told.current(), watchdog.watchdog(STALL_S):
+        assert ray.get(tasks.task(double, num_cpus=1).remote(21)) == 42
+    assert once.exists()
+    assert len(told.notes) == 1
