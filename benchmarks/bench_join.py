@@ -84,9 +84,7 @@ def ours(folder: Path) -> dict:
             rows, _ = maker.prepare(block)
             return rows.select([KEY, "f.v", "f.w"]).rename_columns(["id", "v", "w"])
 
-        table.blocks().map_batches(join, batch_format="pyarrow", batch_size=None, zero_copy_batch=True).write_parquet(
-            str(folder / "ours")
-        )
+        table.map_blocks(join).write_parquet(str(folder / "ours"))
         seconds = time.time() - begun
     size = sum(path.stat().st_size for path in (folder / "ours").glob("*.parquet"))
     return {

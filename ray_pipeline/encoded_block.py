@@ -45,6 +45,19 @@ def pack(matrices: Mapping[str, Matrix], columns: Mapping[str, pa.Array | pa.Chu
     return pa.table({**{MATRIX + word: as_column(matrix) for word, matrix in matrices.items()}, **columns})
 
 
+def by_part(blocks: Sequence[pa.Table]) -> pa.Table:
+    """One block of several that are each ordered by part."""
+    if len(blocks) == 1:
+        return blocks[0]
+    places = [np.searchsorted(block[PART].to_numpy(), range(len(PARTS) + 1)) for block in blocks]
+    pieces = [
+        block.slice(place[code], place[code + 1] - place[code])
+        for code in range(len(PARTS))
+        for block, place in zip(blocks, places, strict=True)
+    ]
+    return pa.concat_tables(pieces).unify_dictionaries().combine_chunks()
+
+
 def views(blocks: Iterable[pa.Table], encoder: str, *parts: Part) -> Iterator[EncodedBlock]:
     """The rows of some parts, block by block in order; empty views are left out.
 

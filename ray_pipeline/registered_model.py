@@ -239,7 +239,7 @@ def _scored(
             {"rows": pa.array([as_ipc(scored).to_pybytes()], pa.large_binary()), "facts": [json.dumps(facts)]}
         )
 
-    blocks = [row for block in arrow_blocks(table.blocks(), score_block) for row in block.to_pylist()]
+    blocks = [row for block in arrow_blocks(table.map_blocks(score_block)) for row in block.to_pylist()]
     facts = [json.loads(row["facts"]) for row in blocks]
     sums = RowCounts(**{name: sum(block[name] for block in facts) for name in DROP_COUNTS})
     require_keys_and_times(sums, spec)

@@ -1,6 +1,6 @@
 """The label rows with their features, as a lazy table: what to scan, and what to make of each block."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from ray_pipeline.components.splitters._base import Splitter
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.rows import RowBuilder
-from ray_pipeline.runtime.scan import Piece, rows_of_a_block, scan
+from ray_pipeline.runtime.scan import Piece, joined, map_pieces, rows_of_a_block
 from ray_pipeline.spec import Spec
 
 if TYPE_CHECKING:
@@ -65,10 +65,17 @@ class Table:
         )
         return round(self.num_rows * row_bytes)
 
-    def blocks(self) -> "ray.data.Dataset":
-        """The scan: blocks of the label table in file order, with the needed columns and rows only."""
+    def map_blocks(
+        self,
+        work: Callable[[pa.Table], pa.Table],
+        join: Callable[[Sequence[pa.Table]], pa.Table] = joined,
+    ) -> "ray.data.Dataset":
+        """The result of `work` on blocks of the label table, with the needed columns and rows only, in file order.
+
+        `join` makes one table of the results that one task has.
+        """
         rows = rows_of_a_block(self.num_rows, self.num_bytes)
-        return scan(self.pieces(rows), rows)
+        return map_pieces(self.pieces(rows), work, rows, join)
 
     def pieces(self, rows: int) -> list[Piece]:
         """The scan as functions that read about so many rows each."""

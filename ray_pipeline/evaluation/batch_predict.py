@@ -61,7 +61,7 @@ def batch_predict(
         return blocks if drift is None else drift.counted(blocks)
 
     if threads is None:
-        return write_scores(found(arrow_blocks(table.blocks(), score_block)), table, out)
+        return write_scores(found(arrow_blocks(table.map_blocks(score_block))), table, out)
     with table.locating_errors():
         rows = max(1, min(MAX_ROWS, BLOCK_BYTES * table.num_rows // max(table.num_bytes, 1)))
         blocks = map_in_threads(table.pieces(rows), rows, score_block, threads)

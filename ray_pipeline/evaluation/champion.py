@@ -92,7 +92,7 @@ def rescore(
         scored = {"score": list(score), **({} if ends is None else {"ends": list(ends)})}
         return pa.table({KEY: rows[KEY], PART: rows[PART], **scored})
 
-    blocks = list(arrow_blocks(table.blocks(), score_block))
+    blocks = list(arrow_blocks(table.map_blocks(score_block)))
     if not blocks:  # the champion's own spec keeps none of the rows
         none = np.zeros(len(wanted), bool)
         return predictions.take(none), none

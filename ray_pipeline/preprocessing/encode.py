@@ -22,7 +22,7 @@ from ray_pipeline.profiling.label_folds import folds
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.runtime.ray_errors import own_errors
-from ray_pipeline.runtime.tasks import map_blocks, task
+from ray_pipeline.runtime.tasks import task
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
@@ -71,7 +71,7 @@ def encode_rows(
         return _encode_block(table.row_builder(block)[0], table, profile, spec, encoders, edges)
 
     with own_errors():
-        encoded = map_blocks(table.blocks(), encode_block).materialize()
+        encoded = table.map_blocks(encode_block, encoded_block.by_part).materialize()
     rows = {part: profile.parts[part] for part in PARTS}
     num_rows, counted = encoded.count(), sum(rows.values())
     if num_rows != counted:
@@ -141,7 +141,10 @@ def _blocks_with_rows(
     def facts(block: pa.Table) -> tuple[tuple[int, ...], float]:
         if not block.num_rows:
             return (0,) * len(PARTS), np.inf
-        rows = np.bincount(block[encoded_block.PART].to_numpy(), minlength=len(PARTS))
+        part = block[encoded_block.PART].to_numpy()
+        if (part[1:] < part[:-1]).any():
+            raise RuntimeError(f"an encoded block of {block.num_rows:,} rows is not ordered by part")
+        rows = np.bincount(part, minlength=len(PARTS))
         return tuple(rows.tolist()), float(block[encoded_block.LABEL].to_numpy().min(initial=np.inf))
 
     count = task(facts)

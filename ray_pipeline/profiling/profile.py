@@ -146,7 +146,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
 
     total, keys, row_hashes = BlockSummary(), list[NDArray[np.uint64]](), list[RowHashes]()
     with table.locating_errors():
-        for row in (row for block in arrow_blocks(table.blocks(), summarize_block) for row in block.to_pylist()):
+        for row in (row for block in arrow_blocks(table.map_blocks(summarize_block)) for row in block.to_pylist()):
             summary, block_keys, block_hashes = read_summary(row)
             total = total + summary
             keys.append(block_keys)

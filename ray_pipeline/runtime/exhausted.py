@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageError
 from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.tasks import given_up
 from ray_pipeline.suggestion import RESUME
 
 
@@ -35,7 +36,7 @@ def explaining_exhaustion() -> Iterator[None]:
             if isinstance(cause, OutOfMemoryError):
                 raise ResourceError(_low_memory(str(cause))) from error
             if isinstance(cause, WorkerCrashedError):
-                raise ResourceError(_dead_workers()) from error
+                raise ResourceError(given_up()) from error
         raise
 
 
@@ -71,12 +72,4 @@ def _low_memory(told: str) -> Problem:
         found=f"Ray has ended workers because a node has little memory left{amounts}",
         fix="end other programs, run fewer trials at once (`concurrent_trials`), or use a machine with more memory;"
         f" then {RESUME}",
-    )
-
-
-def _dead_workers() -> Problem:
-    return Problem(
-        found="a piece of work was given up, because every worker that began it has died",
-        fix="where workers were killed, the notes above say why; a library that crashes or hangs says so in Ray's logs,"
-        f" which `--debug` keeps; then {RESUME}",
     )

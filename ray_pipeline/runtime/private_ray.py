@@ -129,6 +129,13 @@ def temporary_folder() -> str:
     return str(utils.get_default_system_temp_dir())
 
 
+def task_attempt() -> int:
+    """How often the task that runs here was begun before, because its worker had died."""
+    import ray
+
+    return int(ray._private.worker.global_worker.core_worker.get_current_task_attempt_number())
+
+
 def session_folder() -> Path:
     """The folder of the Ray that this process is connected to, which the processes of a node share."""
     from ray._private import worker

@@ -132,6 +132,7 @@ def _data_context() -> Iterator[None]:
     context = private_ray.data_context().copy()
     context.execution_options.preserve_order = True  # bytes must repeat from run to run
     context.enable_progress_bars = False
+    context.target_max_block_size = None  # a block is what a task gives, not a piece or a sum of such
     context.print_on_execution_start = False
     # Ray's wrapper around the exception would lose what it wraps on the way from the worker.
     context.raise_original_map_exception = True

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import pyarrow as pa
 
+from ray_pipeline.errors import Problem
 from ray_pipeline.heartbeat import heartbeats
 from ray_pipeline.runtime.private_ray import session_folder
 from ray_pipeline.runtime.ray_errors import own_errors
+from ray_pipeline.suggestion import RESUME
 
 if TYPE_CHECKING:
     import ray.data
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-RETRIES = {"max_retries": 5}
-"""How often a piece is done again whose worker has died. Ray Data would never end with a piece that always hangs."""
+RETRIES = 5
+"""How often a piece is done again whose worker has died."""
 
 
 def watched(work: Callable[P, T]) -> Callable[P, T]:
@@ -47,21 +49,25 @@ def task(work: Callable[..., Any], **options: Any) -> "RemoteFunction":
     """
     import ray
 
-    return ray.remote(**{**RETRIES, **options})(watched(work))
+    return ray.remote(max_retries=RETRIES, **options)(watched(work))
 
 
-def map_blocks(dataset: "ray.data.Dataset", work: Callable[[pa.Table], pa.Table]) -> "ray.data.Dataset":
-    """The dataset of the results of `work` on each block of a scan; done when it is used, by watched workers."""
-    return dataset.map_batches(watched(work), batch_format="pyarrow", batch_size=None, zero_copy_batch=True, **RETRIES)
+def given_up() -> Problem:
+    """What is wrong where the worker of a piece has died again and again."""
+    return Problem(
+        found="a piece of work was given up, because every worker that began it has died",
+        fix="where workers were killed, the notes above say why; a library that crashes or hangs says so in Ray's logs,"
+        f" which `--debug` keeps; then {RESUME}",
+    )
 
 
-def arrow_blocks(dataset: "ray.data.Dataset", work: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
-    """The result of `work` on each block of a scan, streamed in the scan's order.
+def arrow_blocks(dataset: "ray.data.Dataset") -> Iterator[pa.Table]:
+    """The blocks of a dataset, streamed in its order.
 
     Raises
     ------
     PipelineError
-        What `work` raised on a worker, without Ray's wrapper.
+        What a worker raised, without Ray's wrapper.
     """
     with own_errors():
-        yield from map_blocks(dataset, work).iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2)
+        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2)

@@ -8,9 +8,11 @@ import pytest
 from run_fixture import Told
 
 from ray_pipeline.errors import ResourceError
-from ray_pipeline.runtime import tasks, watchdog
-from ray_pipeline.runtime.exhausted import explaining_exhaustion
+from ray_pipeline.runtime import scan, tasks, watchdog
+from ray_pipeline.runtime.scan import map_pieces
+from ray_pipeline.runtime.session import session
 from ray_pipeline.runtime.tasks import arrow_blocks
+from ray_pipeline.spec.where import Where
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 STALL_S = 3.0
@@ -22,8 +24,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_block_that_hangs_once_is_done_again(ray_local: None, tmp_path: Path) -> None:
-    import ray
-
     once, told = tmp_path / "once", Told()
 
     def double(block: pa.Table) -> pa.Table:
@@ -34,9 +34,8 @@ def test_a_block_that_hangs_once_is_done_again(ray_local: None, tmp_path: Path) 
 
     tables = [pa.table({"x": list(range(first, first + 10))}) for first in range(0, 40, 10)]
     with told.current(), watchdog.watchdog(STALL_S):
-        found = [
-            value for block in arrow_blocks(ray.data.from_arrow(tables), double) for value in block["x"].to_pylist()
-        ]
+        doubled = map_pieces([lambda table=table: table for table in tables], double, 100)
+        found = [value for block in arrow_blocks(doubled) for value in block["x"].to_pylist()]
     assert sorted(found) == list(range(0, 80, 2))
     assert once.exists()
     (note,) = told.notes
@@ -44,20 +43,18 @@ def test_a_block_that_hangs_once_is_done_again(ray_local: None, tmp_path: Path) 
 
 
 def test_a_block_that_always_hangs_is_given_up(ray_local: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
     def hang(block: pa.Table) -> pa.Table:
         ctypes.PyDLL(None).sleep(3600)
         return block
 
-    monkeypatch.setitem(tasks.RETRIES, "max_retries", 1)
-    dataset, told = ray.data.from_arrow(pa.table({"x": [1]})), Told()
+    monkeypatch.setattr(scan, "RETRIES", 1)
+    told = Told()
     with (
         told.current(),
-        watchdog.watchdog(STALL_S),
-        pytest.raises(ResourceError, match="every worker that began it has died"),explaining_exhaustion()
+        pytest.raises(ResourceError, match="every worker that began it has died"),
+        session(Where(address="auto", stall_after="10s")),
     ):
-        list(arrow_blocks(dataset, hang))
+        list(arrow_blocks(map_pieces([lambda: pa.table({"x": [1]})], hang, 100)))
     assert len(told.notes) == 2
 
 

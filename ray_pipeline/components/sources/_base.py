@@ -43,9 +43,13 @@ class Footers:
     """Bytes of the largest row group, decompressed: what one task must hold."""
 
     def bytes_of(self, columns: Sequence[str]) -> tuple[int, int]:
-        """Bytes of these columns on disk, and once decompressed."""
-        found = [self.column_bytes.get(name, (0, 0)) for name in columns]
-        return sum(packed for packed, _ in found), sum(plain for _, plain in found)
+        """Bytes of these columns on disk, and in memory.
+
+        Where values repeat, a file has far less than memory even once it is decompressed.
+        """
+        known = [(name, *self.column_bytes[name]) for name in columns if name in self.column_bytes]
+        in_memory = [max(plain, self.num_rows * _width(self.schema.field(name).type)) for name, _, plain in known]
+        return sum(packed for _, packed, _ in known), sum(in_memory)
 
 
 class Source(Choice, ABC):
@@ -105,6 +109,14 @@ class Source(Choice, ABC):
 
         Each call reads about `rows` rows, or one row group.
         """
+
+
+def _width(type_: pa.DataType) -> int:
+    """Bytes of a value in memory, at least; of a text, those of its place."""
+    try:
+        return max(1, int(type_.bit_width) // 8)
+    except ValueError:
+        return 8
 
 
 def _at_most_one(names: Sequence[str], parameters: Any) -> Any:
