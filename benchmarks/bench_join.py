@@ -84,7 +84,7 @@ def ours(folder: Path) -> dict:
             rows, _ = maker.prepare(block)
             return rows.select([KEY, "f.v", "f.w"]).rename_columns(["id", "v", "w"])
 
-        table.map_blocks(join).write_parquet(str(folder / "ours"))
+        table.dataset(join).write_parquet(str(folder / "ours"))
         seconds = time.time() - begun
     size = sum(path.stat().st_size for path in (folder / "ours").glob("*.parquet"))
     return {

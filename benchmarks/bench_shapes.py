@@ -59,7 +59,7 @@ def files(folder: Path, count: int) -> dict:
     up = time.time()
     table = read(spec, where)
     assert (table.num_rows, needs.tables["labels"].rows) == (count * 1_000, count * 1_000)
-    table.map_blocks(lambda block: block)
+    table.dataset(lambda block: block)
     done = time.time()
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {

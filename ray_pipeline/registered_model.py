@@ -42,7 +42,6 @@ from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.address import ModelName
 from ray_pipeline.registry.registry import Registry
 from ray_pipeline.runtime.session import available_cpus, session
-from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.storage.blob_store import BlobStore
@@ -239,7 +238,7 @@ def _scored(
             {"rows": pa.array([as_ipc(scored).to_pybytes()], pa.large_binary()), "facts": [json.dumps(facts)]}
         )
 
-    blocks = [row for block in arrow_blocks(table.map_blocks(score_block)) for row in block.to_pylist()]
+    blocks = [row for block in table.map_blocks(score_block) for row in block.to_pylist()]
     facts = [json.loads(row["facts"]) for row in blocks]
     sums = RowCounts(**{name: sum(block[name] for block in facts) for name in DROP_COUNTS})
     require_keys_and_times(sums, spec)

@@ -3,7 +3,6 @@
 import pyarrow as pa
 
 from ray_pipeline.data.table import Table
-from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 
 
@@ -23,7 +22,7 @@ def split(table: Table, spec: Spec, *, with_ray: bool = True) -> Table:
         return builder.split_input(rows, splitter).select(columns)
 
     with table.locating_errors():
-        pieces = arrow_blocks(table.map_blocks(fit_rows)) if with_ray else map(fit_rows, table.tables())
+        pieces = table.map_blocks(fit_rows) if with_ray else map(fit_rows, table.tables())
         blocks = list(pieces)
     # Without a row there is nothing to fit on; the profile says why there is none.
     return table.with_splitter(splitter.fit(pa.concat_tables(blocks)) if blocks else splitter)

@@ -14,6 +14,7 @@ from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.rows import RowBuilder
 from ray_pipeline.runtime.scan import Piece, joined, map_pieces, rows_of_a_block
+from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 
 if TYPE_CHECKING:
@@ -65,15 +66,22 @@ class Table:
         )
         return round(self.num_rows * row_bytes)
 
-    def map_blocks(
-        self,
-        work: Callable[[pa.Table], pa.Table],
-        join: Callable[[Sequence[pa.Table]], pa.Table] = joined,
-    ) -> "ray.data.Dataset":
+    def map_blocks(self, work: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
         """The result of `work` on blocks of the label table, with the needed columns and rows only, in file order.
 
-        `join` makes one table of the results that one task has.
+        It runs on Ray's workers, and the results are streamed.
+
+        Raises
+        ------
+        PipelineError
+            What `work` raised.
         """
+        return arrow_blocks(self.dataset(work))
+
+    def dataset(
+        self, work: Callable[[pa.Table], pa.Table], join: Callable[[Sequence[pa.Table]], pa.Table] = joined
+    ) -> "ray.data.Dataset":
+        """The same as a dataset; `join` makes one table of the results that one task has."""
         rows = rows_of_a_block(self.num_rows, self.num_bytes)
         return map_pieces(self.pieces(rows), work, rows, join)
 

@@ -14,7 +14,6 @@ from ray_pipeline.data.rows import KEY
 from ray_pipeline.data.table import Table
 from ray_pipeline.evaluation.score_drift import ScoreDrift
 from ray_pipeline.evaluation.score_files import write_scores
-from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.runtime.threads import map_in_threads
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def batch_predict(
         return blocks if drift is None else drift.counted(blocks)
 
     if threads is None:
-        return write_scores(found(arrow_blocks(table.map_blocks(score_block))), table, out)
+        return write_scores(found(table.map_blocks(score_block)), table, out)
     with table.locating_errors():
         rows = max(1, min(MAX_ROWS, BLOCK_BYTES * table.num_rows // max(table.num_bytes, 1)))
         blocks = map_in_threads(table.pieces(rows), rows, score_block, threads)

@@ -20,7 +20,6 @@ from ray_pipeline.data.sql_tables import with_rows_of
 from ray_pipeline.evaluation.batch_predict import put_bundle
 from ray_pipeline.evaluation.gates import Champion
 from ray_pipeline.evaluation.latency import ServingCosts
-from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.values import PARTS, Predictions
@@ -92,7 +91,7 @@ def rescore(
         scored = {"score": list(score), **({} if ends is None else {"ends": list(ends)})}
         return pa.table({KEY: rows[KEY], PART: rows[PART], **scored})
 
-    blocks = list(arrow_blocks(table.map_blocks(score_block)))
+    blocks = list(table.map_blocks(score_block))
     if not blocks:  # the champion's own spec keeps none of the rows
         none = np.zeros(len(wanted), bool)
         return predictions.take(none), none

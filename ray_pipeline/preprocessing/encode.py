@@ -71,7 +71,7 @@ def encode_rows(
         return _encode_block(table.row_builder(block)[0], table, profile, spec, encoders, edges)
 
     with own_errors():
-        encoded = table.map_blocks(encode_block, encoded_block.by_part).materialize()
+        encoded = table.dataset(encode_block, encoded_block.by_part).materialize()
     rows = {part: profile.parts[part] for part in PARTS}
     num_rows, counted = encoded.count(), sum(rows.values())
     if num_rows != counted:

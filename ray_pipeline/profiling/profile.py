@@ -27,7 +27,6 @@ from ray_pipeline.profiling.requirements import (
     shown_ranges,
 )
 from ray_pipeline.profiling.row_hashes import RowHashes
-from ray_pipeline.runtime.tasks import arrow_blocks
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS, Finding
 
@@ -146,7 +145,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
 
     total, keys, row_hashes = BlockSummary(), list[NDArray[np.uint64]](), list[RowHashes]()
     with table.locating_errors():
-        for row in (row for block in arrow_blocks(table.map_blocks(summarize_block)) for row in block.to_pylist()):
+        for row in (row for block in table.map_blocks(summarize_block) for row in block.to_pylist()):
             summary, block_keys, block_hashes = read_summary(row)
             total = total + summary
             keys.append(block_keys)

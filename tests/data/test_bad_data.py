@@ -12,12 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ray_pipeline.data import split as split_stage
 from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import PipelineError
-from ray_pipeline.profiling import profile as profile_stage
 from ray_pipeline.profiling.findings import check
 from ray_pipeline.profiling.profile import Profile, profile_rows
 from ray_pipeline.spec import Spec
@@ -230,13 +228,11 @@ CASES: dict[str, Bad] = {
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a good table, whose rows are scanned by this process in two blocks instead of by Ray."""
 
-    def blocks(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
+    def map_here(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
         whole = made.labels.rows(made.columns_read["labels"])
         return [work(whole.slice(start, ROWS // 2)) for start in range(0, whole.num_rows, ROWS // 2)]
 
-    monkeypatch.setattr(Table, "blocks", lambda made: made)
-    for stage in (profile_stage, split_stage):
-        monkeypatch.setattr(stage, "arrow_blocks", blocks)
+    monkeypatch.setattr(Table, "map_blocks", map_here)
     (tmp_path / "rows").mkdir()
     write(tmp_path / "rows")
     return tmp_path

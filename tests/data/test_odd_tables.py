@@ -16,7 +16,6 @@ from ray_pipeline.data.rows import KEY, LABEL
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.evaluation.predict import prediction_table
-from ray_pipeline.profiling import profile as profile_stage
 from ray_pipeline.profiling.profile import profile_rows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
@@ -28,12 +27,10 @@ LAYOUT = Layout(slots=1, workers=1, threads=1, gpus=0, fit_threads=1)
 
 @pytest.fixture(autouse=True)
 def blocks_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def blocks(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
+    def map_here(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
         return [work(piece()) for piece in made.labels.pieces(made.columns_read["labels"], 200, made.scan_filter)]
 
-    monkeypatch.setattr(Table, "blocks", lambda made: made)
-    for stage in (profile_stage, split_stage):
-        monkeypatch.setattr(stage, "arrow_blocks", blocks)
+    monkeypatch.setattr(Table, "map_blocks", map_here)
 
 
 @pytest.mark.parametrize("odd", ODD_TABLES, ids=lambda odd: odd.name)

@@ -17,7 +17,6 @@ from ray_pipeline.data.rows import KEY, LABEL, PART, TIME
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.hashing import hash_values
-from ray_pipeline.profiling import profile as profile_stage
 from ray_pipeline.profiling.profile import Profile, profile_rows
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -29,12 +28,10 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def blocks_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def blocks(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
+    def map_here(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
         return [work(piece()) for piece in made.labels.pieces(made.columns_read["labels"], 100, made.scan_filter)]
 
-    monkeypatch.setattr(Table, "blocks", lambda made: made)
-    for stage in (profile_stage, split_stage):
-        monkeypatch.setattr(stage, "arrow_blocks", blocks)
+    monkeypatch.setattr(Table, "map_blocks", map_here)
 
 
 def spec_of(folder: Path, labels: str, rest: str = "split: {by: random}", table: str = "") -> Spec:

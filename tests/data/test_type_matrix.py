@@ -29,7 +29,6 @@ from ray_pipeline.errors import DataError
 from ray_pipeline.preprocessing.encode import _encode_block
 from ray_pipeline.preprocessing.fit_encoders import fit_encoders
 from ray_pipeline.preprocessing.slice_names import slice_edges
-from ray_pipeline.profiling import profile as profile_stage
 from ray_pipeline.profiling.profile import profile_rows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
@@ -317,12 +316,10 @@ def times_like(cell: Cell) -> pa.DataType:
 def blocks_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scan's pieces are read by this process instead of by Ray's workers."""
 
-    def blocks(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
+    def map_here(made: Table, work: Callable[[pa.Table], pa.Table]) -> list[pa.Table]:
         return [work(piece()) for piece in made.labels.pieces(made.columns_read["labels"], 50, made.scan_filter)]
 
-    monkeypatch.setattr(Table, "blocks", lambda made: made)
-    for stage in (profile_stage, split_stage):
-        monkeypatch.setattr(stage, "arrow_blocks", blocks)
+    monkeypatch.setattr(Table, "map_blocks", map_here)
 
 
 def run(spec: Spec) -> tuple[pa.Table, pa.Table, Any]:
