@@ -1,4 +1,4 @@
-"""Ray's private interfaces that this package uses, one function each.
+"""Private interfaces of Ray Core and Data that this package uses, one function each.
 
 `tests/runtime/test_private_ray.py` names the one that a release of Ray removes.
 """
@@ -267,65 +267,3 @@ def without_data_actors() -> Iterator[None]:
     autoscaler = "ray.data._internal.execution.streaming_executor:create_cluster_autoscaler"
     with attributes.use({autoscaler: lambda *_, **options: FixedSize(), **dict.fromkeys(statistics, nothing)}):
         yield
-
-
-# --- Ray Train and Tune
-
-
-def data_parallel_trainer() -> Any:
-    """`DataParallelTrainer` of Train V2; the public module `ray.train.data_parallel_trainer` still has that of V1."""
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-    return DataParallelTrainer
-
-
-def xgboost_backend() -> Any:
-    """The backend that joins workers to XGBoost's collective, without the trainers that its public module imports."""
-    from ray.train.v2.xgboost.config import XGBoostConfig
-
-    return XGBoostConfig()
-
-
-_COPIED, _ALWAYS = (f"ray.tune.execution.class_cache:{name}" for name in ("ENV_VARS_TO_PROPAGATE", "DEFAULT_ENV_VARS"))
-
-
-@contextmanager
-def no_environment_for_trials() -> Iterator[None]:
-    """In the block, Tune gives trials no runtime environment, into which it copies variables of this process.
-
-    Among them are AWS credentials, and Ray writes runtime environments to its logs and shows them on its dashboard. The
-    workers of a Ray that this process has started inherit all variables; those of a cluster have the credentials of
-    their node. Without an environment of its own, a trial takes a worker process that is idle, and none has to start.
-    """
-    with attributes.use({_COPIED: set(), _ALWAYS: {}}):
-        yield
-
-
-_TASK_FAILED = "ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed"
-
-
-@contextmanager
-def memory_kills_as_deaths() -> Iterator[None]:
-    """In the block, an actor that Ray's monitor of memory has ended has died for Tune, as any other that was killed.
-
-    By default Tune raises, which ends the whole search: `OutOfMemoryError` is no `RayActorError` (Ray 2.60).
-    """
-    from ray.exceptions import OutOfMemoryError, RayActorError
-
-    failed = read_attribute(_TASK_FAILED)
-
-    def task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        """Tell the manager that the actor has died."""
-        killed = isinstance(exception, OutOfMemoryError)
-        failed(manager, tracked_actor_task, RayActorError(error_msg=str(exception)) if killed else exception)
-
-    with attributes.use({_TASK_FAILED: task_failed}):
-        yield
-
-
-def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:
-    """Lets Tune keep so many actors that no trial needs at the moment, of the trial's kind.
-
-    Tune ends a reusable actor at once if no trial waits for it.
-    """
-    tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=count)

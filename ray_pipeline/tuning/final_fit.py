@@ -18,7 +18,8 @@ from ray_pipeline.plain_json import json_digest
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.private_ray import data_parallel_trainer, session_folder
+from ray_pipeline.runtime.private_ray import session_folder
+from ray_pipeline.runtime.private_tune import data_parallel_trainer
 from ray_pipeline.runtime.ray_errors import last_line, own_errors
 from ray_pipeline.storage.blob_store import BlobStore, DamagedBlob
 from ray_pipeline.suggestion import RESUME

@@ -15,7 +15,7 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.private_ray import keep_idle_actors, memory_kills_as_deaths, no_environment_for_trials
+from ray_pipeline.runtime.private_tune import keep_idle_actors, memory_kills_as_deaths, no_environment_for_trials
 from ray_pipeline.runtime.ray_errors import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
@@ -169,8 +169,8 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         """
         if self.failure:
             raise self.failure
-        running = any(trial.status == "RUNNING" for trial in tune_controller.get_trials())
-        if not self.reported and not running and time.monotonic() - self.began > START_TIMEOUT_S:
+        late = not self.reported and time.monotonic() - self.began > START_TIMEOUT_S
+        if late and not any(trial.status == "RUNNING" for trial in tune_controller.get_trials()):
             found = f"no slot started within {START_TIMEOUT_S} s: {needed_and_free(self.layout.slot_resources())}"
             fix = "wait until the cluster is free, or ask for less per trial"
             raise ResourceError(Problem(stage="search", found=found, fix=fix))

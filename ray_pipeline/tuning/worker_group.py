@@ -13,7 +13,7 @@ from typing import Any
 
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.private_ray import data_parallel_trainer, xgboost_backend
+from ray_pipeline.runtime.private_tune import data_parallel_trainer, xgboost_backend
 from ray_pipeline.runtime.ray_errors import last_line
 from ray_pipeline.tuning.mailbox import WAIT_S, Mailbox, call
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker

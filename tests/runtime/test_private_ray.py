@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import ray_pipeline
-from ray_pipeline.runtime import job_server, local_ray_agent, private_ray
+from ray_pipeline.runtime import job_server, local_ray_agent, private_ray, private_tune
 from ray_pipeline.runtime.process_state import SET_BY_RAY, SETTINGS
 from ray_pipeline.runtime.ray_version import NEWEST, OLDEST
 
@@ -91,14 +91,14 @@ def test_a_scan_runs_in_a_thread_of_the_known_name() -> None:
 
 def test_train_v2_has_its_data_parallel_trainer() -> None:
     assert {"train_loop_config", "backend_config", "scaling_config", "run_config"} <= set(
-        inspect.signature(private_ray.data_parallel_trainer()).parameters
+        inspect.signature(private_tune.data_parallel_trainer()).parameters
     )
 
 
 def test_train_v2_has_its_xgboost_backend() -> None:
     from ray.train.backend import BackendConfig
 
-    assert isinstance(private_ray.xgboost_backend(), BackendConfig)
+    assert isinstance(private_tune.xgboost_backend(), BackendConfig)
 
 
 def test_tune_keeps_idle_actors_in_the_known_cache() -> None:
@@ -114,7 +114,7 @@ def test_tune_keeps_idle_actors_in_the_known_cache() -> None:
     class Trial:
         placement_group_factory = "1 CPU"
 
-    private_ray.keep_idle_actors(Controller(), Trial(), 2)
+    private_tune.keep_idle_actors(Controller(), Trial(), 2)
     cache.cache_object("1 CPU", "first")
     assert cache.cache_object("1 CPU", "second")
 
@@ -192,7 +192,7 @@ def test_tune_gives_trials_no_environment_and_so_no_credentials(monkeypatch: pyt
 
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE and class_cache.DEFAULT_ENV_VARS
-    with private_ray.no_environment_for_trials():
+    with private_tune.no_environment_for_trials():
         actor = class_cache._ActorClassCache().get(type("Trainable", (), {}))
         assert not actor._default_options["runtime_env"]  # so it takes a worker that is idle
     assert "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE and class_cache.DEFAULT_ENV_VARS
@@ -206,7 +206,7 @@ def test_an_actor_that_was_ended_for_memory_has_died_for_tune() -> None:
     actor = SimpleNamespace(actor_id=1, _on_error=lambda _, error: told.append(error))
     manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
     task, error = SimpleNamespace(_tracked_actor=actor, _on_error=None), OutOfMemoryError("little memory is left")
-    with private_ray.memory_kills_as_deaths():
+    with private_tune.memory_kills_as_deaths():
         RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=error)  # as Ray calls it
     (death,) = told
     assert isinstance(death, RayActorError)
