@@ -70,6 +70,35 @@ def test_a_row_s_hash_depends_on_its_content_and_not_on_the_order_of_columns(nam
     assert hash_rows(table.slice(1)).tolist() == hashes.tolist()[1:]
 
 
+@given(WHOLE)
+def test_a_row_s_hash_is_the_same_in_every_type_that_holds_its_numbers(values: list[int | None]) -> None:
+    plain = pa.chunked_array([pa.array(values, pa.int64())])
+    expected = hash_rows(pa.table({"a": plain})).tolist()
+    assert len(set(expected)) == len(set(values))
+    for type_ in (pa.int32(), pa.float64(), pa.decimal128(19, 0), pa.dictionary(pa.int32(), pa.int64())):
+        held = plain.dictionary_encode() if pa.types.is_dictionary(type_) else plain.cast(type_)
+        assert hash_rows(pa.table({"a": held})).tolist() == expected
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, max_size=20), st.integers(-(2**63), 2**63 - 20))
+def test_whole_numbers_beyond_those_of_floats_have_hashes_of_their_own(some: list[int], first: int) -> None:
+    for numbers in (some, list(range(first, first + 20))):
+        assert len(set(hash_rows(pa.table({"a": pa.array(numbers, pa.int64())})).tolist())) == len(numbers)
+    large = pa.array([2**63 + 1, 2**63 + 2, 2**64 - 1], pa.uint64())
+    assert len(set(hash_rows(pa.table({"a": large})).tolist())) == 3
+
+
+@given(st.lists(st.none() | st.integers(-(2**53), 2**53), unique=True, max_size=20))
+def test_a_moment_has_one_hash_of_rows_in_every_unit(micros: list[int | None]) -> None:
+    plain = pa.array(micros, pa.timestamp("us"))
+    expected = hash_rows(pa.table({"a": plain})).tolist()
+    assert len(set(expected)) == len(micros)
+    for type_ in (pa.timestamp("us", "Asia/Tokyo"), pa.timestamp("ns")):
+        assert hash_rows(pa.table({"a": plain.cast(type_)})).tolist() == expected
+    later = pa.array([None if one is None else 1_000 * one + 1 for one in micros], pa.timestamp("ns"))
+    assert not {*hash_rows(pa.table({"a": later.drop_null()})).tolist()} & {*expected}
+
+
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1))
 def test_uniform_numbers_keep_the_order_of_hashes_and_stay_below_1(hashes: list[int]) -> None:
     position = uniform(np.array(sorted(hashes), np.uint64))

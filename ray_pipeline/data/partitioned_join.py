@@ -18,7 +18,7 @@ from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.join_keys import plain_key
 from ray_pipeline.errors import DataError
-from ray_pipeline.hashing import content_hashes
+from ray_pipeline.hashing import hash_rows
 from ray_pipeline.runtime.ray_errors import find_own
 from ray_pipeline.runtime.scan import Piece
 from ray_pipeline.runtime.tasks import task
@@ -93,7 +93,7 @@ class PartitionedTable:
 def partition_of(keys: Sequence[pa.ChunkedArray], num_partitions: int) -> NDArray[np.int64]:
     """The partition of each row's key; shape (rows,). Equal keys of any integer or text width have the same one."""
     plain = pa.table({str(number): plain_key(key) for number, key in enumerate(keys)})
-    return (content_hashes(plain) % np.uint64(num_partitions)).astype(np.int64)
+    return (hash_rows(plain) % np.uint64(num_partitions)).astype(np.int64)
 
 
 def split_by_key(rows: pa.Table, on: Sequence[str], num_partitions: int) -> list[pa.Table]:

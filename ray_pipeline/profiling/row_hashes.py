@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.data.rows import LABEL
-from ray_pipeline.hashing import content_hashes, mix
+from ray_pipeline.hashing import hash_rows, mix
 
 HASH_TYPES: dict[str, Any] = {
     "content": np.uint64,
@@ -72,7 +72,7 @@ def hash_block(
     kept = content <= below
     pairs = np.zeros((2, 0), np.uint64)
     if group is not None:
-        groups = mix(content_hashes(rows.select([group])))
+        groups = mix(hash_rows(rows.select([group])))
         known = (groups <= below) & pc.is_valid(rows[group]).to_numpy()
         pairs = np.unique(np.stack([groups[known], part[known].astype(np.uint64)]), axis=1)
     return RowHashes(
@@ -86,8 +86,8 @@ def hash_block(
 
 def hash_contents(rows: pa.Table, features: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The hash of each row's features, and that of its features and label; each of shape (rows,)."""
-    content = content_hashes(rows.select(list(features)))
-    return content, mix(content ^ content_hashes(rows.select([LABEL])))
+    content = hash_rows(rows.select(list(features)))
+    return content, mix(content ^ hash_rows(rows.select([LABEL])))
 
 
 def hash_limit(share: float) -> np.uint64:
