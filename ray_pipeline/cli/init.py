@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ray_pipeline.errors import Problem, SpecError, StorageError, nearest
+from ray_pipeline.errors import Problem, SpecError, StorageError, listed, nearest
 from ray_pipeline.suggestion import command
 
 if TYPE_CHECKING:
@@ -137,13 +137,14 @@ def _ask(candidates: "Sequence[Candidate]") -> str:
 
 def _summary(draft: "Draft") -> list[str]:
     """What was decided, one line each."""
-    out = len(draft.left_out)
+    checks = {name: why.partition(": ")[0] for name, why in draft.left_out.items()}
+    out = [f"{name} ({check})" if check.isidentifier() else name for name, check in checks.items()]
     return [
         f"task     {draft.label.task}: {draft.label.why}",
         f"label    {draft.label.text}",
         *(f"join     {join.name} by {', '.join(join.on)}: {join.why}" for join in draft.all_joins),
         f"split    {'; '.join([f'{draft.split.by}: {draft.split.why}', *draft.split.rejected])}",
-        f"features {len(draft.features)}{f', {out} left out with the finding' if out else ''}",
+        f"features {len(draft.features)}{f'; left out: {listed(out)}' if out else ''}",
         *(f"look at  {remark}" for remark in draft.remarks),
         f"gates    {'; '.join(gate.value for gate in draft.gates) or f'none: {draft.no_gate}'}",
     ]

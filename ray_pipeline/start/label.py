@@ -24,6 +24,8 @@ OFFERED = 3
 MAX_WORDS = 0.1
 """Share of words among numbers up to which a text is a number with mistakes."""
 MAX_NUMBER_CLASSES, MAX_CLASSES, MIN_CLASS_ROWS = 10, 100, 5
+MAX_NAMED_CLASSES, MIN_NAMED_ROWS = 1_000, 50
+"""A label that the user names may have more classes, where there are so many rows of each on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +184,7 @@ def _column_label(table: StartTable, name: str) -> Label:
     if kind == "number" and not pa.types.is_boolean(type_):
         if label := _number_label(table, name, present, distinct):
             return label
-    elif kind == "category" and distinct > max(2, min(MAX_CLASSES, len(present) / MIN_CLASS_ROWS)):
+    elif kind == "category" and distinct > _most_classes(len(present)):
         raise DataError(_too_many_texts(table, name, present, distinct))
     counts = value_counts(present)
     _require_two(table, name, counts)
@@ -209,6 +211,11 @@ def _column_label(table: StartTable, name: str) -> Label:
         counts=counts,
         spellings=spellings,
     )
+
+
+def _most_classes(rows: int) -> float:
+    """How many texts may be classes in a table with so many labels."""
+    return max(2, min(MAX_CLASSES, rows / MIN_CLASS_ROWS), min(MAX_NAMED_CLASSES, rows / MIN_NAMED_ROWS))
 
 
 def _positive(values: Sequence[str]) -> str:

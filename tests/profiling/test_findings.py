@@ -141,6 +141,18 @@ def test_texts_that_all_differ_are_ids_in_a_small_table_too(present: int, found:
     assert not any(one.check == "id_like" and one.column == "wine" for one in findings)
 
 
+def test_amounts_that_hardly_repeat_are_no_ids() -> None:
+    draw = np.random.default_rng(0)
+    columns = {
+        "drawn": draw.permutation(10**7)[:3_000],
+        "counted": np.arange(3_000) * 3 + 5,
+        "bytes": draw.lognormal(14, 1, 3_000).astype(np.int64),
+        "balance": draw.normal(0, 10**9, 3_000).astype(np.int64),
+    }
+    findings = check(profile_of(columns, np.arange(3_000) % 2.0), spec_of())
+    assert {one.column for one in findings if one.check == "id_like"} == {"drawn", "counted"}
+
+
 @pytest.mark.parametrize(
     ("fail_on", "refused"), [("high", {"b"}), ("medium", {"a", "b"}), ("low", {"a", "b", "c"}), ("never", set())]
 )

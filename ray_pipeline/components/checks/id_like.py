@@ -1,5 +1,6 @@
 """Columns that number or name the rows, like an id."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -8,12 +9,17 @@ from ray_pipeline.components.column_encodings._columns import kind_of
 
 MIN_ROWS_TEXT, MIN_ROWS_NUMBER = 20, 200  # 20 texts hardly differ all by chance; 200 whole numbers of a wide range may
 MIN_SHARE_TEXT, MIN_SHARE_NUMBER = 0.9, 0.99  # amounts in cents repeat now and then, row numbers never do
+MAX_DISTANCE = 0.15
+"""Ids fill their range evenly, whether they are counted or drawn; amounts, sizes and counts do not. This is the largest
+distance from an even distribution (Kolmogorov's statistic): 200 even values reach 0.11 once in a hundred tables, a
+normal distribution has 0.25 and more, a skewed one 0.5 and more."""
 
 
 class IdLike(Check):
     """A text or a whole number with nearly as many values as rows.
 
-    Texts are counted in all rows, whole numbers in the sample. Fractions may differ in every row.
+    Texts are counted in all rows, whole numbers in the sample. Whole numbers that lie more densely at one place than at
+    another are amounts. Fractions may differ in every row.
     """
 
     fix = "leave it out, or join a table by it"
@@ -34,7 +40,7 @@ class IdLike(Check):
             elif pa.types.is_integer(type_.value_type if pa.types.is_dictionary(type_) else type_):
                 values = profile.sample[name].drop_null()
                 distinct = pc.count_distinct(values).as_py() if len(values) >= MIN_ROWS_NUMBER else 0
-                if distinct > MIN_SHARE_NUMBER * max(len(values), 1):
+                if distinct > MIN_SHARE_NUMBER * max(len(values), 1) and _distance(values) <= MAX_DISTANCE:
                     where = f"{len(values):,} sampled rows"
                     yield self.finding(
                         "medium",
@@ -42,3 +48,11 @@ class IdLike(Check):
                         column.rows,
                         f"{name} is a whole number with {distinct:,} distinct values in {where}",
                     )
+
+
+def _distance(values: pa.ChunkedArray) -> float:
+    """How far the values are from filling their range evenly, between 0 and 1: Kolmogorov's statistic."""
+    ordered = np.sort(pc.cast(values, pa.float64(), safe=False).to_numpy())
+    low, high = ordered[0], ordered[-1]
+    even = (ordered - low) / max(high - low, 1.0)
+    return float(np.abs(even - np.linspace(0.0, 1.0, len(ordered))).max())
