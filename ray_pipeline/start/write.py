@@ -180,7 +180,7 @@ def _search(draft: Draft) -> Iterator[str]:
     yield from _comment("a first search, short: give it more trials or time once the rest is right")
     yield "search:"
     yield f"{INDENT}trials: {first_search.TRIALS}"
-    yield f"{INDENT}time: {first_search.TIME}"
+    yield from _keys(1, Reasoned(value={"time": first_search.time(draft).value}, why=first_search.time(draft).why))
     yield from _keys(1, Reasoned(value={"metric": draft.metric.value}, why=draft.metric.why))
 
 
