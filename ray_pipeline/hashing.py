@@ -139,6 +139,9 @@ def uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
 def hash_rows(table: pa.Table) -> NDArray[np.uint64]:
     """A 64-bit hash of each row's content, whatever the order of the columns and the width of their types.
 
+    Decimals count by the nearest float64. Unlike `hash_values`, it takes no text of each number, which is 60 times as
+    fast (`benchmarks/bench_rows.py`).
+
     Parameters
     ----------
     table
@@ -147,7 +150,7 @@ def hash_rows(table: pa.Table) -> NDArray[np.uint64]:
     Returns
     -------
     ndarray
-        Shape (n,). Other than `hash_values`, it takes no text of each number: 100,000 rows of 100 columns take 0.1 s.
+        Shape (n,).
     """
     start = np.full(table.num_rows, PHI, np.uint64)
     return reduce(lambda mixed, name: mix(mixed ^ _content(table[name])), sorted(table.column_names), start)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Piece = Callable[[], pa.Table]
 joined = partial(pa.concat_tables, promote_options="default")
+"""The results of a piece, one below the other."""
 BLOCK_BYTES, MIN_BLOCK_BYTES = 32 << 20, 4 << 20
 """Largest and smallest block. Each task costs about 20 ms, so smaller blocks do not pay."""
 

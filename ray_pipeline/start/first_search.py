@@ -1,4 +1,4 @@
-"""The first search: short enough that a registered model is there within two minutes on two cores."""
+"""The first search: a registered model within two minutes on two cores, a few more where there are millions of rows."""
 
 import math
 from datetime import timedelta

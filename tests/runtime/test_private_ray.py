@@ -83,6 +83,23 @@ def test_the_data_context_can_be_replaced() -> None:
         private_ray.set_data_context(before)
 
 
+@pytest.mark.ray
+def test_a_task_knows_how_often_it_was_begun_before(ray_local: None, tmp_path: Path) -> None:
+    import os
+    import signal
+
+    import ray
+
+    def attempt() -> int:
+        if not (tmp_path / "killed").exists():
+            (tmp_path / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return private_ray.task_attempt()
+
+    assert ray.get(ray.remote(max_retries=1)(attempt).remote()) == 1
+    assert ray.get(ray.remote(attempt).remote()) == 0
+
+
 def test_a_scan_runs_in_a_thread_of_the_known_name() -> None:
     from ray.data._internal.execution.streaming_executor import StreamingExecutor
 

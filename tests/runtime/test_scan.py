@@ -21,7 +21,7 @@ def rows_of(piece: int) -> pa.Table:
 
 
 def in_parts(rows: pa.Table) -> pa.Table:
-    """The rows as an encoded block: ordered by part, here the last digit below 3."""
+    """The rows as an encoded block: ordered by part, here the remainder by 3."""
     part = (rows["x"].to_numpy() % 3).astype(np.int8)
     order = np.argsort(part, kind="stable")
     return pa.table({encoded_block.PART: part[order], "x": rows["x"].to_numpy()[order]})
