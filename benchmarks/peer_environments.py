@@ -8,11 +8,21 @@ from pathlib import Path
 PACKAGES = {
     # xgboost-cpu and pandas 2: the wheel of xgboost brings CUDA, and FLAML 2.7 reads strings of pandas 2.
     "flaml": ["flaml", "catboost", "lightgbm", "xgboost-cpu<3", "scikit-learn", "scipy", "pandas<3", "pyarrow"],
-    # Without torch or fastai: AutoGluon leaves its two neural networks out.
-    "autogluon": ["autogluon.tabular[lightgbm,catboost,xgboost]", "pyarrow"],
+    # With torch and fastai, so that AutoGluon has its two neural networks.
+    "autogluon": ["autogluon.tabular[lightgbm,catboost,xgboost,fastai]", "torch==2.13.*", "pyarrow"],
 }
 VERSIONS = "versions.json"
-REPORTED = ("flaml", "autogluon.tabular", "catboost", "lightgbm", "xgboost", "xgboost-cpu", "scikit-learn", "torch")
+REPORTED = (
+    "flaml",
+    "autogluon.tabular",
+    "catboost",
+    "lightgbm",
+    "xgboost",
+    "xgboost-cpu",
+    "scikit-learn",
+    "torch",
+    "fastai",
+)
 
 
 def python_of(cache: Path, peer: str) -> str:

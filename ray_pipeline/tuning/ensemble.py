@@ -4,7 +4,7 @@ A resumed run and a rerun take the recorded choice: latencies and seconds are me
 """
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.ensemble_selection import Cap, Caps, Ensemble, EnsembleMember, Worth, select
-from ray_pipeline.tuning.time_budget import MEMBERS_SHARE, refit_share, threads_of_member, trained_s
+from ray_pipeline.tuning.time_budget import refit_share, refits_at_once, trained_s
 from ray_pipeline.tuning.trial_store import SCORES_FILE
 from ray_pipeline.values import Vector
 
@@ -48,8 +48,23 @@ def candidates_of_each_family(spec: Spec, rows: EncodedRows) -> int:
     return math.ceil(max(2, min(CANDIDATES, affordable)) / len(spec.model))
 
 
-def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, run: "Run") -> Ensemble | None:
+def choose_ensemble(
+    leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, run: "Run", refit_seconds: float
+) -> Ensemble | None:
     """Choose the ensemble of the spec, and record it; a choice that is in the journal is not made again.
+
+    Parameters
+    ----------
+    leaderboard
+        The trials to choose from.
+    rows
+        The encoded rows.
+    spec
+        What an ensemble may cost.
+    run
+        The context of the run.
+    refit_seconds
+        The seconds that the refits of all members may take.
 
     Returns
     -------
@@ -61,7 +76,7 @@ def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, r
     recorded = run.journal.recorded(STEP)
     if recorded is not None:
         return Ensemble.from_json(recorded)
-    ensemble = _Selection(leaderboard, rows, spec, run.layout).ensemble()
+    ensemble = _Selection(leaderboard, rows, spec, run.layout, refit_seconds).ensemble()
     run.journal.record(STEP, asdict(ensemble))
     return ensemble
 
@@ -69,8 +84,11 @@ def choose_ensemble(leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, r
 class _Selection:
     """The candidates of one search with their scores and costs."""
 
-    def __init__(self, leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, layout: Layout) -> None:
+    def __init__(
+        self, leaderboard: "Leaderboard", rows: EncodedRows, spec: Spec, layout: Layout, refit_seconds: float
+    ) -> None:
         self.leaderboard, self.rows, self.spec, self.layout = leaderboard, rows, spec, layout
+        self.refit_seconds = refit_seconds
         self.candidates = leaderboard.candidates
         self.scores: list[Scores] = [scores_of(leaderboard, one) for one in self.candidates]
         self.metric = metric_of(spec.search.metric)
@@ -136,7 +154,7 @@ class _Selection:
             most, key = min(given)
             costs.append(Cap(key, np.array([self._latency_ms(one) for one in self.candidates]), most))
         if self.spec.search.time is not None and self.spec.fit.on != "train":
-            costs.append(self._refits(MEMBERS_SHARE * float(self.spec.search.time)))
+            costs.append(self._refits(self.refit_seconds))
         if asked.size_mb is not None:
             costs.append(
                 Cap("ensemble.size_mb", np.array([self._size_mb(one) for one in self.candidates]), asked.size_mb)
@@ -144,16 +162,13 @@ class _Selection:
         return Caps(members=asked.members, costs=tuple(costs))
 
     def _refits(self, most: float) -> Cap:
-        """The seconds of the members' refits, at most so many; the time for the best trial's is kept apart.
+        """The seconds of the members' refits, at most so many.
 
         Refits side by side share the time, but none of them may take longer than it.
         """
-        threads = threads_of_member(self.rows.rows, self.layout)
-        at_once = self.layout.fit_threads // threads
-        share = refit_share(replace(self.layout, fit_threads=threads), self.rows.rows, self.spec)
+        share = refit_share(self.layout, self.rows.rows, self.spec)
         seconds = np.array([share * trained_s(one) for one in self.candidates])
-        costs = np.where(seconds > most, np.inf, seconds / at_once)
-        costs[0] = 0.0
+        costs = np.where(seconds > most, np.inf, seconds / refits_at_once(self.layout, self.rows.rows))
         return Cap("search.time", costs, most)
 
     def _latency_ms(self, candidate: "TrialResult") -> float:

@@ -19,7 +19,7 @@ from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.out_of_fold import ModelFiles, write_fold_models
 from ray_pipeline.tuning.sampler import TrialResult
-from ray_pipeline.tuning.time_budget import threads_of_member
+from ray_pipeline.tuning.time_budget import refits_at_once, threads_of_member
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
@@ -93,7 +93,7 @@ def _fit_members(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, 
         made.append(member)
     results = [by_trial[one.trial] for one in leaderboard.members]
     layout = replace(run.layout, fit_threads=threads_of_member(encoded.rows.rows, run.layout))
-    lanes = min(len(results), run.layout.fit_threads // layout.fit_threads)  # members that are fitted at the same time
+    lanes = min(len(results), refits_at_once(run.layout, encoded.rows.rows))
     fitted: dict[int, Path] = {}
 
     def fit(some: Sequence[TrialResult]) -> None:

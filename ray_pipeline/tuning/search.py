@@ -13,8 +13,9 @@ from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.conformal import require_rows
 from ray_pipeline.errors import NoTrialFinished, Problem, ResourceError, listed
-from ray_pipeline.evaluation.baselines import baselines
+from ray_pipeline.evaluation.baselines import Baseline, baselines
 from ray_pipeline.preprocessing.encode import Encoded
+from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.progress import stage
@@ -25,7 +26,7 @@ from ray_pipeline.tuning.leaderboard import Leaderboard, choose_family, rank_fam
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.recorded_trials import RecordedTrials, repeats_trials, undecided
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
-from ray_pipeline.tuning.time_budget import refit_share
+from ray_pipeline.tuning.time_budget import refit_share, refits_at_once
 from ray_pipeline.tuning.training_memory import training_context
 from ray_pipeline.tuning.trial_store import FOLDER, TrialStore, candidates
 from ray_pipeline.tuning.warm_start import WarmStart
@@ -63,9 +64,10 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
         lambda budget: rungs_of(budget, halving, num_rows),
         run,
         refit_share=refit_share(run.layout, rows.rows, spec),
+        refits_at_once=refits_at_once(run.layout, rows.rows),
         candidates=(num_candidates := candidates_of_each_family(spec, rows)),
     )
-    with in_background(lambda: baselines(rows, context, spec)) as scored_baselines:
+    with in_background(lambda: _beside_trials(rows, context, spec)) as scored_baselines:
         if trial_store.pending():
             from ray_pipeline.tuning.tune_runner import run_trials
 
@@ -82,7 +84,8 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
             baselines=scored_baselines(),
         )
     leaderboard = choose_family(leaderboard, rank_families(leaderboard, rows, spec))
-    return replace(leaderboard, ensemble=choose_ensemble(leaderboard, rows, spec, run))
+    refit_seconds = trial_store.budget.for_refits(leaderboard.best, allocation.best)
+    return replace(leaderboard, ensemble=choose_ensemble(leaderboard, rows, spec, run, refit_seconds))
 
 
 def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> FamilyAllocation:
@@ -116,6 +119,15 @@ def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> Fa
             warm=warm.params if warm and warm.family == name else None,
         )
     return FamilyAllocation(families=samplers, num_trials=trials, window=window)
+
+
+def _beside_trials(rows: EncodedRows, context: TrainingContext, spec: Spec) -> tuple[Baseline, ...]:
+    """Score the baselines, and import what the models of several families are ranked with: it takes 2.5 s."""
+    scored = baselines(rows, context, spec)
+    if len(spec.model) > 1:
+        for family in spec.model:
+            find("models", family).warm_up()
+    return scored
 
 
 def _check_workers(spec: Spec, layout: Layout) -> None:

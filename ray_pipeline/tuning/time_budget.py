@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ray_pipeline.runtime.layout import Layout
@@ -10,16 +10,16 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.values import Part
 
-START_S, START_SHARE = 4.0, 0.12
-"""What a refit takes beside its training: the ranking of families, the start of its process, the matrix, the proof.
-Of a short time no more than this share is kept for it."""
+START_S, START_SHARE = 7.0, 0.12
+"""What a refit takes beside its training: the end of the slots, the ranking of families, the start of its processes and
+of the backtest's, the matrix, the proof. Of a short time no more than this share is kept for it."""
 MAX_BACKTESTS = 3
 BACKTESTS, SHARE_OF_SEARCH = {0: 0.0, 1: 1.5, MAX_BACKTESTS: 2.2}, 0.15
 """Seconds of so many backtests for each second of the refit (they have fewer and fewer rows), and the share of the time
 that they take at most."""
-MEMBERS_SHARE = 0.25
-"""The share of the time that is kept for the refits of an ensemble's members beside the best trial, and that they take
-at most."""
+MEMBERS_SHARE, LEAST_SHARE = 0.25, 0.05
+"""The share of the time that is kept at most for the refits of an ensemble's members beside the best trial, and the
+share that they may take where the trials have left less."""
 SMALL_TABLE_ROWS = 5_000
 """On 1,875 rows x 73 columns, 600 rounds take 0.97 s with one thread and 1.07 s with two (LightGBM), 2.4 and 2.4 s
 (XGBoost), and CatBoost takes 16 and 20 s of processor time. So members are fitted side by side."""
@@ -37,6 +37,8 @@ class TimeBudget:
     """Seconds of the refit for each second that the best trial trained."""
     backtests: int = 0
     """How many backtests precede the refit at most: none, one, or `MAX_BACKTESTS`."""
+    refits_at_once: int = 1
+    """How many members of an ensemble are refitted side by side."""
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -46,13 +48,30 @@ class TimeBudget:
             return math.inf
         return self.limit - min(START_S, START_SHARE * self.limit) - (time.monotonic() - self.began)
 
-    def for_trials(self, best: TrialResult | None) -> float:
-        """Seconds left for trials, if this one is refitted, after its backtests if there are any."""
+    def for_trials(self, best: TrialResult | None, others: Sequence[TrialResult] = ()) -> float:
+        """Seconds left for trials, if these are refitted, after the backtests of the best one if there are any."""
         if best is None:
             return self.left
-        refit = self.refit_share * trained_s(best)
-        backtests = min(BACKTESTS[self.backtests] * refit, SHARE_OF_SEARCH * self.limit)
-        return self.left - refit - backtests
+        own, together = self._refit(best), self._refits([best, *others])
+        return self.left - self._backtests(own) - min(together, own + MEMBERS_SHARE * self.limit)
+
+    def for_refits(self, winner: TrialResult, first: TrialResult) -> float:
+        """Seconds left for the refits of an ensemble, once the trials have ended.
+
+        The backtests are those of the winner, and `first` is the member with the best metric: what it takes is there.
+        """
+        least, most = (self._refit(first) + share * self.limit for share in (LEAST_SHARE, MEMBERS_SHARE))
+        return min(max(self.left - self._backtests(self._refit(winner)), least), most)
+
+    def _refit(self, trial: TrialResult) -> float:
+        return self.refit_share * trained_s(trial)
+
+    def _refits(self, trials: Sequence[TrialResult]) -> float:
+        seconds = [self._refit(trial) for trial in trials]
+        return max(*seconds, sum(seconds) / self.refits_at_once)
+
+    def _backtests(self, refit: float) -> float:
+        return min(BACKTESTS[self.backtests] * refit, SHARE_OF_SEARCH * self.limit)
 
 
 def trained_s(result: TrialResult) -> float:
@@ -74,7 +93,8 @@ def refit_share(layout: Layout, rows: Mapping[Part, int], spec: Spec) -> float:
         Says on which of them the refit is; its rounds grow alike.
     """
     refitted = rows["train"] + (rows["validation"] if spec.fit.on != "train" else 0)
-    return float((refitted / rows["train"]) ** 2 / (layout.fit_threads / layout.threads) ** SPEEDUP_EXPONENT)
+    threads = threads_of_member(rows, layout)
+    return float((refitted / rows["train"]) ** 2 / (threads / layout.threads) ** SPEEDUP_EXPONENT)
 
 
 def threads_of_member(rows: Mapping[Part, int], layout: Layout) -> int:
@@ -92,6 +112,11 @@ def threads_of_member(rows: Mapping[Part, int], layout: Layout) -> int:
     if layout.workers > 1 or layout.gpus or rows["train"] + rows["validation"] > SMALL_TABLE_ROWS:
         return layout.fit_threads
     return min(layout.threads, layout.fit_threads)
+
+
+def refits_at_once(layout: Layout, rows: Mapping[Part, int]) -> int:
+    """Return how many members of an ensemble are refitted side by side, on the threads of the final fit."""
+    return layout.fit_threads // threads_of_member(rows, layout)
 
 
 def seconds_of_step(left: float, left_for_own: float, share: float, spent: float) -> float:

@@ -19,7 +19,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import CUT, CUT_SHARES, FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
-from ray_pipeline.tuning.time_budget import MAX_BACKTESTS, MEMBERS_SHARE, TimeBudget, trained_s
+from ray_pipeline.tuning.time_budget import MAX_BACKTESTS, TimeBudget
 from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ class TrialStore:
         rungs_of: Callable[[int], tuple[Rung, ...]],
         run: "Run",
         refit_share: float = 1.0,
+        refits_at_once: int = 1,
         candidates: int = 0,
     ) -> None:
-        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for `refit_share`.
+        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for the refits.
 
         `candidates` is how many of each family's best trials keep their model and scores, for an ensemble.
         """
@@ -60,6 +61,7 @@ class TrialStore:
         self.budget = TimeBudget(
             limit=math.inf if limit is None else float(limit),
             refit_share=refit_share,
+            refits_at_once=refits_at_once,
             backtests=0 if spec.fit.on != "auto" else MAX_BACKTESTS if spec.split.by == "time" else 1,
         )
         self.paused: list[tuple[Proposal, int, TrialState]] = []
@@ -121,17 +123,22 @@ class TrialStore:
     def seconds_left(self) -> float:
         """Seconds that trials have left of `search.time`; infinite where there is no limit.
 
-        An ensemble of the usual size is refitted in what is kept for the refit, at most `MEMBERS_SHARE` of the time.
+        The members of an ensemble are refitted in what is kept for them, at most `MEMBERS_SHARE` of the time.
         """
         if math.isinf(self.budget.limit):
             return math.inf
-        others = candidates(self.allocation, self.candidates)[1:USUAL_MEMBERS]
-        refit_s = self.budget.refit_share * sum(trained_s(one) for one in others)
         known = [self._result(proposal, "completed", trial_state) for proposal, _, trial_state in self.paused]
         known += [self.allocation.best] if self.allocation.best else []
         scored = [(self.sign * one.metric, one) for one in known if one.metric is not None]
         best = max(scored, key=lambda pair: pair[0], default=(0.0, None))[1]
-        return self.budget.for_trials(best) - min(refit_s, MEMBERS_SHARE * self.budget.limit)
+        return self.budget.for_trials(best, self._likely_members())
+
+    def _likely_members(self) -> list[TrialResult]:
+        """The trials that an ensemble would have beside the best one: the next best, and the best of each family."""
+        if not self.candidates:
+            return []
+        likely = [*candidates(self.allocation, self.candidates)[:USUAL_MEMBERS], *self.allocation.finalists.values()]
+        return [one for trial, one in {one.trial: one for one in likely}.items() if trial != likely[0].trial]
 
     @property
     def over(self) -> bool:

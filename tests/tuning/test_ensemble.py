@@ -1,5 +1,6 @@
 """The ensemble of a search: what it says of its members, when none is used, and that a recorded choice stands."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -65,8 +66,8 @@ def board_of(run: Run, rows: Rows, noise: list[float]) -> Leaderboard:
     )
 
 
-def chosen(run: Run, rows: Rows, noise: list[float]) -> Any:
-    return choose_ensemble(board_of(run, rows, noise), cast(EncodedRows, rows), run.spec, run)
+def chosen(run: Run, rows: Rows, noise: list[float], refit_seconds: float = math.inf) -> Any:
+    return choose_ensemble(board_of(run, rows, noise), cast(EncodedRows, rows), run.spec, run, refit_seconds)
 
 
 def test_each_member_says_its_weight_what_it_adds_and_what_it_costs(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_each_member_says_its_weight_what_it_adds_and_what_it_costs(tmp_path: Pa
 def test_scores_for_calibration_are_the_weighted_mean_of_those_of_the_trials(tmp_path: Path) -> None:
     run, rows = run_with(tmp_path), Rows()
     board = board_of(run, rows, [1.0, 1.1, 1.2])
-    found = choose_ensemble(board, cast(EncodedRows, rows), run.spec, run)
+    found = choose_ensemble(board, cast(EncodedRows, rows), run.spec, run, math.inf)
     assert found is not None
     files = {one.trial: np.load(board.model_folder(one) / SCORES_FILE) for one in board.results}
     expected = sum(member.weight * files[member.trial].astype(float) for member in found.members)
@@ -93,9 +94,9 @@ def test_scores_for_calibration_are_the_weighted_mean_of_those_of_the_trials(tmp
 def test_a_recorded_choice_stands_whatever_latencies_are_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, rows = run_with(tmp_path, "ensemble: {members: 3, latency_ms: 1000}"), Rows()
     board = board_of(run, rows, [1.0, 1.1, 1.2])
-    first = choose_ensemble(board, cast(EncodedRows, rows), run.spec, run)
+    first = choose_ensemble(board, cast(EncodedRows, rows), run.spec, run, math.inf)
     monkeypatch.setattr(ensemble, "row_ms", lambda *_: 9e9)
-    assert choose_ensemble(board, cast(EncodedRows, rows), run.spec, run) == first
+    assert choose_ensemble(board, cast(EncodedRows, rows), run.spec, run, math.inf) == first
 
 
 @pytest.mark.parametrize(
@@ -123,25 +124,23 @@ def test_an_ensemble_keeps_within_its_size(tmp_path: Path) -> None:
     assert len(chosen(run_with(tmp_path / "c", asked), Rows(), [1.0, 1.1, 1.2]).members) == 2
 
 
-@pytest.mark.parametrize(("time", "members"), [("20s", 3), ("12s", 2), ("4s", 0)])
-def test_members_are_refitted_in_the_share_of_the_time_that_is_kept_for_them(
-    time: str, members: int, tmp_path: Path
-) -> None:
-    search = f"seed: 3, time: {time}"  # a member trained for 1 s, and its refit has a third more rows
-    found = chosen(run_with(tmp_path / "a", search=search), Rows(), [1.0, 1.1, 1.2])
+@pytest.mark.parametrize(("seconds", "members"), [(6.0, 3), (4.0, 2), (2.0, 0)])
+def test_members_are_refitted_in_the_time_that_is_left_for_them(seconds: float, members: int, tmp_path: Path) -> None:
+    search = "seed: 3, time: 20s"  # a member trained for 1 s, and its refit has a third more rows
+    found = chosen(run_with(tmp_path / "a", search=search), Rows(), [1.0, 1.1, 1.2], seconds)
     assert len(found.members) == members
     assert found.why == ("" if members else "no second model fits within search.time")
     of_trials = run_with(tmp_path / "b", "ensemble: {members: 3}\nfit: {on: train}", search)
-    assert len(chosen(of_trials, Rows(), [1.0, 1.1, 1.2]).members) == 3
+    assert len(chosen(of_trials, Rows(), [1.0, 1.1, 1.2], seconds).members) == 3
 
 
-@pytest.mark.parametrize(("time", "members"), [("8s", 3), ("6s", 0)])
+@pytest.mark.parametrize(("seconds", "members"), [(3.0, 3), (1.6, 0)])
 def test_refits_side_by_side_share_the_time_and_none_takes_longer_than_it(
-    time: str, members: int, tmp_path: Path
+    seconds: float, members: int, tmp_path: Path
 ) -> None:
-    run = run_with(tmp_path, search=f"seed: 3, time: {time}")  # a refit takes 1.8 s; the time has 2 or 1.5 s for all
+    run = run_with(tmp_path, search="seed: 3, time: 8s")  # a refit takes 1.8 s
     run.layout = replace(run.layout, fit_threads=2, threads=1)
-    found = chosen(run, Rows(), [1.0, 1.1, 1.2])
+    found = chosen(run, Rows(), [1.0, 1.1, 1.2], seconds)
     assert len(found.members) == members
     assert found.why == ("" if members else "no second model fits within search.time")
 
@@ -162,7 +161,7 @@ def test_many_rows_are_thinned_for_the_selection_and_all_are_used_for_its_metric
     monkeypatch.setattr(ensemble, "SELECTION_ROWS", 100)
     run, rows = run_with(tmp_path), Rows()
     board = board_of(run, rows, [1.0, 1.1, 1.2])
-    found = choose_ensemble(board, cast(EncodedRows, rows), run.spec, run)
+    found = choose_ensemble(board, cast(EncodedRows, rows), run.spec, run, math.inf)
     assert found is not None and found.members
     auc = ensemble.metric_of("auc")(rows.label, ensemble_scores(replace(board, ensemble=found)), np.ones(ROWS))
     assert found.value == pytest.approx(auc)

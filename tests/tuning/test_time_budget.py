@@ -64,9 +64,11 @@ def test_a_trial_keeps_time_for_its_own_refit_when_it_becomes_the_longest() -> N
 def test_a_refit_takes_longer_with_more_rows_and_shorter_with_more_threads(
     ratio: float, threads: int, share: float
 ) -> None:
-    rows: dict[Part, int] = {"train": 1_000, "validation": round(1_000 * (ratio - 1)), "test": 9}
+    rows: dict[Part, int] = {"train": 10_000, "validation": round(10_000 * (ratio - 1)), "test": 9}
     spec = Spec.from_text(SPEC, file="toy.yaml", folder=Path())
     assert refit_share(layout(1, threads), rows, spec) == pytest.approx(share, abs=1e-3)
+    small: dict[Part, int] = {"train": 1_000, "validation": round(1_000 * (ratio - 1)), "test": 9}
+    assert refit_share(layout(1, threads), small, spec) == pytest.approx(ratio**2, abs=1e-3)  # one thread
     own = Spec.from_text(SPEC, ["fit={on: train}"], file="toy.yaml", folder=Path())
     assert refit_share(layout(1, threads), rows, own) == refit_share(
         layout(1, threads), {**rows, "validation": 0}, spec
@@ -115,3 +117,23 @@ def test_backtests_before_the_refit_are_part_of_the_time_up_to_their_share() -> 
     for number, cost in BACKTESTS.items():
         assert left(4.0, number) == pytest.approx(100 - START_S - 30 - 2 - cost * 2, abs=0.1)
     assert left(40.0, 3) == pytest.approx(100 - START_S - 30 - 20 - 15, abs=0.1)
+
+
+@pytest.mark.parametrize(("at_once", "kept"), [(1, 10 + 6 + 2), (2, 10)])
+def test_the_refits_of_members_are_kept_free_as_they_are_run(at_once: int, kept: float) -> None:
+    budget = TimeBudget(limit=100.0, refit_share=1.0, refits_at_once=at_once)
+    left = budget.for_trials(result(10, 5, 5), [result(6, 5, 5), result(2, 5, 5)])
+    assert left == pytest.approx(100 - START_S - kept, abs=0.5)
+
+
+def test_members_beside_the_best_trial_take_a_quarter_of_the_time_at_most() -> None:
+    budget = TimeBudget(limit=100.0, refit_share=1.0)
+    assert budget.for_trials(result(10, 5, 5), [result(60, 5, 5)]) == pytest.approx(100 - START_S - 10 - 25, abs=0.5)
+    assert budget.for_refits(result(1, 5, 5), result(10, 5, 5)) == 35.0
+
+
+def test_refits_have_what_the_trials_left_and_always_a_little() -> None:
+    late = TimeBudget(limit=100.0, refit_share=1.0, backtests=1, began=time.monotonic() - 75)
+    winner = result(2, 5, 5)  # its backtest takes 3 s
+    assert late.for_refits(winner, result(10, 5, 5)) == pytest.approx(25 - START_S - 3, abs=0.5)
+    assert late.for_refits(winner, result(40, 5, 5)) == 45.0  # the best metric is another trial's
