@@ -8,8 +8,10 @@ A system is `plain`, `flaml`, `autogluon` (medium_quality) or `autogluon_best` (
 `_pooled` (train and validation as one table, which the peer divides by itself); or ours: a family or `auto`, and keys
 of the spec after commas, such as `auto,ensemble=off` or `auto,fit.on=train`.
 
+An ensemble is also compared with its first member, the best single trial, refitted alike; both without calibration.
+
 usage: bench_systems.py TABLES CACHE [--sets ames_housing ...] [--systems auto xgboost plain flaml autogluon ...]
-                        [--seconds 60] [--seeds 0] [--wall]
+                        [--seconds 60] [--seeds 0] [--peer-seeds 0] [--wall]
 -> one JSON line for each set, and one for all of them
 """
 
@@ -21,14 +23,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from paired_errors import LEVELS, Resampled, error_of, improvability, metric_value, rounded
 from peer_environments import PACKAGES, python_of, versions_of
 from quality_sets import QUALITY_SETS, QualitySet
+
+from ray_pipeline.bundle import Bundle
+from ray_pipeline.bundle_members import Members
+from ray_pipeline.components.calibrators._base import load as load_calibrator
 
 PEERS = ("plain", "flaml", "autogluon")
 STANDARD = ("auto", "xgboost", *PEERS)
@@ -79,6 +87,7 @@ def run_ours(spec: dict[str, Any], keys: list[str], folder: Path, scores: Path) 
     if (run / "ensemble.json").exists():
         ensemble = json.loads((run / "ensemble.json").read_text())
         found["ensemble"] = {key: ensemble[key] for key in ("single", "value", "members", "why")}
+    shutil.move(run / "model", scores.with_suffix(".model"))
     return found
 
 
@@ -167,7 +176,9 @@ def judged(tables: Path, name: str, results: dict[str, list[dict[str, Any]]]) ->
         }
         for system, some in results.items()
     }
-    return {"set": name, "metric": about.metric, "test_rows": len(label), "best_peer": best, "systems": lines}
+    gain = gain_of_ensemble(about, test, label, results.get("auto", []), resampled)
+    about_set = {"set": name, "metric": about.metric, "test_rows": len(label), "best_peer": best}
+    return {**about_set, "ensemble_less_single": gain, "systems": lines}
 
 
 def label_of(test: Any, table: Any, about: QualitySet) -> np.ndarray:
@@ -188,6 +199,36 @@ def score_of(file: Path, keys: np.ndarray) -> np.ndarray:
     return score[:, 0] if len(names) == 1 else score
 
 
+def gain_of_ensemble(
+    about: QualitySet, test: pa.Table, label: np.ndarray, results: list[dict[str, Any]], resampled: Resampled
+) -> dict[str, Any] | None:
+    """The error of the ensembles less that of their first members, over the seeds that have one."""
+    pairs = []
+    for one in results:
+        folder = one["scores"].with_suffix(".model")
+        if one.get("ensemble", {}).get("members") and folder.exists():
+            bundle = replace(Bundle.load(folder), calibrator=load_calibrator({"kind": "none"}))
+            pairs.append((bundle.score(test), first_member(bundle, one["ensemble"]).score(test)))
+    if not pairs:
+        return None
+    both = [[scores[place] for scores in pairs] for place in (0, 1)]
+    errors = [
+        np.mean([error_of(about.metric, metric_value(about.metric, label, one)) for one in some]) for some in both
+    ]
+    draws = [resampled.errors(some) for some in both]
+    return {"seeds": len(pairs), **resampled.interval(float(errors[0] - errors[1]), draws[0] - draws[1])}
+
+
+def first_member(bundle: Bundle, ensemble: dict[str, Any]) -> Bundle:
+    """The bundle with the best single trial alone: the selection begins with it."""
+    members = bundle.scorer
+    assert isinstance(members, Members)
+    first = next(one["trial"] for one in ensemble["members"] if one["metric"] == ensemble["single"])
+    place = next(place for place, member in enumerate(members.members) if member.trial == first)
+    columns, scorer = slice(*members.members[place].columns), members.scorers[place]
+    return replace(bundle, scorer=lambda matrix: scorer(np.ascontiguousarray(matrix[:, columns])))
+
+
 def summary(lines: list[dict[str, Any]], asked: argparse.Namespace) -> dict[str, Any]:
     """Mean improvability of each system over all sets and over the large ones, and losses to the best peer."""
     found: dict[str, Any] = {}
@@ -206,7 +247,13 @@ def summary(lines: list[dict[str, Any]], asked: argparse.Namespace) -> dict[str,
             found[system][level] = {"losses": lost, "wins": won}
     peers = {system.split("_")[0] for system in asked.systems} & set(PACKAGES)
     failed = [f"{system} on {line['set']}" for line in lines for system in line["failed"]]
-    about = {"seconds": asked.seconds, "wall": asked.wall, "seeds": asked.seeds, "sets": len(lines)}
+    about = {
+        "seconds": asked.seconds,
+        "wall": asked.wall,
+        "seeds": asked.seeds,
+        "peer_seeds": asked.peer_seeds,
+        "sets": len(lines),
+    }
     versions = {peer: versions_of(asked.cache, peer) for peer in sorted(peers)}
     return {"benchmark": "systems", **about, "failed": failed, "versions": versions, "systems": found}
 
@@ -218,7 +265,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(QUALITY_SETS), choices=list(QUALITY_SETS))
     parser.add_argument("--systems", nargs="+", default=list(STANDARD))
     parser.add_argument("--seconds", type=float, default=60, help="T, the search of each system")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="those of our systems")
+    parser.add_argument("--peer-seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--wall", action="store_true", help="T is the whole run: the search has T less the start-up")
     asked = parser.parse_args()
     asked.tables, asked.cache, lines = asked.tables.resolve(), asked.cache.resolve(), []
@@ -226,7 +274,8 @@ def main() -> None:
         results, failed = {}, {}
         for system in asked.systems:
             try:
-                results[system] = [result_of(asked.tables, name, system, seed, asked) for seed in asked.seeds]
+                seeds = asked.peer_seeds if system.split("_")[0] in PEERS else asked.seeds
+                results[system] = [result_of(asked.tables, name, system, seed, asked) for seed in seeds]
             except Failed as error:
                 failed[system] = str(error)
         lines.append({**judged(asked.tables, name, results), "failed": failed})
