@@ -90,6 +90,36 @@ def test_threads_validation_rows_and_later_rounds_do_not_change_a_byte(
     assert longer.model(30) == trained(family, task, 30, **given)
 
 
+SELDOM_SPLIT: dict[str, dict[str, Any]] = {
+    "lightgbm": {
+        "extra_trees": True,
+        "feature_fraction": 0.25,
+        "bagging_fraction": 0.5,
+        "bagging_freq": 1,
+        "min_gain_to_split": 1.5,
+    },
+    "xgboost": {"gamma": 3.0, "subsample": 0.5, "colsample_bytree": 0.25},
+    "catboost": {"l2_leaf_reg": 30.0},
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("family", SELDOM_SPLIT)
+def test_the_model_of_any_round_gives_the_scores_that_were_seen_then(family: str, task: Task, tmp_path: Path) -> None:
+    """Rounds in which nothing can be split are rounds too: LightGBM adds no tree in them."""
+    matrix, _ = rows_of(task)
+    training, seen = begun(family, task, **SELDOM_SPLIT[family]), {}
+    for rounds in (1, 2, 5, 9, 20, 40, 60):
+        training.advance(rounds)
+        seen[rounds] = np.array(training.scores())
+    model = find("models", family)
+    for rounds, scores in seen.items():
+        (tmp_path / model.file).write_bytes(training.model(rounds))
+        np.testing.assert_allclose(model.load(tmp_path)(matrix[400:]), scores, rtol=1e-6, atol=1e-9)
+    if family == "lightgbm":
+        assert training.iterations[60] < 60  # else the test shows nothing
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_time_no_guid_and_no_number_of_threads_is_in_the_file(family: str) -> None:
     content = trained(family, "binary", 5)

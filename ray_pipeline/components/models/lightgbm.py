@@ -185,9 +185,15 @@ class LightGBM(Model):
 
 
 class _Boosting(TrainingState):
-    """A booster; in between it is kept in memory."""
+    """A booster; in between it is kept in memory.
+
+    A round in which no leaf can be split adds no tree, and a later one may again, since rows and columns are drawn. So
+    the booster can have fewer iterations than rounds.
+    """
 
     def __init__(self, params: dict[str, Any], data: "tuple[lightgbm.Dataset, ...]") -> None:
+        self.iterations = [0]
+        """How many iterations the booster has after each round."""
         self.booster = import_lightgbm().Booster(params, data[0])
         if len(data) > 1:
             self.booster.add_valid(data[1], "validation")
@@ -195,6 +201,8 @@ class _Boosting(TrainingState):
     def advance(self, rounds: int) -> None:
         for _ in range(self.rounds, rounds):
             self.booster.update()
+            # `current_iteration` does not count the constant tree that stands for a first round without a split.
+            self.iterations.append(self.booster.num_trees() // self.booster.num_model_per_iteration())
             beat()
         self.rounds = rounds
 
@@ -211,7 +219,8 @@ class _Boosting(TrainingState):
 
     def model(self, rounds: int) -> bytes:
         # Scoring does not read the section of parameters. It depends on the number of threads.
-        trees, _, _ = self.booster.model_to_string(num_iteration=rounds).partition("\nparameters:\n")
+        text = self.booster.model_to_string(num_iteration=self.iterations[rounds])
+        trees, _, _ = text.partition("\nparameters:\n")
         return f"{trees}\n".encode()
 
     def state(self) -> bytes:
