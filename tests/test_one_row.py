@@ -33,6 +33,7 @@ COLUMNS = {
     "far_whole": (Number(name="far_whole", kind="number", offset=1e9 + 1), "int64"),
     "standard": (Number(name="standard", kind="number", centre=0.3, width=0.7, missing=0.1, flagged=True), "double"),
     "ranked": (Number(name="ranked", kind="number", knots=(-1.0, 0.5, 3.0), quantiles=(-1.5, 0.1, 2.0)), "int16"),
+    "bound": (Number(name="bound", kind="number", most=0.5), "double"),
     "log": (Number(name="log", kind="number", log=True, missing=-1.0), "double"),
     "texts": (Number(name="texts", kind="number", declared=True), "string"),
     "day": (Number(name="day", kind="time", flagged=True), "date32[day]"),

@@ -59,6 +59,7 @@ def _column_summary(profile: Profile, name: str, is_sampled: bool) -> ColumnSumm
         sample=sample[~np.isnan(sample)],
         mean=column.mean / unit - offset,
         deviation=float(np.sqrt(column.m2 / max(column.present, 1))) / unit,
+        high=None if column.high is None else column.high / unit - offset,
         declared=name in profile.declared,
         offset=offset,
         outcomes=profile.outcomes.get(name, {}),

@@ -124,6 +124,8 @@ def _number(graph: Graph, of: Encoding) -> list[str]:
     single = graph.add("Cast", x, to=TensorProto.FLOAT)
     lost = graph.add("Or", graph.add("IsInf", single), graph.add("IsNaN", single))
     missing = np.nan if of.missing is None else of.missing
+    if of.most is not None:
+        single = graph.add("Min", single, graph.constant(of.most, np.float32))
     single = graph.add("Where", lost, graph.constant(missing, np.float32), single)
     return [single, graph.add("Cast", absent, to=TensorProto.FLOAT)] if of.flagged else [single]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import scipy.stats
+import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,6 +171,38 @@ def test_a_column_of_another_type_than_in_training_is_refused(kind: str, values:
     assert told.value.exit_code == 3 and told.value.problems[0].column == "a"
 
 
+@pytest.mark.parametrize(
+    ("values", "most"),
+    [([1.0, 7.0, None], 14.0), ([-3.0, -1.0, None], 0.0), ([-3.0, 0.0, None], 0.0), ([1.0, 7.0, 2.0], None)],
+)
+def test_for_trees_a_number_beyond_twice_the_largest_is_bounded_where_numbers_are_missing(
+    values: list[float | None], most: float | None
+) -> None:
+    encoder = fitted({"a": pa.chunked_array([values])}, "trees")
+    matrix = encoder.apply(pa.table({"a": [-1e30, 1.5, 13.9, 1e30, None, math.inf]}))[:, 0]
+    if most is None:
+        np.testing.assert_array_equal(matrix, np.array([-1e30, 1.5, 13.9, 1e30, np.nan, np.nan], np.float32))
+    else:
+        np.testing.assert_allclose(matrix, [-1e30, *np.minimum([1.5, 13.9, 1e30], most), np.nan, np.nan], atol=1e-6)
+        assert encoder == type(encoder).from_json(json.loads(json.dumps(encoder.to_json())))
+
+
+@pytest.mark.parametrize("scale", ["none", "log", "standard", "quantile"])
+def test_xgboost_takes_no_large_value_for_a_missing_one(scale: str) -> None:
+    """Alone, it does: a cut at twice the largest value of train tells values from missing ones (XGBoost 3.2)."""
+    rng = np.random.default_rng(0)
+    number = np.abs(rng.normal(size=4_000)) + 0.1
+    is_missing = rng.random(4_000) < 0.2
+    label = 5.0 * is_missing + rng.normal(size=4_000) / 10
+    values = pa.chunked_array([pa.array(number, mask=is_missing)])
+    encoder = fitted({"a": values}, "trees", {"a": {"scale": scale}})
+    rows = xgboost.QuantileDMatrix(encoder.apply(pa.table({"a": values})), label)
+    booster = xgboost.train({"max_depth": 2, "nthread": 1}, rows, 20)
+    scores = booster.inplace_predict(encoder.apply(pa.table({"a": [float(number.max()), 8.0, 1e3, 1e30, None]})))
+    np.testing.assert_allclose(scores, [scores[0]] * 4 + [5.0], atol=0.2)
+    assert abs(scores[0]) < 0.2
+
+
 def test_for_nets_every_cell_is_finite_and_a_missing_number_is_the_median_with_a_flag() -> None:
     table = table_of(
         [
@@ -229,7 +262,9 @@ def test_few_values_are_native_categories_and_many_are_ranks() -> None:
     assert encoder.cardinalities == (MAX_NATIVE + 1, 0, 0)
 
 
-def fitted(columns: dict[str, pa.ChunkedArray], needs: str = "trees") -> Any:
+def fitted(
+    columns: dict[str, pa.ChunkedArray], needs: str = "trees", chosen: dict[str, dict[str, Any]] | None = None
+) -> Any:
     profile = Profile(
         types={name: values.type for name, values in columns.items()},
         columns={name: describe_column(values) for name, values in columns.items()},
@@ -239,7 +274,7 @@ def fitted(columns: dict[str, pa.ChunkedArray], needs: str = "trees") -> Any:
         classes=(),
         sample=pa.table(columns),
     )
-    return fit_encoders(profile, [needs])[needs]
+    return fit_encoders(profile, [needs], chosen)[needs]
 
 
 @settings(max_examples=40, deadline=None)

@@ -62,13 +62,14 @@ def test_every_calibration_of_two_classes_is_in_the_file(calibration: dict[str, 
     [
         Number(name="distance", kind="number", offset=1_000.0, centre=20.0, width=3.0, missing=-1.0, flagged=True),
         Number(name="distance", kind="number", log=True),
+        Number(name="distance", kind="number", most=900.0),
         Number(name="distance", kind="number", knots=(100.0, 900.0, 2_000.0), quantiles=(-1.0, 0.0, 1.5), missing=0.0),
         Number(name="sched_dep_ts", kind="time", offset=15_700.0),
         Ordinal(name="carrier", kind="category", categories=("UA", "AA"), missing="UA"),
         Frequency(name="carrier", kind="category", categories=("UA", "AA"), shares=(0.5, 0.3), other=0.2, absent=0.1),
         OneHot(name="carrier", kind="category", categories=("UA", "AA", "DL")),
     ],
-    ids=["scaled", "log", "quantile", "time", "imputed", "frequency", "one_hot"],
+    ids=["scaled", "log", "bounded", "quantile", "time", "imputed", "frequency", "one_hot"],
 )
 def test_every_encoding_with_a_form_in_onnx_gives_the_same_scores(encoding: Any, tmp_path: Path) -> None:
     bundle = with_column(train(tmp_path), encoding)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.components.models._base import Diverged, TrainingContext, TrainingState
+from ray_pipeline.components.models._base import SCORING_THREADS, Diverged, TrainingContext, TrainingState
 from ray_pipeline.encoded_block import EncodedBlock
 
 FAMILIES = ("mlp", "ft_transformer", "linear")
@@ -71,6 +71,11 @@ def test_a_row_has_the_same_bits_alone_among_others_and_in_another_order(family:
     order = np.random.default_rng(1).permutation(ROWS)
     np.testing.assert_array_equal(score(rows.matrix[order]), whole[order])
     assert score(rows.matrix[:0]).shape == (0,)
+    for threads in (1, 3, ROWS):
+        token = SCORING_THREADS.set(threads)
+        np.testing.assert_array_equal(score(rows.matrix), whole)
+        np.testing.assert_array_equal(score(rows.matrix[:1]), whole[:1])
+        SCORING_THREADS.reset(token)
 
 
 @pytest.mark.parametrize("family", NETS)

@@ -36,6 +36,8 @@ class ColumnSummary:
     mean: float = 0.0
     deviation: float = 0.0
     """Mean, less `offset`, and standard deviation of all finite values of a number or time (in days), divided by n."""
+    high: float | None = None
+    """The largest finite value of a number or time (in days), less `offset`; None where there is none."""
     declared: bool = False
     """Whether the spec says the kind: a number that is a category, or a text that holds numbers."""
     offset: float = 0.0
@@ -84,6 +86,8 @@ class Encoding(Choice):
 
     name: str
     kind: Kind
+    high: float | None = None
+    """The largest finite value of a number or time (in days), less `offset`; None where there is none."""
     declared: bool = False
     """Whether the spec says the kind, and values of another kind are converted."""
 

@@ -32,6 +32,8 @@ class Number(Encoding):
     knots: tuple[float, ...] = ()
     """Ascending values, whose normal quantiles are `quantiles`; interpolated between, constant outside."""
     quantiles: tuple[float, ...] = ()
+    most: float | None = None
+    """The largest value in the matrix: larger ones become it. None for no bound."""
     missing: float | None = None
     """The value in the matrix for a missing one; None for NaN."""
     flagged: bool = False
@@ -49,7 +51,7 @@ class Number(Encoding):
         if not scaled.log:
             scaled = scaled.model_copy(update={"offset": summary.offset})
         if options.impute == "none" and not options.finite:
-            return scaled
+            return scaled.model_copy(update={"most": scaled._not_as_missing(summary)})
         if options.scale == "quantile" and options.impute in ("none", "median"):
             return scaled.model_copy(update={"missing": 0.0})
         fill = _fill(options.impute, summary) + (summary.offset if scaled.log else 0.0)
@@ -73,6 +75,8 @@ class Number(Encoding):
         with np.errstate(over="ignore"):
             single = self.transformed(number).astype(np.float32)
         single[np.isinf(single)] = np.nan  # beyond float32, which is a finding
+        if self.most is not None:
+            single = np.minimum(single, np.float32(self.most))
         if self.missing is not None:
             single[np.isnan(single)] = self.missing
         return np.stack([single, absent.astype(np.float32)], axis=1) if self.flagged else single[:, None]
@@ -84,6 +88,19 @@ class Number(Encoding):
         if self.knots:
             return np.where(np.isnan(number), np.nan, np.interp(number, *self._curve))
         return number if (self.centre, self.width) == (0.0, 1.0) else (number - self.centre) / self.width
+
+    def _not_as_missing(self, summary: ColumnSummary) -> float | None:
+        """The largest value that trees do not take for a missing one, where they know missing ones.
+
+        XGBoost (3.2) tells values from missing ones by a cut at twice the largest value of train, or at 0 if that is
+        negative: a value beyond goes with the missing ones. To a tree, all values above the largest are alike.
+        """
+        if summary.high is None or not summary.missing:
+            return None
+        high = np.float32(self.transformed(np.array([summary.high]))[0])
+        with np.errstate(over="ignore"):
+            below = np.nextafter(high + abs(high), np.float32(-np.inf))
+        return float(max(high, below)) if np.isfinite(below) else None
 
     @cached_property
     def _curve(self) -> tuple[Vector, Vector]:

@@ -81,6 +81,7 @@ class _Numbers:
         self.missing = np.array(
             [np.nan if encoding.missing is None else encoding.missing for encoding in encodings], np.float32
         )
+        self.most = np.array([np.inf if encoding.most is None else encoding.most for encoding in encodings], np.float32)
         self.curved = [(at, encoding) for at, encoding in enumerate(encodings) if encoding.log or encoding.knots]
         self.flagged = np.array([at for at, encoding in enumerate(encodings) if encoding.flagged], np.intp)
 
@@ -99,7 +100,7 @@ class _Numbers:
             for at, encoding in self.curved:
                 scaled[at] = encoding.transformed(number[at : at + 1] - encoding.offset)[0]
             single = scaled.astype(np.float32)
-        single = np.where(np.isfinite(single), single, self.missing)
+        single = np.where(np.isfinite(single), np.minimum(single, self.most), self.missing)
         row[self.columns] = single
         if len(self.flagged):
             row[self.columns[self.flagged] + 1] = np.isnan(number[self.flagged])

@@ -40,10 +40,10 @@ def score_on_one_thread() -> None:
     SCORING_THREADS.set(1)
 
 
-def scoring_threads(matrix: Matrix, every: int) -> int:
-    """How many threads score the matrix; `every` stands for all cores."""
+def scoring_threads(matrix: Matrix, every: int, small: int = SMALL_BATCH_ROWS) -> int:
+    """How many threads score the matrix; `every` stands for all cores, and fewer rows than `small` have one."""
     given = SCORING_THREADS.get()
-    return given or (1 if len(matrix) < SMALL_BATCH_ROWS else every)
+    return given or (1 if len(matrix) < small else every)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,12 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState
+from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.values import Matrix
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+SMALL_BATCH_ROWS = 256
+"""Fewer rows are scored on one thread."""
 
 
 class Net(Model):
@@ -125,6 +130,7 @@ class Net(Model):
         net.load_state_dict(tensors)
 
         def scores(matrix: Matrix) -> NDArray[np.floating[Any]]:
-            return score(net, head, matrix) * scale + center
+            threads = scoring_threads(matrix, len(os.sched_getaffinity(0)), SMALL_BATCH_ROWS)
+            return score(net, head, matrix, threads) * scale + center
 
         return scores

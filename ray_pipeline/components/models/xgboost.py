@@ -8,6 +8,8 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -141,17 +143,16 @@ class XGBoost(Model):
         context: TrainingContext,
         train: Sequence[EncodedBlock],
         validation: Sequence[EncodedBlock],
-    ) -> "tuple[xgboost.DMatrix, ...]":
-        """Return the quantised matrices of train and, with the same cuts, of validation where it has rows."""
-        first = _quantised(train, context, params["max_bin"], None)
-        return (first, _quantised(validation, context, params["max_bin"], first)) if validation else (first,)
+    ) -> "_Data":
+        """Return the quantised matrix of train, and validation as it is."""
+        return _Data(train=_quantised(train, context, params["max_bin"]), validation=validation)
 
     @classmethod
     def start_training(
         cls,
         params: dict[str, Any],
         context: TrainingContext,
-        data: "tuple[xgboost.DMatrix, ...]",
+        data: "_Data",
         seed: int,
         state: bytes | None = None,
     ) -> TrainingState:
@@ -234,32 +235,50 @@ def _middle(quantiles: Any) -> Any:
     return quantiles[:, quantiles.shape[1] // 2]
 
 
+@dataclass(frozen=True)
+class _Data:
+    """What a trial trains on, and the rows that it is judged by."""
+
+    train: "xgboost.DMatrix"
+    validation: Sequence[EncodedBlock]
+    """They are scored as a bundle scores rows. Their bins would not do: XGBoost (3.2) takes a value beyond twice the
+    largest of train for a missing one, and the bins of train do not."""
+
+
 class _Boosting(TrainingState):
     """A booster, between two rounds."""
 
-    def __init__(
-        self,
-        params: dict[str, Any],
-        data: "tuple[xgboost.DMatrix, ...]",
-        state: bytes | None,
-        names: list[str],
-    ) -> None:
+    def __init__(self, params: dict[str, Any], data: _Data, state: bytes | None, names: list[str]) -> None:
         self.names, self.quantiles = names, isinstance(params.get("quantile_alpha"), list)
-        self.train, self.validation = data[0], data[-1]
+        self.data = data
         self.booster = import_xgboost().Booster(
-            params, cache=list(data), model_file=bytearray(state) if state else None
+            params, cache=[data.train], model_file=bytearray(state) if state else None
         )
         self.rounds = self.booster.num_boosted_rounds() if state else 0
+        self.on_gpu = params["device"] != "cpu"
+        self.margins: list[Scores | None] = [None] * len(data.validation)
+        """What the trees of the first `summed` rounds add up to for each row of a block, before the link function."""
+        self.summed = 0
 
     def advance(self, rounds: int) -> None:
         for i in range(self.rounds, rounds):
-            self.booster.update(self.train, i)
+            self.booster.update(self.data.train, i)
             beat()
         self.rounds = rounds
 
     def scores(self) -> Scores:
-        # The matrix is in the booster's cache: only the trees since the last call are evaluated.
-        scores = np.asarray(self.booster.predict(self.validation))
+        found = []
+        for at, block in enumerate(self.data.validation):
+            predict = partial(self.booster.inplace_predict, block.matrix, validate_features=False)
+            if self.on_gpu or self.summed == self.rounds:
+                found.append(np.asarray(predict()))
+                continue
+            # Only the trees since the last call are evaluated: the sum has the bits of one over all trees.
+            since = partial(predict, iteration_range=(self.summed, self.rounds), base_margin=self.margins[at])
+            found.append(np.asarray(since()))
+            self.margins[at] = np.asarray(since(predict_type="margin"))
+        self.summed = self.rounds
+        scores = np.concatenate(found)
         return _middle(scores) if self.quantiles else scores
 
     def model(self, rounds: int) -> bytes:
@@ -273,9 +292,7 @@ class _Boosting(TrainingState):
         return bytes(self.booster.save_raw("ubj"))
 
 
-def _quantised(
-    blocks: Sequence[EncodedBlock], context: TrainingContext, max_bin: int, ref: "xgboost.DMatrix | None"
-) -> "xgboost.DMatrix":
+def _quantised(blocks: Sequence[EncodedBlock], context: TrainingContext, max_bin: int) -> "xgboost.DMatrix":
     """Build the quantised matrix of the blocks: about one byte per cell, without a copy of the floats.
 
     `QuantileDMatrix` takes four passes over the blocks. Where memory is too small, `ExtMemQuantileDMatrix` pages the
@@ -304,10 +321,10 @@ def _quantised(
             beat()
             return True
 
-    shape: dict[str, Any] = {"max_bin": max_bin, "ref": ref, "nthread": context.threads, "enable_categorical": True}
+    shape: dict[str, Any] = {"max_bin": max_bin, "nthread": context.threads, "enable_categorical": True}
     if context.external:
         folder = tempfile.TemporaryDirectory(prefix="ray-pipeline-pages-", ignore_cleanup_errors=True)
-        matrix = xgboost.ExtMemQuantileDMatrix(Blocks(f"{folder.name}/{'validation' if ref else 'train'}"), **shape)
+        matrix = xgboost.ExtMemQuantileDMatrix(Blocks(f"{folder.name}/train"), **shape)
         weakref.finalize(matrix, folder.cleanup)  # the files live as long as the matrix
     else:
         matrix = xgboost.QuantileDMatrix(Blocks(None), **shape)
