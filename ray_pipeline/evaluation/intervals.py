@@ -42,6 +42,8 @@ def reach(clusters: ArrayLike, confidence: float) -> Vector:
 def percentile(value: float, draws: Vector, clusters: int, confidence: float) -> Interval:
     """Return the expanded percentile interval (Hesterberg, 2015): quantiles of the draws, as wide as `reach` asks.
 
+    It contains the value.
+
     Parameters
     ----------
     value
@@ -59,7 +61,8 @@ def percentile(value: float, draws: Vector, clusters: int, confidence: float) ->
     tail = NormalDist().cdf(-float(reach(clusters, confidence)))
     # Order statistic k of B is at k / (B + 1) on average; numpy's default cuts more off both tails (0.6 % of 300).
     low, high = np.quantile(defined, [tail, 1 - tail], method="weibull")
-    return Interval(value, float(low), float(high))
+    # Draws can be biased: balanced accuracy leaves a class out of which no row is drawn, as scikit-learn does.
+    return Interval(value, min(float(low), value), max(float(high), value))
 
 
 def simultaneous(values: Vector, draws: Numbers, floor: Vector, clusters: int, confidence: float) -> Vector:

@@ -181,6 +181,30 @@ def test_a_share_of_all_is_not_certain_and_stays_inside() -> None:
     assert linearised(metric_of("accuracy"), all_right, 0.5, 0.95).low > 0.9
 
 
+def test_an_interval_contains_its_value_where_the_draws_are_biased() -> None:
+    rng = np.random.default_rng(0)
+    label = np.concatenate([np.arange(60), np.zeros(2_000)]).astype(float)  # sixty classes, most of one row
+    score = np.full((len(label), 60), 0.01)
+    score[:, 0] = 0.4
+    score[np.arange(60, 90), rng.integers(1, 60, 30)] = 0.5
+    key = np.arange(len(label))
+    rows = Predictions(
+        task="multiclass",
+        classes=tuple(map(str, range(60))),
+        key=key,
+        label=label,
+        score=score,
+        weight=np.ones(len(label)),
+        cluster=key.astype(np.uint64),
+    )
+    metric = metric_of("balanced_accuracy")
+    value = metric(rows.label, rows.score, rows.weight, 0.5)
+    draws = replicate([metric], rows, draws=200, seed=1)[metric.name]
+    assert (draws > value).mean() > 0.975  # else the test shows nothing
+    found = percentile(value, draws, len(label), 0.95)
+    assert found.low == found.value < found.high
+
+
 @pytest.mark.parametrize("word", ["auc", "recall", "log_loss"])
 def test_one_cluster_has_no_interval(word: str) -> None:
     rows, metric = binary(0, 200, clusters=1), metric_of(word)
