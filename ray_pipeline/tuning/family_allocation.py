@@ -176,8 +176,8 @@ class FamilyAllocation:
     def _next_family(self, trial: int) -> str:
         """The family of this trial, from the results that may be known when it is proposed."""
         names = list(self.families)
-        if trial < len(names):
-            return names[trial]
+        if trial < len(names) or len(names) == 1:
+            return names[trial % len(names)]
         known = [o for i, o in self.results.items() if self.window is None or i < self._num_required(trial)]
         completed = [o for o in known if o.status == "completed"]
         worth = {name: max((self._worth(o) for o in completed if o.family == name), default=-np.inf) for name in names}

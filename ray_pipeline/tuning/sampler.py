@@ -146,7 +146,7 @@ class Sampler:
         from optuna.trial import TrialState
 
         states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
-        for number in sorted(i for i in self.results if i not in self._reported and self._knows(trial, i)):
+        for number in sorted(i for i in self.results.keys() - self._reported if self._knows(trial, i)):
             result, optuna_trial = self.results[number], self._optuna_trials[number]
             for rounds, value in result.rungs:
                 optuna_trial.report(value, rounds)

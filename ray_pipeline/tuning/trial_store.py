@@ -285,6 +285,8 @@ class TrialStore:
 
 def candidates(allocation: FamilyAllocation, number: int) -> list[TrialResult]:
     """Return the best completed trials of each family, `number` of each, the best first."""
+    if not number:
+        return []
     sign = 1.0 if allocation.better == "higher" else -1.0
     completed = [one for one in allocation.results.values() if one.status == "completed" and one.metric is not None]
     ranked = sorted(completed, key=lambda one: (-sign * (one.metric or 0.0), one.trial))
