@@ -48,7 +48,7 @@ class NewVersion:
     spec_file
         The file of the spec, which MLflow shows as the source of the run; None if there is none.
     signing_key
-        The file of the private key by which the bundle is signed; None for no signature.
+        The file of the private key by which the version is signed; None for no signature.
     files
         Plain files of the run, such as `report.html`; files that do not exist are left out.
 

@@ -58,6 +58,9 @@ def publish(client: Any, uri: str, artifacts: str | None, bundle: Bundle, new: N
         with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
             model = package.pack(bundle, new.sample, new.scores, Path(folder))
             client.log_artifacts(run_id, str(model), FOLDER)
+            if new.signing_key:
+                signature.sign(model, new.signing_key, Path(folder) / signature.FILE)
+                client.log_artifact(run_id, str(Path(folder) / signature.FILE), signature.FOLDER)
             _log_files(client, run_id, new)
         with writing(uri):
             if not version_of_run(client, new.name, new.run):
@@ -118,10 +121,6 @@ def _log_files(client: Any, run_id: str, new: NewVersion) -> None:
         for name, text in texts.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         client.log_artifacts(run_id, folder)
-    if new.signing_key:
-        with tempfile.TemporaryDirectory(prefix="ray_pipeline-") as folder:
-            signature.sign(new.bundle_folder, new.signing_key, Path(folder) / signature.FILE)
-            client.log_artifact(run_id, str(Path(folder) / signature.FILE), signature.FOLDER)
     for file in new.files:
         if file.name not in texts and file.is_file():
             client.log_artifact(run_id, str(file))

@@ -213,7 +213,10 @@ class Registry:
         """The bundle in a copy of a version, after its files were checked, and its signature where keys are trusted."""
         folder = versions.bundle_folder(version, model)
         if self.trust_keys:
-            signature.check(folder, versions.signature_file(mlflow, version), self.trust_keys)
+            signed, file = model, versions.signature_file(mlflow, version)
+            if file is None:
+                signed, file = folder, versions.signature_file(mlflow, version, signature.FILE_OF_BUNDLE)
+            signature.check(signed, file, self.trust_keys)
         return folder
 
     @contextmanager

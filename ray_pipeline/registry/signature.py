@@ -1,6 +1,7 @@
-"""Signatures of bundles by OpenSSF's model-signing, with a key pair of the user's own. No service is asked.
+"""Signatures of versions by OpenSSF's model-signing, with a key pair of the user's own. No service is asked.
 
-A checksum finds damage. A signature also finds who writes a new bundle together with new checksums.
+A checksum finds damage. A signature also finds who writes new files together with new checksums. It covers all files of
+a version: the bundle, the scoring code that MLflow runs, and the rows that prove it.
 """
 
 import re
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ray_pipeline.errors import DataError, Problem, RegistryError
+from ray_pipeline.registry.private_mlflow import ADDED_FILE
 
-FOLDER, FILE = "signature", "bundle.sig"
+FOLDER, FILE = "signature", "version.sig"
 """Where MLflow's run has the signature, beside the model."""
+FILE_OF_BUNDLE = "bundle.sig"
+"""The signature of a version that 0.2.0 registered: it covers the bundle alone."""
 INSTALL = "pip install 'ray-pipeline[sign]'"
 
 
@@ -38,14 +42,14 @@ def refuse_unusable(key: Path) -> None:
         raise DataError(Problem(file=str(key), key="register.sign", found=f"is no key: {reason}", fix=fix)) from None
 
 
-def sign(bundle: Path, key: Path, target: Path) -> None:
-    """Write the signature of a bundle's files to `target`."""
+def sign(folder: Path, key: Path, target: Path) -> None:
+    """Write the signature of a folder's files to `target`."""
     with _without_warnings():
-        _signer(key).sign(bundle, target)
+        _signer(key).set_hashing_config(_hashing()).sign(folder, target)
 
 
-def check(bundle: Path, signature: Path | None, keys: Sequence[Path]) -> None:
-    """Check that the holder of one of the keys has signed the bundle's files.
+def check(folder: Path, signature: Path | None, keys: Sequence[Path]) -> None:
+    """Check that the holder of one of the keys has signed the folder's files.
 
     Raises
     ------
@@ -54,13 +58,13 @@ def check(bundle: Path, signature: Path | None, keys: Sequence[Path]) -> None:
     """
     fix = "use a version that the holder of a trusted key has signed, or correct `trust_keys` in the cluster file"
     if signature is None:
-        raise RegistryError(Problem(file=str(bundle), found="is not signed", fix=fix))
+        raise RegistryError(Problem(file=str(folder), found="is not signed", fix=fix))
     reasons = []
     for key in keys:
         try:
             with _without_warnings():
-                config = import_module("model_signing.verifying").Config()
-                config.use_elliptic_key_verifier(public_key=key).verify(bundle, signature)
+                config = import_module("model_signing.verifying").Config().set_hashing_config(_hashing())
+                config.use_elliptic_key_verifier(public_key=key).verify(folder, signature)
             return
         except ImportError as error:
             raise RegistryError(
@@ -70,7 +74,13 @@ def check(bundle: Path, signature: Path | None, keys: Sequence[Path]) -> None:
             text = re.sub(r"\[[\"']", "", str(error).partition("\n")[0].partition(": Expected")[0])
             reasons.append(f"{key.name}: {text[:100] or type(error).__name__}")
     found = f"has no signature of a trusted key ({'; '.join(reasons)})"
-    raise RegistryError(Problem(file=str(bundle), found=found, fix=fix))
+    raise RegistryError(Problem(file=str(folder), found=found, fix=fix))
+
+
+def _hashing() -> Any:
+    """model-signing's configuration: every file counts but the one that MLflow adds where it loads a model."""
+    config = import_module("model_signing.hashing").Config()
+    return config.set_ignored_paths(paths=[ADDED_FILE], ignore_git_paths=False)
 
 
 def _signer(key: Path) -> Any:

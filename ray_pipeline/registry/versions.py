@@ -239,9 +239,9 @@ def bundle_folder(version: Any, model: Path) -> Path:
     return folder
 
 
-def signature_file(client: Any, version: Any) -> Path | None:
-    """Return the file with the signature of the version's bundle, on this machine; None if there is none."""
-    run_id, place = _original(client, version).run_id, f"{signature.FOLDER}/{signature.FILE}"
+def signature_file(client: Any, version: Any, name: str = signature.FILE) -> Path | None:
+    """Return the file with the signature of a version, on this machine; None if there is none of that name."""
+    run_id, place = _original(client, version).run_id, f"{signature.FOLDER}/{name}"
     local = local_path(client.get_run(run_id).info.artifact_uri)
     if local:
         return local / place if (local / place).is_file() else None
@@ -266,6 +266,13 @@ def remove_copies() -> None:
     """Remove the copies and downloads of this process; called when it ends."""
     while _FOLDERS:
         shutil.rmtree(_FOLDERS.pop(), ignore_errors=True)
+
+
+def remove_copy(inside: Path) -> None:
+    """Remove the copy or download that this path is in, which is not needed any more."""
+    for folder in [folder for folder in _FOLDERS if inside.is_relative_to(folder)]:
+        _FOLDERS.remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _temporary_folder() -> Path:

@@ -4,10 +4,12 @@ In: a model of the registry, and rows. Out: scores; an estimator as scikit-learn
 May import: registry and the layers below it.
 """
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 from ray_pipeline.registry import Registry
+from ray_pipeline.registry.versions import remove_copy
 from ray_pipeline.serving.loaded_model import LoadedModel
 
 __all__ = ["LoadedModel", "load"]
@@ -35,4 +37,7 @@ def load(model: str, registry: str | None = None, trust_keys: Sequence[Path | st
     """
     keys = tuple(map(Path, trust_keys))
     known = Registry(registry, trust_keys=keys) if registry else Registry.default(trust_keys=keys)
-    return LoadedModel.load(known.fetch(str(model)))
+    folder = known.fetch(str(model))
+    loaded = LoadedModel.load(folder)
+    weakref.finalize(loaded, remove_copy, folder)  # a service may load a model again and again
+    return loaded

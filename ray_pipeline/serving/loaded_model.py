@@ -1,7 +1,7 @@
 """A registered model in this process: it scores rows, joins feature tables to them, and becomes an estimator."""
 
-import atexit
 import shutil
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,10 +114,11 @@ class LoadedModel(Bundle):
 
 
 def _arrived(files: Mapping[str, bytes], fingerprint: str) -> LoadedModel:
-    """The model of these files, in a folder that goes with this process."""
+    """The model of these files, in a folder that goes with it."""
     folder = Path(mkdtemp(prefix="ray_pipeline-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    return LoadedModel.load(folder, fingerprint)
+    loaded = LoadedModel.load(folder, fingerprint)
+    weakref.finalize(loaded, shutil.rmtree, folder, ignore_errors=True)
+    return loaded

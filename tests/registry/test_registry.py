@@ -1,5 +1,6 @@
 """The registry on real sqlite files and a real MLflow server: registering, verifying, promoting and finding models."""
 
+import gc
 import json
 import os
 import pickle
@@ -368,6 +369,15 @@ def test_the_copies_of_versions_end_with_the_process(damaged: Registry) -> None:
     versions.remove_copies()
     assert not fetched.exists()
     assert damaged.fetch(f"{NAME}/1").is_dir()
+
+
+def test_the_copy_of_a_loaded_model_goes_with_it(one: Registry) -> None:
+    loaded = load(f"{NAME}/1", one.uri)
+    folder = loaded.folder
+    assert folder.is_dir()
+    del loaded
+    gc.collect()
+    assert not folder.exists()
 
 
 def test_files_that_are_gone_are_an_error_of_the_registry(damaged: Registry) -> None:

@@ -1,9 +1,10 @@
-"""Where keys are trusted, a bundle is used only if the holder of one of them has signed it."""
+"""Where keys are trusted, a version is used only if the holder of one of them has signed it."""
 
 import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from registry_fixture import NAME, add, model_folder
 from ray_pipeline import load
 from ray_pipeline.errors import DataError, RegistryError
 from ray_pipeline.registry import Registry, signature, verify
+from ray_pipeline.registry.private_mlflow import ADDED_FILE
 from ray_pipeline.spec.where import Where
 
 
@@ -95,6 +97,33 @@ def test_a_bundle_that_was_changed_together_with_all_its_sums_and_tags_is_refuse
     for use in (signed.fetch, lambda model: load(model, signed.uri, signed.trust_keys)):
         with pytest.raises(RegistryError, match="Signature mismatch: Hash mismatch for"):
             use(f"{NAME}/1")
+
+
+@pytest.mark.parametrize("file", ["code/ray_pipeline/bundle.py", "MLmodel", "verification/scores.npy", "code/new.py"])
+def test_a_version_whose_other_files_were_changed_is_refused(signed: Registry, file: str) -> None:
+    """MLflow runs `code/`, and `MLmodel` says what it loads: `fetch` hashes neither."""
+    path = model_folder(signed, f"{NAME}/1") / file
+    path.write_bytes((path.read_bytes() if path.exists() else b"") + b"\n")
+    refused(signed, "has no signature of a trusted key")
+
+
+def test_the_file_that_mlflow_adds_changes_nothing(signed: Registry) -> None:
+    (model_folder(signed, f"{NAME}/1") / ADDED_FILE).write_text("model_name: x\n")
+    for use in uses(signed):
+        assert use(f"{NAME}/1")
+
+
+def test_a_version_of_which_0_2_0_signed_the_bundle_alone_is_used_and_its_bundle_checked(
+    signed: Registry, keys: dict[str, tuple[Path, Path]]
+) -> None:
+    model = model_folder(signed, f"{NAME}/1")
+    folder = model.parent / signature.FOLDER
+    (folder / signature.FILE).unlink()
+    config = import_module("model_signing.signing").Config().use_elliptic_key_signer(private_key=keys["ours"][0])
+    config.sign(model / "artifacts" / "bundle", folder / signature.FILE_OF_BUNDLE)
+    for use in uses(signed):
+        assert use(f"{NAME}/1")
+    refused(replace(signed, trust_keys=(keys["theirs"][1],)), "has no signature of a trusted key")
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", None])
