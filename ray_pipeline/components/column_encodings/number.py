@@ -92,8 +92,9 @@ class Number(Encoding):
     def _not_as_missing(self, summary: ColumnSummary) -> float | None:
         """The largest value that trees do not take for a missing one, where they know missing ones.
 
-        XGBoost (3.2) tells values from missing ones by a cut at twice the largest value of train, or at 0 if that is
-        negative: a value beyond goes with the missing ones. To a tree, all values above the largest are alike.
+        XGBoost tells values from missing ones by a cut at twice the largest value of train, or at 0 if that is
+        negative: a value beyond goes with the missing ones (dmlc/xgboost#2914). To a tree, all values above the largest
+        are alike.
         """
         if summary.high is None or not summary.missing:
             return None

@@ -187,8 +187,8 @@ class LightGBM(Model):
 class _Boosting(TrainingState):
     """A booster; in between it is kept in memory.
 
-    A round in which no leaf can be split adds no tree, and a later one may again, since rows and columns are drawn. So
-    the booster can have fewer iterations than rounds.
+    A round in which no leaf can be split adds no tree (LightGBM#4178), and a later one may again, since rows and columns
+    are drawn. So the booster can have fewer iterations than rounds.
     """
 
     def __init__(self, params: dict[str, Any], data: "tuple[lightgbm.Dataset, ...]") -> None:

@@ -241,8 +241,8 @@ class _Data:
 
     train: "xgboost.DMatrix"
     validation: Sequence[EncodedBlock]
-    """They are scored as a bundle scores rows. Their bins would not do: XGBoost (3.2) takes a value beyond twice the
-    largest of train for a missing one, and the bins of train do not."""
+    """They are scored as a bundle scores rows. By the bins of train, a value beyond twice the largest of train would go
+    with the largest, and a category that train lacks with another. A model that is loaded sends both elsewhere."""
 
 
 class _Boosting(TrainingState):
