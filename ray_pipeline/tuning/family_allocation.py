@@ -146,6 +146,15 @@ class FamilyAllocation:
         """The best completed trial of each family that has one, best first."""
         return dict(sorted(self._best.items(), key=lambda item: self._rank(item[1])))
 
+    def candidates(self, number: int) -> list[TrialResult]:
+        """Return the best completed trials of each family, `number` of each, the best first."""
+        if not number:
+            return []
+        completed = [one for one in self.results.values() if one.status == "completed" and one.metric is not None]
+        ranked = sorted(completed, key=self._rank)
+        of_family = {name: [one for one in ranked if one.family == name][:number] for name in self.families}
+        return [one for one in ranked if one in of_family[one.family]]
+
     @property
     def better(self) -> str:
         """Whether `higher` or `lower` metrics win."""

@@ -28,7 +28,7 @@ from ray_pipeline.tuning.recorded_trials import RecordedTrials, repeats_trials, 
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
 from ray_pipeline.tuning.time_budget import refit_share, refits_at_once
 from ray_pipeline.tuning.training_memory import training_context
-from ray_pipeline.tuning.trial_store import FOLDER, TrialStore, candidates
+from ray_pipeline.tuning.trial_store import FOLDER, TrialStore
 from ray_pipeline.tuning.warm_start import WarmStart
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
             best=allocation.best,
             finalists=tuple(allocation.finalists.values()),
             models=run.folder.path / FOLDER,
-            candidates=tuple(candidates(allocation, num_candidates)),
+            candidates=tuple(allocation.candidates(num_candidates)),
             baselines=scored_baselines(),
         )
     leaderboard = choose_family(leaderboard, rank_families(leaderboard, rows, spec))

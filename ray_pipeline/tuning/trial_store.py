@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,19 @@ FOLDER, SCORES_FILE = "trials", "scores.npy"
 its scores of validation, where an ensemble is asked for."""
 USUAL_MEMBERS = 4
 """On nine tables ensembles had two to five members."""
+
+
+FURTHER = 0.5
+"""A paused trial goes on where it can train for this share of its time again."""
+
+
+class Paused(NamedTuple):
+    """A trial that goes on later, from its state."""
+
+    proposal: Proposal
+    rung: int
+    """Its next rung."""
+    trial_state: TrialState
 
 
 class TrialStore:
@@ -64,8 +77,8 @@ class TrialStore:
             refits_at_once=refits_at_once,
             backtests=0 if spec.fit.on != "auto" else MAX_BACKTESTS if spec.split.by == "time" else 1,
         )
-        self.paused: list[tuple[Proposal, int, TrialState]] = []
-        """Trials that go on later: each with its next rung and its state."""
+        self.paused: list[Paused] = []
+        """Trials that go on later."""
         self.sign = 1.0 if allocation.better == "higher" else -1.0
 
     def pending(self) -> bool:
@@ -77,8 +90,7 @@ class TrialStore:
     def ask(self) -> dict[str, Any] | None:
         """Return the configuration of the next trial for a slot; None while it must wait."""
         if (paused := self._next_paused()) is not None:
-            proposal, rung, before = paused
-            return self._config(proposal, rung, [before])
+            return self._config(paused.proposal, paused.rung, [paused.trial_state])
         return self._config(self.proposed.pop(0), 0, []) if self.pending() else None
 
     def _config(self, proposal: Proposal, rung: int, before: list[TrialState]) -> dict[str, Any]:
@@ -102,22 +114,38 @@ class TrialStore:
             "before": before,
         }
 
-    def _next_paused(self) -> tuple[Proposal, int, TrialState] | None:
+    def _next_paused(self) -> Paused | None:
         """The paused trial that goes on now: the others have had several trials, or there is nothing else to run.
 
-        Where the search has ended, the models of paused trials compete as they are.
+        One that has too little time to get further competes with its model as it is. So do all where the search has
+        ended.
         """
         if self.over and not (self.allocation.exhausted and self.seconds_left > 0):
             paused, self.paused = self.paused, []
-            for proposal, _, trial_state in paused:
-                self.running[proposal.trial] = proposal
-                limit, why = self._exceeded_limit(trial_state), "search.time was up before it could go on"
-                self._finish(proposal.trial, "stopped" if limit else "completed", trial_state, limit or why)
+            for one in paused:
+                self._end_paused(one)
         idle = not self.running and not self.pending()
-        for place, (proposal, _, _) in enumerate(self.paused):
-            if idle or self.allocation.others_had_several(proposal.family):
-                return self.paused.pop(place)
+        for one in list(self.paused):
+            if idle or self.allocation.others_had_several(one.proposal.family):
+                self.paused.remove(one)
+                if self._gets_further(one):
+                    return one
+                self._end_paused(one)
         return None
+
+    def _gets_further(self, paused: Paused) -> bool:
+        """Whether there is time to train a paused trial for half as long again, and to refit it."""
+        before, family = paused.trial_state.seconds, find("models", paused.proposal.family)
+        longer = (1 + FURTHER) * before
+        repeated = before if family.repeats_rounds else 0.0
+        return self.budget.left >= longer - before + repeated + self.budget.refit_share * longer
+
+    def _end_paused(self, paused: Paused) -> None:
+        """Let a paused trial compete with its model as it is."""
+        self.running[paused.proposal.trial] = paused.proposal
+        limit, why = self._exceeded_limit(paused.trial_state), "search.time was up before it could go on"
+        status: Status = "stopped" if limit else "completed"
+        self._finish(paused.proposal.trial, status, paused.trial_state, limit or why)
 
     @property
     def seconds_left(self) -> float:
@@ -127,7 +155,7 @@ class TrialStore:
         """
         if math.isinf(self.budget.limit):
             return math.inf
-        known = [self._result(proposal, "completed", trial_state) for proposal, _, trial_state in self.paused]
+        known = [self._result(one.proposal, "completed", one.trial_state) for one in self.paused]
         known += [self.allocation.best] if self.allocation.best else []
         scored = [(self.sign * one.metric, one) for one in known if one.metric is not None]
         best = max(scored, key=lambda pair: pair[0], default=(0.0, None))[1]
@@ -137,7 +165,7 @@ class TrialStore:
         """The trials that an ensemble would have beside the best one: the next best, and the best of each family."""
         if not self.candidates:
             return []
-        likely = [*candidates(self.allocation, self.candidates)[:USUAL_MEMBERS], *self.allocation.finalists.values()]
+        likely = [*self.allocation.candidates(self.candidates)[:USUAL_MEMBERS], *self.allocation.finalists.values()]
         return [one for trial, one in {one.trial: one for one in likely}.items() if trial != likely[0].trial]
 
     @property
@@ -184,7 +212,7 @@ class TrialStore:
         """Whether the trial pauses after a rung, so that other families come first."""
         if not trial_state.pauses or self.allocation.others_had_several(self.running[trial].family):
             return False
-        self.paused.append((self.running.pop(trial), rung + 1, trial_state))
+        self.paused.append(Paused(self.running.pop(trial), rung + 1, trial_state))
         return True
 
     def fail(self, trial: int, why: str) -> None:
@@ -199,7 +227,7 @@ class TrialStore:
     def finalists(self) -> set[int]:
         """Return the trials whose models are kept: the best of each family, or its candidates for an ensemble."""
         best = [result.trial for result in self.allocation.finalists.values()]
-        return {*best, *(result.trial for result in candidates(self.allocation, self.candidates))}
+        return {*best, *(result.trial for result in self.allocation.candidates(self.candidates))}
 
     def _why_late(self, trial: int, trial_state: TrialState) -> str:
         """Which time was up: that of the search, or that of a default to its first rung."""
@@ -281,17 +309,6 @@ class TrialStore:
             self.allocation.forget(proposal.trial)
             return False
         return True
-
-
-def candidates(allocation: FamilyAllocation, number: int) -> list[TrialResult]:
-    """Return the best completed trials of each family, `number` of each, the best first."""
-    if not number:
-        return []
-    sign = 1.0 if allocation.better == "higher" else -1.0
-    completed = [one for one in allocation.results.values() if one.status == "completed" and one.metric is not None]
-    ranked = sorted(completed, key=lambda one: (-sign * (one.metric or 0.0), one.trial))
-    of_family = {name: [one for one in ranked if one.family == name][:number] for name in allocation.families}
-    return [one for one in ranked if one in of_family[one.family]]
 
 
 def _as_npy(scores: NDArray[np.float32]) -> bytes:

@@ -102,6 +102,19 @@ def test_a_default_that_would_take_most_of_the_time_waits_until_the_others_have_
     assert search.store.allocation.results[1].seconds == pytest.approx(150, rel=0.1)
 
 
+@pytest.mark.parametrize(("repeats", "turns"), [(False, 2), (True, 1)])
+def test_a_paused_default_goes_on_only_where_it_gets_further_in_time_for_its_refit(
+    repeats: bool, turns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CatBoost and LightGBM train the rounds before a pause again: 50 of 108 s that are left."""
+    mlp = find("models", "mlp")
+    monkeypatch.setattr(mlp, "repeats_rounds", repeats)
+    seconds = {"xgboost": 0.002, "mlp": 150 / int(mlp().n_epochs)}
+    search = Simulated(tmp_path, monkeypatch, seconds, "time=170s").run()
+    assert [trial for trial, _ in search.turns("mlp")].count(1) == turns
+    assert search.store.allocation.results[1].status == "completed"
+
+
 def test_a_paused_default_that_runs_out_of_time_competes_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

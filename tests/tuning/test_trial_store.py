@@ -18,7 +18,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.recorded_trials import RecordedTrials
 from ray_pipeline.tuning.search import allocate
-from ray_pipeline.tuning.trial_store import SCORES_FILE, TrialStore, candidates
+from ray_pipeline.tuning.trial_store import SCORES_FILE, TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
 
@@ -102,10 +102,10 @@ def test_candidates_for_an_ensemble_keep_model_and_scores_and_no_other_trial_doe
     kept = [(f"{trial:04d}", name) for trial in (2, 3, 5) for name in ("model.ubj", SCORES_FILE)]
     assert [file.parts for file in files] == kept
     assert np.load(run.folder.path / "trials/0005" / SCORES_FILE).tolist() == [5.0, 5.0, 5.0]
-    ranked = candidates(store_of(run).allocation, 2)
+    ranked = store_of(run).allocation.candidates(2)
     assert ranked == []
     again = store_of(run, candidates=3)
-    assert again.ask() is None and [one.trial for one in candidates(again.allocation, 3)] == [2, 5, 3]
+    assert again.ask() is None and [one.trial for one in again.allocation.candidates(3)] == [2, 5, 3]
 
 
 def test_a_candidate_whose_scores_were_changed_is_run_again(tmp_path: Path) -> None:

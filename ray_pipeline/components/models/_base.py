@@ -155,6 +155,8 @@ class Model(Choice):
     """The extra of ray-pipeline that installs that package, where the base does not."""
     seeded: ClassVar[bool] = True
     """Whether the model depends on the seed."""
+    repeats_rounds: ClassVar[bool] = False
+    """Whether a training that goes on from its state trains the rounds before it again."""
     memory_factor: ClassVar[float] = 1.0
     """How much more memory its training takes for each row than XGBoost's."""
     row_cost: ClassVar[int] = 2

@@ -62,6 +62,7 @@ class CatBoost(Model):
     library: ClassVar[str] = "catboost"
     extra: ClassVar[str | None] = "catboost"
     file: ClassVar[str] = "model.cbm"
+    repeats_rounds: ClassVar[bool] = True
     budget: ClassVar[str] = "iterations"
     patience: ClassVar[str] = "early_stopping_rounds"
     objective_name: ClassVar[str] = "loss_function"

@@ -63,6 +63,7 @@ class LightGBM(Model):
     library: ClassVar[str] = "lightgbm"
     extra: ClassVar[str | None] = "lightgbm"
     file: ClassVar[str] = "model.txt"
+    repeats_rounds: ClassVar[bool] = True
     budget: ClassVar[str] = "num_iterations"
     patience: ClassVar[str] = "early_stopping_round"
     memory_factor: ClassVar[float] = 2.2
@@ -187,8 +188,8 @@ class LightGBM(Model):
 class _Boosting(TrainingState):
     """A booster; in between it is kept in memory.
 
-    A round in which no leaf can be split adds no tree (LightGBM#4178), and a later one may again, since rows and columns
-    are drawn. So the booster can have fewer iterations than rounds.
+    A round in which no leaf can be split adds no tree (microsoft/LightGBM#4178), and a later one may again, since rows
+    and columns are drawn. So the booster can have fewer iterations than rounds.
     """
 
     def __init__(self, params: dict[str, Any], data: "tuple[lightgbm.Dataset, ...]") -> None:

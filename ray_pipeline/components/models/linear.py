@@ -38,6 +38,7 @@ class Linear(Model):
     budget: ClassVar[str] = "max_iter"
     patience: ClassVar[str] = "n_iter_no_change"
     seeded: ClassVar[bool] = False
+    repeats_rounds: ClassVar[bool] = True
     row_cost: ClassVar[int] = 0
 
     alpha: Annotated[Number, Within(0)] = Log(low=1e-6, high=1e-1)
