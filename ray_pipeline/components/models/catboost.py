@@ -134,7 +134,10 @@ class CatBoost(Model):
                 label=found,
                 weight=np.concatenate([context.row_weight(block) for block in blocks]),
             )
-            for blocks, found in ((train, label), (validation, label[:1].repeat(sum(map(_rows, validation)))))
+            for blocks, found in (
+                (train, label),
+                (validation, label[:1].repeat(sum(len(one.label) for one in validation))),
+            )
             if blocks
         ]
         return _Data(pools=pools, columns=columns, classes=np.unique(label) if context.num_classes else None)
@@ -266,10 +269,6 @@ class _Boosting(TrainingState):
 
         self.training = RoundByRound(fit)
         weakref.finalize(self, self.training.end)
-
-
-def _rows(block: EncodedBlock) -> int:
-    return len(block.label)
 
 
 def _scores(margins: Margins, loss: str, classes: Vector | None, num_classes: int) -> Scores:

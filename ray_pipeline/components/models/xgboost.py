@@ -4,9 +4,7 @@ Chen & Guestrin, 2016. Hyperparameters bear the names of XGBoost's own parameter
 """
 
 import json
-import tempfile
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +17,7 @@ from ray_pipeline.components.models._base import Model, Scorer, Scores, Training
 from ray_pipeline.components.models._xgboost import import_xgboost
 from ray_pipeline.components.models._xgboost_file import read_booster
 from ray_pipeline.components.models._xgboost_gpu import train_a_tree_on_gpu
+from ray_pipeline.components.models._xgboost_matrix import quantised
 from ray_pipeline.components.models._xgboost_names import feature_names
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
@@ -145,7 +144,7 @@ class XGBoost(Model):
         validation: Sequence[EncodedBlock],
     ) -> "_Data":
         """Return the quantised matrix of train, and validation as it is."""
-        return _Data(train=_quantised(train, context, params["max_bin"]), validation=validation)
+        return _Data(train=quantised(train, context, params["max_bin"], cls.encoder), validation=validation)
 
     @classmethod
     def start_training(
@@ -290,45 +289,3 @@ class _Boosting(TrainingState):
         # The updater draws columns from a generator that no file holds. A new updater draws as a loaded booster would.
         self.booster.load_config(self.booster.save_config())
         return bytes(self.booster.save_raw("ubj"))
-
-
-def _quantised(blocks: Sequence[EncodedBlock], context: TrainingContext, max_bin: int) -> "xgboost.DMatrix":
-    """Build the quantised matrix of the blocks: about one byte per cell, without a copy of the floats.
-
-    `QuantileDMatrix` takes four passes over the blocks. Where memory is too small, `ExtMemQuantileDMatrix` pages the
-    bins from this node's disk.
-    """
-    xgboost = import_xgboost()
-    # XGBoost keeps the weights of the block before where a block comes without: either all blocks have weights or none.
-    is_weighted = any((context.row_weight(block) != 1).any() for block in blocks)
-    types = ["c" if codes else "q" for codes in context.cardinalities[XGBoost.encoder]]
-
-    class Blocks(xgboost.DataIter):  # type: ignore[misc, name-defined]
-        def __init__(self, cache: str | None) -> None:
-            self.at = 0
-            super().__init__(cache_prefix=cache, release_data=True)
-
-        def reset(self) -> None:
-            self.at = 0
-
-        def next(self, input_data: Any) -> bool:
-            if self.at == len(blocks):
-                return False
-            block = blocks[self.at]
-            weight = context.row_weight(block) if is_weighted else None
-            input_data(data=block.matrix, label=block.label, weight=weight, feature_types=types)
-            self.at += 1
-            beat()
-            return True
-
-    shape: dict[str, Any] = {"max_bin": max_bin, "nthread": context.threads, "enable_categorical": True}
-    if context.external:
-        folder = tempfile.TemporaryDirectory(prefix="ray-pipeline-pages-", ignore_cleanup_errors=True)
-        matrix = xgboost.ExtMemQuantileDMatrix(Blocks(f"{folder.name}/train"), **shape)
-        weakref.finalize(matrix, folder.cleanup)  # the files live as long as the matrix
-    else:
-        matrix = xgboost.QuantileDMatrix(Blocks(None), **shape)
-    expected = sum(len(block.label) for block in blocks)
-    if matrix.num_row() != expected:
-        raise RuntimeError(f"{expected:,} rows went into the quantised matrix and {matrix.num_row():,} came out")
-    return matrix
