@@ -86,8 +86,6 @@ class Encoding(Choice):
 
     name: str
     kind: Kind
-    high: float | None = None
-    """The largest finite value of a number or time (in days), less `offset`; None where there is none."""
     declared: bool = False
     """Whether the spec says the kind, and values of another kind are converted."""
 
