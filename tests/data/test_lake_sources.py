@@ -1,6 +1,7 @@
 """CSV, Delta Lake, Iceberg and an S3 server: each read with the real library's own files, or refused with its
 remedy."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -269,10 +270,11 @@ def test_a_delta_table_is_read_at_a_version_or_as_of_a_moment_which_becomes_its_
     path = tmp_path / "t"
     for first in range(3):
         deltalake.write_deltalake(str(path), TABLE.slice(first, 1), mode="append")
-    times = sorted(commit["timestamp"] for commit in deltalake.DeltaTable(str(path)).history())
-    assert times[0] < times[1] < times[2], "the log counts milliseconds"
+    for version in range(3):  # a version is of the moment when its file of the log was written
+        written = (EPOCH + timedelta(days=20_000 + version)).timestamp()
+        os.utime(path / "_delta_log" / f"{version:020}.json", (written, written))
     assert pinned_rows(lake_spec("delta", path, "version: 0")) == expected(TABLE.slice(0, 1))
-    moment = (EPOCH + timedelta(milliseconds=times[1])).isoformat()
+    moment = (EPOCH + timedelta(days=20_001)).isoformat()
     spec = with_fixed_tables(lake_spec("delta", path, f"as_of: '{moment}'"), Where())
     assert (stored(spec)["version"], "as_of" in stored(spec)) == (1, False)
     deltalake.write_deltalake(str(path), TABLE.slice(3), mode="append")
@@ -282,7 +284,10 @@ def test_a_delta_table_is_read_at_a_version_or_as_of_a_moment_which_becomes_its_
     assert with_fixed_tables(newest, Where()) is newest and len(pinned_rows(newest)) == 4
     for pin, told in (
         ("version: 9", "there is no version 9; the newest is 3"),
-        ("as_of: 2001-01-01", r"there is no version as of 2001-01-01T00:00:00\+00:00; the first in the log is of 20"),
+        (
+            "as_of: 2001-01-01",
+            r"no version as of 2001-01-01T00:00:00\+00:00; the first file of the log is of 2024-1",
+        ),
     ):
         with pytest.raises(DataError, match=told):
             with_fixed_tables(lake_spec("delta", path, pin), Where())

@@ -4,7 +4,7 @@ The values of partitions come from the log too, in the types of its schema; the 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 from urllib.parse import unquote
@@ -60,7 +60,7 @@ class Delta(Parquet):
             log = DeltaTable(self.path)
             newest = log.version()
             if self.as_of is not None:
-                self._refuse_before_the_first(log)
+                self._refuse_before_the_first(fs, at)
                 log.load_as_version(self.as_of)
             elif self.version is not None and self.version > newest:
                 found = f"there is no version {self.version}; the newest is {newest}"
@@ -77,13 +77,18 @@ class Delta(Parquet):
                 self._problem(str(error).splitlines()[0], "check the path and the credentials")
             ) from None
 
-    def _refuse_before_the_first(self, log: Any) -> None:
-        first = min(commit["timestamp"] for commit in log.history())
+    def _refuse_before_the_first(self, fs: pafs.FileSystem, at: str) -> None:
+        """Refuse a moment before the log's first file: the library reads version 0 then.
+
+        A version is of the moment when its file of the log was written, as for the library and for Spark.
+        """
         assert self.as_of is not None
-        if milliseconds(self.as_of) < first:
-            began = datetime.fromtimestamp(first / 1000, UTC).isoformat()
-            found = f"there is no version as of {self.as_of.isoformat()}; the first in the log is of {began}"
-            raise DataError(self._problem(found, "correct `as_of`"))
+        commits = [file for file in fs.get_file_info(pafs.FileSelector(f"{at}/_delta_log")) if file.extension == "json"]
+        first = min(file.mtime for file in commits)
+        if milliseconds(self.as_of) < milliseconds(first):
+            began = first.astimezone(UTC).isoformat(timespec="milliseconds")
+            found = f"there is no version as of {self.as_of.isoformat()}; the first file of the log is of {began}"
+            raise DataError(self._problem(found, "correct `as_of`, or give the `version`"))
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         log = self._log
