@@ -12,7 +12,6 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +34,12 @@ SPACE = {
 
 def timed(tables: Path, name: str, system: str, scores: Path) -> float:
     """Run a system; return its seconds."""
-    began = time.perf_counter()
     if system == "plain":
-        without_limit = argparse.Namespace(seconds=NO_LIMIT_S, wall=False, cache=None)
-        run_peer(tables, name, "plain", without_limit, 0, scores)
-    else:
-        spec, _ = own_spec(tables, name, "xgboost", 0, 0)
-        spec["model"] = {"xgboost": SPACE}
-        spec["search"] = {"trials": TRIALS, "metric": QUALITY_SETS[name].metric}
-        with tempfile.TemporaryDirectory() as folder:
-            run_ours(spec, [], Path(folder), scores)
-    return time.perf_counter() - began
+        return run_peer(tables, name, "plain", scores.parent, NO_LIMIT_S, 0, scores)["wall"]
+    spec, _ = own_spec(tables, name, "xgboost", 0, 0)
+    spec["model"] = {"xgboost": SPACE}
+    spec["search"] = {"trials": TRIALS, "metric": QUALITY_SETS[name].metric}
+    return run_ours(spec, [], scores)["wall"]
 
 
 def compared(tables: Path, name: str, pairs: int) -> dict[str, object]:
@@ -59,7 +53,7 @@ def compared(tables: Path, name: str, pairs: int) -> dict[str, object]:
         for _ in range(pairs):
             for system, took in seconds.items():
                 scores = Path(folder, f"{system}.parquet")
-                took.append(round(timed(tables, name, system, scores), 1))
+                took.append(timed(tables, name, system, scores))
                 metrics[system] = rounded(metric_value(about.metric, label, score_of(scores, keys)))
     ratios = [ours / plain for ours, plain in zip(seconds["ours"], seconds["plain"], strict=True)]
     return {"ratio": round(statistics.median(ratios), 2), "seconds": seconds, about.metric: metrics}
