@@ -26,7 +26,7 @@ from ray_pipeline.tuning.leaderboard import Leaderboard, choose_family, rank_fam
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.recorded_trials import RecordedTrials, repeats_trials, undecided
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
-from ray_pipeline.tuning.time_budget import refit_share, refits_at_once
+from ray_pipeline.tuning.time_budget import TimeBudget, refit_share, refits_at_once
 from ray_pipeline.tuning.training_memory import training_context
 from ray_pipeline.tuning.trial_store import FOLDER, TrialStore
 from ray_pipeline.tuning.warm_start import WarmStart
@@ -63,8 +63,11 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
         allocation,
         lambda budget: rungs_of(budget, halving, num_rows),
         run,
-        refit_share=refit_share(run.layout, rows.rows, spec),
-        refits_at_once=refits_at_once(run.layout, rows.rows),
+        TimeBudget.of(
+            spec,
+            refit_share=refit_share(run.layout, rows.rows, spec),
+            refits_at_once=refits_at_once(run.layout, rows.rows),
+        ),
         candidates=(num_candidates := candidates_of_each_family(spec, rows)),
     )
     with in_background(lambda: _beside_trials(rows, context, spec)) as scored_baselines:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
@@ -40,6 +41,16 @@ class TimeBudget:
     refits_at_once: int = 1
     """How many members of an ensemble are refitted side by side."""
     began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, spec: Spec, *, refit_share: float = 1.0, refits_at_once: int = 1) -> Self:
+        """Return the budget of a search that begins now."""
+        return cls(
+            limit=math.inf if spec.search.time is None else float(spec.search.time),
+            refit_share=refit_share,
+            refits_at_once=refits_at_once,
+            backtests=0 if spec.fit.on != "auto" else MAX_BACKTESTS if spec.split.by == "time" else 1,
+        )
 
     @property
     def left(self) -> float:

@@ -19,7 +19,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import CUT, CUT_SHARES, FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
-from ray_pipeline.tuning.time_budget import MAX_BACKTESTS, TimeBudget
+from ray_pipeline.tuning.time_budget import TimeBudget
 from ray_pipeline.tuning.trial_worker import TrialState
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ FOLDER, SCORES_FILE = "trials", "scores.npy"
 its scores of validation, where an ensemble is asked for."""
 USUAL_MEMBERS = 4
 """On nine tables ensembles had two to five members."""
-
-
 FURTHER = 0.5
 """A paused trial goes on where it can train for this share of its time again."""
 
@@ -54,15 +52,14 @@ class TrialStore:
         allocation: FamilyAllocation,
         rungs_of: Callable[[int], tuple[Rung, ...]],
         run: "Run",
-        refit_share: float = 1.0,
-        refits_at_once: int = 1,
+        budget: TimeBudget,
         candidates: int = 0,
     ) -> None:
-        """`rungs_of` returns the rungs of a trial from its budget in rounds; see `TimeBudget` for the refits.
+        """`rungs_of` returns the rungs of a trial from its budget in rounds.
 
         `candidates` is how many of each family's best trials keep their model and scores, for an ensemble.
         """
-        self.candidates = candidates
+        self.budget, self.candidates = budget, candidates
         self.spec, self.allocation, self.rungs_of, self.run = spec, allocation, rungs_of, run
         self.running: dict[int, Proposal] = {}
         self.rungs: dict[int, list[TrialState]] = {}
@@ -70,13 +67,6 @@ class TrialStore:
         self.ended: dict[int, TrialState] = {}
         """Trials of which no slot trains any more, but which may still have to stop at an earlier rung."""
         self.proposed: list[Proposal] = []
-        limit = spec.search.time
-        self.budget = TimeBudget(
-            limit=math.inf if limit is None else float(limit),
-            refit_share=refit_share,
-            refits_at_once=refits_at_once,
-            backtests=0 if spec.fit.on != "auto" else MAX_BACKTESTS if spec.split.by == "time" else 1,
-        )
         self.paused: list[Paused] = []
         """Trials that go on later."""
         self.sign = 1.0 if allocation.better == "higher" else -1.0

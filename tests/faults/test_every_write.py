@@ -17,6 +17,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.storage import local_backend
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.search import allocate
+from ray_pipeline.tuning.time_budget import TimeBudget
 from ray_pipeline.tuning.trial_store import TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState
 
@@ -87,7 +88,11 @@ def begun(folder: Path) -> Run:
 def searched(run: Run) -> list[int]:
     """Run the search to its end; the trials that were trained."""
     store = TrialStore(
-        run.spec, allocate(run.spec, context(rows=100), None), lambda budget: rungs_of(budget, False), run
+        run.spec,
+        allocate(run.spec, context(rows=100), None),
+        lambda budget: rungs_of(budget, False),
+        run,
+        TimeBudget.of(run.spec),
     )
     ran = []
     while (config := store.ask()) is not None:

@@ -42,6 +42,7 @@ from ray_pipeline.storage import local_backend
 from ray_pipeline.storage.blob_store import BlobStore
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.search import allocate
+from ray_pipeline.tuning.time_budget import TimeBudget
 from ray_pipeline.tuning.trial_store import TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState
 
@@ -128,7 +129,9 @@ class History:
 
     def _search(self, process: Process, run: Run, name: str) -> None:
         allocation = allocate(run.spec, context(rows=100), None)
-        store = TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run)
+        store = TrialStore(
+            run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec)
+        )
         slots: list[tuple[dict[str, Any], int]] = []
         while store.pending() or slots:
             while len(slots) < SLOTS and (config := store.ask()) is not None:

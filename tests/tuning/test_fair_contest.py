@@ -18,6 +18,7 @@ from ray_pipeline.tuning.leaderboard import FamilyRank, Leaderboard, choose_fami
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.search import allocate
+from ray_pipeline.tuning.time_budget import TimeBudget
 from ray_pipeline.tuning.trial_store import TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState
 
@@ -49,7 +50,9 @@ class Simulated:
         for module in (trial_store, time_budget):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.clock))
         run = run_at(folder, spec, progress=Told())
-        self.store = TrialStore(spec, allocate(spec, context, None), lambda budget: rungs_of(budget, True), run)
+        self.store = TrialStore(
+            spec, allocate(spec, context, None), lambda budget: rungs_of(budget, True), run, TimeBudget.of(spec)
+        )
         self.store.budget.began = 0.0
         self.steps: list[tuple[str, int, float]] = []
         """Family and trial of each turn on the slot, and when it began."""

@@ -18,6 +18,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.recorded_trials import RecordedTrials
 from ray_pipeline.tuning.search import allocate
+from ray_pipeline.tuning.time_budget import TimeBudget
 from ray_pipeline.tuning.trial_store import SCORES_FILE, TrialStore
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep, TrialWorker
 
@@ -30,7 +31,9 @@ def store_of(run: Run, progress: Told | None = None, candidates: int = 0) -> Tri
     """A store that has handed out nothing yet; on a folder with a journal, as a resumed run has it."""
     run.progress = progress or Told()
     allocation = allocate(run.spec, context(rows=100), None)
-    return TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=False), run, candidates=candidates)
+    return TrialStore(
+        run.spec, allocation, lambda budget: rungs_of(budget, halving=False), run, TimeBudget.of(run.spec), candidates
+    )
 
 
 def ended(best: float, model: bytes = b"m", **more: Any) -> TrialState:
@@ -230,7 +233,10 @@ def test_trials_that_a_clock_decided_are_repeated_as_they_were(tmp_path: Path) -
     pin(again.journal, {"plan": {}, "trials": [plain(asdict(results[trial])) for trial in states]}, verify=False)
     allocation = allocate(again.spec, context(rows=100), None)
     again.progress = Told()
-    repeated = RecordedTrials(again.spec, allocation, lambda budget: rungs_of(budget, halving=True), again)
+    repeated_budget = TimeBudget.of(again.spec)
+    repeated = RecordedTrials(
+        again.spec, allocation, lambda budget: rungs_of(budget, halving=True), again, repeated_budget
+    )
     for trial in (0, 1):
         config = repeated.ask()
         assert config is not None and dict(config["params"]) == dict(results[trial].params)
@@ -245,7 +251,9 @@ def test_a_trial_stops_at_the_rung_where_it_should_have_and_its_slot_learns_of_i
     run = run_in(tmp_path)
     run.progress = Told()
     allocation = allocate(run.spec, context(rows=100), None)
-    store = TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run)
+    store = TrialStore(
+        run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec)
+    )
     trials = [store.ask(), store.ask(), store.ask()]
     assert all(trials)
 
@@ -268,7 +276,9 @@ def test_a_trial_that_has_trained_to_its_end_competes_when_those_before_it_are_j
     run = run_in(tmp_path)
     run.progress = Told()
     allocation = allocate(run.spec, context(rows=100), None)
-    store = TrialStore(run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run)
+    store = TrialStore(
+        run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec)
+    )
     assert store.ask() and store.ask() and store.ask()
     assert store.report(0, 0, TrialState(failed="XGBoostError: no")) is False
     assert store.report(2, 0, TrialState(rounds=9, best=0.8, best_rounds=9)) is True
