@@ -2,7 +2,8 @@
 
 Every system is a process of its own, reads the same parts, searches for T seconds, and scores the same test rows. One
 function computes the metric of all of them. What has run is kept in the cache folder, so a run that was interrupted
-goes on. With `--wall`, a system that took a tenth longer than T runs once more, its search shortened by what was over.
+goes on. With `--wall`, a system that took a tenth longer than T runs once more, its search shortened by what was over;
+the first run counts where the second gives no model.
 
 A system is `plain`, `flaml`, `autogluon` (medium_quality) or `autogluon_best` (best_quality), the last three also with
 `_pooled` (train and validation as one table, which the peer divides by itself); or ours: a family or `auto`, and keys
@@ -151,7 +152,10 @@ def result_of(tables: Path, name: str, system: str, seed: int, asked: argparse.N
         found = run(seconds)
         over = found["wall"] - asked.seconds
         if asked.wall and found["wall"] > TOO_LONG * asked.seconds:
-            found = {**run(seconds - over), "first_wall": found["wall"]}
+            try:
+                found = {**run(seconds - over), "first_wall": found["wall"]}
+            except Failed as error:
+                found["shortened"] = str(error).splitlines()[-1]
         about.write_text(json.dumps(found))
         print(name, system, seed, about.read_text(), file=sys.stderr, flush=True)
     return {**json.loads(about.read_text()), "scores": scores}

@@ -3,7 +3,9 @@
 Trial i is proposed from the results of the trials up to i - window. They are all finished by then: a trial waits for
 nothing once it runs, and one slot and eight propose the same in whatever order results arrive. Without a window
 (`search.deterministic: false`) a proposal uses every finished trial, and a resumed run reads it from the journal.
-Optuna learns of a pruned trial as pruned, with its intermediate values.
+Optuna learns of a pruned trial as pruned, with its intermediate values. A proposal of TPE takes time in proportion to
+the trials of its study, and is led by the 25 best of them (Optuna's `gamma`). So a long search goes on in a new study,
+with the best and the latest of the old one.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Log, Space
 from ray_pipeline.tuning.pruner import Pruner
 
+STUDY_TRIALS, KEPT_BEST, KEPT_LATEST = 1_000, 200, 300
+"""Trials after which a search goes on in a new study, and those that the new one begins with."""
 Status = Literal["completed", "stopped", "failed"]
 
 
@@ -87,6 +91,8 @@ class Sampler:
         if self.exhausted or any(i not in self.results for i in range(required)):
             return None
         self._tell_optuna(trial)
+        if len(self._study.get_trials(deepcopy=False)) >= STUDY_TRIALS:
+            self._renew_study()
         study = self._study
         if params is not None and not any(other.state.name == "WAITING" for other in study.get_trials(deepcopy=False)):
             study.enqueue_trial(self._searched(params))
@@ -127,32 +133,58 @@ class Sampler:
 
     @cached_property
     def _study(self) -> Any:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        sampler = optuna.samplers.TPESampler(seed=self.seed, multivariate=True)
-        if self.searcher == "random":
-            sampler = optuna.samplers.RandomSampler(seed=self.seed)
-        direction = "maximize" if self.better == "higher" else "minimize"
-        study = optuna.create_study(direction=direction, sampler=sampler)
+        study = self._new_study(self.seed)
         default = self._searched(self.start)
         for params in (default, {**default, **self._searched(self.warm or {})}):
             if params:
                 study.enqueue_trial(params, skip_if_exists=True)
         return study
 
+    def _new_study(self, seed: int) -> Any:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        if self.searcher == "random":
+            sampler = optuna.samplers.RandomSampler(seed=seed)
+        direction = "maximize" if self.better == "higher" else "minimize"
+        return optuna.create_study(direction=direction, sampler=sampler)
+
+    def _renew_study(self) -> None:
+        """Go on in a new study with the best and the latest trials that Optuna knows."""
+        told = sorted(self._reported)
+        completed = [i for i in told if self.results[i].status == "completed"]
+        best = sorted(completed, key=lambda i: -self.sign * float(self.results[i].metric or 0))[:KEPT_BEST]
+        study = self._new_study(self.seed + len(self._optuna_trials))
+        for number in sorted({*best, *told[-KEPT_LATEST:]}):
+            study.add_trial(self._frozen(number))
+        self.__dict__["_study"] = study
+
     def _tell_optuna(self, trial: int) -> None:
         """Tell Optuna the results that the proposal of this trial may use."""
-        from optuna.trial import TrialState
+        for number in sorted(i for i in self.results.keys() - self._reported if self._knows(trial, i)):
+            optuna_trial, frozen = self._optuna_trials[number], self._frozen(number)
+            if optuna_trial.study is not self._study:  # it was asked of the study before
+                self._study.add_trial(frozen)
+            else:
+                for rounds, value in frozen.intermediate_values.items():
+                    optuna_trial.report(value, rounds)
+                self._study.tell(optuna_trial, frozen.value, state=frozen.state)
+            self._reported.add(number)
+
+    def _frozen(self, number: int) -> Any:
+        """Optuna's record of a finished trial."""
+        from optuna.trial import TrialState, create_trial
 
         states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
-        for number in sorted(i for i in self.results.keys() - self._reported if self._knows(trial, i)):
-            result, optuna_trial = self.results[number], self._optuna_trials[number]
-            for rounds, value in result.rungs:
-                optuna_trial.report(value, rounds)
-            metric = result.metric if result.status == "completed" else None
-            self._study.tell(optuna_trial, metric, state=states[result.status])
-            self._reported.add(number)
+        result = self.results[number]
+        return create_trial(
+            state=states[result.status],
+            value=result.metric if result.status == "completed" else None,
+            params=self._optuna_trials[number].params,
+            distributions=self._distributions(),
+            intermediate_values=dict(result.rungs),
+        )
 
     def _distributions(self) -> dict[str, Any]:
         """Optuna's distribution of each space."""

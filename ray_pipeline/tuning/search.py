@@ -23,6 +23,7 @@ from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.ensemble import candidates_of_each_family, choose_ensemble
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.leaderboard import Leaderboard, choose_family, rank_families
+from ray_pipeline.tuning.likely_members import LikelyMembers
 from ray_pipeline.tuning.pruner import rungs_of
 from ray_pipeline.tuning.recorded_trials import RecordedTrials, repeats_trials, undecided
 from ray_pipeline.tuning.sampler import Sampler, TrialResult
@@ -59,7 +60,6 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
     allocation = allocate(undecided(spec) if repeats else spec, context, run.warm_start)
     halving, num_rows = spec.search.scheduler == "asha", rows.rows["train"]
     trial_store = (RecordedTrials if repeats else TrialStore)(
-        spec,
         allocation,
         lambda budget: rungs_of(budget, halving, num_rows),
         run,
@@ -69,6 +69,7 @@ def search(encoded: Encoded, spec: Spec, run: "Run") -> Leaderboard:
             refits_at_once=refits_at_once(run.layout, rows.rows),
         ),
         candidates=(num_candidates := candidates_of_each_family(spec, rows)),
+        members_of=LikelyMembers(rows, spec, run.folder.path / FOLDER),
     )
     with in_background(lambda: _beside_trials(rows, context, spec)) as scored_baselines:
         if trial_store.pending():

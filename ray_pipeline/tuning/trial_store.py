@@ -7,7 +7,7 @@ import hashlib
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.components.choice import find
-from ray_pipeline.spec import Spec
 from ray_pipeline.tuning.family_allocation import CUT, CUT_SHARES, FamilyAllocation
 from ray_pipeline.tuning.pruner import Rung
 from ray_pipeline.tuning.sampler import Proposal, Status, TrialResult
@@ -29,7 +28,7 @@ FOLDER, SCORES_FILE = "trials", "scores.npy"
 """The folder, within the run folder, of the models of each family's best trial; and the file beside a model that holds
 its scores of validation, where an ensemble is asked for."""
 USUAL_MEMBERS = 4
-"""On nine tables ensembles had two to five members."""
+"""On nine tables ensembles had two to five members: of so many trials, and the best of each family."""
 FURTHER = 0.5
 """A paused trial goes on where it can train for this share of its time again."""
 
@@ -48,19 +47,20 @@ class TrialStore:
 
     def __init__(
         self,
-        spec: Spec,
         allocation: FamilyAllocation,
         rungs_of: Callable[[int], tuple[Rung, ...]],
         run: "Run",
         budget: TimeBudget,
         candidates: int = 0,
+        members_of: Callable[[Sequence[TrialResult]], Sequence[TrialResult]] = list,
     ) -> None:
         """`rungs_of` returns the rungs of a trial from its budget in rounds.
 
-        `candidates` is how many of each family's best trials keep their model and scores, for an ensemble.
+        `candidates` is how many of each family's best trials keep their model and scores, for an ensemble. `members_of`
+        returns those of some trials that it would have.
         """
-        self.budget, self.candidates = budget, candidates
-        self.spec, self.allocation, self.rungs_of, self.run = spec, allocation, rungs_of, run
+        self.allocation, self.rungs_of, self.run, self.spec = allocation, rungs_of, run, run.spec
+        self.budget, self.candidates, self.members_of = budget, candidates, members_of
         self.running: dict[int, Proposal] = {}
         self.rungs: dict[int, list[TrialState]] = {}
         """The states of each running trial at its rungs, without its model."""
@@ -141,7 +141,7 @@ class TrialStore:
     def seconds_left(self) -> float:
         """Seconds that trials have left of `search.time`; infinite where there is no limit.
 
-        The members of an ensemble are refitted in what is kept for them, at most `MEMBERS_SHARE` of the time.
+        The members that an ensemble would have now are refitted in what is kept for them.
         """
         if math.isinf(self.budget.limit):
             return math.inf
@@ -152,11 +152,12 @@ class TrialStore:
         return self.budget.for_trials(best, self._likely_members())
 
     def _likely_members(self) -> list[TrialResult]:
-        """The trials that an ensemble would have beside the best one: the next best, and the best of each family."""
+        """The trials that an ensemble would have beside the best one."""
         if not self.candidates:
             return []
-        likely = [*self.allocation.candidates(self.candidates)[:USUAL_MEMBERS], *self.allocation.finalists.values()]
-        return [one for trial, one in {one.trial: one for one in likely}.items() if trial != likely[0].trial]
+        best = [*self.allocation.candidates(self.candidates)[:USUAL_MEMBERS], *self.allocation.finalists.values()]
+        some = list({one.trial: one for one in best}.values())
+        return [one for one in self.members_of(some) if one.trial != some[0].trial]
 
     @property
     def over(self) -> bool:

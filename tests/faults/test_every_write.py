@@ -88,7 +88,6 @@ def begun(folder: Path) -> Run:
 def searched(run: Run) -> list[int]:
     """Run the search to its end; the trials that were trained."""
     store = TrialStore(
-        run.spec,
         allocate(run.spec, context(rows=100), None),
         lambda budget: rungs_of(budget, False),
         run,

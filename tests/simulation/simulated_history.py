@@ -129,9 +129,7 @@ class History:
 
     def _search(self, process: Process, run: Run, name: str) -> None:
         allocation = allocate(run.spec, context(rows=100), None)
-        store = TrialStore(
-            run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec)
-        )
+        store = TrialStore(allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec))
         slots: list[tuple[dict[str, Any], int]] = []
         while store.pending() or slots:
             while len(slots) < SLOTS and (config := store.ask()) is not None:

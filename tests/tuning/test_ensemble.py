@@ -16,9 +16,10 @@ from ray_pipeline import encoded_block
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runs.context import Run
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning import ensemble
+from ray_pipeline.tuning import ensemble, likely_members
 from ray_pipeline.tuning.ensemble import candidates_of_each_family, choose_ensemble, ensemble_scores
 from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.likely_members import LikelyMembers
 from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.trial_store import SCORES_FILE
 
@@ -165,6 +166,25 @@ def test_many_rows_are_thinned_for_the_selection_and_all_are_used_for_its_metric
     assert found is not None and found.members
     auc = ensemble.metric_of("auc")(rows.label, ensemble_scores(replace(board, ensemble=found)), np.ones(ROWS))
     assert found.value == pytest.approx(auc)
+
+
+def test_time_is_kept_for_the_trials_that_an_ensemble_would_have_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def likely(folder: str, noise: list[float]) -> tuple[LikelyMembers, list[TrialResult]]:
+        run, rows = run_with(tmp_path / folder), Rows()
+        board = board_of(run, rows, noise)
+        return LikelyMembers(cast(EncodedRows, rows), run.spec, board.models), list(board.candidates)
+
+    members_of, trials = likely("several help", [1.0, 1.1, 1.2])
+    assert members_of(trials[:1]) == trials[:1] and len(members_of(trials)) > 1 and members_of(trials)[0] == trials[0]
+    members_of, trials = likely("none helps", [0.0, 3.0, 3.0])
+    assert members_of(trials) == trials[:1]
+    (members_of.models / "0002" / SCORES_FILE).unlink()  # a resumed run, in which a later trial took its place
+    assert members_of(trials[:2]) == trials[:1] and members_of(trials) == trials
+    monkeypatch.setattr(likely_members, "ROWS", 150)
+    members_of, trials = likely("every third row", [0.0, 3.0])
+    assert members_of(trials) == trials[:1]
 
 
 def test_off_means_that_nothing_is_kept_or_chosen(tmp_path: Path) -> None:

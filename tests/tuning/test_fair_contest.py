@@ -51,7 +51,7 @@ class Simulated:
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.clock))
         run = run_at(folder, spec, progress=Told())
         self.store = TrialStore(
-            spec, allocate(spec, context, None), lambda budget: rungs_of(budget, True), run, TimeBudget.of(spec)
+            allocate(spec, context, None), lambda budget: rungs_of(budget, True), run, TimeBudget.of(spec)
         )
         self.store.budget.began = 0.0
         self.steps: list[tuple[str, int, float]] = []

@@ -11,6 +11,7 @@ import pytest
 
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Log
+from ray_pipeline.tuning import sampler as tuning_sampler
 from ray_pipeline.tuning.family_allocation import FamilyAllocation
 from ray_pipeline.tuning.sampler import Proposal, Sampler, Status, TrialResult
 
@@ -200,6 +201,25 @@ def test_optuna_is_told_each_trial_as_it_ended() -> None:
     assert all(
         dict(search.results[t.number].rungs) == t.intermediate_values for t in search._study.trials[: failing - 4]
     )
+
+
+@pytest.mark.parametrize("window", [4, None])
+def test_a_long_search_goes_on_in_a_new_study_that_knows_the_best_and_the_latest(
+    window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in {"STUDY_TRIALS": 20, "KEPT_BEST": 3, "KEPT_LATEST": 6}.items():
+        monkeypatch.setattr(tuning_sampler, name, number)
+    search = drive(sampler(90, window=window), 4, failing=frozenset({30, 31}))
+    known = search._study.get_trials(deepcopy=False)
+    assert len(known) <= 20 + 4
+    metrics = sorted(o.metric for o in search.results.values() if o.status == "completed" and o.metric is not None)
+    assert metrics[0] in [trial.value for trial in known]
+    for trial in known:
+        same = [o for o in search.results.values() if trial.params.items() <= o.params.items()]
+        assert same and (trial.state.name == "RUNNING" or trial.intermediate_values == dict(same[0].rungs))
+    if window:
+        for slots, order in ((1, None), (9, random.Random(3))):
+            assert decisions(drive(sampler(90), slots, order, frozenset({30, 31}))) == decisions(search)
 
 
 def test_the_search_ends_nearer_to_the_best_than_where_it_started() -> None:

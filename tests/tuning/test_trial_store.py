@@ -32,7 +32,7 @@ def store_of(run: Run, progress: Told | None = None, candidates: int = 0) -> Tri
     run.progress = progress or Told()
     allocation = allocate(run.spec, context(rows=100), None)
     return TrialStore(
-        run.spec, allocation, lambda budget: rungs_of(budget, halving=False), run, TimeBudget.of(run.spec), candidates
+        allocation, lambda budget: rungs_of(budget, halving=False), run, TimeBudget.of(run.spec), candidates
     )
 
 
@@ -234,9 +234,7 @@ def test_trials_that_a_clock_decided_are_repeated_as_they_were(tmp_path: Path) -
     allocation = allocate(again.spec, context(rows=100), None)
     again.progress = Told()
     repeated_budget = TimeBudget.of(again.spec)
-    repeated = RecordedTrials(
-        again.spec, allocation, lambda budget: rungs_of(budget, halving=True), again, repeated_budget
-    )
+    repeated = RecordedTrials(allocation, lambda budget: rungs_of(budget, halving=True), again, repeated_budget)
     for trial in (0, 1):
         config = repeated.ask()
         assert config is not None and dict(config["params"]) == dict(results[trial].params)
@@ -251,9 +249,7 @@ def test_a_trial_stops_at_the_rung_where_it_should_have_and_its_slot_learns_of_i
     run = run_in(tmp_path)
     run.progress = Told()
     allocation = allocate(run.spec, context(rows=100), None)
-    store = TrialStore(
-        run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec)
-    )
+    store = TrialStore(allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec))
     trials = [store.ask(), store.ask(), store.ask()]
     assert all(trials)
 
@@ -276,9 +272,7 @@ def test_a_trial_that_has_trained_to_its_end_competes_when_those_before_it_are_j
     run = run_in(tmp_path)
     run.progress = Told()
     allocation = allocate(run.spec, context(rows=100), None)
-    store = TrialStore(
-        run.spec, allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec)
-    )
+    store = TrialStore(allocation, lambda budget: rungs_of(budget, halving=True), run, TimeBudget.of(run.spec))
     assert store.ask() and store.ask() and store.ask()
     assert store.report(0, 0, TrialState(failed="XGBoostError: no")) is False
     assert store.report(2, 0, TrialState(rounds=9, best=0.8, best_rounds=9)) is True
