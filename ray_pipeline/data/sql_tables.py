@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ray_pipeline.components.sources.sql import NOT_READ
 from ray_pipeline.data.open_tables import for_each
 from ray_pipeline.data.query_rows import FILES, query_rows
+from ray_pipeline.data.query_types import schema_of, unlike
 from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.redaction import redacted
 from ray_pipeline.spec import Spec
@@ -99,11 +100,10 @@ def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, wr
         raise SpecError(Problem(file=file, line=line, key=key, found=str(error), fix="set the variable")) from None
     began, moment = time.monotonic(), datetime.now(UTC)
     parts = [_encoded(part) for part in query_rows(name, url, query)]
-    schemas = [pq.read_schema(pa.BufferReader(part)) for part in parts]
-    types = pa.unify_schemas(schemas, promote_options="permissive") if schemas else pa.schema([])
+    types = schema_of(name, parts, finds_times=url.startswith("sqlite"))
     digest, rows = hashlib.sha256(), 0
-    for number, (part, schema) in enumerate(zip(parts, schemas, strict=True)):
-        content = part if schema == types else _encoded(pq.read_table(pa.BufferReader(part)).cast(types))
+    for number, part in enumerate(parts):
+        content = _cast(name, part, types)
         rows += pq.read_metadata(pa.BufferReader(content)).num_rows
         digest.update(content)
         write(f"{_place(name)}/part-{number:05}.parquet", content)
@@ -119,6 +119,19 @@ def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, wr
         "files": len(parts),
         "sha256": digest.hexdigest(),
     }
+
+
+def _cast(name: str, part: pa.Buffer, types: pa.Schema) -> pa.Buffer:
+    """The file with its columns in these types."""
+    if pq.read_schema(pa.BufferReader(part)) == types:
+        return part
+    table = pq.read_table(pa.BufferReader(part))
+    for place, field in enumerate(types):
+        try:
+            table = table.set_column(place, field, table[field.name].cast(field.type))
+        except pa.ArrowInvalid:  # a whole number beyond 2^53 beside fractions
+            raise unlike(name, field.name, [table[field.name].type, field.type]) from None
+    return _encoded(table)
 
 
 def _encoded(table: pa.Table) -> pa.Buffer:

@@ -70,6 +70,49 @@ def test_a_query_is_read_in_parts_of_one_type_each(database: Path, monkeypatch: 
     assert abs((datetime.now(UTC) - datetime.fromisoformat(facts["labels"]["read_at"])).total_seconds()) < 60
 
 
+@pytest.mark.parametrize(
+    ("texts", "type_"),
+    [
+        ([None, "2024-01-31", "2024-02-01"], "timestamp[us]"),
+        (["2024-01-31 10:00:00", None, "2024-01-31T10:00:00.123456"], "timestamp[us]"),
+        (["2024-01-31 10:00:00+02:00", "2024-01-31T10:00:00Z", None], "timestamp[us, tz=UTC]"),
+        (["2024-01-31 10:00:00", "2024-01-31T10:00:00Z", None], "string"),
+        (["2024-01-31", "2024-02-01", "soon"], "string"),
+        (["2024", "2025", "2026"], "string"),
+        ([None, None, None], "null"),
+    ],
+)
+def test_times_of_sqlite_are_found_by_all_their_values(
+    texts: list[str | None], type_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PART_ROWS", 1)
+    with closing(sqlite3.connect(tmp_path / "loans.db")) as connection:
+        connection.execute("CREATE TABLE loans (moment TEXT, bad INTEGER)")
+        connection.executemany("INSERT INTO loans VALUES (?, 0)", [(text,) for text in texts])
+        connection.commit()
+    spec, _ = run_folder(spec_of(tmp_path), tmp_path)
+    moments = open_source(spec, Where(), "labels").table(["moment"])["moment"]
+    assert str(moments.type) == type_
+    if type_ == "timestamp[us, tz=UTC]":
+        assert moments.to_pylist()[:2] == [datetime(2024, 1, 31, hour, tzinfo=UTC) for hour in (8, 10)]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("SELECT CASE WHEN id < 3 THEN id ELSE 'none' END AS odd FROM loans", "values of the types int64, string"),
+        ("SELECT CASE WHEN id < 3 THEN 9007199254740993 ELSE 0.5 END AS odd FROM loans", "the types int64, double"),
+    ],
+)
+def test_parts_of_unlike_types_are_refused(
+    query: str, told: str, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PART_ROWS", 2)
+    with pytest.raises(DataError, match=f"labels: 'odd' has .*{told}") as refused:
+        run_folder(spec_of(database, query), database)
+    assert refused.value.problems[0].fix == "cast it in the query, as in CAST(odd AS TEXT)"
+
+
 def test_the_stored_spec_names_the_rows_and_keeps_its_identity(database: Path) -> None:
     given = spec_of(database)
     assert "path" not in given.as_data()["features"]["labels"] and is_waiting(given.features.labels)
