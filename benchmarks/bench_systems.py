@@ -176,7 +176,7 @@ def judged(tables: Path, name: str, results: dict[str, list[dict[str, Any]]]) ->
     draws = {system: resampled.errors(some) for system, some in scores.items()}
     peers = [system for system in results if system.split("_")[0] in PEERS]
     best = min(peers, key=lambda system: errors[system]) if peers else None
-    better = improvability(errors, [s for s in results if s in STANDARD] or list(results))
+    better = improvability(errors, [s for s in results if s in STANDARD or s in peers] or list(results))
 
     def behind(system: str, other: str) -> dict[str, Any]:
         return resampled.interval(errors[system] - errors[other], draws[system] - draws[other])

@@ -1,6 +1,6 @@
-"""The types of a query's columns, from all its parts. SQLite has no type for times: there they are found by their values.
+"""The types of a query's columns, from all its parts.
 
-The forms are those of ISO 8601 that SQLite's own functions read and write.
+SQLite has no type for times: there they are found by their values, in the forms of ISO 8601 that it reads and writes.
 """
 
 from collections.abc import Sequence

@@ -70,8 +70,10 @@ class Sampler:
     """Hyperparameters of an earlier winner: those of trial 1, where they are searched and within their spaces; trial 1
     takes the others from `start`."""
     results: dict[int, TrialResult] = field(default_factory=dict)
-    _optuna_trials: list[Any] = field(default_factory=list)
-    _reported: set[int] = field(default_factory=set)
+    _asked: list[Mapping[str, Any]] = field(default_factory=list)
+    """The searched hyperparameters of each trial."""
+    _open: dict[int, Any] = field(default_factory=dict)
+    """Optuna's own trials that it has not been told the end of."""
 
     def ask(self, params: Mapping[str, Any] | None = None) -> Proposal | None:
         """Propose the next trial.
@@ -86,7 +88,7 @@ class Sampler:
         Proposal or None
             None while an earlier trial must finish first, and where every trial has been proposed (`exhausted`).
         """
-        trial = len(self._optuna_trials)
+        trial = len(self._asked)
         required = 0 if self.window is None else max(0, trial - self.window + 1)
         if self.exhausted or any(i not in self.results for i in range(required)):
             return None
@@ -96,13 +98,14 @@ class Sampler:
         study = self._study
         if params is not None and not any(other.state.name == "WAITING" for other in study.get_trials(deepcopy=False)):
             study.enqueue_trial(self._searched(params))
-        self._optuna_trials.append(study.ask(fixed_distributions=self._distributions()))
-        return Proposal(trial=trial, family=self.family, params={**self.space, **self._optuna_trials[-1].params})
+        self._open[trial] = study.ask(fixed_distributions=self._distributions())
+        self._asked.append(self._open[trial].params)
+        return Proposal(trial=trial, family=self.family, params={**self.space, **self._asked[trial]})
 
     @property
     def exhausted(self) -> bool:
         """Whether every trial has been proposed."""
-        return len(self._optuna_trials) >= self.num_trials
+        return len(self._asked) >= self.num_trials
 
     def tell(self, result: TrialResult) -> None:
         """Record the result of a trial."""
@@ -152,25 +155,24 @@ class Sampler:
 
     def _renew_study(self) -> None:
         """Go on in a new study with the best and the latest trials that Optuna knows."""
-        told = sorted(self._reported)
+        told = [i for i in range(len(self._asked)) if i not in self._open]
         completed = [i for i in told if self.results[i].status == "completed"]
         best = sorted(completed, key=lambda i: -self.sign * float(self.results[i].metric or 0))[:KEPT_BEST]
-        study = self._new_study(self.seed + len(self._optuna_trials))
+        study = self._new_study(self.seed + len(self._asked))
         for number in sorted({*best, *told[-KEPT_LATEST:]}):
             study.add_trial(self._frozen(number))
         self.__dict__["_study"] = study
 
     def _tell_optuna(self, trial: int) -> None:
         """Tell Optuna the results that the proposal of this trial may use."""
-        for number in sorted(i for i in self.results.keys() - self._reported if self._knows(trial, i)):
-            optuna_trial, frozen = self._optuna_trials[number], self._frozen(number)
+        for number in sorted(i for i in self._open if i in self.results and self._knows(trial, i)):
+            optuna_trial, frozen = self._open.pop(number), self._frozen(number)
             if optuna_trial.study is not self._study:  # it was asked of the study before
                 self._study.add_trial(frozen)
             else:
                 for rounds, value in frozen.intermediate_values.items():
                     optuna_trial.report(value, rounds)
                 self._study.tell(optuna_trial, frozen.value, state=frozen.state)
-            self._reported.add(number)
 
     def _frozen(self, number: int) -> Any:
         """Optuna's record of a finished trial."""
@@ -181,7 +183,7 @@ class Sampler:
         return create_trial(
             state=states[result.status],
             value=result.metric if result.status == "completed" else None,
-            params=self._optuna_trials[number].params,
+            params=self._asked[number],
             distributions=self._distributions(),
             intermediate_values=dict(result.rungs),
         )

@@ -15,7 +15,13 @@ from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
-from ray_pipeline.runtime.private_tune import keep_idle_actors, memory_kills_as_deaths, no_environment_for_trials
+from ray_pipeline.runtime.private_tune import (
+    forget_ended_trials,
+    keep_idle_actors,
+    memory_kills_as_deaths,
+    no_environment_for_trials,
+    unwrapped,
+)
 from ray_pipeline.runtime.ray_errors import last_line, own_errors
 from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_store import TrialStore
@@ -93,7 +99,7 @@ class TrialSearcher(Searcher):  # type: ignore[misc]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record a trial that ended without a report: its slot died."""
-        trial, store = self.configs[trial_id]["trial"], self.trial_store
+        trial, store = self.configs.pop(trial_id)["trial"], self.trial_store
         if trial not in store.running or trial in store.ended:
             return
         deaths = list(self.never_begun.values()).count(trial)
@@ -119,14 +125,16 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         return FIFOScheduler, ()
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Keep the slots alive.
+        """Keep the slots alive, and let Tune forget the trials that have ended.
 
         Tune ends a reusable actor that finds no trial waiting at that instant; a new slot would take 5 s and one more
         copy of the data.
         """
-        if tune_controller not in self.controllers:
-            self.controllers.add(tune_controller)
-            keep_idle_actors(tune_controller, trial, self.layout.slots)
+        controller = unwrapped(tune_controller)
+        if controller not in self.controllers:
+            self.controllers.add(controller)
+            keep_idle_actors(controller, trial, self.layout.slots)
+        forget_ended_trials(controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Report the trial's state to the store; return whether Tune stops or continues it."""

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 
@@ -37,6 +38,16 @@ READ_IN = {
 NEW = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": (2, 59), "RAY_AUTH_MODE": (2, 59)}
 """Those that the oldest supported release does not know, with one that does."""
 INSTALLED = tuple(int(number) for number in version("ray").split(".")[:2])
+
+
+class Ended(NamedTuple):
+    """A trial of Tune."""
+
+    trial_id: str
+    ended: bool
+
+    def is_finished(self) -> bool:
+        return self.ended
 
 
 @pytest.mark.parametrize("name", [name for name in READ_IN if NEW.get(name, OLDEST) <= INSTALLED])
@@ -134,6 +145,33 @@ def test_tune_keeps_idle_actors_in_the_known_cache() -> None:
     private_tune.keep_idle_actors(Controller(), Trial(), 2)
     cache.cache_object("1 CPU", "first")
     assert cache.cache_object("1 CPU", "second")
+
+
+def test_tune_forgets_trials_that_have_ended_and_no_other() -> None:
+    from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
+
+    source = inspect.getsource(TuneController)
+    sets = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
+    assert all(f"self.{name}: Set[Trial] = set()" in source for name in sets)
+    assert "self._trials: List[Trial] = []" in source and "self._trial_metadata: Dict[str, str] = {}" in source
+    assert "self._trial_to_actor: Dict[Trial, TrackedActor] = {}" in source
+    trials = [Ended(str(number), number not in (3, 200)) for number in range(300)]
+    live, actors, kept = {trials[3]}, {trials[7]: "actor"}, [trials[3], trials[7], trials[200]]
+    controller = SimpleNamespace(
+        _trials=list(trials),
+        _live_trials=live,
+        _stopped_trials=set(trials[:100]),
+        _failed_trials=set(trials[100:]),
+        _trials_to_cache=set(trials),
+        _trial_to_actor=actors,
+        _trial_metadata={trial.trial_id: "{}" for trial in trials},
+    )
+    private_tune.forget_ended_trials(private_tune.unwrapped(TrialRunnerWrapper(controller, None)))
+    assert controller._trials == kept and controller._trial_metadata.keys() == {"3", "7", "200"}
+    assert controller._trials_to_cache == set(kept) and controller._stopped_trials == {trials[3], trials[7]}
+    few = SimpleNamespace(_trials=trials[:50], _live_trials=set(), _trial_to_actor={})
+    private_tune.forget_ended_trials(few)
+    assert len(few._trials) == 50
 
 
 def test_the_job_client_sends_every_request_through_one_method_that_takes_a_timeout() -> None:
