@@ -84,7 +84,7 @@ def submit(
         If the same run (name, fingerprint, data and storage) is under way, or if the cluster refuses the job.
     """
     spec = Spec.from_file(spec_file, sets)
-    data, storage = where.resolve("", spec.folder), where.storage_folder(spec.folder)
+    data, storage = where.resolve("", spec.folder), where.storage_folder(Path.cwd())
     same = {
         f"ray_pipeline_{key}": value
         for key, value in {"name": spec.name, "fingerprint": spec.fingerprint, "data": data, "storage": storage}.items()
@@ -161,7 +161,7 @@ def follow(server: JobServer, job_id: str, show: Callable[[str], object]) -> dic
 
 def _travelling(where: Where, base: Path) -> str:
     """The cluster file as the job needs it: its own cluster is `auto`, and no path is relative to a folder here."""
-    with_absolute_paths = where.with_absolute_paths(base, base)
+    with_absolute_paths = where.with_absolute_paths(base, Path.cwd())
     written = {
         "address": "auto",
         "data": with_absolute_paths.data or where.resolve("", base),
