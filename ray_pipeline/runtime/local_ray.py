@@ -15,6 +15,9 @@ from ray_pipeline.runtime.ray_token import keep_token_private
 AGENT, CLEANER = (Path(__file__).with_name(f"local_ray_{name}.py") for name in ("agent", "cleaner"))
 CLEANED_S = 20.0
 WORKER_IMPORTS = "ray_pipeline.runs.worker_imports"
+KEPT_MS = 600_000
+"""How long an idle worker is kept. Ray would end those that have read the rows during the search, after a second, and
+the final fits would begin with the imports of new ones, 1.5 s each."""
 
 
 @contextmanager
@@ -54,5 +57,6 @@ def starting(folder: Path, *, log_to_driver: bool) -> Iterator[None]:
     keep_token_private()
     servers = nullcontext() if log_to_driver else private_ray.without_unused_servers(AGENT)
     settings = {private_ray.TEMPORARY_FOLDER: str(folder), private_ray.PRELOADED: WORKER_IMPORTS}
+    settings[private_ray.IDLE_MS] = str(KEPT_MS)
     with servers, environment.use(settings), private_files(), private_ray.on_loopback():
         yield

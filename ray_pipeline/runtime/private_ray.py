@@ -146,6 +146,8 @@ def session_folder() -> Path:
 LOOPBACK = "127.0.0.1"
 PRELOADED = "RAY_preload_python_modules"
 """The environment variable with the modules that a worker process imports before it takes any work."""
+IDLE_MS = "RAY_idle_worker_killing_time_threshold_ms"
+"""The environment variable with the time after which Ray ends an idle worker, where there are more than CPUs."""
 
 
 @contextmanager

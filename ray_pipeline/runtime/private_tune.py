@@ -3,6 +3,7 @@
 `tests/runtime/test_private_ray.py` names the one that a release of Ray removes.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -61,12 +62,37 @@ def memory_kills_as_deaths() -> Iterator[None]:
         yield
 
 
-def keep_idle_actors(tune_controller: Any, trial: Any, count: int) -> None:
-    """Lets Tune keep so many actors that no trial needs at the moment, of the trial's kind.
+def keep_actors(tune_controller: Any, trial: Any, count: int) -> None:
+    """Lets Tune start so many actors at once, of the trial's kind, and keep those that no trial needs at the moment.
 
-    Tune ends a reusable actor at once if no trial waits for it.
+    Tune starts one after another, and ends a reusable actor at once if no trial waits for it.
     """
     tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=count)
+    tune_controller.update_max_pending_trials(count)
+
+
+_REUSE = "ray.tune.execution.tune_controller:TuneController._maybe_reuse_cached_actor"
+
+
+@contextmanager
+def actors_may_start(patience_s: float) -> Iterator[None]:
+    """In the block, a trial whose actor is starting waits for it, at most so many seconds.
+
+    By default Tune ends that actor if another becomes idle, and gives the trial to the other. Where trials take less
+    time than an actor to start, all of them then run on one actor, beside processes that start and never train.
+    """
+    reuse, waits_since = read_attribute(_REUSE), dict[Any, float]()
+
+    def reuse_unless_starting(tune_controller: Any, trial: Any) -> bool:
+        """Whether the trial runs on an actor that was idle."""
+        own, now = tune_controller._trial_to_actor.get(trial), time.monotonic()
+        starts = own in tune_controller._actor_manager.live_actors
+        if starts and now < waits_since.setdefault(own, now) + patience_s:
+            return False
+        return bool(reuse(tune_controller, trial))
+
+    with attributes.use({_REUSE: reuse_unless_starting}):
+        yield
 
 
 def unwrapped(tune_controller: Any) -> Any:

@@ -16,8 +16,9 @@ from ray_pipeline.errors import PipelineError, Problem, ResourceError
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.runtime.private_tune import (
+    actors_may_start,
     forget_ended_trials,
-    keep_idle_actors,
+    keep_actors,
     memory_kills_as_deaths,
     no_environment_for_trials,
     unwrapped,
@@ -30,6 +31,8 @@ from ray_pipeline.tuning.worker_group import START_TIMEOUT_S, needed_and_free
 
 MAX_DEATHS = 2
 """How often a trial's slot may die before the trial counts as failed."""
+SLOT_S = 30.0
+"""How long a trial waits for a slot that starts, while another is idle."""
 
 
 def run_trials(
@@ -65,7 +68,7 @@ def run_trials(
         ),
     )
     try:
-        with own_errors(), no_environment_for_trials(), memory_kills_as_deaths():
+        with own_errors(), no_environment_for_trials(), memory_kills_as_deaths(), actors_may_start(SLOT_S):
             tuner.fit()
     except BaseException:
         # Otherwise the slots of an interrupted search keep their CPUs as long as anything refers to the exception.
@@ -125,15 +128,14 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         return FIFOScheduler, ()
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Keep the slots alive, and let Tune forget the trials that have ended.
+        """Start all slots at once, keep them, and let Tune forget the trials that have ended.
 
-        Tune ends a reusable actor that finds no trial waiting at that instant; a new slot would take 5 s and one more
-        copy of the data.
+        A slot takes some seconds to start, and one more copy of the data.
         """
         controller = unwrapped(tune_controller)
         if controller not in self.controllers:
             self.controllers.add(controller)
-            keep_idle_actors(controller, trial, self.layout.slots)
+            keep_actors(controller, trial, self.layout.slots)
         forget_ended_trials(controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 import ray_pipeline
 from ray_pipeline.runtime import job_server, local_ray_agent, private_ray, private_tune
+from ray_pipeline.runtime.overrides import attributes
 from ray_pipeline.runtime.process_state import SET_BY_RAY, SETTINGS
 from ray_pipeline.runtime.ray_version import NEWEST, OLDEST
 
@@ -26,6 +27,7 @@ READ_IN = {
     "RAY_AIR_NEW_OUTPUT": "ray.tune.experimental.output",
     "RAY_CHDIR_TO_TRIAL_DIR": "ray.train.constants",
     "RAY_task_oom_retries": "ray._raylet",
+    private_ray.IDLE_MS: "ray._raylet",
     "RAY_USAGE_STATS_ENABLED": "ray._common.usage.usage_constants",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "ray._private.accelerators.accelerator",
     "PYTHONBREAKPOINT": "ray._private.worker",
@@ -138,13 +140,41 @@ def test_tune_keeps_idle_actors_in_the_known_cache() -> None:
 
     class Controller:
         _actor_cache = cache
+        pending = 1
+
+        def update_max_pending_trials(self, count: int) -> None:
+            self.pending = count
 
     class Trial:
         placement_group_factory = "1 CPU"
 
-    private_tune.keep_idle_actors(Controller(), Trial(), 2)
+    controller = Controller()
+    private_tune.keep_actors(controller, Trial(), 2)
     cache.cache_object("1 CPU", "first")
-    assert cache.cache_object("1 CPU", "second")
+    assert cache.cache_object("1 CPU", "second") and controller.pending == 2
+    assert "self._max_pending_trials = max_pending_trials or" in inspect.getsource(
+        TuneController.update_max_pending_trials
+    )
+
+
+def test_tune_leaves_an_actor_that_starts_to_its_trial_for_some_time() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.tune.execution.tune_controller import TuneController
+
+    assert isinstance(RayActorManager.live_actors, property)
+    asked = list[str]()
+    manager = SimpleNamespace(live_actors=["starting"])
+    controller = SimpleNamespace(_trial_to_actor={"waits": "starting", "queued": "without CPU"}, _actor_manager=manager)
+    original = inspect.getattr_static(TuneController, "_maybe_reuse_cached_actor")
+    with attributes.use({private_tune._REUSE: lambda _, trial: asked.append(trial) or True}):
+        with private_tune.actors_may_start(patience_s=60):
+            results = [
+                TuneController._maybe_reuse_cached_actor(controller, trial) for trial in ("waits", "queued", "new")
+            ]
+        assert results == [False, True, True] and asked == ["queued", "new"]
+        with private_tune.actors_may_start(patience_s=0):
+            assert TuneController._maybe_reuse_cached_actor(controller, "waits")
+    assert inspect.getattr_static(TuneController, "_maybe_reuse_cached_actor") is original
 
 
 def test_tune_forgets_trials_that_have_ended_and_no_other() -> None:

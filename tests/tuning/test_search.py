@@ -74,6 +74,20 @@ def test_one_slot_and_two_give_the_same_trials_and_the_same_bytes(alone: Leaderb
     assert both.baselines == alone.baselines and [one.name for one in both.baselines] == ["constant", "linear"]
 
 
+def test_no_slot_that_starts_is_given_up_for_one_that_is_idle(
+    ray_local: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+
+    started, add_actor = list[Any](), RayActorManager.add_actor
+    monkeypatch.setattr(
+        RayActorManager, "add_actor", lambda manager, **actor: started.append(actor) or add_actor(manager, **actor)
+    )
+    spec = spec_of(more="trials: 6 => trials: 24", quick="num_boost_round: 40 => num_boost_round: 2")
+    board = searched(run_at(tmp_path, spec, slots=2), with_profile(encoded(300)))
+    assert len(board.results) == 24 and len(started) == 2
+
+
 def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial_again(
     ray_local: None, tmp_path: Path
 ) -> None:
