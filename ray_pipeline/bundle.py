@@ -90,6 +90,7 @@ class Bundle(RegionScoring):
                 scorer: Scorer = Members(folder, [Member.from_json(one) for one in members["members"]])
             else:
                 scorer = find("models", model["family"]).load(folder)
+            scorer(np.zeros((1, len(fitted.cardinalities)), np.float32))  # a model of other columns is refused
             by_quantiles = regions is not None and regions.by_quantiles
             quantiles = find("models", model["family"]).quantiles(folder) if by_quantiles else None
         except Exception as error:  # the libraries of the families have errors of their own

@@ -14,8 +14,9 @@ from ray_pipeline.components.sources.sql import NOT_READ
 from ray_pipeline.data.open_tables import for_each
 from ray_pipeline.data.query_rows import FILES, query_rows
 from ray_pipeline.data.query_types import schema_of, unlike
-from ray_pipeline.errors import DataError, Problem, SpecError
+from ray_pipeline.errors import DataError, Problem, SpecError, StorageError
 from ray_pipeline.redaction import redacted
+from ray_pipeline.runtime.background import items_in_time
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.environment import expand
 from ray_pipeline.spec.table_fields import with_paths
@@ -51,7 +52,7 @@ def with_query_rows(spec: Spec, where: Where, write: Write, folder: str) -> tupl
     SpecError
         A variable of a URL is not set.
     StorageError
-        A database cannot be reached.
+        A database cannot be reached, or gives no row for `stall_after`.
     DataError
         A database refuses a query, or a query gives no rows; the problems of all tables are reported at once.
     """
@@ -99,7 +100,12 @@ def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, wr
         file, line = spec.place(key := f"features.{name}.url")
         raise SpecError(Problem(file=file, line=line, key=key, found=str(error), fix="set the variable")) from None
     began, moment = time.monotonic(), datetime.now(UTC)
-    parts = [_encoded(part) for part in query_rows(name, url, query)]
+    try:
+        parts = [
+            _encoded(part) for part in items_in_time(query_rows(name, url, query), where.stall_after.total_seconds())
+        ]
+    except TimeoutError:
+        raise StorageError(_silent(name, where)) from None
     types = schema_of(name, parts, finds_times=url.startswith("sqlite"))
     digest, rows = hashlib.sha256(), 0
     for number, part in enumerate(parts):
@@ -119,6 +125,12 @@ def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, wr
         "files": len(parts),
         "sha256": digest.hexdigest(),
     }
+
+
+def _silent(name: str, where: Where) -> Problem:
+    found = f"{name}: the database has given no row for {where.stall_after.total_seconds():g} s (`stall_after`)"
+    fix = "see in the database what the query waits for, or give `stall_after` in the cluster file more"
+    return Problem(stage="read", key=f"features.{name}.query", found=found, fix=fix)
 
 
 def _cast(name: str, part: pa.Buffer, types: pa.Schema) -> pa.Buffer:

@@ -4,9 +4,10 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, Queue
 from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -52,6 +53,63 @@ def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
             error.add_note(f"Background work failed too: {type(failure).__name__}: {failure}")
         raise
     future.result()
+
+
+_Answer = tuple[bool, T | BaseException | None]
+
+
+def items_in_time(items: Iterable[T], seconds: float) -> Iterator[T]:
+    """Yields what an iterable gives, which runs in a daemon thread, one item ahead.
+
+    A consumer that stops early, by an exception or Ctrl-C, does not wait for the thread, which ends with its item.
+
+    Parameters
+    ----------
+    items
+        For example the rows of a server, which may never answer.
+    seconds
+        How long each item may take.
+
+    Raises
+    ------
+    TimeoutError
+        An item took longer.
+    BaseException
+        What the iterable raised.
+
+    Examples
+    --------
+    >>> list(items_in_time(range(3), seconds=60))
+    [0, 1, 2]
+    """
+    answers, left = Queue[_Answer[T]](maxsize=1), threading.Event()
+
+    def work() -> None:
+        try:
+            for item in items:
+                answers.put((True, item))
+                if left.is_set():
+                    return
+            answers.put((False, None))
+        except BaseException as error:
+            answers.put((False, error))
+
+    threading.Thread(target=work, name=THREAD_NAME, daemon=True).start()
+    try:
+        while True:
+            try:
+                is_item, answer = answers.get(timeout=seconds)
+            except Empty:
+                raise TimeoutError from None
+            if not is_item:
+                break
+            yield answer  # type: ignore[misc]
+        if isinstance(answer, BaseException):
+            raise answer
+    finally:
+        left.set()
+        with suppress(Empty):  # the thread may wait for room
+            answers.get_nowait()
 
 
 EXIT_S = 4.0

@@ -156,7 +156,7 @@ class Where(Section):
     start_within: Annotated[Duration, AfterValidator(_patience)] = timedelta(minutes=1)
     """A run waits so long for a free CPU of the cluster, such as for a node that an autoscaler starts."""
     stall_after: Annotated[Duration, AfterValidator(_patience)] = timedelta(minutes=10)
-    """A worker without progress for so long is killed, and its work is done again."""
+    """A worker without progress for so long is killed, and its work is done again; so long a query may give no row."""
     cache: Annotated[int, BeforeValidator(_cache)] = CACHE_BYTES
     """Bytes of encoded rows that are kept for later runs; 0 keeps none."""
     trust_keys: Annotated[Columns, AfterValidator(_key_files)] = ()

@@ -224,3 +224,17 @@ def test_weights_that_do_not_fit_their_columns_are_refused(tmp_path: Path) -> No
     (bundle / SUMS).write_text(sums(bundle))
     with pytest.raises(RegistryError, match="weights"):
         Bundle.load(bundle)
+
+
+@pytest.mark.parametrize("written", ["[0]", "[]", "[0, 0, 0, 0, 0]", "[1, 1, 1, 1, 1, 1]", '["x"]', "7"])
+def test_catboost_of_other_columns_than_the_encoder_has_is_refused_at_load(written: str, tmp_path: Path) -> None:
+    from ray_pipeline.components.models._catboost import import_catboost
+
+    bundle = tmp_path / "bundle"
+    shutil.copytree(GOLDEN / "catboost" / "bundle", bundle)
+    model = import_catboost().CatBoost().load_model(bundle / "model.cbm")
+    model.get_metadata()["cardinalities"] = written
+    model.save_model(str(bundle / "model.cbm"))
+    (bundle / SUMS).write_text(sums(bundle))
+    with pytest.raises(RegistryError, match=r"model\.json: cannot be read"):
+        Bundle.load(bundle)

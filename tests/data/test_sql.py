@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -222,6 +222,13 @@ def test_duckdb_gives_its_own_types_and_is_opened_to_read(tmp_path: Path) -> Non
     (tmp_path / "bad.duckdb").write_bytes(b"no database")
     with pytest.raises(PipelineError, match=r"bad\.duckdb"):
         run_folder(spec_of(tmp_path, url="duckdb:///bad.duckdb"), tmp_path)
+
+
+def test_a_database_that_gives_no_row_in_time_ends_the_reading(database: Path) -> None:
+    endless = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i FROM t LIMIT 40000000) SELECT max(i) FROM t"
+    hurried = Where().model_copy(update={"stall_after": timedelta(seconds=1)})
+    with pytest.raises(StorageError, match="labels: the database has given no row for 1 s \\(`stall_after`\\)"):
+        with_query_rows(spec_of(database, endless), hurried, lambda *_: None, str(database))
 
 
 @pytest.mark.long

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ray_pipeline.runtime.background import in_background
+from ray_pipeline.runtime.background import in_background, items_in_time
 
 BEGIN = """
 import threading, time
@@ -186,3 +186,37 @@ def test_a_function_of_the_exit_that_waits_for_ever_costs_seconds() -> None:
     script += "atexit.register(time.sleep, 600)\nprint('answer')\nend_process(130)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (130, "answer\n")
+
+
+def test_items_come_in_order_and_an_error_comes_after_those_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise ValueError("the fourth")
+
+    came = list[int]()
+    with pytest.raises(ValueError, match="the fourth"):
+        for item in items_in_time(items(), 60):
+            came.append(item)
+    assert came == [1, 2, 3]
+
+
+def test_an_item_that_does_not_come_in_time_is_not_waited_for() -> None:
+    never = threading.Event()
+    with pytest.raises(TimeoutError):
+        list(items_in_time(iter(never.wait, None), 0.05))
+    never.set()
+
+
+def test_a_consumer_that_stops_ends_the_thread_and_closes_what_gives_the_items() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    for item in items_in_time(items(), 60):
+        if item == 2:
+            break
+    assert closed.wait(10)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
@@ -198,11 +197,6 @@ class _Columns:
         """The place of each column in the matrix."""
         return sorted(range(len(self.cardinalities)), key=lambda at: self.cardinalities[at] > 0)
 
-    @cached_property
-    def words(self) -> NDArray[np.object_]:
-        """The text of each code, and last that of a missing value."""
-        return np.array([*(b"%d" % code for code in range(max(self.cardinalities))), b"missing"], object)
-
     def arranged(self, matrix: Matrix) -> Any:
         """Return what CatBoost reads: the matrix itself, or numbers and categories apart; a category is a text."""
         if not any(self.cardinalities):
@@ -210,7 +204,18 @@ class _Columns:
         first = self.cardinalities.count(0)
         codes = np.nan_to_num(matrix[:, self.order[first:]], nan=-1).astype(int)
         numbers = np.ascontiguousarray(matrix[:, self.order[:first]]) if first else None
-        return import_catboost().FeaturesData(num_feature_data=numbers, cat_feature_data=self.words[codes])
+        words = np.array([*(b"%d" % code for code in range(codes.max(initial=0) + 1)), b"missing"], object)
+        return import_catboost().FeaturesData(num_feature_data=numbers, cat_feature_data=words[codes])
+
+    def require_of(self, model: "catboost.CatBoost") -> None:
+        """Raise `ValueError` where the model has other columns, or takes a number for a category."""
+        first, columns, categories = (
+            self.cardinalities.count(0),
+            len(self.cardinalities),
+            model.get_cat_feature_indices(),
+        )
+        if len(model.feature_names_) > columns or not set(categories) <= set(range(first, columns)):
+            raise ValueError(f"{columns} columns, {first} of them numbers, are not those of the trees")
 
 
 @dataclass(frozen=True)
@@ -309,7 +314,8 @@ def _loaded(file: Path) -> "tuple[catboost.CatBoost, _Columns, str]":
     model = read_model(file)
     metadata = model.get_metadata()
     loss = json.loads(metadata["params"])["loss_function"]["type"]
-    columns = _Columns(tuple(json.loads(metadata["cardinalities"])))
+    columns = _Columns(tuple(map(int, json.loads(metadata["cardinalities"]))))
+    columns.require_of(model)
     return model, columns, loss
 
 
