@@ -1,7 +1,7 @@
 """Random SIGKILLs of the driver, a worker or the raylet, in any stage: each run must end with the same model.
 
 usage: bench_kill.py [--kills 200] [--minutes 600] [--seed 0] [--rows 2000] [--trials 8] [--mlp 0.15]   -> one JSON
-line; `ok` of `kills` is the result
+line; `ok` of `kills` is the result. A kill whose victim had ended by itself counts as `too_late`, and not as a kill.
 
 A kill waits for a journal entry chosen at random, so that short stages are hit as often as long ones, and then for some
 random seconds. A run whose driver or raylet was killed is resumed; a run whose worker was killed must end by itself. A
@@ -204,11 +204,11 @@ def killed(folder: Path, kill: Kill) -> dict:
     whom = kill.whom
     with heartbeats(folder) as seen:
         process = start(folder, "run", "kill.yaml")
-        result = {"whom": whom, "after": kill.after, "hit": until(kill.after, folder, process)}
+        result = {"whom": whom, "after": kill.after, "reached": until(kill.after, folder, process)}
         time.sleep(kill.linger_s)
         possible = sorted(victims(whom, process.pid).items()) if process.poll() is None else []
         victim = possible[int(kill.chosen * len(possible))] if possible else (0, "none")
-        result["victim"] = victim[1][:60]
+        result |= {"victim": victim[1][:60], "hit": bool(victim[0])}
         if victim[0]:
             with suppress(ProcessLookupError):
                 os.kill(victim[0], signal.SIGKILL)
@@ -258,9 +258,11 @@ def judged(folder: Path, result: dict, undisturbed: dict) -> list[str]:
 
 def summary(results: list[dict]) -> dict:
     """Counts, and how long it takes until the work goes on."""
-    told: dict = {"kills": len(results), "ok": sum(not result["wrong"] for result in results)}
+    hits = [result for result in results if result["hit"]]
+    told: dict = {"kills": len(hits), "ok": sum(not result["wrong"] for result in hits)}
+    told["too_late"] = len(results) - len(hits)
     for key in ("whom", "model"):
-        told |= Counter(result[key] for result in results)
+        told |= Counter(result[key] for result in hits)
     told["resumed"] = sum("resumed" in result for result in results)
     told["exits_of_killed"] = Counter(str(result.get("exit_of_killed", 0)) for result in results)
     for name, whom in (("worker_killed", ("worker",)), ("resume", ("driver", "raylet"))):
@@ -285,7 +287,7 @@ def main() -> None:
     draw, results, end = random.Random(asked.seed), list[dict](), time.monotonic() + 60 * asked.minutes
     with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as root:  # sockets lie below, and their paths are short
         whole: dict[str, dict] = {}
-        while len(results) < asked.kills and time.monotonic() < end:
+        while sum(result["hit"] for result in results) < asked.kills and time.monotonic() < end:
             model = "mlp" if draw.random() < asked.mlp else "xgboost"
             if model not in whole:
                 folder = made(root, model, model, rows=asked.rows, trials=asked.trials)

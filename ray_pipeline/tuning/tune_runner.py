@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -63,6 +64,7 @@ def run_trials(
             name="search",
             storage_path=str(storage),
             verbose=0,
+            callbacks=[NoProgress()],
             failure_config=tune.FailureConfig(max_failures=MAX_DEATHS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -75,6 +77,16 @@ def run_trials(
         for controller in scheduler.controllers:
             controller.cleanup()
         raise
+
+
+class NoProgress(TrialProgressCallback):  # type: ignore[misc]
+    """Takes the place of Tune's own, which prints nothing here, and keeps each trial: 37 KB of memory."""
+
+    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+        """Do nothing."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Do nothing."""
 
 
 class TrialSearcher(Searcher):  # type: ignore[misc]

@@ -70,7 +70,7 @@ def test_a_driver_that_is_killed_in_a_stage_costs_no_byte(
     kill = Kill("driver", first, draw.random() * length)
     print(kill)
     result = resumed(folder, kill, undisturbed)
-    assert result["hit"]
+    assert result["reached"]
 
 
 def test_a_worker_that_is_killed_in_a_trial_costs_no_byte(fault_seed: int, root: str, undisturbed: Undisturbed) -> None:
@@ -80,5 +80,5 @@ def test_a_worker_that_is_killed_in_a_trial_costs_no_byte(fault_seed: int, root:
     kill = Kill("worker", after, draw.random() * WORKER_S, draw.random())
     print(kill)
     result = resumed(folder, kill, undisturbed)
-    assert result["hit"]
+    assert result["reached"]
     assert result.get("exit_of_killed", 0) == 0

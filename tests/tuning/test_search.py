@@ -88,6 +88,22 @@ def test_no_slot_that_starts_is_given_up_for_one_that_is_idle(
     assert len(board.results) == 24 and len(started) == 2
 
 
+def test_tune_prints_no_trial_and_remembers_none(
+    ray_local: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.tune.progress_reporter import TrialProgressCallback
+
+    made, begin = list[Any](), TrialProgressCallback.__init__
+    monkeypatch.setattr(
+        TrialProgressCallback,
+        "__init__",
+        lambda self, *given, **named: made.append(self) or begin(self, *given, **named),
+    )
+    searched(run_at(tmp_path, spec_of()), with_profile(encoded(300)))
+    (callback,) = made
+    assert not callback._completed_trials and not callback._last_print
+
+
 def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial_again(
     ray_local: None, tmp_path: Path
 ) -> None:
