@@ -21,7 +21,7 @@ class Deadly(XGBoost):
     @classmethod
     def start_training(cls, params, context, data, seed, state=None):
         training = super().start_training(params, context, data, seed, state)
-        if seed % 100_003 == int(os.environ["DEADLY_TRIAL"]) and len(data) > 1:
+        if seed % 100_003 == int(os.environ["DEADLY_TRIAL"]) and data.validation:
             train, dies_at = training.advance, int(os.environ["DEADLY_ROUND"])
 
             def advance(rounds):

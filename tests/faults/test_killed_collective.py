@@ -23,7 +23,7 @@ class Dying(XGBoost):
     @classmethod
     def start_training(cls, params, context, data, seed, state=None):
         training = super().start_training(params, context, data, seed, state)
-        part, train = "trial" if len(data) > 1 else "fit", training.advance
+        part, train = "trial" if data.validation else "fit", training.advance
         died, again = (Path(os.environ["DIES"], f"{part}-{what}") for what in ("died", "again"))
         if died.exists():
             again.touch()
@@ -40,8 +40,8 @@ class Dying(XGBoost):
         training.advance = advance
         return training
 """
-AGAIN_S = 180.0
-"""Within this time after the death both workers train again, on a busy machine too; asked: 60 s."""
+AGAIN_S = 60.0
+"""Within this time after the death both workers train again."""
 NAMES = ("model/model.ubj", "model/encoder.json", "model/calibration.json", "evaluation.json")
 
 
@@ -81,4 +81,6 @@ def test_a_worker_that_is_killed_between_two_collectives_costs_no_byte(
         assert (disturbed / name).read_bytes() == (whole / name).read_bytes(), name
     for part in ("trial", "fit"):
         died, again = (dies / f"{part}-{what}" for what in ("died", "again"))
-        assert 0 <= again.stat().st_mtime - died.stat().st_mtime < AGAIN_S, part
+        passed = again.stat().st_mtime - died.stat().st_mtime
+        print(f"{part}: both train again after {passed:.1f} s")
+        assert 0 <= passed < AGAIN_S, part

@@ -25,7 +25,7 @@ class Hungry(XGBoost):
     # One trial of a search, or the final fit, takes more memory than the monitor allows.
     @classmethod
     def start_training(cls, params, context, data, seed, state=None):
-        held, trial = [], seed % 100_003 if len(data) > 1 else "fit"
+        held, trial = [], seed % 100_003 if data.validation else "fit"
         while str(trial) == os.environ["HUNGRY"] and len(held) << 28 < {MOST}:
             held.append(b"x" * (1 << 28))
             time.sleep(0.2)

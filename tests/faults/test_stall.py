@@ -23,7 +23,7 @@ class Hanging(XGBoost):
     @classmethod
     def start_training(cls, params, context, data, seed, state=None):
         training = super().start_training(params, context, data, seed, state)
-        train, once = training.advance, Path(os.environ["HANGS"], "trial" if len(data) > 1 else "fit")
+        train, once = training.advance, Path(os.environ["HANGS"], "trial" if data.validation else "fit")
 
         def advance(rounds):
             if training.rounds >= int(os.environ["HANGS_AT"]) and not once.exists():
