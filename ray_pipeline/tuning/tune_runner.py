@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -22,6 +21,7 @@ from ray_pipeline.runtime.private_tune import (
     keep_actors,
     memory_kills_as_deaths,
     no_environment_for_trials,
+    no_progress,
     unwrapped,
 )
 from ray_pipeline.runtime.ray_errors import last_line, own_errors
@@ -64,29 +64,24 @@ def run_trials(
             name="search",
             storage_path=str(storage),
             verbose=0,
-            callbacks=[NoProgress()],
             failure_config=tune.FailureConfig(max_failures=MAX_DEATHS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     try:
-        with own_errors(), no_environment_for_trials(), memory_kills_as_deaths(), actors_may_start(SLOT_S):
+        with (
+            own_errors(),
+            no_environment_for_trials(),
+            no_progress(),
+            memory_kills_as_deaths(),
+            actors_may_start(SLOT_S),
+        ):
             tuner.fit()
     except BaseException:
         # Otherwise the slots of an interrupted search keep their CPUs as long as anything refers to the exception.
         for controller in scheduler.controllers:
             controller.cleanup()
         raise
-
-
-class NoProgress(TrialProgressCallback):  # type: ignore[misc]
-    """Takes the place of Tune's own, which prints nothing here, and keeps each trial: 37 KB of memory."""
-
-    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
-        """Do nothing."""
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Do nothing."""
 
 
 class TrialSearcher(Searcher):  # type: ignore[misc]

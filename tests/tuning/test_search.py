@@ -4,6 +4,7 @@ back."""
 import os
 import random
 import signal
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -99,9 +100,11 @@ def test_tune_prints_no_trial_and_remembers_none(
         "__init__",
         lambda self, *given, **named: made.append(self) or begin(self, *given, **named),
     )
+    monkeypatch.delitem(sys.modules, "ray.air.integrations.mlflow", raising=False)
     searched(run_at(tmp_path, spec_of()), with_profile(encoded(300)))
     (callback,) = made
     assert not callback._completed_trials and not callback._last_print
+    assert "ray.air.integrations.mlflow" not in sys.modules  # Tune imports it, and MLflow, for callbacks of a run
 
 
 def test_a_free_search_goes_on_from_its_journal_without_running_a_finished_trial_again(

@@ -1,4 +1,4 @@
-"""CatBoost, also where pandas cannot be imported, and its training in rounds.
+"""CatBoost, also where pandas cannot be imported; its columns, and its training in rounds.
 
 CatBoost trains in one call, and neither its model nor its snapshot can go on where there are categories (CatBoost 1.2).
 So the call has a thread of its own, which waits between two rungs.
@@ -10,13 +10,19 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.heartbeat import beat
+from ray_pipeline.values import Matrix
+
+if TYPE_CHECKING:
+    import catboost
 
 SPLITS = {"float_features": "borders", "categorical_features": "values", "ctrs": "borders"}
 """Where CatBoost's JSON has the splits of each kind of feature, in the order in which they are numbered."""
@@ -45,6 +51,38 @@ def _can_import(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The matrix's columns in CatBoost's order: numbers first, then categories."""
+
+    cardinalities: tuple[int, ...]
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The place of each column in the matrix."""
+        return sorted(range(len(self.cardinalities)), key=lambda at: self.cardinalities[at] > 0)
+
+    def arranged(self, matrix: Matrix) -> Any:
+        """Return what CatBoost reads: the matrix itself, or numbers and categories apart; a category is a text."""
+        if not any(self.cardinalities):
+            return np.ascontiguousarray(matrix)
+        first = self.cardinalities.count(0)
+        codes = np.nan_to_num(matrix[:, self.order[first:]], nan=-1).astype(int)
+        numbers = np.ascontiguousarray(matrix[:, self.order[:first]]) if first else None
+        words = np.array([*(b"%d" % code for code in range(codes.max(initial=0) + 1)), b"missing"], object)
+        return import_catboost().FeaturesData(num_feature_data=numbers, cat_feature_data=words[codes])
+
+    def require_of(self, model: "catboost.CatBoost") -> None:
+        """Raise `ValueError` where the model has other columns, or takes a number for a category."""
+        first, columns, categories = (
+            self.cardinalities.count(0),
+            len(self.cardinalities),
+            model.get_cat_feature_indices(),
+        )
+        if len(model.feature_names_) > columns or not set(categories) <= set(range(first, columns)):
+            raise ValueError(f"{columns} columns, {first} of them numbers, are not those of the trees")
 
 
 def first_rounds(model: dict[str, Any], rounds: int) -> dict[str, Any]:

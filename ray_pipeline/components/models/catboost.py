@@ -9,7 +9,6 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -17,7 +16,14 @@ import numpy as np
 from pydantic import AfterValidator
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
-from ray_pipeline.components.models._catboost import Beats, Margins, RoundByRound, first_rounds, import_catboost
+from ray_pipeline.components.models._catboost import (
+    Beats,
+    Columns,
+    Margins,
+    RoundByRound,
+    first_rounds,
+    import_catboost,
+)
 from ray_pipeline.components.models._catboost_file import read_model
 from ray_pipeline.components.models._catboost_losses import LOSSES_OF_NUMBERS, known_loss
 from ray_pipeline.components.space import Any as OneOf
@@ -122,7 +128,7 @@ class CatBoost(Model):
         validation: Sequence[EncodedBlock],
     ) -> "_Data":
         """Return the pools of train and, where it has rows, of validation."""
-        columns = _Columns(context.codes_of(cls.encoder))
+        columns = Columns(context.codes_of(cls.encoder))
         label = np.concatenate([block.label for block in train])
         if context.task != "regression":
             label = label.astype(np.int64)
@@ -187,43 +193,11 @@ class CatBoost(Model):
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """The matrix's columns in CatBoost's order: numbers first, then categories."""
-
-    cardinalities: tuple[int, ...]
-
-    @cached_property
-    def order(self) -> list[int]:
-        """The place of each column in the matrix."""
-        return sorted(range(len(self.cardinalities)), key=lambda at: self.cardinalities[at] > 0)
-
-    def arranged(self, matrix: Matrix) -> Any:
-        """Return what CatBoost reads: the matrix itself, or numbers and categories apart; a category is a text."""
-        if not any(self.cardinalities):
-            return np.ascontiguousarray(matrix)
-        first = self.cardinalities.count(0)
-        codes = np.nan_to_num(matrix[:, self.order[first:]], nan=-1).astype(int)
-        numbers = np.ascontiguousarray(matrix[:, self.order[:first]]) if first else None
-        words = np.array([*(b"%d" % code for code in range(codes.max(initial=0) + 1)), b"missing"], object)
-        return import_catboost().FeaturesData(num_feature_data=numbers, cat_feature_data=words[codes])
-
-    def require_of(self, model: "catboost.CatBoost") -> None:
-        """Raise `ValueError` where the model has other columns, or takes a number for a category."""
-        first, columns, categories = (
-            self.cardinalities.count(0),
-            len(self.cardinalities),
-            model.get_cat_feature_indices(),
-        )
-        if len(model.feature_names_) > columns or not set(categories) <= set(range(first, columns)):
-            raise ValueError(f"{columns} columns, {first} of them numbers, are not those of the trees")
-
-
-@dataclass(frozen=True)
 class _Data:
     """The pools of train and, where it has rows, of validation."""
 
     pools: "list[catboost.Pool]"
-    columns: _Columns
+    columns: Columns
     classes: Vector | None
     """The classes that the training rows have; None for a regression."""
 
@@ -309,12 +283,12 @@ def _content(model: "catboost.CatBoost", rounds: int, params: dict[str, Any], da
         return file.read_bytes()
 
 
-def _loaded(file: Path) -> "tuple[catboost.CatBoost, _Columns, str]":
+def _loaded(file: Path) -> "tuple[catboost.CatBoost, Columns, str]":
     """The model of a file, its columns, and the loss that it minimizes."""
     model = read_model(file)
     metadata = model.get_metadata()
     loss = json.loads(metadata["params"])["loss_function"]["type"]
-    columns = _Columns(tuple(map(int, json.loads(metadata["cardinalities"]))))
+    columns = Columns(tuple(map(int, json.loads(metadata["cardinalities"]))))
     columns.require_of(model)
     return model, columns, loss
 
