@@ -11,7 +11,7 @@ import pytest
 from tree_fixture import CODES, TASKS, block, context_of, params_of, rows_of
 
 from ray_pipeline.components.choice import find, menu
-from ray_pipeline.components.models.catboost import _Columns
+from ray_pipeline.components.models._catboost import Columns
 from ray_pipeline.components.space import Space
 from ray_pipeline.values import Task
 
@@ -306,7 +306,7 @@ print(training.rounds)
 
 
 def test_catboost_reads_numbers_first_and_categories_as_text() -> None:
-    columns = _Columns(CODES)
+    columns = Columns(CODES)
     assert columns.order == [0, 2, 1, 3]
     read = columns.arranged(np.array([[0.5, 7, np.nan, np.nan]], np.float32))
     assert read.num_feature_data.tolist()[0][0] == 0.5 and np.isnan(read.num_feature_data[0, 1])
