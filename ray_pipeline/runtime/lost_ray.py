@@ -128,9 +128,14 @@ def _is_used() -> bool:
 
 
 def _started_servers() -> dict[int, str]:
-    """The servers of Ray among the children of this process, by process id."""
+    """The servers of Ray among the children of this process, by process id.
+
+    Several raylets are the nodes of a `ray.cluster_utils.Cluster`: a run survives the loss of one.
+    """
     children = [pid for pid, (parent, _) in processes().items() if parent == os.getpid()]
-    return {pid: name for pid in children if (name := private_ray.server_name(command_of(pid)))}
+    servers = {pid: name for pid in children if (name := private_ray.server_name(command_of(pid)))}
+    several = list(servers.values()).count(private_ray.RAYLET) > 1
+    return {pid: name for pid, name in servers.items() if not (several and name == private_ray.RAYLET)}
 
 
 def _dead(servers: dict[int, str]) -> Problem | None:
