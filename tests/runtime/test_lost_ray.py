@@ -1,5 +1,6 @@
 """The guard of Ray's servers, with plain processes in their place: it interrupts, explains, and is still at the end."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -143,3 +144,13 @@ def test_a_server_that_ends_with_the_use_of_ray_is_not_lost(
     with new_guard().explaining():
         server.kill()
         assert not threading.Event().wait(0.5)
+
+
+@pytest.mark.parametrize(("raylets", "watched"), [(1, {"GCS", "raylet"}), (3, {"GCS"})])
+def test_a_raylet_among_several_is_a_node_that_a_run_can_lose(
+    raylets: int, watched: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = {1: b"/ray/gcs_server", **{2 + node: b"/ray/raylet" for node in range(raylets)}}
+    monkeypatch.setattr(lost_ray, "processes", lambda: {pid: (os.getpid(), "S") for pid in commands} | {9: (1, "S")})
+    monkeypatch.setattr(lost_ray, "command_of", lambda pid: commands[pid])
+    assert set(lost_ray._started_servers().values()) == watched

@@ -76,12 +76,9 @@ class Columns:
 
     def require_of(self, model: "catboost.CatBoost") -> None:
         """Raise `ValueError` where the model has other columns, or takes a number for a category."""
-        first, columns, categories = (
-            self.cardinalities.count(0),
-            len(self.cardinalities),
-            model.get_cat_feature_indices(),
-        )
-        if len(model.feature_names_) > columns or not set(categories) <= set(range(first, columns)):
+        first, columns = self.cardinalities.count(0), len(self.cardinalities)
+        categories = set(model.get_cat_feature_indices())
+        if len(model.feature_names_) > columns or not categories <= set(range(first, columns)):
             raise ValueError(f"{columns} columns, {first} of them numbers, are not those of the trees")
 
 
