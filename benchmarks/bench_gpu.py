@@ -1,11 +1,12 @@
 """Trains XGBoost, mlp and ft_transformer through the product on this machine's GPU and on its CPUs, in turns.
 
-usage: bench_gpu.py [--only xgboost mlp ...] [--long] [--cpus-only]   -> a JSON line for each run, then one with ratios
+usage: bench_gpu.py [--runs short|long|workers] [--only xgboost mlp ...] [--cpus-only]
+    -> a JSON line for each run, then one with the card, the ratios and the minutes
 
 The table is that of the example `flights` (217,000 training rows); `large` is drawn: 2,000,000 rows x 30 columns.
 Each line has the seconds of the search and of the fit, and the test AUC. `again` builds the transformer's run on the
-GPU once more and says whether all bytes are the same. Takes eight minutes on 16 cores and an H100; `--long` runs
-larger searches instead, and trials of two workers that share the card.
+GPU once more and says whether all bytes are the same. `--runs long` makes larger searches instead, and `--runs workers`
+trials of two workers that share the card.
 """
 
 import argparse
@@ -34,16 +35,18 @@ search: {{trials: {trials}, metric: auc, seed: 7, scheduler: none}}
 fit: {{on: train}}
 """
 SHARED = {"gpus_per_worker": 0.25}
-RUNS = [  # table, family, hyperparameters, trials, cluster files
-    ("flights", "mlp", {"n_epochs": 2}, 8, (CPUS, SHARED)),
-    ("flights", "ft_transformer", {"n_epochs": 1, "n_blocks": 2}, 8, ({**CPUS, "cpus_per_worker": 2}, SHARED)),
-    ("large", "xgboost", {"num_boost_round": 200}, 4, ({**CPUS, "cpus_per_worker": 4}, SHARED)),
-]
-LONG = [
-    ("flights", "xgboost", {"num_boost_round": 300}, 16, (CPUS, SHARED, {"concurrent_trials": 8})),
-    ("flights", "mlp", {"n_epochs": 4}, 16, (CPUS, SHARED, {"gpus_per_worker": 1})),
-    ("flights", "mlp", {"n_epochs": 1}, 2, ({"workers_per_trial": 2, "gpus_per_worker": 0.5},)),
-]
+RUNS = {  # table, family, hyperparameters, trials, cluster files
+    "short": [
+        ("flights", "mlp", {"n_epochs": 2}, 8, (CPUS, SHARED)),
+        ("flights", "ft_transformer", {"n_epochs": 1, "n_blocks": 2}, 4, ({**CPUS, "cpus_per_worker": 4}, SHARED)),
+        ("large", "xgboost", {"num_boost_round": 200}, 4, ({**CPUS, "cpus_per_worker": 4}, SHARED)),
+    ],
+    "long": [
+        ("flights", "xgboost", {"num_boost_round": 300}, 16, (CPUS, SHARED, {"concurrent_trials": 8})),
+        ("flights", "mlp", {"n_epochs": 4}, 16, (CPUS, SHARED, {"gpus_per_worker": 1})),
+    ],
+    "workers": [("flights", "mlp", {"n_epochs": 1}, 2, ({"workers_per_trial": 2, "gpus_per_worker": 0.5},))],
+}
 
 
 def spec_of(folder: Path, table: str, family: str, params: dict, trials: int) -> Path:
@@ -104,19 +107,19 @@ def figures(said: dict) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", help="families")
-    parser.add_argument("--long", action="store_true", help="the larger searches")
+    parser.add_argument("--runs", choices=RUNS, default="short", help="which runs")
     parser.add_argument("--cpus-only", action="store_true", help="where there is no GPU")
     asked = parser.parse_args()
     card = "none"
     if not asked.cpus_only:
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         card = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
-    ratios = {}
+    ratios, begun = {}, time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="bench-gpu-") as made:
         folder = Path(made)
         shutil.copytree(FLIGHTS / "data", folder / "data")
         draw_large(folder)
-        for table, family, params, trials, files in LONG if asked.long else RUNS:
+        for table, family, params, trials, files in RUNS[asked.runs]:
             if asked.only and family not in asked.only:
                 continue
             on_cpus = None
@@ -138,7 +141,8 @@ def main() -> None:
                     again = ray_pipeline(folder, "rerun", said["run"], "--verify", "--on", str(cluster))
                     line["again"] = again.get("status"), again.get("problems")
                 print(json.dumps(line), flush=True)
-    print(json.dumps({"benchmark": "gpu", "card": card, "ratios": ratios}))
+    minutes = round((time.perf_counter() - begun) / 60, 1)
+    print(json.dumps({"benchmark": "gpu", "card": card, "ratios": ratios, "minutes": minutes}))
 
 
 if __name__ == "__main__":
