@@ -41,7 +41,8 @@ from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.address import ModelName
 from ray_pipeline.registry.registry import Registry
-from ray_pipeline.runtime.session import available_cpus, session
+from ray_pipeline.runtime.session import session
+from ray_pipeline.runtime.this_machine import available_cpus
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.storage.blob_store import BlobStore

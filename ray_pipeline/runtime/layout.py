@@ -7,10 +7,9 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ray_pipeline.errors import Problem, ResourceError
-from ray_pipeline.runtime.session import available_cpus
+from ray_pipeline.runtime.this_machine import available_cpus, available_gpus
 from ray_pipeline.spec.where import Where
 
 MEMORY_SHARE = 0.5
@@ -105,7 +104,7 @@ def layout_on_this_machine(where: Where, trials: int, *, gpus: float | None = No
     ResourceError
         If not even one trial fits.
     """
-    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*"))) if gpus is None else gpus
+    gpus = available_gpus() if gpus is None else gpus
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return compute_layout(where, [Node(available_cpus(), gpus, memory)], trials, uses_gpu=uses_gpu)
 

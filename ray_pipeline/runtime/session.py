@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -20,6 +21,7 @@ from ray_pipeline.runtime.lost_ray import RayGuard
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
 from ray_pipeline.runtime.process_state import process_state, signal_handlers
 from ray_pipeline.runtime.ray_version import check_ray_version, version_mismatch
+from ray_pipeline.runtime.this_machine import available_cpus
 from ray_pipeline.runtime.watchdog import watchdog
 from ray_pipeline.spec.where import Where
 
@@ -141,10 +143,15 @@ def _data_context() -> Iterator[None]:
 
 
 def _is_connected() -> bool:
+    # Importing Ray takes half a second, in which the fork server can begin.
+    return "ray" in sys.modules and bool(_supported_ray().is_initialized())
+
+
+def _supported_ray() -> Any:
     import ray
 
     check_ray_version(ray.__version__)
-    return bool(ray.is_initialized())
+    return ray
 
 
 def _is_one_node(where: Where) -> bool:
@@ -173,8 +180,7 @@ def _folder(where: Where, debug: bool) -> AbstractContextManager[Path | None]:
 
 def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | None) -> None:
     """Starts a local cluster in the folder, or connects to the one at the address."""
-    import ray
-
+    ray = _supported_ray()
     options: dict[str, Any] = {"address": where.address}
     if folder:
         options |= {"num_cpus": available_cpus(), "object_store_memory": store_bytes, "include_dashboard": False}
@@ -263,8 +269,3 @@ def _no_answer(address: str, reason: str) -> Problem:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def available_cpus() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -37,14 +37,10 @@ def watchdog(stall_s: float) -> Iterator[None]:
         Seconds without a heartbeat after which a worker is killed.
     """
     ended = threading.Event()
-    own_raylets = [
-        pid
-        for pid, (parent, _) in processes().items()
-        if parent == os.getpid() and private_ray.is_raylet(command_of(pid))
-    ]
+    children = [pid for pid, (parent, _) in processes().items() if parent == os.getpid()]
     work: Callable[[threading.Event], None] = partial(_watch_nodes, stall_s)
-    if own_raylets:
-        work = partial(_watch_children, Watchdog(own_raylets, private_ray.session_folder(), stall_s), note)
+    if any(private_ray.is_raylet(command_of(pid)) for pid in children):  # the others may fork workers
+        work = partial(_watch_children, Watchdog(children, private_ray.session_folder(), stall_s), note)
     # The context knows the run's progress.
     arguments = (work, ended)
     thread = threading.Thread(target=copy_context().run, args=arguments, name="ray-pipeline-watchdog", daemon=True)
@@ -103,7 +99,7 @@ class Watchdog:
     Parameters
     ----------
     parents
-        Process ids of the raylets whose workers are watched.
+        Process ids of the raylets whose workers are watched, and of what forks their workers.
     shared
         The folder with the heartbeats of the workers.
     stall_s

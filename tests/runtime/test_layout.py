@@ -14,7 +14,7 @@ from tables import write_spec
 
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runtime.layout import Layout, Node, compute_layout, refuse_impossible
-from ray_pipeline.runtime.session import available_cpus
+from ray_pipeline.runtime.this_machine import available_cpus
 from ray_pipeline.spec.where import Where
 
 

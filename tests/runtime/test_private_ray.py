@@ -28,6 +28,8 @@ READ_IN = {
     "RAY_CHDIR_TO_TRIAL_DIR": "ray.train.constants",
     "RAY_task_oom_retries": "ray._raylet",
     private_ray.IDLE_MS: "ray._raylet",
+    "RAY_RAYLET_PID": "ray._raylet",
+    "RAY_JOB_ID": "ray._raylet",
     "RAY_USAGE_STATS_ENABLED": "ray._common.usage.usage_constants",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "ray._private.accelerators.accelerator",
     "PYTHONBREAKPOINT": "ray._private.worker",
@@ -317,6 +319,18 @@ def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use() -> None:
     assert services._build_python_executable_command_memory_profileable is command
     assert "get_dashboard_dependency_error() is not None" in inspect.getsource(services.start_raylet)
     assert f'f"{local_ray_agent.PORT_OPTION}{{' in inspect.getsource(services.start_raylet)
+
+
+def test_a_raylet_is_told_another_command_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import services
+
+    assert 'f"--python_worker_command={' in inspect.getsource(services.start_raylet)
+    assert "start_ray_process(" in inspect.getsource(services.start_raylet)
+    started: list[list[str]] = []
+    monkeypatch.setattr(services, "start_ray_process", lambda words, *_, **named: started.append(words))
+    with private_ray.workers_started_by(["python", "a b"]):
+        services.start_ray_process(["raylet", "--python_worker_command=python setup.py", "--head"], "raylet", False)
+    assert started == [["raylet", '--python_worker_command=python "a b" python setup.py', "--head"]]
 
 
 def test_the_ports_of_an_agent_have_the_names_that_a_raylet_waits_for() -> None:
