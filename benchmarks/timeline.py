@@ -18,6 +18,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 NAMES = {
     "own_process": "registry (MLflow)",
     "local_ray_cleaner": "cleaner of Ray's folder",
+    "fork_server": "workers are forked from it",
+    "local_ray_worker": "asks for a fork",
     "gcs_server": "Ray: GCS",
     "raylet/raylet": "Ray: raylet",
     "dashboard.py": "Ray: dashboard server",

@@ -51,12 +51,18 @@ def nothing_trusted() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def ray_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A local Ray with 2 CPUs, its files under a short folder of its own."""
+    """A local Ray with 2 CPUs, as a run starts one: its workers are forks."""
     import ray
 
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=400_000_000)
-    yield
-    ray.shutdown()
+    from ray_pipeline.runtime.local_ray import private_folder, starting
+    from ray_pipeline.runtime.private_ray import LOOPBACK
+
+    options = {"num_cpus": 2, "object_store_memory": 400_000_000, "_node_ip_address": LOOPBACK}
+    with private_folder(keep=False) as folder:
+        with starting(folder, log_to_driver=False):
+            ray.init(address="local", include_dashboard=False, log_to_driver=False, **options)
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

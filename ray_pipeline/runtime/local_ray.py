@@ -59,7 +59,7 @@ def _fork_server(folder: Path) -> Iterator[None]:
     paths = [path or str(Path.cwd()) for path in sys.path]
     variables = os.environ | private_ray.variables_before_forks() | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-P", "-m", "ray_pipeline.runtime.fork_server"]
-    with socket.socket(socket.AF_UNIX) as listener, (folder / "fork_server.log").open("wb") as log:
+    with private_files(), socket.socket(socket.AF_UNIX) as listener, (folder / "fork_server.log").open("wb") as log:
         listener.bind(str(folder / SOCKET))
         listener.listen()
         server = subprocess.Popen(

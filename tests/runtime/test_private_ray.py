@@ -41,6 +41,7 @@ READ_IN = {
 """The module of Ray that reads or sets each environment variable."""
 NEW = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": (2, 59), "RAY_AUTH_MODE": (2, 59)}
 """Those that the oldest supported release does not know, with one that does."""
+PRESTARTED = "--num_prestart_python_workers="
 INSTALLED = tuple(int(number) for number in version("ray").split(".")[:2])
 
 
@@ -321,16 +322,29 @@ def test_a_ray_of_its_own_starts_no_servers_that_a_run_does_not_use() -> None:
     assert f'f"{local_ray_agent.PORT_OPTION}{{' in inspect.getsource(services.start_raylet)
 
 
+@pytest.mark.parametrize("names", [(), ("TMPDIR",), ("RAY_TMPDIR",), ("TMPDIR", "RAY_TMPDIR")])
+def test_the_temporary_folder_is_the_one_of_ray(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._common import utils
+
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in names:
+        monkeypatch.setenv(name, f"/{name}")
+    assert private_ray.temporary_folder() == utils.get_default_system_temp_dir()
+
+
 def test_a_raylet_is_told_another_command_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._private import services
 
-    assert 'f"--python_worker_command={' in inspect.getsource(services.start_raylet)
-    assert "start_ray_process(" in inspect.getsource(services.start_raylet)
+    start = inspect.getsource(services.start_raylet)
+    assert all(part in start for part in ('f"--python_worker_command={', "start_ray_process(", PRESTARTED))
     started: list[list[str]] = []
     monkeypatch.setattr(services, "start_ray_process", lambda words, *_, **named: started.append(words))
     with private_ray.workers_started_by(["python", "a b"]):
-        services.start_ray_process(["raylet", "--python_worker_command=python setup.py", "--head"], "raylet", False)
-    assert started == [["raylet", '--python_worker_command=python "a b" python setup.py', "--head"]]
+        words = ["raylet", "--python_worker_command=python setup.py", f"{PRESTARTED}2", "--head"]
+        services.start_ray_process(words, "raylet", False)
+    told = ["raylet", '--python_worker_command=python "a b" python setup.py', f"{PRESTARTED}0", "--head"]
+    assert started == [told]
 
 
 def test_the_ports_of_an_agent_have_the_names_that_a_raylet_waits_for() -> None:
