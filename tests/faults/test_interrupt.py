@@ -96,24 +96,21 @@ def test_a_second_ctrl_c_ends_a_run_at_once(fault_seed, loans, tmp_path):
 
 
 def test_a_killed_run_resumes_to_the_model_of_a_run_that_nobody_killed(loans, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
-        spec_at(folder, loans)
-    process = begin(killed, "run", "loans.yaml")
-    run = until_trials(killed, process)
+    spec_at(tmp_path, loans)
+    process = begin(tmp_path, "run", "loans.yaml")
+    run = until_trials(tmp_path, process)
     process.kill()  # no farewell: Ray's own processes notice later, and resume does not wait for them
     process.communicate(timeout=STOPPED_S)
     assert not (run / "manifest.json").exists()
     before = finished_trials(run)
     assert 3 <= len(before) < TRIALS
-    code, answer = finish(begin(killed, "resume", run.name), killed)
+    code, answer = finish(begin(tmp_path, "resume", run.name), tmp_path)
     assert (code, answer["trials"]) == (0, TRIALS)
     assert {name: finished_trials(run)[name] for name in before} == before
-    code, alone = finish(begin(whole, "run", "loans.yaml"), whole)
+    code, alone = finish(begin(tmp_path, "run", "loans.yaml"), tmp_path)
     assert code == 0
     for name in ("model/SHA256SUMS", "model/model.ubj", "model/encoder.json", "evaluation.json"):
-        assert (run / name).read_bytes() == (whole / "runs" / alone["run"] / name).read_bytes(), name
+        assert (run / name).read_bytes() == (run.parent / alone["run"] / name).read_bytes(), name
 
 
 def test_ctrl_c_does_not_wait_for_background_work(loans, tmp_path):
