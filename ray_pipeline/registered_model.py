@@ -219,7 +219,9 @@ def _scored(
         if multiclass:
             label = pa.compute.index_in(label.cast(pa.string()), classes).cast(pa.float64())
         names = name_slices(spec.slices, rows, edges, table)
-        score, ends = bundle_ref.load().score_and_ends(rows)
+        loaded = bundle_ref.load()
+        rows = loaded.as_trained(rows)
+        score, ends = loaded.score_and_ends(rows)
         scored = pa.table(
             {
                 "key": rows[KEY],
