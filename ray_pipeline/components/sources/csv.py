@@ -131,7 +131,10 @@ class CSV(Source):
 
     def _loses_digits(self, name: str, path: str, rows: int, lost: Sequence[str]) -> Problem:
         found = f"{self.name}: {name!r} loses digits as a double in {rows:,} rows: {listed(lost)}"
-        fix = f"write `types: {{{name}: text}}` beside `kind: csv` for an id, or `number` for what may be rounded"
+        fix = (
+            f"write `types: {{{name}: text}}` beside `kind: csv` for an id, or `number` for what may be rounded;"
+            " or write the table as Parquet, with the id as text"
+        )
         return Problem(stage="read", file=path, column=name, rows=rows, found=found, fix=fix)
 
     def _types_by_header(self, content: pa.Buffer, path: str) -> dict[str, str]:
