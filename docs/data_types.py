@@ -27,6 +27,11 @@ Every column is read in one of a few plain types, without loss:
 | dictionary, run-end encoded | the values |
 | another extension type | its storage |
 
+In a CSV file a column of whole numbers is int64; with fractions, exponents or more than 64 bits it is float64. A whole
+number that float64 would give other digits, such as the id 10000000000000000007, makes the column one that is refused
+if it is read: `types` says whether it is a text or a number that may be rounded. `1.5e300` and `12345678901234567.25`
+are numbers.
+
 The files of one table may differ in order and type of their columns. Where a type holds the values of all files
 without loss, it is used: the wider integer or float, the finer unit of time, the other type beside null, text for text
 in any encoding. `checks.json` says so (`uneven_files`). Otherwise the column is refused if it is read. A column that

@@ -200,6 +200,11 @@ class Bundle(RegionScoring):
         """
         return self._reader.table(SentRows(rows))
 
+    def as_trained(self, rows: pa.Table) -> pa.Table:
+        """Return all columns of a table with full names, those of the bundle as `select` returns them."""
+        own = self.select(rows)
+        return pa.table({name: own[name] if name in own.column_names else rows[name] for name in rows.column_names})
+
     @cached_property
     def _reader(self) -> RowReader:
         return RowReader({column["name"]: column["type"] for column in self.schema["columns"]}, self.encoder)

@@ -3,7 +3,8 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.choice import trust
+from ray_pipeline.data.labels import class_names
 from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.read import read
@@ -21,7 +23,7 @@ from ray_pipeline.data.row_layout import rows_at, with_row_layout
 from ray_pipeline.data.rows import KEY, LABEL, WEIGHT, RowCounts
 from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows
 from ray_pipeline.encoded_block import as_array, as_column, texts
-from ray_pipeline.errors import DataError, Problem
+from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.evaluation.batch_predict import batch_predict, put_bundle
 from ray_pipeline.evaluation.champion import champion
 from ray_pipeline.evaluation.evaluate import evaluate
@@ -34,6 +36,7 @@ from ray_pipeline.events.hooks import tell_move
 from ray_pipeline.plain_json import plain
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.preprocessing.slice_names import clusters_of, name_slices
+from ray_pipeline.profiling.column_statistics import value_counts
 from ray_pipeline.profiling.drift import column_drift
 from ray_pipeline.profiling.drift import from_json as shapes_of
 from ray_pipeline.profiling.known_rows import KnownRows
@@ -211,16 +214,20 @@ def _scored(
     """The scored rows; and the rows dropped by their reason, the drift, and whether the model was trained on them."""
     shapes, seen = shapes_of(training), KnownRows.from_json(training.get("rows"))
     table, bundle_ref = read(spec, where, rows=path), put_bundle(bundle)
-    classes = pa.array(bundle.schema["classes"], pa.string())
+    classes, trained = pa.array(bundle.schema["classes"], pa.string()), bundle.schema.get("label_type")
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 
     def score_block(block: pa.Table) -> pa.Table:
         rows, counts = table.row_builder(block)
-        label = rows[LABEL]
+        label, unknown = rows[LABEL], dict[str, int]()
         if multiclass:
-            label = pa.compute.index_in(label.cast(pa.string()), classes).cast(pa.float64())
+            given = class_names(label, trained)
+            label = pa.compute.index_in(given, classes).cast(pa.float64())
+            unknown = value_counts(given.filter(pa.compute.is_null(label)))
         names = name_slices(spec.slices, rows, edges, table)
-        score, ends = bundle_ref.load().score_and_ends(rows)
+        loaded = bundle_ref.load()
+        rows = loaded.as_trained(rows)
+        score, ends = loaded.score_and_ends(rows)
         scored = pa.table(
             {
                 "key": rows[KEY],
@@ -233,7 +240,7 @@ def _scored(
             }
         )
         drift_counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
-        facts = {**{name: getattr(counts, name) for name in DROP_COUNTS}, "shapes": drift_counts}
+        facts = {**{name: getattr(counts, name) for name in DROP_COUNTS}, "shapes": drift_counts, "unknown": unknown}
         facts["seen"] = seen.count(rows, list(shapes))
         return pa.table(
             {"rows": pa.array([as_ipc(scored).to_pybytes()], pa.large_binary()), "facts": [json.dumps(facts)]}
@@ -247,7 +254,8 @@ def _scored(
     if not tables:
         found = f"0 of {table.num_rows:,} rows are left after `select` and the label rule"
         raise DataError(Problem(stage="evaluate", file=path, rows=0, found=found, fix="name rows that have labels"))
-    predictions = _predictions(pa.concat_tables(tables), bundle, spec, path)
+    _require_known_classes(facts, bundle, path)
+    predictions = _predictions(pa.concat_tables(tables), bundle, spec)
     counts = {name: np.sum([block["shapes"][name] for block in facts], axis=0) for name in shapes}
     judged, known = (sum(block["seen"][place] for block in facts) for place in (0, 1))
     finding = seen.finding(judged, known, len(predictions))
@@ -258,12 +266,17 @@ def _scored(
     }
 
 
-def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec, path: str) -> Predictions:
-    unknown = scored["label"].null_count
-    if unknown:
-        found = f"{unknown:,} rows have a class that the model does not know"
-        fix = f"known classes: {', '.join(bundle.schema['classes'][:10])}"
-        raise DataError(Problem(stage="evaluate", file=path, rows=unknown, found=found, fix=fix))
+def _require_known_classes(facts: Iterable[Mapping[str, Any]], bundle: Bundle, path: str) -> None:
+    """Refuses rows of classes that the model does not know, with the most frequent ones."""
+    unknown = sum((Counter(block["unknown"]) for block in facts), Counter[str]())
+    if rows := unknown.total():
+        shown = listed(f"{name!r} ({count:,} rows)" for name, count in unknown.most_common())
+        found = f"{rows:,} rows have a class that the model does not know: {shown}"
+        fix = f"known classes: {listed(bundle.schema['classes'], 10)}"
+        raise DataError(Problem(stage="evaluate", file=path, rows=rows, found=found, fix=fix))
+
+
+def _predictions(scored: pa.Table, bundle: Bundle, spec: Spec) -> Predictions:
     slices = [name for name in scored.column_names if name.startswith(SLICE)]
     score = as_array(scored["score"]).astype(np.float64)
     ends = as_array(scored["ends"]).astype(np.float64) if "ends" in scored.column_names else None

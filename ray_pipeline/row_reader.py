@@ -10,7 +10,7 @@ import pyarrow as pa
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.encoders._one_row import OneRow
 from ray_pipeline.errors import DataError, Problem, listed
-from ray_pipeline.rows_to_score import SentRows, as_trained
+from ray_pipeline.rows_to_score import SINGLE, SentRows, as_trained
 from ray_pipeline.values import Matrix
 
 MAX_FORMS = 16
@@ -67,7 +67,8 @@ class RowReader:
             place = self._places(sent.names)
             if len(self.forms) >= MAX_FORMS:
                 self.forms.clear()
-            known = self.forms[form] = [place[one.name] for one in self.encoder.encoded], OneRow(self.encoder)
+            single = [name for name, (_, trained) in self.trained.items() if trained == SINGLE]
+            known = self.forms[form] = [place[one.name] for one in self.encoder.encoded], OneRow(self.encoder, single)
         places, one_row = known
         encoded = self.encoder.encoded
         return one_row.matrix(sent.row(places), lambda at: self._column(encoded[at].name, sent, places[at]))

@@ -27,6 +27,9 @@ PLAIN = frozenset(
 )
 """Types of Arrow whose values are Python's own."""
 DICTIONARY = pa.dictionary(pa.int8(), pa.string()).id
+SINGLE = "float"
+FLOATS: Mapping[str, pa.DataType] = {SINGLE: pa.float32(), "double": pa.float64()}
+"""Plain types of floats by their names in a schema."""
 OTHER = object()
 """Stands for a value that only its column can tell."""
 ONE_TYPE = "give each column one type: numbers, text, booleans or times"
@@ -110,7 +113,7 @@ def as_trained(name: str, kind: str, trained: str, column: pa.ChunkedArray) -> p
     column = plain_column(column)
     sent = kind_of(column.type)
     if kind == "number" and sent in NUMBERS:
-        return column
+        return _rounded(trained, column)
     if kind == "category":
         whole = re.fullmatch(r"u?int\d+", trained)
         if whole and sent in NUMBERS and sent != "boolean":
@@ -126,6 +129,12 @@ def as_trained(name: str, kind: str, trained: str, column: pa.ChunkedArray) -> p
         return column
     found = f"is {column.type}, but the model was trained on a {kind} ({trained})"
     raise _other(name, found, "bring the column in the type it had in training")
+
+
+def _rounded(trained: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as training read them: 0.1 of JSON is another number than the float32 0.1, and has another text."""
+    to = FLOATS.get(trained, pa.float64() if pa.types.is_floating(column.type) else column.type)
+    return column if column.type == to else column.cast(to, safe=False)
 
 
 def _whole(name: str, trained: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

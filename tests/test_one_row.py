@@ -39,6 +39,8 @@ COLUMNS = {
     "day": (Number(name="day", kind="time", flagged=True), "date32[day]"),
     "parts": (Moment(name="parts", kind="time", parts=("year", "hour"), cycles=True), "timestamp[us, tz=UTC]"),
     "parcel": (Ordinal(name="parcel", kind="category", categories=("1", "0.5"), declared=True), "double"),
+    "single": (Number(name="single", kind="number", offset=0.7, centre=0.3, width=0.7), "float"),
+    "lot": (Ordinal(name="lot", kind="category", categories=("1", "0.1"), declared=True), "float"),
     "code": (Ordinal(name="code", kind="category", categories=("1", "20"), declared=True), "int32"),
     "ordinal": (Ordinal(name="ordinal", kind="category", categories=("a", "é"), finite=True), "string"),
     "hot": (OneHot(name="hot", kind="category", categories=("a", "b"), other=True), "string"),
@@ -174,6 +176,19 @@ def test_forms_that_rows_are_sent_in_are_remembered_up_to_a_bound(encoding: Bund
     for extra in range(2 * MAX_FORMS):
         assert encoding.predict(row | {f"extra {extra}": 1}).tobytes() == expected
     assert len(encoding._reader.forms) <= MAX_FORMS
+
+
+def test_a_number_of_single_precision_has_its_bits_and_its_category_in_every_form(encoding: Bundle) -> None:
+    row = {name: FITTING.get(name, 1) for name in COLUMNS}
+    place = [encoding.encoder.columns.index(name) for name in ("single", "lot")]
+    single = pa.array([0.1], pa.float32())
+    table = pa.table({name: single if name in ("single", "lot") else [value] for name, value in row.items()})
+    expected = encoding.encoder.apply(encoding.select(table))[:, place]  # the bits of training
+    assert expected[0, 1] == 2
+    for value in (0.1, float(np.float32(0.1)), np.float32(0.1), Decimal("0.1")):
+        sent = row | {"single": value, "lot": value}
+        for rows_ in (sent, [sent, sent], pd.DataFrame([sent])):
+            assert encoding.predict(rows_)[:1, place].astype(np.float32).tobytes() == expected.tobytes()
 
 
 def test_a_column_of_a_declared_kind_comes_as_it_was_in_training(encoding: Bundle) -> None:

@@ -3,11 +3,13 @@
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from ray_pipeline.components.column_encodings._columns import as_declared
 from ray_pipeline.errors import DataError
 from ray_pipeline.rows_to_score import SentRows, as_trained
 
@@ -30,6 +32,20 @@ def test_a_category_of_whole_numbers_takes_no_fractions_texts_or_booleans(values
     with pytest.raises(DataError) as caught:
         sent(values, "category", "int64")
     assert caught.value.problems[0].column == "x"
+
+
+@pytest.mark.parametrize(
+    "values", [[0.1, 3.0], [np.float32(0.1), 3], pa.array([0.1, 3], pa.float32()), [Decimal("0.1"), 3]]
+)
+@pytest.mark.parametrize("trained", ["float", "double", "decimal128(9, 2)"])
+def test_a_number_is_rounded_as_in_training_and_has_one_text_in_every_form(values: Any, trained: str) -> None:
+    table = pa.table({"x": SentRows({"x": values}).column(0)})
+    texts = [
+        as_declared("x", as_trained("x", "number", trained, SentRows(form).column(0)), "category").to_pylist()
+        for form in (table, table.to_pylist(), table.to_pandas(), table.to_pydict())
+    ]
+    assert texts == texts[:1] * 4
+    assert trained != "float" or texts[0] == ["0.1", "3"]
 
 
 def test_a_category_of_booleans_takes_booleans_alone() -> None:

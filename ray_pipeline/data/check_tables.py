@@ -42,8 +42,8 @@ def check_tables(spec: Spec, where: Where) -> CheckedTables:
         complete = len(tables) == len(spec.features.all)
         try:
             columns = ResolvedColumns(spec, schemas, complete=complete)
-            check_columns(columns)
             require_even_files(tables, columns)
+            check_columns(columns)
             check_expressions(columns)
         except PipelineError as error:
             problems += error.problems

@@ -14,7 +14,11 @@ ROLES: Mapping[str, Mapping[Kind, str]] = {
         "boolean": "false is 0, true is 1",
         **dict.fromkeys(NUMBERS, "0 and 1; any other number is refused"),
     },
-    "multiclass label": dict.fromkeys(("boolean", *NUMBERS, "text", "date"), "each value, as text, is a class"),
+    "multiclass label": {
+        "boolean": "each value is a class; in `evaluate` 1 is true",
+        **dict.fromkeys(NUMBERS, "each number is a class, 1.00 the same as 1"),
+        **dict.fromkeys(("text", "date"), "each value, as text, is a class"),
+    },
     "regression label": {
         "boolean": "false is 0, true is 1",
         **dict.fromkeys(NUMBERS, "float64; an infinite number is refused"),

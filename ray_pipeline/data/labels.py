@@ -4,7 +4,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.column_types import kind_of, plain_column
-from ray_pipeline.data.column_roles import ROLES, misfit
+from ray_pipeline.components.column_encodings._columns import as_declared
+from ray_pipeline.data.column_roles import NUMBERS, ROLES, misfit
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.spec.expression import Expression
 from ray_pipeline.values import Task
@@ -64,6 +65,36 @@ def label_values(values: pa.ChunkedArray | pa.Array, label: Expression, task: Ta
             )
         )
     return number
+
+
+def class_names(labels: pa.ChunkedArray, trained: str | None = None) -> pa.ChunkedArray:
+    """The class of each label as text; equal numbers of any type are one class. Null stays null.
+
+    Parameters
+    ----------
+    labels
+        Labels of a classification; shape (rows,).
+    trained
+        The type of the labels in training, as text: float32 is rounded alike, and true is the class 1, or 1 the class
+        true.
+
+    Examples
+    --------
+    >>> class_names(pa.chunked_array([[1.0, 2.5, None]])).to_pylist()
+    ['1', '2.5', None]
+    >>> class_names(pa.chunked_array([[1, 0, 2]]), trained="bool").to_pylist()
+    ['true', 'false', '2']
+    """
+    kind = kind_of(labels.type)
+    if trained == "float" and kind in NUMBERS:
+        labels = labels.cast(pa.float32(), safe=False)
+    if kind == "boolean" and trained not in (None, "bool"):
+        labels = labels.cast(pa.int8())
+    names = as_declared("", labels, "category").cast(pa.string())
+    if trained == "bool" and kind in NUMBERS:
+        for number, name in (("0", "false"), ("1", "true")):
+            names = pc.if_else(pc.equal(names, number), name, names)
+    return names
 
 
 def weight_values(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:

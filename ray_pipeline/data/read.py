@@ -69,8 +69,8 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     tables = open_tables(spec, where, rows)
     spec = spec if labelled else _without_absent_roles(spec, tables["labels"].schema)
     columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()}, labelled)
-    check_columns(columns)
     require_even_files(tables, columns)
+    check_columns(columns)
     require_representable(tables, columns)
     columns_read, labels = columns.to_read(), tables["labels"]
     selection = select_rows(spec, columns, labels)

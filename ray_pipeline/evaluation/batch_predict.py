@@ -54,7 +54,7 @@ def batch_predict(
         scored = loaded.scored(rows)
         keys = {} if key is None else {"key" if key in scored else key: rows[KEY]}
         written = pa.table({**keys, **scored})
-        return written if drift is None else drift.packed(rows, written)
+        return written if drift is None else drift.packed(loaded.as_trained(rows), written)
 
     def found(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
         return blocks if drift is None else drift.counted(blocks)

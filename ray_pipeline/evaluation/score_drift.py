@@ -48,7 +48,7 @@ class ScoreDrift:
         Parameters
         ----------
         rows
-            The block's rows, as they were read.
+            The block's rows, in the types of training.
         scored
             Its keys, scores and decisions.
         """

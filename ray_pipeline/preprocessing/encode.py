@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ray_pipeline import encoded_block
 from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.data.labels import class_names
 from ray_pipeline.data.rows import KEY, LABEL, PART, TIME, WEIGHT
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem
@@ -107,7 +108,7 @@ def _encode_block(
     fold = np.where(train, folds(rows), -1).astype(np.int8) if needs_folds else None
     label = rows[LABEL]
     if spec.task == "multiclass":
-        label = pc.index_in(label.cast(pa.string()), pa.array(profile.classes, pa.string())).cast(pa.float64())
+        label = pc.index_in(class_names(label), pa.array(profile.classes, pa.string())).cast(pa.float64())
     columns = {
         encoded_block.LABEL: label,
         encoded_block.WEIGHT: rows[WEIGHT],

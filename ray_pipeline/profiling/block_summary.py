@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.data.join_counts import JoinCounts
+from ray_pipeline.data.labels import class_names
 from ray_pipeline.data.rows import KEY, LABEL, PART, TIME, WEIGHT, RowCounts
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.profiling.column_statistics import ColumnStatistics, describe_column, value_counts
@@ -113,7 +114,9 @@ def summarize(rows: pa.Table, counts: RowCounts, options: SummaryOptions) -> pa.
     summary = BlockSummary(
         counts=counts,
         parts={name: some.num_rows for name, some in of_part.items()},
-        labels={name: value_counts(some[LABEL]) for name, some in of_part.items()} if options.classify else {},
+        labels={name: value_counts(class_names(some[LABEL])) for name, some in of_part.items()}
+        if options.classify
+        else {},
         columns={name: describe_column(train[name]) for name in options.features},
         time_ranges={
             name: _time_range(some[TIME]) for name, some in of_part.items() if TIME in some.column_names and len(some)

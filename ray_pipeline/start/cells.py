@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ray_pipeline.components.sources._cells import number_pattern
+from ray_pipeline.components.sources._cells import losing_digits, number_pattern
 from ray_pipeline.start.totals import MAX_SHARE, PATTERN
 from ray_pipeline.start.words import COUNTRIES, DATE_PARTS, TIMES, words
 
@@ -18,6 +18,7 @@ MISSING_NUMBER = MISSING | {
     *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!"),
 }
 MIN_NUMBERS = 0.5
+MAX_INT64 = 2**63 - 1
 TOTAL = re.compile(PATTERN, re.IGNORECASE)
 DAYS = (
     *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
@@ -128,17 +129,27 @@ def _type(name: str, column: Column, decimal: str, delimiter: str) -> tuple[str,
             return "text", f"codes such as {codes[0]} begin with a zero"
         if words(name) & TIMES and all(map(DIGITS.fullmatch, present)) and len(present) == len(column):
             return "time", f"dates written like {present[0]}"
-        return "", ""
+        return _long(present)
     if words(name) & COUNTRIES and "NA" in column and all(map(COUNTRY.fullmatch, column)):
         return "text", "NA is a code, like the others of two letters"
     number, plain = number_pattern(decimal), DECIMAL_COMMA if decimal == "," else NUMBER
     signed = [value for value in present if not plain.fullmatch(value.strip())]
-    if not signed or not all(map(number.fullmatch, present)):
+    if not signed:
+        return _long(present)
+    if not all(map(number.fullmatch, present)):
         return "", ""
     # A file whose cells are separated by commas has decimal points, so there a comma in a number is no fraction.
     if decimal == "." and delimiter != "," and all(map(ONE_GROUP.fullmatch, signed)):
         return "", f"{signed[0]} may be a fraction or have a group of digits: set `decimal`, or its type in `types`"
     return "number", f"numbers written like {signed[0].strip()}"
+
+
+def _long(present: Column) -> tuple[str, str]:
+    """Text for numbers of which a double would change whole ones, as ids above 64 bits are; and why."""
+    if all(re.fullmatch(r"-?\d{1,19}", value) and abs(int(value)) <= MAX_INT64 for value in present):
+        return "", ""
+    lost = losing_digits(present)
+    return ("text", f"a number would lose digits of {lost[0]}") if lost else ("", "")
 
 
 def _add_missing(found: Cells, columns: Mapping[str, Column], types: Mapping[str, str], decimal: str) -> None:

@@ -184,7 +184,7 @@ def _no_key(labels: StartTable, table: StartTable) -> tuple[str, str]:
                 return found, f"rename {one!r} to {other!r} in one of the tables, and write both in one type"
     return (
         "no key has the same name and type as in labels",
-        f"labels has {listed(ours, 8)}; this table has {listed(keys, 8)}",
+        f"labels has {listed(ours, 8)}; this table has {listed(keys, 8) or 'no text and no whole number'}",
     )
 
 

@@ -13,7 +13,7 @@ from ray_pipeline import encoded_block
 from ray_pipeline.bundle import Bundle, write_bundle
 from ray_pipeline.bundle_files import FORMAT
 from ray_pipeline.components.encoders._base import Encoder
-from ray_pipeline.data.rows import KEY
+from ray_pipeline.data.rows import KEY, LABEL
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.evaluation.latency import ServingCosts
 from ray_pipeline.preprocessing.encode import Encoded
@@ -158,6 +158,7 @@ def _schema_json(encoded: Encoded, encoder: Encoder, validation: Validation, spe
         "task": spec.task,
         "label": labels.label,
         "classes": list(encoded.profile.classes),
+        **({"label_type": str(encoded.profile.sample[LABEL].type)} if spec.task == "multiclass" else {}),
         "threshold": validation.calibrated.threshold,
         **({"intervals": validation.regions.to_json()} if validation.regions else {}),
         "key": labels.key,

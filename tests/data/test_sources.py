@@ -1,20 +1,27 @@
 """What footers say: the files of a path, every broken file by name, and a fingerprint of the content."""
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ray_pipeline.components.sources import _files
+from ray_pipeline.components.sources._base import source_of
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.open_tables import open_source
+from ray_pipeline.data.read import read
+from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -422,9 +429,9 @@ def test_int96_times_with_digits_below_the_microsecond_are_refused_where_they_ar
     pq.write_table(table, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
     old = source(tmp_path)
     assert old.table(["a", "u"])["u"].to_pylist() == [datetime(1970, 1, 1, microsecond=1), None, datetime(1970, 1, 1)]
-    for read in (lambda: old.table(["t"]), old.pieces(old.footers(), ["a", "t"], 10)[0]):
+    for call in (lambda: old.table(["t"]), old.pieces(old.footers(), ["a", "t"], 10)[0]):
         with pytest.raises(DataError, match="'t' is INT96 with digits below the microsecond in 1 rows") as raised:
-            read()
+            call()
         assert raised.value.problems[0].file == str(tmp_path / "old.parquet")
 
 
@@ -474,6 +481,59 @@ def test_new_rows_of_the_same_kind_are_read_with_the_parameters_of_the_spec(tmp_
     spec = Spec.from_text(text, folder=tmp_path)
     for rows, expected in (("b.csv", ";"), ("b.parquet", None)):
         assert getattr(open_source(spec, Where(), "labels", rows), "delimiter", None) == expected
+
+
+CELLS = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.integers(2**53 - 2, 2**53 + 2).map(str),
+    st.integers(1, 9).map(lambda digit: f"{digit}0000000000000000000"),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.sampled_from(["12345678901234567.25", "1.5e300", "+7", " 9223372036854775808 ", ""]),
+)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=4))
+def test_no_digit_of_a_whole_number_in_a_csv_file_is_lost_unless_the_column_is_refused(cells: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "ids.csv")
+        path.write_text("row,id\n" + "".join(f"{row},{cell}\n" for row, cell in enumerate(cells)))
+        source = source_of("csv", "ids", str(path))
+        values, problem = source.table(["id"])["id"].to_pylist(), source.footers().uneven.get("id")
+    whole = [(cell, value) for cell, value in zip(cells, values, strict=True) if re.fullmatch(r"\s*[+-]?\d+\s*", cell)]
+    lost = [cell for cell, _ in whole if Decimal(repr(float(cell))) != Decimal(cell)]
+    fits = all(re.fullmatch(r"\s*-?\d*\s*", cell) and -(2**63) <= int(cell or 0) < 2**63 for cell in cells)
+    assert (problem is not None) == (bool(lost) and not fits)
+    assert all(Decimal(str(value)) == Decimal(cell) for cell, value in whole)
+    assert problem is None or problem.rows == len(lost)
+
+
+def test_a_column_of_a_csv_file_that_would_lose_digits_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    ids = [10**19 + 7 * row for row in range(12)]
+    rows = "".join(f"{row},{id_},{id_}.5,{row % 2}\n" for row, id_ in enumerate(ids))
+    (tmp_path / "rows.csv").write_text("row,acct,mass,y\n" + rows)
+    text = "name: n\ntask: binary\nfeatures:\n  labels: {{path: rows.csv, kind: csv, label: y, key: row, {}}}\n"
+
+    def opened(more: str) -> Table:
+        return read(
+            Spec.from_text(text.format(more) + "split: {by: random}\nmodel: xgboost\n", folder=tmp_path), Where()
+        )
+
+    with pytest.raises(DataError) as refused:
+        opened("columns: [acct, mass]")
+    (problem,) = refused.value.problems
+    assert (problem.column, problem.rows, problem.file) == ("acct", 11, str(tmp_path / "rows.csv"))
+    assert problem.found.startswith("labels: 'acct' loses digits as a double in 11 rows: 10000000000000000007, ")
+    assert problem.fix and "`types: {acct: text}`" in problem.fix
+    assert opened("columns: [mass]").features == {"mass": pa.float64()}
+    assert opened("columns: [acct, mass], types: {acct: text}").features["acct"] == pa.string()
+    assert opened("columns: [acct, mass], types: {acct: number}").features["acct"] == pa.float64()
+
+
+def test_files_of_which_one_has_longer_numbers_than_a_double_are_refused_for_that(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    (tmp_path / "b.csv").write_text("id\n10000000000000000007\n")
+    with pytest.raises(DataError, match="'id' loses digits as a double in 1 rows: 10000000000000000007"):
+        source_of("csv", "ids", str(tmp_path / "*.csv")).footers()
 
 
 def test_hidden_folders_are_not_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

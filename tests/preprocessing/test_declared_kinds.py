@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +12,12 @@ from profile_fixture import profile_of
 
 from ray_pipeline.components.column_encodings._columns import as_declared
 from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.data.labels import class_names
 from ray_pipeline.errors import DataError
 from ray_pipeline.preprocessing.fit_encoders import fit_encoders
 from ray_pipeline.profiling.drift import from_json, histograms, to_json
 from ray_pipeline.profiling.profile import KINDS, as_kinds
+from ray_pipeline.registered_model import _require_known_classes
 
 CODES = pa.array([7, 12, 7, None, 300, 7] * 50)
 SIZES = pa.array(["1", "2.5", None, " 4 ", "1e3", "-1"] * 50)
@@ -97,3 +100,40 @@ def test_a_text_column_of_training_still_refuses_numbers() -> None:
     encoder = fit_encoders(profile, ["trees"])["trees"]
     with pytest.raises(DataError, match="trained on a category"):
         encoder.apply(pa.table({"word": [1, 2], "other": [1.0, 2.0]}))
+
+
+NUMBERS = [pa.int8(), pa.int64(), pa.uint16(), pa.float32(), pa.float64(), pa.decimal128(9, 2), pa.decimal128(9, 0)]
+
+
+@pytest.mark.parametrize("type_", NUMBERS, ids=str)
+@pytest.mark.parametrize("trained", [None, *NUMBERS], ids=str)
+def test_a_label_is_the_same_class_in_every_type(type_: pa.DataType, trained: pa.DataType | None) -> None:
+    labels = pa.chunked_array([pa.array([1, 0, 30, None], pa.int8()).cast(type_)])
+    assert class_names(labels, trained and str(trained)).to_pylist() == ["1", "0", "30", None]
+
+
+@pytest.mark.parametrize(
+    ("values", "trained", "classes"),
+    [
+        (pa.array([Decimal("2.50"), Decimal("3.00")], pa.decimal128(9, 2)), "double", ["2.5", "3"]),
+        (pa.array([float(np.float32(0.1)), 0.1, None]), "float", ["0.1", "0.1", None]),
+        (pa.array([1, 0, 7, None], pa.int8()), "bool", ["true", "false", "7", None]),
+        (pa.array([1.0, 0.5]), "bool", ["true", "0.5"]),
+        (pa.array([True, False, None]), "int64", ["1", "0", None]),
+        (pa.array([True, False]), None, ["true", "false"]),
+        (pa.array(["1.0", "true"]), "string", ["1.0", "true"]),
+        (pa.array([0], pa.date32()), "date32[day]", ["1970-01-01"]),
+    ],
+)
+def test_a_label_of_another_type_is_the_class_of_training(
+    values: pa.Array, trained: str | None, classes: list[str | None]
+) -> None:
+    assert class_names(pa.chunked_array([values]), trained).to_pylist() == classes
+
+
+def test_rows_of_unknown_classes_are_refused_with_these_classes() -> None:
+    facts = [{"unknown": {"9": 2, "8": 1}}, {"unknown": {}}, {"unknown": {"8": 1_500}}]
+    bundle = SimpleNamespace(schema={"classes": ["0", "1"]})
+    with pytest.raises(DataError, match=r"1,503 rows .* does not know: '8' \(1,501 rows\), '9' \(2 rows\)"):
+        _require_known_classes(facts, bundle, "rows.csv")  # type: ignore[arg-type]
+    _require_known_classes(facts[1:2], bundle, "rows.csv")  # type: ignore[arg-type]

@@ -98,6 +98,10 @@ CODES: dict[str, tuple[str, list[str], str | None, Any]] = {
     "a percent sign": ("share", ["25%", "7 %"], "number", 25.0),
     "groups that are no fraction": ("people", ["1,250,000", "800"], "number", 1_250_000.0),
     "eight digits": ("date", ["20240131", "20240201"], "time", datetime(2024, 1, 31)),
+    "ids above 64 bits": ("acct", ["10000000000000000007", "10000000000000000014"], "text", "10000000000000000007"),
+    "a fraction among long ids": ("acct", ["100000000000000007", "2.5"], "text", "100000000000000007"),
+    "ids within 64 bits": ("acct", ["9223372036854775807", "-9223372036854775807"], None, 2**63 - 1),
+    "measures of any size": ("mass", ["12345678901234567.25", "1.5e300"], None, 12345678901234567.25),
     "eight digits that are no date": ("count", ["20240131", "20240201"], None, 20240131),
 }
 

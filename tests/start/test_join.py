@@ -69,6 +69,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "no key has the same name and type",
         "labels has shop",
     ),
+    "no key at all": ({"size": [1.5, 2.5]}, "no key has the same name", "this table has no text and no whole number"),
     "another name": (
         {"store": np.arange(40), "size": np.ones(40)},
         "100% of labels.shop are in store",

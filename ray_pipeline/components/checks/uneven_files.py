@@ -6,7 +6,7 @@ from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 class UnevenFiles(Check):
     """Such a column is read in the common type of all files, and is null where a file lacks it.
 
-    Without a common type it is an error if the run reads it.
+    Without one that holds the values it is an error if the run reads it.
     """
 
     fix = "write the column in every file, in one type"

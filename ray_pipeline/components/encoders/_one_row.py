@@ -4,7 +4,7 @@ All numbers are encoded at once; what a text or a code of a category becomes is 
 its encoding as a column of one row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -32,14 +32,16 @@ class OneRow:
     ----------
     encoder
         The fitted encoder.
+    single
+        The columns that training read as float32: their numbers are rounded first.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, single: Collection[str] = ()) -> None:
         self.encoded = encoder.encoded
         first = np.cumsum([0, *(len(encoding.columns) for encoding in self.encoded)]).tolist()
         self.width = first[-1]
         quick = {place: encoding for place, encoding in enumerate(self.encoded) if _is_plain(encoding)}
-        self.of_numbers, self.numbers = [*quick], _Numbers([*quick.values()], [first[place] for place in quick])
+        self.of_numbers, self.numbers = [*quick], _Numbers([*quick.values()], [first[place] for place in quick], single)
         self.others: list[tuple[int, int, int, dict[Any, Matrix]]] = [
             (place, first[place], first[place + 1], {}) for place in range(len(self.encoded)) if place not in quick
         ]
@@ -72,8 +74,9 @@ class OneRow:
 class _Numbers:
     """All numbers of a row at once: the arithmetic of `Number.encode`, on an array of columns in place of rows."""
 
-    def __init__(self, encodings: list[Number], first: list[int]) -> None:
+    def __init__(self, encodings: list[Number], first: list[int], single: Collection[str]) -> None:
         self.columns = np.array(first, np.intp)
+        self.single = np.array([at for at, encoding in enumerate(encodings) if encoding.name in single], np.intp)
         self.offset, self.centre, self.width = (
             np.array([getattr(encoding, field) for encoding in encodings], np.float64)
             for field in ("offset", "centre", "width")
@@ -95,6 +98,8 @@ class _Numbers:
             return False
         if (np.abs(number) > MAX_EXACT).any():
             return False
+        if len(self.single):
+            number[self.single] = number[self.single].astype(np.float32)
         with np.errstate(over="ignore"):
             scaled = ((number - self.offset) - self.centre) / self.width
             for at, encoding in self.curved:

@@ -30,7 +30,7 @@ class Footers:
     column_bytes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Of each column: bytes on disk, and bytes once decompressed."""
     uneven: Mapping[str, Problem] = field(default_factory=dict)
-    """Columns that no type holds for all files: no harm unless they are read."""
+    """Columns whose values no type holds without loss: no harm unless they are read."""
     unified: Mapping[str, str] = field(default_factory=dict)
     """For each column that some files hold in another type, or lack: what the files hold, and how it is read."""
     partial: Mapping[str, int] = field(default_factory=dict)

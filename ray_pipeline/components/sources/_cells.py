@@ -1,7 +1,8 @@
 """What the bytes and cells of a CSV file are, where Arrow alone would guess wrongly or fail without saying why."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from itertools import count
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from ray_pipeline.errors import DataError, Problem, listed
 
 SIGNS = r"[$€£¥₹%]|\b(?:USD|EUR|GBP|CHF|JPY)\b"
 """Signs beside a number, which say its unit."""
+WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 OTHER_FORMATS = {
     b"PK\x03\x04": ("an Excel workbook or a zip archive", "save the sheet as CSV"),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save the sheet as CSV"),
@@ -118,3 +120,14 @@ def numbers_in(name: str, cells: pa.ChunkedArray, decimal: str, path: str) -> pa
         raise DataError(Problem(stage="read", file=path, column=name, rows=rows, found=found, fix=fix))
     numbers = pa.array([float(rest.sub("", text).replace(decimal, ".")) for text in texts], pa.float64())
     return pc.take(numbers, pc.index_in(cells, pa.array(texts, pa.string()), skip_nulls=True))
+
+
+def losing_digits(texts: Iterable[str]) -> list[str]:
+    """The texts of whole numbers that come back from a double with other digits, as ids above 2^53 do.
+
+    A fraction or an exponent says that the number was measured, and that it may be rounded.
+
+    >>> losing_digits(["10000000000000000000", "10000000000000000007", "9007199254740993", "0.1", "1.5e300"])
+    ['10000000000000000007', '9007199254740993']
+    """
+    return [text for text in texts if WHOLE.fullmatch(text) and Decimal(repr(float(text))) != Decimal(text)]

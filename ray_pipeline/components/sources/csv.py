@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ray_pipeline.components.sources._base import Footers, Source
-from ray_pipeline.components.sources._cells import named, numbers_in, require_csv
+from ray_pipeline.components.sources._cells import losing_digits, named, numbers_in, require_csv
 from ray_pipeline.components.sources._files import files_at
 from ray_pipeline.components.sources._schemas import conform, unify_schemas
 from ray_pipeline.errors import DataError, Problem, listed, nearest
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 30
 MAX_BLOCK = (1 << 31) - 1
+MAX_EXACT = 1 << 53
+"""Up to here a double holds every whole number."""
 HEAD_BYTES = 1 << 20
 
 
@@ -58,30 +60,32 @@ class CSV(Source):
     have a currency or percent sign and groups of digits, and a `time` may be written in digits alone."""
 
     @cached_property
-    def _read(self) -> tuple[pa.Table, list[pafs.FileInfo]]:
-        """The rows of all files, and the files."""
+    def _read(self) -> tuple[pa.Table, list[pafs.FileInfo], dict[str, Problem]]:
+        """The rows of all files, the files, and a problem for each column of numbers that no type but text holds."""
         fs, files = files_at(self.name, self.path, self.endings, "CSV")
         size = sum(f.size for f in files)
         if size > MAX_BYTES:
             raise DataError(self._too_large(size))
-        tables = [self._table(fs, one) for one in files]
+        read = [self._table(fs, one) for one in files]
+        tables = [table for table, _ in read]
+        long = {name: problem for _, problems in reversed(read) for name, problem in problems.items()}
         schemas = [table.schema for table in tables]
         unified = unify_schemas(self.name, [one.path for one in files], schemas)
         if unified.uneven or unified.partial:
             some = (f"{name!r} is in {count} of {len(files)} files" for name, count in unified.partial.items())
             found = f"{self.name}: the files have different headers: {listed(some)}"
             headers = Problem(stage="read", file=self.path, found=found, fix="write one header in all files")
-            raise DataError(next(iter(unified.uneven.values()), headers))
+            raise DataError(next((long.get(name, one) for name, one in unified.uneven.items()), headers))
         schema = unified.schema
         conformed = [conform(table, schema, schema.names, one.path) for table, one in zip(tables, files, strict=True)]
-        return pa.concat_tables(conformed), files
+        return pa.concat_tables(conformed), files, long
 
     def _too_large(self, size: int) -> Problem:
         found = f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read"
         return Problem(stage="read", file=self.path, found=found, fix="write the table as Parquet")
 
-    def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> pa.Table:
-        """The rows of one file, in the types that the spec says."""
+    def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> tuple[pa.Table, dict[str, Problem]]:
+        """The rows of one file, in the types that the spec says, and a problem for each column that stays text."""
         with fs.open_input_stream(info.path) as stream:  # decompresses *.gz
             content = stream.read_buffer(MAX_BYTES + 1 if info.path.lower().endswith(".gz") else info.size)
         if content.size > MAX_BYTES:
@@ -99,7 +103,39 @@ class CSV(Source):
             if said.get(name) == "number":
                 numbers = numbers_in(name, table[name], self.decimal, info.path)
                 table = table.set_column(table.column_names.index(name), name, numbers)
-        return table.rename_columns(named(table.column_names))
+        table, long = self._with_all_digits(table, content, info.path, said)
+        return table.rename_columns(named(table.column_names)), long
+
+    def _with_all_digits(
+        self, table: pa.Table, content: pa.Buffer, path: str, said: Mapping[str, str]
+    ) -> tuple[pa.Table, dict[str, Problem]]:
+        """The rows, with the cells of a column whose whole numbers a double would change, and a problem for each."""
+        names, problems = table.column_names, dict[str, Problem]()
+        large = [
+            name
+            for name, values in zip(names, table.columns, strict=True)
+            if name not in said and pa.types.is_floating(values.type) and pc.any(_is_large(values)).as_py()
+        ]
+        if not large or len(set(names)) < len(names):  # a name that comes twice is refused later
+            return table, problems
+        types = dict.fromkeys(large, pa.string())
+        texts = self._parsed(content, path, column_types=types, null_values=self.null_values, include_columns=large)
+        for name in large:
+            cells, place = texts[name], names.index(name)
+            if lost := losing_digits(pc.unique(cells.filter(_is_large(table[name]))).to_pylist()):
+                rows = pc.sum(pc.is_in(cells, pa.array(lost))).as_py()
+                shown = named(names)[place]
+                problems[shown] = self._loses_digits(shown, path, rows, lost)
+                table = table.set_column(place, name, cells)
+        return table, problems
+
+    def _loses_digits(self, name: str, path: str, rows: int, lost: Sequence[str]) -> Problem:
+        found = f"{self.name}: {name!r} loses digits as a double in {rows:,} rows: {listed(lost)}"
+        fix = (
+            f"write `types: {{{name}: text}}` beside `kind: csv` for an id, or `number` for what may be rounded;"
+            " or write the table as Parquet, with the id as text"
+        )
+        return Problem(stage="read", file=path, column=name, rows=rows, found=found, fix=fix)
 
     def _types_by_header(self, content: pa.Buffer, path: str) -> dict[str, str]:
         """The types that the spec says, by the names as the header has them."""
@@ -208,7 +244,7 @@ class CSV(Source):
         DataError
             A file cannot be read, or there are no rows.
         """
-        table, files = self._read
+        table, files, long = self._read
         if not table.num_rows:
             raise DataError(
                 Problem(
@@ -234,6 +270,7 @@ class CSV(Source):
             num_rows=table.num_rows,
             num_bytes=sum(sizes),
             fingerprint=fingerprint.hexdigest(),
+            uneven=long,
             column_bytes={name: (table[name].nbytes, table[name].nbytes) for name in table.column_names},
             file_bytes=sizes,
         )
@@ -256,6 +293,11 @@ class CSV(Source):
         """The rows in pieces of one length, from a copy that all workers share."""
         table = share(self.table(columns if keep is None else self._read[0].column_names))
         return [partial(_piece, table, start, rows, list(columns), keep) for start in range(0, footers.num_rows, rows)]
+
+
+def _is_large(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which numbers a double may have rounded, were they whole: 2^53 may have been 2^53 + 1."""
+    return pc.greater_equal(pc.abs(values), MAX_EXACT)
 
 
 def _piece(
