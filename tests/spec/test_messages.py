@@ -864,6 +864,16 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "checks: {ignore: [drift, 'leekage:paid']}\nsearch:",
         ["loans.yaml:18: checks.ignore[1]: there is no check 'leekage'; did you mean 'leakage'?"],
     ),
+    "class_weight_of_no_class": (
+        "search:",
+        "fit: {class_weight: {'yes': 20, true: 3, '0': 1}}\nsearch:",
+        ["loans.yaml:18: fit.class_weight.yes: there is no class 'yes' in a binary task;"],
+    ),
+    "class_weight_twice": (
+        "search:",
+        "fit: {class_weight: {true: 20, 1: 3}}\nsearch:",
+        ["loans.yaml:18: fit.class_weight.1: class 1 has two weights, as 'true' and as '1' · Fix: remove one"],
+    ),
     "features_list": (
         "features:",
         "features: []\nfoo:",
