@@ -18,8 +18,16 @@ from ray_pipeline.spec.sections import Encode
 from ray_pipeline.values import INTERNAL
 
 
-def check_columns(columns: ResolvedColumns) -> None:
+def check_columns(columns: ResolvedColumns, *, of_model: bool = False) -> None:
     """Checks every column that the spec names.
+
+    Parameters
+    ----------
+    columns
+        The columns of the spec.
+    of_model
+        Whether the rows are new ones for a registered model. What the spec says of its features is then not checked:
+        the model says itself what it takes.
 
     Raises
     ------
@@ -29,8 +37,9 @@ def check_columns(columns: ResolvedColumns) -> None:
     _check_label_columns(columns)
     _check_names(columns)
     _check_roles(columns)
-    _check_encodings(columns)
-    _check_constraints(columns)
+    if not of_model:
+        _check_encodings(columns)
+        _check_constraints(columns)
     for name, table in columns.spec.features.tables.items():
         _check_join_columns(columns, name, table)
         _check_times(columns, name, table)
