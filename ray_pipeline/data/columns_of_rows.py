@@ -56,9 +56,7 @@ def require_columns_of_rows(columns: ResolvedColumns, needed: Iterable[str], pat
     found = f"the rows have no column{'s' if missing[1:] else ''} {listed(map(repr, missing), MOST)}, which {who}"
     fix = f"{near}bring the columns that the model was trained on; a missing value is null"
     raise DataError(
-        Problem(
-            stage="read", file=path, column=missing[0], found=f"{found} (they have {listed(given, 12)})", fix=fix
-        )
+        Problem(stage="read", file=path, column=missing[0], found=f"{found} (they have {listed(given, 12)})", fix=fix)
     )
 
 
