@@ -3,7 +3,7 @@
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -59,10 +59,26 @@ class Refusal:
     written: object
 
 
-def problems(error: ValidationError, section: type[BaseModel], source: SourceMap) -> list[Problem]:
-    """Every finding as a problem, in the order of the file."""
+def problems(
+    error: ValidationError, section: type[BaseModel], source: SourceMap, content: Mapping[str, Any] | None = None
+) -> list[Problem]:
+    """Every finding as a problem, in the order of the file; none for a value that is written nowhere.
+
+    Parameters
+    ----------
+    error
+        What pydantic raised.
+    section
+        The class that describes the whole.
+    source
+        The file.
+    content
+        What was validated, without defaults, if it is a guess at what the file means.
+    """
     found: dict[tuple[Place, str], Problem] = {}
     for one in _findings(error):
+        if one["type"] != "missing" and not _is_written(one["loc"], section, source, content):
+            continue
         place = _place_in_file(one["loc"])
         message = _elsewhere(one, section) or message_of(one, _known(one, section, source))
         file, line = source.origin(place)
@@ -77,6 +93,31 @@ def problems(error: ValidationError, section: type[BaseModel], source: SourceMap
             ),
         )
     return sorted(found.values(), key=lambda problem: problem.line or 0)
+
+
+def _is_written(
+    loc: tuple[int | str, ...], section: type[BaseModel], source: SourceMap, content: Mapping[str, Any] | None
+) -> bool:
+    """Whether the file has the value, under this key: neither is it a default, nor is its key itself a guess."""
+    if content is not None and not _has(content, loc, section):
+        return False
+    return _has(source.data, loc, section) or not _has(source.data, loc[:-1], section)
+
+
+def _has(value: Any, loc: tuple[int | str, ...], section: type[BaseModel]) -> bool:
+    """Whether the content has every key of sections on the way to a place."""
+    for depth, step in enumerate(loc):
+        if loc[:depth] == ("features",) and step in ("tables", "repositories"):
+            continue
+        if isinstance(value, Mapping) and step not in value:
+            return step not in keys(_section(section, loc[:depth]) or BaseModel)
+        if isinstance(value, Mapping):
+            value = value[step]
+        elif isinstance(value, tuple) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return True
+    return True
 
 
 def mistakes(error: ValidationError, section: type[BaseModel], source: SourceMap) -> list[Mistake]:

@@ -82,10 +82,25 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "max_depth: {uniform: [3, 9]}",
         ["loans.yaml:17: model.xgboost.max_depth: there is no space 'uniform' here;"],
     ),
+    "no_model_is_near": (
+        "xgboost: {max_depth: 6}",
+        "random_forest: {}",
+        ["loans.yaml:17: model.random_forest: there is no model 'random_forest';"],
+    ),
+    "guessed_key": (
+        "gates:\n  - auc >= 0.6\n",
+        "generate: auto\n",
+        ["loans.yaml:22: generate: unknown key 'generate'; did you mean 'gates'?"],
+    ),
+    "seed_of_the_search_is_not_written": (
+        "search:",
+        "seed: -1\nsearch:",
+        ["loans.yaml:18: seed: expected a whole number from 0 to 4294967295, got -1 · Fix: correct the value"],
+    ),
     "space_float_on_int": (
         "max_depth: 6",
         "max_depth: {float: [3, 9]}",
-        ["loans.yaml:17: model.xgboost.max_depth: there is no space 'float' here; did you mean 'log'?"],
+        ["loans.yaml:17: model.xgboost.max_depth: there is no space 'float' here;"],
     ),
     "space_log0": (
         "max_depth: 6",
