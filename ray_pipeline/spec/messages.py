@@ -38,6 +38,21 @@ _BOUNDS = {
     "less_than_equal": ("le", "of at most"),
 }
 _NOUNS = ("task",)
+SAME = (
+    ("n_estimators", "num_boost_round", "num_iterations", "iterations", "n_epochs"),
+    ("eta", "learning_rate", "lr"),
+    ("max_depth", "depth"),
+    ("num_leaves", "max_leaves"),
+    ("bagging_fraction", "subsample"),
+    ("colsample_bytree", "feature_fraction", "rsm"),
+    ("min_child_samples", "min_data_in_leaf"),
+    ("min_child_weight", "min_sum_hessian_in_leaf"),
+    ("min_split_loss", "gamma", "min_gain_to_split", "min_split_gain"),
+    ("reg_alpha", "lambda_l1"),
+    ("reg_lambda", "lambda_l2", "l2_leaf_reg"),
+    ("early_stopping_rounds", "early_stopping_round", "early_stopping_epochs"),
+)
+"""Hyperparameters that families and scikit-learn's interface call by other names."""
 _HINT = re.compile(r"(.*); ((?:write|name|remove|compare|add|take|slice|separate|gate|correct)\b[^;]*)", re.DOTALL)
 
 
@@ -111,11 +126,9 @@ def _has(value: Any, loc: tuple[int | str, ...], section: type[BaseModel]) -> bo
             continue
         if isinstance(value, Mapping) and step not in value:
             return step not in keys(_section(section, loc[:depth]) or BaseModel)
-        if isinstance(value, Mapping):
+        try:
             value = value[step]
-        elif isinstance(value, tuple) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
+        except (IndexError, TypeError):  # a value without keys, or one name for a list of names
             return True
     return True
 
@@ -205,9 +218,11 @@ def unknown_key(key: str, known: Sequence[str]) -> Message:
             found=f"unknown key {key!r}, which looks like a secret",
             fix="remove it; credentials come from the environment",
         )
+    same = next((other for names in SAME if key in names for other in names if other in known), None)
+    near = f"did you mean {same!r}? " if same else nearest(key, known)
     return Message(
-        found=f"unknown key {key!r}; {nearest(key, known)}Known: {', '.join(known)}",
-        fix=f"write {_best(key, known)}" if nearest(key, known) else "remove it",
+        found=f"unknown key {key!r}; {near}Known: {', '.join(known)}",
+        fix=f"write {same!r}" if same else f"write {_best(key, known)}" if near else "remove it",
     )
 
 

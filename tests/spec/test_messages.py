@@ -82,6 +82,14 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "max_depth: {uniform: [3, 9]}",
         ["loans.yaml:17: model.xgboost.max_depth: there is no space 'uniform' here;"],
     ),
+    "hyper_by_its_name_in_scikit_learn": (
+        "max_depth: 6",
+        "n_estimators: 100, eta: 0.1",
+        [
+            "loans.yaml:17: model.xgboost.n_estimators: unknown key 'n_estimators'; did you mean 'num_boost_round'?",
+            "loans.yaml:17: model.xgboost.eta: unknown key 'eta'; did you mean 'learning_rate'?",
+        ],
+    ),
     "no_model_is_near": (
         "xgboost: {max_depth: 6}",
         "random_forest: {}",
