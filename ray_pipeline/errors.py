@@ -109,10 +109,25 @@ class Interrupted(PipelineError):
     exit_code = 130
 
 
+CLOSE, CLOSER = 0.5, 0.6
+"""The share of letters that close words have in common, from which they are close, and from which no more is asked."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'? ` for the closest known word; the empty string where none is close."""
-    match = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {match[0]!r}? " if match else ""
+    """Return `did you mean 'x'? ` for the closest known word; the empty string where none is close.
+
+    Words that have little more than half in common must also begin alike, or have the same letters, or one be a part
+    of the other.
+
+    >>> nearest("xgb", ["xgboost"]), nearest("random_forest", ["ft_transformer"])
+    ("did you mean 'xgboost'? ", '')
+    """
+    for match in get_close_matches(word, list(known), n=1, cutoff=CLOSE):
+        alike = word[:1].casefold() == match[:1].casefold() or sorted(word) == sorted(match)
+        alike = alike or word in match or match in word
+        if alike or get_close_matches(word, [match], cutoff=CLOSER):
+            return f"did you mean {match!r}? "
+    return ""
 
 
 def listed(values: Iterable[object], most: int = 5) -> str:

@@ -99,7 +99,7 @@ def predict_rows(
         here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
         if not here:
             stack.enter_context(session(where, debug, STREAM_BYTES))
-        table = read(spec, where, rows=rows_at(rows), labelled=False)
+        table = read(spec, where, rows=rows_at(rows), labelled=False, needed=bundle.columns)
         refuse_own_rows(out, str(rows), table.footers["labels"].files)
         measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
         began = time.monotonic()
@@ -213,7 +213,7 @@ def _scored(
 ) -> tuple[Predictions, dict[str, Any]]:
     """The scored rows; and the rows dropped by their reason, the drift, and whether the model was trained on them."""
     shapes, seen = shapes_of(training), KnownRows.from_json(training.get("rows"))
-    table, bundle_ref = read(spec, where, rows=path), put_bundle(bundle)
+    table, bundle_ref = read(spec, where, rows=path, needed=bundle.columns), put_bundle(bundle)
     classes, trained = pa.array(bundle.schema["classes"], pa.string()), bundle.schema.get("label_type")
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 

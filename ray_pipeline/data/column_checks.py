@@ -6,6 +6,7 @@ from unicodedata import normalize
 import pyarrow as pa
 
 from ray_pipeline.column_types import kind_of as value_kind
+from ray_pipeline.components.choice import files
 from ray_pipeline.components.column_encodings._base import options_of
 from ray_pipeline.components.column_encodings._columns import Kind, kind_of
 from ray_pipeline.data.column_roles import misfit
@@ -17,9 +18,19 @@ from ray_pipeline.spec.features import FeatureTable
 from ray_pipeline.spec.sections import Encode
 from ray_pipeline.values import INTERNAL
 
+NAME = "correct the name, or remove it"
 
-def check_columns(columns: ResolvedColumns) -> None:
+
+def check_columns(columns: ResolvedColumns, *, of_model: bool = False) -> None:
     """Checks every column that the spec names.
+
+    Parameters
+    ----------
+    columns
+        The columns of the spec.
+    of_model
+        Whether the rows are new ones for a registered model. What the spec says of its features is then not checked:
+        the model says itself what it takes.
 
     Raises
     ------
@@ -29,8 +40,10 @@ def check_columns(columns: ResolvedColumns) -> None:
     _check_label_columns(columns)
     _check_names(columns)
     _check_roles(columns)
-    _check_encodings(columns)
-    _check_constraints(columns)
+    if not of_model:
+        _check_encodings(columns)
+        _check_constraints(columns)
+        _check_ignored(columns)
     for name, table in columns.spec.features.tables.items():
         _check_join_columns(columns, name, table)
         _check_times(columns, name, table)
@@ -192,6 +205,20 @@ def _check_constraints(columns: ResolvedColumns) -> None:
                 columns.problems.add(
                     key, name, f"{found}, and a constraint needs a number", "constrain numbers only, or remove it"
                 )
+
+
+def _check_ignored(columns: ResolvedColumns) -> None:
+    """A finding that `checks.ignore` leaves out is of a column, by the name that findings give it.
+
+    A check of the user's own may name anything, and `uneven_files` names columns that no run can read.
+    """
+    spec = columns.spec
+    roles = {spec.label_expression.text, getattr(spec.split, "group", None), spec.evaluate.cluster}
+    for place, written in enumerate(spec.checks.ignore if columns.complete else ()):
+        check, _, name = written.partition(":")
+        if name and name not in columns.types and name not in roles and check in {*files("checks")} - {"uneven_files"}:
+            known = f"{nearest(name, columns.types)}Known: {listed(columns.features, 12)}"
+            columns.problems.add(f"checks.ignore[{place}]", name, f"no finding is of a column {name!r}; {known}", NAME)
 
 
 def _unfit_option(options: Encode, kind: Kind) -> str | None:

@@ -3,7 +3,7 @@
 Only footers and small feature tables are read here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.column_checks import check_columns
 from ray_pipeline.data.columns import ResolvedColumns
+from ray_pipeline.data.columns_of_rows import require_columns_of_rows
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.join_keys import finest_unit
 from ray_pipeline.data.open_tables import for_each, open_tables
@@ -46,7 +47,14 @@ class Selection:
     """`where`, if it needs a joined column."""
 
 
-def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = True) -> Table:
+def read(
+    spec: Spec,
+    where: Where,
+    *,
+    rows: str | None = None,
+    labelled: bool = True,
+    needed: Sequence[str] | None = None,
+) -> Table:
     """The table that `spec.features` and `spec.select` describe.
 
     Parameters
@@ -60,6 +68,9 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     labelled
         Whether the rows have labels. Without labels no row is dropped, and the rows need no key, and no time where
         nothing is joined by it.
+    needed
+        The full names of the columns of a registered model, if the rows are for one. Rows that lack some are refused,
+        and what the spec says of features, which its own run has checked, is not checked again.
 
     Raises
     ------
@@ -69,8 +80,10 @@ def read(spec: Spec, where: Where, *, rows: str | None = None, labelled: bool = 
     tables = open_tables(spec, where, rows)
     spec = spec if labelled else _without_absent_roles(spec, tables["labels"].schema)
     columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()}, labelled)
+    if needed is not None:
+        require_columns_of_rows(columns, needed, rows or tables["labels"].footers.path)
     require_even_files(tables, columns)
-    check_columns(columns)
+    check_columns(columns, of_model=needed is not None)
     require_representable(tables, columns)
     columns_read, labels = columns.to_read(), tables["labels"]
     selection = select_rows(spec, columns, labels)

@@ -12,6 +12,7 @@ from ray_pipeline.components.sources._base import kind_at, source_of
 from ray_pipeline.components.sources._files import lake_at
 from ray_pipeline.components.sources.csv import CSV
 from ray_pipeline.components.sources.parquet import Parquet
+from ray_pipeline.data.columns_of_rows import columns_of_rows
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.spec import Spec
 
@@ -85,7 +86,7 @@ def with_row_layout(spec: Spec, path: str, columns: Iterable[str]) -> tuple[Spec
     given = labels.parameters if labels.kind == "csv" else {}
     if kind_at(path) != "csv":
         return spec, None
-    needed = _of_rows(spec, columns)
+    needed = set(columns_of_rows(spec, columns))
     own = {**LAYOUT, **{name: given[name] for name in LAYOUT if name in given}}
     own_source = _source(path, own)
     encoding = "utf-8" if own_source.is_utf_8_after_all() else own["encoding"]
@@ -117,13 +118,6 @@ def with_row_layout(spec: Spec, path: str, columns: Iterable[str]) -> tuple[Spec
         return spec, None
     differing = {name: layout[name] for name in LAYOUT if layout[name] != own[name]}
     return spec, f"read with {_written(layout, differing)}; the model's table has {_written(own, differing)}"
-
-
-def _of_rows(spec: Spec, columns: Iterable[str]) -> set[str]:
-    """The columns that the rows themselves have: those of no feature table, and what feature tables are joined on."""
-    tables = spec.features.tables
-    own = {name for name in columns if name.partition(".")[0] not in tables}
-    return own | {name for table in tables.values() for name in table.on}
 
 
 def _source(path: str, layout: Mapping[str, Any]) -> CSV:

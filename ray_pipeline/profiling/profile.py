@@ -23,6 +23,7 @@ from ray_pipeline.profiling.requirements import (
     require_keys_and_times,
     require_rows,
     require_unique_keys,
+    require_weighted_classes,
     require_weights,
     shown_ranges,
 )
@@ -90,7 +91,7 @@ class Profile:
         Parameters
         ----------
         how
-            `balanced`, a weight by class, or None.
+            `balanced`, a weight by class out of `classes`, or None.
 
         Returns
         -------
@@ -133,7 +134,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
     Raises
     ------
     DataError
-        A key is repeated, a part has no rows or no weight, or the label has one class.
+        A key is repeated, a part has no rows or no weight, the label has one class, or a weight is for no class.
     """
     builder, options = table.row_builder, _options(table, spec)
 
@@ -155,6 +156,8 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
         require_unique_keys(np.concatenate([*keys, np.zeros(0, np.uint64)]), spec)
     require_rows(total, table, spec)
     require_weights(total, spec)
+    classes = label_classes(total, spec) if options.classify else ()
+    require_weighted_classes(classes, spec)
     return Profile(
         types={**table.features, **{name: KINDS[kind] for name, kind in kinds.items()}},
         declared={name: table.features[name] for name in kinds},
@@ -162,7 +165,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
         counts=total.counts,
         parts=total.parts,
         labels=total.labels,
-        classes=label_classes(total, spec) if options.classify else (),
+        classes=classes,
         sample=total.sampled(0),
         time_ranges=shown_ranges(total.time_ranges, spec),
         evaluation_samples={part: total.sampled(PARTS.index(part)) for part in PARTS[1:]},

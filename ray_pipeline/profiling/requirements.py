@@ -1,7 +1,7 @@
 """What the rows must fulfil after the one pass: unique keys, rows and weight in every part, at least two classes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
 from ray_pipeline.duration import STEP_UNIT
-from ray_pipeline.errors import DataError, Problem, listed
+from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.hashing import distinct
 from ray_pipeline.profiling.block_summary import BlockSummary, TimeRange
 from ray_pipeline.spec import Spec
@@ -167,6 +167,25 @@ def label_classes(summary: BlockSummary, spec: Spec) -> tuple[str, ...]:
         )
     whole = all(value.lstrip("-").isdigit() for value in known)
     return tuple(sorted(known, key=(lambda v: (int(v), v)) if whole else (lambda v: (0, v))))
+
+
+def require_weighted_classes(classes: Sequence[str], spec: Spec) -> None:
+    """Every class to which `fit.class_weight` gives a weight is there.
+
+    Raises
+    ------
+    DataError
+        With one problem for each name that is no class.
+    """
+    weights = spec.fit.class_weight_of(spec.task)
+    problems = list[Problem]()
+    for name in weights if isinstance(weights, dict) else ():
+        if name not in classes:
+            key, near = f"fit.class_weight.{name}", f"{nearest(name, classes)}Known: {listed(classes, 12)}"
+            found = f"there is no class {name!r}; {near}"
+            problems.append(Problem(**_place(spec, key), stage="profile", found=found, fix="correct the name"))
+    if problems:
+        raise DataError(problems)
 
 
 def _require_both_classes(summary: BlockSummary, spec: Spec) -> None:

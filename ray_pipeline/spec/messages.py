@@ -3,7 +3,7 @@
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -38,6 +38,21 @@ _BOUNDS = {
     "less_than_equal": ("le", "of at most"),
 }
 _NOUNS = ("task",)
+SAME = (
+    ("n_estimators", "num_boost_round", "num_iterations", "iterations", "n_epochs"),
+    ("eta", "learning_rate", "lr"),
+    ("max_depth", "depth"),
+    ("num_leaves", "max_leaves"),
+    ("bagging_fraction", "subsample"),
+    ("colsample_bytree", "feature_fraction", "rsm"),
+    ("min_child_samples", "min_data_in_leaf"),
+    ("min_child_weight", "min_sum_hessian_in_leaf"),
+    ("min_split_loss", "gamma", "min_gain_to_split", "min_split_gain"),
+    ("reg_alpha", "lambda_l1"),
+    ("reg_lambda", "lambda_l2", "l2_leaf_reg"),
+    ("early_stopping_rounds", "early_stopping_round", "early_stopping_epochs"),
+)
+"""Hyperparameters that families and scikit-learn's interface call by other names."""
 _HINT = re.compile(r"(.*); ((?:write|name|remove|compare|add|take|slice|separate|gate|correct)\b[^;]*)", re.DOTALL)
 
 
@@ -59,10 +74,26 @@ class Refusal:
     written: object
 
 
-def problems(error: ValidationError, section: type[BaseModel], source: SourceMap) -> list[Problem]:
-    """Every finding as a problem, in the order of the file."""
+def problems(
+    error: ValidationError, section: type[BaseModel], source: SourceMap, content: Mapping[str, Any] | None = None
+) -> list[Problem]:
+    """Every finding as a problem, in the order of the file; none for a value that is written nowhere.
+
+    Parameters
+    ----------
+    error
+        What pydantic raised.
+    section
+        The class that describes the whole.
+    source
+        The file.
+    content
+        What was validated, without defaults, if it is a guess at what the file means.
+    """
     found: dict[tuple[Place, str], Problem] = {}
     for one in _findings(error):
+        if one["type"] != "missing" and not _is_written(one["loc"], section, source, content):
+            continue
         place = _place_in_file(one["loc"])
         message = _elsewhere(one, section) or message_of(one, _known(one, section, source))
         file, line = source.origin(place)
@@ -77,6 +108,29 @@ def problems(error: ValidationError, section: type[BaseModel], source: SourceMap
             ),
         )
     return sorted(found.values(), key=lambda problem: problem.line or 0)
+
+
+def _is_written(
+    loc: tuple[int | str, ...], section: type[BaseModel], source: SourceMap, content: Mapping[str, Any] | None
+) -> bool:
+    """Whether the file has the value, under this key: neither is it a default, nor is its key itself a guess."""
+    if content is not None and not _has(content, loc, section):
+        return False
+    return _has(source.data, loc, section) or not _has(source.data, loc[:-1], section)
+
+
+def _has(value: Any, loc: tuple[int | str, ...], section: type[BaseModel]) -> bool:
+    """Whether the content has every key of sections on the way to a place."""
+    for depth, step in enumerate(loc):
+        if loc[:depth] == ("features",) and step in ("tables", "repositories"):
+            continue
+        if isinstance(value, Mapping) and step not in value:
+            return step not in keys(_section(section, loc[:depth]) or BaseModel)
+        try:
+            value = value[step]
+        except (IndexError, TypeError):  # a value without keys, or one name for a list of names
+            return True
+    return True
 
 
 def mistakes(error: ValidationError, section: type[BaseModel], source: SourceMap) -> list[Mistake]:
@@ -164,9 +218,11 @@ def unknown_key(key: str, known: Sequence[str]) -> Message:
             found=f"unknown key {key!r}, which looks like a secret",
             fix="remove it; credentials come from the environment",
         )
+    same = next((other for names in SAME if key in names for other in names if other in known), None)
+    near = f"did you mean {same!r}? " if same else nearest(key, known)
     return Message(
-        found=f"unknown key {key!r}; {nearest(key, known)}Known: {', '.join(known)}",
-        fix=f"write {_best(key, known)}" if nearest(key, known) else "remove it",
+        found=f"unknown key {key!r}; {near}Known: {', '.join(known)}",
+        fix=f"write {same!r}" if same else f"write {_best(key, known)}" if near else "remove it",
     )
 
 

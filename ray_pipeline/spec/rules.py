@@ -14,7 +14,7 @@ from ray_pipeline.components.slices._base import clash
 from ray_pipeline.components.space import Space
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.gate import COSTS, misfits
-from ray_pipeline.spec.sections import Maximize
+from ray_pipeline.spec.sections import BINARY_CLASSES, Maximize
 from ray_pipeline.spec.source_map import Place, dotted
 from ray_pipeline.spec.time_rules import Finding, time_findings
 
@@ -29,6 +29,7 @@ def findings(spec: "Spec") -> Iterator[Finding]:
     yield from _features(spec)
     yield from time_findings(spec)
     yield from _task(spec)
+    yield from _class_weight(spec)
     yield from _ignored(spec)
     yield from _encode(spec)
     yield from _constraints(spec)
@@ -247,6 +248,23 @@ def _ignored(spec: "Spec") -> Iterator[Finding]:
         if name not in extra and name not in files("checks") and name not in menu("checks"):
             error = unknown("checks", name, (*menu("checks"), *extra))
             yield ("checks", "ignore", place), str(error), "name a check, or `check:column`"
+
+
+def _class_weight(spec: "Spec") -> Iterator[Finding]:
+    """Weights of classes that a binary task does not have; the classes of a multiclass task are known from rows."""
+    if spec.task != "binary" or not isinstance(spec.fit.class_weight, dict):
+        return
+    named = dict[str, str]()
+    for name in spec.fit.class_weight:
+        place, known = ("fit", "class_weight", name), BINARY_CLASSES.get(name)
+        if known is None:
+            found = f"there is no class {name!r} in a binary task; known: 0 (or false), 1 (or true)"
+            yield place, found, "write 1 for the rows whose label is 1 or true, 0 for the others"
+        elif known in named:
+            found = f"class {known} has two weights, as {named[known]!r} and as {name!r}"
+            yield place, found, "remove one"
+        else:
+            named[known] = name
 
 
 def _task(spec: "Spec") -> Iterator[Finding]:

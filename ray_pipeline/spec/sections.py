@@ -21,6 +21,7 @@ from ray_pipeline.duration import parse_duration, write_duration
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.choices import CalibratorName, CheckName, EncodingName, MetricName, SliceField
 from ray_pipeline.spec.field_types import Column, Columns, Real, Section, Seed, Whole, as_list, columns, distinct, path
+from ray_pipeline.values import Task
 
 MIN_TRIALS, MAX_TRIALS = 1, 100_000
 
@@ -166,6 +167,10 @@ def _ensemble(written: object, info: ValidationInfo) -> object:
 EnsembleField = Annotated[Ensemble | Literal["off"], BeforeValidator(_ensemble)]
 
 
+BINARY_CLASSES = {"0": "0", "1": "1", "false": "0", "true": "1"}
+"""The classes of a binary task, by every name that a spec may give them."""
+
+
 def _class_weight(written: object) -> object:
     if isinstance(written, Mapping):
         return {str(name): Real(low=0, open=True).read(weight) for name, weight in written.items()}
@@ -181,6 +186,12 @@ class Fit(Section):
     """The parts that the registered model is trained on, or the mean of the models of the folds."""
     class_weight: Annotated[Literal["balanced"] | dict[str, float] | None, BeforeValidator(_class_weight)] = None
     """A factor for the weight of the rows of each class."""
+
+    def class_weight_of(self, task: Task) -> Literal["balanced"] | dict[str, float] | None:
+        """The same, with the two classes of a binary task as `0` and `1`."""
+        if task != "binary" or not isinstance(self.class_weight, dict):
+            return self.class_weight
+        return {BINARY_CLASSES[name]: weight for name, weight in self.class_weight.items()}
 
 
 class Maximize(Section):

@@ -197,7 +197,7 @@ class Spec(Section):
                 known = {problem.key for problem in problems} if mistakes else set()
                 problems += [
                     one
-                    for one in messages.problems(error, cls, source)
+                    for one in messages.problems(error, cls, source, content)
                     if one.key not in known and can_judge(re.split(r"[.\[]", one.key or "")[0], mistakes)
                 ]
                 mistakes += messages.mistakes(error, cls, source)

@@ -87,10 +87,8 @@ def propose_join(labels: StartTable, roles: Roles, label: Sequence[str], table: 
         ):
             best = found
     if best is None:
-        repeats = f"every key repeats ({', '.join(keys)}), and no time says which row counts"
-        raise DataError(
-            _problem(table, repeats, "keep one row for each key, or add a column with the time of each row")
-        )
+        why, fix = _no_time(labels, roles, table)
+        raise DataError(_problem(table, f"every key repeats ({', '.join(keys)}), and {why}", fix))
     if best.matched < MIN_MATCHED:
         few = f"by {', '.join(best.on)} {best.matched:.1%} of {best.counts.rows:,} sampled rows find a row"
         raise DataError(_problem(table, few, "bring the table that has these keys and times, or leave it out"))
@@ -124,12 +122,32 @@ def _event_time(labels: StartTable, roles: Roles, table: StartTable) -> str | No
     """The time of the table's rows, if labels have a time that can be compared with it."""
     if roles.time is None:
         return None
-    ours = getattr(labels.type(roles.time.column), "tz", None)
-    times = [role.column for name in table.names if (role := time_role(table, name))]
-    dated = [
-        name for name in times if pa.types.is_date(table.type(name)) or getattr(table.type(name), "tz", None) == ours
-    ]
+    ours = labels.type(roles.time.column)
+    dated = [name for name in _times(table) if _comparable(table.type(name), ours)]
     return next((name for name in dated if not known_role(table, name, dated[0])), None)
+
+
+def _times(table: StartTable) -> list[str]:
+    """The columns that may be the time of the table's rows."""
+    return [role.column for name in table.names if (role := time_role(table, name))]
+
+
+def _comparable(*types: pa.DataType) -> bool:
+    """Whether times of both types can be compared: one is a date, or both have a zone, or none has."""
+    return any(map(pa.types.is_date, types)) or len({getattr(one, "tz", None) is None for one in types}) == 1
+
+
+def _no_time(labels: StartTable, roles: Roles, table: StartTable) -> tuple[str, str]:
+    """Why no time orders the rows of one key, and what to do."""
+    times = _times(table)
+    if times and roles.time:
+        zoned = getattr(table.type(times[0]), "tz", None) is not None
+        ours, theirs = f"labels.{roles.time.column}", f"{table.name}.{times[0]}"
+        zones = f"{theirs} has a zone, but {ours} has none" if zoned else f"{theirs} has no zone, but {ours} has one"
+        return zones, "write both in UTC, or both without a zone"
+    if times:
+        return "labels has no time as of which a row counts", "keep one row for each key, or add such a time to labels"
+    return "no time says which row counts", "keep one row for each key, or add a column with the time of each row"
 
 
 def _try(labels: StartTable, roles: Roles, table: StartTable, on: tuple[str, ...], time: str | None) -> JoinProposal:

@@ -10,12 +10,25 @@ import pyarrow.compute as pc
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.duration import STEP_US
 from ray_pipeline.start.table import StartTable, counted, is_name
-from ray_pipeline.start.words import DATE_PARTS, GROUPS, ID_ALONE, IDS, KNOWN_AT, NO_TIMES, PART_NAMES, TIMES, words
+from ray_pipeline.start.words import (
+    DATE_PARTS,
+    ENDS,
+    GROUPS,
+    ID_ALONE,
+    IDS,
+    KNOWN_AT,
+    NO_TIMES,
+    PART_NAMES,
+    TIMES,
+    words,
+)
 from ray_pipeline.values import PARTS
 
 MIN_GROUPS, MIN_MOMENTS = 20, 20
 MIN_SEEN, MIN_PANEL_ROWS = 0.9, 10
 """Of later rows with a value that was seen before, and rows of a usual value: from there an id tells something."""
+MAX_ZONE_H = 14
+"""The hours between a time zone and UTC, at most."""
 MAX_TIMELESS = 0.01
 """The share of rows without a time that are left out for the sake of the others' order."""
 
@@ -62,6 +75,7 @@ def find_roles(table: StartTable, label: Collection[str]) -> Roles:
     if table.steps:
         times = [Role(column=table.steps.column, why=table.steps.why)]
     times.sort(key=lambda role: (-_time_rank(role.column), role.missing))
+    times = [*filter(None, (_exact(table, role, times) for role in times[:1])), *times]
     taken = {role.column for role in (part, key) if role}
     groups = filter(None, (_group(table, name) for name in free if name not in taken))
     return Roles(key=key, time=next(iter(times), None), group=next(groups, None), part=part)
@@ -110,6 +124,23 @@ def time_role(table: StartTable, name: str, most_missing: float = 0.0) -> Role |
     rows = f"all but {counted(missing)}" if missing else "every row"
     why = f"a time in {rows}, from {_shown(ends['min'])} to {_shown(ends['max'])}"
     return Role(column=name, why=why, missing=missing)
+
+
+def _exact(table: StartTable, day: Role, times: Collection[Role]) -> Role | None:
+    """The time of the same moments as a date: it lies in each day, or in each day of one time zone."""
+    if not pa.types.is_date(table.type(day.column)):
+        return None
+    midnight = table.column(day.column).cast(pa.timestamp("s")).cast(pa.int64())
+    for role in times:
+        if pa.types.is_date(table.type(role.column)) or words(role.column) & ENDS or role.missing > day.missing:
+            continue
+        seconds = table.column(role.column).cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+        hours = pc.min_max(pc.divide(pc.subtract(seconds, midnight).cast(pa.float64()), 3600.0)).as_py()
+        zone = MAX_ZONE_H if getattr(table.type(role.column), "tz", None) else 0
+        summer = 1 if zone else 0
+        if -zone <= hours["min"] and hours["max"] < 24 + zone and hours["max"] - hours["min"] < 24 + summer:
+            return role
+    return None
 
 
 def known_role(table: StartTable, name: str, time: str) -> bool:
@@ -182,11 +213,7 @@ def _part(table: StartTable, name: str) -> Role | None:
 def _time_rank(name: str) -> int:
     """How much a name is that of the moment of prediction."""
     said = words(name)
-    return (
-        2 * bool(said & {"sched", "scheduled", "planned", "timestamp"})
-        + bool(said & TIMES)
-        - bool(said & {"end", "stop"})
-    )
+    return 2 * bool(said & {"sched", "scheduled", "planned", "timestamp"}) + bool(said & TIMES) - bool(said & ENDS)
 
 
 def _shown(moment: object) -> str:

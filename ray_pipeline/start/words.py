@@ -17,6 +17,7 @@ GROUPS = {
     *("employee", "driver", "device", "machine", "borrower", "donor", "passenger", "visitor", "session"),
 }
 TIMES = {"time", "date", "timestamp", "ts", "datetime", "at", "day", "moment", "sched", "scheduled", "created", "asked"}
+ENDS = {"end", "stop"}
 NO_TIMES = {"birth", "birthday", "birthdate", "born", "dob", "updated", "modified", "loaded", "ingested", "available"}
 KNOWN_AT = {"available", "known", "published", "loaded", "ingested", "created", "inserted", "recorded", "received"}
 DATE_PARTS = {"year", "yr", "month", "mnth", "day", "hour", "hr", "minute", "second", "week", "weekday", "quarter"}

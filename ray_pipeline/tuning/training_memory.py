@@ -43,7 +43,7 @@ def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int)
         codes={name: encoder.codes for name, encoder in rows.encoders.items()},
         threads=threads,
         device="cuda" if layout.gpus else "cpu",
-        class_weight=encoded.profile.class_weight(spec.fit.class_weight),
+        class_weight=encoded.profile.class_weight(spec.fit.class_weight_of(spec.task)),
         rows=rows.rows["train"],
         min_label=rows.min_label,
         external=trained_bytes(sum(rows.rows.values()), columns, layout) > layout.memory,

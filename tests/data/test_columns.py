@@ -238,6 +238,17 @@ def test_rows_without_labels_need_neither_label_nor_weight_nor_slice_columns_nor
     assert columns.slice_columns == []
 
 
+def test_an_ignored_finding_is_of_a_column_by_its_full_name() -> None:
+    ignored = (
+        "drift, 'drift:rates.rate', 'drift:asked', 'imbalance:loss > 0', 'null_groups:branch', 'uneven_files:gone'"
+    )
+    check_columns(resolved(more=f"checks: {{ignore: [{ignored}]}}"))
+    absent, short = problems(resolved(more="checks: {ignore: [constant, 'drift:amuont', 'leakage:rate']}"))
+    assert (absent.key, absent.line, absent.column) == ("checks.ignore[1]", 9, "amuont")
+    assert absent.found.startswith("no finding is of a column 'amuont'; did you mean 'amount'? Known: branch")
+    assert short.found.startswith("no finding is of a column 'rate'; did you mean 'rates.rate'?")
+
+
 def test_constraints_are_on_numbers_by_canonical_or_bare_name() -> None:
     check_columns(resolved(more="monotone: {amount: increasing, rate: decreasing, labels.size: increasing}"))
     check_columns(resolved(more="monotone: {purpose: increasing}\nencode: {purpose: {type: number}}"))

@@ -18,6 +18,7 @@ from ray_pipeline.profiling.requirements import (
     label_classes,
     require_rows,
     require_unique_keys,
+    require_weighted_classes,
     require_weights,
 )
 
@@ -143,3 +144,21 @@ def test_classes_are_sorted_as_numbers_if_all_are_whole_numbers(values: list[str
     counts = dict.fromkeys(values, 20)
     labels = labels_of(train=counts, validation=counts, test=counts)
     assert label_classes(labels, spec_of("multiclass", "y")) == classes
+
+
+def test_a_class_weight_for_no_class_is_refused_with_the_nearest_class() -> None:
+    spec = spec_of("multiclass", "y", more="fit: {class_weight: {low: 1, Hgh: 2, mid: 5}}")
+    with pytest.raises(DataError) as raised:
+        require_weighted_classes(("high", "low"), spec)
+    assert [(one.key, one.found, one.fix) for one in raised.value.problems] == [
+        ("fit.class_weight.Hgh", "there is no class 'Hgh'; did you mean 'high'? Known: high, low", "correct the name"),
+        ("fit.class_weight.mid", "there is no class 'mid'; Known: high, low", "correct the name"),
+    ]
+    require_weighted_classes(("Hgh", "low", "mid"), spec)
+    require_weighted_classes(("a", "b"), spec_of("multiclass", "y", more="fit: {class_weight: balanced}"))
+
+
+def test_the_classes_of_a_binary_task_are_also_true_and_false() -> None:
+    spec = spec_of(more="fit: {class_weight: {true: 20, 0: 2}}")
+    assert spec.fit.class_weight_of("binary") == {"1": 20, "0": 2}
+    require_weighted_classes(("0", "1"), spec)

@@ -82,10 +82,33 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "max_depth: {uniform: [3, 9]}",
         ["loans.yaml:17: model.xgboost.max_depth: there is no space 'uniform' here;"],
     ),
+    "hyper_by_its_name_in_scikit_learn": (
+        "max_depth: 6",
+        "n_estimators: 100, eta: 0.1",
+        [
+            "loans.yaml:17: model.xgboost.n_estimators: unknown key 'n_estimators'; did you mean 'num_boost_round'?",
+            "loans.yaml:17: model.xgboost.eta: unknown key 'eta'; did you mean 'learning_rate'?",
+        ],
+    ),
+    "no_model_is_near": (
+        "xgboost: {max_depth: 6}",
+        "random_forest: {}",
+        ["loans.yaml:17: model.random_forest: there is no model 'random_forest';"],
+    ),
+    "guessed_key": (
+        "gates:\n  - auc >= 0.6\n",
+        "generate: auto\n",
+        ["loans.yaml:22: generate: unknown key 'generate'; did you mean 'gates'?"],
+    ),
+    "seed_of_the_search_is_not_written": (
+        "search:",
+        "seed: -1\nsearch:",
+        ["loans.yaml:18: seed: expected a whole number from 0 to 4294967295, got -1 · Fix: correct the value"],
+    ),
     "space_float_on_int": (
         "max_depth: 6",
         "max_depth: {float: [3, 9]}",
-        ["loans.yaml:17: model.xgboost.max_depth: there is no space 'float' here; did you mean 'log'?"],
+        ["loans.yaml:17: model.xgboost.max_depth: there is no space 'float' here;"],
     ),
     "space_log0": (
         "max_depth: 6",
@@ -863,6 +886,16 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "search:",
         "checks: {ignore: [drift, 'leekage:paid']}\nsearch:",
         ["loans.yaml:18: checks.ignore[1]: there is no check 'leekage'; did you mean 'leakage'?"],
+    ),
+    "class_weight_of_no_class": (
+        "search:",
+        "fit: {class_weight: {'yes': 20, true: 3, '0': 1}}\nsearch:",
+        ["loans.yaml:18: fit.class_weight.yes: there is no class 'yes' in a binary task;"],
+    ),
+    "class_weight_twice": (
+        "search:",
+        "fit: {class_weight: {true: 20, 1: 3}}\nsearch:",
+        ["loans.yaml:18: fit.class_weight.1: class 1 has two weights, as 'true' and as '1' · Fix: remove one"],
     ),
     "features_list": (
         "features:",

@@ -1,6 +1,8 @@
 """A feature table joins by the keys that match, as of the time that both have, and says how many rows match."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,9 @@ def opened(name: str, path: Path) -> StartTable:
     return StartTable.open(name, str(path), path.parent)
 
 
-def joined(folder: Path, columns: dict[str, Any]) -> JoinProposal:
-    pq.write_table(pa.table({"y": rng.normal(size=ROWS), "shop": SHOP, "item": ITEM}), folder / "sales.parquet")
+def joined(folder: Path, columns: dict[str, Any], own: Mapping[str, Any] = MappingProxyType({})) -> JoinProposal:
+    sales = {"y": rng.normal(size=ROWS), "shop": SHOP, "item": ITEM, **own}
+    pq.write_table(pa.table(sales), folder / "sales.parquet")
     pq.write_table(pa.table(columns), folder / "other.parquet")
     labels = opened("labels", folder / "sales.parquet")
     return propose_join(labels, find_roles(labels, ("y",)), ("y",), opened("other", folder / "other.parquet"))
@@ -61,6 +64,32 @@ def test_a_key_of_two_columns_is_found(tmp_path: Path) -> None:
     pairs = {"shop": np.repeat(np.arange(40), 5), "item": np.tile(list("abcde"), 40)}
     join = joined(tmp_path, {**pairs, "stock": rng.integers(0, 9, 200)})
     assert (join.on, join.matched) == (("shop", "item"), 1.0)
+
+
+HOURS = np.arange(ROWS) * 3_600_000_000
+ZONED, PLAIN = pa.array(HOURS, pa.timestamp("us", "UTC")), pa.array(HOURS, pa.timestamp("us"))
+
+
+def test_dates_of_labels_are_joined_with_times_that_have_a_zone(tmp_path: Path) -> None:
+    days = pa.array(np.arange(ROWS, dtype=np.int32), pa.date32())
+    join = joined(tmp_path, {"shop": SHOP, "seen": ZONED, "size": HOURS}, {"day": days})
+    assert (join.on, join.time, join.columns) == (("shop",), "seen", ("size",)) and join.matched > 0.5
+
+
+@pytest.mark.parametrize(
+    ("own", "says", "fix"),
+    [
+        ({"at": PLAIN}, "every key repeats (shop), and other.seen has a zone, but labels.at has none", "both in UTC"),
+        ({}, "every key repeats (shop), and labels has no time as of which a row counts", "one row for each key"),
+    ],
+)
+def test_the_reason_is_told_why_no_time_orders_the_rows(
+    tmp_path: Path, own: dict[str, Any], says: str, fix: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        joined(tmp_path, {"shop": SHOP, "seen": ZONED, "size": HOURS}, own)
+    (problem,) = refused.value.problems
+    assert says in problem.found and fix in problem.fix
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -119,6 +120,18 @@ def test_a_time_in_every_row_cuts_the_rows_at_midnight(tmp_path: Path) -> None:
 
 def test_a_scheduled_time_comes_before_other_times(tmp_path: Path) -> None:
     assert named(roles_of(tmp_path, end_time=DAYS, time=DAYS, sched_time=DAYS)[1]) == {"time": "sched_time"}
+
+
+@pytest.mark.parametrize("shift", [0, -5, 9], ids=["UTC", "New York", "Tokyo"])
+def test_a_time_comes_before_the_date_of_the_same_moment(tmp_path: Path, shift: int) -> None:
+    zoned = pa.array(pc.subtract(DAYS, pa.scalar(shift * 3_600_000_000, pa.duration("us"))), pa.timestamp("us", "UTC"))
+    assert named(roles_of(tmp_path, day=DAYS.cast(pa.date32()), when=zoned)[1]) == {"time": "when"}
+
+
+def test_a_date_stays_the_time_where_the_other_time_is_of_another_moment(tmp_path: Path) -> None:
+    later = pa.array(PLACE * DAY_US // 10 + PLACE % 7 * DAY_US, pa.timestamp("us"))
+    assert named(roles_of(tmp_path, day=DAYS.cast(pa.date32()), when=later)[1]) == {"time": "day"}
+    assert named(roles_of(tmp_path, day=DAYS.cast(pa.date32()), end_time=DAYS)[1]) == {"time": "day"}
 
 
 def test_rows_of_few_days_are_not_split_by_time(tmp_path: Path) -> None:
