@@ -263,6 +263,11 @@ def test_postgresql_is_read_by_a_cursor_in_one_transaction_that_may_not_write(
                 run_folder(spec_of(tmp_path, wrong, url), tmp_path)
         with engine.begin() as connection:
             assert connection.execute(text("SELECT count(*) FROM loans")).scalar() == 2_500
+        with engine.begin() as connection:  # somebody holds the table
+            connection.execute(text("LOCK TABLE loans IN ACCESS EXCLUSIVE MODE"))
+            hurried = Where().model_copy(update={"stall_after": timedelta(seconds=1)})
+            with pytest.raises(StorageError, match="the database has given no row for 1 s"):
+                with_query_rows(spec_of(tmp_path, query, url), hurried, lambda *_: None, str(tmp_path))
         engine.dispose()
     with pytest.raises(StorageError, match="the database does not answer"):
         next(query_rows("labels", url, query))
