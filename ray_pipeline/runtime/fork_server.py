@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime import private_forks
 
 READ_S = 10.0
 
@@ -30,9 +30,9 @@ def main(listener: socket.socket, imports: str) -> None:
     """Fork a worker for each request of `local_ray_worker.py`."""
     # As in all processes that Ray starts: Ctrl-C is for the driver.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with private_ray.imports_before_forks():
+    with private_forks.imports_before_forks():
         import_module(imports)
-    if not private_ray.forks_draw_other_ids():
+    if not private_forks.forks_draw_other_ids():
         return
     gc.collect()
     gc.freeze()  # the collector would write to every page that the forks share

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime import private_forks, private_ray
 from ray_pipeline.runtime.overrides import environment
 from ray_pipeline.runtime.process_state import private_files
 from ray_pipeline.runtime.ray_token import keep_token_private
@@ -57,7 +57,7 @@ def private_folder(*, keep: bool) -> Iterator[Path]:
 def _fork_server(folder: Path) -> Iterator[None]:
     """In the block, a process imports what workers need, and those of the Ray in the folder become forks of it."""
     paths = [path or str(Path.cwd()) for path in sys.path]
-    variables = os.environ | private_ray.variables_before_forks() | {"PYTHONPATH": os.pathsep.join(paths)}
+    variables = os.environ | private_forks.variables_before_forks() | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-P", "-m", "ray_pipeline.runtime.fork_server"]
     with private_files(), socket.socket(socket.AF_UNIX) as listener, (folder / "fork_server.log").open("wb") as log:
         listener.bind(str(folder / SOCKET))
@@ -89,7 +89,7 @@ def starting(folder: Path, *, log_to_driver: bool) -> Iterator[None]:
     servers = nullcontext() if log_to_driver else private_ray.without_unused_servers(AGENT)
     forks: AbstractContextManager[None] = nullcontext()
     if (address := folder / SOCKET).exists():
-        forks = private_ray.workers_started_by([sys.executable, "-I", "-S", str(WORKER), str(address)])
+        forks = private_forks.workers_started_by([sys.executable, "-I", "-S", str(WORKER), str(address)])
     settings = {private_ray.TEMPORARY_FOLDER: str(folder), private_ray.PRELOADED: WORKER_IMPORTS}
     settings[private_ray.IDLE_MS] = str(KEPT_MS)
     with servers, forks, environment.use(settings), private_files(), private_ray.on_loopback():

@@ -44,16 +44,21 @@ def hold(file: Path, free: threading.Event, seconds: float, held: threading.Even
 
 @contextmanager
 def locked_now_and_then(file: Path, draw: random.Random) -> Iterator[list[float]]:
-    """In the block, another program locks the file again and again; yields for how long each time."""
-    ended, locked = threading.Event(), list[float]()
+    """In the block, another program locks the file again and again, for the first time before the block begins.
+
+    Yields for how long each time.
+    """
+    ended, held, locked = threading.Event(), threading.Event(), list[float]()
 
     def work() -> None:
-        while not ended.wait(draw.random()):
+        while not ended.is_set():
             locked.append(draw.uniform(0.2, 3))
-            hold(file, ended, locked[-1])
+            hold(file, ended, locked[-1], held)
+            ended.wait(draw.random())
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
+    held.wait(60)
     try:
         yield locked
     finally:

@@ -128,13 +128,13 @@ def test_a_process_whose_ids_would_repeat_forks_no_workers(tmp_path: Path) -> No
 def test_the_module_of_imports_does_not_draw() -> None:
     code = f"""
 from importlib import import_module
-from ray_pipeline.runtime import private_ray
-with private_ray.imports_before_forks():
+from ray_pipeline.runtime import private_forks
+with private_forks.imports_before_forks():
     import_module({WORKER_IMPORTS!r})
-print(private_ray.forks_draw_other_ids())
+print(private_forks.forks_draw_other_ids())
 import ray
 ray.remote(type("Actor", (), {{}}))
-print(private_ray.forks_draw_other_ids())
+print(private_forks.forks_draw_other_ids())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["True", "False"]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 import ray_pipeline
-from ray_pipeline.runtime import job_server, local_ray_agent, private_ray, private_tune
+from ray_pipeline.runtime import job_server, local_ray_agent, private_forks, private_ray, private_tune
 from ray_pipeline.runtime.overrides import attributes
 from ray_pipeline.runtime.process_state import SET_BY_RAY, SETTINGS
 from ray_pipeline.runtime.ray_version import NEWEST, OLDEST
@@ -340,7 +340,7 @@ def test_a_raylet_is_told_another_command_for_workers(monkeypatch: pytest.Monkey
     assert all(part in start for part in ('f"--python_worker_command={', "start_ray_process(", PRESTARTED))
     started: list[list[str]] = []
     monkeypatch.setattr(services, "start_ray_process", lambda words, *_, **named: started.append(words))
-    with private_ray.workers_started_by(["python", "a b"]):
+    with private_forks.workers_started_by(["python", "a b"]):
         words = ["raylet", "--python_worker_command=python setup.py", f"{PRESTARTED}2", "--head"]
         services.start_ray_process(words, "raylet", False)
     told = ["raylet", '--python_worker_command=python "a b" python setup.py', f"{PRESTARTED}0", "--head"]
