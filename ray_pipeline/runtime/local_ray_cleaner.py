@@ -46,6 +46,15 @@ def clean(folder: str, owner: int, *, keep: bool) -> None:
                     continue
         time.sleep(0.1)
     if not keep:
+        remove(folder)
+
+
+def remove(folder: str) -> None:
+    """Remove the folder. A process that is about to end may add a file meanwhile: then it is tried again."""
+    began = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    while Path(folder).exists() and time.monotonic() - began < GRACE_S:
+        time.sleep(0.1)
         shutil.rmtree(folder, ignore_errors=True)
 
 
