@@ -18,10 +18,10 @@ WAIT_S = 30.0
 
 def has_forked(address: str, arguments: list[str]) -> bool:
     """Whether the fork server has made a worker with these arguments; the first one is Ray's file for workers."""
-    request = {"arguments": arguments, "environment": dict(os.environ), "folder": str(Path.cwd())}
     with socket.socket(socket.AF_UNIX) as server:
         server.settimeout(WAIT_S)
         try:
+            request = {"arguments": arguments, "environment": dict(os.environ), "folder": str(Path.cwd())}
             server.connect(address)
             server.sendall(json.dumps(request).encode())
             server.shutdown(socket.SHUT_WR)

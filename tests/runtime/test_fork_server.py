@@ -138,3 +138,15 @@ print(private_forks.forks_draw_other_ids())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_worker_whose_folder_is_gone_is_left_to_ray(folder: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    own = [sys.executable, "-c", "print('own')", "default_worker.py"]
+    code = (
+        f"import os, runpy, sys; os.rmdir({str(gone)!r}); sys.argv[:] = {[str(WORKER), str(folder / SOCKET), *own]!r}"
+    )
+    started = [sys.executable, "-c", f"{code}; runpy.run_path({str(WORKER)!r}, run_name='__main__')"]
+    done = subprocess.run(started, cwd=gone, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "own\n"
