@@ -9,7 +9,7 @@ from tree_fixture import CODES, block, context_of, params_of, rows_of
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
-from ray_pipeline.values import Matrix
+from ray_pipeline.values import Matrix, Task
 
 ROUNDS = 20
 QUANTILES = (0.05, 0.5, 0.95)
@@ -92,6 +92,30 @@ def test_an_objective_gives_the_model_of_the_library(family: str, given: dict[st
     scores = find("models", family).load(tmp_path)(matrix)
     np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-6)
     assert np.ptp(scores) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "given"),
+    [
+        ("binary", {}, {}),
+        ("multiclass", {}, {}),
+        ("regression", {"quantiles": QUANTILES}, {}),
+        *(("regression", {}, given) for given in ({}, *OBJECTIVES["xgboost"])),
+    ],
+)
+def test_scores_that_are_summed_step_by_step_have_the_bits_of_all_trees_at_once(
+    task: Task, more: dict[str, Any], given: dict[str, Any], tmp_path: Path
+) -> None:
+    model, context, (matrix, label) = find("models", "xgboost"), context_of(task, **more), rows_of(task)
+    params = params_of("xgboost", context, **given)
+    judged = [block(matrix[400:500], label[400:500]), block(matrix[500:], label[500:])]
+    data = model.prepare_data(params, context, [block(matrix[:400], label[:400])], judged)
+    training = model.start_training(params, context, data, 3)
+    for rounds in (1, 6, 7, ROUNDS):
+        training.advance(rounds)
+        (tmp_path / model.file).write_bytes(training.model(rounds))
+        at_once = [model.load(tmp_path)(part.matrix) for part in judged]
+        np.testing.assert_array_equal(training.scores(), np.concatenate(at_once))
 
 
 @pytest.mark.parametrize(("family", "given"), CASES)

@@ -272,10 +272,13 @@ class _Boosting(TrainingState):
             if self.on_gpu or self.summed == self.rounds:
                 found.append(np.asarray(predict()))
                 continue
-            # Only the trees since the last call are evaluated: the sum has the bits of one over all trees.
-            since = partial(predict, iteration_range=(self.summed, self.rounds), base_margin=self.margins[at])
-            found.append(np.asarray(since()))
-            self.margins[at] = np.asarray(since(predict_type="margin"))
+            # Only the trees since the last call are evaluated: the sum has the bits of one over all trees. No tree at
+            # all is the link function.
+            since, none = (self.summed, self.rounds), (self.rounds, self.rounds)
+            self.margins[at] = np.asarray(
+                predict(iteration_range=since, base_margin=self.margins[at], predict_type="margin")
+            )
+            found.append(np.asarray(predict(iteration_range=none, base_margin=self.margins[at])))
         self.summed = self.rounds
         scores = np.concatenate(found)
         return _middle(scores) if self.quantiles else scores
