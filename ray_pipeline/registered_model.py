@@ -44,6 +44,7 @@ from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.address import ModelName
 from ray_pipeline.registry.registry import Registry
+from ray_pipeline.runtime.capacity import wait_for_capacity
 from ray_pipeline.runtime.session import session
 from ray_pipeline.runtime.this_machine import available_cpus
 from ray_pipeline.spec import Spec
@@ -99,6 +100,7 @@ def predict_rows(
         here = where.address == "local" and all(_is_small(spec, where, name) for name in spec.features.tables)
         if not here:
             stack.enter_context(session(where, debug, STREAM_BYTES))
+            wait_for_capacity(where, "try again")
         table = read(spec, where, rows=rows_at(rows), labelled=False, needed=bundle.columns)
         refuse_own_rows(out, str(rows), table.footers["labels"].files)
         measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
@@ -146,6 +148,7 @@ def evaluate_registered(
     known, bundle, spec = _fetched(model, where, registry, debug)
     spec, layout = with_row_layout(spec, path, bundle.columns)
     with _with_queries(spec, where) as spec, session(where, debug, STREAM_BYTES):
+        wait_for_capacity(where, "try again")
         training = known.file(model, "training.json") or {"columns": {}}
         predictions, facts = _scored(bundle, spec.without_range(), where, path, training)
         evaluation = evaluate(predictions, spec)
