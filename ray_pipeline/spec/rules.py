@@ -14,12 +14,14 @@ from ray_pipeline.components.slices._base import clash
 from ray_pipeline.components.space import Space
 from ray_pipeline.errors import nearest
 from ray_pipeline.spec.gate import COSTS, misfits
-from ray_pipeline.spec.sections import BINARY_CLASSES, Maximize
+from ray_pipeline.spec.sections import BINARY_CLASSES, Maximize, Minimize
 from ray_pipeline.spec.source_map import Place, dotted
 from ray_pipeline.spec.time_rules import Finding, time_findings
 
 if TYPE_CHECKING:
     from ray_pipeline.spec.spec import Spec
+
+BEST = {"higher": "maximize", "lower": "minimize"}
 
 
 def findings(spec: "Spec") -> Iterator[Finding]:
@@ -72,8 +74,8 @@ def _metrics(spec: "Spec") -> Iterator[Finding]:
     named: list[tuple[Place, str]] = [(("search", "metric"), spec.search.metric)]
     named += [(("evaluate", "metrics", place), name) for place, name in enumerate(spec.evaluate.metrics)]
     named += [(("bias", "measures", place), name) for place, name in enumerate(spec.bias.measures)]
-    if isinstance(spec.evaluate.threshold, Maximize):
-        named.append((("evaluate", "threshold", "maximize"), spec.evaluate.threshold.maximize))
+    if isinstance(rule := spec.evaluate.threshold, Maximize | Minimize):
+        named += [(("evaluate", "threshold", goal), name) for goal, name in rule.model_dump().items()]
     for place, name in named:
         metric = metric_of(name)
         if not metric.fits(spec.task):
@@ -83,17 +85,19 @@ def _metrics(spec: "Spec") -> Iterator[Finding]:
             yield place, f"{name!r} is of intervals or sets, but there are none", "add `intervals: {coverage: 0.9}`"
         elif metric.of_regions and place == ("search", "metric"):
             yield place, f"{name!r} is measured after the search", "take another metric"
-        elif place[-1] == "maximize" and not (metric.decides and metric.objective):
+        elif place[1] == "threshold" and not (metric.decides and metric.objective):
             deciding = ", ".join(
                 other.name
                 for other in metrics_without_parameters()
-                if other.decides and other.objective and other.fits(spec.task)
+                if other.decides and other.objective and other.fits(spec.task) and BEST[other.better] == place[2]
             )
             yield (
                 place,
                 f"{name!r} does not depend on the threshold or has no best; one of {deciding}",
                 "take one of these",
             )
+        elif place[1] == "threshold" and place[2] != BEST[metric.better]:
+            yield place, f"{metric.better} values of {name!r} are better", f"write {{{BEST[metric.better]}: {name}}}"
         elif place == ("search", "metric") and not metric.objective:
             yield place, f"{name!r} has no better or worse, so nothing can be searched by it", "take another metric"
 

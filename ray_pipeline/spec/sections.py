@@ -201,6 +201,13 @@ class Maximize(Section):
     """The metric of decisions whose best threshold on validation is taken."""
 
 
+class Minimize(Section):
+    """The threshold with the least value of a metric of decisions, on validation."""
+
+    minimize: MetricName
+    """The metric of decisions whose threshold of the least value on validation is taken."""
+
+
 class Costs(Section):
     """What each kind of mistake costs."""
 
@@ -217,15 +224,18 @@ class Cost(Section):
     """The cost of each kind of mistake. The threshold with the least cost on validation is taken."""
 
 
+RULES: Mapping[str, type[Section]] = {"maximize": Maximize, "minimize": Minimize, "cost": Cost}
+
+
 def _threshold(written: object, info: ValidationInfo) -> object:
     if isinstance(written, Mapping):
-        if len(written) != 1 or not set(written) <= {"maximize", "cost"}:
-            key = next((str(key) for key in written if key not in ("maximize", "cost")), "")
+        if len(written) != 1 or not set(written) <= set(RULES):
+            key = next((str(key) for key in written if key not in RULES), "")
             raise ValueError(
-                f"there is no rule {key!r}; {nearest(key, ('maximize', 'cost'))}write a number, {{maximize: METRIC}} or"
-                " {cost: {false_positive: 1, false_negative: 5}}"
+                f"there is no rule {key!r}; {nearest(key, RULES)}write a number, {{maximize: METRIC}}, {{minimize:"
+                " METRIC} or {cost: {false_positive: 1, false_negative: 5}}"
             )
-        return (Maximize if "maximize" in written else Cost).model_validate(written, context=info.context)
+        return RULES[next(iter(written))].model_validate(written, context=info.context)
     return written if written is None or isinstance(written, Section) else Real(0, 1).read(written)
 
 
@@ -238,7 +248,7 @@ class Evaluate(Section):
     """Columns, bins of a number, or crossings of columns, on each value of which the metrics are measured."""
     calibrate: CalibratorName = "auto"
     """How scores become probabilities; `auto` chooses on validation."""
-    threshold: Annotated[float | Maximize | Cost | None, BeforeValidator(_threshold)]
+    threshold: Annotated[float | Maximize | Minimize | Cost | None, BeforeValidator(_threshold)]
     """From which score a row is selected: a number, or a rule. By default 0.5 for a binary task."""
     confidence: Annotated[float, Real(0.5, 1, open=True)] = 0.95
     """The confidence of the intervals."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +26,7 @@ from own_choices import (
     write_installed_package,
     write_package,
 )
+from part_fixture import binary
 from tables import write_spec
 from typer.testing import CliRunner
 
@@ -33,10 +35,12 @@ from ray_pipeline.components import choice
 from ray_pipeline.components.choice import UnknownChoice, find, menu, name_of, trust
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.errors import SpecError
+from ray_pipeline.evaluation.threshold import choose_threshold
 from ray_pipeline.spec import Spec
 
 XGBOOST = "{xgboost: {num_boost_round: 40, max_depth: {int: [2, 5]}, learning_rate: {log: [0.05, 0.3]}}}"
 SPLIT = "{by: time, validation: 2024-01-18, test: 2024-01-24, gap: 12h}"
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "custom-model-and-metric.md"
 WAYS = ("file", "package", "entry point")
 # folder: (text of the spec, what it becomes with the choice named WORD, the key of the choice)
 PLACES = {
@@ -305,3 +309,23 @@ def test_a_metric_keeps_its_own_name_where_a_file_and_an_alias_lend_theirs(way: 
     assert metric_of({word: {"false_positive": 1, "false_negative": 5}}).name == f"{word}(false_negative=5)"
     if way != "package":
         assert metric_of("mean_alarm_cost").name == "mean_alarm_cost"
+
+
+def test_the_metric_of_the_how_to_is_computed_at_the_threshold_that_it_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = re.findall(r'```python title="my_package/cost.py"\n(.*?)```', HOW_TO.read_text(), re.DOTALL)
+    (tmp_path / "costs_of_ours").mkdir()
+    (tmp_path / "costs_of_ours" / "__init__.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    trust(["costs_of_ours"])
+    rows, metric = binary(1, 400), metric_of("costs_of_ours.MeanCost")
+    chosen = choose_threshold(rows, {"minimize": "costs_of_ours.MeanCost"})
+    assert chosen == choose_threshold(rows, {"cost": {"false_positive": 1, "false_negative": 5}})
+    selected, positive = rows.score >= chosen, rows.label == 1
+    cost = np.average(1.0 * (selected & ~positive) + 5.0 * (~selected & positive), weights=rows.weight)
+    assert metric(rows.label, rows.score, rows.weight, chosen) == pytest.approx(cost, rel=1e-12)
+    at_half = metric(rows.label, rows.score, rows.weight)
+    assert at_half > cost + 0.05
+    for cut in rows.score:
+        assert metric(rows.label, rows.score, rows.weight, cut) >= cost - 1e-12

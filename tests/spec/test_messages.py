@@ -601,13 +601,27 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         "  threshold: {maximise: f1}",
         [
             "loans.yaml:20: evaluate.threshold: there is no rule 'maximise'; did you mean 'maximize'? write a number,"
-            " {maximize: METRIC} or {cost: {false_positive: 1, false_negative: 5}} · Fix: correct the value"
+            " {maximize: METRIC}, {minimize: METRIC} or {cost: {false_positive: 1, false_negative: 5}} · Fix: correct"
+            " the value"
         ],
     ),
     "threshold2": (
         "  metrics: [auc]",
         "  threshold: {maximize: auc}",
         ["loans.yaml:20: evaluate.threshold.maximize: 'auc' does not depend on the threshold or has no best;"],
+    ),
+    "threshold_worst": (
+        "  metrics: [auc]",
+        "  threshold: {maximize: false_negative_rate}",
+        [
+            "loans.yaml:20: evaluate.threshold.maximize: lower values of 'false_negative_rate' are better · Fix: write"
+            " {minimize: false_negative_rate}"
+        ],
+    ),
+    "threshold_best": (
+        "  metrics: [auc]",
+        "  threshold: {minimize: f1}",
+        ["loans.yaml:20: evaluate.threshold.minimize: higher values of 'f1' are better · Fix: write {maximize: f1}"],
     ),
     "threshold3": (
         "  metrics: [auc]",

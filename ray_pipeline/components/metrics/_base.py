@@ -158,12 +158,12 @@ class MeanMetric(SumMetric):
     """The mean of one number for each row; the file gives `per_row`."""
 
     @abstractmethod
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
-        """The number of each row, shape (n,)."""
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
+        """The number of each row, shape (n,). Metrics of decisions use the threshold."""
 
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """One and the row's number, shape (n, 2)."""
-        return np.stack([np.ones(len(label)), self.per_row(label, score)], axis=1)
+        return np.stack([np.ones(len(label)), self.per_row(label, score, threshold)], axis=1)
 
     def value(self, sums: Numbers) -> Numbers:
         """From total weight and total number."""

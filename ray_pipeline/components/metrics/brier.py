@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class Brier(MeanMetric):
@@ -13,7 +13,7 @@ class Brier(MeanMetric):
     better = "lower"
     range = (0.0, 2.0)
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The squared distance of each row."""
         distance = (
             score - np.eye(score.shape[1])[label.astype(np.intp)] if score.ndim == 2 else (score - label)[:, None]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class IntervalWidth(MeanMetric):
@@ -13,6 +13,6 @@ class IntervalWidth(MeanMetric):
     range = (0.0, float("inf"))
     of_regions = True
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The width of each row's interval."""
         return np.asarray(score[:, 1])

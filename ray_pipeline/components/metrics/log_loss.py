@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class LogLoss(MeanMetric):
@@ -12,7 +12,7 @@ class LogLoss(MeanMetric):
     better = "lower"
     range = (0.0, float("inf"))
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The loss of each row."""
         true = (
             score[np.arange(len(label)), label.astype(np.intp)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class MAE(MeanMetric):
@@ -12,6 +12,6 @@ class MAE(MeanMetric):
     better = "lower"
     range = (0.0, float("inf"))
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The absolute residual of each row."""
         return np.abs(label - score)

@@ -1,6 +1,6 @@
 """Mean residual."""
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class MeanResidual(MeanMetric):
@@ -12,6 +12,6 @@ class MeanResidual(MeanMetric):
     range = (float("-inf"), float("inf"))
     objective = False
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The residual of each row."""
         return label - score

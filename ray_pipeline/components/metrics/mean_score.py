@@ -1,6 +1,6 @@
 """Mean score."""
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class MeanScore(MeanMetric):
@@ -11,6 +11,6 @@ class MeanScore(MeanMetric):
     better = "higher"
     objective = False
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The score of each row."""
         return score

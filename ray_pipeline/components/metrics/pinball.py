@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from ray_pipeline.components.metrics._base import Aliases, MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, Aliases, MeanMetric, Numbers, Vector
 
 
 class Pinball(MeanMetric):
@@ -26,7 +26,7 @@ class Pinball(MeanMetric):
 
     quantile: Annotated[float, Field(gt=0, lt=1)]
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The loss of each row."""
         above = label - score
         return np.maximum(self.quantile * above, (self.quantile - 1) * above)

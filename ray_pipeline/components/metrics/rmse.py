@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class RMSE(MeanMetric):
@@ -12,7 +12,7 @@ class RMSE(MeanMetric):
     better = "lower"
     range = (0.0, float("inf"))
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The squared residual of each row."""
         return (label - score) ** 2
 

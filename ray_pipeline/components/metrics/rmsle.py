@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class RMSLE(MeanMetric):
@@ -12,7 +12,7 @@ class RMSLE(MeanMetric):
     better = "lower"
     range = (0.0, float("inf"))
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The squared difference of the logarithms of each row."""
         label, score = (np.where(x > -1, x, np.nan) for x in (label, score))
         apart = np.log1p(label) - np.log1p(score)

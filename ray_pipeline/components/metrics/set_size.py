@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_pipeline.components.metrics._base import MeanMetric, Numbers, Vector
+from ray_pipeline.components.metrics._base import HALF, MeanMetric, Numbers, Vector
 
 
 class SetSize(MeanMetric):
@@ -13,6 +13,6 @@ class SetSize(MeanMetric):
     range = (1.0, float("inf"))
     of_regions = True
 
-    def per_row(self, label: Vector, score: Numbers) -> Vector:
+    def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The number of classes in each row's set."""
         return np.asarray(score[:, 1])
