@@ -118,6 +118,35 @@ def test_scores_that_are_summed_step_by_step_have_the_bits_of_all_trees_at_once(
         np.testing.assert_array_equal(training.scores(), np.concatenate(at_once))
 
 
+@pytest.mark.parametrize("power", [-30, -12, 20])
+@pytest.mark.parametrize("given", [{}, {"gamma": 1e-4, "reg_alpha": 0.02}, {"objective": "reg:absoluteerror"}])
+def test_the_unit_of_the_label_changes_nothing_but_the_unit_of_the_scores(
+    power: int, given: dict[str, Any], tmp_path: Path
+) -> None:
+    """XGBoost itself makes no split in a label that varies by 1e-6."""
+    model, context, (matrix, label) = find("models", "xgboost"), context_of("regression"), rows_of("regression")
+    label, unit, scored = (label - label.mean()) / label.std() / 64, 2.0**power, []
+    for factor in (1.0, unit):
+        sizes = {"gamma": factor**2, "reg_alpha": factor}
+        sized = {name: value * sizes[name] if name in sizes else value for name, value in given.items()}
+        params = params_of("xgboost", context, **sized)
+        judged = block(matrix[400:], label[400:] * factor)
+        data = model.prepare_data(params, context, [block(matrix[:400], label[:400] * factor)], [judged])
+        other = model.start_training({**params, "objective": "reg:absoluteerror"}, context, data, 3)
+        other.advance(2)  # trials of other objectives share the data
+        training = model.start_training(params, context, data, 3)
+        training.advance(7)
+        training.scores()
+        training = model.start_training(params, context, data, 3, training.state())
+        training.advance(ROUNDS)
+        (tmp_path / model.file).write_bytes(training.model(ROUNDS))
+        scores = model.load(tmp_path)(judged.matrix)
+        np.testing.assert_array_equal(training.scores(), scores)
+        scored.append(scores / factor)
+    assert np.ptp(scored[0]) > 0.01
+    np.testing.assert_allclose(scored[1], scored[0], rtol=2e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(("family", "given"), CASES)
 def test_an_objective_is_what_a_spec_may_name(family: str, given: dict[str, Any]) -> None:
     space = find("models", family).model_validate(given).space(context_of("regression"))

@@ -19,11 +19,12 @@ from ray_pipeline.components.models._xgboost_file import read_booster
 from ray_pipeline.components.models._xgboost_gpu import train_a_tree_on_gpu
 from ray_pipeline.components.models._xgboost_matrix import quantised
 from ray_pipeline.components.models._xgboost_names import feature_names
+from ray_pipeline.components.models._xgboost_units import SQUARED_ERROR, factor_of, in_unit, in_unit_of_label
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Float, Int, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.heartbeat import beat
-from ray_pipeline.values import Matrix, Task
+from ray_pipeline.values import Matrix, Task, Vector
 
 if TYPE_CHECKING:
     import xgboost
@@ -144,7 +145,10 @@ class XGBoost(Model):
         validation: Sequence[EncodedBlock],
     ) -> "_Data":
         """Return the quantised matrix of train, and validation as it is."""
-        return _Data(train=quantised(train, context, params["max_bin"], cls.encoder), validation=validation)
+        matrix = quantised(train, context, params["max_bin"], cls.encoder)
+        factor = factor_of(train, cls.sum_over_workers) if context.task == "regression" else 1.0
+        label = np.concatenate([block.label for block in train]) if factor != 1 else None
+        return _Data(train=matrix, validation=validation, factor=factor, label=label)
 
     @classmethod
     def start_training(
@@ -156,7 +160,8 @@ class XGBoost(Model):
         state: bytes | None = None,
     ) -> TrainingState:
         """Return an empty booster, or the booster of `state`."""
-        own = {name: value for name, value in params.items() if name not in NOT_FOR_BOOSTER}
+        factor = data.set_unit(params["objective"])
+        own = in_unit({name: value for name, value in params.items() if name not in NOT_FOR_BOOSTER}, factor)
         # A seed for each round: a booster that continues from its file draws as one that was never interrupted.
         fixed = {
             "tree_method": "hist",
@@ -174,7 +179,8 @@ class XGBoost(Model):
             fixed["interaction_constraints"] = str([list(group) for group in interactions])
         if context.quantiles:
             fixed["quantile_alpha"] = list(context.quantiles)
-        return _Boosting({**own, **fixed}, data, state, feature_names(context.features.get(cls.encoder, ())))
+        names = feature_names(context.features.get(cls.encoder, ()))
+        return _Boosting({**own, **fixed}, data, state, names, factor)
 
     @classmethod
     def sum_over_workers(cls, array: Scores) -> Scores:
@@ -242,13 +248,26 @@ class _Data:
     validation: Sequence[EncodedBlock]
     """They are scored as a bundle scores rows. By the bins of train, a value beyond twice the largest of train would go
     with the largest, and a category that train lacks with another. A model that is loaded sends both elsewhere."""
+    factor: float
+    """By what squared error multiplies the labels."""
+    label: Vector | None
+    """The labels of train where the factor is not 1."""
+
+    def set_unit(self, objective: str) -> float:
+        """Give `train` the labels in the unit of the objective; return by what they are multiplied."""
+        factor = self.factor if objective == SQUARED_ERROR else 1.0
+        if self.label is not None:
+            self.train.set_label(self.label * factor)
+        return factor
 
 
 class _Boosting(TrainingState):
     """A booster, between two rounds."""
 
-    def __init__(self, params: dict[str, Any], data: _Data, state: bytes | None, names: list[str]) -> None:
-        self.names, self.quantiles = names, isinstance(params.get("quantile_alpha"), list)
+    def __init__(
+        self, params: dict[str, Any], data: _Data, state: bytes | None, names: list[str], factor: float
+    ) -> None:
+        self.names, self.quantiles, self.factor = names, isinstance(params.get("quantile_alpha"), list), factor
         self.data = data
         self.booster = import_xgboost().Booster(
             params, cache=[data.train], model_file=bytearray(state) if state else None
@@ -280,11 +299,11 @@ class _Boosting(TrainingState):
             )
             found.append(np.asarray(predict(iteration_range=none, base_margin=self.margins[at])))
         self.summed = self.rounds
-        scores = np.concatenate(found)
+        scores = np.concatenate(found) / np.float32(self.factor)
         return _middle(scores) if self.quantiles else scores
 
     def model(self, rounds: int) -> bytes:
-        booster = self.booster[:rounds]
+        booster = in_unit_of_label(self.booster[:rounds], self.factor)
         booster.feature_names = self.names or None
         return bytes(booster.save_raw("ubj"))
 
