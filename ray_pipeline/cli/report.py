@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_pipeline.cli.options import On, RunId, Storage, run_folder
+from ray_pipeline.decimal_text import decimal_text
 from ray_pipeline.errors import Problem, StorageError
 
 OUT_HELP = "The page to write. Default: diff-FIRST-SECOND.html beside the second run, or here if that is kept at a URI."
@@ -68,6 +69,7 @@ def _print(comparison: dict[str, Any]) -> None:
         typer.echo(f"  {' '.join(marks)}  {row['gate']}")
     for row in comparison["metrics"]:
         values = [(row[side] or {}).get("value") for side in ("first", "second")]
-        texts = ["   -  " if value is None else f"{value:.4f}" for value in values]
-        difference = "" if row["difference"] is None else f"  {row['difference']:+.4f}"
-        typer.echo(f"  {row['metric']:<22}{'  '.join(texts)}{difference}")
+        texts = [decimal_text(value) for value in values]
+        difference = row["difference"]
+        told = "" if difference is None else f"  {'+' * (difference >= 0)}{decimal_text(difference)}"
+        typer.echo(f"  {row['metric']:<22}{'  '.join(texts)}{told}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from ray_pipeline.decimal_text import decimal_text
 from ray_pipeline.duration import clock
 
 MARGIN = 9
@@ -55,8 +56,9 @@ def print_repeats(answer: Row) -> None:
         values = [one["metrics"][name] for one in answer["repeats"] if one["metrics"].get(name) is not None]
         spread = answer["spread"][name]
         if mean is not None:
-            around = "" if spread is None else f" ± {spread:.4f}"
-            typer.echo(f"  {name:<20} {mean:.4f}{around}  ({min(values):.4f} to {max(values):.4f})")
+            around = "" if spread is None else f" ± {decimal_text(spread)}"
+            reach = f"{decimal_text(min(values))} to {decimal_text(max(values))}"
+            typer.echo(f"  {name:<20} {decimal_text(mean)}{around}  ({reach})")
     for one in answer["repeats"]:
         for problem in one["problems"]:
             typer.echo(f"  ! seed {one['seed']}: {problem['found']}")
@@ -182,5 +184,5 @@ def _estimate(row: Row) -> str:
     """The value and its interval, or why there is none."""
     if row["value"] is None and row.get("why"):
         return f"   -    {row['why']}"
-    value, low, high = ("   -  " if row[key] is None else f"{row[key]:.4f}" for key in ("value", "low", "high"))
+    value, low, high = (decimal_text(row[key]) for key in ("value", "low", "high"))
     return f"{value}  [{low}, {high}]"
