@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ray_pipeline.components.choice_text import read_choice
+from ray_pipeline.components.own_code import guard
 from ray_pipeline.errors import listed, nearest
 
 TRUST = "RAY_PIPELINE_TRUST"
@@ -28,6 +29,12 @@ class Choice(BaseModel):
     """Base of every choice: frozen, strict, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Guard a class of a user's own."""
+        super().__pydantic_init_subclass__(**kwargs)
+        guard(cls)
 
     @classmethod
     def parameters(cls) -> "type[Choice]":

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline import encoded_block
+from ray_pipeline.components.models._scores import refuse_other_scores
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.progress import stage
@@ -51,6 +52,10 @@ def score_part(
         A row is selected from this score on; None where no threshold was chosen.
     """
     blocks = rows.part(part, encoder)
+    scores = []
+    for block in blocks:
+        scores.append(np.asarray(score(block.matrix), np.float64))
+        refuse_other_scores(scores[-1], len(block.label), rows.task, len(rows.classes or ()))
     names = [name for name in blocks[0].rows.column_names if name.startswith(encoded_block.SLICE)]
     return Predictions(
         task=rows.task,
@@ -59,7 +64,7 @@ def score_part(
         threshold=threshold,
         key=encoded_block.column(blocks, encoded_block.KEY),
         label=encoded_block.column(blocks, encoded_block.LABEL),
-        score=np.concatenate([np.asarray(score(block.matrix), np.float64) for block in blocks]),
+        score=np.concatenate(scores),
         weight=encoded_block.column(blocks, encoded_block.WEIGHT),
         cluster=encoded_block.column(blocks, encoded_block.CLUSTER),
         columns={name.removeprefix(encoded_block.SLICE): encoded_block.column(blocks, name) for name in names},

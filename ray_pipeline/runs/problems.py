@@ -1,6 +1,7 @@
 """What ends a run early comes out as a `PipelineError` with the run's id and the spec's lines, and is journalled."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -10,12 +11,13 @@ from ray_pipeline.errors import Interrupted, PipelineError, Problem, ResourceErr
 from ray_pipeline.runtime.lost_ray import last_words
 from ray_pipeline.spec import Spec
 from ray_pipeline.suggestion import RESUME, command
-from ray_pipeline.unexpected import TRACEBACK, unexpected
+from ray_pipeline.unexpected import TRACEBACK, one_line, unexpected
 
 if TYPE_CHECKING:
     from ray_pipeline.runs.context import Run
 
 
+ABSENT = re.compile(r"^ModuleNotFoundError: No module named '(\w+)")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 """Why the disk refuses a write: no space, or no permission."""
@@ -44,6 +46,8 @@ def explained(run: "Run") -> Iterator[None]:
         error.problems = tuple(_completed(problem, run) for problem in error.problems)
         raise _journalled(run, error) from error.__cause__
     except Exception as error:
+        if absent := _not_on_a_worker(error, run.spec):
+            raise _journalled(run, ResourceError(_completed(absent, run))) from error
         if not (refused := _refused_by_disk(error)):
             raise _journalled(run, unexpected(error, lambda text: _write_traceback(run, text))) from error
         remedy = "free some space" if refused.errno in FULL else "let this user write there"
@@ -90,6 +94,15 @@ def _refused_by_disk(error: BaseException | None) -> OSError | None:
         seen.add(id(error))
         error = getattr(error, "cause", None) or error.__cause__ or error.__context__
     return None
+
+
+def _not_on_a_worker(error: BaseException, spec: Spec) -> Problem | None:
+    """The package of the spec's own classes that this process has, and a worker has not."""
+    absent = ABSENT.search(one_line(error))
+    if absent is None or absent[1] not in spec.external_packages:
+        return None
+    found = f"a worker cannot import {absent[1]!r}, which the spec uses"
+    return Problem(found=found, fix=f"install it on every node, or put its folder into PYTHONPATH there; then {RESUME}")
 
 
 def _resume(run: "Run") -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, Scores, TrainingContext, TrainingState
+from ray_pipeline.components.models._scores import refuse_other_scores
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.heartbeat import heartbeats
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
@@ -190,8 +191,10 @@ class TrialWorker:
 
     def _evaluate(self, family: type[Model], training: TrainingState) -> tuple[float, Scores]:
         """The worth of the model on all validation rows, higher is better, and its scores of them."""
-        total = len(self.label)
-        score = family.gather(training.scores(), total * self.rank // self.world, total)
+        total, scores = len(self.label), training.scores()
+        shard = self._shard("validation", family)
+        refuse_other_scores(scores, shard.num_rows, self.context.task, self.context.num_classes)
+        score = family.gather(scores, total * self.rank // self.world, total)
         value = float(self.metric(self.label, score.astype(np.float64), self.weight))
         return (value if self.metric.better == "higher" else -value), score
 

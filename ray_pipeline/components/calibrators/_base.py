@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from ray_pipeline.components.choice import Choice, each, find, name_of, parameters_of, read_parameters
+from ray_pipeline.components.own_code import returns, wrong_shape
 
 Scores = NDArray[np.float64]
 TINY = 1e-12
@@ -52,9 +53,16 @@ class Calibrator(Choice):
             At least 0, shape (n,).
         """
 
+    @returns(lambda scores, _, given: wrong_shape(scores, *given.shape) or _not_probabilities(scores))
     @abstractmethod
     def apply(self, score: Scores) -> Scores:
         """Calibrate raw probabilities; the shape stays the same."""
+
+
+def _not_probabilities(scores: Scores) -> str | None:
+    """What is wrong with scores, some of which are no probabilities."""
+    wrong = int((~((scores >= 0) & (scores <= 1))).sum())
+    return f"{wrong:,} of {scores.size:,} numbers that are no probabilities" if wrong else None
 
 
 def fit_calibrator(name: str, label: Scores, score: Scores, weight: Scores) -> Calibrator:

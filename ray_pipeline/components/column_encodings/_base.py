@@ -15,6 +15,7 @@ from pydantic import model_serializer
 
 from ray_pipeline.components.choice import Choice, each, name_of, parameters_of
 from ray_pipeline.components.column_encodings._columns import Kind, as_declared, refuse_other_kind
+from ray_pipeline.components.own_code import returns, wrong_shape
 from ray_pipeline.values import Matrix, Task, Vector
 
 FOLDS = 5
@@ -137,6 +138,7 @@ class Encoding(Choice):
         refuse_other_kind(self.name, self.kind, values)
         return self.encode(values, fold)
 
+    @returns(lambda matrix, encoding, values, *_: wrong_shape(matrix, len(values), len(encoding.columns)))
     @abstractmethod
     def encode(self, values: pa.ChunkedArray, fold: Fold | None) -> Matrix:
         """The same for values of the right kind, as float32 or float64."""

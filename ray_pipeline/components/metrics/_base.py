@@ -19,6 +19,7 @@ from pydantic import PrivateAttr
 
 from ray_pipeline.components.choice import Choice, name_of
 from ray_pipeline.components.choice_text import write_choice
+from ray_pipeline.components.own_code import returns, wrong_shape
 from ray_pipeline.values import Task, Vector
 
 __all__ = ["HALF", "Aliases", "MeanMetric", "Metric", "Numbers", "ShareMetric", "SumMetric", "Task", "Vector", "divide"]
@@ -108,10 +109,12 @@ class SumMetric(Metric):
         """Metrics with equal answers have the same terms, which are made only once."""
         return type(self), repr(self)
 
+    @returns(lambda terms, metric, label, *_, **__: wrong_shape(terms, len(label), None))
     @abstractmethod
     def terms(self, label: Vector, score: Numbers, threshold: float = HALF) -> Numbers:
         """What each row of weight 1 adds to the sums; shape (n, k)."""
 
+    @returns(lambda value, metric, sums: wrong_shape(np.asarray(value), *sums.shape[:-1]))
     @abstractmethod
     def value(self, sums: Numbers) -> Numbers:
         """The formula: values from sums, vectorised over leading axes."""
@@ -157,6 +160,7 @@ class SumMetric(Metric):
 class MeanMetric(SumMetric):
     """The mean of one number for each row; the file gives `per_row`."""
 
+    @returns(lambda numbers, metric, label, *_, **__: wrong_shape(numbers, len(label)))
     @abstractmethod
     def per_row(self, label: Vector, score: Numbers, threshold: float = HALF) -> Vector:
         """The number of each row, shape (n,). Metrics of decisions use the threshold."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from ray_pipeline.components.choice import Choice
+from ray_pipeline.components.own_code import guard
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.values import Matrix, Task, Vector
 
@@ -104,6 +105,11 @@ class TrainingState(ABC):
 
     rounds: int = 0
     """Rounds or epochs trained so far."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Guard a class of a user's own."""
+        super().__init_subclass__(**kwargs)
+        guard(cls)
 
     @abstractmethod
     def advance(self, rounds: int) -> None:

@@ -17,10 +17,17 @@ from pydantic_core import CoreSchema
 
 from ray_pipeline.components.choice import Choice, each, find, name_of
 from ray_pipeline.components.choice_text import read_choice
+from ray_pipeline.components.own_code import returns, wrong_shape
 from ray_pipeline.errors import DataError, Problem, nearest
 
 NULL = "null"
 Names = NDArray[np.object_]
+
+
+def _wrong_names(names: Mapping[str, Names], rows: int) -> str | None:
+    """What is wrong with the names of a slice, in the first column where something is."""
+    wrong = ((column, wrong_shape(named, rows)) for column, named in names.items())
+    return next((f"for {column!r} {found}" for column, found in wrong if found), None)
 
 
 class Slice(Choice):
@@ -73,6 +80,7 @@ class Slice(Choice):
         """For each column that is cut into bins, how many bins; the edges between them come from training rows."""
         return {}
 
+    @returns(lambda names, _, table, *__, **___: _wrong_names(names, table.num_rows))
     @abstractmethod
     def name_of(self, table: pa.Table, edges: Mapping[str, Sequence[float]]) -> dict[str, Names]:
         """The name of every row by each column.

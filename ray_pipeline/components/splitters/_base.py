@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
 from ray_pipeline.components.choice import Choice
+from ray_pipeline.components.own_code import returns, wrong_shape
 
 TRAIN, VALIDATION, TEST, DROPPED = 0, 1, 2, 3
 Parts = NDArray[np.int8]
@@ -56,6 +57,7 @@ class Splitter(Choice):
         """
         return self
 
+    @returns(lambda parts, _, rows: wrong_shape(parts, rows.num_rows) or _no_parts(parts))
     def part_of(self, rows: pa.Table) -> Parts:
         """The part of each row.
 
@@ -70,6 +72,12 @@ class Splitter(Choice):
             Shape (rows,), int8.
         """
         raise NotImplementedError
+
+
+def _no_parts(parts: Parts) -> str | None:
+    """What is wrong with numbers, some of which name no part."""
+    wrong = int((~np.isin(parts, (TRAIN, VALIDATION, TEST, DROPPED))).sum())
+    return f"{wrong:,} of {len(parts):,} numbers that name no part (0 to 3)" if wrong else None
 
 
 def carve(position: NDArray[np.float64], validation: float, test: float) -> Parts:
