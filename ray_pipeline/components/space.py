@@ -31,7 +31,7 @@ MAX_INTEGER = 2**53
 class Space(BaseModel):
     """Base of the four spaces; frozen, and serialised as it is written."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     @property
     def ends(self) -> tuple[Scalar, ...]:
