@@ -29,9 +29,9 @@ class Mailbox:
         self.actors[rank] = actor
 
     def unanswered(self) -> list[Any]:
-        """Return the handles of the workers that have not answered the step."""
+        """Return the handles of the workers that have not answered the step; none before the first step."""
         with self.changed:
-            return [actor for rank, actor in self.actors.items() if rank not in self.answers]
+            return [actor for rank, actor in self.actors.items() if self.number and rank not in self.answers]
 
     def post(self, step: Any) -> int:
         """Post a step for all workers; return its number."""

@@ -66,6 +66,7 @@ class SlotTrainable(tune.Trainable):  # type: ignore[misc]
         except ResourceError as error:
             return {"trial": trial, "rung": rung, "trial_state": [], "problem": [error], "done": True}
         except RuntimeError as error:  # the trial fails, the slot continues with new workers
+            self.cleanup()
             self.group = None
             self.trial_state = TrialState(failed=str(error))
         self.rung += 1

@@ -93,8 +93,12 @@ class WorkerGroup:
         return False
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers: one that hangs in a step does not see that the mailbox is closed."""
         call(self.mailbox, "close")
+        for actor in call(self.mailbox, "unanswered"):
+            import ray
+
+            ray.kill(actor)
         self.thread.join(WAIT_S)
 
     def _wait_until_ready(self) -> None:

@@ -9,8 +9,9 @@ import pytest
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.tuning import mailbox as mailbox_module
-from ray_pipeline.tuning import worker_group
+from ray_pipeline.tuning import trainable, worker_group
 from ray_pipeline.tuning.mailbox import Mailbox
+from ray_pipeline.tuning.trainable import SlotTrainable
 from ray_pipeline.tuning.trial_worker import TrialState, TrialStep
 from ray_pipeline.tuning.worker_group import WorkerGroup, run_worker
 
@@ -102,6 +103,67 @@ def test_a_failure_of_one_worker_ends_the_step_while_the_other_waits_for_it() ->
         group.run_step(step())
     held.set()
     group.close()
+
+
+def test_a_slot_ends_the_workers_of_a_failed_step_and_does_the_next_trial_with_new_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import ray
+
+    killed, held = list[str](), threading.Event()
+
+    def answer(rank: int, asked: TrialStep) -> TrialState:
+        if asked.trial == 1:
+            return half(rank, asked)
+        if rank == 1:
+            return TrialState(failed="XGBoostError: no")
+        held.wait(30)
+        return TrialState()
+
+    def kill(actor: str) -> None:
+        killed.append(actor)
+        held.set()
+
+    groups = list[Threads]()
+
+    def group() -> Threads:
+        groups.append(Threads(answer))
+        groups[-1].mailbox.actors = {0: "worker 0", 1: "worker 1"}
+        return groups[-1]
+
+    monkeypatch.setattr(ray, "kill", kill)
+    monkeypatch.setattr(trainable, "WorkerGroup", group)
+    slot = SlotTrainable.__new__(SlotTrainable)
+    slot.group, slot.group_args = group(), ()
+    config = {
+        "family": "xgboost",
+        "params": {},
+        "seed": 0,
+        "timed": False,
+        "keep_scores": False,
+        "rungs": [(10, 1)],
+        "rung": 0,
+        "before": [],
+        "share": 0.0,
+        "refit_share": 0.0,
+        **dict.fromkeys(("seconds", "seconds_with_refit", "trial_seconds"), 60.0),
+    }
+    slot.reset_config(config | {"trial": 0})
+    failed = slot.step()
+    assert failed["trial_state"][0].failed == "XGBoostError: no" and failed["done"]
+    groups[0].thread.join(30)
+    assert killed == ["worker 0"] and not groups[0].thread.is_alive(), "its workers keep no CPU"
+    slot.reset_config(config | {"trial": 1})
+    assert slot.step()["trial_state"] == [half(0, step())]
+    slot.cleanup()
+    assert len(groups) == 2 and killed == ["worker 0"]
+
+
+def test_workers_that_have_done_no_step_are_not_killed() -> None:
+    group = Threads(half)
+    group.mailbox.actors = {0: "worker 0", 1: "worker 1"}
+    group.close()
+    assert group.mailbox.closed
 
 
 def test_a_failure_is_no_answer_where_another_worker_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
