@@ -4,10 +4,10 @@ The ending says whether a file is Parquet or CSV. A file or folder appears once 
 """
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -80,7 +80,7 @@ def write_scores(blocks: Iterable[pa.Table], table: Table, out: Path) -> tuple[i
     """
     with _complete(out) as fresh:
         files = [(fresh, table.num_rows)] if means_file(out) else _one_for_each(table, fresh)
-        written = _write(iter(blocks), files)
+        written = _write(iter(blocks), files, out)
         if written != table.num_rows:
             found = f"{written:,} rows were scored, but the footers count {table.num_rows:,}"
             fix = "the files changed meanwhile; predict again"
@@ -90,22 +90,30 @@ def write_scores(blocks: Iterable[pa.Table], table: Table, out: Path) -> tuple[i
 
 @contextmanager
 def _complete(out: Path) -> Iterator[Path]:
-    """A path beside `out` that takes its place at the end; after an error nothing is left of it."""
-    fresh = out.with_name(f".{out.stem}.tmp{out.suffix}")
-    try:
+    """A path in a new folder beside `out` that takes its place at the end; after an error nothing is left of it."""
+    with _writing(out, out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
+        folder = TemporaryDirectory(prefix=f".{out.stem}.", dir=out.parent)
+    with folder:
+        fresh = Path(folder.name, out.name)
         yield fresh
-        if out.is_dir():
-            out.rmdir()
-        fresh.replace(out)
+        with _writing(out, fresh):
+            if out.is_dir():
+                out.rmdir()
+            fresh.replace(out)
+
+
+@contextmanager
+def _writing(out: Path, path: Path) -> Iterator[None]:
+    """In the block, which reads nothing, a file of `out` is written."""
+    try:
+        yield
     except OSError as error:
         found = f"cannot write: {error.strerror or error}"
         raise StorageError(Problem(file=str(out), found=found, fix="name another --out")) from None
-    finally:
-        if fresh.is_file():
-            fresh.unlink()
-        shutil.rmtree(fresh, ignore_errors=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        found = f"{path.name}: {str(error).splitlines()[0]}"
+        raise DataError(Problem(stage="predict", found=found, fix="write Parquet")) from error
 
 
 def _one_for_each(table: Table, folder: Path) -> Files:
@@ -123,7 +131,7 @@ def _one_for_each(table: Table, folder: Path) -> Files:
     return [(folder / name, count) for name, count in zip(names, rows, strict=True)]
 
 
-def _write(blocks: Iterator[pa.Table], files: Files) -> int:
+def _write(blocks: Iterator[pa.Table], files: Files, out: Path) -> int:
     """Cut the stream of blocks into files; return the number of rows in the stream."""
     if any(path.suffix.lower() == CSV for path, _ in files):
         blocks = map(_lists_as_text, blocks)
@@ -132,11 +140,10 @@ def _write(blocks: Iterator[pa.Table], files: Files) -> int:
         return 0
     schema = rest.schema
     for path, rows in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _writer(path, schema) as writer:
+        with _writer(path, schema, out) as write:
             while rows and rest is not None:
                 piece = rest.slice(0, rows)
-                writer.write_table(piece)
+                write(piece)
                 written, rows = written + len(piece), rows - len(piece)
                 rest = rest.slice(len(piece)) if len(piece) < len(rest) else next(blocks, None)
     return written + (len(rest) if rest is not None else 0) + sum(len(block) for block in blocks)
@@ -152,10 +159,18 @@ def _lists_as_text(table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _writer(path: Path, schema: pa.Schema) -> Iterator["pq.ParquetWriter | pacsv.CSVWriter"]:
+def _writer(path: Path, schema: pa.Schema, out: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Writes tables into a new file of `out`."""
+    with _writing(out, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = (pacsv.CSVWriter if path.suffix.lower() == CSV else pq.ParquetWriter)(path, schema)
+
+    def write(table: pa.Table) -> None:
+        with _writing(out, path):
+            file.write_table(table)
+
     try:
-        with (pacsv.CSVWriter if path.suffix.lower() == CSV else pq.ParquetWriter)(path, schema) as writer:
-            yield writer
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        found = f"{path.name}: {str(error).splitlines()[0]}"
-        raise DataError(Problem(stage="predict", found=found, fix="write Parquet")) from error
+        yield write
+    finally:
+        with _writing(out, path):
+            file.close()

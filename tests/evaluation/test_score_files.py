@@ -1,5 +1,6 @@
 """Scores are one file, or a folder with a file for each file that was read; Parquet or CSV by the ending."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,11 +78,58 @@ def test_a_folder_of_csv_becomes_a_folder_of_csv(tmp_path: Path) -> None:
     assert [pacsv.read_csv(out / name).num_rows for name in ("a.csv", "b.csv")] == [4, 6]
 
 
-def test_what_a_killed_process_left_does_not_get_into_the_folder(rows: Path, tmp_path: Path) -> None:
-    (tmp_path / ".out.tmp").mkdir()
-    (tmp_path / ".out.tmp/old.parquet").write_text("old")
-    write_scores(blocks(10), table_of("parquet", rows), tmp_path / "out")
-    assert not (tmp_path / "out/old.parquet").exists() and not (tmp_path / ".out.tmp").exists()
+@pytest.mark.parametrize("name", ["scores.parquet", "scores"])
+def test_two_processes_that_write_one_path_do_not_disturb_each_other(rows: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out" / name
+
+    def with_another_process() -> Iterator[pa.Table]:
+        yield from blocks(4)
+        if name == "scores.parquet":
+            write_scores(blocks(10), table_of("parquet", rows), out)
+        else:
+            with pytest.raises(DataError, match="0 rows were scored"):
+                write_scores(blocks(), table_of("parquet", rows), out)
+        yield SCORED.slice(4)
+
+    write_scores(with_another_process(), table_of("parquet", rows), out)
+    assert pq.read_table(out, partitioning=None).num_rows == 10
+    assert [*out.parent.iterdir()] == [out]
+
+
+@pytest.mark.parametrize("error", [OSError("Corrupt snappy compressed data"), pa.ArrowInvalid("CSV parse error")])
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.csv", "scores"])
+def test_a_row_that_cannot_be_read_is_no_fault_of_the_output(
+    rows: Path, tmp_path: Path, name: str, error: Exception
+) -> None:
+    def damaged() -> Iterator[pa.Table]:
+        yield SCORED.slice(0, 4)
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        write_scores(damaged(), table_of("parquet", rows), tmp_path / "out" / name)
+    assert raised.value is error and [*(tmp_path / "out").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.csv", "scores"])
+def test_a_file_that_cannot_be_written_is_named(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    class Full:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def write_table(self, _: pa.Table) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(pq, "ParquetWriter", Full)
+    monkeypatch.setattr(pacsv, "CSVWriter", Full)
+    out = tmp_path / "out" / name
+    with pytest.raises(StorageError, match="cannot write: No space left on device") as raised:
+        write_scores(blocks(10), table_of("parquet", rows), out)
+    assert raised.value.problems[0].file == str(out) and [*out.parent.iterdir()] == []
 
 
 def test_one_file_may_become_a_folder(tmp_path: Path) -> None:
