@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from ray_pipeline.runtime import private_forks, private_ray
@@ -50,7 +50,8 @@ def private_folder(*, keep: bool) -> Iterator[Path]:
     finally:
         assert cleaner.stdin is not None
         cleaner.stdin.close()
-        cleaner.wait(CLEANED_S)
+        with suppress(subprocess.TimeoutExpired):  # it goes on by itself, with gigabytes of spilled objects perhaps
+            cleaner.wait(CLEANED_S)
 
 
 @contextmanager

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from process_fixture import descendants, left_after
 
+from ray_pipeline.runtime import local_ray as module
 from ray_pipeline.runtime import local_ray_agent
 
 pytestmark = pytest.mark.ray
@@ -59,6 +61,22 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="rp", dir="/tmp") as folder:
         yield Path(folder)
+
+
+def test_a_folder_that_takes_long_to_remove_is_no_error(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(short))
+    monkeypatch.setattr(module, "CLEANED_S", 0.0)
+    cleaners, start = list[subprocess.Popen[bytes]](), subprocess.Popen
+
+    def started(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        cleaners.append(start(*arguments, **options))
+        return cleaners[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(KeyError, match="of the block"), module.private_folder(keep=True) as folder:
+        raise KeyError("of the block")
+    (cleaner,) = cleaners
+    assert folder.is_dir() and cleaner.wait(GONE_S) == 0
 
 
 def listening(pids: set[int]) -> set[str]:
