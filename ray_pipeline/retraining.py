@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ray_pipeline.bundle import Bundle
+from ray_pipeline.components.choice import trust
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.splitters.time import Moment, Time, write_moment
 from ray_pipeline.duration import DurationOrSteps
@@ -58,7 +59,7 @@ def retrained(
     """
     known, schema = _champion(name, where, registry)
     text, folder = str(schema["spec"]), Path(schema["base"])
-    spec = Spec.from_text(text, file=f"{name}@champion", folder=folder)
+    spec = Spec.from_text(text, file=f"{name}@champion", folder=folder, trust=where.trust)
     queries = [table for table, one in spec.features.all.items() if one.kind == "sql"]
     sets = ["search.warm_start=champion", *_gate(spec), *(f"features.{table}.path=null" for table in queries)]
     if spec.features.labels.time:
@@ -66,7 +67,7 @@ def retrained(
     elif to or window:
         found = "the champion's spec has no features.labels.time, so its rows have no range"
         raise SpecError(Problem(key="--to" if to else "--window", found=found, fix="leave --to and --window out"))
-    return Spec.from_text(text, sets, file=f"{name}@champion", folder=folder)
+    return Spec.from_text(text, sets, file=f"{name}@champion", folder=folder, trust=where.trust)
 
 
 @contextmanager
@@ -97,7 +98,8 @@ def naming_the_date(
             why, to = f"the newest label is of {error.newest}", _after(error.newest, spec)
         else:
             known, schema = _champion(name, where, registry)
-            end = _end(Spec.from_text(str(schema["spec"]), folder=Path(schema["base"])), _times(known, name))
+            before = Spec.from_text(str(schema["spec"]), folder=Path(schema["base"]), trust=where.trust)
+            end = _end(before, _times(known, name))
             why, to = f"the champion's rows end before {_text(end)}", end
         if to == spec.select.to:
             raise
@@ -109,7 +111,8 @@ def naming_the_date(
 
 
 def _champion(name: str, where: Where, registry: str | None) -> tuple[Registry, dict[str, Any]]:
-    """The registry, and the schema of the champion's bundle."""
+    """The registry, and the schema of the champion's bundle, which may name classes of trusted packages."""
+    trust(where.trust)
     known = Registry(registry or where.registry_uri(Path.cwd()), trust_keys=where.key_files())
     if (bare := re.fullmatch(rf"(?:models:/)?({NAME})[@/].*", name)) is not None:
         found = f"{name!r} is one version of a model, and its champion is retrained"

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from own_choices import DOTTED, write_package
 
 from ray_pipeline import pipeline, retraining
 from ray_pipeline.cli import models
+from ray_pipeline.components.choice import Untrusted, find
 from ray_pipeline.errors import DataError, Problem, RegistryError, SpecError
 from ray_pipeline.profiling.requirements import EmptyPart
 from ray_pipeline.registry.registry import Registry
@@ -168,6 +170,30 @@ def test_where_the_new_range_has_no_row_the_end_of_the_champions_rows_is_named(c
     assert ended(nothing, window="365d") == (
         "the champion's rows end before 2014-01-01: `ray-pipeline retrain hr --to 2014-01-01 --window 365d`"
     )
+
+
+def test_a_champion_with_a_class_of_a_trusted_package_is_trained_again(
+    champion: Champion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_package(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    champion(*NO_RANGE, f"model={DOTTED['models']}", times={"test": ["2013-11-01T00:05:00", "2013-12-31T23:59:00"]})
+    schema = retraining.Bundle.load(tmp_path).schema
+
+    def load(_: Path) -> SimpleNamespace:
+        find("models", DOTTED["models"])  # as a bundle does
+        return SimpleNamespace(schema=schema)
+
+    monkeypatch.setattr(retraining.Bundle, "load", load)
+    with pytest.raises(Untrusted, match="own_package"):
+        retrained("flight_delay", Where(), to="2014-02-01")
+    where = Where(trust=("own_package",))
+    spec = retrained("flight_delay", where, to="2014-02-01")
+    assert [*spec.model] == [DOTTED["models"]]
+    nothing = DataError(Problem(stage="read", rows=0, found="0 rows left", fix="widen `select`"))
+    with pytest.raises(DataError) as raised, naming_the_date(spec, "flight_delay", where):
+        raise nothing
+    assert raised.value.problems[0].fix.startswith("the champion's rows end before 2014-01-01: ")
 
 
 @pytest.mark.parametrize("sets", [[], NO_TIME])
