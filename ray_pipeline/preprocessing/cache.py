@@ -7,6 +7,7 @@ none.
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -40,13 +41,15 @@ def cached_rows(
     A damaged entry is removed and made anew.
     """
     store, key = BlobStore(f"{run.folder.storage}/{FOLDER}"), _key(run, spec, profile, encoders)
-    if not run.pinned and store.exists(f"{key}/{INDEX}"):
+    if not run.pinned:
         try:
-            with store.use(key):
-                return _load(store, key, run, spec, profile, encoders)
+            if store.exists(f"{key}/{INDEX}"):
+                with store.use(key):
+                    return _load(store, key, run, spec, profile, encoders)
         except StorageError as error:
             run.progress.note(f"the cached rows {key} are encoded anew: {error.problems[0].found}")
-            store.remove(key)
+            with suppress(StorageError):
+                store.remove(key)
     rows = encode()
     if rows.num_bytes <= run.where.cache:
         try:

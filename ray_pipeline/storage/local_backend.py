@@ -134,8 +134,10 @@ class LocalBackend:
         return {folder: sum(_size(self.root / key) for key in self.keys(folder)) for folder in self.folders()}
 
     def _last_use(self, folder: str) -> float:
-        marker = self.root / USES / folder
-        return (marker if marker.exists() else self.root / folder).stat().st_mtime
+        for path in (self.root / USES / folder, self.root / folder):
+            with suppress(FileNotFoundError):
+                return path.stat().st_mtime
+        return 0.0  # another process has just removed it
 
     def _publish(self, key: str, parts: Iterable[bytes | pa.Buffer], move: Callable[[Path, Path], object]) -> None:
         """Writes and syncs a temporary file, and moves it to its place."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from run_fixture import Told, run_at
 
+from ray_pipeline.errors import Problem, StorageError
 from ray_pipeline.preprocessing import cache
 from ray_pipeline.preprocessing.cache import FOLDER, INDEX, cached_rows
 from ray_pipeline.preprocessing.encode import Encoded, encode
@@ -143,6 +144,29 @@ def test_a_damaged_entry_is_noted_removed_and_made_anew(
     assert run.progress.notes == [f"the cached rows {entry.name} are encoded anew: {found}"]  # type: ignore[attr-defined]
     again, notes = encoded_by(run_of(filled, profiled.spec), profiled)
     assert [note.partition(" encoded are used again")[0] for note in notes] == [f"the rows that {run.id}"]
+    assert same(again.rows, undamaged)
+
+
+@pytest.mark.parametrize(("method", "note"), [("exists", "No entry"), ("remove", CHANGED)])
+def test_a_cache_that_cannot_be_read_or_emptied_does_not_end_the_run(
+    method: str,
+    note: str,
+    filled: Path,
+    profiled: Profiled,
+    undamaged: EncodedRows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> None:
+        raise StorageError(Problem(found="No entry", fix="none"))
+
+    flip(entry_of(filled) / BLOCK)
+    run = run_of(filled, profiled.spec)
+    with monkeypatch.context() as patched:
+        patched.setattr(BlobStore, method, refused)
+        assert same(keep(run, profiled, undamaged), undamaged)
+    (said,) = run.progress.notes  # type: ignore[attr-defined]
+    assert said.endswith(f"are encoded anew: {note}")
+    again, _ = encoded_by(run_of(filled, profiled.spec), profiled)
     assert same(again.rows, undamaged)
 
 

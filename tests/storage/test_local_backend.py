@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from storage_fixture import workers
 
 from ray_pipeline.errors import StorageError
 from ray_pipeline.storage.blob_store import BlobStore
-from ray_pipeline.storage.local_backend import MAX_TEMPORARY_AGE_S
+from ray_pipeline.storage.local_backend import MAX_TEMPORARY_AGE_S, LocalBackend
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,23 @@ def test_the_least_recently_used_folders_go_first(local: BlobStore) -> None:
     with local.use("a"):
         os.utime(Path(local.root, ".use", "c"), (2, 2))
     assert local.evict(1) == ["c"] and local.evict(0) == ["a"] and local.keys() == []
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_no_error(
+    local: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = LocalBackend.sizes
+
+    def removed_meanwhile(backend: LocalBackend) -> dict[str, int]:
+        found = sizes(backend)
+        shutil.rmtree(backend.root / "a")
+        return found
+
+    for name in ("a", "b"):
+        local.write(f"{name}/block", b"1")
+    monkeypatch.setattr(LocalBackend, "sizes", removed_meanwhile)
+    local.evict(1)
+    assert local.folders() == ["b"]
 
 
 def test_a_folder_in_use_stays_until_its_users_have_ended(local: BlobStore) -> None:
