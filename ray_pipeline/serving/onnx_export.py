@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.column_encodings._columns import as_declared, numbers
 from ray_pipeline.components.models._xgboost_file import read_booster
+from ray_pipeline.components.sources._base import kind_at, source_of
+from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import PART
 from ray_pipeline.data.split import split
@@ -68,7 +70,7 @@ def export_onnx(
     bundle = Bundle.load(folder)
     content = onnx_bytes(bundle)
     stored = pq.read_table(folder.parents[1] / "verification" / "rows.parquet")
-    found = compare_all(bundle, content, [stored] if rows is None else [stored, _rows_of(rows)])
+    found = compare_all(bundle, content, [stored] if rows is None else [stored, _rows_of(rows, bundle)])
     test, reason = Compared(), None
     if rows is None:
         try:
@@ -196,12 +198,13 @@ def _test_rows(bundle: Bundle, where: Where) -> Iterator[pa.Table]:
             yield rows.filter(pc.equal(rows[PART], PARTS.index("test")))
 
 
-def _rows_of(file: Path) -> pa.Table:
-    if file.suffix == ".csv":
-        from pyarrow import csv
-
-        return csv.read_csv(file)
-    return pq.read_table(file)
+def _rows_of(file: Path, bundle: Bundle) -> pa.Table:
+    """The columns of the model in a file, by their full or their bare names."""
+    path = str(file.absolute())
+    table = InputTable.open(source_of(kind_at(path), "rows", path))
+    full = [column["name"] for column in bundle.schema["columns"]]
+    names = {*full, *(name.rpartition(".")[2] for name in full)}
+    return table.rows([name for name in table.schema.names if name in names])
 
 
 def _write(out: Path, content: bytes) -> None:

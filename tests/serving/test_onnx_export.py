@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 import xgboost
@@ -20,7 +21,7 @@ from ray_pipeline.components.column_encodings.number import Number
 from ray_pipeline.components.column_encodings.one_hot import OneHot
 from ray_pipeline.components.column_encodings.ordinal import Ordinal
 from ray_pipeline.components.encoders.trees import Trees
-from ray_pipeline.errors import SpecError
+from ray_pipeline.errors import DataError, SpecError
 from ray_pipeline.serving.onnx_export import compare, export_onnx, onnx_bytes
 
 CALIBRATIONS = [
@@ -156,6 +157,13 @@ def test_the_rows_of_the_test_part_are_compared_where_they_can_be_read(tmp_path:
     assert read["rows"] == read["test_rows"] + 7 and 100 < read["test_rows"] < 200 and read["not_compared"] is None
     other = export_onnx(registry, "numbers/1", tmp_path / "model.onnx", tmp_path / "rows.parquet")
     assert (other["rows"], other["test_rows"]) == (1_007, 0)
+    csv = tmp_path / "rows.CSV"
+    pacsv.write_csv(rows, csv)
+    assert export_onnx(registry, "numbers/1", tmp_path / "model.onnx", csv)["rows"] == 1_007
+    csv.write_text("a,b\n1,2\n3\n")
+    for file, found in ((csv, "record 3 has 1"), (tmp_path / "no.parquet", "there is no such file")):
+        with pytest.raises(DataError, match=found):
+            export_onnx(registry, "numbers/1", tmp_path / "model.onnx", file)
     (tmp_path / "rows.parquet").unlink()
     gone = export_onnx(registry, "numbers/1", tmp_path / "model.onnx")
     assert (gone["rows"], gone["test_rows"]) == (7, 0) and "there is no such file" in gone["not_compared"]
