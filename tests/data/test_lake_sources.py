@@ -2,7 +2,7 @@
 remedy."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ from ray_pipeline.components.choice import find, menu
 from ray_pipeline.components.sources._base import Source, kind_at
 from ray_pipeline.data.fixed_tables import with_fixed_tables
 from ray_pipeline.data.open_tables import open_source
-from ray_pipeline.errors import DataError, SpecError
+from ray_pipeline.errors import DataError, SpecError, StorageError
 from ray_pipeline.runtime.scan import map_pieces
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -175,6 +175,27 @@ def test_iceberg_is_read_as_its_newest_snapshot_says_and_refused_where_files_do_
             source("iceberg", folder).footers()
         with pytest.raises(DataError, match="there is no Iceberg table"):
             source("iceberg", tmp_path / "nowhere").footers()
+
+
+@pytest.mark.parametrize("file", ["*.metadata.json", "snap-*.avro", "*-m0.avro"])
+@pytest.mark.parametrize(
+    "damaged",
+    [lambda content: content[: len(content) // 2], lambda _: b"", lambda content: bytes(reversed(content))],
+    ids=["cut", "empty", "reversed"],
+)
+def test_damaged_metadata_of_iceberg_is_named(tmp_path: Path, file: str, damaged: Callable[[bytes], bytes]) -> None:
+    pytest.importorskip("pyiceberg", reason="the extra `iceberg` is not installed")
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    with SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}") as catalog:
+        catalog.create_namespace("n")
+        catalog.create_table("n.t", schema=TABLE.schema).append(TABLE)
+    newest = max(tmp_path.rglob(f"metadata/{file}"))
+    newest.write_bytes(damaged(newest.read_bytes()))
+    folder = newest.parents[1]
+    with pytest.raises(StorageError, match=r"rates: its metadata cannot be read: .+ Fix: check the path") as refused:
+        source("iceberg", folder).footers()
+    assert refused.value.problems[0].file == str(folder) and refused.value.exit_code == 6
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ alone. Such a table is refused, with what would help.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,10 +15,11 @@ from typing import Any, ClassVar
 
 import pyarrow.fs as pafs
 
+from ray_pipeline.components.sources._files import filesystem
 from ray_pipeline.components.sources._moments import PastMoment, milliseconds
 from ray_pipeline.components.sources._parquet_footers import read_footer
 from ray_pipeline.components.sources.parquet import Parquet
-from ray_pipeline.errors import DataError, Problem, listed
+from ray_pipeline.errors import DataError, Problem, StorageError, listed
 
 
 class Iceberg(Parquet):
@@ -48,9 +50,10 @@ class Iceberg(Parquet):
             raise DataError(
                 self._problem("the source iceberg needs pyiceberg", "pip install 'ray-pipeline[iceberg]'")
             ) from None
-        fs, path = pafs.FileSystem.from_uri(self.path) if "://" in self.path else (pafs.LocalFileSystem(), self.path)
+        fs, path = filesystem(self.name, self.path)
         if not path.endswith(".json"):
-            infos = fs.get_file_info(pafs.FileSelector(f"{path}/metadata", allow_not_found=True))
+            with self._metadata():
+                infos = fs.get_file_info(pafs.FileSelector(f"{path}/metadata", allow_not_found=True))
             known = [info.path for info in infos if info.path.endswith(".metadata.json")]
             if not known:
                 raise DataError(
@@ -60,10 +63,20 @@ class Iceberg(Parquet):
                 )
             path = max(known, key=_version)
         scheme = self.path.split("://")[0] + "://" if "://" in self.path else ""
-        table = StaticTable.from_metadata(
-            scheme + path, properties={"py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
-        )
+        with self._metadata():
+            table = StaticTable.from_metadata(
+                scheme + path, properties={"py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
+            )
         return table.scan(snapshot_id=self._snapshot_of(table))
+
+    @contextmanager
+    def _metadata(self) -> Iterator[None]:
+        """In the block, the table's metadata is read. Where it is damaged, pyiceberg raises whatever its parsers do."""
+        try:
+            yield
+        except Exception as error:
+            found = f"its metadata cannot be read: {(str(error) or repr(error)).splitlines()[0]}"
+            raise StorageError(self._problem(found, "check the path and the credentials")) from None
 
     def _snapshot_of(self, table: Any) -> int | None:
         """The id of the snapshot to read; None for the newest."""
@@ -84,7 +97,9 @@ class Iceberg(Parquet):
         return self.snapshot
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
-        tasks = list(self._scan.plan_files())
+        scan = self._scan
+        with self._metadata():
+            tasks = list(scan.plan_files())
         if deleted := sum(bool(task.delete_files) for task in tasks):
             raise DataError(
                 self._problem(
