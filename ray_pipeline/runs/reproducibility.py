@@ -105,13 +105,13 @@ def plan_layout(journal: Journal, where: Where, spec: Spec, note: Callable[[str]
         "concurrent_trials": "auto",
     }
     layout = layout_on_cluster(where.model_copy(update=fixed), trials, uses_gpu=spec.uses_gpu)
-    threads, cpus = before["fit_threads"], layout.fit_threads
-    if threads > cpus:
+    threads, most = before["fit_threads"], layout.fit_threads
+    if threads > most:
         raise ResourceError(
             Problem(
                 stage="plan",
-                found=f"the run fits its model with {threads} threads, and the largest node here has {cpus} CPUs",
-                fix=f"go on where a node has {threads} CPUs: the model's bytes depend on it",
+                found=f"the run fits its model with {threads} threads, and a worker here gets at most {most}",
+                fix=f"go on where a worker gets {threads} CPUs: the model's bytes depend on it",
             )
         )
     return replace(layout, fit_threads=threads)

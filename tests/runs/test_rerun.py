@@ -109,7 +109,7 @@ def test_a_resumed_run_refuses_other_data_and_keeps_its_threads(tmp_path, loans,
     ):
         assert_same_data(journal, {"labels": Fingerprint(files={"a.parquet": "1"}, columns={"x": "4"}).as_json()})
     journal.record("layout", {"slots": 2, "workers": 1, "threads": 1, "gpus": 0, "fit_threads": 64})
-    with pytest.raises(ResourceError, match="fits its model with 64 threads, and the largest node here has 2"):
+    with pytest.raises(ResourceError, match="fits its model with 64 threads, and a worker here gets at most 2"):
         plan_layout(journal, Where(), Spec.from_file(write_spec(loans, "threads.yaml")), print)
 
 
