@@ -1,6 +1,6 @@
 """Kills worker processes that have been stopped or hang, so that Ray does their work again. Ray itself waits forever.
 
-A process is stopped by SIGSTOP or by a debugger; the kernel shows state T. It hangs if it trains and its heartbeat
+A process is stopped by SIGSTOP; the kernel shows state T. It hangs if it trains and its heartbeat
 stops. If this process has started Ray, one of its threads looks for such workers. On any other cluster, an actor on
 each node looks. It reserves no CPU and touches only workers of this job, because other people's jobs may run there too.
 """
