@@ -42,7 +42,6 @@ class _Stage:
     total: float | None = None
     counted: str = ""
     left: str = ""
-    detail: str = ""
 
     def seconds(self, now: float) -> float:
         return self.before + (now - self.started if self.state == "running" else 0.0)
@@ -105,13 +104,10 @@ class Progress:
         """The stage that began last; `start` before the first."""
         return next(reversed(self.seconds), "start")
 
-    def done(self, name: str, detail: str = "") -> None:
-        """Ends a stage, with a few words about its result (`16 columns, 3 findings`)."""
+    def done(self, name: str) -> None:
+        """Ends a stage, if it is the present one."""
         with self._lock:
-            line = next((line for line in self._lines if line.name == name), None)
-            if line is not None:
-                line.detail = detail or line.detail
-            if line is not None and line is self._current:
+            if self._current is not None and self._current.name == name:
                 self._finish("done")
 
     def finished(self) -> dict[str, float]:
@@ -138,7 +134,6 @@ class Progress:
         best: float | None,
         metric: str,
         left_s: float | None = None,
-        running: int | None = None,
     ) -> None:
         """Shows the progress of the search.
 
@@ -150,8 +145,6 @@ class Progress:
             The best value so far, and the name of its metric.
         left_s
             Seconds that the search will still take; by default estimated from the trials so far.
-        running
-            Trials that train at the moment.
         """
         with self._lock:
             line = self._current
@@ -163,9 +156,7 @@ class Progress:
             parts = [f"{done}{f'/{total}' if total is not None else ''} trials"]
             parts += [f"best {metric} {best:.4f}"] if best is not None else []
             line.counted = ", ".join(parts)
-            line.left = (f", {running} running" if running else "") + (
-                f", {clock(left_s)} left" if left_s is not None and done != total else ""
-            )
+            line.left = f", {clock(left_s)} left" if left_s is not None and done != total else ""
         self._count(line)
 
     def note(self, text: str) -> None:
@@ -181,7 +172,7 @@ class Progress:
         self.seconds[line.name] = line.before = line.seconds(now)
         line.state, line.left, self._current = state, "", None
         words = "done in" if state == "done" else "stopped after"
-        self._say(line.name, _joined(line.detail, line.counted, f"{words} {clock(line.before)}"))
+        self._say(line.name, "; ".join(filter(None, (line.counted, f"{words} {clock(line.before)}"))))
 
     def _count(self, line: _Stage) -> None:
         """Writes the counters, if the last line is old enough."""
@@ -306,7 +297,7 @@ def _view(show: Progress, columns: int) -> "RenderableType":
             mark: RenderableType = _spinner(line) if line.state == "running" else marks[line.state]
             if line.state == "running" and line.total:
                 bar = ProgressBar(total=line.total, completed=min(line.done, line.total), width=16)
-            said = _joined(line.detail, line.counted + line.left)
+            said = line.counted + line.left
             style = "dim" if line.state == "waiting" else "bold" if line.state == "running" else ""
             seconds = "" if line.state == "waiting" else clock(line.seconds(now))
             bars = [bar] if columns >= BAR_FROM else []
@@ -319,10 +310,6 @@ def _spinner(line: _Stage) -> "RenderableType":
 
     frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
     return Text(frames[int((time.monotonic() - line.started) * 10) % len(frames)], "cyan")
-
-
-def _joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
 
 
 def _plain(text: str) -> str:

@@ -17,8 +17,8 @@ class JsonProgress(Progress):
     """The progress of a run as events.
 
     Each has `time` (UTC), `event` and `stage`. The events are `started`; `done` and `stopped`, with `seconds`; `rows`,
-    with `done` and `total`; `trials`, with `done`, `total`, `best`, `metric`, `left_s` and `running`; and `note`, with
-    `text`. What is not known is null.
+    with `done` and `total`; `trials`, with `done`, `total`, `best`, `metric` and `left_s`; and `note`, with `text`.
+    What is not known is null.
     """
 
     def stage(self, name: str) -> None:
@@ -41,12 +41,11 @@ class JsonProgress(Progress):
         best: float | None,
         metric: str,
         left_s: float | None = None,
-        running: int | None = None,
     ) -> None:
         """See `Progress`."""
-        super().trial(done, total, best, metric, left_s, running)
+        super().trial(done, total, best, metric, left_s)
         left = None if left_s is None else round(left_s, 1)
-        self._write_count("trials", done, total, best=best, metric=metric, left_s=left, running=running)
+        self._write_count("trials", done, total, best=best, metric=metric, left_s=left)
 
     def note(self, text: str) -> None:
         """See `Progress`."""
@@ -57,7 +56,7 @@ class JsonProgress(Progress):
         line = self._current
         super()._finish(state)
         if line is not None:
-            self._write(state, line.name, seconds=round(line.before, 3), detail=line.detail or None)
+            self._write(state, line.name, seconds=round(line.before, 3))
 
     def _count(self, line: object) -> None:
         """Nothing: counters are events of their own."""

@@ -80,9 +80,9 @@ def test_time_left_is_estimated_from_the_trials_so_far_and_gone_when_all_are_don
     show.stage("search")
     assert show._current is not None
     show._current.started -= 10  # ten seconds ago
-    show.trial(5, 20, 0.7, "auc", running=2)
+    show.trial(5, 20, 0.7, "auc")
     assert show._current.counted == "5/20 trials, best auc 0.7000"
-    assert show._current.left == ", 2 running, 30 s left"
+    assert show._current.left == ", 30 s left"
     show.trial(20, 20, 0.7, "auc")
     assert show._current.left == ""
 
@@ -92,7 +92,7 @@ def test_quiet_prints_nothing_and_still_measures(capfd: pytest.CaptureFixture[st
         show.stage("read")
         show.rows(5)
         show.note("one thing")
-        show.done("read", "5 rows")
+        show.done("read")
     assert capfd.readouterr() == ("", "")
     assert list(show.seconds) == ["read"]
 
@@ -156,11 +156,11 @@ def test_a_terminal_shows_one_live_view_and_gets_its_cursor_back() -> None:
         "import time\n"
         "with progress(stages=('read', 'search', 'fit')) as show:\n"
         "    show.stage('read'); show.rows(327346, 327346)\n"
-        "    show.stage('search'); show.trial(12, 32, 0.7012, 'auc', left_s=41, running=2); time.sleep(0.6)\n"
+        "    show.stage('search'); show.trial(12, 32, 0.7012, 'auc', left_s=41); time.sleep(0.6)\n"
         "    show.note('trial 3 failed and was started again'); time.sleep(0.3)\n"
     )
     assert code == 0
-    assert "12/32 trials, best auc 0.7012, 2 running, 41 s left" in seen
+    assert "12/32 trials, best auc 0.7012, 41 s left" in seen
     assert "trial 3 failed and was started again" in seen
     assert seen.index(HIDE_CURSOR) < seen.rindex(SHOW_CURSOR)
     final = written(seen)[-700:]
@@ -187,7 +187,7 @@ VIEW = (
     "import time\n"
     "with progress(stages=('read', 'search', 'fit')) as show:\n"
     "    show.stage('read'); show.rows(327346, 327346)\n"
-    "    show.stage('search'); show.trial(12, 32, 0.7012, 'auc', left_s=41, running=2); time.sleep(0.3)\n"
+    "    show.stage('search'); show.trial(12, 32, 0.7012, 'auc', left_s=41); time.sleep(0.3)\n"
 )
 
 
@@ -279,7 +279,7 @@ def test_a_stage_that_is_visited_twice_adds_its_seconds() -> None:
     with show.current():
         for _ in range(2):
             searching(1)
-            show.done("search", "6 trials")
+            show.done("search")
     first = show.seconds["search"]
     show.stage("search")
     assert show.finished()["search"] >= first
@@ -294,7 +294,7 @@ def test_for_machines_every_line_is_a_json_object(capfd: pytest.CaptureFixture[s
         show.rows(20, 20)
         show.stage("search")
         show.stage("search")
-        show.trial(3, 32, 0.7, "auc", left_s=41.26, running=2)
+        show.trial(3, 32, 0.7, "auc", left_s=41.26)
         show.note("sqlite:///p:secret@host/db has moved\nelsewhere")
         raise KeyboardInterrupt
     out, err = capfd.readouterr()
@@ -311,7 +311,7 @@ def test_for_machines_every_line_is_a_json_object(capfd: pytest.CaptureFixture[s
         ("stopped", "search"),
     ]
     assert [(one["done"], one["total"]) for one in events if one["event"] == "rows"] == [(10, 20), (20, 20)]
-    trials = {"done": 3, "total": 32, "best": 0.7, "metric": "auc", "left_s": 41.3, "running": 2}
+    trials = {"done": 3, "total": 32, "best": 0.7, "metric": "auc", "left_s": 41.3}
     assert trials.items() <= events[5].items()
     assert "secret" not in err and "has moved\nelsewhere" in events[6]["text"]
     assert events[3]["seconds"] >= 0 and all(datetime.fromisoformat(one["time"]).tzinfo for one in events)
