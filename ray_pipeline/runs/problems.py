@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, ResourceError, StorageError
 from ray_pipeline.runtime.lost_ray import last_words
+from ray_pipeline.runtime.ray_errors import causes
 from ray_pipeline.spec import Spec
 from ray_pipeline.suggestion import RESUME, command
 from ray_pipeline.unexpected import TRACEBACK, one_line, unexpected
@@ -85,15 +86,10 @@ def _write_traceback(run: "Run", text: str) -> str:
     return f"{run.folder.address}/{TRACEBACK}"
 
 
-def _refused_by_disk(error: BaseException | None) -> OSError | None:
+def _refused_by_disk(error: BaseException) -> OSError | None:
     """The disk's refusal at the root of a chain of wrapped errors."""
-    seen = set[int]()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, OSError) and error.errno in (*FULL, *CLOSED):
-            return error
-        seen.add(id(error))
-        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
-    return None
+    refused = (one for one in causes(error) if isinstance(one, OSError) and one.errno in (*FULL, *CLOSED))
+    return next(refused, None)
 
 
 def _not_on_a_worker(error: BaseException, spec: Spec) -> Problem | None:

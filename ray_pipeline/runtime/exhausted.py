@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageError
 from ray_pipeline.runtime import private_ray
+from ray_pipeline.runtime.ray_errors import causes
 from ray_pipeline.runtime.tasks import given_up
 from ray_pipeline.suggestion import RESUME
 
@@ -30,7 +31,7 @@ def explaining_exhaustion() -> Iterator[None]:
     except PipelineError:
         raise
     except Exception as error:
-        for cause in _chain(error):
+        for cause in causes(error):
             if isinstance(cause, OutOfDiskError):
                 raise StorageError(_full_disk(private_ray.session_folder())) from error
             if isinstance(cause, OutOfMemoryError):
@@ -38,15 +39,6 @@ def explaining_exhaustion() -> Iterator[None]:
             if isinstance(cause, WorkerCrashedError):
                 raise ResourceError(given_up()) from error
         raise
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it was made of."""
-    seen = set[int]()
-    while error is not None and id(error) not in seen:
-        yield error
-        seen.add(id(error))
-        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
 
 
 def _full_disk(folder: Path) -> Problem:

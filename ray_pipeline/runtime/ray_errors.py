@@ -21,15 +21,18 @@ def own_errors() -> Iterator[None]:
 
 def find_own(error: BaseException | None) -> PipelineError | None:
     """The `PipelineError` at the root of a chain of wrapped errors; None if there is none."""
+    # Ray's error is an instance of its cause's class too, but its text is a traceback: the cause comes first.
+    own = (one for one in causes(error) if isinstance(one, PipelineError) and getattr(one, "cause", None) is None)
+    return next(own, None)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was made of, the outermost first."""
     seen = set[int]()
     while error is not None and id(error) not in seen:
-        # Ray's error is an instance of its cause's class too, but its text is a traceback: the cause comes first.
-        cause = getattr(error, "cause", None)
-        if isinstance(error, PipelineError) and cause is None:
-            return error
+        yield error
         seen.add(id(error))
-        error = cause or error.__cause__ or error.__context__
-    return None
+        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
 
 
 def last_line(error: BaseException | None) -> str:
