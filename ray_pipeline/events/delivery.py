@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 from ray_pipeline.plain_json import plain
 from ray_pipeline.redaction import redacted
+from ray_pipeline.runtime.background import started
 from ray_pipeline.runtime.progress import note
 
 ATTEMPTS = 4
@@ -152,17 +152,7 @@ def append_line(file: Path, body: bytes) -> None:
 
 def beside(work: Callable[[], None]) -> Future[None]:
     """Start the work in a thread for which no process waits at its end; raise what it raises when asked."""
-    future = Future[None]()
-
-    def run() -> None:
-        try:
-            work()
-            future.set_result(None)
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="ray-pipeline-event", daemon=True).start()
-    return future
+    return started(work, "ray-pipeline-event")
 
 
 def failure_of(delivery: Future[None], deadline_s: float) -> str | None:

@@ -3,14 +3,15 @@ sqlite file."""
 
 import fcntl
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.registry.address import sqlite_file
+from ray_pipeline.runtime.background import started
 
 DEADLINE_S = 15
 LOCK_S = 60
@@ -206,18 +207,8 @@ def answers(uri: str, connect: Callable[[], object]) -> None:
     RegistryError
         If it takes more than `DEADLINE_S` seconds.
     """
-    raised: list[BaseException] = []
-
-    def attempt() -> None:
-        try:
-            connect()
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=attempt, name="registry-preflight", daemon=True)
-    thread.start()
-    thread.join(DEADLINE_S)
-    if thread.is_alive():
+    answer = started(connect, "registry-preflight")
+    if not wait([answer], DEADLINE_S).done:
         raise RegistryError(
             Problem(
                 key="registry",
@@ -225,5 +216,4 @@ def answers(uri: str, connect: Callable[[], object]) -> None:
                 fix="check the address and that the server runs",
             )
         )
-    if raised:
-        raise raised[0]
+    answer.result()

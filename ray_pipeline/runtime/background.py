@@ -14,6 +14,20 @@ T = TypeVar("T")
 THREAD_NAME = "ray-pipeline-background"
 
 
+def started(work: Callable[[], T], name: str) -> Future[T]:
+    """Start the work in a thread of that name for which no process waits at its end."""
+    future = Future[T]()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
 @contextmanager
 def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """Runs the work in a daemon thread while the block runs.
@@ -43,8 +57,7 @@ def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     ...     answer()
     42
     """
-    future = Future[T]()
-    threading.Thread(target=_run, args=(work, future), name=THREAD_NAME, daemon=True).start()
+    future = started(work, THREAD_NAME)
     try:
         yield future.result
     except BaseException as error:
@@ -132,10 +145,3 @@ def end_process(exit_code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)
-
-
-def _run(work: Callable[[], T], future: Future[T]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:
-        future.set_exception(error)
