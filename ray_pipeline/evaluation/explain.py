@@ -121,7 +121,6 @@ def importance_of(
         Shuffles the columns.
     """
     metric = metric_of(spec.search.metric)
-    sign = 1.0 if metric.better == "higher" else -1.0
     clusters, draws = num_clusters(rows), min(DRAWS, spec.evaluate.draws)
     whole = metric(rows.label, rows.score, rows.weight, rows.cut)
     whole_drawn = replicate([metric], rows, draws=draws, seed=spec.seed)[metric.name]
@@ -135,7 +134,7 @@ def importance_of(
         else:
             value = metric(without.label, without.score, without.weight, without.cut)
             drawn = replicate([metric], without, draws=draws, seed=spec.seed)[metric.name]
-        lost, lost_drawn = sign * (whole - value), sign * (whole_drawn - drawn)
+        lost, lost_drawn = metric.sign * (whole - value), metric.sign * (whole_drawn - drawn)
         interval = percentile(lost, lost_drawn, clusters, spec.evaluate.confidence)
         shap = None if contributions is None else float(np.abs(contributions[:, own].sum(1)).mean())
         importances.append(

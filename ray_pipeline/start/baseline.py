@@ -103,9 +103,8 @@ def score_baseline(draft: Draft, rows: pa.Table) -> list[FoldScore]:
     sizes = [Trees(rounds=30 if data.classes > MANY_CLASSES else 80, leaves=31)]
     if rows.num_rows < FEW_ROWS:
         sizes.append(Trees(rounds=30, leaves=4))
-    sign = 1 if metric.better == "higher" else -1
     scored = [[_score(metric, data, trees, *fold) for fold in folds] for trees in sizes]
-    best = max(scored, key=lambda found: np.mean([sign * one.value for one in found]) if found else 0.0)
+    best = max(scored, key=lambda found: np.mean([metric.sign * one.value for one in found]) if found else 0.0)
     return [one for one in best if np.isfinite([one.value, one.constant, one.error]).all()]
 
 

@@ -38,7 +38,7 @@ def with_gates(draft: Draft, scores: Sequence[FoldScore], test_rows: int) -> Dra
     metric = metric_of(draft.metric.value)
     if not scores:
         return replace(draft, gates=(), no_gate="the rows are too few to score a baseline on")
-    sign = 1 if metric.better == "higher" else -1
+    sign = metric.sign
     values, constants = np.array([one.value for one in scores]), np.array([one.constant for one in scores])
     baseline, constant = float(values.mean()), float(constants.mean())
     gain, error = sign * (baseline - constant), float(np.mean([one.error for one in scores]))
@@ -69,7 +69,7 @@ def with_gates(draft: Draft, scores: Sequence[FoldScore], test_rows: int) -> Dra
     return replace(draft, gates=(Reasoned(value=text, why=said), champion))
 
 
-def _rounded(value: float, sign: int) -> str:
+def _rounded(value: float, sign: float) -> str:
     """The number with few digits, rounded to the side that is easier to reach: down for sign 1, up for -1.
 
     >>> _rounded(0.87654, 1), _rounded(46_123.4, -1)

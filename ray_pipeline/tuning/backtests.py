@@ -232,7 +232,6 @@ def _gain(
 ) -> tuple[float, float]:
     """By how much the second scores are better than the first, and the standard error of that."""
     metric = metric_of(trained.metric)
-    sign = 1.0 if metric.better == "higher" else -1.0
     values, draws = [], []
     for score in scores:
         predictions = Predictions(
@@ -246,7 +245,7 @@ def _gain(
         )
         values.append(metric(predictions.label, score, predictions.weight))
         draws.append(replicate([metric], predictions, draws=DRAWS, seed=trained.seed)[metric.name])
-    gains = sign * (draws[1] - draws[0])
+    gains = metric.sign * (draws[1] - draws[0])
     clusters, gains = num_clusters(predictions), gains[np.isfinite(gains)]
     error = float(gains.std() * np.sqrt(clusters / (clusters - 1))) if clusters > 1 and len(gains) > 1 else np.nan
-    return float(sign * (values[1] - values[0])), error
+    return float(metric.sign * (values[1] - values[0])), error

@@ -92,7 +92,6 @@ class _Selection:
         self.candidates = leaderboard.candidates
         self.scores: list[Scores] = [scores_of(leaderboard, one) for one in self.candidates]
         self.metric = metric_of(spec.search.metric)
-        self.sign = 1.0 if self.metric.better == "higher" else -1.0
         blocks = rows.part("validation", next(iter(rows.encoders)))
         self.label = encoded_block.column(blocks, encoded_block.LABEL)
         self.weight = encoded_block.column(blocks, encoded_block.WEIGHT)
@@ -106,7 +105,7 @@ class _Selection:
             why = "one trial finished"
         elif len(weights) == 1 and not any(map(caps.allow, pairs)):
             why = f"no second model fits within {listed(caps.forbidding(pairs))}"
-        elif len(weights) == 1 or self.sign * value <= self.sign * single:
+        elif len(weights) == 1 or self.metric.sign * value <= self.metric.sign * single:
             why = "no mean of trials is better than the best trial"
         return Ensemble(
             metric=self.metric.name,
@@ -143,7 +142,7 @@ class _Selection:
 
     def _worth(self, every: int) -> Worth:
         label, weight = self.label[::every], self.weight[::every]
-        return lambda scores: self.sign * float(self.metric(label, scores, weight))
+        return lambda scores: self.metric.sign * float(self.metric(label, scores, weight))
 
     def _caps(self) -> Caps:
         asked = self.spec.ensemble

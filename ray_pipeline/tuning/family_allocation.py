@@ -156,9 +156,9 @@ class FamilyAllocation:
         return [one for one in ranked if one in of_family[one.family]]
 
     @property
-    def better(self) -> str:
-        """Whether `higher` or `lower` metrics win."""
-        return next(iter(self.families.values())).better
+    def sign(self) -> float:
+        """The factor that makes higher metrics the better ones."""
+        return next(iter(self.families.values())).sign
 
     def _compare_all(self) -> None:
         """Find the best of each family among all results."""
@@ -180,7 +180,7 @@ class FamilyAllocation:
     def _worth(self, result: TrialResult) -> float:
         """The metric of a trial, higher is better."""
         value = -np.inf if result.metric is None else result.metric
-        return value if self.better == "higher" else -value
+        return self.sign * value
 
     def _next_family(self, trial: int) -> str:
         """The family of this trial, from the results that may be known when it is proposed."""

@@ -131,14 +131,14 @@ def fit_folds(sample: Sample, folds: Folds, trained: Trained, context: TrainingC
     """
     family, params = trained.model, dict(trained.params)
     metric, rows = metric_of(trained.metric), np.concatenate(folds.scored)
-    sign, label, weight = 1.0 if metric.better == "higher" else -1.0, sample.label[rows], sample.weight[rows]
+    label, weight = sample.label[rows], sample.weight[rows]
     trainings = [_begin(sample, *parts, trained, context) for parts in zip(folds.train, folds.scored, strict=True)]
     budget, patience = int(params[family.budget]), int(params[family.patience])
     best, best_rounds, score, done = -np.inf, 0, np.empty(0), 0
     while done < budget and done - best_rounds < patience:
         done = min(done + max(1, patience // EVALUATIONS), budget)
         scores = np.concatenate([_advanced(training, done) for training in trainings])
-        value = sign * float(metric(label, scores, weight))
+        value = metric.sign * float(metric(label, scores, weight))
         if value > best or not best_rounds:
             best, best_rounds, score = value, done, scores
     ends = np.cumsum([len(some) for some in folds.scored])

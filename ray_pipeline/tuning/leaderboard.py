@@ -138,7 +138,7 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
     if len(spec.model) < 2:
         return ()
     metric, bootstrap = metric_of(spec.search.metric), Bootstrap.of(spec)
-    sign = 1.0 if metric.better == "higher" else -1.0
+    sign = metric.sign
     ranks: list[FamilyRank] = []
     winner: tuple[float, Any] | None = None
     for finalist in leaderboard.finalists:

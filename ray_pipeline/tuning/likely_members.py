@@ -53,7 +53,6 @@ class LikelyMembers:
             return table.take(np.arange(-first % self.every, table.num_rows, self.every))
 
         metric = metric_of(self.spec.search.metric)
-        sign = 1.0 if metric.better == "higher" else -1.0
         blocks = self.rows.part("validation", next(iter(self.rows.encoders)), take)
         label, weight = (encoded_block.column(blocks, name) for name in (encoded_block.LABEL, encoded_block.WEIGHT))
-        return lambda scores: sign * float(metric(label, scores, weight))
+        return lambda scores: metric.sign * float(metric(label, scores, weight))

@@ -69,7 +69,7 @@ class TrialStore:
         self.proposed: list[Proposal] = []
         self.paused: list[Paused] = []
         """Trials that go on later."""
-        self.sign = 1.0 if allocation.better == "higher" else -1.0
+        self.sign = allocation.sign
 
     def pending(self) -> bool:
         """Whether there is a trial to run now; trials of the journal are replayed first."""

@@ -196,7 +196,7 @@ class TrialWorker:
         refuse_other_scores(scores, shard.num_rows, self.context.task, self.context.num_classes)
         score = family.gather(scores, total * self.rank // self.world, total)
         value = float(self.metric(self.label, score.astype(np.float64), self.weight))
-        return (value if self.metric.better == "higher" else -value), score
+        return self.metric.sign * value, score
 
     def _late(self, family: type[Model], late: bool) -> bool:
         """Whether any worker is late: all must stop at the same evaluation."""

@@ -63,6 +63,11 @@ class Metric(Choice, ABC):
         return write_choice(word, changed)
 
     @property
+    def sign(self) -> float:
+        """The factor that makes higher values the better ones."""
+        return 1.0 if self.better == "higher" else -1.0
+
+    @property
     def is_share(self) -> bool:
         """Whether it is a share of rows, whose interval stays within [0, 1]."""
         return False
