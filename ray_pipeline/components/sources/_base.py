@@ -75,6 +75,9 @@ class Source(Choice, ABC):
         check: Any = model_validator(mode="after")(partial(_at_most_one, cls.one_of))
         return create_model("Parameters", __base__=Choice, __validators__={"at_most_one": check}, **fields)
 
+    def _problem(self, found: str, fix: str, rows: int | None = None) -> Problem:
+        return Problem(stage="read", file=self.path, rows=rows, found=f"{self.name}: {found}", fix=fix)
+
     def __getstate__(self) -> dict[Any, Any]:
         """Its fields alone, for a worker: what was read stays in this process."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}

@@ -73,16 +73,15 @@ class CSV(Source):
         unified = unify_schemas(self.name, [one.path for one in files], schemas)
         if unified.uneven or unified.partial:
             some = (f"{name!r} is in {count} of {len(files)} files" for name, count in unified.partial.items())
-            found = f"{self.name}: the files have different headers: {listed(some)}"
-            headers = Problem(stage="read", file=self.path, found=found, fix="write one header in all files")
+            found = f"the files have different headers: {listed(some)}"
+            headers = self._problem(found, "write one header in all files")
             raise DataError(next((long.get(name, one) for name, one in unified.uneven.items()), headers))
         schema = unified.schema
         conformed = [conform(table, schema, schema.names, one.path) for table, one in zip(tables, files, strict=True)]
         return pa.concat_tables(conformed), files, long
 
     def _too_large(self, size: int) -> Problem:
-        found = f"{self.name}: {size:,} bytes of CSV; at most {MAX_BYTES:,} are read"
-        return Problem(stage="read", file=self.path, found=found, fix="write the table as Parquet")
+        return self._problem(f"{size:,} bytes of CSV; at most {MAX_BYTES:,} are read", "write the table as Parquet")
 
     def _table(self, fs: pafs.FileSystem, info: pafs.FileInfo) -> tuple[pa.Table, dict[str, Problem]]:
         """The rows of one file, in the types that the spec says, and a problem for each column that stays text."""

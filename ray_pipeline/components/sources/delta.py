@@ -16,7 +16,7 @@ from pydantic import Field
 from ray_pipeline.components.sources._files import filesystem
 from ray_pipeline.components.sources._moments import PastMoment, milliseconds
 from ray_pipeline.components.sources.parquet import Parquet
-from ray_pipeline.errors import DataError, Problem, StorageError
+from ray_pipeline.errors import DataError, StorageError
 
 UNREAD_FEATURES = {
     "deletionVectors": "rewrite it with `REORG TABLE … APPLY (PURGE)`",
@@ -119,6 +119,3 @@ class Delta(Parquet):
     def _partition_type(self, name: str, values: Iterable[object]) -> pa.DataType:
         """The type of a partition column, as the log says."""
         return pa.schema(self._log.schema().to_arrow()).field(name).type
-
-    def _problem(self, found: str, fix: str, rows: int | None = None) -> Problem:
-        return Problem(stage="read", file=self.path, rows=rows, found=f"{self.name}: {found}", fix=fix)

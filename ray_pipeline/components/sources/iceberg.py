@@ -19,7 +19,7 @@ from ray_pipeline.components.sources._files import filesystem
 from ray_pipeline.components.sources._moments import PastMoment, milliseconds
 from ray_pipeline.components.sources._parquet_footers import read_footer
 from ray_pipeline.components.sources.parquet import Parquet
-from ray_pipeline.errors import DataError, Problem, StorageError, listed
+from ray_pipeline.errors import DataError, StorageError, listed
 
 
 class Iceberg(Parquet):
@@ -130,9 +130,6 @@ class Iceberg(Parquet):
                     found = f"column {names[int(identity)]!r} was {field.name!r} when {file} was written"
                     problem = self._problem(found, "rewrite the table's files after the renaming")
                     raise DataError(replace(problem, file=info.path, column=field.name))
-
-    def _problem(self, found: str, fix: str, rows: int | None = None) -> Problem:
-        return Problem(stage="read", file=self.path, rows=rows, found=f"{self.name}: {found}", fix=fix)
 
 
 def _version(path: str) -> tuple[int, str]:
