@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from ray_pipeline import encoded_block
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
-from ray_pipeline.components.models._base import Model, TrainingContext
+from ray_pipeline.components.models._base import Model, TrainingContext, TrainingState
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
 from ray_pipeline.hashing import hash_values, mix, uniform
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard
+from ray_pipeline.spec import Spec
+from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.values import Matrix, Predictions, Vector
 
 Order = Literal["time", "key", "column", "none"]
@@ -60,6 +62,12 @@ class Trained:
     rounds: int
     metric: str
     seed: int
+
+    @classmethod
+    def of(cls, best: TrialResult, spec: Spec) -> Self:
+        """The winner of the search of a spec."""
+        params, metric = dict(best.params), spec.search.metric
+        return cls(family=best.family, params=params, rounds=best.rounds, metric=metric, seed=spec.seed)
 
     @property
     def model(self) -> type[Model]:
@@ -161,7 +169,7 @@ def run_backtests(sample: Sample, trained: Trained, context: TrainingContext, nu
         scores = []
         for some in (earlier, np.sort(np.concatenate([earlier, added]))):
             rounds = trained.model.refit_rounds(trained.rounds, len(some) / of_trial)
-            scores.append(_scores(sample, some, scored, rounds, trained, context))
+            scores.append(advanced(begin(sample, some, scored, trained, context), rounds))
         gain, error = _gain(sample, scored, scores, trained, context)
         if np.isfinite(gain) and np.isfinite(error):
             rows = {"rows": len(earlier), "added": len(added), "scored": len(scored)}
@@ -215,14 +223,16 @@ def _order(columns: Mapping[str, NDArray[Any]]) -> tuple[Order, Vector]:
     return "none", uniform(mix(columns["unit"] ^ HELD_OUT))
 
 
-def _scores(
-    sample: Sample, rows: Rows, scored: Rows, rounds: int, trained: Trained, context: TrainingContext
-) -> Vector:
-    """The scores of a model of some rows for others."""
+def begin(sample: Sample, rows: Rows, scored: Rows, trained: Trained, context: TrainingContext) -> TrainingState:
+    """Begin the training of a model on some rows, which scores others."""
     family, params = trained.model, dict(trained.params)
     context = replace(context, rows=len(rows), external=False)
     data = family.prepare_data(params, context, [sample.block(rows)], [sample.block(scored)])
-    training = family.start_training(params, context, data, trained.seed)
+    return family.start_training(params, context, data, trained.seed)
+
+
+def advanced(training: TrainingState, rounds: int) -> Vector:
+    """Train up to so many rounds, and return the scores of the other rows."""
     training.advance(rounds)
     return np.asarray(training.scores(), np.float64)
 

@@ -172,9 +172,7 @@ def _backtests(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run
     planned = plan(leaderboard, rows["train"], rows["validation"])
     if not planned.number:
         return []
-    trained = Trained(
-        family=best.family, params=dict(best.params), rounds=best.rounds, metric=spec.search.metric, seed=spec.seed
-    )
+    trained = Trained.of(best, spec)
     context = training_context(encoded, spec, run.layout, run.layout.fit_threads)
     asked = (encoded.rows, trained, context, planned.share, planned.number)
     return run_task(backtest, *asked, layout=run.layout, what="a backtest of the refit")

@@ -5,17 +5,17 @@ time, and its model sees earlier rows only.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics import metric_of
-from ray_pipeline.components.models._base import TrainingContext, TrainingState
+from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.hashing import distinct, mix, uniform
-from ray_pipeline.tuning.backtests import Rows, Sample, Trained
+from ray_pipeline.tuning.backtests import Rows, Sample, Trained, advanced, begin
 from ray_pipeline.tuning.trial_worker import EVALUATIONS
 from ray_pipeline.values import Vector
 
@@ -132,12 +132,12 @@ def fit_folds(sample: Sample, folds: Folds, trained: Trained, context: TrainingC
     family, params = trained.model, dict(trained.params)
     metric, rows = metric_of(trained.metric), np.concatenate(folds.scored)
     label, weight = sample.label[rows], sample.weight[rows]
-    trainings = [_begin(sample, *parts, trained, context) for parts in zip(folds.train, folds.scored, strict=True)]
+    trainings = [begin(sample, *parts, trained, context) for parts in zip(folds.train, folds.scored, strict=True)]
     budget, patience = int(params[family.budget]), int(params[family.patience])
     best, best_rounds, score, done = -np.inf, 0, np.empty(0), 0
     while done < budget and done - best_rounds < patience:
         done = min(done + max(1, patience // EVALUATIONS), budget)
-        scores = np.concatenate([_advanced(training, done) for training in trainings])
+        scores = np.concatenate([advanced(training, done) for training in trainings])
         value = metric.sign * float(metric(label, scores, weight))
         if value > best or not best_rounds:
             best, best_rounds, score = value, done, scores
@@ -160,18 +160,6 @@ def fit_folds(sample: Sample, folds: Folds, trained: Trained, context: TrainingC
         ),
         models=tuple(training.model(best_rounds) for training in trainings),
     )
-
-
-def _begin(sample: Sample, train: Rows, scored: Rows, trained: Trained, context: TrainingContext) -> TrainingState:
-    family, params = trained.model, dict(trained.params)
-    context = replace(context, rows=len(train), external=False)
-    data = family.prepare_data(params, context, [sample.block(train)], [sample.block(scored)])
-    return family.start_training(params, context, data, trained.seed)
-
-
-def _advanced(training: TrainingState, rounds: int) -> Vector:
-    training.advance(rounds)
-    return np.asarray(training.scores(), np.float64)
 
 
 def _by_hash(sample: Sample, units: NDArray[np.uint64], number: int) -> NDArray[np.intp]:

@@ -79,9 +79,7 @@ def out_of_fold(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Ru
     planned, best = plan_folds(leaderboard, encoded, spec), leaderboard.best
     if not planned.number or (spec.intervals and spec.intervals.quantiles):  # quantiles are calibrated on validation
         return None
-    trained = Trained(
-        family=best.family, params=dict(best.params), rounds=best.rounds, metric=spec.search.metric, seed=spec.seed
-    )
+    trained = Trained.of(best, spec)
     context = training_context(encoded, spec, run.layout, run.layout.fit_threads)
     return run_task(_fit, encoded.rows, trained, context, planned, layout=run.layout, what="the fit on folds")
 
