@@ -5,17 +5,14 @@ A resumed run and a rerun take the recorded choice: latencies and seconds are me
 
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ray_pipeline import encoded_block
-from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Scores
 from ray_pipeline.errors import listed
-from ray_pipeline.evaluation.latency import row_ms
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
@@ -128,8 +125,8 @@ class _Selection:
                     weight=weight,
                     metric=self._value({place: 1.0}),
                     value=self._value(so_far),
-                    latency_ms=self._latency_ms(candidate),
-                    size_mb=self._size_mb(candidate),
+                    latency_ms=self.leaderboard.latency_ms(candidate, self.rows),
+                    size_mb=self.leaderboard.size_mb(candidate),
                 )
             )
         return tuple(members)
@@ -151,13 +148,13 @@ class _Selection:
         limits = {"ensemble.latency_ms": asked.latency_ms, "search.latency_ms": self.spec.search.latency_ms}
         if given := [(limit, key) for key, limit in limits.items() if limit is not None]:
             most, key = min(given)
-            costs.append(Cap(key, np.array([self._latency_ms(one) for one in self.candidates]), most))
+            latencies = [self.leaderboard.latency_ms(one, self.rows) for one in self.candidates]
+            costs.append(Cap(key, np.array(latencies), most))
         if self.spec.search.time is not None and self.spec.fit.on != "train":
             costs.append(self._refits(self.refit_seconds))
         if asked.size_mb is not None:
-            costs.append(
-                Cap("ensemble.size_mb", np.array([self._size_mb(one) for one in self.candidates]), asked.size_mb)
-            )
+            sizes = [self.leaderboard.size_mb(one) for one in self.candidates]
+            costs.append(Cap("ensemble.size_mb", np.array(sizes), asked.size_mb))
         return Caps(members=asked.members, costs=tuple(costs))
 
     def _refits(self, most: float) -> Cap:
@@ -169,16 +166,6 @@ class _Selection:
         seconds = np.array([share * trained_s(one) for one in self.candidates])
         costs = np.where(seconds > most, np.inf, seconds / refits_at_once(self.layout, self.rows.rows))
         return Cap("search.time", costs, most)
-
-    def _latency_ms(self, candidate: "TrialResult") -> float:
-        encoder = find("models", candidate.family).encoder
-        one_row = self.rows.part("validation", encoder, lambda table, first: table.slice(0, 0 if first else 1))
-        return row_ms(self.leaderboard.scorer(candidate), one_row[0].matrix)
-
-    def _size_mb(self, candidate: "TrialResult") -> float:
-        folder: Path = self.leaderboard.model_folder(candidate)
-        size: int = (folder / find("models", candidate.family).file).stat().st_size
-        return size / 1e6
 
 
 def scores_of(leaderboard: "Leaderboard", candidate: "TrialResult") -> Scores:

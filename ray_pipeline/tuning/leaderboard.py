@@ -93,6 +93,17 @@ class Leaderboard:
         """Return the folder of a finalist's model."""
         return self.models / f"{finalist.trial:04d}"
 
+    def latency_ms(self, finalist: TrialResult, rows: EncodedRows) -> float:
+        """Measure how long the saved model of a finalist takes for one encoded row."""
+        encoder = find("models", finalist.family).encoder
+        one_row = rows.part("validation", encoder, lambda table, first: table.slice(0, 0 if first else 1))
+        return row_ms(self.scorer(finalist), one_row[0].matrix)
+
+    def size_mb(self, finalist: TrialResult) -> float:
+        """Return the size of the saved model of a finalist."""
+        size: int = (self.model_folder(finalist) / find("models", finalist.family).file).stat().st_size
+        return size / 1e6
+
     def check_reproduced(self, validation: Predictions, spec: Spec, *, on_gpu: bool) -> None:
         """Check that the winner's saved model repeats the metric that its trial reported.
 
@@ -151,7 +162,6 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
         own = percentile(value, draws, clusters, bootstrap.confidence)
         behind = percentile(sign * (winner[0] - value), sign * (winner[1] - draws), clusters, bootstrap.confidence)
         trials = [result for result in leaderboard.results if result.family == finalist.family]
-        one_row = rows.part("validation", family.encoder, lambda table, first: table.slice(0, 0 if first else 1))
         ranks.append(
             FamilyRank(
                 family=finalist.family,
@@ -167,8 +177,8 @@ def rank_families(leaderboard: Leaderboard, rows: EncodedRows, spec: Spec) -> tu
                 beyond_noise=len(ranks) > 0 and behind.low > 0,
                 trials=len(trials),
                 seconds=round(sum(result.seconds for result in trials), 2),
-                size_mb=(leaderboard.model_folder(finalist) / family.file).stat().st_size / 1e6,
-                latency_ms=row_ms(scorer, one_row[0].matrix),
+                size_mb=leaderboard.size_mb(finalist),
+                latency_ms=leaderboard.latency_ms(finalist, rows),
             )
         )
     return tuple(ranks)

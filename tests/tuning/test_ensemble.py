@@ -96,7 +96,7 @@ def test_a_recorded_choice_stands_whatever_latencies_are_now(tmp_path: Path, mon
     run, rows = run_with(tmp_path, "ensemble: {members: 3, latency_ms: 1000}"), Rows()
     board = board_of(run, rows, [1.0, 1.1, 1.2])
     first = choose_ensemble(board, cast(EncodedRows, rows), run.spec, run, math.inf)
-    monkeypatch.setattr(ensemble, "row_ms", lambda *_: 9e9)
+    monkeypatch.setattr("ray_pipeline.tuning.leaderboard.row_ms", lambda *_: 9e9)
     assert choose_ensemble(board, cast(EncodedRows, rows), run.spec, run, math.inf) == first
 
 
@@ -107,10 +107,10 @@ def test_a_recorded_choice_stands_whatever_latencies_are_now(tmp_path: Path, mon
 def test_an_ensemble_keeps_within_latency_and_says_where_none_can(
     asked: str, search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ensemble, "row_ms", lambda *_: 0.4)
+    monkeypatch.setattr("ray_pipeline.tuning.leaderboard.row_ms", lambda *_: 0.4)
     found = chosen(run_with(tmp_path / "a", asked, search), Rows(), [1.0, 1.1, 1.2])
     assert len(found.members) == 2
-    monkeypatch.setattr(ensemble, "row_ms", lambda *_: 0.6)
+    monkeypatch.setattr("ray_pipeline.tuning.leaderboard.row_ms", lambda *_: 0.6)
     found = chosen(run_with(tmp_path / "b", asked, search), Rows(), [1.0, 1.1, 1.2])
     section = "search" if "latency_ms" in search else "ensemble"
     assert found.members == () and found.why == f"no second model fits within {section}.latency_ms"
