@@ -30,7 +30,7 @@ from ray_pipeline.errors import Problem, RegistryError, StorageError
 from ray_pipeline.folder_exchange import put_in_place
 from ray_pipeline.row_reader import RowReader
 from ray_pipeline.rows_to_score import SentRows
-from ray_pipeline.values import Matrix, Task, Vector
+from ray_pipeline.values import Matrix, Task, Vector, decide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,13 +166,8 @@ class Bundle(RegionScoring):
 
         It is 0 or 1 at the bundle's threshold (0.5 if it has none), the most likely class, or the number itself.
         """
-        if self.schema["task"] == "binary":
-            threshold = self.schema["threshold"]
-            return (score >= (0.5 if threshold is None else threshold)).astype(np.int8)
-        if self.schema["task"] == "multiclass":
-            classes: NDArray[Any] = np.asarray(self.schema["classes"])
-            return np.asarray(classes[score.argmax(axis=1)])
-        return np.asarray(score)
+        threshold = self.schema["threshold"]
+        return decide(self.schema["task"], score, 0.5 if threshold is None else threshold, self.schema["classes"])
 
     def predict(self, rows: Any) -> Vector:
         """Return the scores, as `score` does, of rows in the form that people have them.
