@@ -7,6 +7,7 @@ values of environment variables that are named so, wherever they stand.
 import os
 import re
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -54,6 +55,19 @@ def redacted(text: str) -> str:
     for pattern in (_HEADER, _COLON, _BEARER):
         text = pattern.sub(rf"\1{HIDDEN}", text)
     return text
+
+
+def redacted_values(value: Any) -> Any:
+    """The same lists and dicts, whose texts have no credentials.
+
+    >>> redacted_values({"uri": ["s3://me:password@bucket"], "rows": 3})
+    {'uri': ['s3://***@bucket'], 'rows': 3}
+    """
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: redacted_values(item) for key, item in value.items()}
+    return [redacted_values(item) for item in value] if isinstance(value, list) else value
 
 
 def _hidden(parameter: re.Match[str]) -> str:

@@ -4,7 +4,6 @@ standard output, and an exit code."""
 import functools
 import inspect
 import json
-import math
 import os
 import select
 import signal
@@ -18,7 +17,8 @@ import typer
 
 from ray_pipeline.cli.lost_stderr import lenient_stderr
 from ray_pipeline.errors import Interrupted, PipelineError, Problem, StorageError
-from ray_pipeline.redaction import redacted
+from ray_pipeline.plain_json import plain
+from ray_pipeline.redaction import redacted, redacted_values
 from ray_pipeline.runtime.lost_ray import last_words
 from ray_pipeline.unexpected import unexpected
 
@@ -164,17 +164,5 @@ def to_json(value: object, *, ascii_only: bool = False) -> str:
     >>> to_json({"auc": float("nan"), "rows": (1, 2)})
     '{"auc": null, "rows": [1, 2]}'
     """
-    line = json.dumps(_clean(value), ensure_ascii=ascii_only, default=str)
+    line = json.dumps(redacted_values(plain(value)), ensure_ascii=ascii_only, default=str)
     return line.translate(LINE_ENDS)
-
-
-def _clean(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, str):
-        return redacted(value)
-    if isinstance(value, dict):
-        return {str(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
-    return value

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ray_pipeline.plain_json import plain
-from ray_pipeline.redaction import redacted
+from ray_pipeline.redaction import redacted, redacted_values
 from ray_pipeline.runtime.background import started
 from ray_pipeline.runtime.progress import note
 
@@ -53,7 +53,8 @@ def body_of(event: Mapping[str, Any]) -> bytes:
     >>> body_of({"event": "registered", "url": "s3://me:password@bucket"})
     b'{"event": "registered", "url": "s3://***@bucket"}'
     """
-    return json.dumps(_redacted(plain(event)), ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
+    shown = redacted_values(plain(event))
+    return json.dumps(shown, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace")
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
@@ -173,14 +174,6 @@ def warn(text: str) -> None:
     text = redacted(text)
     if not note(text):
         print(text, file=sys.stderr, flush=True)
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redacted(value)
-    if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
-    return [_redacted(item) for item in value] if isinstance(value, list) else value
 
 
 def _reason(error: Exception) -> str:
