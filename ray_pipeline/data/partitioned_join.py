@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.join_keys import plain_key
-from ray_pipeline.errors import DataError
 from ray_pipeline.hashing import hash_rows
-from ray_pipeline.runtime.ray_errors import find_own
+from ray_pipeline.runtime.ray_errors import own_errors
 from ray_pipeline.runtime.scan import Piece
 from ray_pipeline.runtime.tasks import task
 
@@ -131,13 +130,8 @@ def partition_table(pieces: Sequence[Piece], options: JoinOptions, num_partition
     prepare_task = task(prepare_partition, num_returns=2)
     splits = [split.remote(piece) for piece in pieces]
     prepared = [prepare_task.remote(*(tables[number] for tables in splits)) for number in range(num_partitions)]
-    try:
+    with own_errors():
         duplicates, without_time, granularities = zip(*ray.get([facts for _, facts in prepared]), strict=True)
-    except Exception as error:
-        own = find_own(error)
-        if isinstance(own, DataError):
-            raise own from None
-        raise
     finest_first = [None, "hour", "day"]  # the table's times are as fine as those of its finest partition
     return PartitionedTable(
         partitions=tuple(table for table, _ in prepared),
