@@ -28,10 +28,10 @@ seed: 7
 def release_of(spec: Spec, auc: float | None) -> Release:
     return Release(
         run=f"loans-{spec.seed}",
-        status="registered" if spec.register else "unregistered",
+        status="registered" if spec.registration else "unregistered",
         exit=0,
-        model="models:/loans/1" if spec.register else None,
-        version=1 if spec.register else None,
+        model="models:/loans/1" if spec.registration else None,
+        version=1 if spec.registration else None,
         family="xgboost",
         fit={},
         metrics={"auc": {"value": auc, "low": None, "high": None}},
@@ -54,7 +54,7 @@ def test_the_own_seed_is_run_as_it_is_and_the_others_register_and_judge_nothing(
     answer = repeat(SPEC, 3, run)
     assert seen[0] is SPEC
     assert [(spec.seed, spec.search.seed) for spec in seen] == [(7, 11), (8, 12), (9, 13)]
-    assert [bool(spec.register) for spec in seen] == [True, False, False]
+    assert [bool(spec.registration) for spec in seen] == [True, False, False]
     assert [len(spec.gates) for spec in seen] == [1, 0, 0] and not seen[1].needs_registry
     assert {spec.split.seed for spec in seen} == {5}, "the parts stay"
     assert len({spec.fingerprint for spec in seen}) == 3

@@ -173,11 +173,9 @@ class Spec(Section):
         return cls._read(parse_yaml(text, file, EXPECTED), Overrides.parse(sets), folder or Path.cwd(), trust)
 
     @classmethod
-    def from_dict(
-        cls, written: Mapping[str, Any], folder: Path | None = None, trust: Sequence[str] | None = None
-    ) -> Self:
+    def from_dict(cls, written: Mapping[str, Any], folder: Path | None = None) -> Self:
         """The spec of a mapping with the keys of a spec file; its paths are relative to `folder`. See `from_text`."""
-        return cls._read(source_of(written), Overrides.parse(()), folder or Path.cwd(), trust)
+        return cls._read(source_of(written), Overrides.parse(()), folder or Path.cwd(), None)
 
     @classmethod
     def _read(cls, source: SourceMap, overrides: Overrides, folder: Path, trust: Sequence[str] | None) -> Self:
@@ -242,11 +240,6 @@ class Spec(Section):
             default=(),
         )
         return self._source.file, self._source.line(step)
-
-    @property
-    def register(self) -> Register | Literal[False]:
-        """The alias under which the model is registered; False if it is not registered."""
-        return self.registration
 
     @property
     def needs_registry(self) -> bool:

@@ -109,8 +109,8 @@ def test_the_contract_s_flights_spec_is_read_as_written() -> None:
     assert model.max_bin == AnyOf(values=(128, 256))
     assert [one.name for one in spec.evaluate.slices] == ["carrier", "origin", "distance", "origin × carrier"]
     assert [gate.metric for gate in spec.gates] == ["auc", "auc", "true_positive_rate", "auc"]
-    assert spec.register
-    assert (spec.register.alias, spec.register.when) == ("challenger", "passed")
+    assert spec.registration
+    assert (spec.registration.alias, spec.registration.when) == ("challenger", "passed")
     assert spec.label_expression.columns == ("arr_delay",)
     assert spec.where_expression is not None
     assert spec.where_expression.columns == ("carrier", "distance")
