@@ -35,10 +35,6 @@ class JoinCounts:
             ages=ages,
         )
 
-    def counted(self) -> tuple[int, ...]:
-        """The six counts, in the order of the fields."""
-        return self.rows, self.matched, self.too_old, self.not_yet_known, self.never_seen, self.null_key
-
     def age(self, share: float) -> float | None:
         """A quantile of the age of the matched rows.
 

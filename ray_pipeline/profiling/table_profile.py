@@ -59,7 +59,7 @@ def _join(name: str, table: Table, profiled: Profile) -> dict[str, Any]:
     """One table of joins.json."""
     counts, plan = profiled.counts.joins[name], table.plans[name]
     return {
-        **dict(zip(JOIN_COUNTS, counts.counted(), strict=True)),
+        **{name: getattr(counts, name) for name in JOIN_COUNTS},
         "age_p50_s": counts.age(0.5),
         "age_p99_s": counts.age(0.99),
         "plan": plan.how,
