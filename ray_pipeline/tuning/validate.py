@@ -67,8 +67,8 @@ def validate(
         raw = replace(raw, **{name: getattr(unseen, name) for name in fields}, columns={})
     elif leaderboard.members:
         raw = replace(raw, score=ensemble_scores(leaderboard))
-    rates = (encoded.profile.label_rates(part) for part in ("train", "validation"))
-    same_rates = rates_agree(*next(rates), *next(rates))
+    profile = encoded.profile
+    same_rates = rates_agree(*profile.label_rates("train"), *profile.label_rates("validation"))
     calibrator = calibrate(raw, spec.evaluate.calibrate, same_rates=same_rates)
     calibrated = replace(raw, score=calibrator.apply(raw.score))
     threshold = choose_threshold(calibrated, spec.evaluate.threshold)
