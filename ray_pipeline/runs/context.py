@@ -121,10 +121,7 @@ class Run:
     def write_report(self) -> Path:
         """Write the manifest into the journal, and the report."""
         self.journal.record("manifest", manifest_of(self))
-        report = write_report(self.folder.path)
-        for name in (MODEL_CARD, report.name):
-            self.folder.upload(name)
-        return report
+        return _write_report(self.folder)
 
     def finish(self, model: TrainedModel, verdict: Verdict, version: int | None) -> Release:
         """Write the release into the journal, the report anew with it, and the manifest last."""
@@ -289,12 +286,17 @@ def finished_release(folder: RunFolder) -> Release | None:
 
 def write_last_files(folder: RunFolder) -> None:
     """Write the report, remove what only a resume needs, and write the manifest last."""
-    write_report(folder.path)
-    for name in (MODEL_CARD, "report.html"):
-        folder.upload(name)
+    _write_report(folder)
     for leftover in (TUNE_FOLDER, FINAL_FOLDER, TRIALS_FOLDER):
         folder.remove(leftover)
     folder.write_json("manifest.json", folder.journal.recorded("manifest"))
+
+
+def _write_report(folder: RunFolder) -> Path:
+    report = write_report(folder.path)
+    for name in (MODEL_CARD, report.name):
+        folder.upload(name)
+    return report
 
 
 def _import_libraries() -> None:
