@@ -88,10 +88,10 @@ def predict(
     if answer["key"] is None:
         typer.echo("  the rows have no key: the scores are in their order")
     if drift:
-        _print_drift([*answer["drift"], *answer["score_drift"]])
+        _print_drift(measured := [*answer["drift"], *answer["score_drift"]])
         if not answer["score_drift"]:
             typer.echo("  the version has no scores to compare with: it was registered before they were stored")
-    if fail_on is not None and (moved := drifted(answer)):
+    if fail_on is not None and (moved := drifted(measured)):
         raise Answer({**answer, "status": "drifted", "exit": 7, "drifted": moved})
     return answer
 
@@ -114,6 +114,7 @@ def evaluate(
         fix = f"{nearest(fail_on, FAIL_ON)}Known: {', '.join(FAIL_ON)}"
         raise SpecError(Problem(key="--fail-on", found=f"there is no {fail_on!r}", fix=fix))
     from ray_pipeline.cli.summary import print_bias, print_findings, print_scorecard, reason_of
+    from ray_pipeline.evaluation.score_drift import drifted
     from ray_pipeline.registered_model import evaluate_registered
 
     answer = evaluate_registered(model, rows, where_of(on), registry, revoke=revoke, debug=debug)
@@ -125,8 +126,7 @@ def evaluate(
     _print_drift(answer["drift"])
     if answer["revoked"]:
         typer.echo(f"  {answer['revoked']['alias']} was taken away from version {answer['revoked']['from']}")
-    moved = [row["column"] for row in answer["drift"] if row["severity"] in ("medium", "high")]
-    if fail_on == "drift" and moved:
+    if fail_on == "drift" and (moved := drifted(answer["drift"])):
         typer.echo(f"  failed on drift of {listed(moved)}")
         answer = {**answer, "status": "refused", "exit": 7}
     if answer["exit"]:
