@@ -12,6 +12,8 @@ from ray_pipeline.cli.options import On, RegistryUri, registry_of
 from ray_pipeline.errors import Problem, RegistryError
 from ray_pipeline.redaction import redacted
 
+END_S = 10.0
+"""How long MLflow's server may take to end after Ctrl-C."""
 Port = Annotated[int, typer.Option("--port", min=1, max=65_535, help="The port of the pages, on 127.0.0.1 only.")]
 
 
@@ -33,7 +35,11 @@ def ui(on: On = None, registry: RegistryUri = None, port: Port = 5000) -> dict[s
         code = server.wait()
     except KeyboardInterrupt:
         server.terminate()
-        server.wait()
+        try:
+            server.wait(END_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
         return {"url": url}
     found = f"MLflow's server ended with code {code}"
     fix = "read its message above; if the port is in use, name another with --port"

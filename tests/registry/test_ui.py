@@ -9,8 +9,11 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from ray_pipeline.cli import ui as module
 
 
 def command(*words: str) -> list[str]:
@@ -32,6 +35,32 @@ def test_a_server_s_own_pages_are_named(tmp_path: Path) -> None:
         command("--registry", "http://127.0.0.1:5999", "--json"), cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0 and json.loads(done.stdout.splitlines()[-1])["url"] == "http://127.0.0.1:5999"
+
+
+def test_a_server_that_does_not_end_after_ctrl_c_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, servers, interruptions = subprocess.Popen, list[subprocess.Popen[bytes]](), [KeyboardInterrupt]
+
+    def deaf(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+        server = start([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        assert server.stdout is not None and server.stdout.readline() == b"\n"
+        server.stdout.close()
+        servers.append(server)
+        wait = server.wait
+
+        def interrupted(timeout: float | None = None) -> int:
+            if interruptions:
+                raise interruptions.pop()
+            return wait(timeout)
+
+        monkeypatch.setattr(server, "wait", interrupted)
+        return server
+
+    monkeypatch.setattr(module, "_check", lambda _: None)
+    monkeypatch.setattr(module, "END_S", 0.1)
+    monkeypatch.setattr(subprocess, "Popen", deaf)
+    assert module.ui(registry="sqlite:///mlflow.db", port=5998) == {"url": "http://127.0.0.1:5998"}
+    assert servers[0].returncode == -signal.SIGKILL
 
 
 @pytest.mark.long
