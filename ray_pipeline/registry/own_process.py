@@ -45,9 +45,9 @@ def in_own_process(registry: Registry) -> Iterator[Registry]:
         start_new_session=True,  # so that Ctrl-C does not reach it
     )
     theirs.close()
-    ours.send(registry)
     elsewhere = _Elsewhere(uri=registry.uri, artifacts=registry.artifacts, debug=registry.debug, connection=ours)
     try:
+        ours.send(registry)
         yield elsewhere
     finally:
         if elsewhere.one_at_a_time.locked():  # a thread that an interruption has left waits for an answer
@@ -130,7 +130,8 @@ def _answer(
         connection.send((error, result))
     except OSError:
         return
-    except Exception:  # an error that cannot be pickled
-        connection.send((RuntimeError(f"{type(error).__name__}: {error}"), None))
+    except Exception as unsent:  # it cannot be pickled
+        told = error or unsent
+        connection.send((RuntimeError(f"{type(told).__name__}: {told}"), None))
     if method == "prepare":
         package.warm_up()

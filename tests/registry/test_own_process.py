@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from registry_fixture import NAME, add, model_folder
 from ray_pipeline.bundle_files import check_files
 from ray_pipeline.errors import RegistryError
 from ray_pipeline.registry import Registry
-from ray_pipeline.registry.own_process import in_own_process
+from ray_pipeline.registry.own_process import _answer, in_own_process
 
 
 @pytest.fixture
@@ -54,6 +56,26 @@ def test_an_error_there_is_raised_here_with_its_problem(elsewhere: Registry, tra
         add(elsewhere, trained, "run-1", scores=wrong)
     assert raised.value.problems[0].stage == "verify"
     assert add(elsewhere, trained, "run-2") == 2  # and the process answers on
+
+
+def test_a_registry_that_cannot_be_sent_leaves_no_process(registry: Registry) -> None:
+    @dataclass(frozen=True)
+    class Unsendable(Registry):
+        def __reduce__(self) -> tuple[object, ...]:
+            raise TypeError("no")
+
+    before = children()
+    with pytest.raises(TypeError, match="no"), in_own_process(Unsendable(registry.uri)):
+        pass
+    assert children() <= before
+
+
+def test_a_result_that_cannot_be_sent_is_named(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Registry, "champion", lambda *_: threading.Lock())
+    ours, theirs = Pipe()
+    _answer(theirs, registry, "champion", (NAME,), {})
+    error, result = ours.recv()
+    assert result is None and str(error) == "TypeError: cannot pickle '_thread.lock' object"
 
 
 def test_a_process_that_dies_is_a_registry_that_does_not_answer(registry: Registry, trained: Trained) -> None:
