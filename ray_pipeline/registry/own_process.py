@@ -103,15 +103,15 @@ class _Elsewhere(Registry):
 def serve(descriptor: int) -> None:
     """Answer calls until the other end of the connection closes; then end at once, whatever goes on."""
     connection = Connection(descriptor)
-    registry = connection.recv()
     with one_parser():
-        while True:
-            try:
+        try:
+            registry = connection.recv()
+            while True:
                 call = connection.recv()
-            except EOFError:
-                remove_copies()
-                os._exit(0)
-            threading.Thread(target=_answer, args=(connection, registry, *call), daemon=True).start()
+                threading.Thread(target=_answer, args=(connection, registry, *call), daemon=True).start()
+        except EOFError:
+            remove_copies()
+            os._exit(0)
 
 
 def _answer(
