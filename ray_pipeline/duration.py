@@ -14,6 +14,7 @@ STEP_UNIT: Final = "s"
 """Steps (`time_unit: step`) count as this unit since 1970 wherever times are compared."""
 STEP_US = 1_000_000
 """A step in microseconds."""
+DAY_US = 86_400_000_000
 MAX_SECONDS = 10_000 * 365.25 * 86_400
 
 

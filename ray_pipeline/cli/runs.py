@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ray_pipeline.byte_size import byte_size
 from ray_pipeline.cli.options import On, RunId, Storage, run_folder, where_of
 from ray_pipeline.cli.summary import print_run
 from ray_pipeline.cli.table import cell, print_table
@@ -33,7 +34,7 @@ def list_runs(on: On = None, storage: Storage = None) -> dict[str, Any]:
 
     runs = runs_in(_store(on, storage))
     heads = ("RUN", "STATE", "AGE", "SIZE", "MODEL")
-    print_table(heads, [(one.run, one.state, age(one.started), size(one.num_bytes), one.model) for one in runs])
+    print_table(heads, [(one.run, one.state, age(one.started), byte_size(one.num_bytes), one.model) for one in runs])
     return {"runs": [one.as_json() for one in runs]}
 
 
@@ -50,7 +51,7 @@ def show(run: RunId, on: On = None, storage: Storage = None) -> dict[str, Any]:
         "state": summary.state,
         "owner": summary.owner,
         "started": summary.started and f"{summary.started.astimezone():%Y-%m-%d %H:%M:%S} ({age(summary.started)} ago)",
-        "size": size(summary.num_bytes),
+        "size": byte_size(summary.num_bytes),
         "spec": spec[:12],
         "trials": len(folder.journal.steps("trial-")) or (answer or {}).get("trials"),
     }
@@ -97,15 +98,15 @@ def clean(
     for one in chosen:
         if not dry_run:
             remove_run(store, one.run, lambda text: typer.echo(text, err=True))
-        typer.echo(f"{verb}: {one.run}, {one.state}, {age(one.started)} old, {size(one.num_bytes)}")
+        typer.echo(f"{verb}: {one.run}, {one.state}, {age(one.started)} old, {byte_size(one.num_bytes)}")
     freed = sum(one.num_bytes for one in chosen)
     if cache:
         sets = BlobStore(f"{store.root}/{FOLDER}")
         before = sets.sizes()
         gone = list(before) if dry_run else sets.evict(0)
-        typer.echo(f"{verb}: {len(gone)} sets of encoded rows, {size(sum(before[name] for name in gone))}")
+        typer.echo(f"{verb}: {len(gone)} sets of encoded rows, {byte_size(sum(before[name] for name in gone))}")
         freed += sum(before[name] for name in gone)
-    typer.echo(f"{len(chosen)} of {len(known)} runs {verb}, {size(freed)} in all")
+    typer.echo(f"{len(chosen)} of {len(known)} runs {verb}, {byte_size(freed)} in all")
     return {
         "removed": [one.run for one in chosen],
         "kept": len(known) - len(chosen),
@@ -141,17 +142,3 @@ def age(since: datetime | None) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{max(seconds, 0)} s"
-
-
-def size(num_bytes: int) -> str:
-    """Bytes in one unit.
-
-    >>> size(0), size(2_500), size(43_000_000)
-    ('0 B', '2.5 kB', '43 MB')
-    """
-    number, unit = float(num_bytes), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if number < 1000:
-            break
-        number, unit = number / 1000, larger
-    return f"{number:.{1 if unit != 'B' and number < 10 else 0}f} {unit}"

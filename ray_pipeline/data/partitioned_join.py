@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_pipeline.byte_size import byte_size
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.join_counts import JoinCounts
 from ray_pipeline.data.join_keys import plain_key
@@ -48,13 +49,13 @@ class JoinPlan:
         decoded_bytes
             Decompressed bytes of the columns that are read.
         """
-        size, limit = _shown(decoded_bytes), _shown(BROADCAST_BYTES)
+        size, limit = byte_size(decoded_bytes), byte_size(BROADCAST_BYTES)
         if decoded_bytes <= BROADCAST_BYTES:
             why = f"{size} once decompressed, at most {limit}: one copy on each node"
             return cls(how="broadcast", parts=1, why=why)
         parts = max(2, -(-decoded_bytes // PART_BYTES))
         why = (
-            f"{size} once decompressed, more than {limit}: {parts} parts by key hash of about {_shown(PART_BYTES)},"
+            f"{size} once decompressed, more than {limit}: {parts} parts by key hash of about {byte_size(PART_BYTES)},"
             " spilled by Ray as needed"
         )
         return cls(how="partitioned", parts=parts, why=why)
@@ -139,7 +140,3 @@ def partition_table(pieces: Sequence[Piece], options: JoinOptions, num_partition
         without_time=sum(without_time),
         granularity=min(granularities, key=finest_first.index),
     )
-
-
-def _shown(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

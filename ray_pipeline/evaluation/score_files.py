@@ -14,10 +14,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ray_pipeline.components.sources._files import filesystem, root_of
+from ray_pipeline.components.sources.parquet import SUFFIXES
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, Problem, SpecError, StorageError
 
-PARQUET, CSV = (".parquet", ".pq", ".parq"), ".csv"
+CSV = ".csv"
 Files = Sequence[tuple[Path, int]]
 """Paths of files to write, each with its number of rows."""
 
@@ -33,7 +34,7 @@ def means_file(out: Path) -> bool:
         It means a folder, and there is a file, or a folder that is not empty.
     """
     ending = out.suffix.lower()
-    if ending in (*PARQUET, CSV) and not out.is_dir():
+    if ending in (*SUFFIXES, CSV) and not out.is_dir():
         return True
     if ending and not out.is_dir():
         fix = "end it with .parquet or .csv, or name a folder without an ending"

@@ -7,8 +7,9 @@ import numpy as np
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.column_encodings._base import ColumnSummary
-from ray_pipeline.components.column_encodings._columns import DAY_US, kind_of, numbers, offset_of
+from ray_pipeline.components.column_encodings._columns import kind_of, numbers, offset_of
 from ray_pipeline.components.encoders._base import Encoder
+from ray_pipeline.duration import DAY_US
 from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.profiling.profile import Profile
 

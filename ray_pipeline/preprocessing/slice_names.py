@@ -6,11 +6,10 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.components.column_encodings._columns import DAY_US
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.data.rows import KEY, TIME
 from ray_pipeline.data.table import Table
-from ray_pipeline.duration import STEP_US
+from ray_pipeline.duration import DAY_US, STEP_US
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.profiling.profile import Profile
 from ray_pipeline.spec import Spec

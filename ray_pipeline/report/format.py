@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ray_pipeline.byte_size import byte_size
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.duration import clock
 from ray_pipeline.report.run_files import Estimate, number
@@ -85,14 +86,11 @@ def format_duration(seconds: object) -> str:
 def format_bytes(value: object) -> str:
     """Format a number of bytes, in powers of ten.
 
-    >>> format_bytes(812), format_bytes(8_100_000)
-    ('812 bytes', '8.1 MB')
+    >>> format_bytes(812), format_bytes(8_100_000), format_bytes(None)
+    ('812 B', '8.1 MB', '–')
     """
     num_bytes = number(value)
-    if not math.isfinite(num_bytes):
-        return "–"
-    power = min(int(math.log10(max(abs(num_bytes), 1)) // 3), 4)
-    return f"{num_bytes / 1000**power:.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+    return byte_size(num_bytes) if math.isfinite(num_bytes) else "–"
 
 
 def better(metric: str) -> str:

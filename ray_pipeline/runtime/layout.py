@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ray_pipeline.byte_size import byte_size
 from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime.this_machine import available_cpus, available_gpus
 from ray_pipeline.spec.where import Where
@@ -220,25 +221,12 @@ def _worker_memory(where: Where, on_a_node: int, memory: float) -> float:
     """Bytes of rows for each worker of a node; raises `ResourceError` if the node has less than all of them ask for."""
     asked = memory * MEMORY_SHARE / on_a_node if where.memory == "auto" else float(where.memory)
     if asked * on_a_node > memory:
-        found = f"{on_a_node} workers on a node ask for {on_a_node} x {shown(asked)}, but it has {shown(memory)}"
-        raise _refused("memory", found, f"ask for at most {shown(memory / on_a_node)}, or for fewer trials at once")
+        found = (
+            f"{on_a_node} workers on a node ask for {on_a_node} x {byte_size(asked)}, but it has {byte_size(memory)}"
+        )
+        raise _refused("memory", found, f"ask for at most {byte_size(memory / on_a_node)}, or for fewer trials at once")
     return asked
 
 
 def _refused(key: str, found: str, fix: str) -> ResourceError:
     return ResourceError(Problem(key=key, stage="plan", found=found, fix=fix))
-
-
-def shown(num_bytes: float) -> str:
-    """A number of bytes for people.
-
-    Examples
-    --------
-    >>> shown(34_200_000)
-    '34.2 MB'
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 1000:
-            return f"{num_bytes:.3g} {unit}"
-        num_bytes /= 1000
-    return f"{num_bytes:.3g} TB"

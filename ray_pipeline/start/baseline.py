@@ -15,7 +15,7 @@ from ray_pipeline.components.column_encodings._columns import kind_of, numbers
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.data.rows import KEY, LABEL, PART, TIME
-from ray_pipeline.duration import STEP_US
+from ray_pipeline.duration import DAY_US, STEP_US
 from ray_pipeline.hashing import hash_values
 from ray_pipeline.start.draft import Draft
 from ray_pipeline.values import Task, Vector
@@ -27,7 +27,6 @@ MAX_VALUES = 200
 MIN_ROWS, FEW_ROWS = 20, 3_000
 MANY_CLASSES = 5
 MIN_SHARE = 1e-15
-DAY_US = 86_400_000_000
 Indices = NDArray[np.intp]
 
 

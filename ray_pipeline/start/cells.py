@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ray_pipeline.components.sources._cells import losing_digits, number_pattern
+from ray_pipeline.data.preconditions import MAX_INT64
 from ray_pipeline.start.totals import MAX_SHARE, PATTERN
 from ray_pipeline.start.words import COUNTRIES, DATE_PARTS, TIMES, words
 
@@ -18,7 +19,6 @@ MISSING_NUMBER = MISSING | {
     *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!"),
 }
 MIN_NUMBERS = 0.5
-MAX_INT64 = 2**63 - 1
 TOTAL = re.compile(PATTERN, re.IGNORECASE)
 DAYS = (
     *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),

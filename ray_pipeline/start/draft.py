@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
 from ray_pipeline.components.metrics import DEFAULTS
+from ray_pipeline.data.preconditions import MAX_INT64
 from ray_pipeline.start.feast import FeastProposal
 from ray_pipeline.start.join import JoinProposal
 from ray_pipeline.start.label import Label
@@ -19,7 +20,6 @@ from ray_pipeline.start.table import StartTable, is_name
 from ray_pipeline.values import Task
 
 RARE = 0.01
-MAX_INT64 = 2**63 - 1
 METRIC_REASONS: Mapping[Task, str] = {
     "binary": "it ranks rows by their score and needs no threshold",
     "multiclass": "it judges the probabilities of all classes",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_pipeline.components.column_encodings._columns import kind_of
-from ray_pipeline.duration import STEP_US
+from ray_pipeline.duration import DAY_US, STEP_US
 from ray_pipeline.hashing import distinct, hash_rows
 from ray_pipeline.start.label import Label
 from ray_pipeline.start.roles import Roles
@@ -19,7 +19,6 @@ from ray_pipeline.start.table import StartTable
 VALIDATION, TEST = 0.15, 0.2
 MIN_DIFFERENT = 0.5
 MIN_DAYS, MIN_STRATIFIED = 20, 50
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, kw_only=True)

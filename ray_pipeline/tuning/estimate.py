@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ray_pipeline.byte_size import byte_size
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.sources._base import Footers
 from ray_pipeline.data.column_checks import check_columns, check_expressions
@@ -11,7 +12,7 @@ from ray_pipeline.data.columns import ResolvedColumns
 from ray_pipeline.data.open_tables import open_tables
 from ray_pipeline.data.partitioned_join import JoinPlan
 from ray_pipeline.data.preconditions import require_even_files
-from ray_pipeline.runtime.layout import Layout, shown
+from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 from ray_pipeline.tuning.stage_seconds import stage_seconds
@@ -39,7 +40,7 @@ class TableEstimate:
     def lines(self, name: str) -> list[str]:
         """Return the lines about the table for people."""
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
-        read = f"{shown(self.bytes_read)} read of {shown(self.bytes_on_disk)}"
+        read = f"{byte_size(self.bytes_read)} read of {byte_size(self.bytes_on_disk)}"
         lines = [f"{name:<10} {self.rows:,} rows in {files}; {read}"]
         return lines if self.join is None else [*lines, f"{'':<10} {self.join.how}: {self.join.why}"]
 
@@ -102,14 +103,14 @@ class Estimate:
         each = f"{workers} x {threads}" + (f" and {layout.gpus:g} GPU" if layout.gpus else "")
         slots, turns = _counted(layout.slots, "trial"), _counted(-(-trials // layout.slots), "turn")
         search = f"{slots} at once, each {each}; {_counted(trials, 'trial')} in {turns}"
-        memory = f"{shown(self.worker_bytes)}, may hold {shown(layout.memory)}: {how}"
+        memory = f"{byte_size(self.worker_bytes)}, may hold {byte_size(layout.memory)}: {how}"
         return [
             *(line for name, table in self.tables.items() for line in table.lines(name)),
-            f"{'encoded':<10} {rows:,} rows x {encoded_row} = {shown(self.encoded_bytes)}, once a node",
+            f"{'encoded':<10} {rows:,} rows x {encoded_row} = {byte_size(self.encoded_bytes)}, once a node",
             f"{'worker':<10} {rows:,} rows x {trained_row}{share} = {memory}",
             f"{'search':<10} {search}",
             f"{'fit':<10} {workers} x {layout.fit_threads} CPUs",
-            f"{'memory':<10} about {shown(round(self.total_bytes))} in all",
+            f"{'memory':<10} about {byte_size(round(self.total_bytes))} in all",
             f"{'seconds':<10} about {', '.join(f'{stage} {one:,.0f}' for stage, one in self.seconds.items())}",
         ]
 

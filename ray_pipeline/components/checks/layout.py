@@ -2,6 +2,7 @@
 
 from statistics import median
 
+from ray_pipeline.byte_size import byte_size
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec
 
 MAX_FILES, SMALL_FILE, LARGE_GROUP = 1_000, 1 << 20, 1 << 30
@@ -17,12 +18,11 @@ class Layout(Check):
         for table, footers in profile.footers.items():
             files, usual = len(footers.files), median(footers.file_bytes or (0,))
             if files >= MAX_FILES and usual < SMALL_FILE:
-                yield self.finding(
-                    "low", None, footers.num_rows, f"{table}: {files:,} files with a median of {usual / 1024:,.0f} KB"
-                )
+                found = f"{table}: {files:,} files with a median of {byte_size(usual)}"
+                yield self.finding("low", None, footers.num_rows, found)
             if empty := sum(rows == 0 for rows in footers.file_rows):
                 found = f"{table}: {empty:,} of {files:,} files have 0 rows"
                 yield self.finding("low", None, 0, found, "nothing, if they are meant to be empty")
             if footers.largest_group >= LARGE_GROUP:
-                size = f"{footers.largest_group / 2**30:.1f} GiB"
-                yield self.finding("medium", None, 0, f"{table}: a row group of {size}, which one worker holds at once")
+                found = f"{table}: a row group of {byte_size(footers.largest_group)}, which one worker holds at once"
+                yield self.finding("medium", None, 0, found)

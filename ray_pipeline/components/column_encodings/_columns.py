@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline import column_types
+from ray_pipeline.duration import DAY_US
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.values import Vector
 
 Kind = Literal["number", "category", "time"]
-DAY_US = 86_400_000_000
 MISSING, UNSEEN = -2, -1
 MAX_EXACT = 2.0**53
 """Up to here float64 holds every whole number."""
