@@ -47,7 +47,7 @@ def explained(run: "Run") -> Iterator[None]:
         error.problems = tuple(_completed(problem, run) for problem in error.problems)
         raise _journalled(run, error) from error.__cause__
     except Exception as error:
-        if absent := _not_on_a_worker(error, run.spec):
+        if absent := _not_on_a_worker(error, run):
             raise _journalled(run, ResourceError(_completed(absent, run))) from error
         if not (refused := _refused_by_disk(error)):
             raise _journalled(run, unexpected(error, lambda text: _write_traceback(run, text))) from error
@@ -92,10 +92,10 @@ def _refused_by_disk(error: BaseException) -> OSError | None:
     return next(refused, None)
 
 
-def _not_on_a_worker(error: BaseException, spec: Spec) -> Problem | None:
+def _not_on_a_worker(error: BaseException, run: "Run") -> Problem | None:
     """The package of the spec's own classes that this process has, and a worker has not."""
     absent = ABSENT.search(one_line(error))
-    if absent is None or absent[1] not in spec.external_packages:
+    if absent is None or absent[1] not in run.spec.external_packages:
         return None
     found = f"a worker cannot import {absent[1]!r}, which the spec uses"
     return Problem(found=found, fix=f"install it on every node, or put its folder into PYTHONPATH there; then {RESUME}")

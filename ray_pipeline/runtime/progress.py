@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
+from ray_pipeline.decimal_text import decimal_text
 from ray_pipeline.duration import clock
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Progress:
             if left_s is None and done and total:
                 left_s = line.seconds(time.monotonic()) / done * max(total - done, 0)
             parts = [f"{done}{f'/{total}' if total is not None else ''} trials"]
-            parts += [f"best {metric} {best:.4f}"] if best is not None else []
+            parts += [f"best {metric} {decimal_text(best)}"] if best is not None else []
             line.counted = ", ".join(parts)
             line.left = f", {clock(left_s)} left" if left_s is not None and done != total else ""
         self._count(line)

@@ -8,7 +8,6 @@ from ray_pipeline.components.own_code import wrong_shape
 from ray_pipeline.errors import DataError, Problem, SpecError
 from ray_pipeline.values import Task
 
-
 FIX = "correct the family's class; docs/extending.md says what it must return"
 ROUNDING = 1e-6
 """By how much a probability may lie outside [0, 1]."""
