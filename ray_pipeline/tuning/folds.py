@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.errors import DataError, Problem, listed
+from ray_pipeline.group_classes import group_classes
 from ray_pipeline.hashing import distinct, mix, uniform
 from ray_pipeline.tuning.backtests import Rows, Sample, Trained, advanced, begin
 from ray_pipeline.tuning.trial_worker import EVALUATIONS
@@ -69,8 +70,8 @@ def assign_folds(sample: Sample, number: int, *, stratify: bool = False, gap: fl
     number
         How many folds.
     stratify
-        Whether each class has the same share of every fold, unless there are groups. Then folds are not stable when
-        rows are added.
+        Whether each class has the same share of every fold; a group has the class of most of its rows. Then folds are
+        not stable when rows are added.
     gap
         The last rows before a fold, in the unit of the order, that its model does not see.
 
@@ -87,7 +88,8 @@ def assign_folds(sample: Sample, number: int, *, stratify: bool = False, gap: fl
         fix = f"write at most {len(units)}, or 0"
         raise DataError(Problem(key="split.folds", stage="fit", rows=len(sample.unit), found=found, fix=fix))
     alone = len(units) == len(sample.unit)
-    fold = _stratified(sample, number) if stratify and alone else _by_hash(sample, units, number)
+    stratified = _stratified if alone else _stratified_groups
+    fold = stratified(sample, number) if stratify else _by_hash(sample, units, number)
     places = [np.flatnonzero(fold == one) for one in range(number)]
     if not all(map(len, places)):
         found = f"{number} folds of {len(units)} rows: one of them is empty"
@@ -177,6 +179,14 @@ def _stratified(sample: Sample, number: int) -> NDArray[np.intp]:
     fold = np.empty(len(order), np.intp)
     fold[order] = (np.arange(len(order)) - first) % number
     return fold
+
+
+def _stratified_groups(sample: Sample, number: int) -> NDArray[np.intp]:
+    """The groups of each class in turn, the largest first, so that their rows differ by one group at most."""
+    groups, classes, rows = group_classes(sample.unit, sample.label)
+    fold = np.empty(len(groups), np.intp)
+    fold[np.lexsort((mix(groups ^ FOLD_SEED), -rows, classes))] = np.arange(len(groups)) % number
+    return fold[np.searchsorted(groups, sample.unit)]
 
 
 def _in_order(sample: Sample, number: int, gap: float) -> Folds:

@@ -1,6 +1,8 @@
 """What every splitter must do: give each row one part that depends on the row alone; and what each of them promises
 besides."""
 
+import pickle
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +21,13 @@ from ray_pipeline.errors import DataError
 EVERY = menu("splitters")
 START = np.datetime64("2024-01-01T00:00:00", "us")
 MADE: dict[str, list[dict[str, Any]]] = {
-    "random": [{}, {"group": "team"}, {"stratify": True}, {"validation": 0.3, "test": 0.2, "seed": 9}],
+    "random": [
+        {},
+        {"group": "team"},
+        {"stratify": True},
+        {"group": "team", "stratify": True},
+        {"validation": 0.3, "test": 0.2, "seed": 9},
+    ],
     "time": [
         {"validation": "2024-01-11", "test": "2024-01-16"},
         {"validation": "2024-01-11", "test": "2024-01-16", "gap": "12h"},
@@ -120,10 +128,12 @@ def test_a_row_s_part_is_the_xxhash_of_its_decimal_key(keys: list[int], seed: in
         assert found == (TEST if position < 0.15 else VALIDATION if position < 0.3 else TRAIN)
 
 
-@pytest.mark.parametrize("fields", [{"group": "team"}, {"group": "team", "seed": 4, "validation": 0.4}])
+@pytest.mark.parametrize(
+    "fields", [{"group": "team"}, {"group": "team", "seed": 4, "validation": 0.4}, {"group": "team", "stratify": True}]
+)
 def test_a_group_is_never_divided(fields: dict[str, Any]) -> None:
     rows = rows_of()
-    part, team = made("random", fields).part_of(rows), rows["team"].to_numpy()
+    part, team = fitted(made("random", fields), rows).part_of(rows), rows["team"].to_numpy()
     assert all(len(set(part[team == one].tolist())) == 1 for one in np.unique(team))
     carving = fitted(made("column", {"column": "half", "group": "team"}), rows)
     carved = carving.part_of(rows)
@@ -140,6 +150,54 @@ def test_stratify_gives_each_class_the_same_shares() -> None:
         n = int((label == value).sum())
         assert int((part[label == value] == TEST).sum()) == round(0.1 * n)
         assert abs(int((part[label == value] == VALIDATION).sum()) - 0.2 * n) <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), min_size=1, max_size=120),
+    st.sampled_from([0.1, 0.15, 0.4]),
+    st.sampled_from([0.1, 0.2, 0.45]),
+    st.integers(0, 99),
+)
+def test_stratified_groups_stay_whole_and_each_class_of_groups_has_its_shares(
+    drawn: list[tuple[int, str]], validation: float, test: float, seed: int
+) -> None:
+    teams, labels = zip(*drawn, strict=True)
+    rows = pa.table({"key": range(len(drawn)), "team": teams, "label": labels})
+    fields = {"group": "team", "stratify": True, "validation": validation, "test": test, "seed": seed}
+    parts = fitted(made("random", fields), rows).part_of(rows).tolist()
+    part_of = dict(zip(teams, parts, strict=True))
+    assert [part_of[team] for team in teams] == parts
+    size, of_class = Counter(teams), dict[str, list[int]]()
+    for team in sorted(size):
+        of_team, everywhere = Counter(label for one, label in drawn if one == team), Counter(labels)
+        most = [label for label in of_team if of_team[label] == max(of_team.values())]
+        rarest = [label for label in most if everywhere[label] == min(everywhere[one] for one in most)]
+        of_class.setdefault(min(rarest, key=lambda label: xxh64_intdigest(label.encode())), []).append(team)
+    for mine in of_class.values():
+        mine.sort(key=lambda team: xxh64_intdigest(str(team).encode(), seed))
+        order = [(TEST, VALIDATION, TRAIN).index(part_of[team]) for team in mine]
+        assert order == sorted(order) and order[-1] == 2
+        rows_of_class, largest = sum(size[team] for team in mine), max(size[team] for team in mine)
+        for last, share in ((0, test), (1, test + validation)):
+            below = sum(size[team] for team, part in zip(mine, order, strict=True) if part <= last)
+            possible = [sum(size[team] for team in mine[:end]) for end in range(len(mine))]
+            assert abs(below - share * rows_of_class) <= largest
+            assert abs(below - share * rows_of_class) == min(abs(end - share * rows_of_class) for end in possible)
+
+
+def test_a_splitter_of_stratified_groups_keeps_eight_bytes_for_each_group_held_out() -> None:
+    rows = rows_of(20_000).set_column(3, "team", pa.array(np.arange(20_000) // 2))
+    plain, splitter = made("random", {}), fitted(made("random", {"group": "team", "stratify": True}), rows)
+    assert len(pickle.dumps(splitter)) - len(pickle.dumps(plain)) < 0.3 * 10_000 * 8 + 1_000
+    again = pickle.loads(pickle.dumps(splitter))
+    np.testing.assert_array_equal(again.part_of(rows), splitter.part_of(rows))
+    assert splitter.model_dump() == made("random", {"group": "team", "stratify": True}).model_dump()
+
+
+def test_nothing_is_held_out_of_no_rows() -> None:
+    rows = rows_of(0)
+    assert fitted(made("random", {"group": "team", "stratify": True}), rows).part_of(rows_of(3)).tolist() == [TRAIN] * 3
 
 
 @pytest.mark.parametrize(("word", "fields"), CASES)

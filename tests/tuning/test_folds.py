@@ -97,6 +97,20 @@ def test_a_stratified_fold_has_the_share_of_each_class() -> None:
         assert max(counts) - min(counts) <= 1
 
 
+@settings(max_examples=20, deadline=None)
+@given(number=st.integers(2, 6), seed=st.integers(0, 99), groups=st.integers(6, 80))
+def test_stratified_folds_of_groups_have_the_share_of_each_class_but_for_one_group(
+    number: int, seed: int, groups: int
+) -> None:
+    sample = sample_of(400, seed, groups=groups)
+    sample.label[:] = sample.unit % np.uint64(3)
+    folds = assign_folds(sample, number, stratify=True)
+    for code in np.unique(sample.label):
+        counts = [int((sample.label[scored] == code).sum()) for scored in folds.scored]
+        _, sizes = np.unique(sample.unit[sample.label == code], return_counts=True)
+        assert max(counts) - min(counts) <= sizes.max()
+
+
 def test_fewer_groups_than_folds_are_refused() -> None:
     with pytest.raises(DataError, match="5 folds, but train and validation have 4 groups or rows") as refused:
         assign_folds(sample_of(200, groups=4), 5)
