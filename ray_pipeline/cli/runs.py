@@ -39,7 +39,7 @@ def list_runs(on: On = None, storage: Storage = None) -> dict[str, Any]:
 
 
 def show(run: RunId, on: On = None, storage: Storage = None) -> dict[str, Any]:
-    """Show how far a run came, what it made, and how to go on."""
+    """Show how far a run came, what it made, and how to go on. The exit code is that of the run, if it has ended."""
     from ray_pipeline.runs.housekeeping import runs_in
 
     folder = run_folder(run, on, storage)
@@ -64,7 +64,7 @@ def show(run: RunId, on: On = None, storage: Storage = None) -> dict[str, Any]:
         print_run(answer)
     elif summary.state != "running":
         typer.echo(f"go on    {command('resume', folder.run, on=on)}")
-    return {**summary.as_json(), "release": answer, "problems_found": problems}
+    return {**summary.as_json(), "exit": summary.exit or 0, "release": answer, "problems_found": problems}
 
 
 def clean(

@@ -27,6 +27,7 @@ class RunSummary:
     num_bytes: int
     model: str | None
     exit: int | None
+    """The exit code that it ended with; None while it runs, or if it ended without a word."""
     owner: str | None
     """The process that works on it now."""
 
@@ -75,7 +76,7 @@ def _summary(
         started=written_at(begin) if begin else None,
         num_bytes=num_bytes,
         model=(answer or {}).get("model"),
-        exit=(answer or ended or {}).get("exit"),
+        exit=None if holds else (answer or ended or {}).get("exit"),
         owner=str(owner) if holds else None,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ray_pipeline.cli import runs as verbs
+from ray_pipeline.cli.output import finish
 from ray_pipeline.errors import ResourceError, SpecError, StorageError
 from ray_pipeline.runs.housekeeping import runs_in
 from ray_pipeline.runs.journal import JOURNAL
@@ -85,6 +86,7 @@ def test_a_run_that_a_process_holds_is_running_and_is_never_removed(storage: Pat
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout and holder.stdout.readline() == "held\n"
         assert states(storage)["stopped"] == "running"
+        assert (shown := verbs.show(run))["state"] == "running" and shown["exit"] == 0
         assert not any(name.startswith("stopped") for name in verbs.clean(older_than="0", all=True)["removed"])
         with pytest.raises(ResourceError, match=f"is held by process {holder.pid} "):
             verbs.clean([run])
@@ -126,6 +128,18 @@ def test_show_says_how_far_a_run_came_and_how_to_go_on(storage: Path, capsys: py
     assert "state    failed" in out and "problem  fit: the raylet has gone" in out
     assert out.endswith(f"go on    ray-pipeline resume {run}\n")
     assert (answer["state"], answer["exit"], answer["problems_found"]) == ("failed", 4, FAILED["problems"])
+
+
+@pytest.mark.parametrize(("name", "code"), [("good", 0), ("bad", 7), ("stopped", 130), ("lost", 4), ("killed", 0)])
+def test_show_ends_with_the_exit_code_of_the_run_and_with_0_where_it_has_none(
+    storage: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    monkeypatch.setattr(verbs, "print_run", lambda answer: None)
+    run = next(path.name for path in storage.glob(f"{name}-*"))
+    assert finish(lambda: verbs.show(run), json=True) == code
+    out = capsys.readouterr()
+    assert json.loads(out.out)["exit"] == code
+    assert (f"go on    ray-pipeline resume {run}\n" in out.err) == (name in ("stopped", "lost", "killed"))
 
 
 def test_an_unknown_run_and_an_odd_age_are_refused(storage: Path) -> None:
