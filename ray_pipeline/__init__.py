@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; `__getattr__` imports i
     from ray_pipeline.data.read import read as read
     from ray_pipeline.data.split import split as split
     from ray_pipeline.evaluation.champion import champion as champion
+    from ray_pipeline.evaluation.champion import require_champion as require_champion
     from ray_pipeline.evaluation.dominance import doubt as doubt
     from ray_pipeline.evaluation.evaluate import evaluate as evaluate
     from ray_pipeline.evaluation.explain import explain as explain
@@ -48,6 +49,7 @@ _MODULES = {
     "split": "data.split",
     "profile_table": "profiling.table_profile",
     "encode": "preprocessing.encode",
+    "require_champion": "evaluation.champion",
     "search": "tuning.search",
     "refit": "tuning.refit",
     "predict": "evaluation.predict",

@@ -200,6 +200,10 @@ class Bundle(RegionScoring):
         own = self.select(rows)
         return pa.table({name: own[name] if name in own.column_names else rows[name] for name in rows.column_names})
 
+    def misfits(self, types: Mapping[str, pa.DataType]) -> list[str]:
+        """Return why rows of these columns, by full name, cannot be scored; a type that is null has no values."""
+        return self._reader.misfits(types)
+
     @cached_property
     def _reader(self) -> RowReader:
         return RowReader({column["name"]: column["type"] for column in self.schema["columns"]}, self.encoder)

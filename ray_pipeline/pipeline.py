@@ -2,7 +2,7 @@
 
 from ray_pipeline.data.read import read
 from ray_pipeline.data.split import split
-from ray_pipeline.evaluation.champion import champion
+from ray_pipeline.evaluation.champion import champion, require_champion
 from ray_pipeline.evaluation.dominance import doubt
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.explain import explain
@@ -34,6 +34,7 @@ def run(
         table = split(read(spec, run.where), spec)
         profile = run.save(profile_table(table, spec))  # raises on findings of `checks.fail_on`
         encoded = run.save(encode(table, profile, spec, run))
+        require_champion(spec, run)  # raises where the champion of a gate cannot score these rows
         leaderboard = run.save(search(encoded, spec, run))  # prunes trials, scores the baselines
         model = run.save(refit(leaderboard, encoded, spec, run))  # and calibrates, and chooses the threshold
         predictions = run.save(predict(model, encoded, "test"))

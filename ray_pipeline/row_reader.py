@@ -10,8 +10,8 @@ import pyarrow as pa
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.components.encoders._one_row import OneRow
 from ray_pipeline.errors import DataError, Problem, listed
-from ray_pipeline.rows_to_score import SINGLE, SentRows, as_trained
-from ray_pipeline.values import Matrix
+from ray_pipeline.rows_to_score import SINGLE, SentRows, as_trained, conversion
+from ray_pipeline.values import Matrix, users_names
 
 MAX_FORMS = 16
 
@@ -59,6 +59,18 @@ class RowReader:
             raise DataError(Problem(stage="predict", found=found, fix="send one value of each column for each row"))
         return pa.table(columns)
 
+    def misfits(self, types: Mapping[str, pa.DataType]) -> list[str]:
+        """Why columns of these plain types, by full name, cannot be read: some are missing, or of another kind."""
+        missing = [name for name in self.trained if name not in types]
+        found = [_missing(missing, list(self.trained), list(types))] if missing else []
+        for name, (kind, trained) in self.trained.items():
+            if name in types and not pa.types.is_null(types[name]):
+                try:
+                    conversion(name, kind, trained, types[name])
+                except DataError as error:
+                    found.append(f"{name} {error.problems[0].found}")
+        return found
+
     def _matrix_of_row(self, sent: SentRows) -> Matrix | None:
         """The encoded row, shape (1, columns), without a table; None where it needs one."""
         form = (sent.form, *sent.names)
@@ -87,7 +99,7 @@ class RowReader:
             if name in times or (short in times and same_short[short] == 1)
         }
         if missing := [name for name in names if name not in sources]:
-            found = f"{len(missing)} of {len(names)} columns are missing: {listed(missing)} (found: {listed(given)})"
+            found = _missing(missing, names, given)
             fix = "bring the columns that the model was trained on; a missing value is null"
             raise DataError(Problem(stage="predict", column=missing[0], found=found, fix=fix))
         if twice := [name for name in sources.values() if times[name] > 1]:
@@ -95,6 +107,11 @@ class RowReader:
             raise DataError(Problem(stage="predict", column=twice[0], found=found, fix="keep one of them"))
         place = {name: at for at, name in enumerate(given)}
         return {name: place[source] for name, source in sources.items()}
+
+
+def _missing(missing: list[str], names: list[str], given: list[Any]) -> str:
+    found = listed(users_names(list(map(str, given))))
+    return f"{len(missing)} of {len(names)} columns are missing: {listed(missing)} (found: {found})"
 
 
 def _kinds(types: Mapping[str, str], encoder: Encoder) -> dict[str, str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -111,24 +112,38 @@ def as_trained(name: str, kind: str, trained: str, column: pa.ChunkedArray) -> p
     if column.null_count == len(column):
         return pa.chunked_array([pa.nulls(len(column), EMPTY[kind])])
     column = plain_column(column)
-    sent = kind_of(column.type)
+    return conversion(name, kind, trained, column.type)(column)
+
+
+def conversion(name: str, kind: str, trained: str, type_: pa.DataType) -> Callable[[pa.ChunkedArray], pa.ChunkedArray]:
+    """What `as_trained` does with a column of a plain type.
+
+    Raises
+    ------
+    DataError
+        It takes no column of this type.
+    """
+    sent, zoned = kind_of(type_), "tz=" in trained
     if kind == "number" and sent in NUMBERS:
-        return _rounded(trained, column)
+        return partial(_rounded, trained)
     if kind == "category":
         whole = re.fullmatch(r"u?int\d+", trained)
         if whole and sent in NUMBERS and sent != "boolean":
-            return _whole(name, trained, column)
+            return partial(_whole, name, trained)
         if sent == ("boolean" if trained == "bool" else "text") and not whole:
-            return column
-    zoned = "tz=" in trained
+            return _unchanged
     if kind == "time" and sent == "text":
-        return _times(name, zoned, column)
+        return partial(_times, name, zoned)
     if kind == "time" and sent in ("date", "timestamp"):
-        if (getattr(column.type, "tz", None) is not None) != zoned:
-            raise _other(name, f"is {column.type}, {_zone(not zoned)}; in training it was {trained}", _zone_fix(zoned))
-        return column
-    found = f"is {column.type}, but the model was trained on a {kind} ({trained})"
+        if (getattr(type_, "tz", None) is not None) != zoned:
+            raise _other(name, f"is {type_}, {_zone(not zoned)}; in training it was {trained}", _zone_fix(zoned))
+        return _unchanged
+    found = f"is {type_}, but the model was trained on a {kind} ({trained})"
     raise _other(name, found, "bring the column in the type it had in training")
+
+
+def _unchanged(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column
 
 
 def _rounded(trained: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

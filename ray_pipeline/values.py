@@ -18,6 +18,15 @@ INTERNAL = "\0"
 """The first character of the columns that are added to a block; no column that is read has it in its name."""
 
 
+def users_names(columns: Sequence[str]) -> list[str]:
+    """Return the names of the columns that were not added to a block.
+
+    >>> users_names(["x1", INTERNAL + "key"])
+    ['x1']
+    """
+    return [name for name in columns if not name.startswith(INTERNAL)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
     """The scored rows of one part: everything that a verdict needs, without the features. There are n rows."""

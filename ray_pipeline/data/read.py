@@ -77,15 +77,8 @@ def read(
     DataError
         A file or column is absent or unfit; every problem of one kind is reported at once.
     """
-    tables = open_tables(spec, where, rows)
-    spec = spec if labelled else _without_absent_roles(spec, tables["labels"].schema)
-    columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()}, labelled)
-    if needed is not None:
-        require_columns_of_rows(columns, needed, rows or tables["labels"].footers.path)
-    require_even_files(tables, columns)
-    check_columns(columns, of_model=needed is not None)
-    require_representable(tables, columns)
-    columns_read, labels = columns.to_read(), tables["labels"]
+    tables, columns = checked_columns(spec, where, rows=rows, labelled=labelled, needed=needed)
+    spec, columns_read, labels = columns.spec, columns.to_read(), tables["labels"]
     selection = select_rows(spec, columns, labels)
     plans = {name: JoinPlan.of(tables[name].footers.bytes_of(columns_read[name])[1]) for name in spec.features.tables}
     joins = for_each(plans, lambda name: _load(spec, name, tables[name], columns, plans[name]))
@@ -109,6 +102,26 @@ def read(
         },
         plans=plans,
     )
+
+
+def checked_columns(
+    spec: Spec,
+    where: Where,
+    *,
+    rows: str | None = None,
+    labelled: bool = True,
+    needed: Sequence[str] | None = None,
+) -> tuple[dict[str, InputTable], ResolvedColumns]:
+    """The tables of the spec and its columns in them, found and checked without reading a row; as for `read`."""
+    tables = open_tables(spec, where, rows)
+    spec = spec if labelled else _without_absent_roles(spec, tables["labels"].schema)
+    columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()}, labelled)
+    if needed is not None:
+        require_columns_of_rows(columns, needed, rows or tables["labels"].footers.path)
+    require_even_files(tables, columns)
+    check_columns(columns, of_model=needed is not None)
+    require_representable(tables, columns)
+    return tables, columns
 
 
 def _without_absent_roles(spec: Spec, schema: pa.Schema) -> Spec:

@@ -3,6 +3,7 @@
 Its own spec joins the rows, and the rows that its own split trained on are left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,20 +13,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.data.read import read
+from ray_pipeline.data.read import checked_columns, read
 from ray_pipeline.data.row_layout import with_row_layout
 from ray_pipeline.data.rows import KEY, PART
 from ray_pipeline.data.split import split
 from ray_pipeline.data.sql_tables import with_rows_of
+from ray_pipeline.errors import DataError, PipelineError, Problem, SpecError, listed
 from ray_pipeline.evaluation.batch_predict import put_bundle
-from ray_pipeline.evaluation.gates import Champion
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.rival import Champion
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
+from ray_pipeline.suggestion import command
 from ray_pipeline.values import PARTS, Predictions
 
 if TYPE_CHECKING:
     from ray_pipeline.registry.registry import Registry
+    from ray_pipeline.runs.context import Run
 
 
 def champion(
@@ -49,21 +53,84 @@ def champion(
     Returns
     -------
     Champion or None
-        None if no gate names the champion, or there is none.
+        None if no gate names the champion, or there is none. One that cannot score the rows says why.
     """
-    if not any(gate.champion for gate in spec.gates):
+    found = _found(registry, spec)
+    if found is None:
         return None
-    registered = registry.champion(spec.name)
-    if registered is None:
-        return None
-    version, folder = registered
-    bundle = Bundle.load(folder)
-    if (bundle.schema["task"], bundle.schema["label"]) != (spec.task, spec.features.labels.label):
+    version, bundle = found
+    if not _predicts_the_same(bundle, spec):
         other = replace(predictions, task=bundle.schema["task"], label_name=bundle.schema["label"])
         return Champion(version=version, predictions=other)
-    path = rows or where.resolve(spec.features.labels.path, spec.folder)
-    scored, compared = rescore(bundle, predictions, where, path, spec)
-    return Champion(version=version, predictions=scored, compared=compared, costs=ServingCosts.of(bundle))
+    path, costs = rows or where.resolve(spec.features.labels.path, spec.folder), ServingCosts.of(bundle)
+    try:
+        scored, compared = rescore(bundle, predictions, where, path, spec)
+    except (DataError, SpecError) as error:
+        none, unfit = np.zeros(len(predictions), bool), _unfit(spec, version, _reasons(error))
+        return Champion(version=version, predictions=predictions.take(none), compared=none, costs=costs, unfit=unfit)
+    return Champion(version=version, predictions=scored, compared=compared, costs=costs)
+
+
+def require_champion(spec: Spec, run: "Run") -> None:
+    """Check by the columns alone that the champion can score the rows of the run, if a gate names the champion.
+
+    A run that verifies another one is not checked: it makes the same model, whoever is champion by now.
+
+    Raises
+    ------
+    DataError
+        The tables lack a column that the champion needs, or have it in another kind.
+    """
+    place = next((place for place, gate in enumerate(spec.gates) if gate.champion), None)
+    if place is None or run.pinned:
+        return
+    run.registry_ready()
+    found = _found(run.registry, spec)
+    if found is None or not _predicts_the_same(found[1], spec):
+        return
+    version, bundle = found
+    path = run.where.resolve(spec.features.labels.path, spec.folder)
+    try:
+        own = _own_spec(bundle, run.where, path, spec)
+        _, columns = checked_columns(own, run.where, rows=path, needed=bundle.columns)
+        reasons = bundle.misfits(columns.types)
+    except (DataError, SpecError) as error:
+        reasons = _reasons(error)
+    if reasons:
+        file, line = spec.place(key := f"gates[{place}]")
+        promote = command("models promote", f"{spec.name}/VERSION", on=run.where.on)
+        fix = f"remove the gate, or promote a version that has these columns (`{promote}`)"
+        found_in = _unfit(spec, version, reasons)
+        raise DataError(Problem(file=file, line=line, key=key, stage="read", found=found_in, fix=fix))
+
+
+def _found(registry: "Registry", spec: Spec) -> tuple[int, Bundle] | None:
+    """The champion under the spec's name; None if no gate names it, or there is none."""
+    registered = registry.champion(spec.name) if any(gate.champion for gate in spec.gates) else None
+    return None if registered is None else (registered[0], Bundle.load(registered[1]))
+
+
+def _predicts_the_same(bundle: Bundle, spec: Spec) -> bool:
+    return bool((bundle.schema["task"], bundle.schema["label"]) == (spec.task, spec.features.labels.label))
+
+
+def _reasons(error: PipelineError) -> list[str]:
+    return [
+        one.found if not one.column or one.column in one.found else f"{one.column} {one.found}"
+        for one in error.problems
+    ]
+
+
+def _unfit(spec: Spec, version: int, reasons: Sequence[str]) -> str:
+    return f"the champion, {spec.name}/{version}, cannot score these rows: {listed(reasons)}"
+
+
+def _own_spec(bundle: Bundle, where: Where, path: str, spec: Spec) -> Spec:
+    """The champion's spec for the rows at `path`, with the rows of queries that the challenger has read."""
+    own = Spec.from_text(
+        bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]), trust=where.trust
+    ).without_range()
+    return with_row_layout(with_rows_of(own, spec), path, bundle.columns)[0]
 
 
 def rescore(
@@ -77,11 +144,8 @@ def rescore(
         The champion's predictions on the rows that are compared, and the mask of these rows, shape (n,). Rows that the
         champion's own split trained on are left out, and rows that its own spec does not keep.
     """
-    own = Spec.from_text(
-        bundle.schema["spec"], file="champion.yaml", folder=Path(bundle.schema["base"]), trust=where.trust
-    ).without_range()
-    own, _ = with_row_layout(with_rows_of(own, spec), path, bundle.columns)
-    table = split(read(own, where, rows=path), own)
+    own = _own_spec(bundle, where, path, spec)
+    table = split(read(own, where, rows=path, needed=bundle.columns), own)
     wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
@@ -18,21 +17,10 @@ from ray_pipeline.evaluation.evaluate import Evaluation, finite
 from ray_pipeline.evaluation.groups import groups_of, measure_groups
 from ray_pipeline.evaluation.intervals import NAN, Interval, percentile
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.rival import Champion, Undecidable, check_comparable
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.gate import COSTS, Gate
 from ray_pipeline.values import Predictions, Vector
-
-
-@dataclass(frozen=True, kw_only=True)
-class Champion:
-    """The model that bears the alias `champion`, scored today on the test rows."""
-
-    version: int | str
-    predictions: Predictions
-    """Paired by position with the test rows, or with those of the mask `compared`."""
-    compared: NDArray[np.bool_] | None = None
-    """The test rows that the champion was not trained on, shape (n,); None for all of them."""
-    costs: ServingCosts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +145,6 @@ def judge(
     return Verdict(gates=gates, evaluation=evaluation, champion=compared, times_judged=times_judged)
 
 
-class Undecidable(Exception):
-    """A gate cannot be decided; the message says why."""
-
-
 @dataclass(frozen=True)
 class _Judging:
     """Judges gates, with everything that they need."""
@@ -247,7 +231,7 @@ class _Judging:
             return _decided(gate, Interval(*(ours - times * theirs,) * 3), bound, ours, theirs)
         rows = self.evaluation.predictions
         rows = rows if champion.compared is None else rows.take(champion.compared)
-        _check_comparable(rows, champion.predictions)
+        check_comparable(rows, champion)
         mine, my_draws = self._with_draws(gate, rows)
         # The champion's scores on our weights, clusters and groups: only the model differs.
         scored = champion.predictions
@@ -295,25 +279,6 @@ def _cost(name: str, costs: ServingCosts | None, whose: str) -> Interval:
     if value is None or not math.isfinite(value):
         raise Undecidable(f"the {name}{whose} was not measured")
     return Interval(value, value, value)
-
-
-def _check_comparable(ours: Predictions, theirs: Predictions) -> None:
-    """Raise `Undecidable` unless both predict the same label of the same rows."""
-    if theirs.task != ours.task:
-        raise Undecidable(f"the champion's task is {theirs.task}, ours {ours.task}")
-    if theirs.label_name != ours.label_name:
-        raise Undecidable(f"the champion predicts {theirs.label_name}, ours {ours.label_name}")
-    if tuple(theirs.classes) != tuple(ours.classes):
-        raise Undecidable(f"the champion's classes are {', '.join(theirs.classes)}, ours {', '.join(ours.classes)}")
-    if len(theirs) != len(ours):
-        raise Undecidable(f"the champion scored {len(theirs):,} rows, ours {len(ours):,}")
-    if not len(ours):
-        raise Undecidable("no test row is left that the champion was not trained on")
-    differing = int((theirs.label != ours.label).sum())
-    if differing:
-        raise Undecidable(
-            f"the champion's label differs on {differing:,} of {len(ours):,} rows, so it predicts something else"
-        )
 
 
 def _labels(rows: Predictions) -> str:

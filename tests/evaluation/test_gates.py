@@ -10,8 +10,9 @@ import pytest
 from part_fixture import binary, regression, spec_of
 
 from ray_pipeline.evaluation.evaluate import evaluate
-from ray_pipeline.evaluation.gates import Champion, GateResult, judge
+from ray_pipeline.evaluation.gates import GateResult, judge
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.rival import Champion
 from ray_pipeline.values import Predictions
 
 N = 3000

@@ -19,6 +19,7 @@ from ray_pipeline.components.choice import Choice, each, find, name_of
 from ray_pipeline.components.choice_text import read_choice
 from ray_pipeline.components.own_code import returns, wrong_shape
 from ray_pipeline.errors import DataError, Problem, nearest
+from ray_pipeline.values import users_names
 
 NULL = "null"
 Names = NDArray[np.object_]
@@ -175,12 +176,11 @@ def clash(slices: Iterable[Slice]) -> str | None:
 
 def column_of(table: pa.Table, name: str) -> pa.ChunkedArray:
     """The column of that name, or the only one called `<table>.<name>`."""
-    ending = [known for known in table.column_names if known.endswith(f".{name}")]
+    known = users_names(table.column_names)
+    ending = [one for one in known if one.endswith(f".{name}")]
     if name not in table.column_names and len(ending) != 1:
         offer = (
-            f"it may be {' or '.join(ending)}"
-            if ending
-            else f"{nearest(name, table.column_names)}known: {', '.join(table.column_names[:20])}"
+            f"it may be {' or '.join(ending)}" if ending else f"{nearest(name, known)}known: {', '.join(known[:20])}"
         )
         raise DataError(
             Problem(stage="evaluate", column=name, found=f"there is no column {name!r} to slice by", fix=offer)

@@ -28,6 +28,7 @@ from ray_pipeline.spec.expression.nodes import (
     Not,
     Scalar,
 )
+from ray_pipeline.values import users_names
 
 Kind = Literal["number", "string", "boolean", "time", "other"]
 KERNELS = {
@@ -127,11 +128,8 @@ class Lowering:
 
     def _column(self, name: str) -> Lowered:
         if name not in self.schema.names:
-            self._fail(
-                f"there is no column {name!r}",
-                f"{nearest(name, self.schema.names)}known: {listed(self.schema.names, 20)}",
-                name,
-            )
+            known = users_names(self.schema.names)
+            self._fail(f"there is no column {name!r}", f"{nearest(name, known)}known: {listed(known, 20)}", name)
         type = self.schema.field(name).type
         found = Lowered(self.load(name), type, column=name)
         if pa.types.is_dictionary(type):
