@@ -25,7 +25,7 @@ Every column is read in one of a few plain types, without loss:
 | timestamp (s, ms, us, ns) | timestamp in its unit; with a zone, the same moment in UTC |
 | INT96 | timestamp in microseconds; a value with digits below the microsecond is refused |
 | dictionary, run-end encoded | the values |
-| another extension type | its storage |
+| another extension type | its storage; intervals of pandas (`pd.cut`) are refused: make them text |
 
 In a CSV file a column of whole numbers is int64; with fractions, exponents or more than 64 bits it is float64. A whole
 number that float64 would give other digits, such as the id 10000000000000000007, makes the column one that is refused

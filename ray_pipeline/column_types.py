@@ -8,6 +8,7 @@ from functools import cache
 from typing import Literal
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -130,12 +131,13 @@ def _is_encoded(type_: pa.DataType) -> bool:
 def _plain(values: pa.Array) -> pa.Array:
     """The values without their encoding: a dictionary may hold nulls, repeated values, or values of another encoding.
 
-    Arrow has no kernels for dictionaries of `string_view` (array_take) nor for most extension types.
+    Arrow has no kernels for dictionaries and runs of `string_view` nor for most extension types.
     """
     if isinstance(values, pa.DictionaryArray):
         return _plain(values.dictionary).take(values.indices)
     if isinstance(values, pa.RunEndEncodedArray):
-        return _plain(pc.run_end_decode(values))
+        rows = np.arange(values.offset, values.offset + len(values))
+        return _plain(values.values).take(pa.array(np.searchsorted(values.run_ends, rows, side="right")))
     if isinstance(values, pa.ExtensionArray):
         name, storage = values.type.extension_name, values.storage
         if name == "arrow.uuid":

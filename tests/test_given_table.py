@@ -4,15 +4,21 @@ import datetime as dt
 import decimal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ray_pipeline.column_types import plain_table
 from ray_pipeline.errors import DataError
 from ray_pipeline.given_table import arrow_table, as_table, content_sha256, is_table, not_a_table
+from ray_pipeline.runs.given_spec import store_table
+from ray_pipeline.storage.blob_store import BlobStore
 
 COLUMNS = {"id": [3, 1, 2], "amount": [1.5, None, 2.5], "text": ["a", None, "ü"], "yes": [True, False, None]}
 
@@ -28,6 +34,70 @@ def test_the_same_table_of_three_libraries_has_one_content() -> None:
 
 def test_paths_and_other_values_are_no_tables() -> None:
     assert not any(map(is_table, ("a.parquet", None, {"x": [1]}, [{"x": 1}], np.zeros((2, 2)))))
+
+
+TEXTS = ["b", None, "a", "b"]
+RUNS = pa.RunEndEncodedArray.from_arrays([1, 2, 3, 4], pa.array(TEXTS, pa.string_view()))
+ENCODED = {
+    "polars Categorical": pl.DataFrame({"x": pl.Series(TEXTS, dtype=pl.Categorical)}),
+    "polars Enum": pl.DataFrame({"x": pl.Series(TEXTS, dtype=pl.Enum(["a", "b"]))}),
+    "pandas category": pd.DataFrame({"x": pd.Categorical(TEXTS)}),
+    "dictionary of views": pa.table(
+        {"x": pa.DictionaryArray.from_arrays([1, None, 0, 1], pa.array(["a", "b"], pa.string_view()))}
+    ),
+    "dictionary of nulls": pa.table({"x": pa.DictionaryArray.from_arrays([2, 1, 0, 2], ["a", None, "b"])}),
+    "dictionary of dictionaries": pa.table(
+        {"x": pa.DictionaryArray.from_arrays([0, 1, 2, 3], pa.array(TEXTS).dictionary_encode())}
+    ),
+    "runs": pa.table({"x": RUNS}),
+    "a part of runs": pa.table({"x": pa.chunked_array([RUNS.slice(0, 1), RUNS.slice(1)])}),
+    "view": pa.table({"x": pa.array(TEXTS, pa.string_view())}),
+}
+
+
+@pytest.mark.parametrize("given", ENCODED.values(), ids=ENCODED)
+def test_encoded_values_are_stored_as_what_they_stand_for(given: Any, tmp_path: Path) -> None:
+    key = store_table(given, "labels", BlobStore(str(tmp_path)))
+    assert plain_table(pq.read_table(tmp_path / key)).to_pydict() == {"x": TEXTS}
+
+
+NESTED = pl.DataFrame({"x": [["a"], None, ["b", None]], "y": [{"z": "a"}, None, {"z": None}], "b": [b"a", None, b"b"]})
+
+
+@pytest.mark.parametrize("given", [NESTED, NESTED.with_columns(pl.col("x").cast(pl.List(pl.Categorical)))])
+def test_nested_texts_and_bytes_of_polars_are_stored_too(given: pl.DataFrame, tmp_path: Path) -> None:
+    key = store_table(given, "labels", BlobStore(str(tmp_path)))
+    assert pq.read_table(tmp_path / key).to_pydict() == NESTED.to_dict(as_series=False)
+
+
+def test_a_sparse_column_of_pandas_is_its_values() -> None:
+    sparse = pd.DataFrame({"x": pd.arrays.SparseArray([0, 0, 1]), "y": ["a", "b", "c"]})
+    assert arrow_table(sparse, "labels").to_pydict() == {"x": [0, 0, 1], "y": ["a", "b", "c"]}
+
+
+CUT = pd.DataFrame({"y": [1, 2, 3], "age": pd.cut([1.0, 20.0, 30.0], 2)})
+
+
+@pytest.mark.parametrize("given", [CUT, CUT.astype({"age": CUT.age.cat.categories.dtype}), pa.Table.from_pandas(CUT)])
+def test_intervals_are_refused_with_their_column_and_what_to_do(given: Any) -> None:
+    with pytest.raises(
+        DataError, match="labels: intervals in 1 column: 'age' · Fix: make them text, as in frame"
+    ) as told:
+        arrow_table(given, "labels")
+    assert told.value.problems[0].column == "age"
+    assert arrow_table(CUT.assign(age=CUT.age.astype(str)), "labels").num_rows == 3
+
+
+def test_python_objects_of_polars_are_refused_by_name() -> None:
+    given = pl.DataFrame({"y": [1, 2], "thing": pl.Series([object(), object()], dtype=pl.Object)})
+    with pytest.raises(DataError, match="labels: Python objects in 1 column: 'thing'"):
+        arrow_table(given, "labels")
+
+
+def test_what_parquet_lacks_is_refused_by_name(tmp_path: Path) -> None:
+    given = pa.table({"y": [1], "span": pa.array([pa.MonthDayNano([1, 2, 3])])})
+    with pytest.raises(DataError, match="cannot be written as Parquet: 'span' is month_day_nano_interval · Fix: leave"):
+        store_table(given, "labels", BlobStore(str(tmp_path)))
 
 
 def test_the_index_of_a_frame_is_no_column() -> None:

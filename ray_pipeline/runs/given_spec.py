@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ray_pipeline.errors import DataError, Problem, SpecError
+from ray_pipeline.errors import DataError, Problem, SpecError, listed
 from ray_pipeline.given_table import arrow_table, content_sha256, is_table, not_a_table
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -73,16 +73,32 @@ def store_table(given: Any, name: str, store: BlobStore) -> str:
         The table cannot be read, or Parquet has no such type.
     """
     table = arrow_table(given, name).replace_schema_metadata(None)
-    key = f"{FOLDER}/{content_sha256(table)[:32]}.parquet"
-    if not store.exists(key):
-        sink = pa.BufferOutputStream()
-        try:
-            pq.write_table(table, sink, row_group_size=GROUP_ROWS)
-        except (pa.ArrowException, NotImplementedError) as error:
-            found = f"{name}: the {type(given).__name__} cannot be written as Parquet: {error}"
-            raise DataError(Problem(stage="read", found=found, fix="leave such columns out")) from error
-        store.write(key, sink.getvalue())
+    try:
+        key = f"{FOLDER}/{content_sha256(table)[:32]}.parquet"
+        if store.exists(key):
+            return key
+        content = _as_parquet(table)
+    except (pa.ArrowException, NotImplementedError) as error:
+        unfit = list(filter(None, (_not_stored(table.select([column])) for column in table.column_names)))
+        found = f"{name}: the {type(given).__name__} cannot be written as Parquet: {listed(unfit) or error}"
+        raise DataError(Problem(stage="read", found=found, fix="leave such columns out")) from error
+    store.write(key, content)
     return key
+
+
+def _as_parquet(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=GROUP_ROWS)
+    return sink.getvalue()
+
+
+def _not_stored(column: pa.Table) -> str | None:
+    """The name and type of a column that cannot be written; None where it can."""
+    try:
+        content_sha256(column), _as_parquet(column)
+    except (pa.ArrowException, NotImplementedError):
+        return f"{column.column_names[0]!r} is {column.schema.types[0]}"
+    return None
 
 
 def _holds_table(table: object) -> bool:
