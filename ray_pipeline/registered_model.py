@@ -40,6 +40,7 @@ from ray_pipeline.profiling.column_statistics import value_counts
 from ray_pipeline.profiling.drift import column_drift
 from ray_pipeline.profiling.drift import from_json as shapes_of
 from ray_pipeline.profiling.known_rows import KnownRows
+from ray_pipeline.profiling.profile import declared_kinds
 from ray_pipeline.profiling.requirements import require_keys_and_times
 from ray_pipeline.profiling.table_profile import dropped_rows
 from ray_pipeline.registry.address import ModelName
@@ -218,6 +219,7 @@ def _scored(
     shapes, seen = shapes_of(training), KnownRows.from_json(training.get("rows"))
     table, bundle_ref = read(spec, where, rows=path, needed=bundle.columns), put_bundle(bundle)
     classes, trained = pa.array(bundle.schema["classes"], pa.string()), bundle.schema.get("label_type")
+    kinds = declared_kinds(table, spec)
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"
 
     def score_block(block: pa.Table) -> pa.Table:
@@ -244,7 +246,7 @@ def _scored(
         )
         drift_counts = {name: shape.count(rows[name]).tolist() for name, shape in shapes.items()}
         facts = {**{name: getattr(counts, name) for name in DROP_COUNTS}, "shapes": drift_counts, "unknown": unknown}
-        facts["seen"] = seen.count(rows, list(shapes))
+        facts["seen"] = seen.count(rows, list(shapes), kinds)
         return pa.table(
             {"rows": pa.array([as_ipc(scored).to_pybytes()], pa.large_binary()), "facts": [json.dumps(facts)]}
         )

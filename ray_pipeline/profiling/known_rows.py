@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_pipeline.components.column_encodings._columns import Kind
 from ray_pipeline.hashing import count_among, distinct
+from ray_pipeline.profiling.profile import as_kinds
 from ray_pipeline.profiling.row_hashes import RowHashes, hash_contents, hash_limit, repeat_share
 from ray_pipeline.values import Finding
 
@@ -46,7 +48,7 @@ class KnownRows:
         hashes = base64.b64encode(self.hashes.astype("<u8").tobytes()).decode()
         return {"hashes": hashes, "share": self.share, "repeats": self.repeats}
 
-    def count(self, rows: pa.Table, features: list[str]) -> tuple[int, int]:
+    def count(self, rows: pa.Table, features: list[str], kinds: Mapping[str, Kind]) -> tuple[int, int]:
         """How many rows can be judged by the sample, and how many of these are known.
 
         Parameters
@@ -55,10 +57,12 @@ class KnownRows:
             New rows with the label and all features.
         features
             The features' names, in the order of training.
+        kinds
+            The kinds of features that the spec says, as the profile of the training has them.
         """
         if not len(self.hashes):
             return 0, 0
-        content, labelled = hash_contents(rows, features)
+        content, labelled = hash_contents(as_kinds(rows, kinds), features)
         limit = self.hashes[-1] if len(self.hashes) == MAX_HASHES else np.uint64(2**64 - 1)
         judged = labelled[(content <= hash_limit(self.share)) & (labelled <= limit)]
         return len(judged), count_among(judged, self.hashes)

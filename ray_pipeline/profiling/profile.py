@@ -138,7 +138,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
     """
     builder, options = table.row_builder, _options(table, spec)
 
-    kinds = {table.canonical(name): chosen.type_ for name, chosen in spec.encode.items() if chosen.type_}
+    kinds = declared_kinds(table, spec)
 
     def summarize_block(block: pa.Table) -> pa.Table:
         rows, counts = builder(block)
@@ -178,6 +178,12 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
 
 KINDS: Mapping[str, pa.DataType] = {"category": pa.string(), "number": pa.float64()}
 """The types of columns whose kind the spec says."""
+
+
+def declared_kinds(table: Table, spec: Spec) -> dict[str, Kind]:
+    """The kinds that the spec says, by canonical name of the feature."""
+    said = {table.canonical(name): chosen.type_ for name, chosen in spec.encode.items() if chosen.type_}
+    return {name: kind for name, kind in said.items() if name in table.features}
 
 
 def as_kinds(rows: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:

@@ -13,11 +13,15 @@ from profile_fixture import profile_of
 from ray_pipeline.components.column_encodings._columns import as_declared
 from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.data.labels import class_names
+from ray_pipeline.data.rows import LABEL as LABEL_ROLE
 from ray_pipeline.errors import DataError
 from ray_pipeline.preprocessing.fit_encoders import fit_encoders
 from ray_pipeline.profiling.drift import from_json, histograms, to_json
+from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.profile import KINDS, as_kinds
 from ray_pipeline.registered_model import _require_known_classes
+from ray_pipeline.row_reader import RowReader
+from ray_pipeline.rows_to_score import SentRows
 
 CODES = pa.array([7, 12, 7, None, 300, 7] * 50)
 SIZES = pa.array(["1", "2.5", None, " 4 ", "1e3", "-1"] * 50)
@@ -45,6 +49,17 @@ def test_a_number_is_the_same_category_in_every_type(name: str, type_: pa.DataTy
     rows = ROWS.filter(pa.compute.fill_null(pa.compute.less(ROWS["code"], 100), True))
     sent = rows.set_column(0, "code", rows["code"].cast(type_))
     assert np.array_equal(encoder.apply(sent), encoder.apply(rows), equal_nan=True)
+
+
+@pytest.mark.parametrize("type_", [pa.int16(), pa.int64(), pa.float64(), pa.decimal128(30, 2)])
+def test_rows_of_the_training_are_known_again_as_they_are_read_for_the_model(type_: pa.DataType) -> None:
+    rows = as_kinds(ROWS, DECLARED)  # type: ignore[arg-type]
+    columns = {column: rows[column].combine_chunks() for column in rows.column_names}
+    known = KnownRows.of(profile_of(columns, LABEL.astype(float), np.zeros(300, int)).row_hashes)
+    reader = RowReader({field.name: str(field.type) for field in ROWS.schema}, declared_encoder("trees"))
+    sent = reader.table(SentRows(ROWS.set_column(0, "code", CODES.cast(type_))))
+    labelled = sent.append_column(LABEL_ROLE, pa.array(LABEL.astype(float)))
+    assert known.count(labelled, ROWS.column_names, DECLARED) == (300, 300)  # type: ignore[arg-type]
 
 
 def test_the_codes_are_those_of_a_category() -> None:

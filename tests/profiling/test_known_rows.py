@@ -36,12 +36,12 @@ def test_rows_of_train_and_validation_are_known_and_those_of_test_are_not(num_ro
     known, rows, part = known_of(num_rows, share)
     assert len(known.hashes) <= MAX_HASHES
     for code in (0, 1):
-        judged, seen = known.count(rows.filter(part == code), ["a", "b"])
+        judged, seen = known.count(rows.filter(part == code), ["a", "b"], {})
         assert judged == seen > 0
         finding = known.finding(judged, seen, int((part == code).sum()))
         assert finding is not None
         assert (finding.severity, finding.rows) == ("high", (part == code).sum())
-    judged, seen = known.count(rows.filter(part == 2), ["a", "b"])
+    judged, seen = known.count(rows.filter(part == 2), ["a", "b"], {})
     assert judged > 0 == seen
     assert known.finding(judged, seen, 1_000) is None
 
@@ -49,7 +49,7 @@ def test_rows_of_train_and_validation_are_known_and_those_of_test_are_not(num_ro
 def test_a_few_known_rows_are_a_medium_finding() -> None:
     known, rows, part = known_of(3_000)
     mixed = pa.concat_tables([rows.filter(part == 2), rows.filter(part == 0).slice(0, 100)])
-    judged, seen = known.count(mixed, ["a", "b"])
+    judged, seen = known.count(mixed, ["a", "b"], {})
     assert (judged, seen) == (mixed.num_rows, 100)
     finding = known.finding(judged, seen, mixed.num_rows)
     assert finding is not None
@@ -61,14 +61,14 @@ def test_rows_that_repeat_by_chance_are_no_finding() -> None:
     columns, label = {"a": rng.integers(0, 900, 4_000)}, rng.integers(0, 2, 4_000).astype(float)
     part = np.where(np.arange(4_000) < 3_000, 0, 2)
     known = KnownRows.of(profile_of(columns, label, part).row_hashes)
-    judged, seen = known.count(pa.table({**columns, LABEL: label}).filter(part == 2), ["a"])
+    judged, seen = known.count(pa.table({**columns, LABEL: label}).filter(part == 2), ["a"], {})
     assert seen > 500
     assert known.finding(judged, seen, 1_000) is None
 
 
 def test_a_version_without_the_hashes_knows_no_rows() -> None:
     known, rows, _ = known_of(300)
-    assert KnownRows.from_json(None).count(rows, ["a", "b"]) == (0, 0)
+    assert KnownRows.from_json(None).count(rows, ["a", "b"], {}) == (0, 0)
     assert known.finding(0, 0, 0) is None
 
 
