@@ -433,6 +433,19 @@ def test_repeated_rows_of_an_easy_table_are_no_leak() -> None:
     assert "high" not in {f.severity for f in findings}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_independent_rows_of_a_few_coarse_columns_are_no_leak(seed: int) -> None:
+    """Nearly all rows equal another one, and the rows whose values are in one part alone are the odd ones."""
+    draw = np.random.default_rng(seed)
+    age = np.clip(np.round(draw.normal(40, 15, ROWS) / 10) * 10, 0, 200)
+    kids, female = np.clip(np.round(draw.normal(1.5, 1.2, ROWS)), 0, None), draw.random(ROWS) < 0.5
+    label = (draw.random(ROWS) < 1 / (1 + np.exp(1 - (age - 40) / 12 + female))).astype(float)
+    profile = profile_of({"age": age, "kids": kids, "female": female}, label, PART)
+    findings = list(find("checks", "shared_rows")().check(profile, spec_of()))
+    assert max(f.rows for f in findings) > 0.9 * (PART == 2).sum()
+    assert {f.severity for f in findings} <= {"low", "medium"}
+
+
 @pytest.mark.parametrize("times", [2, 5])
 def test_rows_that_were_repeated_before_a_random_split_are_a_leak(times: int) -> None:
     source = np.arange(ROWS) // times

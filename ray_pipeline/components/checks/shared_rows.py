@@ -14,6 +14,8 @@ from ray_pipeline.profiling.row_hashes import count_each, hash_contents, hash_li
 from ray_pipeline.values import PARTS, Severity, Vector
 
 MIN_ROWS = 10
+FOLDS = 5
+"""Models that a part's rows are shared among, by their content."""
 LARGE, NOTABLE, UNEXPECTED, MIN_SHARE = 3.0, 1.0, 0.25, 0.05
 
 
@@ -99,14 +101,12 @@ def _effects(profile: Profile, spec: Spec) -> dict[int, _Effect]:
     """What a model gains by having seen the copies of each part's rows; empty if there are too few rows to tell."""
     hashes, features = profile.row_hashes, list(profile.types)
     train = hashes.part == 0
-    copied = count_each(hash_contents(profile.sample, features)[0], hashes.content[~train]) > 0
-    seen = profile.sample.filter(~copied)
     rows = pa.concat_tables([profile.evaluation_samples[PARTS[code]] for code in (1, 2)])
     rows = rows.filter(hash_contents(rows, features)[0] <= hash_limit(hashes.share))
-    probe = Probe.of(seen, varying(profile), spec.task, unseen=rows)
-    if probe is None or min(len(seen), len(rows)) < MIN_ROWS:
+    content, labelled = hash_contents(rows, features)
+    errors = _errors(profile, spec, rows, content)
+    if errors is None:
         return {}
-    errors, (content, labelled) = probe.fit(probe.names).errors, hash_contents(rows, features)
     equal = count_each(content, hashes.content[train])
     agree = count_each(labelled, hashes.labelled[train]) / np.maximum(equal, 1)
     saved, part = np.where(equal > 0, errors - _look_up(errors, agree, spec), 0.0), rows[PART].to_numpy()
@@ -118,6 +118,25 @@ def _effects(profile: Profile, spec: Spec) -> dict[int, _Effect]:
             noise = float(errors[ours].std()) / profile.parts[PARTS[code]] ** 0.5
             effects[code] = _Effect(share=effect / max(error, 1e-12), in_noise=effect / max(noise, 1e-12))
     return effects
+
+
+def _errors(profile: Profile, spec: Spec, rows: pa.Table, content: NDArray[np.uint64]) -> Vector | None:
+    """The squared error of each row by a model of training rows of other contents; None if they are too few to tell.
+
+    The models see all kinds of rows. Without the rows whose content occurs in another part, they would see the odd ones
+    alone where a table has few contents.
+    """
+    of_sample, errors = hash_contents(profile.sample, list(profile.types))[0], np.empty(len(rows))
+    for fold in range(FOLDS):
+        seen, unseen = of_sample % np.uint64(FOLDS) != fold, content % np.uint64(FOLDS) == fold
+        if not unseen.any():
+            continue
+        others = profile.sample.filter(pa.array(seen))
+        probe = Probe.of(others, varying(profile), spec.task, unseen=rows.filter(pa.array(unseen)))
+        if probe is None or min(len(others), len(rows)) < MIN_ROWS:
+            return None
+        errors[unseen] = probe.fit(probe.names).errors
+    return errors
 
 
 def _look_up(errors: Vector, agree: NDArray[np.float64], spec: Spec) -> Vector:
