@@ -70,7 +70,7 @@ TAIL = """
 
 ## Integer times
 
-A table whose times are integers names their unit: `time_unit: s`, `ms`, `us` or `ns` counts from 1970.
+A table whose times are integers names their unit: `time_unit: s`, `ms`, `us` or `ns` counts from 1970 in UTC.
 `time_unit: step` counts steps of any kind (a day number, the minute of a stay); then `max_age`, `gap`, the cuts and
 `from`/`to` are whole numbers, too:
 

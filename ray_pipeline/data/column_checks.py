@@ -285,9 +285,9 @@ def _check_times(columns: ResolvedColumns, name: str, table: FeatureTable) -> No
             columns.problems.add(key, time, f"column {time!r} of {name} is {why[0]}", why[1])
         elif label_time in labels.names:
             ours = labels.field(label_time).type
-            if all(value_kind(one) == "timestamp" for one in (ours, theirs)) and (ours.tz is None) != (
-                theirs.tz is None
-            ):
+            counted = columns.spec.features.labels.time_unit or table.time_unit  # since 1970 in UTC
+            times = not counted and all(value_kind(one) == "timestamp" for one in (ours, theirs))
+            if times and (ours.tz is None) != (theirs.tz is None):
                 columns.problems.add(
                     key,
                     time,

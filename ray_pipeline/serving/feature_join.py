@@ -30,6 +30,8 @@ class FeatureJoin:
     """The column of the rows with the moment of prediction; None for a lookup."""
     time_unit: str | None
     """What an integer in that column counts."""
+    is_counted: bool
+    """Whether the table's own times are integers, which count in UTC."""
     table: pa.Table = field(repr=False)
     prepared: dict[str, JoinTable] = field(default_factory=dict, repr=False)
     """The table sorted for times in a unit, by the unit: `us`, or `ns` where the rows have that."""
@@ -81,11 +83,14 @@ class FeatureJoin:
             now = datetime.now(UTC) if zone else datetime.now(UTC).replace(tzinfo=None)
             return pa.chunked_array([pa.array([now] * len(rows), pa.timestamp("us", zone))])
         at = plain_column(rows[self.at])
+        is_counted = self.is_counted
         if self.time_unit and pa.types.is_integer(at.type):
+            is_counted = True
             at = timestamps(at, self.time_unit, str(self.at))
         if not (pa.types.is_timestamp(at.type) or pa.types.is_date(at.type)):
             raise self._refused(self.at, f"{self.at!r} is {at.type}, which is no time", "give a timestamp or a date")
-        if pa.types.is_timestamp(at.type) and pa.types.is_timestamp(known) and (at.type.tz is None) != (zone is None):
+        times = pa.types.is_timestamp(at.type) and pa.types.is_timestamp(known) and not is_counted
+        if times and (at.type.tz is None) != (zone is None):
             found = f"{self.at!r} is {at.type}, but {self.options.name}.{self.options.time} is {known}"
             raise self._refused(self.at, found, "give both in UTC, or both without a zone")
         if at.null_count:
@@ -134,7 +139,8 @@ def feature_join(name: str, given: Any, spec: Spec, columns: Sequence[str]) -> F
     needed = [column for column in dict.fromkeys(wanted) if column]
     rows, labels = _read(name, given, spec, needed), spec.features.labels
     at = labels.time if table.time else None
-    join = FeatureJoin(options=options, at=at, time_unit=labels.time_unit, table=rows)
+    is_counted = table.time_unit is not None
+    join = FeatureJoin(options=options, at=at, time_unit=labels.time_unit, is_counted=is_counted, table=rows)
     join._prepared(None)
     return join
 

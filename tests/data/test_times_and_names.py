@@ -93,6 +93,20 @@ def test_integers_in_a_unit_are_moments(tmp_path: Path, unit: str, per_second: i
     assert table.out_of_range == ROWS - len(kept)
 
 
+@pytest.mark.parametrize("counted", ["labels", "table"])
+def test_integers_since_1970_are_joined_with_times_in_utc(tmp_path: Path, counted: str) -> None:
+    moments, seconds = pa.array(STEP * 1_000_000, pa.timestamp("us", "UTC")), pa.array(STEP)
+    times = {"labels": moments, "table": moments.slice(0, 3), counted: seconds if counted == "labels" else seconds[:3]}
+    write(tmp_path, one=np.ones(ROWS, np.int64), t=times["labels"])
+    pq.write_table(pa.table({"one": [1, 1, 1], "t": times["table"], "v": [1.0, 2.0, 3.0]}), tmp_path / "f.parquet")
+    units = {name: ", time_unit: s" if name == counted else "" for name in ("labels", "table")}
+    labels = f"label: y, key: id, time: t{units['labels']}, columns: [x]"
+    spec = spec_of(tmp_path, labels, table=f"  f: {{path: f.parquet, on: [one], time: t{units['table']}}}\n")
+    table = read(spec, Where())
+    rows = pa.concat_tables([table.row_builder(block)[0] for block in table.tables()])
+    assert rows["f.v"].to_pylist() == [1.0, 2.0, *[3.0] * (ROWS - 2)]
+
+
 @pytest.mark.parametrize(
     ("labels", "rest", "table", "found"),
     [

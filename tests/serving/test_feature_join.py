@@ -61,6 +61,24 @@ def features(**changes: Any) -> dict[str, Any]:
     return {"rates": pa.table(RATES), "branches": pa.table(BRANCHES)} | changes
 
 
+@pytest.mark.parametrize("counted", ["labels", "rates"])
+def test_integers_since_1970_are_joined_with_times_in_utc(
+    model: LoadedModel, expected: np.ndarray, tmp_path: Path, counted: str
+) -> None:
+    def seconds(times: list[dt.datetime]) -> list[int]:
+        return [int(time.timestamp()) for time in times]
+
+    changes = {
+        "labels": ("time: asked", "time: asked\n    time_unit: s"),
+        "rates": ("time: hour", "time_unit: s, time: hour"),
+    }
+    trained = train_on_numbers(tmp_path, "regression", COLUMNS, spec=SPEC.replace(*changes[counted]))
+    rates = {name: seconds(values) if name in ("hour", "known") else values for name, values in RATES.items()}
+    rows = ROWS | ({"asked": seconds(ROWS["asked"])} if counted == "labels" else {})
+    given = features(**({"rates": pa.table(rates)} if counted == "rates" else {}))
+    np.testing.assert_array_equal(trained.predict(pa.table(rows), features=given), expected)
+
+
 @pytest.mark.parametrize("library", [pa.table, pl.DataFrame, pd.DataFrame, lambda table: table], ids=str)
 def test_each_row_gets_the_row_that_was_known_at_its_time(
     model: LoadedModel, expected: np.ndarray, library: Any
