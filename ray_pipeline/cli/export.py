@@ -41,6 +41,11 @@ def export(
         f"{answer['out']}: {answer['bytes']:,} bytes; on {answer['rows']:,} rows onnxruntime differs by at most"
         f" {answer['largest_difference']:.2g}, and {answer['decisions_differ']} decisions differ"
     )
+    if answer["empty_texts"]:
+        typer.echo(
+            f"  {answer['empty_texts']:,} rows with an empty text in a category were not compared: it is a missing"
+            " value to ONNX, and another text to the model"
+        )
     if answer["not_compared"]:
         typer.echo(
             f"  the rows of the test part were not compared: {answer['not_compared']} (--rows FILE names others)"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle
+from ray_pipeline.column_types import kind_of
 from ray_pipeline.components.column_encodings._columns import as_declared, numbers
 from ray_pipeline.components.models._xgboost_file import read_booster
 from ray_pipeline.components.sources._base import kind_at, source_of
@@ -56,7 +57,8 @@ def export_onnx(
     -------
     dict
         `out`, `rows` (how many were compared), `test_rows` (how many of them are of the test part), `not_compared` (why
-        the test part was not, or None), `largest_difference` of a score, `decisions_differ` and `bytes`.
+        the test part was not, or None), `empty_texts` (rows left out for an empty text), `largest_difference` of a
+        score, `decisions_differ` and `bytes`.
 
     Raises
     ------
@@ -88,6 +90,7 @@ def export_onnx(
         "rows": found.rows,
         "test_rows": test.rows,
         "not_compared": reason,
+        "empty_texts": found.empty_texts,
         "largest_difference": found.largest,
         "decisions_differ": found.decisions,
         "bytes": len(content),
@@ -130,16 +133,33 @@ class Compared:
     rows: int = 0
     largest: float = 0.0
     decisions: int = 0
+    empty_texts: int = 0
+    """Other rows, with an empty text in a category: a missing value to ONNX, an unknown one to the model."""
 
     def __add__(self, other: "Compared") -> "Compared":
         """The counts of both."""
         largest = max(self.largest, other.largest)
-        return Compared(self.rows + other.rows, largest, self.decisions + other.decisions)
+        empty_texts = self.empty_texts + other.empty_texts
+        return Compared(self.rows + other.rows, largest, self.decisions + other.decisions, empty_texts)
 
 
 def compare_all(bundle: Bundle, content: bytes, tables: Iterable[pa.Table]) -> Compared:
     """Compare the scores of all rows of the tables; see `compare`."""
-    return sum((Compared(len(rows), *compare(bundle, content, rows)) for rows in tables), Compared())
+    found = Compared()
+    for rows in tables:
+        empty = _has_empty_text(bundle, rows)
+        alike = rows.filter(pc.invert(empty))
+        found += Compared(len(alike), *compare(bundle, content, alike), len(rows) - len(alike))
+    return found
+
+
+def _has_empty_text(bundle: Bundle, rows: pa.Table) -> pa.Array:
+    """Whether a category of each row is the empty text; shape (rows,)."""
+    table, found = bundle.select(rows), np.zeros(len(rows), bool)
+    for encoding in bundle.encoder.encoded:
+        if encoding.kind == "category" and kind_of(table[encoding.name].type) == "text":
+            found |= pc.fill_null(pc.equal(table[encoding.name], ""), False).to_numpy()
+    return pa.array(found)
 
 
 def compare(bundle: Bundle, content: bytes, rows: pa.Table) -> tuple[float, int]:

@@ -230,7 +230,7 @@ def test_a_value_that_the_common_type_does_not_hold_is_refused_with_its_file(
 ) -> None:
     pq.write_table(pa.table({"x": first}), tmp_path / "1.parquet")
     pq.write_table(pa.table({"x": second}), tmp_path / "2.parquet")
-    with pytest.raises(DataError, match="write it as") as raised:
+    with pytest.raises(DataError, match="write it in one type that holds the values of every file") as raised:
         source(tmp_path).table(["x"])
     (problem,) = raised.value.problems
     assert (problem.file, problem.column) == (str(tmp_path / "1.parquet"), "x") and found in problem.found

@@ -22,7 +22,7 @@ from ray_pipeline.components.column_encodings.one_hot import OneHot
 from ray_pipeline.components.column_encodings.ordinal import Ordinal
 from ray_pipeline.components.encoders.trees import Trees
 from ray_pipeline.errors import DataError, SpecError
-from ray_pipeline.serving.onnx_export import compare, export_onnx, onnx_bytes
+from ray_pipeline.serving.onnx_export import compare, compare_all, export_onnx, onnx_bytes
 
 CALIBRATIONS = [
     {"kind": "none"},
@@ -92,6 +92,16 @@ def test_odd_values_have_the_scores_of_the_bundle(tmp_path: Path) -> None:
     )
     difference, decisions = compare(bundle, onnx_bytes(bundle), odd)
     assert difference < 2e-6 and decisions == 0
+
+
+def test_rows_with_an_empty_text_are_counted_and_not_compared(tmp_path: Path) -> None:
+    encoding = Ordinal(name="carrier", kind="category", categories=("UA", "AA"), missing="UA")
+    bundle = with_column(train(tmp_path), encoding)
+    table = rows(500, seed=7)
+    carriers = ["" if place % 5 == 0 else one for place, one in enumerate(table["carrier"].to_pylist())]
+    found = compare_all(bundle, onnx_bytes(bundle), [table.set_column(1, "carrier", [carriers]), table])
+    assert (found.rows, found.empty_texts) == (900, 100)
+    assert found.largest < 2e-6 and found.decisions == 0
 
 
 def test_native_categories_are_split_as_xgboost_splits_them(tmp_path: Path) -> None:

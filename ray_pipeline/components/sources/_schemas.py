@@ -67,13 +67,12 @@ def unify_schemas(table: str, files: Sequence[str], schemas: Sequence[pa.Schema]
         if missing := counts[None]:
             partial[name] = len(files) - missing
         if common is None:
-            usual = next(type_ for type_, _ in ranked if type_ is not None)
             uneven[name] = Problem(
                 stage="read",
                 file=files[types.index(next(type_ for type_, _ in reversed(ranked) if type_ is not None))],
                 column=name,
                 found=f"{table}: column {name!r} is {each}; no type holds the values of all files",
-                fix=f"write it as {usual} in every file, or leave it out of `columns`",
+                fix="write it in one type that holds the values of every file, or leave it out of `columns`",
             )
         else:
             where = "; it is null where it is missing" if missing else ""
@@ -137,6 +136,6 @@ def _conform(column: pa.ChunkedArray, to: pa.DataType, name: str, file: str) -> 
                 file=file,
                 column=name,
                 found=f"{name!r} is {column.type} here and {to} in other files: {str(error).splitlines()[0]}",
-                fix=f"write it as {to} in every file",
+                fix="write it in one type that holds the values of every file",
             )
         ) from None
