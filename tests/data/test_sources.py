@@ -1,5 +1,6 @@
 """What footers say: the files of a path, every broken file by name, and a fingerprint of the content."""
 
+import os
 import re
 from collections.abc import Callable
 from datetime import date, datetime
@@ -22,7 +23,7 @@ from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.read import read
 from ray_pipeline.data.table import Table
-from ray_pipeline.errors import DataError
+from ray_pipeline.errors import DataError, StorageError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
 
@@ -254,6 +255,21 @@ def test_pieces_are_all_the_rows_in_file_order_and_bytes_are_counted_by_column(t
     assert 0 < footers.bytes_of(["b"])[0] < packed < footers.num_bytes
     assert plain >= 2_400
     assert (footers.file_rows, sum(footers.file_bytes)) == ((100, 100, 100), footers.num_bytes)
+
+
+def test_a_pipe_is_refused_as_one_and_a_local_path_asks_for_no_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "rows")
+    with pytest.raises(DataError, match=r"labels: this is a pipe or a device, .* Fix: save the rows in a file"):
+        _files.files_at("labels", str(tmp_path / "rows"), (".parquet",), "Parquet")
+
+    def refused(fs: object, folder: str) -> None:
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(_files, "_below", refused)
+    with pytest.raises(StorageError, match=r"Permission denied.* Fix: allow reading it"):
+        _files.files_at("labels", str(tmp_path), (".parquet",), "Parquet")
 
 
 def test_a_path_that_is_not_there_is_reported(tmp_path: Path) -> None:

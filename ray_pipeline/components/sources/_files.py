@@ -37,6 +37,7 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
     StorageError
         The URI or the credentials cannot be used.
     """
+    written = path
     fs, path = filesystem(name, path)
     try:
         root = _literal(fs, path)
@@ -52,9 +53,12 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
             )
         if at.type == pafs.FileType.File:
             return fs, [at]
+        if at.type == pafs.FileType.Unknown:
+            found = f"{name}: this is a pipe or a device, and rows are read more than once"
+            raise DataError(Problem(stage="read", file=path, found=found, fix="save the rows in a file, and name it"))
         infos = _below(fs, root)
     except OSError as error:
-        raise _unreachable(name, path, error) from None
+        raise _unreachable(name, written, error) from None
     glob = PurePosixPath(path).relative_to(root).parts
 
     def meant(file: str) -> bool:
@@ -122,10 +126,11 @@ def filesystem(name: str, path: str) -> tuple[pafs.FileSystem, str]:
 
 
 def _unreachable(name: str, path: str, error: Exception) -> StorageError:
-    found = f"{name}: {str(error).splitlines()[0]}"
-    return StorageError(
-        Problem(stage="read", file=path, found=found, fix="check the URI and the credentials in the environment")
+    found, is_local = f"{name}: {str(error).splitlines()[0]}", "://" not in path
+    fix = (
+        "allow reading it, or name another path" if is_local else "check the URI and the credentials in the environment"
     )
+    return StorageError(Problem(stage="read", file=path, found=found, fix=fix))
 
 
 def _literal(fs: pafs.FileSystem, path: str) -> str:
