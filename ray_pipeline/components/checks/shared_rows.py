@@ -15,8 +15,10 @@ from ray_pipeline.values import PARTS, Severity, Vector
 
 MIN_ROWS = 10
 FOLDS = 3
-"""Models that the rows are shared among, by their content. With 2, one of 16 tables of independent coarse rows was refused;
-with 3 to 5, none."""
+"""Models that the rows are shared among, by their content.
+
+With 2, one of 16 tables of independent coarse rows was refused; with 3 to 5, none.
+"""
 LARGE, NOTABLE, UNEXPECTED, MIN_SHARE = 3.0, 1.0, 0.25, 0.05
 
 
