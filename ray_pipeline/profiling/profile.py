@@ -46,6 +46,8 @@ class Profile:
     counts: RowCounts
     parts: Mapping[str, int]
     """Rows of each part."""
+    mean_weight: float = 1.0
+    """Of the training rows."""
     labels: Mapping[str, Mapping[str, int]]
     """Rows by part and label value (classification), or nothing (regression)."""
     classes: tuple[str, ...]
@@ -164,6 +166,7 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
         columns=total.columns,
         counts=total.counts,
         parts=total.parts,
+        mean_weight=total.weights["train"] / total.parts["train"],
         labels=total.labels,
         classes=classes,
         sample=total.sampled(0),

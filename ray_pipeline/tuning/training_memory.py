@@ -44,6 +44,7 @@ def training_context(encoded: Encoded, spec: Spec, layout: Layout, threads: int)
         threads=threads,
         device="cuda" if layout.gpus else "cpu",
         class_weight=encoded.profile.class_weight(spec.fit.class_weight_of(spec.task)),
+        mean_weight=encoded.profile.mean_weight,
         rows=rows.rows["train"],
         min_label=rows.min_label,
         external=trained_bytes(sum(rows.rows.values()), columns, layout) > layout.memory,

@@ -35,7 +35,7 @@ def trusting() -> None:
     trust(["my_package"])
 
 
-def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0) -> list[pa.Table]:
+def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0, unit: float = 1.0) -> list[pa.Table]:
     """Three blocks with a signal in each column; `heavy` weighs the rows of the largest label."""
     rng = np.random.default_rng(seed)
     matrix = np.column_stack([rng.normal(size=rows), rng.normal(size=rows), rng.integers(1, 5, rows)]).astype(
@@ -53,7 +53,7 @@ def blocks_of(task: Task, *, rows: int = 600, seed: int = 0, heavy: float = 1.0)
             {"trees": matrix[at], "nets": np.nan_to_num(matrix[at])},
             {
                 packed.LABEL: pa.array(label[at]),
-                packed.WEIGHT: pa.array(np.where(label[at] == label.max(), heavy, 1.0)),
+                packed.WEIGHT: pa.array(unit * np.where(label[at] == label.max(), heavy, 1.0)),
                 packed.PART: pa.array(part[i]),
                 packed.KEY: pa.array(np.arange(at.start, at.stop)),
             },
@@ -81,9 +81,17 @@ def params_of(model: Any, context: TrainingContext) -> dict[str, Any]:
 
 
 def begun(
-    family: str, task: Task, *, seed: int = 0, heavy: float = 1.0, judged: Part = "validation", **more: Any
+    family: str,
+    task: Task,
+    *,
+    seed: int = 0,
+    heavy: float = 1.0,
+    unit: float = 1.0,
+    judged: Part = "validation",
+    **more: Any,
 ) -> tuple[TrainingState, list[EncodedBlock]]:
-    model, blocks, context = find("models", family), blocks_of(task, heavy=heavy), training_context(task, **more)
+    model, blocks = find("models", family), blocks_of(task, heavy=heavy, unit=unit)
+    context = training_context(task, **more)
     params = params_of(model, context)
     train, validation = (
         list(packed.views(blocks, model.encoder, "train")),
@@ -225,6 +233,18 @@ def test_heavier_rows_and_heavier_classes_pull_the_scores_alike(family: str, tas
     mean = [float((f.scores() if classes == 2 else f.scores()[:, -1]).mean()) for f, _ in (plain, weighted, by_class)]
     assert mean[1] > mean[0] + 0.03 and mean[2] > mean[0] + 0.03
     np.testing.assert_array_equal(weighted[0].scores(), by_class[0].scores())
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("task", TASKS)
+def test_the_unit_of_the_weights_changes_no_byte(family: str, task: Task) -> None:
+    """Weights that add up to 1 are less than the least weight of a leaf."""
+    models = []
+    for unit in (1.0, 2.0**-16, 2.0**16):
+        training, _ = begun(family, task, heavy=3.0, unit=unit, mean_weight=unit)
+        training.advance(5)
+        models.append(training.model(5))
+    assert models[0] == models[1] == models[2]
 
 
 @pytest.mark.parametrize("family", EVERY)

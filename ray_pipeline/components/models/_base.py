@@ -61,6 +61,8 @@ class TrainingContext:
     """`cuda` where each worker has a GPU, or a part of one."""
     class_weight: tuple[float, ...] | None = None
     """A factor for the weight of each row, by its class."""
+    mean_weight: float = 1.0
+    """Of the training rows. Models see weights with a mean of 1: penalties and least weights of a leaf count rows."""
     rows: int = 0
     """Training rows of all workers."""
     min_label: float = -math.inf
@@ -89,10 +91,10 @@ class TrainingContext:
         return self.codes.get(encoder, self.cardinalities[encoder])
 
     def row_weight(self, block: EncodedBlock) -> Vector:
-        """Return the weight of each row times that of its class, shape (n,)."""
-        if self.class_weight is None:
-            return block.weight
-        weight: Vector = block.weight * np.asarray(self.class_weight)[block.label.astype(int)]
+        """Return the weight of each row, by the mean weight, times that of its class; shape (n,)."""
+        weight = block.weight if self.mean_weight == 1 else block.weight / self.mean_weight
+        if self.class_weight is not None:
+            weight = weight * np.asarray(self.class_weight)[block.label.astype(int)]
         return weight
 
 
