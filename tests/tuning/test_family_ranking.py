@@ -10,6 +10,7 @@ from encoded_fixture import SPEC, encoded
 from ray_pipeline import encoded_block
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
+from ray_pipeline.components.space import Space
 from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
 from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.evaluation.predict import score_part
@@ -34,7 +35,7 @@ def train(family: str, rows: EncodedRows, folder: Path) -> None:
     cardinalities = {name: encoder.cardinalities for name, encoder in rows.encoders.items()}
     context = TrainingContext(task="binary", num_classes=2, cardinalities=cardinalities, threads=1, rows=1_800)
     space = model().space(context)
-    params = {name: model.start.get(name, value) for name, value in space.items()}
+    params = {name: model.start[name] if isinstance(value, Space) else value for name, value in space.items()}
     data = model.prepare_data(
         params, context, rows.part("train", model.encoder), rows.part("validation", model.encoder)
     )
