@@ -5,23 +5,28 @@ Ke et al., 2017. Hyperparameters bear the names of LightGBM's own parameter page
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
+from ray_pipeline.components.models._label_unit import factor_of, labels_of
 from ray_pipeline.components.models._lightgbm import import_lightgbm
 from ray_pipeline.components.models._lightgbm_file import read_booster
+from ray_pipeline.components.models._lightgbm_units import in_unit_of_label
 from ray_pipeline.components.space import Any as OneOf
 from ray_pipeline.components.space import Boolean, Float, Integer, Log, Named, Number, Within, Word
 from ray_pipeline.encoded_block import EncodedBlock
 from ray_pipeline.heartbeat import beat
-from ray_pipeline.values import Matrix, Task
+from ray_pipeline.values import Matrix, Task, Vector
 
 if TYPE_CHECKING:
     import lightgbm
 
+SQUARED_ERROR = "regression"
 OBJECTIVES = {"binary": "binary", "multiclass": "multiclass"}
 OBJECTIVES_OF_NUMBERS = (
     "regression",
@@ -131,19 +136,21 @@ class LightGBM(Model):
         context: TrainingContext,
         train: Sequence[EncodedBlock],
         validation: Sequence[EncodedBlock],
-    ) -> "tuple[lightgbm.Dataset, ...]":
+    ) -> "_Data":
         """Return the binned rows of train and, with the same bins, of validation where it has rows."""
         # Without the filter, rows that are binned once serve every `min_data_in_leaf`.
         shape = {"max_bin": params["max_bin"], "feature_pre_filter": False, **_fixed(context)}
         binned = _dataset(train, context, shape, None)
-        return (binned, _dataset(validation, context, shape, binned)) if validation else (binned,)
+        judged = _dataset(validation, context, shape, binned) if validation else None
+        factor = factor_of(labels_of(train), cls.sum_over_workers) if context.task == "regression" else 1.0
+        return _Data(train=binned, validation=judged, factor=factor)
 
     @classmethod
     def start_training(
         cls,
         params: dict[str, Any],
         context: TrainingContext,
-        data: "tuple[lightgbm.Dataset, ...]",
+        data: "_Data",
         seed: int,
         state: bytes | None = None,
     ) -> TrainingState:
@@ -159,7 +166,7 @@ class LightGBM(Model):
             more["monotone_constraints"] = list(monotone)
         if interactions := context.interactions.get(cls.encoder):
             more["interaction_constraints"] = [list(group) for group in interactions]
-        boosting = _Boosting({**own, **more, **_fixed(context)}, data)
+        boosting = _Boosting({**own, **more, **_fixed(context)}, data, data.set_unit(params["objective"]))
         boosting.advance(int(state or 0))
         return boosting
 
@@ -185,6 +192,28 @@ class LightGBM(Model):
         return np.asarray(values[:, 0] if outputs == 1 else np.abs(values).sum(1))
 
 
+@dataclass(frozen=True)
+class _Data:
+    """The binned rows of train and validation."""
+
+    train: "lightgbm.Dataset"
+    validation: "lightgbm.Dataset | None"
+    factor: float
+    """By what squared error multiplies the labels."""
+
+    def set_unit(self, objective: str) -> float:
+        """Give `train` the labels in the unit of the objective; return by what they are multiplied."""
+        factor = self.factor if objective == SQUARED_ERROR else 1.0
+        if self.factor != 1:
+            self.train.set_label(self.label * factor)
+        return factor
+
+    @cached_property
+    def label(self) -> Vector:
+        """The labels of train, shape (rows,)."""
+        return np.array(self.train.get_label(), np.float64)
+
+
 class _Boosting(TrainingState):
     """A booster; in between it is kept in memory.
 
@@ -192,12 +221,13 @@ class _Boosting(TrainingState):
     and columns are drawn. So the booster can have fewer iterations than rounds.
     """
 
-    def __init__(self, params: dict[str, Any], data: "tuple[lightgbm.Dataset, ...]") -> None:
+    def __init__(self, params: dict[str, Any], data: _Data, factor: float) -> None:
+        self.factor = factor
         self.iterations = [0]
         """How many iterations the booster has after each round."""
-        self.booster = import_lightgbm().Booster(params, data[0])
-        if len(data) > 1:
-            self.booster.add_valid(data[1], "validation")
+        self.booster = import_lightgbm().Booster(params, data.train)
+        if data.validation is not None:
+            self.booster.add_valid(data.validation, "validation")
 
     def advance(self, rounds: int) -> None:
         for _ in range(self.rounds, rounds):
@@ -216,12 +246,12 @@ class _Boosting(TrainingState):
             return "shown", 0.0, True
 
         self.booster.eval_valid(show)
-        return shown[0]
+        return shown[0] / self.factor
 
     def model(self, rounds: int) -> bytes:
         # Scoring does not read the section of parameters. It depends on the number of threads.
         text = self.booster.model_to_string(num_iteration=self.iterations[rounds])
-        trees, _, _ = text.partition("\nparameters:\n")
+        trees, _, _ = in_unit_of_label(text, self.factor).partition("\nparameters:\n")
         return f"{trees}\n".encode()
 
     def state(self) -> bytes:
