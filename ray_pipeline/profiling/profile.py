@@ -99,16 +99,16 @@ class Profile:
         -------
         tuple of float or None
             In the order of `classes`: n / (classes x rows of the class) for `balanced`, so that every class weighs the
-            same; or the given weights, 1 for a class without one; or None.
+            same; or the given weights, 1 for a class without one, by their mean over the training rows; or None.
         """
         if how is None or not self.classes:
             return None
-        counts = self.labels["train"]
+        rows = [self.labels["train"].get(name, 0) for name in self.classes]
         if how == "balanced":
-            return tuple(
-                self.parts["train"] / (len(self.classes) * max(counts.get(name, 0), 1)) for name in self.classes
-            )
-        return tuple(float(how.get(name, 1.0)) for name in self.classes)
+            return tuple(self.parts["train"] / (len(self.classes) * max(one, 1)) for one in rows)
+        given = [float(how.get(name, 1.0)) for name in self.classes]
+        mean = float(np.average(given, weights=rows))
+        return tuple(weight / mean for weight in given)
 
     def quantiles(self, column: str, bins: int) -> list[float]:
         """The inner edges of equally filled bins of a number.

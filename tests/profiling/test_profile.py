@@ -86,7 +86,8 @@ def profile_of(**more: Any) -> Profile:
 def test_balanced_classes_weigh_the_same_and_written_weights_are_taken() -> None:
     balanced = profile_of().class_weight("balanced")
     assert balanced == (10 / 16, 10 / 4) and balanced[0] * 8 == balanced[1] * 2
-    assert profile_of().class_weight({"1": 3}) == (1.0, 3.0)
+    assert profile_of().class_weight({"1": 3}) == (1 / 1.4, 3 / 1.4)
+    assert profile_of().class_weight({"0": 0.25, "1": 0.75}) == profile_of().class_weight({"1": 3})
     assert profile_of().class_weight(None) is None and profile_of(classes=()).class_weight("balanced") is None
     assert profile_of().label_rates("train") == ([0.8, 0.2], 10)
 
