@@ -92,7 +92,8 @@ def peer(script: str, table: Path, trials: int, rounds: int, *more: str) -> dict
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **fast})
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
-    return {**json.loads(done.stdout.splitlines()[-1]), "seconds": round(time.time() - begun, 1), "peak_gib": peak.gib}
+    answer = next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{"))  # logs may follow it
+    return {**json.loads(answer), "seconds": round(time.time() - begun, 1), "peak_gib": peak.gib}
 
 
 def plain_trials(table: Path, trials: int, rounds: int) -> tuple[list[tuple[float, float]], float]:
