@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from multiprocessing.synchronize import Barrier
@@ -33,8 +34,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xgboost
 from bench_run import HERE
 from search_runs import Ran, copied, ours, peer, plain_trials
+
+from ray_pipeline.components.models._base import TrainingContext
+from ray_pipeline.components.models.xgboost import XGBoost
+from ray_pipeline.encoded_block import EncodedBlock
 
 
 def wall(table: Path, trials: int, rounds: int) -> dict:
@@ -206,13 +212,8 @@ def small(table: Path, trials: int, rounds: int) -> dict:
     }
 
 
-def fit(table: Path, trials: int, rounds: int) -> dict:
-    import xgboost
-
-    from ray_pipeline import encoded_block as blocks
-    from ray_pipeline.components.models._base import TrainingContext
-    from ray_pipeline.components.models.xgboost import XGBoost
-
+def prepared(table: Path, rounds: int) -> tuple[np.ndarray, np.ndarray, dict, TrainingContext]:
+    """The numbers and the label of a table, and the default's hyperparameters with their context."""
     rows = pq.read_table(table)
     label = rows["late"].to_numpy().astype(float)
     names = [
@@ -222,14 +223,6 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
         and not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))
     ]
     matrix = np.column_stack([rows[name].to_numpy().astype(np.float32) for name in names])
-    held = blocks.pack(
-        {"trees": matrix},
-        {
-            blocks.LABEL: pa.array(label),
-            blocks.WEIGHT: pa.array(np.ones(len(label))),
-            blocks.PART: pa.array(np.zeros(len(label), np.int8)),
-        },
-    )
     context = TrainingContext(
         task="binary",
         num_classes=2,
@@ -238,14 +231,56 @@ def fit(table: Path, trials: int, rounds: int) -> dict:
         rows=len(label),
     )
     searched = {name: value for name, value in XGBoost.start.items() if name != "objective"}
-    params = {**XGBoost().space(context), **searched, "num_boost_round": rounds}
+    return matrix, label, {**XGBoost().space(context), **searched, "num_boost_round": rounds}, context
+
+
+def block(matrix: np.ndarray, label: np.ndarray) -> EncodedBlock:
+    return EncodedBlock(matrix=matrix, label=label, weight=np.ones(len(label)), rows=pa.table({}))
+
+
+def look(table: Path, trials: int, rounds: int) -> dict:
+    matrix, label, params, context = prepared(table, 2 * rounds)
+    cut = len(label) * 4 // 5
+    judged, context = matrix[cut:], replace(context, threads=1, rows=cut)
+    data = XGBoost.prepare_data(params, context, [block(matrix[:cut], label[:cut])], [block(judged, label[cut:])])
+    training = XGBoost.start_training(params, context, data, 0)
+    training.advance(rounds)
+    training.scores()
+    begun = time.perf_counter()
+    training.advance(2 * rounds)
+    training_s = time.perf_counter() - begun
+    begun = time.perf_counter()
+    scores = training.scores()
+    mine = time.perf_counter() - begun
+    booster = xgboost.Booster(model_file=bytearray(training.model(2 * rounds)))
+    booster.set_param({"nthread": 1})
+    since = {"iteration_range": (rounds, 2 * rounds), "validate_features": False}
+    margin = booster.inplace_predict(
+        judged, iteration_range=(0, rounds), predict_type="margin", validate_features=False
+    )
+    begun = time.perf_counter()
+    expected = booster.inplace_predict(judged, base_margin=margin, **since)
+    booster.inplace_predict(judged, base_margin=margin, predict_type="margin", **since)
+    bare = time.perf_counter() - begun
+    return {
+        "ratio": round(mine / bare, 3),
+        "look_ms": round(1000 * mine, 1),
+        "two_predictions_ms": round(1000 * bare, 1),
+        "training_ms": round(1000 * training_s, 1),
+        "rows": len(judged),
+        "same_bits": bool(np.array_equal(scores, expected)),
+    }
+
+
+def fit(table: Path, trials: int, rounds: int) -> dict:
+    matrix, label, params, context = prepared(table, rounds)
     bare = {name: value for name, value in params.items() if name not in ("num_boost_round", "early_stopping_rounds")}
     bare |= {"tree_method": "hist", "nthread": context.threads, "seed": 0}
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     for _ in range(3):
         begun = time.perf_counter()
         training = XGBoost.start_training(
-            params, context, XGBoost.prepare_data(params, context, list(blocks.views([held], "trees", "train")), []), 0
+            params, context, XGBoost.prepare_data(params, context, [block(matrix, label)], []), 0
         )
         training.advance(rounds)
         times["ours"].append(time.perf_counter() - begun)
@@ -271,6 +306,7 @@ CASES: dict[str, tuple[Callable[[Path, int, int], dict], int, int]] = {
     "lag": (lag, 32, 100),
     "growth": (growth, 8, 50),
     "fit": (fit, 1, 100),
+    "look": (look, 1, 15),
 }
 
 

@@ -30,6 +30,7 @@ from ray_pipeline.errors import Problem, RegistryError, StorageError
 from ray_pipeline.folder_exchange import put_in_place
 from ray_pipeline.row_reader import RowReader
 from ray_pipeline.rows_to_score import SentRows
+from ray_pipeline.unexpected import one_line
 from ray_pipeline.values import Matrix, Task, Vector, decide
 
 
@@ -94,11 +95,10 @@ class Bundle(RegionScoring):
             by_quantiles = regions is not None and regions.by_quantiles
             quantiles = find("models", model["family"]).quantiles(folder) if by_quantiles else None
         except Exception as error:  # the libraries of the families have errors of their own
-            reason = next(iter(str(error).splitlines()), "")
             raise RegistryError(
                 Problem(
                     file=str(folder / part),
-                    found=f"cannot be read: {type(error).__name__}{reason and ': '}{reason[:300]}",
+                    found=f"cannot be read: {one_line(error)}",
                     fix="use the version of ray-pipeline that wrote it",
                 )
             ) from error

@@ -34,7 +34,8 @@ def unexpected(error: BaseException, write: Callable[[str], str] | None = None) 
 
 
 def one_line(error: BaseException) -> str:
-    """The class and the message of what went wrong, below the errors in which Ray wrapped it.
+    """The class and the message of what went wrong, below the errors in which Ray wrapped it; of a `PipelineError` what
+    was found.
 
     Examples
     --------
@@ -46,6 +47,8 @@ def one_line(error: BaseException) -> str:
         seen.add(id(error))
         cause = getattr(error, "cause", None) or (error.__cause__ if _is_of_ray(error) else None)
         error = cause if isinstance(cause, BaseException) else error
+    if isinstance(error, PipelineError):
+        return error.problems[0].found[:MAX_CHARACTERS]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if lines and (_is_of_ray(error) or lines[0].startswith("Traceback")):
         return lines[-1][:MAX_CHARACTERS]  # the text is a traceback, and the cause its last line

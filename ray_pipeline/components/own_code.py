@@ -48,7 +48,7 @@ def wrong_shape(array: Any, *shape: int | None) -> str | None:
     if not hasattr(array, "shape"):
         return f"a {type(array).__name__} where an array of shape {wanted} is asked for"
     found = tuple(array.shape)
-    if len(found) == len(shape) and all(one is None or one == is_ for one, is_ in zip(shape, found, strict=True)):
+    if len(found) == len(shape) and all(one in (None, has) for one, has in zip(shape, found, strict=True)):
         return None
     return f"shape {found} where {wanted} is asked for"
 

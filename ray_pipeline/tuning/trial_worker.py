@@ -15,12 +15,14 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, Scores, TrainingContext, TrainingState
 from ray_pipeline.components.models._scores import refuse_other_scores
+from ray_pipeline.errors import PipelineError
 from ray_pipeline.evaluation.latency import row_ms_of
 from ray_pipeline.heartbeat import heartbeats
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard
 from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime.private_ray import session_folder
+from ray_pipeline.unexpected import one_line
 from ray_pipeline.values import Part
 
 MIN_STEP_S = 1.0
@@ -109,10 +111,7 @@ class TrialWorker:
                 return self._train(step, find("models", step.family))
         except Exception as error:
             self.data = self.training = self.trained = None
-            lines = str(error).partition("Stack trace:")[0].strip().splitlines()  # XGBoost adds one of C++
-            return TrialState(
-                failed=f"{type(error).__name__}: {redacted(lines[-1])[:300] if lines else 'no reason given'}"
-            )
+            return TrialState(failed=_why(error))
 
     def _train(self, step: TrialStep, family: type[Model]) -> TrialState:
         family.warm_up()  # before the trial's clock: a family's cost is measured by it
@@ -201,3 +200,11 @@ class TrialWorker:
     def _late(self, family: type[Model], late: bool) -> bool:
         """Whether any worker is late: all must stop at the same evaluation."""
         return bool(family.gather(np.array([late], np.float32), self.rank, self.world).any())
+
+
+def _why(error: Exception) -> str:
+    """Why a trial failed, in a line."""
+    if isinstance(error, PipelineError):
+        return one_line(error)
+    lines = str(error).partition("Stack trace:")[0].strip().splitlines()  # XGBoost adds one of C++
+    return f"{type(error).__name__}: {redacted(lines[-1])[:300] if lines else 'no reason given'}"

@@ -18,7 +18,7 @@ OF_GRADIENT, OF_GAIN = "reg_alpha", "gamma"
 def in_unit(params: dict[str, Any], factor: float) -> dict[str, Any]:
     """Return the hyperparameters for labels that were multiplied by the factor."""
     powers = {OF_GRADIENT: factor, OF_GAIN: factor**2}
-    return {name: value * powers.get(name, 1.0) if name in powers else value for name, value in params.items()}
+    return {name: value * powers[name] if name in powers else value for name, value in params.items()}
 
 
 def in_unit_of_label(booster: "xgboost.Booster", factor: float) -> "xgboost.Booster":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
-from ray_pipeline.components.models._label_unit import factor_of, labels_of
+from ray_pipeline.components.models._label_unit import factor_of
 from ray_pipeline.components.models._lightgbm import import_lightgbm
 from ray_pipeline.components.models._lightgbm_file import read_booster
 from ray_pipeline.components.models._lightgbm_units import in_unit_of_label
@@ -142,7 +142,7 @@ class LightGBM(Model):
         shape = {"max_bin": params["max_bin"], "feature_pre_filter": False, **_fixed(context)}
         binned = _dataset(train, context, shape, None)
         judged = _dataset(validation, context, shape, binned) if validation else None
-        factor = factor_of(labels_of(train), cls.sum_over_workers) if context.task == "regression" else 1.0
+        factor = factor_of(train, cls.sum_over_workers) if context.task == "regression" else 1.0
         return _Data(train=binned, validation=judged, factor=factor)
 
     @classmethod

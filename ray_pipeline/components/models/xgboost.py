@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 
 from ray_pipeline.components.models._base import Model, Scorer, Scores, TrainingContext, TrainingState, scoring_threads
-from ray_pipeline.components.models._label_unit import factor_of, labels_of
+from ray_pipeline.components.models._label_unit import factor_of
 from ray_pipeline.components.models._xgboost import import_xgboost
 from ray_pipeline.components.models._xgboost_file import read_booster
 from ray_pipeline.components.models._xgboost_gpu import train_a_tree_on_gpu
@@ -147,7 +147,7 @@ class XGBoost(Model):
     ) -> "_Data":
         """Return the quantised matrix of train, and validation as it is."""
         matrix = quantised(train, context, params["max_bin"], cls.encoder)
-        factor = factor_of(labels_of(train), cls.sum_over_workers) if context.task == "regression" else 1.0
+        factor = factor_of(train, cls.sum_over_workers) if context.task == "regression" else 1.0
         label = np.concatenate([block.label for block in train]) if factor != 1 else None
         return _Data(train=matrix, validation=validation, factor=factor, label=label)
 
