@@ -60,8 +60,8 @@ class Regions:
         members = pa.array(place, pa.int8()) if classes is None else pa.array(np.asarray(classes)[place], pa.string())
         return {"set": pa.ListArray.from_arrays(ends, members)}
 
-    def take(self, rows: NDArray[Any]) -> "Regions":
-        """Return those of some rows, by mask or by position."""
+    def take(self, rows: NDArray[Any] | slice) -> "Regions":
+        """Return those of some rows, by mask, by position, or of a range."""
         return Regions(values=self.values[rows])
 
 

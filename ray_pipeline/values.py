@@ -74,8 +74,8 @@ class Predictions:
         """Return what a metric takes as scores: the scores; or for a metric of intervals or sets their measures."""
         return self.measures if metric.of_regions else self.score
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Predictions":
-        """Return some of the rows, by mask or by position."""
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Predictions":
+        """Return some of the rows, by mask, by position, or a range of them, which is a view."""
         arrays = {name: getattr(self, name)[rows] for name in ("key", "label", "score", "weight", "cluster")}
         regions = None if self.regions is None else self.regions.take(rows)
         columns = {name: names[rows] for name, names in self.columns.items()}

@@ -4,15 +4,16 @@ So the draws repeat byte for byte, and the draws of two models are paired. The r
 have the same weight in a draw.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric
-from ray_pipeline.components.metrics._rank import Histogram, Question, RankMetric, ranked
-from ray_pipeline.hashing import distinct, mix
+from ray_pipeline.components.metrics._rank import Histogram, Question, RankMetric
+from ray_pipeline.evaluation.pieces import Pieces, as_pieces, bin_of
+from ray_pipeline.hashing import mix
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Predictions, Vector
@@ -72,7 +73,7 @@ def weights(cluster: NDArray[np.uint64], draws: int, seed: int) -> NDArray[np.ui
     return drawn
 
 
-def replicate(metrics: Sequence[Metric], rows: Predictions, *, draws: int, seed: int) -> dict[str, Vector]:
+def replicate(metrics: Sequence[Metric], rows: Predictions | Pieces, *, draws: int, seed: int) -> dict[str, Vector]:
     """Compute each metric in each draw of the bootstrap.
 
     Parameters
@@ -91,7 +92,7 @@ def replicate(metrics: Sequence[Metric], rows: Predictions, *, draws: int, seed:
     dict
         The draws by the metric's name, shape (draws,); NaN in a draw where the metric is undefined.
     """
-    replicates = _Replicates(rows, draws, seed)
+    replicates = _Replicates(as_pieces(rows), draws, seed)
     sum_metrics = [metric for metric in metrics if isinstance(metric, SumMetric)]
     rank_metrics: dict[object, list[RankMetric]] = {}
     for metric in metrics:
@@ -103,69 +104,64 @@ def replicate(metrics: Sequence[Metric], rows: Predictions, *, draws: int, seed:
     return {metric.name: values[metric.name] for metric in metrics}
 
 
-def num_clusters(rows: Predictions) -> int:
-    """Count the clusters of the rows: the independent observations."""
-    return len(distinct(rows.cluster))
-
-
-class _Replicates:
-    """The rows in the order of their clusters: `order` (n,) sorts them, `cluster` (clusters,) are the ids, `first`
+class _ByCluster:
+    """Rows in the order of their clusters: `order` (n,) sorts them, `cluster` (clusters,) are the ids, `first`
     (clusters + 1,) is where each cluster begins, and the end."""
 
-    def __init__(self, rows: Predictions, draws: int, seed: int) -> None:
-        self.rows, self.draws, self.seed = rows, draws, seed
-        self.order = np.argsort(rows.cluster, kind="stable")
+    def __init__(self, rows: Predictions) -> None:
+        self.rows, self.order = rows, np.argsort(rows.cluster, kind="stable")
         ordered = rows.cluster[self.order]
         first = np.flatnonzero(np.append(len(rows) > 0, ordered[1:] != ordered[:-1]))
         self.cluster, self.first = ordered[first], np.append(first, len(rows))
 
-    def chunks(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Numbers]]:
-        """Yield, for some clusters at a time, the places of their rows, where each cluster begins among them (with the
-        end), and the weights (clusters, draws)."""
-        for low in range(0, len(self.cluster), CLUSTERS_PER_CHUNK):
-            first = self.first[low : low + CLUSTERS_PER_CHUNK + 1]
-            drawn = weights(self.cluster[low : low + CLUSTERS_PER_CHUNK], self.draws, self.seed).astype(np.float64)
-            yield self.order[first[0] : first[-1]], first - first[0], drawn
+
+class _Replicates:
+    """Sums and histograms of rows in every draw. A cluster whose rows are in several pieces has one weight in all."""
+
+    def __init__(self, rows: Pieces, draws: int, seed: int) -> None:
+        self.rows, self.draws, self.seed = rows, draws, seed
+        self.ordered = None if rows.parts > 1 else [_ByCluster(some) for some in rows]
+
+    def chunks(self) -> Iterator[tuple[Predictions, NDArray[np.intp], NDArray[np.intp], Numbers]]:
+        """Yield, for some clusters at a time, rows, the places of these clusters among them, where each cluster begins
+        among the places (with the end), and the weights (clusters, draws)."""
+        for some in self.ordered or map(_ByCluster, self.rows):
+            for low in range(0, len(some.cluster), CLUSTERS_PER_CHUNK):
+                first = some.first[low : low + CLUSTERS_PER_CHUNK + 1]
+                drawn = weights(some.cluster[low : low + CLUSTERS_PER_CHUNK], self.draws, self.seed).astype(np.float64)
+                yield some.rows, some.order[first[0] : first[-1]], first - first[0], drawn
 
     def totals(self, metrics: Sequence[SumMetric]) -> list[Numbers]:
         """Return the sums of each metric in each draw, each (draws, k): sums of each cluster, then a matrix product."""
         if not metrics:
             return []
-        cut, rows = self.rows.cut, self.rows
-        near = [metric.near_zero(rows.label, rows.scores_for(metric), rows.weight) for metric in metrics]
-        widths = [
-            metric.terms(label[:0], score[:0], cut).shape[1]
-            for metric, (label, score) in zip(metrics, near, strict=True)
-        ]
+        none = self.rows.rows.take(slice(0))
+        widths = [metric.terms(none.label, none.scores_for(metric), none.cut).shape[1] for metric in metrics]
         totals = np.zeros((self.draws, sum(widths)))
-        for places, first, drawn in self.chunks():
-            terms = np.hstack(
-                [
-                    metric.terms(label[places], score[places], cut)
-                    for metric, (label, score) in zip(metrics, near, strict=True)
-                ]
-            )
-            terms = terms * rows.weight[places, None]
+        for rows, places, first, drawn in self.chunks():
+            some = rows.take(places)
+            terms = np.hstack([metric.terms(*self.rows.given(metric, some), some.cut) for metric in metrics])
+            terms *= some.weight[:, None]
             totals += drawn.T @ (terms if len(first) - 1 == len(places) else np.add.reduceat(terms, first[:-1], axis=0))
         return np.split(totals, np.cumsum(widths)[:-1], axis=1)
 
     def ranked(self, metrics: Sequence[RankMetric]) -> dict[str, Vector]:
         """Return the draws of metrics that ask the same questions."""
-        label, score, weight = self.rows.label, self.rows.score, self.rows.weight
-        axes = [_Axis.of(question, weight, metrics) for question in metrics[0].questions(label, score)]
-        batches, cells = list[list[_Axis]](), MAX_CELLS
-        for axis in axes:
+        axes = [_Axis.of(exact, self.rows.size, metrics) for exact in self.rows.histograms(metrics[0])]
+        batches, cells = list[list[int]](), MAX_CELLS
+        for number, axis in enumerate(axes):
             cells += 2 * axis.bins * self.draws
             if cells > MAX_CELLS:
                 batches.append([])
                 cells = 2 * axis.bins * self.draws
-            batches[-1].append(axis)
+            batches[-1].append(number)
         by_class: dict[str, list[Numbers]] = {metric.name: [] for metric in metrics}
         positives = []
-        for histogram in (histogram for batch in batches for histogram in self.histograms(batch)):
-            positives.append(histogram.positives.sum(axis=-1))
-            for metric in metrics:
-                by_class[metric.name].append(metric.of(histogram))
+        for batch in batches:
+            for histogram in self.histograms(metrics[0], {number: axes[number] for number in batch}):
+                positives.append(histogram.positives.sum(axis=-1))
+                for metric in metrics:
+                    by_class[metric.name].append(metric.of(histogram))
         values = {}
         for place, metric in enumerate(metrics):
             drawn = metric.over_classes(np.stack(by_class[metric.name], axis=-1), np.stack(positives, axis=-1))
@@ -179,31 +175,35 @@ class _Replicates:
             values[metric.name] = drawn
         return values
 
-    def histograms(self, axes: Sequence["_Axis"]) -> list[Histogram]:
-        """Return the histogram of each axis, with weights (draws, 2, bins)."""
+    def histograms(self, metric: RankMetric, axes: Mapping[int, "_Axis"]) -> list[Histogram]:
+        """Return the histogram of each axis, by the number of its question, with weights (draws, 2, bins)."""
         from scipy.sparse import csc_array
 
-        totals = [np.zeros((2 * axis.bins, self.draws)) for axis in axes]
-        for places, first, drawn in self.chunks():
-            for axis, total in zip(axes, totals, strict=True):
+        totals = {number: np.zeros((2 * axis.bins, self.draws)) for number, axis in axes.items()}
+        for rows, places, first, drawn in self.chunks():
+            some = rows.take(places)
+            questions = metric.questions(some.label, some.score)
+            for number, axis in axes.items():
                 # One column for each cluster, one entry for each of its rows: the product adds them up in every draw.
-                entries = (self.rows.weight[places], axis.cell[places], first)
-                total += csc_array(entries, shape=(2 * axis.bins, len(first) - 1)) @ drawn
+                entries = (some.weight, axis.cell(questions[number]), first)
+                totals[number] += csc_array(entries, shape=(2 * axis.bins, len(first) - 1)) @ drawn
         return [
             Histogram(
-                np.ascontiguousarray(total.T).reshape(self.draws, 2, axis.bins), axis.binned.low, axis.binned.high
+                np.ascontiguousarray(totals[number].T).reshape(self.draws, 2, axis.bins),
+                axis.binned.low,
+                axis.binned.high,
+                axis.binned.count,
             )
-            for axis, total in zip(axes, totals, strict=True)
+            for number, axis in axes.items()
         ]
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """A question's rows in a bounded number of bins: `cell` (n,) is the bin of each row, plus `bins` for positives;
-    `exact` is what was measured before rows shared bins, if they do (`is_coarse`)."""
+    """A question's places in a bounded number of bins; `exact` is what was measured before places shared bins, if they
+    do (`is_coarse`)."""
 
     binned: Histogram
-    cell: NDArray[np.int32]
     exact: tuple[Numbers, float]
     is_coarse: bool
 
@@ -212,25 +212,26 @@ class _Axis:
         return len(self.binned.low)
 
     @classmethod
-    def of(cls, question: Question, weight: Vector, metrics: Sequence[RankMetric]) -> "_Axis":
-        exact, place = ranked(question, weight)
-        measured, positive = _measured(exact, metrics), question.positive == 1
-        bins, places = min(max(len(place) // 10, MIN_BINS), MAX_BINS), len(exact.low)
-        if places <= bins:
-            return cls(exact, (place + places * positive).astype(np.int32), measured, is_coarse=False)
-        # Bins have equal shares of both classes: with rare positives, bins of equal rows would put the few at the top
+    def of(cls, exact: Histogram, rows: int, metrics: Sequence[RankMetric]) -> "_Axis":
+        bins, measured = min(max(rows // 10, MIN_BINS), MAX_BINS), _measured(exact, metrics)
+        if len(exact.low) <= bins:
+            return cls(exact, measured, is_coarse=False)
+        # Bins have equal shares of both classes: with rare positives, bins of equal weight would put the few at the top
         # into one bin.
-        sides = [np.bincount(place[positive == side], minlength=places) for side in (False, True)]
-        share = np.mean([np.cumsum(side) / side.sum() for side in sides if side.any()], axis=0)  # in (0, 1]
-        used, first, bin_of = np.unique(np.ceil(share * bins), return_index=True, return_inverse=True)
+        sides = [side for side in exact.weights if side.sum() > 0] or [np.ones(len(exact.low))]
+        share = np.mean([np.cumsum(side) / side.sum() for side in sides], axis=0)  # in (0, 1]
+        _, first = np.unique(np.ceil(share * bins), return_index=True)
         binned = Histogram(
             np.add.reduceat(exact.weights, first, axis=1),
             exact.low[first],
             exact.high[np.append(first[1:], len(share)) - 1],
+            exact.count,
         )
-        cell = bin_of.astype(np.int32)[place]
-        cell[positive] += len(used)
-        return cls(binned, cell, measured, is_coarse=True)
+        return cls(binned, measured, is_coarse=True)
+
+    def cell(self, question: Question) -> NDArray[np.intp]:
+        """The bin of each row, plus the number of bins for positives."""
+        return np.asarray(bin_of(question.along, self.binned.low) + self.bins * (question.positive == 1))
 
 
 def _measured(rows: Histogram, metrics: Sequence[RankMetric]) -> tuple[Numbers, float]:

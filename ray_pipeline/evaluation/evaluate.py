@@ -6,23 +6,26 @@ Overall values have bootstrap intervals, slices have linearized variance; weak s
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.components.slices._base import Slice
 from ray_pipeline.errors import DataError, Problem, listed
 from ray_pipeline.evaluation.bias import Bias, audit
-from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import replicate
 from ray_pipeline.evaluation.groups import groups_of
 from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
+from ray_pipeline.evaluation.pieces import Pieces, num_clusters, ranges
 from ray_pipeline.evaluation.weak_slices import FALSE_DISCOVERY_RATE, WeakSlices, search_weak_slices
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
-from ray_pipeline.values import Measured, Predictions
+from ray_pipeline.values import Measured, Predictions, Vector
 
 MAX_SLICES = 1000
 """How many slices of one slicing are measured, the largest first."""
@@ -132,7 +135,7 @@ def _interval_json(row: Measured | Bias) -> dict[str, float | None]:
 
 def _overall(metrics: Sequence[Metric], rows: Predictions, clusters: int, spec: Spec) -> list[Measured]:
     draws, confidence = replicate(metrics, rows, draws=spec.evaluate.draws, seed=spec.seed), spec.evaluate.confidence
-    values = [metric(rows.label, rows.scores_for(metric), rows.weight, rows.cut) for metric in metrics]
+    values = [Pieces(rows).value(metric) for metric in metrics]
     return [
         Measured(
             metric=metric.name,
@@ -149,11 +152,8 @@ def _by_slice(
 ) -> tuple[list[Measured], int]:
     """Each metric on each slice, and how many slices were left out."""
     groups = groups_of(rows, slice_.columns)
-    kept, of = groups.largest(MAX_SLICES), groups.of
-    if len(kept) < len(groups.names):
-        inside = np.isin(groups.of, kept)
-        rows, of = rows.take(inside), np.searchsorted(kept, groups.of[inside])
-    bounds = linearized_bounds(metrics, rows, of, confidence)
+    kept = groups.largest(MAX_SLICES)
+    bounds = linearized_bounds(metrics, rows, groups.among(kept), confidence)
     measured = [
         Measured(
             metric=name,
@@ -199,10 +199,17 @@ def _resolution_notes(measured: Sequence[Measured], clusters: int, confidence: f
     return notes
 
 
+def _not_numbers(score: Vector, some: slice) -> NDArray[np.intp]:
+    """The places of scores that are not numbers, of a range of rows."""
+    finite_scores = np.isfinite(score[some])
+    return np.asarray(np.flatnonzero(~(finite_scores if score.ndim == 1 else finite_scores.all(axis=1))) + some.start)
+
+
 def _check(rows: Predictions) -> None:
     """Raise `DataError` unless there are rows, scores are numbers, and weights are usable."""
-    total, bad = len(rows), ~np.isfinite(rows.score if rows.score.ndim == 1 else rows.score.sum(axis=1))
-    num_bad, problem = int(bad.sum()), None
+    total, problem = len(rows), None
+    bad = np.concatenate([np.empty(0, np.intp), *map(partial(_not_numbers, rows.score), ranges(total))])
+    num_bad = len(bad)
     if not total:
         problem = Problem(
             stage="evaluate", found="the part has no rows", fix="widen the range of data or the part's share"

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.components.metrics import metric_of
-from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import replicate
 from ray_pipeline.evaluation.evaluate import finite
 from ray_pipeline.evaluation.groups import groups_of
 from ray_pipeline.evaluation.intervals import percentile
+from ray_pipeline.evaluation.pieces import num_clusters
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec

@@ -12,11 +12,12 @@ import numpy as np
 
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.metrics._base import Metric
-from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
 from ray_pipeline.evaluation.evaluate import Evaluation, finite
 from ray_pipeline.evaluation.groups import groups_of, measure_groups
 from ray_pipeline.evaluation.intervals import NAN, Interval, percentile
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.pieces import Pieces, num_clusters
 from ray_pipeline.evaluation.rival import Champion, Undecidable, check_comparable
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.gate import COSTS, Gate
@@ -182,7 +183,7 @@ class _Judging:
         metric: Metric = metric_of(gate.metric)
         if gate.reduction:
             return self._reduced(gate, metric, rows)
-        options, value = self.spec.evaluate, metric(rows.label, rows.scores_for(metric), rows.weight, rows.cut)
+        options, value = self.spec.evaluate, Pieces(rows).value(metric)
         draws = replicate([metric], rows, draws=options.draws, seed=self.spec.seed)[metric.name]
         return percentile(value, draws, num_clusters(rows), options.confidence), draws
 

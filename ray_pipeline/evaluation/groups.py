@@ -1,8 +1,8 @@
 """Rows in groups: the groups of some columns, each metric in each group, and their gap, ratio or worst value."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics._base import Metric, Numbers
-from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
 from ray_pipeline.evaluation.intervals import NAN, Interval, largest_gap, simultaneous
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
+from ray_pipeline.evaluation.pieces import Pieces, num_clusters, ranges, whole_groups
 from ray_pipeline.spec.gate import Reduction
 from ray_pipeline.values import Predictions, Vector
 
-ROWS_PER_CHUNK, MAX_COUNTERS = 1_000_000, 65_536
-"""Rows whose names are Arrow's at one time; and how many combinations are counted whatever the number of rows."""
+MAX_COUNTERS = 65_536
+"""How many combinations are counted whatever the number of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ class Groups:
     """The groups of n rows: `names` (G,), sorted; `of` (n,), the number of each row's group; `sizes` (G,), in rows."""
 
     names: tuple[Mapping[str, str], ...]
-    of: NDArray[np.intp]
+    of: NDArray[np.int32]
     sizes: NDArray[np.intp]
 
     def largest(self, most: int, least: int = 1) -> NDArray[np.intp]:
@@ -108,33 +109,55 @@ class Groups:
         large = np.flatnonzero(self.sizes >= least)
         return large if len(large) <= most else np.sort(large[np.argsort(-self.sizes[large], kind="stable")[:most]])
 
+    def among(self, kept: NDArray[np.intp]) -> NDArray[np.int32]:
+        """Return the place of each row's group among the ones that are kept, -1 where it is none of them; (n,)."""
+        if len(kept) == len(self.names):
+            return self.of
+        place = np.full(len(self.names), -1, np.int32)
+        place[kept] = np.arange(len(kept))
+        return place[self.of]
+
 
 def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
     """Group rows by the values of some columns; every combination of values that occurs is a group."""
     encoded = [_codes(rows.columns[column]) for column in columns]
     shape = [len(values) for _, values in encoded]
-    code = np.zeros(len(rows), np.int64)
-    for codes, values in encoded:
-        code *= len(values)
-        code += codes
     if math.prod(shape) <= max(len(rows), MAX_COUNTERS):  # counters take less memory than sorting
-        counts = np.bincount(code, minlength=math.prod(shape))
+        counts = np.zeros(math.prod(shape), np.intp)
+        for some in ranges(len(rows)):
+            counts += np.bincount(_combined(encoded, some), minlength=len(counts))
         distinct = np.flatnonzero(counts)
-        sizes, of = counts[distinct], np.cumsum(counts > 0)[code] - 1
+        sizes, of = counts[distinct], np.empty(len(rows), np.int32)
+        place = np.cumsum(counts > 0, dtype=np.int32) - 1
+        for some in ranges(len(rows)):
+            of[some] = place[_combined(encoded, some)]
     else:
-        distinct, of, sizes = np.unique(code, return_inverse=True, return_counts=True)
+        distinct, inverse, sizes = np.unique(
+            _combined(encoded, slice(0, len(rows))), return_inverse=True, return_counts=True
+        )
+        of = inverse.astype(np.int32)
     places = np.unravel_index(distinct, shape)
     texts = [[values[place] for place in at] for at, (_, values) in zip(places, encoded, strict=True)]
     names = list(zip(*texts, strict=True))
     order = np.array(sorted(range(len(names)), key=names.__getitem__), np.intp)
     named = tuple(dict(zip(columns, names[place], strict=True)) for place in order)
-    return Groups(names=named, of=np.argsort(order)[of], sizes=sizes[order])
+    rank = np.argsort(order).astype(np.int32)
+    for some in ranges(len(rows)):
+        of[some] = rank[of[some]]
+    return Groups(names=named, of=of, sizes=sizes[order])
+
+
+def _combined(encoded: Sequence[tuple[NDArray[np.int32], list[str]]], rows: slice) -> NDArray[np.int64]:
+    """One number for the codes of each of these rows."""
+    combined = np.zeros(rows.stop - rows.start, np.int64)
+    for codes, values in encoded:
+        combined = combined * len(values) + codes[rows]
+    return combined
 
 
 def _codes(names: NDArray[Any]) -> tuple[NDArray[np.int32], list[str]]:
     """The place of each row's name among the different names, shape (n,), and these names."""
-    chunks = [names[low : low + ROWS_PER_CHUNK] for low in range(0, len(names), ROWS_PER_CHUNK)]
-    encoded = [pa.array(chunk, pa.string()).dictionary_encode() for chunk in chunks]
+    encoded = [pa.array(names[some], pa.string()).dictionary_encode() for some in ranges(len(names))]
     if not encoded:
         return np.empty(0, np.int32), []
     unified = pa.chunked_array(encoded).unify_dictionaries()
@@ -168,15 +191,10 @@ def measure_groups(
             Grouped(metric=metric, names=(), values=empty, draws=no_draws, floor=empty, clusters=0)
             for metric in metrics
         ]
-    kept = np.isin(groups.of, judged)
-    rows, of = rows.take(kept), np.searchsorted(judged, groups.of[kept])
+    of = groups.among(judged)
     bounds = linearized_bounds(metrics, rows, of, bootstrap.confidence)
-    order = np.argsort(of, kind="stable")
-    draws = [
-        replicate(metrics, rows.take(places), draws=bootstrap.draws, seed=bootstrap.seed)
-        for places in np.split(order, np.cumsum(groups.sizes[judged])[:-1])
-    ]
-    clusters = num_clusters(rows)
+    draws = [replicate(metrics, some, draws=bootstrap.draws, seed=bootstrap.seed) for some in _by_group(rows, of)]
+    clusters = num_clusters(Pieces(rows, lambda some: of[some] >= 0))
     return [
         Grouped(
             metric=metric,
@@ -188,6 +206,17 @@ def measure_groups(
         )
         for metric in metrics
     ]
+
+
+def _by_group(rows: Predictions, of: NDArray[np.int32]) -> Iterator[Predictions | Pieces]:
+    """The rows of each group, in the order of the groups."""
+    for some, low, high in whole_groups(replace(rows, columns={}), of):
+        if high - low == 1:
+            yield some
+            continue
+        together, number = some.together(), of[some.places] - low
+        order, sizes = np.argsort(number, kind="stable"), np.bincount(number)
+        yield from map(together.take, np.split(order, np.cumsum(sizes)[:-1]))
 
 
 def _least_by_greatest(values: Numbers) -> Vector:

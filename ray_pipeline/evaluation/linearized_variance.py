@@ -1,7 +1,7 @@
 """Each metric in every group of rows, with an interval from its linearized variance; nothing is resampled.
 
 The influence of a cluster is by how much it moves a metric. The linearized variance is the sum of squared influences.
-Some groups at a time are sorted by cluster and read in chunks: beyond 8 bytes a row, memory is that of these groups.
+Some groups at a time, or some clusters of a large group, are sorted: memory does not grow with the rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,15 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ray_pipeline.components.metrics._base import ROWS_PER_CHUNK, Metric, Numbers, SumMetric, divide, without_mean
-from ray_pipeline.components.metrics._rank import RankMetric, ranked
+from ray_pipeline.components.metrics._base import Metric, SumMetric, divide
+from ray_pipeline.components.metrics._rank import Ranked, RankMetric, ranked
 from ray_pipeline.evaluation.intervals import reach, wilson
+from ray_pipeline.evaluation.ordered_rows import OrderedRows
+from ray_pipeline.evaluation.pieces import Group, Pieces, bin_of, whole_groups
 from ray_pipeline.values import Predictions, Vector
 
-ROWS_AT_ONCE = 1_000_000
-"""Rows of some groups that are sorted together; a larger group is sorted alone."""
+_NONE = np.empty(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Bounds:
 def linearized_bounds(
     metrics: Sequence[Metric],
     rows: Predictions,
-    group: NDArray[np.intp],
+    group: Group,
     confidence: float,
     other_influence: Vector | None = None,
 ) -> dict[str, Bounds]:
@@ -53,7 +53,7 @@ def linearized_bounds(
     rows
         n scored rows.
     group
-        The number of each row's group, shape (n,), in [0, G); no group is empty.
+        The number of each row's group, shape (n,), in [0, G), or -1 for none; no group is empty.
     confidence
         The confidence of each interval, in (0, 1).
     other_influence
@@ -64,15 +64,14 @@ def linearized_bounds(
     dict
         The bounds by the metric's name.
     """
-    parts = []
-    for places, of in _some_groups(group):
-        other = np.zeros(len(of)) if other_influence is None else other_influence[places]
-        some = rows if isinstance(places, slice) else replace(rows, columns={}).take(places)
-        parts.append(_OrderedRows(some, of, other).bounds(metrics, confidence))
+    parts = [
+        _WholeGroups(some, group, low, high, other_influence).bounds(metrics, confidence)
+        for some, low, high in whole_groups(replace(rows, columns={}), group)
+    ]
     return {
         metric.name: Bounds(
             **{
-                field.name: np.concatenate([getattr(part[metric.name], field.name) for part in parts])
+                field.name: np.concatenate([_NONE, *(getattr(part[metric.name], field.name) for part in parts)])
                 for field in fields(Bounds)
             }
         )
@@ -80,33 +79,33 @@ def linearized_bounds(
     }
 
 
-def _some_groups(group: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp] | slice, NDArray[np.intp]]]:
-    """Yield the places of the rows of some whole groups at a time, and the group of each row, from 0 on."""
-    if len(group) <= ROWS_AT_ONCE:
-        yield slice(None), group
-        return
-    sizes = np.bincount(group)
-    ends = np.cumsum(sizes)
-    small = np.min_scalar_type(len(sizes))  # numpy sorts 16 bits by counting: no copy, and six times as fast
-    order = np.argsort(group.astype(small), kind="stable")
-    begins = np.flatnonzero(np.diff((ends - 1) // ROWS_AT_ONCE, prepend=-1))
-    for low, high in zip(begins, np.append(begins[1:], len(sizes)), strict=True):
-        yield order[ends[low] - sizes[low] : ends[high - 1]], np.repeat(np.arange(high - low), sizes[low:high])
+class _WholeGroups:
+    """The groups from `low` to before `high`, with all their rows. A pass over them yields ordered rows: all at once,
+    or one subset of the clusters of a large group after the other."""
 
+    def __init__(self, rows: Pieces, group: Group, low: int, high: int, other_influence: Vector | None) -> None:
+        self.rows, self.group, self.low, self.count = rows, group, low, high - low
+        self.other_influence = other_influence
+        self.subsets = rows.parts if self.count == 1 else 1
 
-class _OrderedRows:
-    """Rows in the order of (group, cluster). A cell is the rows of one cluster in one group: `cell` is where each cell
-    begins, `first` the first cell of each group; both with their end."""
+    def __iter__(self) -> Iterator[OrderedRows]:
+        if self.subsets == 1:
+            yield self.together
+        else:
+            subsets = (self.rows.of_clusters(number, self.subsets) for number in range(self.subsets))
+            yield from (self.ordered(some) for some in subsets if some.size)
 
-    def __init__(self, rows: Predictions, group: NDArray[np.intp], other_influence: Vector) -> None:
-        order = np.lexsort((rows.cluster, group))
-        self.rows, self.order = rows, order
-        self.label, self.score, self.weight = rows.label[order], rows.score[order], rows.weight[order]
-        self.other_influence = other_influence[order]
-        self.group, cluster = group[order], rows.cluster[order]
-        new = (self.group[1:] != self.group[:-1]) | (cluster[1:] != cluster[:-1])
-        self.cell = np.concatenate([[0], np.flatnonzero(new) + 1, [len(order)]]) if len(order) else np.zeros(1, np.intp)
-        self.first = np.append(np.flatnonzero(np.diff(self.group[self.cell[:-1]], prepend=-1)), len(self.cell) - 1)
+    @cached_property
+    def together(self) -> OrderedRows:
+        """All rows at once."""
+        return self.ordered(self.rows)
+
+    def ordered(self, some: Pieces) -> OrderedRows:
+        """Order some of the rows."""
+        places = some.places
+        other = np.zeros(len(places)) if self.other_influence is None else self.other_influence[places]
+        centre = self.rows.mean_label if self.subsets > 1 else None
+        return OrderedRows(some.rows.take(places), (self.group[places] - self.low).astype(np.intp), other, centre)
 
     def bounds(self, metrics: Sequence[Metric], confidence: float) -> dict[str, Bounds]:
         """Return the bounds of each metric, by its name."""
@@ -116,47 +115,21 @@ class _OrderedRows:
                 sum_metrics.setdefault(metric.same_terms, []).append(metric)
         bounds = self.ranked([metric for metric in metrics if isinstance(metric, RankMetric)], confidence)
         for same_terms in sum_metrics.values():
-            bounds |= self.summed(same_terms, self.rows.cut, confidence)
+            bounds |= self.summed(same_terms, self.rows.rows.cut, confidence)
         return bounds
-
-    def given(self, metric: SumMetric) -> tuple[Vector, Numbers]:
-        """Return labels and scores as the metric takes them."""
-        if metric.of_regions:
-            return self.label, self.measures
-        return self.near_zero if metric.centred else (self.label, self.score)
-
-    def chunks(
-        self, metric: SumMetric, cut: float
-    ) -> Iterator[tuple[Numbers, Vector, NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield, for some cells at a time, their weighted sums (cells, k), their other influence (cells,), where each
-        group begins among them, and the numbers of these groups."""
-        begin, last = 0, len(self.cell) - 1
-        while begin < last:
-            end = max(int(np.searchsorted(self.cell, self.cell[begin] + ROWS_PER_CHUNK, side="right")) - 1, begin + 1)
-            chunk = slice(self.cell[begin], self.cell[end])
-            label, score = self.given(metric)
-            terms = metric.terms(label[chunk], score[chunk], cut)
-            terms *= self.weight[chunk, None]
-            if end - begin < len(terms):
-                terms = np.add.reduceat(terms, self.cell[begin:end] - self.cell[begin], axis=0)
-            low = int(np.searchsorted(self.first, begin, side="right")) - 1
-            high = int(np.searchsorted(self.first, end, side="left"))
-            begins = np.maximum(self.first[low:high] - begin, 0)
-            yield terms, self.other_influence[self.cell[begin:end]], begins, np.arange(low, high)
-            begin = end
 
     def summed(self, metrics: Sequence[SumMetric], cut: float, confidence: float) -> dict[str, Bounds]:
         """Compute metrics of the same terms: one pass for the sums, one for the influence of each cluster."""
-        groups = len(self.first) - 1
-        label, score = self.given(metrics[0])
-        sums = np.zeros((groups, metrics[0].terms(label[:0], score[:0], cut).shape[1]))
-        for terms, _, begins, group in self.chunks(metrics[0], cut):
-            sums[group] += np.add.reduceat(terms, begins, axis=0)
+        none = self.rows.rows.take(slice(0))
+        sums = np.zeros((self.count, metrics[0].terms(none.label, none.scores_for(metrics[0]), cut).shape[1]))
+        for ordered in self:
+            for terms, _, begins, group in ordered.chunks(metrics[0], cut):
+                sums[group] += np.add.reduceat(terms, begins, axis=0)
         with np.errstate(all="ignore"):
             values = [metric.value(sums) for metric in metrics]
             gradients = [metric.gradient(sums) for metric in metrics]
-        variance, covariance, square, clusters = (np.zeros((len(metrics), groups)) for _ in range(4))
-        for terms, other_influence, begins, group in self.chunks(metrics[0], cut):
+        variance, covariance, square, clusters = (np.zeros((len(metrics), self.count)) for _ in range(4))
+        for terms, other_influence, begins, group in (c for ordered in self for c in ordered.chunks(metrics[0], cut)):
             of = np.repeat(group, np.diff(begins, append=len(terms)))
             for i, (metric, gradient) in enumerate(zip(metrics, gradients, strict=True)):
                 influence = np.einsum("ck,ck->c", terms, gradient[of])
@@ -178,44 +151,38 @@ class _OrderedRows:
         return bounds
 
     def ranked(self, metrics: Sequence[RankMetric], confidence: float) -> dict[str, Bounds]:
-        """Compute rank metrics group by group; those that ask the same questions share the sorting."""
-        groups = len(self.first) - 1
-        values, variance, covariance = (np.full((len(metrics), groups), np.nan) for _ in range(3))
-        for group in range(groups if metrics else 0):
-            cells = self.cell[self.first[group] : self.first[group + 1] + 1]
-            rows = slice(cells[0], cells[-1])
-            label, score, weight = self.label[rows], self.score[rows], self.weight[rows]
-            ranks_of = {}
-            for i, metric in enumerate(metrics):
-                ask = type(metric).questions
-                if ask not in ranks_of:
-                    questions = metric.questions(label, score)
-                    ranks_of[ask] = questions, [ranked(question, weight) for question in questions]
-                questions, ranks = ranks_of[ask]
-                values[i, group] = metric.value([rank.histogram for rank in ranks])
-                of_row = metric.influence_at(questions, ranks, weight)
-                influence = np.add.reduceat(of_row, cells[:-1] - cells[0])
-                variance[i, group], covariance[i, group] = influence @ influence, of_row @ self.other_influence[rows]
+        """Compute rank metrics group by group; those that ask the same questions share the histograms."""
+        values, variance, covariance = (np.zeros((len(metrics), self.count)) for _ in range(3))
+        by_questions: dict[object, list[int]] = {}
+        for i, metric in enumerate(metrics):
+            by_questions.setdefault(type(metric).questions, []).append(i)
+        for alike in by_questions.values():
+            ask = metrics[alike[0]]
+            for group in range(self.count):
+                whole = self.rows.histograms(ask) if self.subsets > 1 else None
+                for ordered in self:
+                    cells, rows = ordered.of_group(group)
+                    weight, questions = ordered.weight[rows], ask.questions(ordered.label[rows], ordered.score[rows])
+                    if whole is None:
+                        ranks = [ranked(question, weight) for question in questions]
+                    else:
+                        places = (bin_of(one.along, of.low) for one, of in zip(questions, whole, strict=True))
+                        ranks = [Ranked(*one) for one in zip(whole, places, strict=True)]
+                    for i in alike:
+                        values[i, group] = metrics[i].value([rank.histogram for rank in ranks])
+                        of_row = metrics[i].influence_at(questions, ranks, weight)
+                        influence = np.add.reduceat(of_row, cells[:-1] - cells[0])
+                        variance[i, group] += influence @ influence
+                        covariance[i, group] += of_row @ ordered.other_influence[rows]
         return {
             metric.name: _bounds(metric, values[i], variance[i], covariance[i], self.clusters, confidence)
             for i, metric in enumerate(metrics)
         }
 
     @cached_property
-    def measures(self) -> Numbers:
-        """The measures of intervals or sets, shape (n, 2)."""
-        return self.rows.measures[self.order]
-
-    @cached_property
-    def near_zero(self) -> tuple[Vector, Numbers]:
-        """Labels and predictions, less the mean label of their group."""
-        return without_mean(self.label, self.score, self.weight, self.group)
-
-    @cached_property
     def clusters(self) -> Vector:
         """How many clusters of each group have weight."""
-        has_weight = np.add.reduceat(self.weight, self.cell[:-1]) > 0
-        return np.add.reduceat(has_weight.astype(np.float64), self.first[:-1])
+        return np.asarray(sum(ordered.clusters for ordered in self))
 
 
 def _bounds(

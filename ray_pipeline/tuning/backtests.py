@@ -18,7 +18,8 @@ from ray_pipeline.components.choice import find
 from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, TrainingContext, TrainingState
 from ray_pipeline.encoded_block import EncodedBlock
-from ray_pipeline.evaluation.bootstrap import num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import replicate
+from ray_pipeline.evaluation.pieces import num_clusters
 from ray_pipeline.hashing import hash_values, mix, uniform
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.preprocessing.shards import Shard

@@ -12,9 +12,10 @@ from ray_pipeline.components.metrics import metric_of
 from ray_pipeline.components.models._base import Model, Scorer
 from ray_pipeline.errors import PipelineError, Problem
 from ray_pipeline.evaluation.baselines import Baseline
-from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
 from ray_pipeline.evaluation.intervals import percentile
 from ray_pipeline.evaluation.latency import row_ms
+from ray_pipeline.evaluation.pieces import num_clusters
 from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec

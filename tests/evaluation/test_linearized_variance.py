@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from part_fixture import binary, regression
 
 from ray_pipeline.components.metrics import metrics_without_parameters
-from ray_pipeline.evaluation import linearized_variance as module
+from ray_pipeline.evaluation import ordered_rows, pieces
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 
 BINARY = [metric for metric in metrics_without_parameters() if metric.fits("binary") and not metric.of_regions]
@@ -20,17 +20,20 @@ REGRESSION = [metric for metric in metrics_without_parameters() if metric.fits("
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 1000),
-    at_once=st.sampled_from([1, 7, 50, 10_000]),
+    terms_at_once=st.sampled_from([1, 50, 10_000]),
+    at_once=st.sampled_from([11, 50, 10_000]),
     clusters=st.sampled_from([None, 3, 40]),
     regress=st.booleans(),
 )
-def test_groups_are_measured_as_if_alone(seed: int, at_once: int, clusters: int | None, regress: bool) -> None:
+def test_groups_are_measured_as_if_alone(
+    seed: int, terms_at_once: int, at_once: int, clusters: int | None, regress: bool
+) -> None:
     rng = np.random.default_rng(seed)
     rows, metrics = (regression(seed, 120), REGRESSION) if regress else (binary(seed, 120, clusters=clusters), BINARY)
-    group = np.concatenate([np.arange(5), rng.integers(0, 5, 115)])
+    group = np.concatenate([np.arange(5), rng.integers(-1, 5, 115)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ROWS_PER_CHUNK", at_once)
-        patch.setattr(module, "ROWS_AT_ONCE", at_once)
+        patch.setattr(ordered_rows, "ROWS_PER_CHUNK", terms_at_once)
+        patch.setattr(pieces, "ROWS_AT_ONCE", at_once)
         found = linearized_bounds(metrics, replace(rows, threshold=0.4), group, 0.95)
     for number in range(5):
         some = rows.take(group == number)

@@ -11,8 +11,9 @@ from ray_pipeline import encoded_block
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.models._base import TrainingContext
 from ray_pipeline.components.space import Space
-from ray_pipeline.evaluation.bootstrap import Bootstrap, num_clusters, replicate
+from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
 from ray_pipeline.evaluation.intervals import percentile
+from ray_pipeline.evaluation.pieces import num_clusters
 from ray_pipeline.evaluation.predict import score_part
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec

@@ -25,7 +25,7 @@ class Quantile(RankMetric, ABC):
     def moved(self, rows: Histogram, positive: Vector, place: NDArray[np.intp]) -> Vector:
         """By the density of the errors around the quantile (Bahadur, 1966); single rows would say 0 or infinity."""
         q, total = self.quantile, rows.positives.sum()
-        reach = min(BANDWIDTH * len(place) ** (-1 / 3), q, 1 - q)
+        reach = min(BANDWIDTH * rows.count ** (-1 / 3), q, 1 - q)
         wide = _quantile(rows, q + reach) - _quantile(rows, q - reach)
         within = rows.high[place] <= self.of(rows)
         return np.asarray((q - within) * wide / (2 * reach * total))

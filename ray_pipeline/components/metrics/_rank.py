@@ -25,11 +25,12 @@ class Question(NamedTuple):
 @dataclass(frozen=True)
 class Histogram:
     """Weight along an axis: `weights` (..., 2, places), negatives first, lowest place first; `low`, `high` (places,)
-    the ends of each place."""
+    the ends of each place; `count` is the number of rows."""
 
     weights: Numbers
     low: Vector
     high: Vector
+    count: int
 
     @property
     def negatives(self) -> Numbers:
@@ -108,7 +109,9 @@ def ranked(question: Question, weight: Vector) -> Ranked:
     place = np.empty(len(order), np.intp)
     place[order] = np.cumsum(new) - 1
     del order, new
-    return Ranked(Histogram(weigh(question.positive, place, weight, len(distinct)), distinct, distinct), place)
+    return Ranked(
+        Histogram(weigh(question.positive, place, weight, len(distinct)), distinct, distinct, len(place)), place
+    )
 
 
 def weigh(positive: Vector, place: NDArray[np.intp], weight: Vector, places: int) -> Numbers:

@@ -40,7 +40,7 @@ class LiftAt(RankMetric):
         caught = divide((rows.positives * self._taken(rows)).sum(), rows.positives.sum())
         rank = at_or_above(rows.weights.sum(axis=-2)) / total
         near = np.abs(rank - self.share) <= max(
-            BANDWIDTH * len(place) ** (-1 / 3), float(np.abs(rank - self.share).min(initial=1.0))
+            BANDWIDTH * rows.count ** (-1 / 3), float(np.abs(rank - self.share).min(initial=1.0))
         )
         rate = divide(rows.positives[near].sum(), rows.weights[:, near].sum())
         return divide(

@@ -1,0 +1,96 @@
+"""Rows in pieces: whatever the size of a piece, values, draws and clusters are those of all rows at once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from part_fixture import binary, regression
+
+from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
+from ray_pipeline.components.metrics._rank import RankMetric
+from ray_pipeline.evaluation import pieces
+from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
+from ray_pipeline.evaluation.groups import groups_of, measure_groups
+from ray_pipeline.evaluation.pieces import Pieces, num_clusters
+from ray_pipeline.values import Predictions
+
+
+RANK_METRICS = [
+    one
+    for one in metrics_without_parameters()
+    if isinstance(one, RankMetric) and (one.fits("binary") or one.fits("regression"))
+]
+
+
+def _classes(rows: int) -> Predictions:
+    rng = np.random.default_rng(4)
+    score, label = rng.dirichlet(np.ones(3), rows), rng.integers(0, 3, rows).astype(float)
+    return replace(binary(n=rows, clusters=70), task="multiclass", classes=("a", "b", "c"), label=label, score=score)
+
+
+PARTS = {
+    "binary": replace(binary(n=600, clusters=70), threshold=0.4),
+    "rows": replace(binary(n=600), threshold=0.4, weight=np.random.default_rng(1).random(600)),
+    "regression": regression(n=600),
+    "multiclass": _classes(600),
+}
+
+
+@pytest.mark.parametrize("at_once", [37, 250])
+@pytest.mark.parametrize("name", PARTS)
+def test_values_and_draws_do_not_depend_on_the_pieces(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = PARTS[name]
+    metrics = [one for one in metrics_without_parameters() if one.fits(rows.task) and not one.of_regions]
+    whole, clusters = replicate(metrics, rows, draws=30, seed=3), num_clusters(rows)
+    monkeypatch.setattr(pieces, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(pieces, "MAX_RANKED", at_once)  # the places are still all different values
+    in_pieces = replicate(metrics, rows, draws=30, seed=3)
+    for metric in metrics:
+        expected = metric(rows.label, rows.score, rows.weight, rows.cut)
+        assert Pieces(rows).value(metric) == pytest.approx(expected, rel=1e-9, nan_ok=True), metric.name
+        assert in_pieces[metric.name] == pytest.approx(whole[metric.name], rel=1e-9, nan_ok=True), metric.name
+    assert num_clusters(rows) == clusters
+
+
+@pytest.mark.parametrize("at_once", [37, 250])
+def test_groups_do_not_depend_on_the_pieces(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(9)
+    names = np.array(["a", "b", "c", "null"], object)[rng.choice(4, 600, p=[0.7, 0.2, 0.08, 0.02])]
+    rows = replace(PARTS["binary"], columns={"one": names, "two": names[::-1].copy()})
+    metrics = [metric_of(name) for name in ("auc", "accuracy", "selection_rate", "log_loss")]
+    settings = Bootstrap(draws=20, seed=0, confidence=0.95)
+    whole, groups = measure_groups(metrics, rows, ["one"], settings, min_rows=20), groups_of(rows, ["one", "two"])
+    monkeypatch.setattr(pieces, "ROWS_AT_ONCE", at_once)
+    again = groups_of(rows, ["one", "two"])
+    assert again.names == groups.names
+    assert np.array_equal(again.of, groups.of)
+    assert np.array_equal(again.sizes, groups.sizes)
+    for one, other in zip(measure_groups(metrics, rows, ["one"], settings, min_rows=20), whole, strict=True):
+        assert (one.names, one.clusters) == (other.names, other.clusters)
+        assert one.values == pytest.approx(other.values, rel=1e-9)
+        assert one.draws == pytest.approx(other.draws, rel=1e-9)
+        assert one.floor == pytest.approx(other.floor, rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", RANK_METRICS, ids=lambda one: one.name)
+def test_neighbours_that_share_a_place_move_a_value_by_little(
+    metric: RankMetric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = binary(n=40_000) if metric.fits("binary") else regression(n=40_000)
+    exact = metric(rows.label, rows.score, rows.weight)
+    monkeypatch.setattr(pieces, "ROWS_AT_ONCE", 9_000)
+    monkeypatch.setattr(pieces, "MAX_RANKED", 10_000)
+    monkeypatch.setattr(pieces, "MAX_PLACES", 4_000)
+    (histogram,) = Pieces(rows).histograms(metric)
+    assert len(histogram.low) <= 4_000
+    assert Pieces(rows).value(metric) == pytest.approx(exact, rel=2e-3)
+
+
+def test_few_different_scores_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = binary(n=40_000)
+    rows = replace(rows, score=(4 * rows.score).round() / 4)
+    metric = metric_of("auc")
+    exact = metric(rows.label, rows.score, rows.weight)
+    for name, number in (("ROWS_AT_ONCE", 9_000), ("MAX_RANKED", 10_000), ("MAX_PLACES", 4_000)):
+        monkeypatch.setattr(pieces, name, number)
+    assert Pieces(rows).value(metric) == pytest.approx(exact, rel=1e-12)
