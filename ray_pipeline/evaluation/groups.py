@@ -157,12 +157,12 @@ def _combined(encoded: Sequence[tuple[NDArray[np.int32], list[str]]], rows: slic
 
 def _codes(names: NDArray[Any]) -> tuple[NDArray[np.int32], list[str]]:
     """The place of each row's name among the different names, shape (n,), and these names."""
-    encoded = [pa.array(names[some], pa.string()).dictionary_encode() for some in ranges(len(names))]
-    if not encoded:
-        return np.empty(0, np.int32), []
-    unified = pa.chunked_array(encoded).unify_dictionaries()
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in unified.chunks])
-    return codes, unified.chunk(0).dictionary.to_pylist()
+    codes, number = np.empty(len(names), np.int32), dict[str, int]()
+    for some in ranges(len(names)):
+        encoded = pa.array(names[some], pa.string()).dictionary_encode()
+        places = [number.setdefault(name, len(number)) for name in encoded.dictionary.to_pylist()]
+        codes[some] = np.array(places, np.int32)[encoded.indices.to_numpy()]
+    return codes, list(number)
 
 
 def measure_groups(

@@ -15,7 +15,7 @@ from ray_pipeline.hashing import distinct, mix
 from ray_pipeline.values import Predictions, Vector
 
 ROWS_AT_ONCE = 1_000_000
-MAX_RANKED, MAX_PLACES = 4_000_000, 1 << 20
+MAX_RANKED, MAX_PLACES = 2_000_000, 1 << 20
 """Of more rows than `MAX_RANKED`, neighbours along an axis share one of `MAX_PLACES` places."""
 
 Group = NDArray[np.integer[Any]]
