@@ -3,8 +3,9 @@
 Every family begins with its default. After that, the family of trial i depends only on the finished trials up to
 i - window, so that one slot and eight take the same decisions (a search that is not deterministic uses all finished
 trials). The trial goes to the leader; it goes to another family where the trials of the others past their defaults,
-this one included, cost no more than the leader's own. Every trial of a family is counted with the seconds that its
-default took: they are measured once and kept in the journal, so that a rerun decides the same.
+this one included, cost no more than the leader's own. Every trial of a family is counted with the cost that the family
+declares: measured seconds would depend on what else the machine does. A search that is not deterministic counts with
+the seconds that the family's default took.
 
 A search that is not deterministic also pauses a default at a rung, where it would take more than its family's share of
 the time before the others have had several trials; its model competes where it never goes on. A default that does not
@@ -37,6 +38,8 @@ class FamilyAllocation:
     """The sampler of each family, in the order of the spec."""
     num_trials: int
     window: int | None
+    costs: Mapping[str, float]
+    """What a trial of each family costs, in any unit; used where there is a window."""
     results: dict[int, TrialResult] = field(default_factory=dict)
     assigned: list[tuple[str, int]] = field(default_factory=list)
     """The family of each trial, and the trial's number within the family."""
@@ -197,9 +200,9 @@ class FamilyAllocation:
             return leader
         # The one with the fewest trials; of equals the better one.
         challenger = min(others, key=lambda name: (self._num_trials(name), -worth[name]))
-        spent = sum(self._num_trials(name) * self._seconds(name) for name in others)
-        allowed = self._num_trials(leader) * self._seconds(leader)
-        return challenger if spent + self._seconds(challenger) <= allowed else leader
+        spent = sum(self._num_trials(name) * self._cost(name) for name in others)
+        allowed = self._num_trials(leader) * self._cost(leader)
+        return challenger if spent + self._cost(challenger) <= allowed else leader
 
     def _waits(self, trial: int) -> bool:
         """Whether an earlier trial must finish before this one is proposed. Without a window one completed default is
@@ -218,6 +221,8 @@ class FamilyAllocation:
         """Trials of the family past its default."""
         return sum(name == family for name, _ in self.assigned) - 1
 
-    def _seconds(self, family: str) -> float:
-        """The seconds that a trial of the family is counted with: those of its default."""
+    def _cost(self, family: str) -> float:
+        """What a trial of the family is counted with: what it declares; without a window, its default's seconds."""
+        if self.window is not None:
+            return self.costs[family]
         return max(self.results[[name for name, _ in self.assigned].index(family)].seconds, MIN_SECONDS)

@@ -20,11 +20,8 @@ STEP = "recorded_trials"
 
 
 def repeats_trials(spec: Spec, run: "Run") -> bool:
-    """Whether the run is a rerun whose trials are not decided again.
-
-    The order of results decides a search that is not deterministic, and measured seconds divide trials among families.
-    """
-    return run.journal.recorded(STEP) is not None and (not spec.search.deterministic or len(spec.model) > 1)
+    """Whether the run is a rerun whose trials are not decided again: its search is not deterministic."""
+    return run.journal.recorded(STEP) is not None and not spec.search.deterministic
 
 
 def undecided(spec: Spec) -> Spec:

@@ -122,7 +122,8 @@ def allocate(spec: Spec, context: TrainingContext, warm: WarmStart | None) -> Fa
             window=window,
             warm=warm.params if warm and warm.family == name else None,
         )
-    return FamilyAllocation(families=samplers, num_trials=trials, window=window)
+    costs = {name: 10.0 ** find("models", name).row_cost for name in samplers}
+    return FamilyAllocation(families=samplers, num_trials=trials, window=window, costs=costs)
 
 
 def _beside_trials(rows: EncodedRows, context: TrainingContext, spec: Spec) -> tuple[Baseline, ...]:

@@ -32,7 +32,7 @@ def allocation_of(
         )
         for name in names
     }
-    return FamilyAllocation(families=families, num_trials=trials, window=window)
+    return FamilyAllocation(families=families, num_trials=trials, window=window, costs=SECONDS)
 
 
 def ended(proposal: Proposal, failing: frozenset[str] = frozenset()) -> TrialResult:
@@ -61,6 +61,15 @@ def drive(
         assert running, "nothing runs and nothing is proposed: the search would wait for ever"
         search.tell(ended(running.pop(order.randrange(len(running)) if seed is not None else 0), failing))
     return search
+
+
+def test_a_busy_machine_changes_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = decisions(drive(allocation_of(), 2))
+    search = allocation_of()
+    monkeypatch.setitem(SECONDS, "trees", 50.0)
+    monkeypatch.setitem(SECONDS, "attention", 0.1)
+    search.costs = {"trees": 1.0, "net": 5.0, "attention": 20.0}
+    assert decisions(drive(search, 2)) == quiet
 
 
 def decisions(search: FamilyAllocation) -> list[Any]:

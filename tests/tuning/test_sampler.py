@@ -113,7 +113,7 @@ def drive_on(
 def best(search: Sampler) -> TrialResult | None:
     families = {search.family: search}
     return FamilyAllocation(
-        families=families, num_trials=search.num_trials, window=search.window, results=search.results
+        families=families, num_trials=search.num_trials, window=search.window, results=search.results, costs={}
     ).best
 
 

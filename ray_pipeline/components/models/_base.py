@@ -169,7 +169,8 @@ class Model(Choice):
     """How much more memory its training takes for each row than XGBoost's."""
     row_cost: ClassVar[int] = 2
     """The order of magnitude of what it costs to score a row: 0 for a linear model, 1 for trees, 2 for a net, 3 for a
-    transformer. Of families within noise the one with the least is chosen."""
+    transformer. Of families within noise the one with the least is chosen, and a deterministic search divides its
+    trials among families by it."""
     takes_monotone: ClassVar[bool] = False
     """Whether it follows `TrainingContext.monotone`."""
     takes_interactions: ClassVar[bool] = False
