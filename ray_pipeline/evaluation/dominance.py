@@ -4,7 +4,7 @@ The checks see a sample of the training rows. A leak that is rare, or spread ove
 in the final score.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ray_pipeline.bundle import Bundle
 from ray_pipeline.evaluation.explain import matrix_of
+from ray_pipeline.evaluation.pieces import ranges
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling.probe import Probe
 from ray_pipeline.profiling.profile import Profile
@@ -102,10 +103,17 @@ def skill_of(rows: Predictions, score: Vector) -> float:
     score
         Shape (n,), or (n, classes) for multiclass.
     """
-    label = np.eye(score.shape[1])[rows.label.astype(int)] if score.ndim == 2 else rows.label[:, None]
-    mean = np.average(label, axis=0, weights=rows.weight)
-    errors, spread = (((label - one) ** 2).sum(1) @ rows.weight for one in (score.reshape(label.shape), mean))
-    return 1 - float(errors) / float(spread) if spread > 0 else 0.0
+
+    def pieces() -> Iterator[tuple[Vector, Vector, Vector]]:
+        for some in ranges(len(rows)):
+            label = rows.label[some]
+            label = np.eye(score.shape[1])[label.astype(int)] if score.ndim == 2 else label[:, None]
+            yield label, score[some].reshape(label.shape), rows.weight[some]
+
+    mean = sum(weight @ label for label, _, weight in pieces()) / rows.weight.sum()
+    errors = sum(float(((label - found) ** 2).sum(1) @ weight) for label, found, weight in pieces())
+    spread = sum(float(((label - mean) ** 2).sum(1) @ weight) for label, _, weight in pieces())
+    return 1 - errors / spread if spread > 0 else 0.0
 
 
 def shuffled_skills(bundle: Bundle, matrix: Matrix, rows: Predictions) -> Mapping[str, float]:

@@ -7,6 +7,7 @@ share their importance: a small value does not mean that a column is useless.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ray_pipeline.evaluation.bootstrap import replicate
 from ray_pipeline.evaluation.evaluate import finite
 from ray_pipeline.evaluation.groups import groups_of
 from ray_pipeline.evaluation.intervals import percentile
-from ray_pipeline.evaluation.pieces import num_clusters
+from ray_pipeline.evaluation.pieces import Pieces, num_clusters
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.spec import Spec
@@ -81,15 +82,16 @@ def explain(model: "TrainedModel", encoded: Encoded, predictions: Predictions, s
         return None
     generator, bundle = np.random.default_rng(spec.seed), model.bundle
 
-    def on(places: NDArray[np.intp]) -> Explanation:
-        drawn = np.sort(generator.permutation(places)[: spec.explain.rows])
+    def on(rows: Pieces) -> Explanation:
+        drawn = np.sort(generator.choice(rows.size, min(rows.size, spec.explain.rows), replace=False))
+        drawn = drawn if rows.among is None else rows.places[drawn]
         matrix = matrix_of(encoded.rows, model.encoder, drawn)
         contributions = bundle.contributions(matrix)
         return importance_of(bundle, matrix, predictions.take(drawn), spec, contributions, generator)
 
-    overall = on(np.arange(len(predictions)))
+    overall = on(Pieces(predictions))
     within = (
-        replace(on(np.flatnonzero(groups.of == number)), group=groups.names[number])
+        replace(on(Pieces(predictions, partial(groups.is_of, number))), group=groups.names[number])
         for groups in (groups_of(predictions, slice_.columns) for slice_ in spec.explain.slices)
         for number in groups.largest(MAX_GROUPS, spec.evaluate.min_rows)
     )

@@ -109,6 +109,10 @@ class Groups:
         large = np.flatnonzero(self.sizes >= least)
         return large if len(large) <= most else np.sort(large[np.argsort(-self.sizes[large], kind="stable")[:most]])
 
+    def is_of(self, number: int, some: slice) -> NDArray[np.bool_]:
+        """Which of some rows are of that group."""
+        return np.asarray(self.of[some] == number)
+
     def among(self, kept: NDArray[np.intp]) -> NDArray[np.int32]:
         """Return the place of each row's group among the ones that are kept, -1 where it is none of them; (n,)."""
         if len(kept) == len(self.names):

@@ -1,6 +1,6 @@
 """Predictions for one encoded part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ray_pipeline import encoded_block
 from ray_pipeline.components.models._scores import refuse_other_scores
+from ray_pipeline.evaluation.pieces import Pieces
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.preprocessing.encoded_rows import EncodedRows
 from ray_pipeline.runtime.progress import stage
+from ray_pipeline.runtime.scratch import scratch_array
 from ray_pipeline.values import Matrix, Part, Predictions, score_columns
 
 if TYPE_CHECKING:
@@ -51,24 +53,47 @@ def score_part(
     threshold
         A row is selected from this score on; None where no threshold was chosen.
     """
-    blocks = rows.part(part, encoder)
-    scores = []
-    for block in blocks:
-        scores.append(np.asarray(score(block.matrix), np.float64))
-        refuse_other_scores(scores[-1], len(block.label), rows.task, len(rows.classes or ()))
-    names = [name for name in blocks[0].rows.column_names if name.startswith(encoded_block.SLICE)]
+    filled, keys = ColumnBuilder(rows.rows[part]), []
+    for block in rows.stream(part, encoder):
+        scores = np.asarray(score(block.matrix), np.float64)
+        refuse_other_scores(scores, len(block.label), rows.task, len(rows.classes or ()))
+        keys.append(encoded_block.column([block], encoded_block.KEY).copy())
+        slices = [name for name in block.rows.column_names if name.startswith(encoded_block.SLICE)]
+        others = (encoded_block.LABEL, encoded_block.WEIGHT, encoded_block.CLUSTER, *slices)
+        filled.append({"score": scores, **{name: encoded_block.column([block], name) for name in others}})
+    columns = filled.columns
     return Predictions(
         task=rows.task,
         label_name=rows.label_name,
         classes=rows.classes,
         threshold=threshold,
-        key=encoded_block.column(blocks, encoded_block.KEY),
-        label=encoded_block.column(blocks, encoded_block.LABEL),
-        score=np.concatenate(scores),
-        weight=encoded_block.column(blocks, encoded_block.WEIGHT),
-        cluster=encoded_block.column(blocks, encoded_block.CLUSTER),
-        columns={name.removeprefix(encoded_block.SLICE): encoded_block.column(blocks, name) for name in names},
+        key=np.concatenate(keys),
+        label=columns[encoded_block.LABEL],
+        score=columns["score"],
+        weight=columns[encoded_block.WEIGHT],
+        cluster=columns[encoded_block.CLUSTER],
+        columns={name.removeprefix(encoded_block.SLICE): columns[name] for name in slices},
     )
+
+
+class ColumnBuilder:
+    """The columns of so many rows, made block by block; large ones do not stay in memory."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.begun, self.columns = rows, 0, dict[str, NDArray[Any]]()
+        self.names: dict[str, str] = {}
+
+    def append(self, block: Mapping[str, NDArray[Any]]) -> None:
+        """Add the columns of the next rows."""
+        size = 0
+        for name, values in block.items():
+            size = len(values)
+            if name not in self.columns:
+                self.columns[name] = scratch_array((self.rows, *values.shape[1:]), values.dtype)
+            if values.dtype == object:  # one object for a text, also where it is in several blocks
+                values = np.array([self.names.setdefault(text, text) for text in values], object)
+            self.columns[name][self.begun : self.begun + size] = values
+        self.begun += size
 
 
 def part_ends(ends: Score, rows: EncodedRows, encoder: str, part: Part) -> NDArray[Any]:
@@ -76,11 +101,19 @@ def part_ends(ends: Score, rows: EncodedRows, encoder: str, part: Part) -> NDArr
     return np.concatenate([ends(block.matrix) for block in rows.part(part, encoder)])
 
 
-def prediction_table(rows: Predictions) -> pa.Table:
-    """Make the table of `predictions/`: key, label, scores, decision, weight and slice columns.
+def prediction_tables(rows: Predictions) -> Iterator[pa.Table]:
+    """Make the table of `predictions/`, some rows at a time: key, label, scores, decision, weight and slice columns.
 
     A slice column that has the name of another one is called `slice.<name>`.
     """
+    schema = None
+    for some in Pieces(rows):
+        table = _prediction_table(some)
+        schema = schema or table.schema
+        yield table.cast(schema)
+
+
+def _prediction_table(rows: Predictions) -> pa.Table:
     label = np.asarray(rows.classes)[rows.label.astype(int)] if rows.task == "multiclass" else rows.label
     scores = score_columns(rows.score, rows.classes)
     regions = {} if rows.regions is None else rows.regions.columns(rows.classes if rows.task == "multiclass" else None)

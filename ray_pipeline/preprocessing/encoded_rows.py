@@ -1,6 +1,6 @@
 """Encoded rows of all parts, in the object store; a worker reads a block of its own node without a copy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -41,7 +41,11 @@ class EncodedRows:
     """The smallest label of any row."""
 
     def part(self, part: Part, encoder: str, select: Select | None = None) -> list[EncodedBlock]:
-        """Fetch the rows of one part, in file order; other rows stay where they are.
+        """Fetch the rows of one part, in file order; see `stream`."""
+        return list(self.stream(part, encoder, select))
+
+    def stream(self, part: Part, encoder: str, select: Select | None = None) -> Iterator[EncodedBlock]:
+        """Fetch the rows of one part, block by block in file order; other rows stay where they are.
 
         Parameters
         ----------
@@ -56,15 +60,21 @@ class EncodedRows:
 
         fetch, place = task(_rows_of_part_as_ipc, num_cpus=0), PARTS.index(part)
         elsewhere, counts = _on_other_nodes(self.blocks), [rows[place] for rows in self.block_rows]
-        fetched = [
-            fetch.remote(block, part, encoder, select, first)
-            if block in elsewhere
-            else _rows_of_part(ray.get(block), part, encoder, select, first)
+        numbered = [
+            (block, first)
             for block, count, first in zip(self.blocks, counts, accumulate(counts, initial=0), strict=False)
             if count
         ]
-        tables = [one if isinstance(one, pa.Table) else pa.ipc.open_stream(ray.get(one)).read_all() for one in fetched]
-        return [encoded_block.view(table, encoder) for table in tables if table.num_rows]
+        copies = {
+            block: fetch.remote(block, part, encoder, select, first) for block, first in numbered if block in elsewhere
+        }
+        for block, first in numbered:
+            if block in copies:
+                table = pa.ipc.open_stream(ray.get(copies.pop(block))).read_all()
+            else:
+                table = _rows_of_part(ray.get(block), part, encoder, select, first)
+            if table.num_rows:
+                yield encoded_block.view(table, encoder)
 
 
 def _on_other_nodes(blocks: "tuple[ray.ObjectRef[pa.Table], ...]") -> "set[ray.ObjectRef[pa.Table]]":

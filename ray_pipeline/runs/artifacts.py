@@ -5,23 +5,21 @@ from dataclasses import asdict
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from ray_pipeline.evaluation import score_drift
 from ray_pipeline.evaluation.dominance import Doubts
 from ray_pipeline.evaluation.evaluate import Evaluation
 from ray_pipeline.evaluation.explain import Explanation
 from ray_pipeline.evaluation.gates import Verdict
-from ray_pipeline.evaluation.predict import prediction_table
+from ray_pipeline.evaluation.predict import prediction_tables
 from ray_pipeline.plain_json import json_digest, plain
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.profiling import drift
 from ray_pipeline.profiling.findings import raise_on_findings
 from ray_pipeline.profiling.known_rows import KnownRows
 from ray_pipeline.profiling.profile import Profile
-from ray_pipeline.runs.digests import model_digest, split_digest, table_digest, trials_digest
+from ray_pipeline.runs.digests import model_digest, pieces_digest, split_digest, trials_digest
 from ray_pipeline.runs.reproducibility import assert_digest, assert_same_data
+from ray_pipeline.runtime.scratch import parquet_of
 from ray_pipeline.tuning.leaderboard import Leaderboard
 from ray_pipeline.tuning.refit import MODEL_FOLDER, TrainedModel
 from ray_pipeline.tuning.stage_seconds import stage_seconds
@@ -100,11 +98,9 @@ def _(model: TrainedModel, run: "Run") -> None:
 @write_artifacts.register(Predictions)
 def _(predictions: Predictions, run: "Run") -> None:
     """predictions/test.parquet, and scores.json: the histogram of the scores."""
-    table, sink = prediction_table(predictions), pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    run.folder.write("predictions/test.parquet", sink.getvalue())
+    run.folder.write("predictions/test.parquet", parquet_of(prediction_tables(predictions)))
     run.folder.write_json(score_drift.FILE, drift.to_json(score_drift.score_histograms(predictions)))
-    assert_digest(run.journal, "predictions", table_digest(table))
+    assert_digest(run.journal, "predictions", pieces_digest(prediction_tables(predictions)))
 
 
 @write_artifacts.register(Evaluation)

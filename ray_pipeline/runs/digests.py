@@ -1,8 +1,10 @@
 """What each stage made, byte for byte, as one SHA-256: the same on one node and on forty, whatever the blocks were."""
 
 import hashlib
+import io
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -55,7 +57,29 @@ def model_digest(bundle: Bundle) -> str:
 
 def table_digest(table: pa.Table) -> str:
     """The digest of a table's columns, whatever its chunks."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table.combine_chunks())
-    return hashlib.sha256(sink.getvalue()).hexdigest()
+    return pieces_digest([table])
+
+
+def pieces_digest(pieces: Iterable[pa.Table]) -> str:
+    """The digest of the columns of a table that is made piece by piece."""
+    digest, stream = hashlib.sha256(), None
+    for piece in pieces:
+        stream = stream or pa.ipc.new_stream(pa.PythonFile(_Sink(digest), "w"), piece.schema)
+        stream.write_table(piece.combine_chunks())
+    if stream is not None:
+        stream.close()
+    return digest.hexdigest()
+
+
+class _Sink(io.RawIOBase):
+    """A file whose content is only hashed."""
+
+    def __init__(self, digest: "hashlib._Hash") -> None:
+        self.digest = digest
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.digest.update(content)
+        return len(content)

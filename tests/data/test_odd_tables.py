@@ -15,7 +15,7 @@ from ray_pipeline.data.read import read
 from ray_pipeline.data.rows import KEY, LABEL
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, SpecError
-from ray_pipeline.evaluation.predict import prediction_table
+from ray_pipeline.evaluation.predict import prediction_tables
 from ray_pipeline.profiling.profile import profile_rows
 from ray_pipeline.runtime.layout import Layout
 from ray_pipeline.spec import Spec
@@ -62,7 +62,7 @@ def test_an_odd_table_is_right_or_refused_by_name(odd: OddTable, tmp_path: Path,
 def test_slices_with_the_names_of_predictions_overwrite_nothing() -> None:
     names = ("score", "key", "label", "decision", "weight")
     rows = binary(n=50, columns={name: ["a", "b"] * 25 for name in names})
-    table = prediction_table(rows)
+    (table,) = prediction_tables(rows)
     assert table.column_names == [*names[1:3], "score", "decision", "weight", *(f"slice.{name}" for name in names)]
     assert table["score"].to_pylist() == rows.score.tolist() and table["label"].to_pylist() == rows.label.tolist()
     assert all(table[f"slice.{name}"].to_pylist() == ["a", "b"] * 25 for name in names)

@@ -14,7 +14,6 @@ from ray_pipeline.evaluation.groups import groups_of, measure_groups
 from ray_pipeline.evaluation.pieces import Pieces, num_clusters
 from ray_pipeline.values import Predictions
 
-
 RANK_METRICS = [
     one
     for one in metrics_without_parameters()
