@@ -1,15 +1,17 @@
 """Rows in pieces: whatever the size of a piece, values, draws and clusters are those of all rows at once."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from part_fixture import binary, regression
+from part_fixture import binary, regression, spec_of
 
 from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
 from ray_pipeline.components.metrics._rank import RankMetric
-from ray_pipeline.evaluation import pieces
+from ray_pipeline.evaluation import pieces, weak_slices
 from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
+from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.groups import groups_of, measure_groups
 from ray_pipeline.evaluation.pieces import Pieces, num_clusters
 from ray_pipeline.values import Predictions
@@ -93,3 +95,26 @@ def test_few_different_scores_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -
     for name, number in (("ROWS_AT_ONCE", 9_000), ("MAX_RANKED", 10_000), ("MAX_PLACES", 4_000)):
         monkeypatch.setattr(pieces, name, number)
     assert Pieces(rows).value(metric) == pytest.approx(exact, rel=1e-12)
+
+
+def _peak(rows: Predictions) -> int:
+    tracemalloc.start()
+    try:
+        evaluate(rows, spec_of(evaluate={"metrics": ["auc", "log_loss"], "slices": ["one"], "draws": 100}))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_beyond_the_rows_hardly_grows_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in (("ROWS_AT_ONCE", 20_000), ("MAX_RANKED", 20_000), ("MAX_PLACES", 4_096)):
+        monkeypatch.setattr(pieces, name, number)
+    monkeypatch.setattr(weak_slices, "MAX_ROWS", 10_000)
+    names = np.array(["a", "b", "c"], object)
+    few, many = (
+        replace(binary(n=rows), columns={"one": names[np.random.default_rng(9).choice(3, rows, p=[0.8, 0.19, 0.01])]})
+        for rows in (40_000, 200_000)
+    )
+    _peak(few)  # imports
+    grown = (_peak(many) - _peak(few)) / 160_000
+    assert grown < 12  # bytes a row: two numbers of its group

@@ -1,0 +1,54 @@
+"""Arrays and files without names: large ones are no anonymous memory, leave nothing behind, and need no disk."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_pipeline.errors import StorageError
+from ray_pipeline.runtime import scratch
+from ray_pipeline.runtime.scratch import parquet_of, scratch_array
+
+
+def _anonymous_mb() -> float:
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:")) / 1024
+
+
+def test_a_large_array_is_no_anonymous_memory_and_leaves_no_file(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = _anonymous_mb()
+    array = scratch_array((20_000_000, 2), np.float64)
+    array[:] = 1.5
+    assert array.shape == (20_000_000, 2) and array[-1].tolist() == [1.5, 1.5]
+    assert _anonymous_mb() - before < 20  # of 305
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_folder_leaves_the_array_in_memory(monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scratch, "IN_MEMORY", 8)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    array = scratch_array((100,), np.float64)
+    array[:] = 2.0
+    assert array.sum() == 200
+
+
+def test_pieces_are_one_parquet_file() -> None:
+    pieces = [pa.table({"key": range(low, low + 10), "name": ["a", None] * 5}) for low in (0, 10)]
+    assert pq.read_table(parquet_of(iter(pieces))) == pa.concat_tables(pieces)
+
+
+def test_a_file_without_room_says_so(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(StorageError, match="No space left on device · Fix: free some space, or set TMPDIR"):
+        parquet_of(iter([pa.table({"key": [1]})]))
