@@ -129,13 +129,13 @@ def summarize(rows: pa.Table, counts: RowCounts, options: SummaryOptions) -> pa.
     return _to_row(summary, hashes, hash_block(rows, part, options.features, options.group, options.hash_share))
 
 
-def read_summary(row: Mapping[str, Any]) -> tuple[BlockSummary, NDArray[np.uint64], RowHashes]:
+def read_summary(row: Mapping[str, Any]) -> tuple[BlockSummary, bytes, RowHashes]:
     """The summary of a block from its row.
 
     Returns
     -------
-    tuple of BlockSummary, array of shape (rows,) and RowHashes
-        The summary, the hash of every key, and the hashes of rows.
+    tuple of BlockSummary, bytes and RowHashes
+        The summary, the hash of every key in 8 bytes, and the hashes of rows.
     """
     plain = json.loads(row["summary"])
     counts = plain.pop("counts")
@@ -148,7 +148,7 @@ def read_summary(row: Mapping[str, Any]) -> tuple[BlockSummary, NDArray[np.uint6
         sample=pa.ipc.open_stream(row["sample"]).read_all(),
     )
     hashes = {name: np.frombuffer(row[name], type_) for name, type_ in HASH_TYPES.items()}
-    return summary, np.frombuffer(row["keys"], np.uint64), RowHashes(**hashes, share=1.0)
+    return summary, row["keys"], RowHashes(**hashes, share=1.0)
 
 
 def smallest_hashes(tables: list[pa.Table], num_rows: int) -> pa.Table | None:

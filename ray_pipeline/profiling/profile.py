@@ -28,6 +28,7 @@ from ray_pipeline.profiling.requirements import (
     shown_ranges,
 )
 from ray_pipeline.profiling.row_hashes import RowHashes
+from ray_pipeline.runtime.scratch import ScratchHashes
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS, Finding
 
@@ -146,16 +147,16 @@ def profile_rows(table: Table, spec: Spec) -> Profile:
         rows, counts = builder(block)
         return summarize(as_kinds(rows, kinds), counts, options)
 
-    total, keys, row_hashes = BlockSummary(), list[NDArray[np.uint64]](), list[RowHashes]()
+    total, keys, row_hashes = BlockSummary(), ScratchHashes(), list[RowHashes]()
     with table.locating_errors():
         for row in (row for block in table.map_blocks(summarize_block) for row in block.to_pylist()):
             summary, block_keys, block_hashes = read_summary(row)
             total = total + summary
-            keys.append(block_keys)
+            keys.add(block_keys)
             row_hashes.append(block_hashes)
     require_keys_and_times(total.counts, spec)
     if spec.features.labels.key is not None:
-        require_unique_keys(np.concatenate([*keys, np.zeros(0, np.uint64)]), spec)
+        require_unique_keys(keys, spec)
     require_rows(total, table, spec)
     require_weights(total, spec)
     classes = label_classes(total, spec) if options.classify else ()

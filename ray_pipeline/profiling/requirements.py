@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ray_pipeline.data.rows import RowCounts
 from ray_pipeline.data.table import Table
 from ray_pipeline.duration import STEP_UNIT
 from ray_pipeline.errors import DataError, Problem, listed, nearest
-from ray_pipeline.hashing import distinct
 from ray_pipeline.profiling.block_summary import BlockSummary, TimeRange
+from ray_pipeline.runtime.scratch import ScratchHashes
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import PARTS
 
@@ -46,13 +45,13 @@ def require_keys_and_times(counts: RowCounts, spec: Spec) -> None:
         raise DataError(problems)
 
 
-def require_unique_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
+def require_unique_keys(hashes: ScratchHashes, spec: Spec) -> None:
     """No two rows have one key.
 
     Parameters
     ----------
     hashes
-        The 64-bit hash of every row's key; shape (rows,). A false alarm has a chance of one in 10^8 at 600,000 rows.
+        The 64-bit hash of every row's key. A false alarm has a chance of one in 10^8 at 600,000 rows.
     spec
         The run's spec, for the place in messages.
 
@@ -61,7 +60,7 @@ def require_unique_keys(hashes: NDArray[np.uint64], spec: Spec) -> None:
     DataError
         With the number of rows that repeat a key.
     """
-    if repeated := len(hashes) - len(distinct(hashes)):
+    if repeated := hashes.num_repeated():
         key = spec.features.labels.key
         found = f"{key!r} is not unique: {repeated:,} rows repeat a key"
         place = _place(spec, "features.labels.key")

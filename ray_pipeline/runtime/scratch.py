@@ -3,7 +3,9 @@
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
 from ray_pipeline.errors import Problem, StorageError
+from ray_pipeline.hashing import distinct
 
 IN_MEMORY = 64 << 20
-"""Bytes of an array that is held in memory."""
+"""Bytes that are held in memory whatever they are."""
+HASHES_AT_ONCE, READ_BYTES = 4_000_000, 8 << 20
 
 
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -41,6 +45,39 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.frombuffer(mmap.mmap(file.fileno(), size), dtype).reshape(shape)
 
 
+class ScratchHashes:
+    """64-bit hashes that are added block by block; many of them lie in a file without a name."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it goes with this object
+        weakref.finalize(self, self._file.close)
+        self.count = 0
+
+    def add(self, hashes: bytes) -> None:
+        """Add hashes, 8 bytes each.
+
+        Raises
+        ------
+        StorageError
+            The folder for temporary files has no room.
+        """
+        with _explained():
+            self._file.write(hashes)
+        self.count += len(hashes) // 8
+
+    def num_repeated(self) -> int:
+        """Count the hashes that equal an earlier one; some of them at a time are sorted."""
+        ranges = max(1, -(-self.count // HASHES_AT_ONCE))
+        return self.count - sum(len(distinct(self._some(number, ranges))) for number in range(ranges))
+
+    def _some(self, number: int, ranges: int) -> NDArray[np.uint64]:
+        self._file.seek(0)
+        kept = [np.empty(0, np.uint64)]
+        while len(block := np.frombuffer(self._file.read(READ_BYTES), np.uint64)):
+            kept.append(block[block % np.uint64(ranges) == number])
+        return np.concatenate(kept)
+
+
 def parquet_of(pieces: Iterable[pa.Table]) -> pa.Buffer:
     """Write a table that is made piece by piece as Parquet, and return the content of the file.
 
@@ -50,15 +87,21 @@ def parquet_of(pieces: Iterable[pa.Table]) -> pa.Buffer:
         The folder for temporary files has no room.
     """
     writer = None
+    with _explained(), tempfile.TemporaryFile() as file:
+        for piece in pieces:
+            writer = writer or pq.ParquetWriter(file, piece.schema)
+            writer.write_table(piece)
+        assert writer is not None
+        writer.close()
+        file.flush()
+        return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """In the block, which reads nothing, a file without a name is written."""
     try:
-        with tempfile.TemporaryFile() as file:
-            for piece in pieces:
-                writer = writer or pq.ParquetWriter(file, piece.schema)
-                writer.write_table(piece)
-            assert writer is not None
-            writer.close()
-            file.flush()
-            return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        yield
     except OSError as error:
         found = f"cannot write: {error.strerror or error}"
         raise StorageError(

@@ -21,6 +21,7 @@ from ray_pipeline.profiling.requirements import (
     require_weighted_classes,
     require_weights,
 )
+from ray_pipeline.runtime.scratch import ScratchHashes
 
 PARTS = {"train": 60, "validation": 20, "test": 20}
 
@@ -41,10 +42,16 @@ def problem_of(requirement: Any, *arguments: Any) -> Problem:
     return problem
 
 
+def hashes_of(numbers: list[int]) -> ScratchHashes:
+    hashes = ScratchHashes()
+    hashes.add(np.array(numbers, np.uint64).tobytes())
+    return hashes
+
+
 def test_repeated_keys_are_counted_by_the_rows_that_repeat_one() -> None:
-    require_unique_keys(np.arange(9, dtype=np.uint64), spec_of())
-    require_unique_keys(np.zeros(0, np.uint64), spec_of())
-    problem = problem_of(require_unique_keys, np.array([7, 3, 7, 7, 3], np.uint64), spec_of())
+    require_unique_keys(hashes_of([*range(9)]), spec_of())
+    require_unique_keys(hashes_of([]), spec_of())
+    problem = problem_of(require_unique_keys, hashes_of([7, 3, 7, 7, 3]), spec_of())
     assert problem.found == "'id' is not unique: 3 rows repeat a key"
     assert (problem.rows, problem.column, problem.key, problem.line) == (3, "id", "features.labels.key", 4)
 

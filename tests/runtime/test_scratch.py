@@ -11,7 +11,7 @@ import pytest
 
 from ray_pipeline.errors import StorageError
 from ray_pipeline.runtime import scratch
-from ray_pipeline.runtime.scratch import parquet_of, scratch_array
+from ray_pipeline.runtime.scratch import ScratchHashes, parquet_of, scratch_array
 
 
 def _anonymous_mb() -> float:
@@ -52,3 +52,17 @@ def test_a_file_without_room_says_so(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with pytest.raises(StorageError, match="No space left on device · Fix: free some space, or set TMPDIR"):
         parquet_of(iter([pa.table({"key": [1]})]))
+
+
+@pytest.mark.parametrize("held", [0, 10**9], ids=["on disk", "in memory"])
+@pytest.mark.parametrize("at_once", [1, 100, 10**6])
+def test_repeated_hashes_are_counted(held: int, at_once: int, monkeypatch) -> None:
+    for name, number in (("IN_MEMORY", held), ("HASHES_AT_ONCE", at_once), ("READ_BYTES", 64)):
+        monkeypatch.setattr(scratch, name, number)
+    rng = np.random.default_rng(at_once)
+    drawn = rng.integers(0, 150, 200).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    hashes = ScratchHashes()
+    for block in np.split(drawn, [0, 13, 150]):
+        hashes.add(block.tobytes())
+    assert hashes.count == 200
+    assert hashes.num_repeated() == 200 - len(np.unique(drawn)) > 0
