@@ -1,7 +1,8 @@
 """The scored rows of the test part, from `predictions/*.parquet`: only the columns that the pictures need."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ray_pipeline.report.run_files import RunFiles, nested, number
+
+MAX_ROWS = 2_000_000
+"""Of a larger part every second, third ... row is read: a picture has some hundred points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class StoredPredictions:
         Ones if the run has no weights; shape (rows,).
     weighted
         Whether the run has weights.
+    every
+        The rows are every so many of the part.
     """
 
     task: str
@@ -42,6 +48,7 @@ class StoredPredictions:
     decision: NDArray[np.int64] | None
     weight: NDArray[np.float64]
     weighted: bool
+    every: int
 
     @classmethod
     def read(cls, files: RunFiles) -> "StoredPredictions":
@@ -53,7 +60,7 @@ class StoredPredictions:
             They are absent, unreadable or lack a column. The page shows the message.
         """
         task = str(files.schema.get("task") or files.spec.get("task"))
-        columns = _read_columns(files, {"label", "decision"} if task == "multiclass" else {"label", "score"})
+        columns, every = _read_columns(files, {"label", "decision"} if task == "multiclass" else {"label", "score"})
         weighted = "weight" in columns
         weight = np.nan_to_num(columns["weight"].astype(float)) if weighted else np.ones(len(columns["label"]))
         classes = tuple(str(name) for name in files.schema.get("classes") or ())
@@ -75,11 +82,13 @@ class StoredPredictions:
             decision=decision,
             weight=weight,
             weighted=weighted,
+            every=every,
         )
 
 
-def _read_columns(files: RunFiles, needed: set[str]) -> dict[str, NDArray[Any]]:
-    """Label, score, decision and weight, as far as they are stored, of the rows that have all the needed ones."""
+def _read_columns(files: RunFiles, needed: set[str]) -> tuple[dict[str, NDArray[Any]], int]:
+    """Label, score, decision and weight, as far as they are stored, of the rows that have all the needed ones; and of
+    how many rows one was read."""
     paths = sorted((files.folder / "predictions").glob("*.parquet"))
     if not paths:
         raise ValueError("there are no predictions in the run folder")
@@ -87,7 +96,8 @@ def _read_columns(files: RunFiles, needed: set[str]) -> dict[str, NDArray[Any]]:
     try:
         stored = pq.read_schema(paths[0]).names
         names = [name for name in ("label", "score", "decision", *weight) if name in stored]
-        table = pa.concat_tables([_without_dictionaries(pq.read_table(path, columns=names)) for path in paths])
+        every = max(1, -(-sum(pq.read_metadata(path).num_rows for path in paths) // MAX_ROWS))
+        table = pa.concat_tables([piece for path in paths for piece in _pieces(path, names, every)])
     except (OSError, pa.ArrowInvalid) as error:
         raise ValueError(f"the predictions cannot be read: {str(error).splitlines()[0]}") from None
     if absent := sorted(needed - set(names)):
@@ -96,7 +106,18 @@ def _read_columns(files: RunFiles, needed: set[str]) -> dict[str, NDArray[Any]]:
         table = table.filter(pc.invert(pc.is_null(table[name], nan_is_null=True)))
     if not table.num_rows:
         raise ValueError("no row of the predictions has both a label and a score")
-    return {name: table[name].to_numpy() for name in table.column_names}
+    return {name: table[name].to_numpy() for name in table.column_names}, every
+
+
+def _pieces(path: Path, names: list[str], every: int) -> Iterator[pa.Table]:
+    """Every so many rows of a file."""
+    with pq.ParquetFile(path) as file:
+        begun = 0
+        yield _without_dictionaries(file.schema_arrow.empty_table().select(names))
+        for batch in file.iter_batches(columns=names):
+            places = np.arange(-begun % every, len(batch), every)
+            begun += len(batch)
+            yield _without_dictionaries(pa.Table.from_batches([batch]).take(places))
 
 
 def _decision(columns: dict[str, NDArray[Any]], threshold: float) -> NDArray[np.int64] | None:

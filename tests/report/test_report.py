@@ -21,7 +21,7 @@ from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
 from ray_pipeline.cli import build
-from ray_pipeline.report import curves, svg, write_report
+from ray_pipeline.report import curves, predictions, svg, write_report
 from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
 from ray_pipeline.report.sections.data import drift
@@ -486,6 +486,20 @@ def test_one_class_in_the_test_part_is_said_and_not_drawn(run: Path, tmp_path: P
     )
     text = page_of(folder).text["curves"]
     assert "ROC: not to be drawn from these rows (one class only, or nothing varies)" in text
+
+
+def test_a_large_part_is_drawn_from_a_share_of_its_rows_and_the_page_says_so(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copied(run, tmp_path / "r")
+    (file,) = (folder / "predictions").glob("*.parquet")
+    rows = pq.read_table(file)
+    pq.write_table(rows, file, row_group_size=7)
+    monkeypatch.setattr(predictions, "MAX_ROWS", len(rows) // 3)
+    every = -(-len(rows) // (len(rows) // 3))
+    stored = predictions.StoredPredictions.read(RunFiles.read(folder))
+    assert stored.score.tolist() == rows["score"].to_pylist()[::every]
+    assert f"Curves and counts are of one in {every} rows of the test part." in page_of(folder).text["curves"]
 
 
 def test_predictions_that_are_infinite_are_said_and_not_drawn(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def curves(files: RunFiles) -> Context:
             "pictures": [],
             "confusion": None,
             "weighted": False,
+            "every": 1,
             "missing": [str(error)],
             "calibration": _calibration(files),
         }
@@ -60,6 +61,7 @@ def curves(files: RunFiles) -> Context:
         "pictures": [(picture, title, caption) for picture, title, caption in drawn if picture],
         "confusion": _confusion(predictions, files),
         "weighted": predictions.weighted,
+        "every": predictions.every,
         "missing": [
             f"{title}: not to be drawn from these rows (one class only, or nothing varies)"
             for picture, title, _ in drawn
