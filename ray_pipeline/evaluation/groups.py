@@ -14,6 +14,7 @@ from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
 from ray_pipeline.evaluation.intervals import NAN, Interval, largest_gap, simultaneous
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
 from ray_pipeline.evaluation.pieces import Pieces, num_clusters, ranges, whole_groups
+from ray_pipeline.runtime.scratch import scratch_array
 from ray_pipeline.spec.gate import Reduction
 from ray_pipeline.values import Predictions, Vector
 
@@ -131,7 +132,7 @@ def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
         for some in ranges(len(rows)):
             counts += np.bincount(_combined(encoded, some), minlength=len(counts))
         distinct = np.flatnonzero(counts)
-        sizes, of = counts[distinct], np.empty(len(rows), np.int32)
+        sizes, of = counts[distinct], scratch_array((len(rows),), np.int32)
         place = np.cumsum(counts > 0, dtype=np.int32) - 1
         for some in ranges(len(rows)):
             of[some] = place[_combined(encoded, some)]
@@ -161,7 +162,7 @@ def _combined(encoded: Sequence[tuple[NDArray[np.int32], list[str]]], rows: slic
 
 def _codes(names: NDArray[Any]) -> tuple[NDArray[np.int32], list[str]]:
     """The place of each row's name among the different names, shape (n,), and these names."""
-    codes, number = np.empty(len(names), np.int32), dict[str, int]()
+    codes, number = scratch_array((len(names),), np.int32), dict[str, int]()
     for some in ranges(len(names)):
         encoded = pa.array(names[some], pa.string()).dictionary_encode()
         places = [number.setdefault(name, len(number)) for name in encoded.dictionary.to_pylist()]

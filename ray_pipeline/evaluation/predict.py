@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Score = Callable[[Matrix], NDArray[np.floating[Any]]]
 """Scores an encoded matrix (n, columns): (n,) or (n, classes)."""
+MAX_TEXTS = 100_000
+"""Of more texts, such as keys, most are different."""
 
 
 @stage("evaluate")  # scoring the test part is the beginning of that stage
@@ -53,13 +55,12 @@ def score_part(
     threshold
         A row is selected from this score on; None where no threshold was chosen.
     """
-    filled, keys = ColumnBuilder(rows.rows[part]), []
+    filled = ColumnBuilder(rows.rows[part])
     for block in rows.stream(part, encoder):
         scores = np.asarray(score(block.matrix), np.float64)
         refuse_other_scores(scores, len(block.label), rows.task, len(rows.classes or ()))
-        keys.append(encoded_block.column([block], encoded_block.KEY).copy())
         slices = [name for name in block.rows.column_names if name.startswith(encoded_block.SLICE)]
-        others = (encoded_block.LABEL, encoded_block.WEIGHT, encoded_block.CLUSTER, *slices)
+        others = (encoded_block.KEY, encoded_block.LABEL, encoded_block.WEIGHT, encoded_block.CLUSTER, *slices)
         filled.append({"score": scores, **{name: encoded_block.column([block], name) for name in others}})
     columns = filled.columns
     return Predictions(
@@ -67,7 +68,7 @@ def score_part(
         label_name=rows.label_name,
         classes=rows.classes,
         threshold=threshold,
-        key=np.concatenate(keys),
+        key=columns[encoded_block.KEY],
         label=columns[encoded_block.LABEL],
         score=columns["score"],
         weight=columns[encoded_block.WEIGHT],
@@ -81,19 +82,25 @@ class ColumnBuilder:
 
     def __init__(self, rows: int) -> None:
         self.rows, self.begun, self.columns = rows, 0, dict[str, NDArray[Any]]()
-        self.names: dict[str, str] = {}
+        self.texts: dict[Any, Any] = {}
 
     def append(self, block: Mapping[str, NDArray[Any]]) -> None:
         """Add the columns of the next rows."""
-        size = 0
         for name, values in block.items():
-            size = len(values)
-            if name not in self.columns:
-                self.columns[name] = scratch_array((self.rows, *values.shape[1:]), values.dtype)
-            if values.dtype == object:  # one object for a text, also where it is in several blocks
-                values = np.array([self.names.setdefault(text, text) for text in values], object)
-            self.columns[name][self.begun : self.begun + size] = values
-        self.begun += size
+            if values.dtype == object and len(self.texts) < MAX_TEXTS:  # one object for a text of several blocks
+                values = np.array([self.texts.setdefault(text, text) for text in values], object)
+            self._wide_enough(name, values)[self.begun : self.begun + len(values)] = values
+        self.begun += len(values)
+
+    def _wide_enough(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        """The column, in a type that holds these values, too."""
+        column = self.columns.get(name)
+        dtype = values.dtype if column is None else np.result_type(column, values)
+        if column is None or column.dtype != dtype:
+            self.columns[name] = scratch_array((self.rows, *values.shape[1:]), dtype)
+            if column is not None:
+                self.columns[name][: self.begun] = column[: self.begun]
+        return self.columns[name]
 
 
 def part_ends(ends: Score, rows: EncodedRows, encoder: str, part: Part) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.groups import groups_of, measure_groups
 from ray_pipeline.evaluation.pieces import Pieces, num_clusters
+from ray_pipeline.evaluation.predict import ColumnBuilder
 from ray_pipeline.values import Predictions
 
 RANK_METRICS = [
@@ -118,3 +119,17 @@ def test_memory_beyond_the_rows_hardly_grows_with_them(monkeypatch: pytest.Monke
     _peak(few)  # imports
     grown = (_peak(many) - _peak(few)) / 160_000
     assert grown < 12  # bytes a row: two numbers of its group
+
+
+def test_columns_are_filled_block_by_block_in_a_type_that_holds_them_all() -> None:
+    blocks = [
+        {"key": np.array([1, 2]), "score": np.ones((2, 3)), "name": np.array(["a", "b"], object)},
+        {"key": np.array([0.5]), "score": np.zeros((1, 3)), "name": np.array(["b"], object)},
+        {"key": np.array(["x"], object), "score": np.ones((1, 3)), "name": np.array(["a"], object)},
+    ]
+    filled = ColumnBuilder(4)
+    for block in blocks:
+        filled.append(block)
+    for name, column in filled.columns.items():
+        assert column.tolist() == [value for block in blocks for value in block[name].tolist()]
+    assert filled.columns["name"][1] is filled.columns["name"][2]
