@@ -56,7 +56,10 @@ FailOnDrift = Annotated[
     typer.Option(
         "--fail-on",
         metavar="drift",
-        help="drift: exit 7 where the population stability index of a column or of the score is above 0.25.",
+        help=(
+            "drift: exit 7 where the population stability index of a column or of the score, less what chance gives, is"
+            " above 0.25."
+        ),
         show_default=False,
     ),
 ]
@@ -140,8 +143,8 @@ def _print_layout(answer: dict[str, Any]) -> None:
 
 
 def _print_drift(rows: list[dict[str, Any]]) -> None:
+    from ray_pipeline.profiling.drift import described
+
     for row in rows:
         if row["severity"]:
-            typer.echo(
-                f"  {row['column']} differs from the training rows: population stability index {row['index']:.2f}"
-            )
+            typer.echo(f"  {row['column']} differs from the training rows by {described(row)}")

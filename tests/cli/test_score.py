@@ -20,9 +20,9 @@ ANSWER: dict[str, Any] = {
     "revoked": None,
     "layout": None,
     "drift": [
-        {"column": "amount", "index": 0.4, "severity": "medium"},
-        {"column": "age", "index": 0.15, "severity": "low"},
-        {"column": "term", "index": 0.01, "severity": None},
+        {"column": "amount", "psi": 0.42, "index": 0.4, "severity": "medium"},
+        {"column": "age", "psi": 0.16, "index": 0.15, "severity": "low"},
+        {"column": "term", "psi": 0.03, "index": 0.01, "severity": None},
     ],
 }
 
