@@ -97,6 +97,30 @@ def test_a_server_that_accepts_and_never_answers_is_a_resource_error(monkeypatch
         JobServer(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
+def test_a_package_that_a_job_does_not_bring_is_named_before_it_starts(spec: Path) -> None:
+    told: list[str] = []
+
+    class Server:
+        def jobs(self) -> tuple[Job, ...]:
+            return ()
+
+        def is_this_machine(self) -> bool:
+            return False
+
+        def cluster_id(self) -> str:
+            return "cluster"
+
+        def start(self, job_id: str, *_: Any, **__: Any) -> Job:
+            told.append("started")
+            return Job(job_id, "PENDING")
+
+    own = "evaluate.metrics=[auc, my_package.cost.MeanCost, {f_beta: {beta: 2}}]"
+    for sets in ([], [own]):
+        jobs.submit(spec, Where(), server=Server(), sets=sets, note=told.append)  # type: ignore[arg-type]
+    assert told[0] == told[2] == "started"
+    assert told[1].startswith("my_package of the spec must be on every node")
+
+
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(ResourceError, match=r"pip install 'ray-pipeline\[jobs\]'"):
