@@ -246,7 +246,8 @@ def test_a_trusted_package_that_is_not_found_is_told_with_what_to_type(
             find("metrics", "lies_elsewhere.cost.MeanCost")
         assert f"set PYTHONPATH={folder};" in told.value.fix and "before `ray start`" in told.value.fix
         (tmp_path / "lies_elsewhere").mkdir(exist_ok=True)  # in the working directory, which is not searched
-    text = "name: a\ntask: binary\nfeatures: {labels: {path: a.parquet, label: y}}\nsplit: {by: random}\nmodel: xgboost\n"
+    text = "name: a\ntask: binary\nfeatures: {labels: {path: a.parquet, label: y}}\n"
+    text += "split: {by: random}\nmodel: xgboost\n"
     with pytest.raises(SpecError) as refused:
         Spec.from_text(f"{text}gates: [lies_elsewhere.cost.MeanCost <= 1]\n", trust=["lies_elsewhere"])
     (problem,) = refused.value.problems
