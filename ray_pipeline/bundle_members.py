@@ -32,6 +32,7 @@ class Member:
     """The columns of the bundle's matrix that it reads: from the first up to the second."""
     params: Mapping[str, Any]
     rounds: int
+    """Of this model; its trial had fewer where it had fewer rows."""
     trial: int
     """The trial that its hyperparameters are from."""
 

@@ -1,6 +1,5 @@
 """The columns of a bundle in rows as people send them: found by name, brought to their kind, and encoded."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -116,10 +115,5 @@ def _missing(missing: list[str], names: list[str], given: list[Any]) -> str:
 
 def _kinds(types: Mapping[str, str], encoder: Encoder) -> dict[str, str]:
     """The kind of each column as it is sent: before it becomes a kind that the spec declares."""
-    kinds: dict[str, str] = {encoding.name: encoding.kind for encoding in encoder.encoded}
-    for encoding in encoder.encoded:
-        if encoding.declared and encoding.kind == "number":
-            kinds[encoding.name] = "category"
-        elif encoding.declared and re.match("half|float|double|decimal", types[encoding.name]):
-            kinds[encoding.name] = "number"
+    kinds = {one.name: "category" if one.declared else one.kind for one in encoder.encoded}
     return {name: kinds[name] for name in types}

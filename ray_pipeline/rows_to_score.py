@@ -20,6 +20,8 @@ from ray_pipeline.errors import DataError, Problem
 from ray_pipeline.given_table import not_a_table
 
 NUMBERS = ("boolean", "integer", "float", "decimal")
+NUMBER = r"u?int\d|half|float|double|decimal"
+"""How the names of the types of numbers begin in a schema; booleans are none of them."""
 EMPTY: Mapping[str, pa.DataType] = {"number": pa.float64(), "category": pa.string(), "time": pa.timestamp("us")}
 SCALARS = frozenset({type(None), bool, int, float, str})
 WHOLE = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
@@ -127,10 +129,10 @@ def conversion(name: str, kind: str, trained: str, type_: pa.DataType) -> Callab
     if kind == "number" and sent in NUMBERS:
         return partial(_rounded, trained)
     if kind == "category":
-        whole = re.fullmatch(r"u?int\d+", trained)
-        if whole and sent in NUMBERS and sent != "boolean":
-            return partial(_whole, name, trained)
-        if sent == ("boolean" if trained == "bool" else "text") and not whole:
+        of = "boolean" if trained == "bool" else "number" if re.match(NUMBER, trained) else "text"
+        if of == "number" and sent in NUMBERS and sent != "boolean":
+            return partial(_whole, name, trained) if "int" in trained else partial(_rounded, trained)
+        if sent == of:
             return _unchanged
     if kind == "time" and sent == "text":
         return partial(_times, name, zoned)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+import xgboost
 from run_fixture import Told
 from tables import write_spec
 
@@ -391,6 +392,17 @@ def test_a_loaded_model_scores_a_pandas_frame_with_bare_names(release, at, tmp_p
     scores = bundle.predict(frame)
     assert scores.shape == (2,)
     assert np.isfinite(scores).all()
+
+
+def test_the_bundle_says_how_many_rounds_its_own_model_has(release):
+    folder = folder_of(release)
+    model = json.loads((folder / "model/model.json").read_text())
+    trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    assert model["rounds"] == xgboost.Booster(model_file=str(folder / "model/model.ubj")).num_boosted_rounds()
+    assert model["fit_on"] == "train+validation"
+    assert model["rounds"] > next(trial["rounds"] for trial in trials if trial["trial"] == model["trial"])
+    assert f"{model['rounds']} rounds" in (folder / "report.html").read_text()
+    assert f"{model['rounds']} rounds" in (folder / "model_card.md").read_text()
 
 
 def test_the_bundle_scores_without_ray(release):

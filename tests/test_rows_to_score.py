@@ -10,7 +10,10 @@ import pyarrow as pa
 import pytest
 
 from ray_pipeline.components.column_encodings._columns import as_declared
+from ray_pipeline.components.column_encodings.ordinal import Ordinal
+from ray_pipeline.components.encoders.trees import Trees
 from ray_pipeline.errors import DataError
+from ray_pipeline.row_reader import RowReader
 from ray_pipeline.rows_to_score import SentRows, as_trained
 
 
@@ -41,11 +44,22 @@ def test_a_category_of_whole_numbers_takes_no_fractions_texts_or_booleans(values
 def test_a_number_is_rounded_as_in_training_and_has_one_text_in_every_form(values: Any, trained: str) -> None:
     table = pa.table({"x": SentRows({"x": values}).column(0)})
     texts = [
-        as_declared("x", as_trained("x", "number", trained, SentRows(form).column(0)), "category").to_pylist()
+        as_declared("x", as_trained("x", "category", trained, SentRows(form).column(0)), "category").to_pylist()
         for form in (table, table.to_pylist(), table.to_pandas(), table.to_pydict())
     ]
     assert texts == texts[:1] * 4
     assert trained != "float" or texts[0] == ["0.1", "3"]
+
+
+@pytest.mark.parametrize("trained", ["float", "double", "decimal128(9, 2)"])
+@pytest.mark.parametrize("values", [[True, False], ["0.1", "3"]])
+def test_a_category_of_fractions_takes_no_booleans_or_texts(values: list, trained: str) -> None:
+    reader = RowReader({"x": trained}, Trees(encoded=(Ordinal(name="x", kind="category", declared=True),)))
+    assert len(reader.matrix(SentRows({"x": [0.1, 3]}))) == 2
+    with pytest.raises(DataError, match="trained on a category"):
+        reader.matrix(SentRows({"x": values}))
+    with pytest.raises(DataError, match="trained on a category"):
+        reader.matrix(SentRows({"x": values[0]}))
 
 
 def test_a_category_of_booleans_takes_booleans_alone() -> None:

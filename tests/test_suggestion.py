@@ -9,7 +9,7 @@ from run_fixture import run_at
 
 from ray_pipeline.cli.init import init
 from ray_pipeline.cli.jobs import _detached
-from ray_pipeline.errors import PipelineError, Problem, ResourceError
+from ray_pipeline.errors import PipelineError, Problem, RegistryError, ResourceError
 from ray_pipeline.runs.problems import explained
 from ray_pipeline.runtime.job_server import Job
 from ray_pipeline.runtime.jobs import _under_way, _without_answer
@@ -58,6 +58,7 @@ def test_a_path_with_a_space_is_one_word() -> None:
         KeyboardInterrupt(),
         OSError(errno.ENOSPC, "No space left on device"),
         ResourceError(Problem(found="the head has gone", fix=f"start it, then {RESUME}")),
+        RegistryError(Problem(key="registry", found="it does not answer", fix="start the server")),
     ],
 )
 def test_a_run_that_ends_early_names_its_id_and_the_cluster_file(

@@ -31,7 +31,9 @@ def submit(
 
     where = where_of(on, spec.parent)
     server = jobs.job_server(where)
-    job = jobs.submit(spec, where, server=server, sets=sets or (), again=again)
+    job = jobs.submit(
+        spec, where, server=server, sets=sets or (), again=again, note=lambda text: typer.echo(text, err=True)
+    )
     typer.echo(f"submitted {job.id} to {server.address}", err=True)
     if detach:
         return {"status": "submitted", "job": job.id, "address": server.address}

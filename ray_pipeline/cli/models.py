@@ -33,10 +33,12 @@ def show(model: Model, on: On = None, registry: RegistryUri = None, debug: bool 
     for key in ("model", "status", "scorecard", "aliases", "family", "run", "created", "artifacts"):
         typer.echo(f"{key:<12}{cell(detail[key])}")
     for title in ("metrics", "params", "tags"):
-        _print_section(title, ("NAME", "VALUE"), [(key, _number(value)) for key, value in detail[title].items()])
+        _print_section(
+            _titled(title, detail), ("NAME", "VALUE"), [(key, _number(value)) for key, value in detail[title].items()]
+        )
     _print_section("lineage", ("WHAT", "WHICH"), _lineage(detail))
     gates = [(gate["gate"], "yes" if gate["passed"] else "no", _gate_value(gate)) for gate in detail["gates"]]
-    _print_section("gates", ("GATE", "PASSED", "VALUE"), gates)
+    _print_section(_titled("gates", detail), ("GATE", "PASSED", "VALUE"), gates)
     keys = ("when", "who", "action", "from", "to", "why")
     moves = [tuple(move[key] for key in keys) for move in detail["journal"]]
     _print_section("champion", tuple(key.upper() for key in keys), moves)
@@ -106,6 +108,11 @@ def _lineage(detail: dict[str, Any]) -> list[tuple[str, Any]]:
         ("environment", ", ".join(f"{name} {version}" for name, version in data.get("environment", {}).items())),
         ("parent", data.get("parent")),
     ]
+
+
+def _titled(title: str, detail: dict[str, Any]) -> str:
+    """The title, and which rows the numbers below it are of."""
+    return f"{title} of {rows}" if (rows := detail.get(f"{title}_of")) and detail[title] else title
 
 
 def _number(value: Any) -> Any:

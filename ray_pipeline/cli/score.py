@@ -56,7 +56,10 @@ FailOnDrift = Annotated[
     typer.Option(
         "--fail-on",
         metavar="drift",
-        help="drift: exit 7 where the population stability index of a column or of the score is above 0.25.",
+        help=(
+            "drift: exit 7 where the population stability index of a column or of the score, less what chance gives, is"
+            " above 0.25."
+        ),
         show_default=False,
     ),
 ]
@@ -88,10 +91,11 @@ def predict(
     if answer["key"] is None:
         typer.echo("  the rows have no key: the scores are in their order")
     if drift:
-        _print_drift(measured := [*answer["drift"], *answer["score_drift"]])
+        _print_drift(answer["drift"])
+        _print_drift(answer["score_drift"], "those of the test part")
         if not answer["score_drift"]:
             typer.echo("  the version has no scores to compare with: it was registered before they were stored")
-    if fail_on is not None and (moved := drifted(measured)):
+    if fail_on is not None and (moved := drifted([*answer["drift"], *answer["score_drift"]])):
         raise Answer({**answer, "status": "drifted", "exit": 7, "drifted": moved})
     return answer
 
@@ -139,9 +143,9 @@ def _print_layout(answer: dict[str, Any]) -> None:
         typer.echo(f"  the rows are {answer['layout']}")
 
 
-def _print_drift(rows: list[dict[str, Any]]) -> None:
+def _print_drift(rows: list[dict[str, Any]], known: str = "the training rows") -> None:
+    from ray_pipeline.profiling.drift import described
+
     for row in rows:
         if row["severity"]:
-            typer.echo(
-                f"  {row['column']} differs from the training rows: population stability index {row['index']:.2f}"
-            )
+            typer.echo(f"  {row['column']} differs from {known} by {described(row)}")

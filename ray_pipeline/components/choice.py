@@ -206,10 +206,23 @@ def _external(folder: str, word: str) -> Any:
     try:
         found = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # whatever a module of the user's own raises
+        package = word.partition(".")[0]
+        is_absent = isinstance(error, ModuleNotFoundError) and error.name == package
         raise UnknownChoice(
-            f"{word!r} cannot be imported: {type(error).__name__}: {error}", "correct the module, or its name"
+            f"{word!r} cannot be imported: {type(error).__name__}: {error}",
+            _how_to_find(package) if is_absent else "correct the module, or its name",
         ) from error
     return _whole(folder, word, found)
+
+
+def _how_to_find(package: str) -> str:
+    """What lets Python find a package. No folder of a spec is searched: a spec must not bring code of its own."""
+    beside = any(Path(name).exists() for name in (package, f"{package}.py"))
+    folder = "$PWD" if beside else "the folder that holds it"
+    return (
+        f"install it (`pip install -e`), or set PYTHONPATH={folder}; on a cluster do that on every node, and before"
+        " `ray start`"
+    )
 
 
 def _whole(folder: str, word: str, found: Any) -> Any:

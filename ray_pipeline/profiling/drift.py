@@ -66,14 +66,15 @@ def column_drift(known: Mapping[str, Histogram], counts: Mapping[str, Counts]) -
     Returns
     -------
     list of dict
-        `column`; `index`, the population stability index beyond chance; and `severity`: `low` above 0.1, `medium`
-        above 0.25, else None.
+        `column`; `psi`, the population stability index; `index`, what of it is beyond chance; and `severity`, by
+        `index`: `low` above 0.1, `medium` above 0.25, else None.
     """
     rows = []
     for name, histogram in known.items():
-        index = stability(np.asarray(histogram.counts), counts[name])
+        psi, chance = stability(np.asarray(histogram.counts), counts[name])
+        index = max(0.0, psi - chance)
         severity = "medium" if index > MEDIUM else "low" if index > LOW else None
-        rows.append({"column": name, "index": round(index, 4), "severity": severity})
+        rows.append({"column": name, "psi": round(psi, 4), "index": round(index, 4), "severity": severity})
     return sorted(rows, key=lambda row: (-row["index"], row["column"]))
 
 
@@ -86,11 +87,22 @@ def drift_by_part(known: Mapping[str, Histogram], samples: Mapping[str, pa.Table
     }
 
 
-def stability(train: Counts, new: Counts) -> float:
-    """The population stability index beyond what two samples of these sizes show by chance (Siddiqi, 2006).
+def described(row: Mapping[str, Any]) -> str:
+    """A row of `column_drift` in words.
 
-    It is the sum of (q - p) log(q / p) over the bins, less its mean for independent samples,
-    (bins - 1) x (1/n + 1/m).
+    Examples
+    --------
+    >>> described({"column": "age", "psi": 0.312, "index": 0.27, "severity": "medium"})
+    'a population stability index of 0.31, 0.27 of it beyond chance'
+    """
+    return f"a population stability index of {row['psi']:.2f}, {row['index']:.2f} of it beyond chance"
+
+
+def stability(train: Counts, new: Counts) -> tuple[float, float]:
+    """The population stability index (Siddiqi, 2006), and what two samples of these sizes show of it by chance.
+
+    The index is the sum of (q - p) log(q / p) over the bins; its mean for independent samples is
+    (bins - 1) x (1/n + 1/m). A bin without rows in one sample counts half a row there.
 
     Parameters
     ----------
@@ -99,21 +111,20 @@ def stability(train: Counts, new: Counts) -> float:
 
     Returns
     -------
-    float
-        At least 0.
+    tuple of two floats
+        Both at least 0.
 
     Examples
     --------
-    >>> round(stability(np.array([500, 500]), np.array([800, 200])), 2)
-    0.41
-    >>> stability(np.array([500, 500]), np.array([490, 510]))
-    0.0
+    >>> index, chance = stability(np.array([500, 500]), np.array([800, 200]))
+    >>> round(index, 3), chance
+    (0.416, 0.002)
     """
     used = train + new > 0
     ours, theirs = (np.maximum(counts[used], 0.5) for counts in (train, new))
     p, q = ours / ours.sum(), theirs / theirs.sum()
     index = float(((q - p) * np.log(q / p)).sum())
-    return max(0.0, index - float((used.sum() - 1) * (1 / ours.sum() + 1 / theirs.sum())))
+    return index, float((used.sum() - 1) * (1 / ours.sum() + 1 / theirs.sum()))
 
 
 def to_json(known: Mapping[str, Histogram]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ray_pipeline.registry.champion_history import journal_of
 from ray_pipeline.registry.versions import TAG, local_path, model_of, status_of
 
 SCORECARD = "scorecard.json"
+STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 def overview(all_models: Iterable[Any], all_versions: Iterable[Any]) -> list[dict[str, Any]]:
@@ -29,15 +30,22 @@ def overview(all_models: Iterable[Any], all_versions: Iterable[Any]) -> list[dic
 
 
 def detail(client: Any, version: Any) -> dict[str, Any]:
-    """Return what `overview` says of a version, and its metrics, hyperparameters, gates, data, tags and journal."""
+    """Return what `overview` says of a version, and its metrics, hyperparameters, gates, data, tags and journal.
+
+    `metrics_of` and `gates_of` say in words which rows they are of: a later `evaluate` gives other gates, not metrics.
+    """
     model = model_of(client, version.name)
     run = client.get_run(version.run_id) if version.run_id else None
     verdict = version.tags.get(f"{TAG}judged_by", SCORECARD)
+    scorecard = (json_file(client, version.run_id, verdict) or {}) if run else {}
+    of_run = f"the test part of {version.tags.get(f'{TAG}run', 'its run')}" if run else None
     return {
         **_summary(version, {alias: int(number) for alias, number in model.aliases.items()}),
         "metrics": dict(sorted(run.data.metrics.items())) if run else {},
+        "metrics_of": of_run,
         "params": dict(sorted(run.data.params.items())) if run else {},
-        "gates": (json_file(client, version.run_id, verdict) or {}).get("gates", []) if run else [],
+        "gates": scorecard.get("gates", []),
+        "gates_of": of_run if verdict == SCORECARD else f"{scorecard.get('rows_path')}, judged {_when(verdict)}",
         "data": json_file(client, version.run_id, "data.json") if run else None,
         "tags": {key.removeprefix(TAG): value for key, value in sorted(version.tags.items())},
         "artifacts": run.info.artifact_uri if run else version.source,
@@ -47,12 +55,17 @@ def detail(client: Any, version: Any) -> dict[str, Any]:
 
 def attach(client: Any, version: Any, file: str, content: Mapping[str, Any]) -> None:
     """Store a JSON file with the version's run, under the present time; a scorecard becomes the version's verdict."""
-    path = f"evaluations/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}/{file}"
+    path = f"evaluations/{datetime.now(UTC).strftime(STAMP)}/{file}"
     client.log_dict(version.run_id, dict(content), path)
     if file == SCORECARD:
         verdict = {"scorecard": "passed" if content["passed"] else "refused", "judged_by": path}
         for key, value in verdict.items():
             client.set_model_version_tag(version.name, str(version.version), f"{TAG}{key}", value)
+
+
+def _when(path: str) -> str:
+    """The time at which `attach` wrote a file."""
+    return datetime.strptime(path.split("/")[1], STAMP).replace(tzinfo=UTC).isoformat(timespec="seconds")
 
 
 def json_file(client: Any, run_id: str, path: str) -> dict[str, Any] | None:

@@ -85,7 +85,7 @@ def _library(error: Exception) -> str:
 def unanswered(uri: str, error: Exception) -> RegistryError:
     """The problem of an error that MLflow raised: the first line of its message, without passwords, and what to do."""
     if reason := _lost_server(str(error)):
-        fix = "start the server, or correct the address; a finished run is kept: `ray-pipeline resume RUN` registers it"
+        fix = "start the server, or correct the address"
         return RegistryError(Problem(key="registry", found=f"{uri} does not answer: {reason}", fix=fix))
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if has_old_schema(text):
@@ -93,10 +93,7 @@ def unanswered(uri: str, error: Exception) -> RegistryError:
     elif "locked" in text:
         fix = "another process holds the database; try again when it is done"
     else:
-        fix = (
-            "check the address, and that the registry runs and may be written; a finished run is kept:"
-            " `ray-pipeline resume RUN` registers it"
-        )
+        fix = "check the address, and that the registry runs and may be written"
     return RegistryError(Problem(key="registry", found=f"{uri} answered: {redacted(text)[:300]}", fix=fix))
 
 

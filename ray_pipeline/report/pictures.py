@@ -31,7 +31,8 @@ def trials(rows: Sequence[JsonObject], metric: str, better: str, families: Seque
     places = [number(row.get("trial")) for row in rows]
     last = max(places)
     legend = [(f"family{i % 4}", family) for i, family in enumerate(families)] if len(families) > 1 else []
-    plot = Plot((min(places) - 1, last + 1), axis, x_label="trial", y_label=f"{metric} on validation", legend=legend)
+    span, y_label = (min(places) - 0.5, last + 0.5), f"{metric} on validation"
+    plot = Plot(span, axis, x_label="trial", y_label=y_label, legend=legend, counts="x")
     best, steps = math.nan, []
     for row, value, place, following in zip(rows, values, places, [*places[1:], last], strict=True):
         is_better = not (value <= best if better == "higher" else value >= best)
@@ -63,7 +64,8 @@ def rungs(rows: Sequence[JsonObject], metric: str, winner: object) -> Markup | N
     values = [value for _, value in points]
     low, high = np.quantile(values, [0.02, 1.0]) if len(points) > 20 else (min(values), max(values))
     last = max(rounds for rounds, _ in points)
-    plot = Plot((0, last * 1.03), padded_range([low, high]), x_label="rounds", y_label=f"{metric} on validation")
+    y_label = f"{metric} on validation"
+    plot = Plot((0, last * 1.03), padded_range([low, high]), x_label="rounds", y_label=y_label, counts="x")
     for row, path in sorted(paths, key=lambda pair: pair[0].get("trial") == winner):
         won = row.get("trial") == winner
         inside = [(rounds, value if low <= value <= high else math.nan) for rounds, value in path]
@@ -104,7 +106,7 @@ def precision_recall(predictions: StoredPredictions, note: str) -> Markup | None
         cells = curves.confusion(predictions.label.astype(np.int64), predictions.decision, predictions.weight, 2)
         if cells[:, 1].sum() > 0:
             plot.dot(cells[1, 1] / cells[1].sum(), cells[1, 1] / cells[:, 1].sum(), "here", "at the threshold", r=4.5)
-    plot.text(0.98, 0.94, note, "note", "end")
+    plot.text(0.98, 0.06 if base > 0.2 else 0.94, note, "note", "end")
     plot.text(0.02, base - 0.06 if base > 0.1 else base + 0.02, f"share of positives {base:.3f}")
     return plot.svg(f"precision-recall curve; {note}")
 
@@ -158,7 +160,8 @@ def residuals(predictions: StoredPredictions) -> Markup | None:
         return None
     heights, edges = np.histogram(np.clip(residual[np.isfinite(residual)], *axis), bins=48)
     top = float(heights.max())
-    plot = Plot(padded_range(axis, 0.02), (0, top * 1.06), x_label="actual less predicted", y_label="rows")
+    span = padded_range(axis, 0.02)
+    plot = Plot(span, (0, top * 1.06), x_label="actual less predicted", y_label="rows", counts="y")
     for height, left, right in zip(heights, edges, edges[1:], strict=False):
         if height:
             title = f"{format_number(left)} to {format_number(right)}: {format_count(int(height))} rows"

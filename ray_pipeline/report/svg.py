@@ -14,13 +14,14 @@ from ray_pipeline.report.run_files import Estimate
 
 Range = tuple[float, float]
 WIDTH, HEIGHT = 400, 270  # of a plot, in pixels
+LETTER, TITLE = 6.6, 18  # of a label at a tick, and of the upright text of an axis
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Return about as many round numbers in [low, high] as asked for.
+def ticks(low: float, high: float, about: int = 5, *, whole: bool = False) -> list[float]:
+    """Return about as many round numbers in [low, high] as asked for, or as many whole ones as there are.
 
-    >>> ticks(0.0, 1.0)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> ticks(0.0, 1.0), ticks(-0.5, 1.5, whole=True)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 1.0])
     """
     span = high - low
     if not math.isfinite(span) or span <= 0:
@@ -28,6 +29,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     rough = span / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * nice for nice in (1, 2, 2.5, 5, 10) if power * nice >= rough * 0.999)
+    step = float(math.ceil(step)) if whole else step
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -70,19 +72,31 @@ class Plot:
         The texts of the axes.
     legend
         Pairs of a CSS class and a text.
+    counts
+        The axes that count: `x`, `y` or `xy`. Their ticks are whole numbers.
     """
 
     def __init__(
-        self, x: Range, y: Range, *, x_label: str, y_label: str, legend: Sequence[tuple[str, str]] = ()
+        self,
+        x: Range,
+        y: Range,
+        *,
+        x_label: str,
+        y_label: str,
+        legend: Sequence[tuple[str, str]] = (),
+        counts: str = "",
     ) -> None:
         self.x, self.y = widened(x), widened(y)
-        self.left, self.right, self.top, self.bottom = 52, WIDTH - 10, 24 if legend else 10, HEIGHT - 40
+        upright = ticks(*self.y, about=4, whole="y" in counts)
+        widest = max((len(tick_label(value)) for value in upright), default=0)
+        self.left = max(52, TITLE + math.ceil(LETTER * widest) + 6)
+        self.right, self.top, self.bottom = WIDTH - 10, 24 if legend else 10, HEIGHT - 40
         self.marks: list[str] = []
-        for value in ticks(*self.x):
+        for value in ticks(*self.x, whole="x" in counts):
             place = self.at(value, self.y[0])[0]
             grid = f'<path class="grid" d="M{_px(place)} {self.top}V{self.bottom}"/>'
             self.marks.append(grid + _text(place, self.bottom + 15, tick_label(value), "middle"))
-        for value in ticks(*self.y, about=4):
+        for value in upright:
             place = self.at(self.x[0], value)[1]
             grid = f'<path class="grid" d="M{self.left} {_px(place)}H{self.right}"/>'
             self.marks.append(grid + _text(self.left - 6, place + 4, tick_label(value), "end"))

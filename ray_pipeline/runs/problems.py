@@ -107,7 +107,10 @@ def _resume(run: "Run") -> str:
 
 def _completed(problem: Problem, run: "Run") -> Problem:
     """The problem with its line, and with the command that resumes this run."""
-    return _with_line(replace(problem, fix=problem.fix.replace(RESUME, _resume(run))), run.spec)
+    fix = problem.fix.replace(RESUME, _resume(run))
+    if problem.key == "registry" and RESUME not in problem.fix:
+        fix = f"{fix}; then {_resume(run)}: what is finished is kept"
+    return _with_line(replace(problem, fix=fix), run.spec)
 
 
 def _with_line(problem: Problem, spec: Spec) -> Problem:

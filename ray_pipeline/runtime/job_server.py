@@ -19,7 +19,7 @@ from ray_pipeline.errors import PipelineError, Problem, ResourceError, StorageEr
 from ray_pipeline.runtime import private_jobs
 from ray_pipeline.runtime.job_log import LineLog, read_until_ended
 from ray_pipeline.runtime.overrides import environment, log_levels
-from ray_pipeline.runtime.ray_token import token_for
+from ray_pipeline.runtime.ray_token import FIX, token_for
 from ray_pipeline.suggestion import command
 
 if TYPE_CHECKING:
@@ -253,10 +253,7 @@ class JobServer:
             return ResourceError(
                 Problem(
                     found=f"the job server at {self.address} refuses the login: {reason}",
-                    fix=(
-                        "set RAY_AUTH_MODE=token, and the cluster's own token in RAY_AUTH_TOKEN or the path of its file"
-                        " in RAY_AUTH_TOKEN_PATH"
-                    ),
+                    fix=FIX,
                 )
             )
         if "status code 404" in text and job_id:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray_pipeline.errors import Interrupted, PipelineError, Problem, ResourceError, SpecError
+from ray_pipeline.errors import Interrupted, PipelineError, Problem, ResourceError, SpecError, listed
 from ray_pipeline.runtime.job_server import Job, JobExists, JobServer
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import ON, Where
@@ -51,6 +51,7 @@ def submit(
     again: bool = False,
     submission_id: str | None = None,
     entrypoint: str | None = None,
+    note: Callable[[str], object] = lambda _: None,
 ) -> Job:
     """Starts the run on the cluster.
 
@@ -70,6 +71,8 @@ def submit(
         Id of the job and of the run; by default the name, the fingerprint and the next free number.
     entrypoint
         Another shell command instead of the run.
+    note
+        Is called with what the user should know before the job starts.
 
     Returns
     -------
@@ -94,6 +97,11 @@ def submit(
     if under_way and not again:
         raise _under_way(under_way[0], where.on)
 
+    if spec.external_packages:
+        note(
+            f"{listed(spec.external_packages)} of the spec must be on every node: installed, or in the PYTHONPATH with"
+            " which Ray was started; a job brings only the spec and the cluster file"
+        )
     here = server.is_this_machine()
     job_id = submission_id or _next_id(
         f"{spec.name}-{spec.fingerprint[:8]}", storage, server, [job.id for job in jobs], here=here

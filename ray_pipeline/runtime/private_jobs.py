@@ -10,13 +10,6 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 
-def token_header() -> dict[str, str]:
-    """The HTTP header with the token of this machine, whatever RAY_AUTH_MODE says; empty if there is none."""
-    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # Cython
-
-    return dict(AuthenticationTokenLoader.instance().get_token_for_http_header(ignore_auth_mode=True))
-
-
 def job_client(
     address: str, timeouts: Mapping[str, tuple[float, float]], headers: Mapping[str, str]
 ) -> "JobSubmissionClient":

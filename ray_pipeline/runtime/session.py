@@ -15,11 +15,13 @@ from ray_pipeline.errors import Problem, ResourceError
 from ray_pipeline.runtime import private_ray
 from ray_pipeline.runtime.background import THREAD_NAME
 from ray_pipeline.runtime.cluster_address import silence
+from ray_pipeline.runtime.cluster_login import refused_login
 from ray_pipeline.runtime.exhausted import explaining_exhaustion
 from ray_pipeline.runtime.local_ray import WORKER_IMPORTS, private_folder, starting
 from ray_pipeline.runtime.lost_ray import RayGuard
 from ray_pipeline.runtime.overrides import Overrides, environment, ignored_warnings, log_levels
 from ray_pipeline.runtime.process_state import process_state, signal_handlers
+from ray_pipeline.runtime.ray_token import token_of_session
 from ray_pipeline.runtime.ray_version import check_ray_version, version_mismatch
 from ray_pipeline.runtime.this_machine import available_cpus
 from ray_pipeline.runtime.watchdog import watchdog
@@ -71,8 +73,8 @@ def session(where: Where, debug: bool = False, store_bytes: int | None = None) -
     Raises
     ------
     ResourceError
-        If no cluster answers at the address, if it runs a release of Ray that is not supported, or if Ray has ended
-        workers for lack of memory.
+        If no cluster answers at the address, if it refuses the token, if it runs a release of Ray that is not
+        supported, or if Ray has ended workers for lack of memory.
     StorageError
         If Ray's object store and the disk below it are full.
     """
@@ -201,7 +203,7 @@ def _connect(where: Where, debug: bool, store_bytes: int | None, folder: Path | 
             starting(folder, log_to_driver=debug) if folder else nullcontext(),
         ):
             if not folder:
-                _refuse_silence(where.address)
+                _knock(where.address)
             ray.init(**options, log_to_driver=debug, logging_level=level, configure_logging=debug)
     except SystemExit:  # Ray's answer to a SIGTERM
         raise KeyboardInterrupt from None
@@ -240,12 +242,16 @@ def _import(module: str) -> None:
     import_module(module)
 
 
-def _refuse_silence(address: str) -> None:
-    """Raises `ResourceError` if nothing answers where `ray.init` would wait for minutes."""
+def _knock(address: str) -> None:
+    """Raises `ResourceError` if nothing answers where `ray.init` would wait for minutes, or if the login is refused."""
     connects_to = private_ray.cluster_address(address)
-    if connects_to and (reason := silence(connects_to)):
+    if not connects_to:
+        return
+    if reason := silence(connects_to):
         at = "" if connects_to == address else f" ({connects_to})"
         raise ResourceError(_no_answer(f"{address}{at}", reason))
+    if problem := refused_login(connects_to, token_of_session(address, connects_to)):
+        raise ResourceError(problem)
 
 
 def _not_started(reason: str) -> Problem:
@@ -260,10 +266,7 @@ def _no_answer(address: str, reason: str) -> Problem:
     return Problem(
         key="address",
         found=f"no Ray cluster answers at {address!r}: {reason}",
-        fix=(
-            "start one (`ray start --head`), correct `address`, or run with `--on local`; a cluster with token"
-            " authentication needs RAY_AUTH_MODE=token"
-        ),
+        fix="start one (`ray start --head`), correct `address`, or run with `--on local`",
     )
 
 

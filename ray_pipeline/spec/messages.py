@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from ray_pipeline.components.choice import UnknownChoice
 from ray_pipeline.errors import Problem, nearest
 from ray_pipeline.spec.field_types import looks_secret, shown
 from ray_pipeline.spec.repair import Mistake
@@ -177,6 +178,8 @@ def message_of(one: ErrorDetails, known: Sequence[str]) -> Message:
         )
     if kind == "too_short":
         return Message(found="the list is empty", fix="name at least one, or leave the key out")
+    if kind == "value_error" and isinstance(context["error"], UnknownChoice):
+        return Message(found=str(context["error"]), fix=context["error"].fix)
     if kind == "value_error":
         return _own_words(str(context["error"]), given)
     if kind in _EXPECTED:

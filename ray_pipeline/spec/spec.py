@@ -208,7 +208,8 @@ class Spec(Section):
         if problems:
             raise SpecError(sorted(problems, key=lambda problem: problem.line or 0))
         spec._source, spec._folder, spec._dotted = source, folder, tuple(reading.dotted)
-        spec._packages = tuple(sorted(reading.packages - {PACKAGE}))
+        dotted = {word.partition(".")[0] for word in reading.dotted}
+        spec._packages = tuple(sorted((reading.packages | dotted) - {PACKAGE}))
         return spec
 
     def __eq__(self, other: object) -> bool:
@@ -225,7 +226,7 @@ class Spec(Section):
 
     @property
     def external_packages(self) -> tuple[str, ...]:
-        """The packages, besides this one, whose classes it uses; sorted."""
+        """The packages, besides this one, whose classes it uses, trusted or not yet; sorted."""
         return self._packages
 
     def place(self, key: str) -> tuple[str, int | None]:

@@ -5,7 +5,7 @@ The state is saved from time to time. Restarted workers and a resumed run contin
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from ray_pipeline.storage.blob_store import BlobStore, DamagedBlob
 from ray_pipeline.suggestion import RESUME
 from ray_pipeline.tuning.fit_choice import FitChoice
 from ray_pipeline.tuning.leaderboard import Leaderboard
+from ray_pipeline.tuning.sampler import TrialResult
 from ray_pipeline.tuning.training_memory import training_context
 from ray_pipeline.tuning.worker_group import RESTARTS, START_TIMEOUT_S, trainer
 from ray_pipeline.values import Part
@@ -66,12 +67,11 @@ def fit_winner(
     ResourceError
         Ray could not start the workers, or they died too often.
     """
-    best, family, rows, spec = leaderboard.best, leaderboard.family, encoded.rows.rows, run.spec
+    best, family, spec = leaderboard.best, leaderboard.family, run.spec
     layout, state_folder = layout or run.layout, f".{step}"
     if choice.own_model:
         return leaderboard.model_folder(best) / family.file
-    parts: tuple[Part, ...] = ("train", "validation") if choice.on == "train+validation" else ("train",)
-    rounds = family.refit_rounds(best.rounds, sum(rows[part] for part in parts) / rows["train"])
+    parts, rounds = _parts(choice), fitted_rounds(best, encoded.rows.rows, choice)
     fit_id = json_digest([best.family, dict(best.params), rounds, list(parts), spec.seed])
     name = f"{FINAL_FOLDER}/{step}/{family.file}"
     final = run.folder.path / name
@@ -103,6 +103,19 @@ def fit_winner(
     run.journal.record(step, {"asked": fit_id, "sha256": _sha256(final)})
     run.folder.remove(state_folder)
     return final
+
+
+def fitted_rounds(result: TrialResult, rows: Mapping[Part, int], choice: FitChoice) -> int:
+    """Return the rounds of the final model of a trial, of the rows in each part."""
+    if choice.own_model:
+        return result.rounds
+    ratio = sum(rows[part] for part in _parts(choice)) / rows["train"]
+    rounds: int = find("models", result.family).refit_rounds(result.rounds, ratio)
+    return rounds
+
+
+def _parts(choice: FitChoice) -> tuple[Part, ...]:
+    return ("train", "validation") if choice.on == "train+validation" else ("train",)
 
 
 def _remove_damaged(store: BlobStore, state_key: str, note: Callable[[str], object]) -> None:

@@ -13,7 +13,7 @@ from ray_pipeline.components.encoders._base import Encoder
 from ray_pipeline.encoded_block import JOIN
 from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.background import in_background
-from ray_pipeline.tuning.final_fit import fit_winner
+from ray_pipeline.tuning.final_fit import fit_winner, fitted_rounds
 from ray_pipeline.tuning.fit_choice import FitChoice
 from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
@@ -40,6 +40,8 @@ class FinalModels:
     """It makes that matrix."""
     files: ModelFiles
     """The file of the only model, or the members with a file each."""
+    rounds: int | None = None
+    """Of the only model."""
 
 
 def fit_final_models(
@@ -67,12 +69,14 @@ def fit_final_models(
     """
     if not leaderboard.members:
         name = leaderboard.family.encoder
+        best, encoder = leaderboard.best, encoded.rows.encoders[name]
+        files: ModelFiles
         if folds is not None and choice.on == "folds":
-            files = write_fold_models(folds, leaderboard, encoded, run)
+            files, rounds = write_fold_models(folds, leaderboard, encoded, run), folds.rounds
         else:
             files = fit_winner(leaderboard, encoded, choice, run)
-        encoder = encoded.rows.encoders[name]
-        return FinalModels(family=leaderboard.best.family, encoders=name, encoder=encoder, files=files)
+            rounds = fitted_rounds(best, encoded.rows.rows, choice)
+        return FinalModels(family=best.family, encoders=name, encoder=encoder, files=files, rounds=rounds)
     return _fit_members(leaderboard, encoded, choice, run)
 
 
@@ -87,7 +91,7 @@ def _fit_members(leaderboard: Leaderboard, encoded: Encoded, choice: FitChoice, 
             family=one.family,
             columns=columns[names[one.trial]],
             params=dict(result.params),
-            rounds=result.rounds,
+            rounds=fitted_rounds(result, encoded.rows.rows, choice),
             trial=one.trial,
         )
         made.append(member)

@@ -20,7 +20,7 @@ from ray_pipeline.preprocessing.encode import Encoded
 from ray_pipeline.runtime.background import in_background
 from ray_pipeline.runtime.progress import stage
 from ray_pipeline.spec import Spec
-from ray_pipeline.tuning.final_models import fit_final_models
+from ray_pipeline.tuning.final_models import FinalModels, fit_final_models
 from ray_pipeline.tuning.fit_choice import FitChoice, choose_fit
 from ray_pipeline.tuning.folds import OutOfFold
 from ray_pipeline.tuning.leaderboard import Leaderboard
@@ -92,7 +92,7 @@ def refit(leaderboard: Leaderboard, encoded: Encoded, spec: Spec, run: "Run") ->
         run.folder.path / MODEL_FOLDER,
         encoder=final.encoder.to_json(),
         model_file=final.files,
-        model=_model_json(leaderboard, final.family, choice, spec),
+        model=_model_json(leaderboard, final, choice, spec),
         calibration=validation.calibrator.model_dump(mode="json"),
         schema=_schema_json(encoded, final.encoder, validation, spec, run.where.resolve(".", spec.folder)),
     )
@@ -135,18 +135,18 @@ def _prove(bundle: Bundle, encoded: Encoded, encoder: str) -> Proof:
     return Proof(sample=sample, scores=trained)
 
 
-def _model_json(leaderboard: Leaderboard, family: str, choice: FitChoice, spec: Spec) -> dict[str, Any]:
+def _model_json(leaderboard: Leaderboard, final: FinalModels, choice: FitChoice, spec: Spec) -> dict[str, Any]:
     best = leaderboard.best
     model: dict[str, Any] = {
         "format": FORMAT,
-        "family": family,
+        "family": final.family,
         "metric": spec.search.metric,
         "fit_on": choice.on,
         "fit": choice.as_json(),
     }
     if members := leaderboard.members:
         return {**model, "members": len(members), "validation": members[-1].value}
-    own = {"params": dict(best.params), "rounds": best.rounds, "validation": best.metric, "trial": best.trial}
+    own = {"params": dict(best.params), "rounds": final.rounds, "validation": best.metric, "trial": best.trial}
     return {**model, **own}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ray_pipeline import registered_model
 from ray_pipeline.cli.output import Answer
-from ray_pipeline.cli.score import evaluate
+from ray_pipeline.cli.score import evaluate, predict
 from ray_pipeline.errors import SpecError
 
 GATE = {"gate": "auc >= 0.6", "passed": True, "value": 0.7, "low": 0.65, "high": 0.75, "why": "lower bound is >= 0.6"}
@@ -20,9 +20,9 @@ ANSWER: dict[str, Any] = {
     "revoked": None,
     "layout": None,
     "drift": [
-        {"column": "amount", "index": 0.4, "severity": "medium"},
-        {"column": "age", "index": 0.15, "severity": "low"},
-        {"column": "term", "index": 0.01, "severity": None},
+        {"column": "amount", "psi": 0.42, "index": 0.4, "severity": "medium"},
+        {"column": "age", "psi": 0.16, "index": 0.15, "severity": "low"},
+        {"column": "term", "psi": 0.03, "index": 0.01, "severity": None},
     ],
 }
 
@@ -45,6 +45,21 @@ def test_drift_ends_with_7_only_where_it_is_asked_for(
     assert (answer["exit"], answer["status"]) == (7, "refused")
     assert "failed on drift of amount\n" in capsys.readouterr().out, "low drift does not count"
     assert evaluated(monkeypatch, "drift", drift=ANSWER["drift"][1:])["exit"] == 0
+
+
+def test_columns_are_compared_with_the_training_rows_and_scores_with_those_of_test(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score = {"column": "score", "psi": 0.62, "index": 0.61, "severity": "medium"}
+    done = {"model": "loans/1", "rows": 9, "out": "o.csv", "files": 1, "key": "id", "layout": None}
+    answer = {**done, "drift": ANSWER["drift"], "score_drift": [score]}
+    monkeypatch.setattr(registered_model, "predict_rows", lambda *_, **__: answer)
+    predict("loans/1", "new.parquet", "o.csv", drift=True)
+    amount, age, score_line = capsys.readouterr().out.splitlines()[1:]
+    index = "by a population stability index of"
+    assert amount == f"  amount differs from the training rows {index} 0.42, 0.40 of it beyond chance"
+    assert age.startswith("  age differs from the training rows")
+    assert score_line == f"  score differs from those of the test part {index} 0.62, 0.61 of it beyond chance"
 
 
 @pytest.mark.parametrize("fail_on", ["gate", "drift"])

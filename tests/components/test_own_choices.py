@@ -236,6 +236,24 @@ def test_a_package_that_cannot_be_imported_is_told(tmp_path: Path, monkeypatch: 
         find("metrics", DOTTED["slices"])
 
 
+def test_a_trusted_package_that_is_not_found_is_told_with_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(choice.TRUST, "lies_elsewhere")
+    monkeypatch.chdir(tmp_path)
+    for folder in ("the folder that holds it", "$PWD"):
+        with pytest.raises(UnknownChoice, match="No module named 'lies_elsewhere'") as told:
+            find("metrics", "lies_elsewhere.cost.MeanCost")
+        assert f"set PYTHONPATH={folder};" in told.value.fix and "before `ray start`" in told.value.fix
+        (tmp_path / "lies_elsewhere").mkdir(exist_ok=True)  # in the working directory, which is not searched
+    text = "name: a\ntask: binary\nfeatures: {labels: {path: a.parquet, label: y}}\n"
+    text += "split: {by: random}\nmodel: xgboost\n"
+    with pytest.raises(SpecError) as refused:
+        Spec.from_text(f"{text}gates: [lies_elsewhere.cost.MeanCost <= 1]\n", trust=["lies_elsewhere"])
+    (problem,) = refused.value.problems
+    assert (problem.key, problem.fix) == ("gates[0]", told.value.fix)
+
+
 @pytest.mark.slow
 def test_a_run_uses_files_of_every_folder_and_a_package_beside_them(loans: Path, tmp_path: Path) -> None:
     copy_of_the_package(tmp_path / "inside")

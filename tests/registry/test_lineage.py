@@ -2,7 +2,7 @@
 
 import getpass
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def test_detail_has_what_the_run_registered(one: Registry, client: MlflowClient,
     assert datetime.fromisoformat(listed["created"]).tzinfo is not None
     assert detail["metrics"] == {"auc": 0.71, "brier": 0.2} and detail["params"] == {"max_depth": "3"}
     assert detail["gates"] == PASSED["gates"]
+    assert detail["gates_of"] == detail["metrics_of"] == "the test part of run-1"
     assert detail["data"] == {"fingerprint": "d" * 64, "files": {"data/flights/0.parquet": "e" * 64}}
     assert detail["tags"]["bundle"] == trained.bundle.fingerprint and detail["tags"]["fingerprint"] == "a" * 64
     assert Path(detail["artifacts"].removeprefix("file://")) == model_folder(one, f"{NAME}/1").parent
@@ -68,12 +69,15 @@ def test_mlflow_shows_who_made_a_version_from_what(client: MlflowClient) -> None
 
 def test_a_later_scorecard_is_the_verdict_and_the_first_one_is_kept(one: Registry, client: MlflowClient) -> None:
     for turn in range(2):
-        lineage.attach(client, version_1(client), "scorecard.json", {**REFUSED, "turn": turn})
+        lineage.attach(client, version_1(client), "scorecard.json", {**REFUSED, "turn": turn, "rows_path": "may.csv"})
     detail = lineage.detail(client, version_1(client))
     assert (detail["scorecard"], detail["gates"]) == ("refused", REFUSED["gates"])
+    assert detail["metrics_of"] == "the test part of run-1" and detail["metrics"]["auc"] == 0.71
+    rows, _, when = detail["gates_of"].partition(", judged ")
+    assert rows == "may.csv" and abs(datetime.now(UTC) - datetime.fromisoformat(when)).total_seconds() < 60
     judged_by = detail["tags"]["judged_by"]
     run = version_1(client).run_id
-    assert lineage.json_file(client, run, judged_by) == {**REFUSED, "turn": 1}
+    assert lineage.json_file(client, run, judged_by) == {**REFUSED, "turn": 1, "rows_path": "may.csv"}
     stored = model_folder(one, f"{NAME}/1").parent
     files = sorted(stored.glob("evaluations/*/scorecard.json"))
     assert [json.loads(file.read_text())["turn"] for file in files] == [0, 1], "the folders sort by time"
@@ -101,6 +105,7 @@ def test_a_version_of_another_program_has_a_detail_without_a_run(registry: Regis
     client.create_model_version("theirs", source="s3://bucket/model")
     detail = lineage.detail(client, client.get_model_version("theirs", "1"))
     assert (detail["status"], detail["artifacts"], detail["gates"]) == ("foreign", "s3://bucket/model", [])
+    assert detail["metrics_of"] is None is detail["gates_of"]
     assert detail["data"] is None and detail["metrics"] == {} and detail["journal"] == []
 
 

@@ -51,13 +51,18 @@ def rows(count: int = 300) -> pa.Table:
             "late": pa.array(holes(draw.random(count) < 0.3), pa.bool_()),
             "weather.temp": pa.array(holes(draw.normal(50, 20, count)), pa.float64()),
             "weather.pressure": pa.array(holes(draw.normal(1013, 8, count)), pa.float64()),
+            "plane": pa.array(holes(10**15 + draw.integers(0, 9, count)), pa.int64()),
+            "code": pa.array(holes(draw.integers(0, 9, count)), pa.int64()),
+            "night": pa.array(holes(draw.random(count) < 0.5), pa.bool_()),
+            "size": pa.array(holes(draw.integers(0, 9, count).astype(str)), pa.string()),
+            "share": pa.array(holes(draw.random(count)), pa.float32()),
             "weather.wind[0] < 5": pa.array(holes(draw.exponential(3.0, count)), pa.float64()),
         }
     )
 
 
 def encoder() -> Trees:
-    """Every form of `number` and `ordinal`."""
+    """Every form of `number` and `ordinal`, and the kinds that a spec declares."""
     return Trees(
         encoded=(
             Number(name="distance", kind="number", log=True),
@@ -68,6 +73,11 @@ def encoder() -> Trees:
             Number(name="late", kind="number", missing=0.25, flagged=True),
             Number(name="weather.temp", kind="number", knots=(0.0, 50.0, 99.0), quantiles=(-2.0, 0.0, 2.0)),
             Number(name="weather.pressure", kind="number", missing=1013.1),
+            Number(name="plane", kind="number", offset=1e15 + 4),
+            Ordinal(name="code", kind="category", declared=True, categories=("7", "1", "3")),
+            Ordinal(name="night", kind="category", declared=True, categories=("true", "false")),
+            Number(name="size", kind="number", declared=True),
+            Number(name="share", kind="number", centre=0.3, width=0.7),
             Number(name="weather.wind[0] < 5", kind="number"),
         )
     )
@@ -78,6 +88,7 @@ def bundle_of(folder: Path, task: str, calibration: dict[str, Any]) -> Bundle:
     table, fitted = rows(), encoder()
     matrix = fitted.apply(table)
     signal = np.nan_to_num(matrix[:, 0]) + 2 * (matrix[:, 1] == 1) + np.nan_to_num(matrix[:, 7])
+    signal += sum(np.nan_to_num(matrix[:, place]) % 4 for place in range(10, 15))
     data = xgboost.DMatrix(
         matrix,
         signal > np.median(signal) if task == "binary" else signal,

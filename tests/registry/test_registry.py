@@ -738,6 +738,10 @@ def test_the_verbs_print_tables_for_people(command: typer.Typer, one: Registry) 
     shown = CliRunner().invoke(command, ["models", "show", f"{NAME}@champion", *at]).stdout
     assert "auc >= 0.6" in shown
     assert "first" in shown
+    assert "metrics of the test part of run-1\n" in shown and "gates of the test part of run-1\n" in shown
+    one.attach(f"{NAME}/1", "scorecard.json", {**REFUSED, "rows_path": "may.csv"})
+    shown = CliRunner().invoke(command, ["models", "show", f"{NAME}@champion", *at]).stdout
+    assert "metrics of the test part of run-1\n" in shown and "gates of may.csv, judged 20" in shown
 
 
 # A tracking server

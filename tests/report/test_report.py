@@ -21,7 +21,7 @@ from sklearn.calibration import calibration_curve
 from typer.testing import CliRunner
 
 from ray_pipeline.cli import build
-from ray_pipeline.report import curves, predictions, svg, write_report
+from ray_pipeline.report import curves, pictures, predictions, svg, write_report
 from ray_pipeline.report.format import format_number, shorten
 from ray_pipeline.report.run_files import RunFiles
 from ray_pipeline.report.sections.data import drift
@@ -600,6 +600,29 @@ def test_ticks_lie_inside_the_axis_and_are_few(low: float, span: float) -> None:
     assert len(found) <= 12
     assert found == sorted(found)
     assert all(low - 1e-6 * span <= tick <= high + 1e-6 * span for tick in found)
+
+
+@given(st.integers(-5, 5_000), st.integers(0, 10_000))
+def test_an_axis_that_counts_has_whole_numbers(first: int, more: int) -> None:
+    found = svg.ticks(first - 0.5, first + more + 0.5, whole=True)
+    assert all(tick.is_integer() and first <= tick <= first + more for tick in found)
+    assert len(found) <= 12 and (found or more)
+
+
+@pytest.mark.parametrize("value", [0.8745, 0.5, 123456.5, -0.00005])
+def test_the_upright_text_of_an_axis_stands_beside_its_numbers(value: float) -> None:
+    plot = svg.Plot((0, 1), (value, value * 1.0005), x_label="x", y_label="y").svg("title")
+    labels = re.findall(r'<text class="tick" x="([0-9.]+)" y="[0-9.]+" text-anchor="end">([^<]*)<', plot)
+    assert labels
+    assert all(float(x) - svg.LETTER * len(label) >= svg.TITLE for x, label in labels)
+
+
+def test_two_trials_are_all_that_their_axis_shows() -> None:
+    rows = [{"trial": trial, "metric": 0.8, "status": "completed", "family": "xgboost"} for trial in (0, 1)]
+    picture = pictures.trials(rows, "auc", "higher", ["xgboost"])
+    assert picture is not None
+    assert re.findall(r'text-anchor="middle">([^<]*)<', picture)[:2] == ["0", "1"]
+    assert "−1<" not in picture and ">2<" not in picture
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 from job_fixture import Cluster, free_port, head, wait_until
 
 from ray_pipeline.errors import ResourceError, SpecError, StorageError
@@ -94,6 +95,30 @@ def test_a_server_that_accepts_and_never_answers_is_a_resource_error(monkeypatch
     monkeypatch.setattr(job_server, "READ_S", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ResourceError, match="no job server answers"):
         JobServer(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_package_that_a_job_does_not_bring_is_named_before_it_starts(spec: Path) -> None:
+    told: list[str] = []
+
+    class Server:
+        def jobs(self) -> tuple[Job, ...]:
+            return ()
+
+        def is_this_machine(self) -> bool:
+            return False
+
+        def cluster_id(self) -> str:
+            return "cluster"
+
+        def start(self, job_id: str, *_: Any, **__: Any) -> Job:
+            told.append("started")
+            return Job(job_id, "PENDING")
+
+    own = "evaluate.metrics=[auc, my_package.cost.MeanCost, {f_beta: {beta: 2}}]"
+    for sets in ([], [own]):
+        jobs.submit(spec, Where(), server=Server(), sets=sets, note=told.append)  # type: ignore[arg-type]
+    assert told[0] == told[2] == "started"
+    assert told[1].startswith("my_package of the spec must be on every node")
 
 
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,12 +388,86 @@ def test_a_cluster_of_this_machine_is_asked_with_the_token_that_a_local_ray_left
         ("http://localhost:8265", True),
         ("https://[::1]:8265", True),
         (f"http://{socket.gethostname()}:8265", True),
+        (f"http://{ray.util.get_node_ip_address()}:8265", True),
         ("http://10.0.0.7:8265", False),
         ("http://127.0.0.1.example.org:8265", False),
     ],
 )
 def test_only_a_cluster_of_this_machine_gets_the_token_unasked(address: str, here: bool) -> None:
     assert is_this_machine(address) is here
+
+
+def connect(cluster: Cluster, address: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a session at an address writes, in a process of its own with the environment of a cluster and some more."""
+    return subprocess.run(
+        [sys.executable, "-c", SESSION, address],
+        env={**cluster.environment, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+SESSION = """
+import sys
+import time
+from ray_pipeline.errors import ResourceError
+from ray_pipeline.runtime.session import session
+from ray_pipeline.spec.where import Where
+
+began = time.monotonic()
+try:
+    with session(Where(address=sys.argv[1])):
+        import ray
+        print("answers", ray.get(ray.remote(lambda: 1).remote()))
+except ResourceError as error:
+    print(f"within {time.monotonic() - began:.0f} s, {error}")
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_session_sends_the_token_of_this_machine_to_all_its_addresses(tmp_path: Path) -> None:
+    token = tmp_path / "home" / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text(TOKEN)
+    with head(HOME=str(tmp_path / "home")) as cluster:
+        port = cluster.address.rpartition(":")[2]
+        for host in ("127.0.0.1", ray.util.get_node_ip_address()):
+            done = connect(cluster, f"{host}:{port}")
+            assert done.stdout == "answers 1\n", done.stderr
+        disabled = connect(cluster, cluster.address, RAY_AUTH_MODE="disabled")
+        assert "asks for a token, and none was sent" in disabled.stdout, "what the user sets counts"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_refused_login_is_told_at_once(guarded: Cluster, tmp_path: Path) -> None:
+    for wrong, what in (
+        ({"RAY_AUTH_MODE": "disabled"}, "asks for a token, and none was sent"),
+        ({"RAY_AUTH_TOKEN_PATH": "", "HOME": str(tmp_path)}, "asks for a token, and none was sent"),
+        ({"RAY_AUTH_TOKEN": TOKEN[::-1]}, "refuses the token that was sent"),
+        ({"RAY_AUTH_TOKEN": "x" * 2000}, "refuses the token that was sent"),
+    ):
+        done = connect(guarded, guarded.address, **wrong)
+        assert what in done.stdout and "RAY_AUTH_TOKEN_PATH" in done.stdout, done.stderr
+        seconds = int(done.stdout.split()[1])
+        assert seconds < 8, "the import of Ray, and no waiting"
+        assert (done.stderr, TOKEN[::-1] in done.stdout) == ("", False)
+
+
+def test_a_token_that_another_session_turned_on_goes_to_no_other_machine() -> None:
+    code = (
+        "import os; from ray_pipeline.runtime.ray_token import token_of_session;"
+        "print(token_of_session('auto', '127.0.0.1:1')); del os.environ['RAY_AUTH_MODE'];"
+        "print(token_of_session('10.0.0.7:1', '10.0.0.7:1'))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | {"RAY_AUTH_TOKEN": TOKEN}, capture_output=True, text=True
+    )
+    assert done.stdout == f"{{'authorization': 'Bearer {TOKEN}'}}\n{{}}\n", done.stderr
 
 
 @pytest.mark.ray

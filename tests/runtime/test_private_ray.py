@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 import ray_pipeline
-from ray_pipeline.runtime import job_server, local_ray_agent, private_forks, private_ray, private_tune
+from ray_pipeline.runtime import job_server, local_ray_agent, private_forks, private_login, private_ray, private_tune
 from ray_pipeline.runtime.overrides import attributes
 from ray_pipeline.runtime.process_state import SET_BY_RAY, SETTINGS
 from ray_pipeline.runtime.ray_version import NEWEST, OLDEST
@@ -97,6 +97,16 @@ def test_the_data_context_can_be_replaced() -> None:
         assert private_ray.data_context() is copy is not before
     finally:
         private_ray.set_data_context(before)
+
+
+def test_ray_has_its_token_and_its_first_call() -> None:
+    from ray import _raylet
+    from ray._private.authentication import authentication_token_setup
+
+    assert private_login.ANY_CALL.encode() in Path(_raylet.__file__).read_bytes()
+    assert callable(authentication_token_setup.maybe_enable_token_auth_if_token_available)
+    assert isinstance(_raylet.AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True), bool)
+    assert callable(_raylet.Config.initialize)
 
 
 @pytest.mark.ray

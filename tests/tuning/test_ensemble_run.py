@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import xgboost
 from tables import write_spec
 
 from ray_pipeline import pipeline
@@ -56,6 +57,15 @@ def test_members_of_both_families_are_scored_as_one_registered_model(release: Re
     assert [(member.trial, member.weight) for member in bundle.scorer.members] == [
         (member["trial"], member["weight"]) for member in found["members"]
     ]
+
+
+def test_each_member_says_how_many_rounds_its_own_model_has(release: Release) -> None:
+    folder = folder_of(release) / "model"
+    members = json.loads((folder / "members.json").read_text())["members"]
+    boosters = {n: folder / f"members/{n}/model.ubj" for n, one in enumerate(members) if one["family"] == "xgboost"}
+    assert boosters
+    for number, file in boosters.items():
+        assert members[number]["rounds"] == xgboost.Booster(model_file=str(file)).num_boosted_rounds()
 
 
 def test_predict_gives_the_scores_of_the_run_bit_for_bit(release: Release, at: Where, tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from ray_pipeline.components.checks._base import Check, Findings, Profile, Spec, varying
 from ray_pipeline.components.checks._numbers import MIN_ROWS
-from ray_pipeline.profiling.drift import drift_by_part, histograms
+from ray_pipeline.profiling.drift import described, drift_by_part, histograms
 from ray_pipeline.values import Finding
 
 
 class Drift(Check):
     """The population stability index between the samples of both parts is above 0.1 (low) or 0.25 (medium).
 
-    See `profiling/drift.py`.
+    What chance alone gives is taken off first: see `profiling/drift.py`.
     """
 
     fix = "expect the model to be worse there; leave out what only shows the time"
@@ -26,6 +26,6 @@ class Drift(Check):
             for row in drifts:
                 name, index, severity = row["column"], row["index"], row["severity"]
                 if severity and (name not in worst or index > worst[name][0]):
-                    found = f"{name} differs between train and {part} by a population stability index of {index:.2f}"
+                    found = f"{name} differs between train and {part} by {described(row)}"
                     worst[name] = index, self.finding(severity, name, profile.parts[part], found)
         yield from (finding for _, finding in worst.values())
