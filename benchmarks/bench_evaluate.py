@@ -2,6 +2,7 @@
 
 The rows lie where a run has them: large columns in files without names (`runtime/scratch.py`). `peak_gib` is memory
 that the kernel cannot give back (anonymous), so without these files; `rows_gib` is what the rows take of it.
+`moved_by` is by how much AUC and average precision differ from those over all different scores.
 
 usage: bench_evaluate.py [small | large | all] [--rows N] [--slices N] [--draws N]   -> one JSON line
 
@@ -21,9 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ray_pipeline.evaluation.evaluate import evaluate
+from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.components.metrics._rank import RankMetric
+from ray_pipeline.evaluation.evaluate import Evaluation, evaluate
 from ray_pipeline.evaluation.gates import judge
 from ray_pipeline.evaluation.latency import ServingCosts
+from ray_pipeline.evaluation.pieces import MAX_RANKED
 from ray_pipeline.evaluation.predict import ColumnBuilder
 from ray_pipeline.spec import Spec
 from ray_pipeline.values import Predictions
@@ -95,6 +99,18 @@ def measure(size: str, rows: int, slices: int, draws: int) -> dict[str, object]:
         "judge_seconds": round(judged - evaluated, 2),
         "rows_gib": round(before, 2),
         "peak_gib": round(memory.peak, 2),
+        "moved_by": moved_by(test, evaluation) if rows > MAX_RANKED else {},
+    }
+
+
+def moved_by(test: Predictions, evaluation: Evaluation) -> dict[str, float]:
+    """By how much neighbours that share a place move each metric of order."""
+    return {
+        name: float(
+            f"{evaluation.overall_metrics[name].value - metric_of(name)(test.label, test.score, test.weight):.1e}"
+        )
+        for name in evaluation.overall_metrics
+        if isinstance(metric_of(name), RankMetric)
     }
 
 
