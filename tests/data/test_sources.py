@@ -218,11 +218,11 @@ def test_files_of_other_types_are_read_in_the_common_one_without_loss(
 @pytest.mark.parametrize(
     ("first", "second", "found"),
     [
-        (pa.array([2**53 + 1]), pa.array([0.5]), "int64 here and double in other files"),
+        (pa.array([2**53 + 1]), pa.array([0.5]), "int64 here and double in the table"),
         (
             pa.array([datetime(9999, 12, 31)], pa.timestamp("us")),
             pa.array([STAMP], pa.timestamp("ns")),
-            "timestamp[us] here and timestamp[ns] in other files",
+            "timestamp[us] here and timestamp[ns] in the table",
         ),
     ],
 )
