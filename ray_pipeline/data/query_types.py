@@ -55,6 +55,30 @@ def unlike(name: str, column: str, types: Sequence[object]) -> DataError:
     return DataError(Problem(stage="read", column=column, found=found, fix=fix))
 
 
+def unstorable(name: str, schema: pa.Schema) -> DataError:
+    """The error that a query gives columns of types that Parquet does not have."""
+
+    def is_storable(field: pa.Field) -> bool:
+        try:
+            pq.write_table(pa.schema([field]).empty_table(), pa.BufferOutputStream())
+        except pa.ArrowNotImplementedError:
+            return False
+        return True
+
+    return DataError(
+        [
+            Problem(
+                stage="read",
+                column=field.name,
+                found=f"{name}: {field.name!r} is {field.type}, which cannot be stored",
+                fix=f"leave it out, or cast it in the query, as in CAST({field.name} AS TEXT)",
+            )
+            for field in schema
+            if not is_storable(field)
+        ]
+    )
+
+
 def _all_are(time: pa.DataType, column: str, parts: Sequence[pa.Buffer]) -> bool:
     """Whether there are texts, and each is a date or a moment of this type."""
     some = False
