@@ -100,7 +100,9 @@ def require_held(name: str, table: pa.Table) -> pa.Table:
         if pc.any(odd).as_py():
             endless = {most: "infinity", -most: "-infinity"}
             unit = "D" if pa.types.is_date32(values.type) else values.type.unit
-            known = [endless.get(one, str(np.datetime64(one, unit))) for one in ticks.filter(odd).to_pylist()]
+            numbers = np.asarray(ticks.filter(odd)).astype(np.int64)
+            texts = numbers.astype(f"datetime64[{unit}]").astype(str)
+            known = [endless.get(int(one), text) for one, text in zip(numbers, texts.tolist(), strict=True)]
             rest = [None] * (len(values) - len(known))
             raise unheld(name, column, [*map(Unheld, known), *rest], ValueError("no value of Python"))
     return table

@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
+from pydantic import PrivateAttr
 
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._file_columns import FileColumns
@@ -31,6 +32,15 @@ class Parquet(Source):
     """A table in Parquet: `path` is a file, a folder, a glob or a URI."""
 
     endings: ClassVar[tuple[str, ...]] = SUFFIXES
+
+    _types: Mapping[str, pa.DataType] = PrivateAttr(default_factory=dict)
+    """The types of columns that names of folders give, where a model knows them."""
+
+    def with_types(self, types: Mapping[str, pa.DataType]) -> Self:
+        """Return the same table; names of folders above its path are columns too, where they are among these."""
+        known = self.model_copy()
+        known._types = types
+        return known
 
     def footers(self) -> Footers:
         """Files, schema, rows and bytes, from the footers of all files; they are read once.
@@ -160,7 +170,14 @@ class Parquet(Source):
 
     def _columns_of(self, file: str, schema: pa.Schema) -> FileColumns:
         """Where the columns of the table are in a file with this schema: the names of its folders define some."""
-        return FileColumns(constants=partitions(file, self._root))
+        below, own = partitions(file, self._root), {*schema.names}
+        above = {name: value for name, value in self._above.items() if name not in own and name not in below}
+        return FileColumns(constants={**above, **below})
+
+    @cached_property
+    def _above(self) -> Mapping[str, str | None]:
+        """The columns that the path itself names, as that of one partition does, if a model needs them."""
+        return partitions(f"{self._root}/file", PurePosixPath(self._root).anchor, only=self._types)
 
     @cached_property
     def _root(self) -> str:
@@ -186,7 +203,7 @@ class Parquet(Source):
                 )
             else:
                 texts = [None if (value := one.get(name)) is None else str(value) for one in values]
-                schema = schema.append(pa.field(name, partition_type(texts)))
+                schema = schema.append(pa.field(name, partition_type(texts, self._types.get(name))))
                 if without := sum(name not in one for one in values):
                     partial[name] = len(files) - without
                     where = f"{without:,} of {len(files):,} files are in no folder {name}=..."
