@@ -83,7 +83,7 @@ class Ice:
         pq.write_table(table, path)
         file = DataFile.from_args(
             content=DataFileContent.DATA,
-            file_path=f"file://{path}",
+            file_path=f"file:{path}",  # as Spark writes it
             file_format=FileFormat.PARQUET,
             partition=Record(*partition),
             record_count=table.num_rows,

@@ -565,3 +565,15 @@ def test_hidden_folders_are_not_walked(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(_files, "_below", below)
     assert source(tmp_path).footers().num_rows == 1
     assert walked == [str(tmp_path), f"{tmp_path}/a", f"{tmp_path}/a/b"]
+
+
+def test_files_of_hive_without_an_ending_are_read_beside_others(tmp_path: Path) -> None:
+    for number, name in enumerate(("month=1/000000_0", "month=1/part.parquet", "month=2/000000_0")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"x": [number]}), tmp_path / name)
+    (tmp_path / "README").write_text("no table")
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / "empty").touch()
+    for path, expected in ((tmp_path, [0, 1, 2]), (f"{tmp_path}/month=2", [2]), (f"{tmp_path}/month=1/*", [0, 1])):
+        source = source_of("parquet", "rows", str(path))
+        assert sorted(source.table(["x"])["x"].to_pylist()) == expected

@@ -115,12 +115,11 @@ class Iceberg(Lake):
             )
         if not tasks:
             raise DataError(self._problem("the snapshot has no file", "name a table that has rows", rows=0))
-        return {task.file.file_path: task.file for task in tasks}
+        return {_path(task.file.file_path): task.file for task in tasks}
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
-        uris = sorted(self._planned)
-        fs, _ = pafs.FileSystem.from_uri(uris[0]) if "://" in uris[0] else (pafs.LocalFileSystem(), "")
-        return fs, fs.get_file_info([_path(uri) for uri in uris])
+        fs, _ = filesystem(self.name, self.path)
+        return fs, fs.get_file_info(sorted(self._planned))
 
     @cached_property
     def _schema(self) -> Any:
@@ -137,12 +136,8 @@ class Iceberg(Lake):
         names = {field.field_id: field.name for field in self._schema.fields}
         return FileColumns(
             stored={names[one]: at for one, at in ids.items() if one in names},
-            constants=constants_of(self._file_of[file], self._scan.table_metadata, self._schema, ids),
+            constants=constants_of(self._planned[file], self._scan.table_metadata, self._schema, ids),
         )
-
-    @cached_property
-    def _file_of(self) -> dict[str, Any]:
-        return {_path(uri): file for uri, file in self._planned.items()}
 
     def _mapped(self, file: str, names: Sequence[str]) -> dict[int, str]:
         """The columns of a file without ids, by the ids that the table's name mapping gives to their names."""
@@ -163,7 +158,8 @@ class Iceberg(Lake):
 
 
 def _path(uri: str) -> str:
-    return re.sub(r"^[a-z0-9]+://", "", uri)
+    """The path of a file on the table's file system; Spark writes `s3a://bucket/x` and `file:/x`."""
+    return re.sub(r"^[a-z0-9]+:(//)?", "", uri)
 
 
 def _version(path: str) -> tuple[int, str]:

@@ -21,7 +21,13 @@ from ray_pipeline.components.sources._file_rows import FileRows, Kept, read_grou
 from ray_pipeline.components.sources._files import files_at, filesystem, root_of
 from ray_pipeline.components.sources._hive import partition_type, partitions
 from ray_pipeline.components.sources._int96 import UNIT, int96_columns
-from ray_pipeline.components.sources._parquet_footers import chunk_statistics, column_bytes, read_footer, refuse_bombs
+from ray_pipeline.components.sources._parquet_footers import (
+    MAGIC,
+    chunk_statistics,
+    column_bytes,
+    read_footer,
+    refuse_bombs,
+)
 from ray_pipeline.components.sources._schemas import UnifiedSchema, unify_schemas
 from ray_pipeline.errors import DataError, Problem
 
@@ -159,7 +165,7 @@ class Parquet(Source):
         return [*pieces, partial(read, groups)]
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
-        return files_at(self.name, self.path, SUFFIXES, "Parquet")
+        return files_at(self.name, self.path, SUFFIXES, "Parquet", MAGIC)
 
     def _reader(self, footers: Footers, columns: Sequence[str], keep: pc.Expression | None) -> "partial[pa.Table]":
         """Reads row groups of files, in the schema of the footers."""
