@@ -40,7 +40,7 @@ def schema_of(name: str, parts: Sequence[pa.Buffer], *, finds_times: bool) -> pa
                 .field(0)
                 .type
             )
-        except pa.ArrowTypeError:
+        except (pa.ArrowTypeError, pa.ArrowInvalid):  # also decimals that are too wide together
             raise unlike(name, column, types) from None
         if finds_times and pa.types.is_string(type_):
             type_ = next((time for time in TIMES if _all_are(time, column, parts)), type_)

@@ -17,7 +17,8 @@ from postgres_fixture import postgres_server
 from ray_pipeline.data import query_rows as module
 from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.query_rows import query_rows
-from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows, with_rows_of
+from ray_pipeline.data.query_types import schema_of
+from ray_pipeline.data.sql_tables import _encoded, is_waiting, to_read_again, with_query_rows, with_rows_of
 from ray_pipeline.errors import DataError, PipelineError, SpecError, StorageError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -377,3 +378,9 @@ def test_a_url_that_cannot_be_read_is_refused(tmp_path: Path, url: str) -> None:
 def test_a_text_that_is_no_utf_8_is_a_fault_of_the_query_and_not_of_the_connection(database: Path) -> None:
     with pytest.raises(DataError, match="Could not decode to UTF-8"):
         list(query_rows("labels", f"sqlite:///{database}/loans.db", "SELECT CAST(x'ff' AS TEXT) AS x"))
+
+
+def test_decimals_of_parts_that_no_type_holds_together_are_refused() -> None:
+    parts = [_encoded("t", pa.table({"d": [Decimal(one)]})) for one in ("1e70", "1e-38")]
+    with pytest.raises(DataError, match=r"t: 'd' has values of the types decimal256\(71, 0\), decimal128\(38, 38\)"):
+        schema_of("t", parts, finds_times=False)
