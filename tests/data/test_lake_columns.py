@@ -74,7 +74,7 @@ class Ice:
     def check(self, snapshot: int | None = None) -> None:
         check(self.source(snapshot=snapshot), self.table.scan(snapshot_id=snapshot).to_arrow())
 
-    def add(self, name: str, partition: Sequence[object], **columns: Any) -> None:
+    def add(self, name: str, partition: Sequence[object], kind: str = "DATA", **columns: Any) -> None:
         """A file that another program wrote."""
         from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
         from pyiceberg.typedef import Record
@@ -82,7 +82,7 @@ class Ice:
         path, table = self.folder / f"{name}.parquet", pa.table(columns)
         pq.write_table(table, path)
         file = DataFile.from_args(
-            content=DataFileContent.DATA,
+            content=DataFileContent[kind],
             file_path=f"file:{path}",  # as Spark writes it
             file_format=FileFormat.PARQUET,
             partition=Record(*partition),
@@ -193,6 +193,20 @@ def test_the_partitions_of_an_iceberg_table_that_came_from_hive_are_in_its_manif
     ice.check()
     ice.change(lambda update: update.rename_column("r", "region"))
     ice.check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("POSITION_DELETES", "rows of 1 of 1 files are deleted by delete files"),
+        ("EQUALITY_DELETES", "equality deletes"),
+    ],
+)
+def test_an_iceberg_table_with_delete_files_is_refused(ice: Ice, kind: str, told: str) -> None:
+    ice.create(id=[1, 2])
+    ice.add("deleted", (), kind, id=[1])
+    with pytest.raises(DataError, match=f"{told}, which cannot be read · Fix: compact the table"):
+        ice.source().footers()
 
 
 def field(name: str, type_: str, number: int, physical: str) -> dict[str, Any]:

@@ -137,13 +137,15 @@ def column_bytes(
 ) -> dict[str, tuple[int, int]]:
     """Bytes of each column of a table on disk and once decompressed; a nested column counts as one."""
     sizes: dict[str, tuple[int, int]] = {}
+    known = set(columns)
     for metadata, of_file in footers:
         names = set(metadata.schema.to_arrow_schema().names)
-        in_table = {at: name for name in columns if (at := of_file.name_in(names, name)) is not None}
+        renamed = None if of_file.stored is None else {at: name for name, at in of_file.stored.items()}
         for column in _chunks(metadata):
             path = column.path_in_schema
-            name = in_table.get(path if path in names else path.partition(".")[0])
-            if name is not None:
+            at = path if path in names else path.partition(".")[0]
+            name = at if renamed is None else renamed.get(at)
+            if name in known and name not in of_file.constants:
                 packed, plain = sizes.get(name, (0, 0))
                 sizes[name] = (packed + column.total_compressed_size, plain + column.total_uncompressed_size)
     return sizes

@@ -21,9 +21,11 @@ from ray_pipeline.components.sources._files import filesystem
 from ray_pipeline.components.sources._iceberg_fields import constants_of
 from ray_pipeline.components.sources._lake import Lake
 from ray_pipeline.components.sources._moments import PastMoment, milliseconds
-from ray_pipeline.errors import DataError, StorageError, listed
+from ray_pipeline.errors import DataError, PipelineError, StorageError, listed
 
 NAME_MAPPING = "schema.name-mapping.default"
+EQUALITY_DELETES = "equality deletes"
+"""Of what pyiceberg says that it plans no snapshot with these."""
 
 
 class Iceberg(Lake):
@@ -78,6 +80,8 @@ class Iceberg(Lake):
         """In the block, the table's metadata is read. Where it is damaged, pyiceberg raises whatever its parsers do."""
         try:
             yield
+        except PipelineError:
+            raise
         except Exception as error:
             found = f"its metadata cannot be read: {(str(error) or repr(error)).splitlines()[0]}"
             raise StorageError(self._problem(found, "check the path and the credentials")) from None
@@ -105,17 +109,21 @@ class Iceberg(Lake):
         """What the manifests say of each file, by its path."""
         scan = self._scan
         with self._metadata():
-            tasks = list(scan.plan_files())
+            try:
+                tasks = list(scan.plan_files())
+            except ValueError as error:
+                if EQUALITY_DELETES not in str(error):
+                    raise
+                raise self._deleted(f"rows are deleted by {EQUALITY_DELETES}") from None
         if deleted := sum(bool(task.delete_files) for task in tasks):
-            raise DataError(
-                self._problem(
-                    f"rows of {deleted} of {len(tasks)} files are deleted by delete files, which cannot be read",
-                    "compact the table: `CALL system.rewrite_data_files`",
-                )
-            )
+            raise self._deleted(f"rows of {deleted} of {len(tasks)} files are deleted by delete files")
         if not tasks:
             raise DataError(self._problem("the snapshot has no file", "name a table that has rows", rows=0))
         return {_path(task.file.file_path): task.file for task in tasks}
+
+    def _deleted(self, found: str) -> DataError:
+        fix = "compact the table: `CALL system.rewrite_data_files`"
+        return DataError(self._problem(f"{found}, which cannot be read", fix))
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         fs, _ = filesystem(self.name, self.path)

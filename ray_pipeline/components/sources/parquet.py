@@ -176,8 +176,8 @@ class Parquet(Source):
 
     def _columns_of(self, file: str, schema: pa.Schema) -> FileColumns:
         """Where the columns of the table are in a file with this schema: the names of its folders define some."""
-        below, own = partitions(file, self._root), {*schema.names}
-        above = {name: value for name, value in self._above.items() if name not in own and name not in below}
+        below = partitions(file, self._root)
+        above = {name: value for name, value in self._above.items() if name not in schema.names}
         return FileColumns(constants={**above, **below})
 
     @cached_property
