@@ -1,7 +1,7 @@
 """Where the columns of a table are in one of its Parquet files, which may have other names, or lack some."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -26,6 +26,10 @@ class FileColumns:
         """The name in a file with these names of a column of the table; None if it is not read from the file."""
         name = column if self.stored is None else self.stored.get(column)
         return name if name in names and column not in self.constants else None
+
+    def without(self, names: Collection[str]) -> "FileColumns":
+        """The same, where these columns have no constant."""
+        return replace(self, constants={name: value for name, value in self.constants.items() if name not in names})
 
     def are_plain(self, names: Collection[str], columns: Collection[str]) -> bool:
         """Whether a file with these names has these columns under their own names, or nothing that is called so."""

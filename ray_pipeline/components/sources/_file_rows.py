@@ -84,8 +84,8 @@ class FileRows:
         self, fs: pafs.FileSystem, file: str, schema: pa.Schema, columns: FileColumns, groups: list[int] | None = None
     ) -> None:
         self.fs, self.file, self.schema, self.columns, self.groups = fs, file, schema, columns, groups
-        self.bare = _format(UNIT).make_fragment(file, fs, row_groups=groups)
-        own = self.bare.physical_schema
+        self.fragment = self._fragment(self._constants())
+        own = self.fragment.physical_schema
         self.own: dict[str, pa.DataType] = dict(zip(own.names, own.types, strict=True))
 
     def table(self, columns: Sequence[str], keep: Kept | None) -> pa.Table:
@@ -95,10 +95,9 @@ class FileRows:
         self._refuse_finer(stored)
         same = all(self.own[at] == self.schema.field(name).type for name, at in stored.items())
         if same and self.columns.are_plain(self.own, read):
-            return self._with_constants().to_table(
-                schema=self.schema, columns=list(columns), filter=keep and keep.condition
-            )
-        rows = self.bare.to_table(columns=list(stored.values())).rename_columns(list(stored))
+            return self.fragment.to_table(schema=self.schema, columns=list(columns), filter=keep and keep.condition)
+        bare = self.fragment if not self.columns.constants else self._fragment({})
+        rows = bare.to_table(columns=list(stored.values())).rename_columns(list(stored))
         table = conform(rows, self.schema, read, self.file, self._constants())
         return (table if keep is None else table.filter(keep.condition)).select(list(columns))
 
@@ -111,28 +110,25 @@ class FileRows:
         ):  # no kernel compares times with and without zone
             return int(self.table(keep.names, keep).num_rows)
         stored = pa.schema([pa.field(one.name, self.own.get(one.name, one.type)) for one in self.schema])
-        return int(self._with_constants().scanner(schema=stored, filter=keep.condition).count_rows())
+        return int(self.fragment.scanner(schema=stored, filter=keep.condition).count_rows())
 
     def _constants(self) -> dict[str, pa.Scalar]:
         values = self.columns.constants.items()
         return {name: partition_value(value, self.schema.field(name).type) for name, value in values}
 
-    def _with_constants(self) -> "pads.ParquetFileFragment":
-        """The fragment, to which Arrow adds the columns that are no part of the file."""
-        values = self._constants().items()
+    def _fragment(self, constants: Mapping[str, pa.Scalar], unit: str = UNIT) -> "pads.ParquetFileFragment":
+        """The fragment, to which Arrow adds these columns, which are no part of the file."""
+        values = constants.items()
         equal = [pc.field(name) == value if value.is_valid else pc.field(name).is_null() for name, value in values]
-        if not equal:
-            return self.bare
-        return _format(UNIT).make_fragment(
-            self.file, self.fs, partition_expression=reduce(and_, equal), row_groups=self.groups
-        )
+        known = reduce(and_, equal) if equal else None
+        return _format(unit).make_fragment(self.file, self.fs, partition_expression=known, row_groups=self.groups)
 
     def _refuse_finer(self, stored: Mapping[str, str]) -> None:
         """Refuses INT96 with digits that would be lost."""
         timed = [at for at in stored.values() if self.own[at] == pa.timestamp(UNIT)]
-        if timed and (timed := [at for at in timed if at in int96_columns(self.bare.metadata)]):
-            in_ns = _format("ns").make_fragment(self.file, self.fs, row_groups=self.groups)
-            refuse_finer(self.file, self.bare.to_table(columns=timed), in_ns.to_table(columns=timed))
+        if timed and (timed := [at for at in timed if at in int96_columns(self.fragment.metadata)]):
+            in_us, in_ns = self._fragment({}), self._fragment({}, "ns")
+            refuse_finer(self.file, in_us.to_table(columns=timed), in_ns.to_table(columns=timed))
 
 
 def _format(int96_unit: str) -> "pads.ParquetFileFormat":

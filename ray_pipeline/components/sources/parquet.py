@@ -83,6 +83,7 @@ class Parquet(Source):
         schemas = {file: _schema_of(one) for file, one in filled}
         columns = {file: self._columns_of(file, schema) for file, schema in schemas.items()}
         unified = self._unify(list(schemas), list(schemas.values()), list(columns.values()))
+        columns = {file: one.without(unified.uneven) for file, one in columns.items()}
         of_files = [columns.get(file, FileColumns()) for file in names]
         identity = [
             [PurePosixPath(f.path).name, f.size, m.num_rows, chunk_statistics(self.name, f.path, m)]
