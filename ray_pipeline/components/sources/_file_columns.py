@@ -31,6 +31,12 @@ class FileColumns:
         """The same, where these columns have no constant."""
         return replace(self, constants={name: value for name, value in self.constants.items() if name not in names})
 
+    def only(self, names: Collection[str]) -> "FileColumns":
+        """The same for a reading of these columns: of a wide table a worker gets no more."""
+        if self.stored is None:
+            return self
+        return replace(self, stored={name: self.stored[name] for name in names if name in self.stored})
+
     def are_plain(self, names: Collection[str], columns: Collection[str]) -> bool:
         """Whether a file with these names has these columns under their own names, or nothing that is called so."""
         return all(self.name_in(names, column) == (column if column in names else None) for column in columns)

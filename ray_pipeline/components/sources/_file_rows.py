@@ -53,15 +53,13 @@ class Kept(NamedTuple):
 def read_groups(
     fs: pafs.FileSystem,
     schema: pa.Schema,
-    files: Mapping[str, FileColumns],
     columns: list[str],
     keep: Kept | None,
-    groups: Mapping[str, list[int] | None],
+    groups: Mapping[str, tuple[FileColumns, list[int] | None]],
 ) -> pa.Table:
     """These row groups of these files (None: all of a file) in the given schema."""
     return pa.concat_tables(
-        FileRows(fs, file, schema, files.get(file, FileColumns()), numbers).table(columns, keep)
-        for file, numbers in groups.items()
+        FileRows(fs, file, schema, of_file, numbers).table(columns, keep) for file, (of_file, numbers) in groups.items()
     )
 
 

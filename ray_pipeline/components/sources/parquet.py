@@ -112,9 +112,9 @@ class Parquet(Source):
     def table(self, columns: Sequence[str]) -> pa.Table:
         """The rows of a small table, whole, in file order."""
         footers = self.footers()
-        read = self._reader(footers, columns, None)
+        read, of_files = self._reader(footers, columns, None)
         with ThreadPoolExecutor(16) as pool:
-            return pa.concat_tables(pool.map(lambda file: read({file: None}), _filled(footers)))
+            return pa.concat_tables(pool.map(lambda file: read({file: (of_files[file], None)}), _filled(footers)))
 
     def count(self, keep: pc.Expression) -> int:
         """Rows for which `keep` is true, from statistics and the columns it names alone."""
@@ -154,26 +154,29 @@ class Parquet(Source):
         self, footers: Footers, columns: Sequence[str], rows: int, keep: pc.Expression | None = None
     ) -> list[Callable[[], pa.Table]]:
         """The rows in pieces of whole row groups, in file order."""
-        read = self._reader(footers, columns, keep)
-        pieces, groups, size = list[Callable[[], pa.Table]](), dict[str, list[int]](), 0
+        read, of_files = self._reader(footers, columns, keep)
+        pieces, groups, size = list[Callable[[], pa.Table]](), dict[str, tuple[FileColumns, list[int]]](), 0
         for file, lengths in zip(footers.files, footers.group_rows, strict=True):
             for number, length in enumerate(lengths if sum(lengths) else ()):
                 if groups and size + length > rows:
                     pieces.append(partial(read, groups))
                     groups, size = {}, 0
-                groups.setdefault(file, []).append(number)
+                groups.setdefault(file, (of_files[file], []))[1].append(number)
                 size += length
         return [*pieces, partial(read, groups)]
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         return files_at(self.name, self.path, SUFFIXES, "Parquet", MAGIC)
 
-    def _reader(self, footers: Footers, columns: Sequence[str], keep: pc.Expression | None) -> "partial[pa.Table]":
-        """Reads row groups of files, in the schema of the footers."""
+    def _reader(
+        self, footers: Footers, columns: Sequence[str], keep: pc.Expression | None
+    ) -> tuple["partial[pa.Table]", dict[str, FileColumns]]:
+        """What reads row groups of files in the schema of the footers, and where these columns are in each file."""
         fs, _ = filesystem(self.name, self.path)
-        files = {file: of_file for file, of_file in self._read[1].items() if of_file != FileColumns()}
         kept = None if keep is None else Kept.of(keep, footers.schema)
-        return partial(read_groups, fs, footers.schema, files, list(columns), kept)
+        names = dict.fromkeys([*columns, *(kept.names if kept else ())])
+        of_files = {file: of_file.only(names) for file, of_file in self._read[1].items()}
+        return partial(read_groups, fs, footers.schema, list(columns), kept), of_files
 
     def _columns_of(self, file: str, schema: pa.Schema) -> FileColumns:
         """Where the columns of the table are in a file with this schema: the names of its folders define some."""
