@@ -15,7 +15,7 @@ import pytest
 
 from ray_pipeline.components.choice import find
 from ray_pipeline.components.sources._base import Source
-from ray_pipeline.errors import DataError
+from ray_pipeline.errors import DataError, StorageError
 
 
 def source(kind: str, path: object, **more: object) -> Source:
@@ -328,3 +328,13 @@ def test_a_delta_table_with_deletion_vectors_is_refused_once_a_row_is_deleted_by
     with pytest.raises(DataError, match="rows of 1 of 1 files are deleted by deletion vectors") as refused:
         source("delta", tmp_path / "some").footers()
     assert "REORG TABLE" in refused.value.problems[0].fix
+
+
+@pytest.mark.parametrize(("feature", "told"), [("catalogManaged", "catalog-managed table"), ("tomorrow", "'tomorrow'")])
+def test_a_delta_table_with_a_feature_that_nobody_here_knows_is_refused(
+    tmp_path: Path, feature: str, told: str
+) -> None:
+    pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
+    write_delta(tmp_path / "t", by_features(feature), SWAPPED, {"0.parquet": (pa.table({"id": [1]}), {})})
+    with pytest.raises(StorageError, match=f"{told}.*copy a table with features that cannot be read to one without"):
+        source("delta", tmp_path / "t").footers()

@@ -72,9 +72,8 @@ class Delta(Lake):
                 self._problem("there is no Delta table (no _delta_log)", "correct the path or `kind`")
             ) from None
         except (DeltaError, OSError) as error:
-            raise StorageError(
-                self._problem(str(error).splitlines()[0], "check the path and the credentials")
-            ) from None
+            fix = "check the path and the credentials; copy a table with features that cannot be read to one without"
+            raise StorageError(self._problem(str(error).splitlines()[0], fix)) from None
 
     def _refuse_before_the_first(self, fs: pafs.FileSystem, at: str) -> None:
         """Refuse a moment before the log's first file: the library reads version 0 then.
