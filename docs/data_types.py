@@ -41,7 +41,15 @@ has no say in this. A link to an absent file is refused, and so is a link that l
 A folder named `year=2024` gives its files a column `year`: int64 if every value is a whole number without leading
 zeros, date if every value is a date, else text. `__HIVE_DEFAULT_PARTITION__` is null, and so is the column of a file
 that is in no such folder; `checks.json` says so. If the files have that column
-too, it is refused if it is read. Partitions of Delta have the values and types of the table's log.
+too, it is refused if it is read. Only folders below the path of the table count. Rows for a model have the types that
+it was trained on, also in names of folders and for text in CSV; there the path of `--rows` may be one partition, as
+`sales/month=10`, whose name gives the column that the model needs.
+
+A Delta or Iceberg table has the columns and the types of its schema, whatever else its files hold: a column that was
+dropped is gone, a new one is null in older files, and a renamed one is found by its id (Iceberg) or by the mapping of
+columns (Delta). Iceberg files without ids, as tables that came from Hive have them, are read by the table's property
+`schema.name-mapping.default`, and refused without it. The values of partitions are those of the log. INT96 is there a
+time in UTC if the table says so. Files with delete files or deletion vectors are refused: rewrite the table without.
 
 ## What each role takes
 """

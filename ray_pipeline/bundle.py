@@ -137,6 +137,13 @@ class Bundle(RegionScoring):
         """Names of the columns that a row must have; those of feature tables as `table.column`."""
         return tuple(column["name"] for column in self.schema["columns"])
 
+    @property
+    def types(self) -> dict[str, str]:
+        """The types in training, as Arrow writes them, of these columns and of a label that is one."""
+        label = {self.schema["label"].removeprefix("labels."): self.schema.get("label_type")}
+        known = {**label, **{column["name"]: column["type"] for column in self.schema["columns"]}}
+        return {name: type_ for name, type_ in known.items() if type_ is not None}
+
     def score(self, rows: Any) -> Vector:
         """Return the scores of rows as they were before encoding.
 

@@ -3,6 +3,7 @@
 All later code sees plain types only. A missing value is null: NaN of a float column is null, too.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Literal
@@ -82,6 +83,24 @@ _PLAIN: Mapping[Kind, pa.DataType] = {
     "bytes": pa.binary(),
     "date": pa.date32(),
 }
+
+
+def type_named(text: str) -> pa.DataType | None:
+    """The plain type that Arrow writes so; None for another text.
+
+    Examples
+    --------
+    >>> type_named("timestamp[us, tz=UTC]"), type_named("decimal128(9, 2)"), type_named("list<item: int8>")
+    (TimestampType(timestamp[us, tz=UTC]), Decimal128Type(decimal128(9, 2)), None)
+    """
+    if time := re.fullmatch(r"timestamp\[(\w+), tz=UTC\]", text):
+        return pa.timestamp(time[1], "UTC")
+    if number := re.fullmatch(r"decimal128\((\d+), (-?\d+)\)", text):
+        return pa.decimal128(int(number[1]), int(number[2]))
+    try:
+        return pa.type_for_alias(text)
+    except ValueError:
+        return None
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:

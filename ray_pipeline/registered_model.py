@@ -102,7 +102,7 @@ def predict_rows(
         if not here:
             stack.enter_context(session(where, debug, STREAM_BYTES))
             wait_for_capacity(where, "try again")
-        table = read(spec, where, rows=rows_at(rows), labelled=False, needed=bundle.columns)
+        table = read(spec, where, rows=rows_at(rows), labelled=False, needed=bundle.columns, types=bundle.types)
         refuse_own_rows(out, str(rows), table.footers["labels"].files)
         measured = ScoreDrift.from_json(*(known.file(model, name) for name in TRAINED)) if drift else None
         began = time.monotonic()
@@ -217,7 +217,7 @@ def _scored(
 ) -> tuple[Predictions, dict[str, Any]]:
     """The scored rows; and the rows dropped by their reason, the drift, and whether the model was trained on them."""
     shapes, seen = shapes_of(training), KnownRows.from_json(training.get("rows"))
-    table, bundle_ref = read(spec, where, rows=path, needed=bundle.columns), put_bundle(bundle)
+    table, bundle_ref = read(spec, where, rows=path, needed=bundle.columns, types=bundle.types), put_bundle(bundle)
     classes, trained = pa.array(bundle.schema["classes"], pa.string()), bundle.schema.get("label_type")
     kinds = declared_kinds(table, spec)
     edges, multiclass = bundle.schema["edges"], spec.task == "multiclass"

@@ -1,8 +1,12 @@
 """The tables of a spec as they are stored: where each one is, its footers, and the unit of its times."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+import pyarrow as pa
+
+from ray_pipeline.column_types import type_named
+from ray_pipeline.components.choice import find
 from ray_pipeline.components.sources._base import Source, kind_at, source_of
 from ray_pipeline.data.input_table import InputTable
 from ray_pipeline.errors import DataError, Problem
@@ -13,10 +17,11 @@ T = TypeVar("T")
 
 
 def open_source(spec: Spec, where: Where, name: str, rows: str | None = None) -> Source:
-    """The source of a table; `rows` is read in place of the label table."""
+    """The source of a table; `rows` is read in place of the label table, as its kind where it claims the ending."""
     table = spec.features.all[name]
     if name == "labels" and rows:
-        kind = kind_at(rows)
+        is_own = rows.lower().endswith(find("sources", table.kind).endings)
+        kind = table.kind if is_own else kind_at(rows)
         found = source_of(kind, name, rows)
         # What says which version of the table was trained on says nothing of new rows.
         kept = {key: value for key, value in table.parameters.items() if key not in found.one_of}
@@ -24,8 +29,20 @@ def open_source(spec: Spec, where: Where, name: str, rows: str | None = None) ->
     return source_of(table.kind, name, where.resolve(table.path, spec.folder), table.parameters)
 
 
-def open_tables(spec: Spec, where: Where, rows: str | None = None) -> dict[str, InputTable]:
+def open_tables(
+    spec: Spec, where: Where, rows: str | None = None, types: Mapping[str, str] | None = None
+) -> dict[str, InputTable]:
     """Each table in plain types; the footers of all are read.
+
+    Parameters
+    ----------
+    spec, where
+        What the tables are, and where their paths start.
+    rows
+        Read in place of the label table.
+    types
+        The types of columns that a model knows, by their full names, as texts. What the rows are joined on has the type
+        that it has in the feature table.
 
     Raises
     ------
@@ -33,10 +50,34 @@ def open_tables(spec: Spec, where: Where, rows: str | None = None) -> dict[str, 
         A file cannot be read; the problems of all tables are reported at once.
     """
 
-    def open_table(name: str) -> InputTable:
-        return InputTable.open(open_source(spec, where, name, rows)).with_time_units(time_units(spec, name))
+    opened = dict[str, InputTable]()
 
-    return for_each(spec.features.all, open_table)
+    def open_table(name: str) -> None:
+        source = open_source(spec, where, name, rows)
+        if types is not None:
+            keys = _key_types(spec, opened) if name == "labels" else {}
+            source = source.with_types({**keys, **types_in(spec, name, types)})
+        opened[name] = InputTable.open(source).with_time_units(time_units(spec, name))
+
+    for_each([*spec.features.tables, "labels"], open_table)
+    return {name: opened[name] for name in spec.features.all}
+
+
+def types_in(spec: Spec, table: str, types: Mapping[str, str]) -> dict[str, pa.DataType]:
+    """The types of the columns of a table by their own names, of those of all tables by their full names."""
+    known = dict[str, pa.DataType]()
+    for full, text in types.items():
+        of, _, name = full.partition(".")
+        owner, own = (of, name) if of in spec.features.tables else ("labels", full)
+        if owner == table and (type_ := type_named(text)) is not None:
+            known[own] = type_
+    return known
+
+
+def _key_types(spec: Spec, opened: Mapping[str, InputTable]) -> dict[str, pa.DataType]:
+    """The types of what rows are joined on, as the feature tables have them."""
+    keys = [(key, table.schema) for name, table in opened.items() for key in spec.features.tables[name].on]
+    return {key: schema.field(key).type for key, schema in keys if key in schema.names}
 
 
 def time_units(spec: Spec, table: str) -> dict[str, str]:

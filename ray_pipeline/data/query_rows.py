@@ -1,13 +1,13 @@
 """The rows of a query, in parts: by SQLAlchemy, or by DuckDB itself, which gives Arrow. Nothing is written there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
+from ray_pipeline.data.query_values import as_table, keep_unheld, require_held
 from ray_pipeline.errors import DataError, PipelineError, Problem, StorageError
 from ray_pipeline.redaction import redacted
 
@@ -59,10 +59,10 @@ def _from_duckdb(name: str, file: str, query: str) -> Iterator[pa.Table]:
                 raise _no_rows(name)
             _refuse_twice(name, relation.columns)
             for batch in relation.to_arrow_reader(PART_ROWS):
-                yield pa.Table.from_batches([batch])
+                yield require_held(name, pa.Table.from_batches([batch]))
     except duckdb.IOException as error:
         raise _unreachable(name, error) from None
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise _refused(name, error) from None
 
 
@@ -86,13 +86,16 @@ def _from_sql(name: str, url: str, query: str) -> Iterator[pa.Table]:
         known = f"there is no kind of database {url.partition('://')[0]!r}"
         fix = "write a URL as SQLAlchemy does, such as postgresql://host/database; install its package if it has one"
         raise DataError(Problem(stage="read", found=f"{name}: {known}", fix=fix)) from None
-    except exc.ArgumentError as error:
-        raise _refused(name, error) from None
+    except (exc.ArgumentError, ValueError) as error:
+        found, fix = f"{name}: `url` cannot be read: {_said(error)}", "write it as postgresql://host:5432/database"
+        raise DataError(Problem(stage="read", found=found, fix=fix)) from None
     execution = {"stream_results": True, "no_parameters": True, "postgresql_readonly": True}
     if database != "postgresql":
         del execution["postgresql_readonly"]
+    connection = None
     try:
         with closing(engine.connect()) as connection:
+            keep_unheld(connection.connection.dbapi_connection)
             result = connection.execution_options(**execution).exec_driver_sql(query)
             if not result.returns_rows:
                 raise _no_rows(name)
@@ -101,28 +104,20 @@ def _from_sql(name: str, url: str, query: str) -> Iterator[pa.Table]:
             empty = True
             for part in result.partitions(PART_ROWS):
                 empty = False
-                yield _as_table(name, columns, part)
+                yield as_table(name, columns, part)
             if empty:
-                yield _as_table(name, columns, [])
+                yield as_table(name, columns, [])
     except exc.OperationalError as error:
-        raise (_unreachable if error.statement is None else _refused)(name, error.orig or error) from None
+        is_lost = connection is None or error.connection_invalidated
+        raise (_unreachable if is_lost else _refused)(name, error.orig or error) from None
     except exc.DBAPIError as error:
         raise _refused(name, error.orig or error) from None
+    except PipelineError:
+        raise
+    except Exception as error:  # whatever a driver raises that gives a value to Python
+        raise _unreadable(name, error) from None
     finally:
         engine.dispose()
-
-
-def _as_table(name: str, columns: list[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
-    values = list(zip(*rows, strict=True)) if rows else [() for _ in columns]
-    arrays = {}
-    for column, of_column in zip(columns, values, strict=True):
-        try:
-            arrays[column] = pa.array(of_column)
-        except (pa.ArrowException, TypeError, OverflowError) as error:
-            found = f"{name}: {column!r} has values that Arrow cannot hold: {str(error).splitlines()[0]}"
-            fix = f"cast it in the query, as in CAST({column} AS TEXT)"
-            raise DataError(Problem(stage="read", column=column, found=found, fix=fix)) from None
-    return pa.table(arrays)
 
 
 def _refuse_twice(name: str, columns: list[str]) -> None:
@@ -151,6 +146,12 @@ def _unreachable(name: str, error: BaseException) -> PipelineError:
 def _refused(name: str, error: BaseException) -> PipelineError:
     found = f"{name}: the database refuses the query: {_said(error)}"
     return DataError(Problem(stage="read", found=found, fix="correct `query`; try it in the database's own client"))
+
+
+def _unreadable(name: str, error: BaseException) -> PipelineError:
+    found = f"{name}: the database's driver cannot read a row: {_said(error)}"
+    fix = "cast the columns with such values in the query, as in CAST(x AS TEXT)"
+    return DataError(Problem(stage="read", found=found, fix=fix))
 
 
 def _said(error: BaseException) -> str:

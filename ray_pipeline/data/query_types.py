@@ -40,7 +40,7 @@ def schema_of(name: str, parts: Sequence[pa.Buffer], *, finds_times: bool) -> pa
                 .field(0)
                 .type
             )
-        except pa.ArrowTypeError:
+        except (pa.ArrowTypeError, pa.ArrowInvalid):  # also decimals that are too wide together
             raise unlike(name, column, types) from None
         if finds_times and pa.types.is_string(type_):
             type_ = next((time for time in TIMES if _all_are(time, column, parts)), type_)
@@ -53,6 +53,30 @@ def unlike(name: str, column: str, types: Sequence[object]) -> DataError:
     found = f"{name}: {column!r} has values of the types {', '.join(map(str, types))}"
     fix = f"cast it in the query, as in CAST({column} AS TEXT)"
     return DataError(Problem(stage="read", column=column, found=found, fix=fix))
+
+
+def unstorable(name: str, schema: pa.Schema) -> DataError:
+    """The error that a query gives columns of types that Parquet does not have."""
+
+    def is_storable(field: pa.Field) -> bool:
+        try:
+            pq.write_table(pa.schema([field]).empty_table(), pa.BufferOutputStream())
+        except pa.ArrowNotImplementedError:
+            return False
+        return True
+
+    return DataError(
+        [
+            Problem(
+                stage="read",
+                column=field.name,
+                found=f"{name}: {field.name!r} is {field.type}, which cannot be stored",
+                fix=f"leave it out, or cast it in the query, as in CAST({field.name} AS TEXT)",
+            )
+            for field in schema
+            if not is_storable(field)
+        ]
+    )
 
 
 def _all_are(time: pa.DataType, column: str, parts: Sequence[pa.Buffer]) -> bool:

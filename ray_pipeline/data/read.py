@@ -54,6 +54,7 @@ def read(
     rows: str | None = None,
     labelled: bool = True,
     needed: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
 ) -> Table:
     """The table that `spec.features` and `spec.select` describe.
 
@@ -71,13 +72,16 @@ def read(
     needed
         The full names of the columns of a registered model, if the rows are for one. Rows that lack some are refused,
         and what the spec says of features, which its own run has checked, is not checked again.
+    types
+        The types of the columns that the model knows, by their full names. A column whose table has no types, such as
+        that of a folder's name or of CSV, is read so.
 
     Raises
     ------
     DataError
         A file or column is absent or unfit; every problem of one kind is reported at once.
     """
-    tables, columns = checked_columns(spec, where, rows=rows, labelled=labelled, needed=needed)
+    tables, columns = checked_columns(spec, where, rows=rows, labelled=labelled, needed=needed, types=types)
     spec, columns_read, labels = columns.spec, columns.to_read(), tables["labels"]
     selection = select_rows(spec, columns, labels)
     plans = {name: JoinPlan.of(tables[name].footers.bytes_of(columns_read[name])[1]) for name in spec.features.tables}
@@ -111,9 +115,10 @@ def checked_columns(
     rows: str | None = None,
     labelled: bool = True,
     needed: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, InputTable], ResolvedColumns]:
     """The tables of the spec and its columns in them, found and checked without reading a row; as for `read`."""
-    tables = open_tables(spec, where, rows)
+    tables = open_tables(spec, where, rows, types)
     spec = spec if labelled else _without_absent_roles(spec, tables["labels"].schema)
     columns = ResolvedColumns(spec, {name: table.schema for name, table in tables.items()}, labelled)
     if needed is not None:

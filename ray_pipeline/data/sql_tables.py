@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from ray_pipeline.components.sources.sql import NOT_READ
 from ray_pipeline.data.open_tables import for_each
 from ray_pipeline.data.query_rows import FILES, query_rows
-from ray_pipeline.data.query_types import schema_of, unlike
+from ray_pipeline.data.query_types import schema_of, unlike, unstorable
 from ray_pipeline.errors import DataError, Problem, SpecError, StorageError
 from ray_pipeline.redaction import redacted
 from ray_pipeline.runtime.background import items_in_time
@@ -102,7 +102,8 @@ def _read(name: str, parameters: Mapping[str, Any], spec: Spec, where: Where, wr
     began, moment = time.monotonic(), datetime.now(UTC)
     try:
         parts = [
-            _encoded(part) for part in items_in_time(query_rows(name, url, query), where.stall_after.total_seconds())
+            _encoded(name, part)
+            for part in items_in_time(query_rows(name, url, query), where.stall_after.total_seconds())
         ]
     except TimeoutError:
         raise StorageError(_silent(name, where)) from None
@@ -143,12 +144,15 @@ def _cast(name: str, part: pa.Buffer, types: pa.Schema) -> pa.Buffer:
             table = table.set_column(place, field, table[field.name].cast(field.type))
         except pa.ArrowInvalid:  # a whole number beyond 2^53 beside fractions
             raise unlike(name, field.name, [table[field.name].type, field.type]) from None
-    return _encoded(table)
+    return _encoded(name, table)
 
 
-def _encoded(table: pa.Table) -> pa.Buffer:
+def _encoded(name: str, table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    try:
+        pq.write_table(table, sink)
+    except pa.ArrowNotImplementedError:
+        raise unstorable(name, table.schema) from None
     return sink.getvalue()
 
 

@@ -92,7 +92,7 @@ def require_champion(spec: Spec, run: "Run") -> None:
     path = run.where.resolve(spec.features.labels.path, spec.folder)
     try:
         own = _own_spec(bundle, run.where, path, spec)
-        _, columns = checked_columns(own, run.where, rows=path, needed=bundle.columns)
+        _, columns = checked_columns(own, run.where, rows=path, needed=bundle.columns, types=bundle.types)
         reasons = bundle.misfits(columns.types)
     except (DataError, SpecError) as error:
         reasons = _reasons(error)
@@ -145,7 +145,7 @@ def rescore(
         champion's own split trained on are left out, and rows that its own spec does not keep.
     """
     own = _own_spec(bundle, where, path, spec)
-    table = split(read(own, where, rows=path, needed=bundle.columns), own)
+    table = split(read(own, where, rows=path, needed=bundle.columns, types=bundle.types), own)
     wanted, maker, bundle_ref = pa.array(predictions.key), table.row_builder, put_bundle(bundle)
 
     def score_block(block: pa.Table) -> pa.Table:

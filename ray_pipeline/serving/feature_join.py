@@ -1,6 +1,6 @@
 """A feature table, ready to be joined to rows in this process, by the model's own spec and with the code of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -14,7 +14,7 @@ from ray_pipeline.components.sources._base import kind_at, source_of
 from ray_pipeline.data.as_of_join import JoinOptions, JoinTable, prepare
 from ray_pipeline.data.input_table import InputTable, in_plain_types, timestamps
 from ray_pipeline.data.join_keys import finest_unit, plain_key
-from ray_pipeline.data.open_tables import time_units
+from ray_pipeline.data.open_tables import time_units, types_in
 from ray_pipeline.duration import as_timedelta
 from ray_pipeline.errors import DataError, Problem, listed, nearest
 from ray_pipeline.given_table import arrow_table, is_table, not_a_table
@@ -102,7 +102,7 @@ class FeatureJoin:
         return DataError(Problem(stage="join", column=column, found=found, fix=fix))
 
 
-def feature_join(name: str, given: Any, spec: Spec, columns: Sequence[str]) -> FeatureJoin:
+def feature_join(name: str, given: Any, spec: Spec, types: Mapping[str, str]) -> FeatureJoin:
     """Read and sort one feature table of a model.
 
     Parameters
@@ -113,8 +113,8 @@ def feature_join(name: str, given: Any, spec: Spec, columns: Sequence[str]) -> F
         A pandas, polars or Arrow table, or the path of one.
     spec
         The spec of the model.
-    columns
-        The columns that the model reads, by canonical name.
+    types
+        The types in training of the columns that the model reads, by canonical name.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def feature_join(name: str, given: Any, spec: Spec, columns: Sequence[str]) -> F
     options = JoinOptions(
         name=name,
         on=table.on,
-        columns=[column.partition(".")[2] for column in columns if column.startswith(f"{name}.")],
+        columns=[column.partition(".")[2] for column in types if column.startswith(f"{name}.")],
         time=table.time,
         known_at=table.known_at,
         max_age=None if table.max_age is None else as_timedelta(table.max_age),
@@ -137,7 +137,7 @@ def feature_join(name: str, given: Any, spec: Spec, columns: Sequence[str]) -> F
     # Slice columns too: among rows of one key and time, the hash of all columns that a run reads decides.
     wanted = (*table.on, table.time, table.known_at, *options.columns, *_slice_columns(name, spec))
     needed = [column for column in dict.fromkeys(wanted) if column]
-    rows, labels = _read(name, given, spec, needed), spec.features.labels
+    rows, labels = _read(name, given, spec, needed, types_in(spec, name, types)), spec.features.labels
     at = labels.time if table.time else None
     is_counted = table.time_unit is not None
     join = FeatureJoin(options=options, at=at, time_unit=labels.time_unit, is_counted=is_counted, table=rows)
@@ -151,7 +151,7 @@ def _slice_columns(name: str, spec: Spec) -> list[str]:
     return [column.partition(".")[2] for column in named if column.startswith(f"{name}.")]
 
 
-def _read(name: str, given: Any, spec: Spec, needed: Sequence[str]) -> pa.Table:
+def _read(name: str, given: Any, spec: Spec, needed: Sequence[str], types: Mapping[str, pa.DataType]) -> pa.Table:
     """The columns of a table that is given in memory or by its path, in plain types."""
     table, units = spec.features.tables[name], time_units(spec, name)
     if is_table(given):
@@ -165,7 +165,7 @@ def _read(name: str, given: Any, spec: Spec, needed: Sequence[str]) -> pa.Table:
     path = str(given) if "://" in str(given) else str(Path(given).absolute())
     is_claimed = any(path.lower().endswith(kind.endings) for kind in each("sources"))
     kind, parameters = (kind_at(path), {}) if is_claimed else (table.kind, table.parameters)
-    source = source_of(kind, name, path, parameters)
+    source = source_of(kind, name, path, parameters).with_types(types)
     _require(name, source.footers().schema.names, needed)
     return InputTable.open(source).with_time_units(units).rows(needed)
 

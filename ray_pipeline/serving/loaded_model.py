@@ -91,8 +91,9 @@ class LoadedModel(Bundle):
 
     def prepare(self, features: Mapping[str, Any]) -> dict[str, FeatureJoin]:
         """Return feature tables, read and sorted once, for many calls of `predict`. See there for the parameter."""
+        types = {name: self.types[name] for name in self.columns}
         return {
-            name: given if isinstance(given, FeatureJoin) else feature_join(name, given, self._spec, self.columns)
+            name: given if isinstance(given, FeatureJoin) else feature_join(name, given, self._spec, types)
             for name, given in features.items()
         }
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ray_pipeline.bundle import Bundle
-from ray_pipeline.column_types import kind_of
+from ray_pipeline.column_types import kind_of, type_named
 from ray_pipeline.components.column_encodings._columns import as_declared, numbers
 from ray_pipeline.components.models._xgboost_file import read_booster
 from ray_pipeline.components.sources._base import kind_at, source_of
@@ -221,9 +221,10 @@ def _test_rows(bundle: Bundle, where: Where) -> Iterator[pa.Table]:
 def _rows_of(file: Path, bundle: Bundle) -> pa.Table:
     """The columns of the model in a file, by their full or their bare names."""
     path = str(file.absolute())
-    table = InputTable.open(source_of(kind_at(path), "rows", path))
-    full = [column["name"] for column in bundle.schema["columns"]]
-    names = {*full, *(name.rpartition(".")[2] for name in full)}
+    types = {name: type_ for name in bundle.columns if (type_ := type_named(bundle.types[name])) is not None}
+    types |= {name.rpartition(".")[2]: type_ for name, type_ in types.items()}
+    names = {*bundle.columns, *(name.rpartition(".")[2] for name in bundle.columns)}
+    table = InputTable.open(source_of(kind_at(path), "rows", path).with_types(types))
     return table.rows([name for name in table.schema.names if name in names])
 
 

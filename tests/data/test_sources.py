@@ -218,11 +218,11 @@ def test_files_of_other_types_are_read_in_the_common_one_without_loss(
 @pytest.mark.parametrize(
     ("first", "second", "found"),
     [
-        (pa.array([2**53 + 1]), pa.array([0.5]), "int64 here and double in other files"),
+        (pa.array([2**53 + 1]), pa.array([0.5]), "int64 here and double in the table"),
         (
             pa.array([datetime(9999, 12, 31)], pa.timestamp("us")),
             pa.array([STAMP], pa.timestamp("ns")),
-            "timestamp[us] here and timestamp[ns] in other files",
+            "timestamp[us] here and timestamp[ns] in the table",
         ),
     ],
 )
@@ -565,3 +565,33 @@ def test_hidden_folders_are_not_walked(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(_files, "_below", below)
     assert source(tmp_path).footers().num_rows == 1
     assert walked == [str(tmp_path), f"{tmp_path}/a", f"{tmp_path}/a/b"]
+
+
+def test_files_of_hive_without_an_ending_are_read_beside_others(tmp_path: Path) -> None:
+    for number, name in enumerate(("month=1/000000_0", "month=1/part.parquet", "month=2/000000_0")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"x": [number]}), tmp_path / name)
+    (tmp_path / "README").write_text("no table")
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / "empty").touch()
+    for path, expected in ((tmp_path, [0, 1, 2]), (f"{tmp_path}/month=2", [2]), (f"{tmp_path}/month=1/*", [0, 1])):
+        source = source_of("parquet", "rows", str(path))
+        assert sorted(source.table(["x"])["x"].to_pylist()) == expected
+
+
+def test_a_column_that_is_also_a_folder_s_name_does_no_harm_where_it_is_not_read(tmp_path: Path) -> None:
+    for name in ("p=x", "p=1"):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"a": [1], "p": [5]}), tmp_path / name / "0.parquet")
+    source = source_of("parquet", "rows", str(tmp_path))
+    assert source.table(["a"])["a"].to_pylist() == [1, 1] and source.count(pc.field("a") > 0) == 2
+    assert "is a column of the files and the name of their folders" in source.footers().uneven["p"].found
+
+
+def test_a_renamed_folder_of_a_partition_is_another_fingerprint(tmp_path: Path) -> None:
+    found = set()
+    for name in ("p=u", "p=v"):
+        (tmp_path / name / name).mkdir(parents=True)
+        pq.write_table(pa.table({"a": [1]}), tmp_path / name / name / "0.parquet")
+        found.add(source_of("parquet", "rows", str(tmp_path / name)).footers().fingerprint)
+    assert len(found) == 2

@@ -17,7 +17,8 @@ from postgres_fixture import postgres_server
 from ray_pipeline.data import query_rows as module
 from ray_pipeline.data.open_tables import open_source
 from ray_pipeline.data.query_rows import query_rows
-from ray_pipeline.data.sql_tables import is_waiting, to_read_again, with_query_rows, with_rows_of
+from ray_pipeline.data.query_types import schema_of
+from ray_pipeline.data.sql_tables import _encoded, is_waiting, to_read_again, with_query_rows, with_rows_of
 from ray_pipeline.errors import DataError, PipelineError, SpecError, StorageError
 from ray_pipeline.spec import Spec
 from ray_pipeline.spec.where import Where
@@ -303,3 +304,83 @@ def test_a_key_that_is_misspelt_is_named_beside_the_one_that_is_missing() -> Non
     by_key = {problem.key: problem for problem in told.value.problems}
     assert by_key["features.labels.query"].fix == "add `query:`"
     assert by_key["features.labels.querry"].fix == "write 'query'"
+
+
+DATES = [
+    ("'0044-03-15 BC'::date", "0044-03-15 BC"),
+    ("'12345-01-01'::timestamp", "12345-01-01 00:00:00"),
+    ("'infinity'::date", "infinity"),
+    ("'-infinity'::timestamptz", "-infinity"),
+    ("'Infinity'::numeric", "Infinity"),
+]
+
+
+@pytest.mark.long
+def test_values_of_postgresql_are_read_as_they_are_or_refused_with_their_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session's zone has summer time; the oracle of the moments is Python's own sum."""
+    from sqlalchemy import create_engine
+
+    monkeypatch.setattr(module, "PART_ROWS", 1_000)
+    with postgres_server() as url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ALTER ROLE CURRENT_USER SET timezone = 'Europe/Berlin'")
+        engine.dispose()
+        at = "'2024-01-01'::timestamptz + i * interval '3 hours' AS at"
+        query = f"SELECT i AS id, {at}, i % 2 AS bad FROM generate_series(0, 2999) t(i)"
+        spec, _ = run_folder(spec_of(tmp_path, query, url), tmp_path)
+        table = open_source(spec, Where(), "labels").table(["id", "at"])
+        began = datetime(2023, 12, 31, 23, tzinfo=UTC)
+        assert table["at"].to_pylist() == [began + timedelta(hours=3 * i) for i in table["id"].to_pylist()]
+        old = "SELECT '1850-01-01 00:00+00'::timestamptz AS at, 'NaN'::numeric AS n, 1.5::numeric AS m"
+        ((row,),) = ([part.to_pylist() for part in query_rows("labels", url, old)],)
+        assert row == [{"at": datetime(1850, 1, 1, tzinfo=UTC), "n": None, "m": Decimal("1.5")}]
+        for written, text in DATES:
+            with pytest.raises(DataError, match=r"'d' has values that Arrow cannot hold in 1 of 2 rows: ") as refused:
+                list(query_rows("labels", url, f"SELECT 1 AS id, {written} AS d UNION ALL SELECT 2, NULL"))
+            (problem,) = refused.value.problems
+            assert problem.found.endswith(text) and problem.column == "d" and problem.rows == 1
+            assert problem.fix.endswith(f"or make such values null: NULLIF(d, '{text}')")
+        with pytest.raises(DataError, match=r"the database's driver cannot read a row: year -44 is out of range"):
+            list(query_rows("labels", url, "SELECT array['0044-03-15 BC'::date] AS d"))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("interval 5 days", "'d' is month_day_nano_interval, which cannot be stored"),
+        ("[interval 5 days]", "'d' is list<l: month_day_nano_interval>, which cannot be stored"),
+        ("union_value(k := 1)", "'d' is sparse_union<k: int32=0>, which cannot be stored"),
+        ("date 'infinity'", "'d' has values that Arrow cannot hold in 1 of 1 rows: infinity"),
+        ("date '0044-03-15 (BC)'", "'d' has values that Arrow cannot hold in 1 of 1 rows: -043-03-15"),
+        ("timestamptz '-infinity'", "'d' has values that Arrow cannot hold in 1 of 1 rows: -infinity"),
+        ("CAST(i || 'a' AS INTEGER)", "Could not convert string"),
+    ],
+)
+def test_values_of_duckdb_that_cannot_be_kept_are_refused_with_their_column(
+    tmp_path: Path, written: str, told: str
+) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    duckdb.connect(str(tmp_path / "one.duckdb")).close()
+    with pytest.raises(DataError) as refused:
+        run_folder(spec_of(tmp_path, f"SELECT i, {written} AS d FROM range(1) t(i)", "duckdb:///one.duckdb"), tmp_path)
+    assert told in refused.value.problems[0].found and "query" in refused.value.problems[0].fix
+
+
+@pytest.mark.parametrize("url", ["postgresql://h:abc/x", "postgresql://[::1/x"])
+def test_a_url_that_cannot_be_read_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DataError, match="labels: `url` cannot be read"):
+        list(query_rows("labels", url, "SELECT 1"))
+
+
+def test_a_text_that_is_no_utf_8_is_a_fault_of_the_query_and_not_of_the_connection(database: Path) -> None:
+    with pytest.raises(DataError, match="Could not decode to UTF-8"):
+        list(query_rows("labels", f"sqlite:///{database}/loans.db", "SELECT CAST(x'ff' AS TEXT) AS x"))
+
+
+def test_decimals_of_parts_that_no_type_holds_together_are_refused() -> None:
+    parts = [_encoded("t", pa.table({"d": [Decimal(one)]})) for one in ("1e70", "1e-38")]
+    with pytest.raises(DataError, match=r"t: 'd' has values of the types decimal256\(71, 0\), decimal128\(38, 38\)"):
+        schema_of("t", parts, finds_times=False)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -87,6 +87,14 @@ class Source(Choice, ABC):
         """Return its own parameters such that they mean the same rows for ever, where they mean a moment of a table."""
         own = {name for name in type(self).model_fields if name not in Source.model_fields}
         return self.model_dump(mode="json", include=own, exclude_defaults=True)
+
+    def with_types(self, types: Mapping[str, pa.DataType]) -> Self:
+        """Return the same table, not yet read, whose columns have these types where only a guess would say them.
+
+        That is so for the cells of a file without types, and for the names of folders. Rows for a model are read in the
+        types that it was trained on. A source that knows its types stays as it is.
+        """
+        return self
 
     @abstractmethod
     def footers(self) -> Footers:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from glob import has_magic
 from itertools import chain
@@ -15,7 +16,9 @@ from ray_pipeline.errors import DataError, Problem, StorageError
 ABSENT_FIX = "correct the path; it is relative to the spec's folder, or to `data:` of the cluster file"
 
 
-def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
+def files_at(
+    name: str, path: str, suffixes: tuple[str, ...], what: str, head: bytes | None = None
+) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
     """The files of a table, sorted by path; hidden ones (`.x`, `_x`) are left out.
 
     Parameters
@@ -28,6 +31,8 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
         The endings of the files that count, unless the path is a glob.
     what
         The kind of file, for messages.
+    head
+        How such files begin: one whose name has no ending, as Hive writes them, counts if it begins so.
 
     Raises
     ------
@@ -61,11 +66,16 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
         raise _unreachable(name, written, error) from None
     glob = PurePosixPath(path).relative_to(root).parts
 
-    def meant(file: str) -> bool:
-        return not _hidden(file, root) and _matches(PurePosixPath(file).relative_to(root).parts, glob, suffixes)
+    def meant(file: str, endings: tuple[str, ...] = suffixes) -> bool:
+        return not _hidden(file, root) and _matches(PurePosixPath(file).relative_to(root).parts, glob, endings)
 
     visible = [info for info in infos if info.type == pafs.FileType.File and not _hidden(info.path, root)]
     files = [info for info in visible if meant(info.path)]
+    if head and (bare := [one for one in visible if "." not in one.base_name and meant(one.path, ("",))]):
+        known = {info.path for info in files}
+        with ThreadPoolExecutor(16) as pool:
+            begin = list(pool.map(lambda one: one.path not in known and _begins(fs, one, head), bare))
+        files += [one for one, is_one in zip(bare, begin, strict=True) if is_one]
     _refuse_lakes(name, [info.path for info in infos], [info.path for info in files])
     if isinstance(fs, pafs.LocalFileSystem):
         _refuse_bad_links(name, root, [info.path for info in files], meant)
@@ -79,6 +89,14 @@ def files_at(name: str, path: str, suffixes: tuple[str, ...], what: str) -> tupl
             )
         )
     return fs, sorted(files, key=lambda info: info.path)
+
+
+def _begins(fs: pafs.FileSystem, info: pafs.FileInfo, head: bytes) -> bool:
+    try:
+        with fs.open_input_stream(info.path, compression=None) as stream:
+            return bytes(stream.read(len(head))) == head
+    except OSError:
+        return False
 
 
 def lake_at(name: str, path: str) -> str | None:

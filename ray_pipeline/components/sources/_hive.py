@@ -1,7 +1,7 @@
 """Hive partitions: a folder named `year=2024` gives the rows of its files a column `year`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -13,8 +13,15 @@ from ray_pipeline.errors import DataError, Problem
 NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-def partitions(file: str, root: str) -> dict[str, str | None]:
+def partitions(file: str, root: str, only: Collection[str] | None = None) -> dict[str, str | None]:
     """The values that the folders between a table's root and one of its files name; the value of a null is None.
+
+    Parameters
+    ----------
+    file, root
+        Their paths.
+    only
+        The columns that are wanted; None for all.
 
     Examples
     --------
@@ -29,6 +36,8 @@ def partitions(file: str, root: str) -> dict[str, str | None]:
     folders = PurePosixPath(file).relative_to(root).parts[:-1]
     values = dict[str, str | None]()
     for name, value in ((unquote(name), value) for name, equals, value in map(_split, folders) if equals and name):
+        if only is not None and name not in only:
+            continue
         if name in values:
             found, fix = f"two of its folders name a value of {name!r}", "rename one of them"
             raise DataError(Problem(stage="read", file=file, column=name, found=found, fix=fix))
@@ -36,10 +45,10 @@ def partitions(file: str, root: str) -> dict[str, str | None]:
     return values
 
 
-def partition_type(values: Sequence[str | None]) -> pa.DataType:
+def partition_type(values: Sequence[str | None], wanted: pa.DataType | None = None) -> pa.DataType:
     """int64 if every value is written as Python writes a whole number, date32 if every value is a date, else text.
 
-    So `01` stays a text.
+    A wanted type that holds every value goes before. Else `01` stays a text.
 
     Examples
     --------
@@ -47,6 +56,8 @@ def partition_type(values: Sequence[str | None]) -> pa.DataType:
     (DataType(int64), DataType(string), DataType(date32[day]))
     """
     known = [value for value in values if value is not None]
+    if wanted is not None and _all_become(known, wanted):
+        return wanted
     if known and all(re.fullmatch(r"0|-?[1-9]\d{0,17}", value) for value in known):
         return pa.int64()
     return pa.date32() if known and all(map(_is_date, known)) else pa.string()
@@ -59,6 +70,14 @@ def partition_value(value: object, type_: pa.DataType) -> pa.Scalar:
 
 def _split(folder: str) -> tuple[str, str, str]:
     return folder.partition("=")
+
+
+def _all_become(values: Sequence[str], type_: pa.DataType) -> bool:
+    try:
+        pa.array(values, pa.string()).cast(type_)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
 
 
 def _is_date(text: str) -> bool:

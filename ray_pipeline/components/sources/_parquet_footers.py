@@ -1,6 +1,6 @@
 """Footers of Parquet files: read, checked, and summed over the files of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +8,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ray_pipeline.components.sources._cells import other_format
+from ray_pipeline.components.sources._file_columns import FileColumns
 from ray_pipeline.components.sources._footer_chunks import Chunk, footer_chunks
 from ray_pipeline.errors import DataError, Problem
 
@@ -131,16 +132,22 @@ def refuse_bombs(table: str, file: str, metadata: pq.FileMetaData) -> None:
                 raise problem(found, "write smaller row groups", column=name, rows=group.num_rows)
 
 
-def column_bytes(footers: Sequence[pq.FileMetaData]) -> dict[str, tuple[int, int]]:
-    """Bytes of each column on disk and once decompressed; a nested column counts as one."""
+def column_bytes(
+    columns: Sequence[str], footers: Iterable[tuple[pq.FileMetaData, FileColumns]]
+) -> dict[str, tuple[int, int]]:
+    """Bytes of each column of a table on disk and once decompressed; a nested column counts as one."""
     sizes: dict[str, tuple[int, int]] = {}
-    for metadata in footers:
+    known = set(columns)
+    for metadata, of_file in footers:
         names = set(metadata.schema.to_arrow_schema().names)
+        renamed = None if of_file.stored is None else {at: name for name, at in of_file.stored.items()}
         for column in _chunks(metadata):
             path = column.path_in_schema
-            name = path if path in names else path.partition(".")[0]
-            packed, plain = sizes.get(name, (0, 0))
-            sizes[name] = (packed + column.total_compressed_size, plain + column.total_uncompressed_size)
+            at = path if path in names else path.partition(".")[0]
+            name = at if renamed is None else renamed.get(at)
+            if name in known and name not in of_file.constants:
+                packed, plain = sizes.get(name, (0, 0))
+                sizes[name] = (packed + column.total_compressed_size, plain + column.total_uncompressed_size)
     return sizes
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -104,24 +105,85 @@ def common_type(types: Sequence[pa.DataType]) -> pa.DataType | None:
     return plain_type(unified.field(0).type)
 
 
-def conform(table: pa.Table, schema: pa.Schema, columns: Sequence[str], file: str) -> pa.Table:
-    """The columns of one file in the types of the schema; a column that the file lacks is null.
+def declare(table: str, files: Sequence[str], schemas: Sequence[pa.Schema], declared: pa.Schema) -> UnifiedSchema:
+    """The schema that the log of a table declares, for files that may have older ones.
+
+    Parameters
+    ----------
+    table
+        Name of the table, for messages.
+    files, schemas
+        The path of each file, and its columns by their names in the table.
+    declared
+        Every column of the table, in a plain type. A nested column is read in the types of the files.
+    """
+    unified = unify_schemas(table, files, schemas)
+    fields, uneven, notes, partial = (
+        list[pa.Field](),
+        dict(unified.uneven),
+        dict(unified.unified),
+        dict(unified.partial),
+    )
+    for name, wanted in zip(declared.names, declared.types, strict=True):
+        if name not in unified.schema.names:
+            fields.append(pa.field(name, wanted))
+            partial[name] = 0
+            notes[name] = f"{table}: column {name!r} is missing in all {len(files):,} files; it is null"
+            continue
+        found = unified.schema.field(name).type
+        if kind_of(wanted) == "nested" or (plain_type(found) == wanted and name not in uneven):
+            fields.append(pa.field(name, found))
+            continue
+        fields.append(pa.field(name, wanted))
+        types = [schema.field(name).type if name in schema.names else None for schema in schemas]
+        others = Counter(one for one in types if one is not None and plain_type(one) != wanted)
+        each = listed(f"{one} in {count:,} files" for one, count in others.most_common())
+        if unfit := [one for one in others if not _becomes(plain_type(one), wanted)]:
+            uneven[name] = Problem(
+                stage="read",
+                file=files[types.index(unfit[0])],
+                column=name,
+                found=f"{table}: column {name!r} is {each}, and {wanted} in the schema of the table",
+                fix="write the files again in the type of the table, or leave the column out of `columns`",
+            )
+        else:
+            uneven.pop(name, None)
+            where = "; it is null where it is missing" if name in partial else ""
+            notes[name] = f"{table}: column {name!r} is {each}; it is read as {wanted}{where}"
+    return UnifiedSchema(schema=pa.schema(fields), uneven=uneven, unified=notes, partial=partial)
+
+
+def _becomes(type_: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a table may be declared so for files of that type; a time without a zone is then one of UTC."""
+    if pa.types.is_timestamp(type_) and pa.types.is_timestamp(wanted):
+        return bool(type_.tz is None or wanted.tz is not None)
+    common = common_type([type_, wanted])
+    return common is not None and bool(common == wanted)
+
+
+def conform(
+    table: pa.Table,
+    schema: pa.Schema,
+    columns: Sequence[str],
+    file: str,
+    constants: Mapping[str, pa.Scalar] = MappingProxyType({}),
+) -> pa.Table:
+    """The columns of one file in the types of the schema; one that the file lacks has its constant, or is null.
 
     Raises
     ------
     DataError
         A value does not fit the common type.
     """
-    given = set(table.column_names)
-    return pa.table(
-        [
-            _conform(table[name], schema.field(name).type, name, file)
-            if name in given
-            else pa.chunked_array([pa.nulls(table.num_rows, schema.field(name).type)])
-            for name in columns
-        ],
-        names=list(columns),
-    )
+    given, rows = set(table.column_names), table.num_rows
+
+    def column(name: str) -> pa.ChunkedArray:
+        type_ = schema.field(name).type
+        if name in given:
+            return _conform(table[name], type_, name, file)
+        return pa.chunked_array([pa.repeat(constants[name], rows) if name in constants else pa.nulls(rows, type_)])
+
+    return pa.table([column(name) for name in columns], names=list(columns))
 
 
 def _conform(column: pa.ChunkedArray, to: pa.DataType, name: str, file: str) -> pa.ChunkedArray:
@@ -135,7 +197,7 @@ def _conform(column: pa.ChunkedArray, to: pa.DataType, name: str, file: str) -> 
                 stage="read",
                 file=file,
                 column=name,
-                found=f"{name!r} is {column.type} here and {to} in other files: {str(error).splitlines()[0]}",
+                found=f"{name!r} is {column.type} here and {to} in the table: {str(error).splitlines()[0]}",
                 fix="write it in one type that holds the values of every file",
             )
         ) from None

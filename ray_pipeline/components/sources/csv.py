@@ -5,13 +5,13 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.fs as pafs
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.components.sources._cells import losing_digits, named, numbers_in, require_csv
@@ -59,6 +59,15 @@ class CSV(Source):
     """Columns whose type is not left to their values. A `text` keeps leading zeros and words such as NA, a `number` may
     have a currency or percent sign and groups of digits, and a `time` may be written in digits alone."""
 
+    _texts: frozenset[str] = PrivateAttr(default_factory=frozenset)
+    """Columns that are text for a model, whatever their cells look like."""
+
+    def with_types(self, types: Mapping[str, pa.DataType]) -> Self:
+        """Return the same table; cells of digits are text where the column is one for a model."""
+        known = self.model_copy()
+        known._texts = frozenset(name for name, type_ in types.items() if type_ == pa.string())
+        return known
+
     @cached_property
     def _read(self) -> tuple[pa.Table, list[pafs.FileInfo], dict[str, Problem]]:
         """The rows of all files, the files, and a problem for each column of numbers that no type but text holds."""
@@ -92,6 +101,7 @@ class CSV(Source):
         require_csv(self.name, info.path, content[:8].to_pybytes())
         said = self._types_by_header(content, info.path)
         types = {name: pa.timestamp("us") if type_ == "time" else pa.string() for name, type_ in said.items()}
+        types = {**self._texts_by_header(content), **types}
         table = self._parsed(content, info.path, column_types=types, null_values=self.null_values)
         texts = [name for name in table.column_names if said.get(name) == "text"]
         if texts and {*self.null_values} != {""}:
@@ -151,6 +161,12 @@ class CSV(Source):
                 fix = f"{near}{listed(map(repr, names))} are there"
                 raise DataError(Problem(stage="read", file=path, column=name, found=found, fix=fix))
         return {names[name]: type_ for name, type_ in self.types.items()}
+
+    def _texts_by_header(self, content: pa.Buffer) -> dict[str, pa.DataType]:
+        """The type of the columns that are text for a model, by the names as the header has them."""
+        header = self._header(content) if self._texts else None
+        names = zip(header or (), named(header or ()), strict=True)
+        return {written: pa.string() for written, name in names if name in self._texts}
 
     def _header(self, content: pa.Buffer) -> list[str] | None:
         """The names as the file has them; None if the file cannot be read so."""

@@ -1,9 +1,9 @@
 """Delta Lake: the Parquet files that a version in the table's log names, read like any others.
 
-The values of partitions come from the log too, in the types of its schema; the names of folders say neither.
+The columns and their types come from the log too, as do the values of partitions; the names of folders say neither.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -13,18 +13,17 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from pydantic import Field
 
+from ray_pipeline.components.sources._file_columns import FileColumns, field_ids
 from ray_pipeline.components.sources._files import filesystem
+from ray_pipeline.components.sources._lake import Lake
 from ray_pipeline.components.sources._moments import PastMoment, milliseconds
-from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.errors import DataError, StorageError
 
-UNREAD_FEATURES = {
-    "deletionVectors": "rewrite it with `REORG TABLE … APPLY (PURGE)`",
-    "columnMapping": "rewrite it without column mapping",
-}
+MODE = "delta.columnMapping.mode"
+PHYSICAL, IDENTITY = b"delta.columnMapping.physicalName", b"delta.columnMapping.id"
 
 
-class Delta(Parquet):
+class Delta(Lake):
     """A Delta table: `path` is its folder or URI.
 
     The newest version is read, unless one is given. The files that it names are part of the fingerprint.
@@ -73,9 +72,8 @@ class Delta(Parquet):
                 self._problem("there is no Delta table (no _delta_log)", "correct the path or `kind`")
             ) from None
         except (DeltaError, OSError) as error:
-            raise StorageError(
-                self._problem(str(error).splitlines()[0], "check the path and the credentials")
-            ) from None
+            fix = "check the path and the credentials; copy a table with features that cannot be read to one without"
+            raise StorageError(self._problem(str(error).splitlines()[0], fix)) from None
 
     def _refuse_before_the_first(self, fs: pafs.FileSystem, at: str) -> None:
         """Refuse a moment before the log's first file: the library reads version 0 then.
@@ -92,9 +90,7 @@ class Delta(Parquet):
 
     def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
         log = self._log
-        if unread := {*(log.protocol().reader_features or ())} & set(UNREAD_FEATURES):
-            feature = min(unread)
-            raise DataError(self._problem(f"the table uses {feature}, which cannot be read", UNREAD_FEATURES[feature]))
+        self._refuse_deleted()
         if not self._added:
             raise DataError(self._problem(f"version {log.version()} has no file", "name a table that has rows", rows=0))
         fs, _ = filesystem(self.name, self.path)
@@ -112,10 +108,31 @@ class Delta(Parquet):
             added[place] = {name: None if value != value else value for name, value in values.items()}  # NaN is null
         return added
 
-    def _partitions(self, file: str, root: str) -> Mapping[str, object]:
-        """The values of a file's partitions, as the log says."""
-        return self._added[file]
+    def _refuse_deleted(self) -> None:
+        """Refuses files with deletion vectors. Features of tables that would mean more are refused by deltalake."""
+        has_them = "deletionVectors" in (self._log.protocol().reader_features or ())
+        if has_them and (deleted := pa.table(self._log.deletion_vectors()).num_rows):
+            files = f"rows of {deleted:,} of {len(self._added):,} files"
+            found = f"{files} are deleted by deletion vectors, which cannot be read"
+            raise DataError(self._problem(found, "rewrite it with `REORG TABLE … APPLY (PURGE)`"))
 
-    def _partition_type(self, name: str, values: Iterable[object]) -> pa.DataType:
-        """The type of a partition column, as the log says."""
-        return pa.schema(self._log.schema().to_arrow()).field(name).type
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        """The schema of the version, as the log says."""
+        return pa.schema(self._log.schema().to_arrow())
+
+    def _declared(self) -> pa.Schema:
+        """The schema of the version."""
+        return self._schema
+
+    def _columns_of(self, file: str, schema: pa.Schema) -> FileColumns:
+        """The log has the values of partitions, and where columns are mapped, their names or ids in files."""
+        constants, mode = self._added[file], self._log.metadata().configuration.get(MODE, "none")
+        if mode == "none":
+            return FileColumns(constants=constants)
+        columns = [(one.name, one.metadata or {}) for one in self._schema]
+        if mode == "name":
+            return FileColumns(constants=constants, stored={name: of[PHYSICAL].decode() for name, of in columns})
+        places = field_ids(schema)
+        found = {name: places.get(int(of[IDENTITY])) for name, of in columns}
+        return FileColumns(constants=constants, stored={name: at for name, at in found.items() if at is not None})

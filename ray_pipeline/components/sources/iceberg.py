@@ -1,11 +1,11 @@
 """Apache Iceberg: the Parquet files of a snapshot of the table, read like any others.
 
-A snapshot with delete files, or with files from before a column was renamed, cannot be read from its Parquet files
-alone. Such a table is refused, with what would help.
+A column is the one with its id, whatever a file calls it; a file without ids has the names of the table's name mapping.
+A snapshot with delete files cannot be read from its Parquet files alone. Such a table is refused, with what would help.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,16 +13,22 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
+from ray_pipeline.components.sources._file_columns import FileColumns, field_ids
 from ray_pipeline.components.sources._files import filesystem
+from ray_pipeline.components.sources._iceberg_fields import constants_of
+from ray_pipeline.components.sources._lake import Lake
 from ray_pipeline.components.sources._moments import PastMoment, milliseconds
-from ray_pipeline.components.sources._parquet_footers import read_footer
-from ray_pipeline.components.sources.parquet import Parquet
-from ray_pipeline.errors import DataError, StorageError, listed
+from ray_pipeline.errors import DataError, PipelineError, StorageError, listed
+
+NAME_MAPPING = "schema.name-mapping.default"
+EQUALITY_DELETES = "equality deletes"
+"""Of what pyiceberg says that it plans no snapshot with these."""
 
 
-class Iceberg(Parquet):
+class Iceberg(Lake):
     """An Iceberg table: `path` is its folder or URI (with `metadata/`), or one metadata file for a fixed version.
 
     The newest snapshot is read, unless one is given.
@@ -74,6 +80,8 @@ class Iceberg(Parquet):
         """In the block, the table's metadata is read. Where it is damaged, pyiceberg raises whatever its parsers do."""
         try:
             yield
+        except PipelineError:
+            raise
         except Exception as error:
             found = f"its metadata cannot be read: {(str(error) or repr(error)).splitlines()[0]}"
             raise StorageError(self._problem(found, "check the path and the credentials")) from None
@@ -96,40 +104,70 @@ class Iceberg(Parquet):
             raise DataError(self._problem(said, "correct `snapshot`"))
         return self.snapshot
 
-    def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
+    @cached_property
+    def _planned(self) -> dict[str, Any]:
+        """What the manifests say of each file, by its path."""
         scan = self._scan
         with self._metadata():
-            tasks = list(scan.plan_files())
+            try:
+                tasks = list(scan.plan_files())
+            except ValueError as error:
+                if EQUALITY_DELETES not in str(error):
+                    raise
+                raise self._deleted(f"rows are deleted by {EQUALITY_DELETES}") from None
         if deleted := sum(bool(task.delete_files) for task in tasks):
-            raise DataError(
-                self._problem(
-                    f"rows of {deleted} of {len(tasks)} files are deleted by delete files, which cannot be read",
-                    "compact the table: `CALL system.rewrite_data_files`",
-                )
-            )
+            raise self._deleted(f"rows of {deleted} of {len(tasks)} files are deleted by delete files")
         if not tasks:
             raise DataError(self._problem("the snapshot has no file", "name a table that has rows", rows=0))
-        uris = sorted(task.file.file_path for task in tasks)
-        fs, _ = pafs.FileSystem.from_uri(uris[0]) if "://" in uris[0] else (pafs.LocalFileSystem(), "")
-        infos = fs.get_file_info([re.sub(r"^[a-z0-9]+://", "", uri) for uri in uris])
-        self._refuse_renamed(fs, infos)
-        return fs, infos
+        return {_path(task.file.file_path): task.file for task in tasks}
 
-    def _partitions(self, file: str, root: str) -> Mapping[str, object]:
-        """None: Iceberg's files hold all columns, whatever their folders are called."""
-        return {}
+    def _deleted(self, found: str) -> DataError:
+        fix = "compact the table: `CALL system.rewrite_data_files`"
+        return DataError(self._problem(f"{found}, which cannot be read", fix))
 
-    def _refuse_renamed(self, fs: pafs.FileSystem, infos: list[pafs.FileInfo]) -> None:
-        """Refuses files from before a column was renamed: they have another name for the column's id."""
-        names = {field.field_id: field.name for field in self._scan.projection().fields}
-        for info in infos:
-            for field in read_footer(self.name, fs, info).schema.to_arrow_schema():
-                identity = (field.metadata or {}).get(b"PARQUET:field_id")
-                if identity and names.get(int(identity), field.name) != field.name:
-                    file = PurePosixPath(info.path).name
-                    found = f"column {names[int(identity)]!r} was {field.name!r} when {file} was written"
-                    problem = self._problem(found, "rewrite the table's files after the renaming")
-                    raise DataError(replace(problem, file=info.path, column=field.name))
+    def _files(self) -> tuple[pafs.FileSystem, list[pafs.FileInfo]]:
+        fs, _ = filesystem(self.name, self.path)
+        return fs, fs.get_file_info(sorted(self._planned))
+
+    @cached_property
+    def _schema(self) -> Any:
+        """The schema of the snapshot."""
+        return self._scan.projection()
+
+    def _declared(self) -> pa.Schema:
+        """The schema of the snapshot, as Arrow has it."""
+        return self._schema.as_arrow()
+
+    def _columns_of(self, file: str, schema: pa.Schema) -> FileColumns:
+        """Where the columns are in a file: by their ids, or by the table's name mapping where it has none."""
+        ids = field_ids(schema) or self._mapped(file, schema.names)
+        names = {field.field_id: field.name for field in self._schema.fields}
+        return FileColumns(
+            stored={names[one]: at for one, at in ids.items() if one in names},
+            constants=constants_of(self._planned[file], self._scan.table_metadata, self._schema, ids),
+        )
+
+    def _mapped(self, file: str, names: Sequence[str]) -> dict[int, str]:
+        """The columns of a file without ids, by the ids that the table's name mapping gives to their names."""
+        mapping = self._scan.table_metadata.name_mapping()
+        if mapping is None:
+            without = f"its {len(names)} columns have no field ids, and the table no `{NAME_MAPPING}` for their names"
+            fix = f"set the property `{NAME_MAPPING}` of the table, or rewrite its files"
+            raise DataError(replace(self._problem(without, fix), file=file))
+        found = dict[int, str]()
+        for one in mapping:
+            for at in (name for name in names if name in one.names and one.field_id is not None):
+                if one.field_id in found:
+                    twice = f"its columns {found[one.field_id]!r} and {at!r} are one column in `{NAME_MAPPING}`"
+                    fix = "write the file again with one of them"
+                    raise DataError(replace(self._problem(twice, fix), file=file, column=at))
+                found[one.field_id] = at
+        return found
+
+
+def _path(uri: str) -> str:
+    """The path of a file on the table's file system; Spark writes `s3a://bucket/x` and `file:/x`."""
+    return re.sub(r"^[a-z0-9]+:(//)?", "", uri)
 
 
 def _version(path: str) -> tuple[int, str]:
