@@ -29,7 +29,7 @@ def check_tables(spec: Spec, where: Where) -> CheckedTables:
         if "://" in where.resolve(table.path, spec.folder) or table.kind != "parquet":
             continue
         try:
-            opened = InputTable.open(open_source(spec, where, name))
+            opened = InputTable.open(open_source(spec, where, name), where.stall_after.total_seconds())
             tables[name] = opened.with_time_units(time_units(spec, name))
         except PipelineError as error:
             file, line = spec.place(f"features.{name}.path")

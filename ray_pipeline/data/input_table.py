@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from ray_pipeline.column_types import plain_schema, plain_table
 from ray_pipeline.components.sources._base import Footers, Source
 from ray_pipeline.duration import STEP_UNIT
-from ray_pipeline.errors import DataError, PipelineError, Problem
+from ray_pipeline.errors import DataError, PipelineError, Problem, StorageError
+from ray_pipeline.runtime.background import items_in_time
 
 TimeUnits = Mapping[str, str]
 """The unit of each time column that holds integers: `s`, `ms`, `us` or `ns` since 1970, or `step`."""
@@ -27,9 +28,30 @@ class InputTable:
     time_units: TimeUnits = field(default_factory=dict)
 
     @classmethod
-    def open(cls, source: Source) -> Self:
-        """The table of a source; its footers are read here."""
-        return cls(source=source, footers=source.footers())
+    def open(cls, source: Source, within: float | None = None) -> Self:
+        """The table of a source; its footers, or all its rows where it has none, are read here.
+
+        Parameters
+        ----------
+        source
+            Where the rows are.
+        within
+            After so many seconds the reading is given up; None for never.
+
+        Raises
+        ------
+        StorageError
+            The storage gives no answer in that time.
+        """
+        try:
+            (footers,) = items_in_time((one.footers() for one in (source,)), within)
+        except TimeoutError as error:
+            if error.errno is not None:  # the storage itself has said so
+                raise
+            found = f"{source.name}: its storage has given no answer for {within:g} s (`stall_after`)"
+            fix = "see whether the storage can be read, or give `stall_after` in the cluster file more"
+            raise StorageError(Problem(stage="read", file=source.path, found=found, fix=fix)) from None
+        return cls(source=source, footers=footers)
 
     def with_time_units(self, units: TimeUnits) -> Self:
         """The same table, whose integer times are read in these units.

@@ -57,7 +57,9 @@ def open_tables(
         if types is not None:
             keys = _key_types(spec, opened) if name == "labels" else {}
             source = source.with_types({**keys, **types_in(spec, name, types)})
-        opened[name] = InputTable.open(source).with_time_units(time_units(spec, name))
+        opened[name] = InputTable.open(source, where.stall_after.total_seconds()).with_time_units(
+            time_units(spec, name)
+        )
 
     for_each([*spec.features.tables, "labels"], open_table)
     return {name: opened[name] for name in spec.features.all}

@@ -71,7 +71,7 @@ def in_background(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
 _Answer = tuple[bool, T | BaseException | None]
 
 
-def items_in_time(items: Iterable[T], seconds: float) -> Iterator[T]:
+def items_in_time(items: Iterable[T], seconds: float | None) -> Iterator[T]:
     """Yields what an iterable gives, which runs in a daemon thread, one item ahead.
 
     A consumer that stops early, by an exception or Ctrl-C, does not wait for the thread, which ends with its item.
@@ -81,7 +81,7 @@ def items_in_time(items: Iterable[T], seconds: float) -> Iterator[T]:
     items
         For example the rows of a server, which may never answer.
     seconds
-        How long each item may take.
+        How long each item may take; None for any time.
 
     Raises
     ------

@@ -2,8 +2,9 @@
 
 import os
 import re
+import threading
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,16 +12,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ray_pipeline.components.choice import find
 from ray_pipeline.components.sources import _files
 from ray_pipeline.components.sources._base import source_of
 from ray_pipeline.components.sources.parquet import Parquet
 from ray_pipeline.data.input_table import InputTable
-from ray_pipeline.data.open_tables import open_source
+from ray_pipeline.data.open_tables import open_source, open_tables
 from ray_pipeline.data.read import read
 from ray_pipeline.data.table import Table
 from ray_pipeline.errors import DataError, StorageError
@@ -595,3 +598,27 @@ def test_a_renamed_folder_of_a_partition_is_another_fingerprint(tmp_path: Path) 
         pq.write_table(pa.table({"a": [1]}), tmp_path / name / name / "0.parquet")
         found.add(source_of("parquet", "rows", str(tmp_path / name)).footers().fingerprint)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_storage_that_gives_no_answer_ends_the_reading(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, answered = tmp_path / f"rows.{kind}", threading.Event()
+    table = pa.table({"a": [1, 2]})
+    (pacsv.write_csv if kind == "csv" else pq.write_table)(table, file)
+    spec = Spec.from_text(
+        f"name: t\ntask: regression\nfeatures: {{labels: {{path: {file}, label: a, kind: {kind}}}}}\n"
+        "split: {by: random}\nmodel: linear\n"
+    )
+    where = Where().model_copy(update={"stall_after": timedelta(seconds=1)})
+    assert open_tables(spec, where)["labels"].footers.num_rows == 2
+
+    def silent(*_: object, **__: object) -> None:
+        answered.wait(60)
+
+    monkeypatch.setattr(find("sources", kind), "footers", silent)
+    found = r"labels: its storage has given no answer for 1 s \(`stall_after`\) · Fix: see whether the storage"
+    with pytest.raises(StorageError, match=found):
+        open_tables(spec, where)
+    answered.set()
