@@ -1,6 +1,6 @@
 """The tables of a spec as they are stored: where each one is, its footers, and the unit of its times."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import pyarrow as pa
@@ -61,7 +61,8 @@ def open_tables(
             time_units(spec, name)
         )
 
-    for_each([*spec.features.tables, "labels"], open_table)
+    labels_last = sorted(spec.features.all, key=lambda name: name == "labels")
+    for_each(labels_last, open_table, told=list(spec.features.all))
     return {name: opened[name] for name in spec.features.all}
 
 
@@ -89,20 +90,20 @@ def time_units(spec: Spec, table: str) -> dict[str, str]:
     return {time: unit for time in times if time is not None} if unit else {}
 
 
-def for_each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T]:
+def for_each(names: Iterable[str], work: Callable[[str], T], told: Sequence[str] = ()) -> dict[str, T]:
     """The result of the work for every name.
 
     Raises
     ------
     DataError
-        Some of the work fails; it has the problems of all names.
+        Some of the work fails; it has the problems of all names, in the order of `told` where it is given.
     """
-    done, problems = dict[str, T](), list[Problem]()
+    done, problems = dict[str, T](), dict[str, Sequence[Problem]]()
     for name in names:
         try:
             done[name] = work(name)
         except DataError as error:
-            problems += error.problems
+            problems[name] = error.problems
     if problems:
-        raise DataError(problems)
+        raise DataError([one for name in told or problems for one in problems.get(name, ())])
     return done
