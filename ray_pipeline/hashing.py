@@ -136,6 +136,23 @@ def uniform(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def drawn_places(count: int, most: int) -> NDArray[np.intp]:
+    """About `most` of `count` places, by a hash of their number; all where there are fewer.
+
+    Every second, third ... place might be one kind of several that come in turn.
+
+    Examples
+    --------
+    >>> drawn_places(3, 5).tolist(), 400 < len(drawn_places(5_000, 500)) < 600
+    ([0, 1, 2], True)
+    """
+    drawn = [np.empty(0, np.intp)]
+    for low in range(0, count, 1 << 20):
+        places = np.arange(low, min(low + (1 << 20), count))
+        drawn.append(places[uniform(mix(places.astype(np.uint64))) < most / count])
+    return np.concatenate(drawn)
+
+
 def hash_rows(table: pa.Table) -> NDArray[np.uint64]:
     """A 64-bit hash of each row's content, whatever the order of the columns and the width of their types.
 

@@ -141,7 +141,7 @@ class _Replicates:
         for rows, places, first, drawn in self.chunks():
             some = rows.take(places)
             terms = np.hstack([metric.terms(*self.rows.given(metric, some), some.cut) for metric in metrics])
-            terms *= some.weight[:, None]
+            terms = terms * some.weight[:, None]  # they may be whole numbers
             totals += drawn.T @ (terms if len(first) - 1 == len(places) else np.add.reduceat(terms, first[:-1], axis=0))
         return np.split(totals, np.cumsum(widths)[:-1], axis=1)
 
@@ -214,6 +214,8 @@ class _Axis:
     @classmethod
     def of(cls, exact: Histogram, rows: int, metrics: Sequence[RankMetric]) -> "_Axis":
         bins, measured = min(max(rows // 10, MIN_BINS), MAX_BINS), _measured(exact, metrics)
+        if (weighs := exact.weights.sum(axis=0) > 0).any():
+            exact = Histogram(exact.weights[:, weighs], exact.low[weighs], exact.high[weighs], exact.count)
         if len(exact.low) <= bins:
             return cls(exact, measured, is_coarse=False)
         # Bins have equal shares of both classes: with rare positives, bins of equal weight would put the few at the top

@@ -130,7 +130,7 @@ def groups_of(rows: Predictions, columns: Sequence[str]) -> Groups:
     if math.prod(shape) <= max(len(rows), MAX_COUNTERS):  # counters take less memory than sorting
         counts = np.zeros(math.prod(shape), np.intp)
         for some in ranges(len(rows)):
-            counts += np.bincount(_combined(encoded, some), minlength=len(counts))
+            np.add.at(counts, _combined(encoded, some), 1)
         distinct = np.flatnonzero(counts)
         sizes, of = counts[distinct], scratch_array((len(rows),), np.int32)
         place = np.cumsum(counts > 0, dtype=np.int32) - 1

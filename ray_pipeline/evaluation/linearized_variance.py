@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics._base import Metric, SumMetric, divide
 from ray_pipeline.components.metrics._rank import Ranked, RankMetric, ranked
@@ -92,20 +93,23 @@ class _WholeGroups:
         if self.subsets == 1:
             yield self.together
         else:
-            subsets = (self.rows.of_clusters(number, self.subsets) for number in range(self.subsets))
-            yield from (self.ordered(some) for some in subsets if some.size)
+            yield from (self.ordered(places) for places in self.places_of_subsets if len(places))
 
     @cached_property
     def together(self) -> OrderedRows:
         """All rows at once."""
-        return self.ordered(self.rows)
+        return self.ordered(self.rows.places)
 
-    def ordered(self, some: Pieces) -> OrderedRows:
+    @cached_property
+    def places_of_subsets(self) -> list[NDArray[np.intp]]:
+        """The places of the rows of each subset."""
+        return self.rows.in_subsets(self.subsets)
+
+    def ordered(self, places: NDArray[np.intp]) -> OrderedRows:
         """Order some of the rows."""
-        places = some.places
         other = np.zeros(len(places)) if self.other_influence is None else self.other_influence[places]
         centre = self.rows.mean_label if self.subsets > 1 else None
-        return OrderedRows(some.rows.take(places), (self.group[places] - self.low).astype(np.intp), other, centre)
+        return OrderedRows(self.rows.rows.take(places), (self.group[places] - self.low).astype(np.intp), other, centre)
 
     def bounds(self, metrics: Sequence[Metric], confidence: float) -> dict[str, Bounds]:
         """Return the bounds of each metric, by its name."""
@@ -159,7 +163,7 @@ class _WholeGroups:
         for alike in by_questions.values():
             ask = metrics[alike[0]]
             for group in range(self.count):
-                whole = self.rows.histograms(ask) if self.subsets > 1 else None
+                whole = list(self.rows.histograms(ask)) if self.subsets > 1 else None
                 for ordered in self:
                     cells, rows = ordered.of_group(group)
                     weight, questions = ordered.weight[rows], ask.questions(ordered.label[rows], ordered.score[rows])

@@ -43,8 +43,7 @@ class OrderedRows:
             end = max(int(np.searchsorted(self.cell, self.cell[begin] + ROWS_PER_CHUNK, side="right")) - 1, begin + 1)
             chunk = slice(self.cell[begin], self.cell[end])
             label, score = self.given(metric)
-            terms = metric.terms(label[chunk], score[chunk], cut)
-            terms *= self.weight[chunk, None]
+            terms = metric.terms(label[chunk], score[chunk], cut) * self.weight[chunk, None]
             if end - begin < len(terms):
                 terms = np.add.reduceat(terms, self.cell[begin:end] - self.cell[begin], axis=0)
             low = int(np.searchsorted(self.first, begin, side="right")) - 1

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric, ranked, weigh
-from ray_pipeline.hashing import distinct, mix
+from ray_pipeline.hashing import distinct, mix, uniform
+from ray_pipeline.runtime.scratch import scratch_array
 from ray_pipeline.values import Predictions, Vector
 
 ROWS_AT_ONCE = 1_000_000
@@ -51,19 +52,25 @@ class Pieces:
         """Return all rows at once."""
         return self.rows if self.among is None else self.rows.take(self.places)
 
-    def of_clusters(self, subset: int, subsets: int) -> "Pieces":
-        """Return one of some subsets of about the same size; the rows of a cluster are in one of them."""
-
-        def among(rows: slice) -> NDArray[np.bool_]:
-            inside: NDArray[np.bool_] = mix(self.rows.cluster[rows]) % np.uint64(subsets) == subset
-            return inside if self.among is None else inside & self.among(rows)
-
-        return Pieces(self.rows, among)
+    def in_subsets(self, subsets: int) -> list[NDArray[np.intp]]:
+        """Return the places of the rows in subsets of about the same size; the rows of a cluster are in one of them."""
+        sizes = np.zeros(subsets, np.intp)
+        for _, subset in self._with_subset(subsets):
+            sizes += np.bincount(subset, minlength=subsets)
+        ordered, ends = scratch_array((self.size,), np.intp), np.cumsum(sizes)
+        at = ends - sizes
+        for places, subset in self._with_subset(subsets):
+            counts = np.bincount(subset, minlength=subsets)
+            runs = np.split(places[np.argsort(subset, kind="stable")], np.cumsum(counts)[:-1])
+            for number, run in enumerate(runs):
+                ordered[at[number] : at[number] + len(run)] = run
+            at += counts
+        return np.split(ordered, ends[:-1])
 
     def value(self, metric: Metric) -> float:
         """Compute a metric on the rows; NaN where it is undefined."""
         if isinstance(metric, RankMetric) and self.size > MAX_RANKED:
-            return float(metric.value(self.histograms(metric)))
+            return float(metric.value(list(self.histograms(metric))))
         if isinstance(metric, SumMetric) and self.parts > 1:
             sums = (metric.sums(*self.given(metric, some), some.weight, some.cut) for some in self)
             return float(metric.value(sum(sums, np.zeros(1))))
@@ -83,15 +90,17 @@ class Pieces:
         # Sums of labels far from 0 lose digits.
         return least + sum(float(some.weight @ (some.label - least)) for some in self) / weight if weight else least
 
-    def histograms(self, metric: RankMetric) -> list[Histogram]:
-        """Return the histogram of each of the metric's questions over the rows.
+    def histograms(self, metric: RankMetric) -> Iterator[Histogram]:
+        """Yield the histogram of each of the metric's questions over the rows.
 
-        It is over the distinct places along the axis, where nothing is lost; of more than `MAX_RANKED` rows over at
-        most `MAX_PLACES` bins of about as many rows.
+        It is over the distinct places along the axis, where nothing is lost; of more than `MAX_RANKED` rows over about
+        `MAX_PLACES` bins at most, with about as many positives, or as many negatives, in each.
         """
         if self.size <= MAX_RANKED:
             rows = self.together()
-            return [ranked(question, rows.weight).histogram for question in metric.questions(rows.label, rows.score)]
+            for question in metric.questions(rows.label, rows.score):
+                yield ranked(question, rows.weight).histogram
+            return
         edges = self._edges(metric)
         weights = [np.zeros((2, len(one))) for one in edges]
         ends = [(np.full(len(one), np.inf), np.full(len(one), -np.inf)) for one in edges]
@@ -101,16 +110,24 @@ class Pieces:
                 weights[place] += weigh(question.positive, at, some.weight, len(edges[place]))
                 np.minimum.at(low, at, question.along)
                 np.maximum.at(high, at, question.along)
-        return [Histogram(one, low, high, self.size) for one, (low, high) in zip(weights, ends, strict=True)]
+        for one, (low, high) in zip(weights, ends, strict=True):
+            yield Histogram(one, low, high, self.size)
 
     def _edges(self, metric: RankMetric) -> list[Vector]:
-        """The lower ends of bins: values of every second, third ... row, all different."""
-        drawn: list[list[Vector]] = []
+        """The lower ends of bins for each question: different values of rows that are drawn, of both sides as many."""
+        counts: Numbers = np.zeros((1, 2))
         for some in self:
             questions = metric.questions(some.label, some.score)
-            step = -(-self.size * len(questions) // MAX_PLACES)
-            drawn.append([question.along[::step].copy() for question in questions])
-        return [distinct(np.concatenate(one)) for one in zip(*drawn, strict=True)]
+            counts = counts + [[int((one.positive == side).sum()) for side in (0, 1)] for one in questions]
+        share = MAX_PLACES / 2 / len(counts) / np.maximum(counts, 1)  # (questions, sides)
+        drawn, begun = [[np.empty(0)] for _ in counts], 0
+        for some in self:
+            # By a hash: every k-th row might be one kind of several that come in turn.
+            luck = uniform(mix(np.arange(begun, begun + len(some), dtype=np.uint64)))
+            begun += len(some)
+            for place, question in enumerate(metric.questions(some.label, some.score)):
+                drawn[place].append(question.along[luck < share[place][(question.positive == 1).astype(np.intp)]])
+        return [distinct(np.concatenate(one)) for one in drawn]
 
     @property
     def places(self) -> NDArray[np.intp]:
@@ -121,6 +138,10 @@ class Pieces:
         for some in ranges(len(self.rows)):
             kept = np.ones(some.stop - some.start, bool) if self.among is None else self.among(some)
             yield np.flatnonzero(kept) + some.start
+
+    def _with_subset(self, subsets: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        for places in self._some_places():
+            yield places, (mix(self.rows.cluster[places]) % np.uint64(subsets)).astype(np.intp)
 
 
 def ranges(count: int) -> Iterator[slice]:
@@ -141,13 +162,8 @@ def as_pieces(rows: Predictions | Pieces) -> Pieces:
 def num_clusters(rows: Predictions | Pieces) -> int:
     """Count the clusters of the rows: the independent observations."""
     pieces = as_pieces(rows)
-    subsets = max(1, -(-pieces.size // MAX_RANKED))
-
-    def count(subset: int) -> int:
-        kept = [some.cluster[mix(some.cluster) % np.uint64(subsets) == subset] for some in pieces]
-        return len(distinct(np.concatenate(kept))) if kept else 0
-
-    return sum(map(count, range(subsets)))
+    subsets = pieces.in_subsets(max(1, -(-pieces.size // MAX_RANKED)))
+    return sum(len(distinct(pieces.rows.cluster[places])) for places in subsets)
 
 
 def whole_groups(rows: Predictions, group: Group) -> Iterator[tuple[Pieces, int, int]]:
@@ -170,7 +186,9 @@ def whole_groups(rows: Predictions, group: Group) -> Iterator[tuple[Pieces, int,
         counts = np.bincount(group[some][group[some] >= 0], minlength=len(sizes))
         counts[: len(sizes)] += sizes
         sizes = counts
-    begins = np.flatnonzero(np.diff((np.cumsum(sizes) - 1) // ROWS_AT_ONCE, prepend=-1)).tolist()
+    large = sizes > ROWS_AT_ONCE
+    begins_anew = np.diff((np.cumsum(sizes) - 1) // ROWS_AT_ONCE, prepend=-1) > 0
+    begins = np.flatnonzero(begins_anew | large | np.append(False, large[:-1])).tolist()
     for low, high in pairwise([*begins, len(sizes)]):
         yield Pieces(rows, partial(_between, group, low, high)), low, high
 

@@ -62,6 +62,7 @@ def score_part(
         slices = [name for name in block.rows.column_names if name.startswith(encoded_block.SLICE)]
         others = (encoded_block.KEY, encoded_block.LABEL, encoded_block.WEIGHT, encoded_block.CLUSTER, *slices)
         filled.append({"score": scores, **{name: encoded_block.column([block], name) for name in others}})
+    assert filled.begun == filled.rows
     columns = filled.columns
     return Predictions(
         task=rows.task,
@@ -82,13 +83,14 @@ class ColumnBuilder:
 
     def __init__(self, rows: int) -> None:
         self.rows, self.begun, self.columns = rows, 0, dict[str, NDArray[Any]]()
-        self.texts: dict[Any, Any] = {}
+        self.texts: dict[str, dict[Any, Any]] = {}
 
     def append(self, block: Mapping[str, NDArray[Any]]) -> None:
         """Add the columns of the next rows."""
         for name, values in block.items():
-            if values.dtype == object and len(self.texts) < MAX_TEXTS:  # one object for a text of several blocks
-                values = np.array([self.texts.setdefault(text, text) for text in values], object)
+            texts = self.texts.setdefault(name, {})
+            if values.dtype == object and len(texts) < MAX_TEXTS:  # one object for a text of several blocks
+                values = np.array([texts.setdefault(text, text) for text in values], object)
             self._wide_enough(name, values)[self.begun : self.begun + len(values)] = values
         self.begun += len(values)
 
@@ -113,11 +115,14 @@ def prediction_tables(rows: Predictions) -> Iterator[pa.Table]:
 
     A slice column that has the name of another one is called `slice.<name>`.
     """
-    schema = None
-    for some in Pieces(rows):
-        table = _prediction_table(some)
-        schema = schema or table.schema
-        yield table.cast(schema)
+    pieces = Pieces(rows)
+    if pieces.parts == 1:
+        yield _prediction_table(rows)
+        return
+    # The first keys may be null, or of fewer digits than later ones.
+    schemas = [_prediction_table(some).schema for some in pieces]
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    yield from (_prediction_table(some).cast(schema) for some in pieces)
 
 
 def _prediction_table(rows: Predictions) -> pa.Table:

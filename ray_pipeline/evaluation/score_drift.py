@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline.evaluation.pieces import MAX_RANKED
+from ray_pipeline.hashing import drawn_places
 from ray_pipeline.preprocessing.encoded_rows import as_ipc
 from ray_pipeline.profiling import drift
 from ray_pipeline.profiling.drift import Counts, Histogram
@@ -22,9 +23,9 @@ ROWS, COUNTS = "rows", "counts"
 
 
 def score_histograms(predictions: Predictions) -> dict[str, Histogram]:
-    """Return the histogram of each column of scores on the test part, or on every second, third ... row of it."""
-    step = max(1, -(-len(predictions) // MAX_RANKED))
-    scores = pa.table(score_columns(predictions.score[::step], predictions.classes))
+    """Return the histogram of each column of scores on the test part, or on two million rows of it."""
+    drawn = predictions.score[drawn_places(len(predictions), MAX_RANKED)]
+    scores = pa.table(score_columns(drawn, predictions.classes))
     return drift.histograms(scores, scores.column_names)
 
 

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ray_pipeline.hashing import mix
 from ray_pipeline.report.run_files import RunFiles, nested, number
 
 MAX_ROWS = 2_000_000
-"""Of a larger part every second, third ... row is read: a picture has some hundred points."""
+"""Of a larger part one in two, three ... rows is read: a picture has some hundred points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class StoredPredictions:
     weighted
         Whether the run has weights.
     every
-        The rows are every so many of the part.
+        One in so many rows of the part is here.
     """
 
     task: str
@@ -110,12 +111,13 @@ def _read_columns(files: RunFiles, needed: set[str]) -> tuple[dict[str, NDArray[
 
 
 def _pieces(path: Path, names: list[str], every: int) -> Iterator[pa.Table]:
-    """Every so many rows of a file."""
+    """About one in so many rows of a file, by a hash of their number."""
     with pq.ParquetFile(path) as file:
         begun = 0
         yield _without_dictionaries(file.schema_arrow.empty_table().select(names))
         for batch in file.iter_batches(columns=names):
-            places = np.arange(-begun % every, len(batch), every)
+            numbers = np.arange(begun, begun + len(batch), dtype=np.uint64)
+            places = np.flatnonzero(mix(numbers) % np.uint64(every) == 0)
             begun += len(batch)
             yield _without_dictionaries(pa.Table.from_batches([batch]).take(places))
 

@@ -25,7 +25,7 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return an array to be filled.
 
     A large one is a file in the folder for temporary files, which has no name and goes with the array. Where that
-    folder has no room for it, it is held in memory.
+    folder has no room for it, it is held in memory; so it is where that folder is one (tmpfs).
 
     Parameters
     ----------
@@ -37,12 +37,13 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= IN_MEMORY or np.dtype(dtype).hasobject:
         return np.empty(shape, dtype)
-    with tempfile.TemporaryFile() as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk would end the process when a page is written
-        except OSError:
-            return np.empty(shape, dtype)
-        return np.frombuffer(mmap.mmap(file.fileno(), size), dtype).reshape(shape)
+    try:
+        with tempfile.TemporaryFile() as file:
+            # macOS has no such call. Without room for all pages, the process would end when one is written.
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.frombuffer(mmap.mmap(file.fileno(), size), dtype).reshape(shape)
+    except (AttributeError, OSError):
+        return np.empty(shape, dtype)
 
 
 class ScratchHashes:
@@ -99,7 +100,7 @@ def parquet_of(pieces: Iterable[pa.Table]) -> pa.Buffer:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """In the block, which reads nothing, a file without a name is written."""
+    """In the block, a file without a name is written, and no other one is opened."""
     try:
         yield
     except OSError as error:

