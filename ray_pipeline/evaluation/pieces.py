@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ray_pipeline.components.metrics._base import Metric, Numbers, SumMetric
 from ray_pipeline.components.metrics._rank import Histogram, RankMetric, ranked, weigh
 from ray_pipeline.hashing import distinct, mix, uniform
-from ray_pipeline.runtime.scratch import scratch_array
+from ray_pipeline.runtime.scratch import in_buckets
 from ray_pipeline.values import Predictions, Vector
 
 ROWS_AT_ONCE = 1_000_000
@@ -54,18 +54,7 @@ class Pieces:
 
     def in_subsets(self, subsets: int) -> list[NDArray[np.intp]]:
         """Return the places of the rows in subsets of about the same size; the rows of a cluster are in one of them."""
-        sizes = np.zeros(subsets, np.intp)
-        for _, subset in self._with_subset(subsets):
-            sizes += np.bincount(subset, minlength=subsets)
-        ordered, ends = scratch_array((self.size,), np.intp), np.cumsum(sizes)
-        at = ends - sizes
-        for places, subset in self._with_subset(subsets):
-            counts = np.bincount(subset, minlength=subsets)
-            runs = np.split(places[np.argsort(subset, kind="stable")], np.cumsum(counts)[:-1])
-            for number, run in enumerate(runs):
-                ordered[at[number] : at[number] + len(run)] = run
-            at += counts
-        return np.split(ordered, ends[:-1])
+        return in_buckets(self._with_subset, subsets, np.intp)
 
     def value(self, metric: Metric) -> float:
         """Compute a metric on the rows; NaN where it is undefined."""

@@ -4,7 +4,7 @@ import mmap
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,15 +68,41 @@ class ScratchHashes:
 
     def num_repeated(self) -> int:
         """Count the hashes that equal an earlier one; some of them at a time are sorted."""
-        ranges = max(1, -(-self.count // HASHES_AT_ONCE))
-        return self.count - sum(len(distinct(self._some(number, ranges))) for number in range(ranges))
+        buckets = max(1, -(-self.count // HASHES_AT_ONCE))
+        return self.count - sum(len(distinct(some)) for some in in_buckets(self._with_bucket, buckets, np.uint64))
 
-    def _some(self, number: int, ranges: int) -> NDArray[np.uint64]:
+    def _with_bucket(self, buckets: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.intp]]]:
         self._file.seek(0)
-        kept = [np.empty(0, np.uint64)]
         while len(block := np.frombuffer(self._file.read(READ_BYTES), np.uint64)):
-            kept.append(block[block % np.uint64(ranges) == number])
-        return np.concatenate(kept)
+            yield block, (block % np.uint64(buckets)).astype(np.intp)
+
+
+def in_buckets(
+    blocks: Callable[[int], Iterable[tuple[NDArray[Any], NDArray[np.intp]]]], buckets: int, dtype: DTypeLike
+) -> list[NDArray[Any]]:
+    """Return values by their bucket, in the order in which they come.
+
+    Parameters
+    ----------
+    blocks
+        Yields values, and the bucket of each, for so many buckets; called twice.
+    buckets
+        The number of buckets.
+    dtype
+        The type of the values.
+    """
+    sizes = np.zeros(buckets, np.intp)
+    for _, bucket in blocks(buckets):
+        sizes += np.bincount(bucket, minlength=buckets)
+    ends = np.cumsum(sizes)
+    ordered, at = scratch_array((int(ends[-1]),), dtype), ends - sizes
+    for values, bucket in blocks(buckets):
+        counts = np.bincount(bucket, minlength=buckets)
+        runs = np.split(values[np.argsort(bucket, kind="stable")], np.cumsum(counts)[:-1])
+        for number, run in enumerate(runs):
+            ordered[at[number] : at[number] + len(run)] = run
+        at += counts
+    return np.split(ordered, ends[:-1])
 
 
 def parquet_of(pieces: Iterable[pa.Table]) -> pa.Buffer:
