@@ -68,6 +68,8 @@ class Driver:
     """The memory of a driver in MB, with the time of each sample."""
 
     samples: list[tuple[float, float]] = field(default_factory=list)
+    own: float = 0.0
+    """The peak of what the kernel cannot give back, without the object store and files that it sees."""
 
     @property
     def peak(self) -> float:
@@ -87,8 +89,12 @@ def watched(pid: int) -> Iterator[Driver]:
         while not ended.wait(0.2):
             with suppress(OSError, StopIteration):
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-                kib = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-                driver.samples.append((time.time(), kib * 1024 / 1e6))
+                resident, own = (
+                    next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name))
+                    for name in ("VmRSS", "RssAnon")
+                )
+                driver.samples.append((time.time(), resident))
+                driver.own = max(driver.own, own)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -175,6 +181,7 @@ def by_row(answer: dict, driver: Driver, seconds: float, peak: float) -> dict:
         "microseconds_a_row": round(1e6 * seconds / count, 1),
         "stages_microseconds_a_row": {s: round(1e6 * stages[s] / count, 2) for s in STAGES if s in stages},
         "driver_mb": round(driver.peak),
+        "driver_own_mb": round(driver.own),
         "peak_gib": peak,
     }
 
