@@ -63,12 +63,12 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "F24": (
         "registry/test_registry.py::test_a_locked_sqlite_is_waited_for_and_then_named",
-        "faults/test_sqlite_faults.py::test_a_lock_",
+        "faults/test_sqlite_faults.py -k test_a_lock_",
         "registry/test_registry_servers.py::test_twenty_runs_that_end_together_on_one_sqlite_file_get_twenty_versions",
     ),
     "F25": (
         "registry/test_registry.py::test_a_damaged_sqlite_is_refused_and_left_alone",
-        "faults/test_sqlite_faults.py::test_a_damage_",
+        "faults/test_sqlite_faults.py -k test_a_damage_",
         "faults/test_faults.py::test_a_sqlite_that_may_not_be_written_is_told_before_anything_is_trained",
     ),
     "F26": (
