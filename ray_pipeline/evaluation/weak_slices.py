@@ -15,11 +15,12 @@ import numpy as np
 from ray_pipeline.components.metrics._base import Metric
 from ray_pipeline.evaluation.groups import groups_of
 from ray_pipeline.evaluation.linearized_variance import linearized_bounds
+from ray_pipeline.hashing import drawn_places
 from ray_pipeline.values import Measured, Predictions, Vector
 
 FALSE_DISCOVERY_RATE = 0.05
 MAX_ROWS = 500_000
-"""Of more rows every second, third ... is used: the search reads the rows once for every pair of columns."""
+"""Of more rows about so many are drawn: the search reads the rows once for every pair of columns."""
 MAX_COLUMNS, MAX_SHOWN = 20, 20
 MIN_CLASS_ROWS = 20
 """Of either class: with fewer, the variance of a rate is too rough for such small p-values."""
@@ -60,7 +61,7 @@ def search_weak_slices(metric: Metric, rows: Predictions, *, min_rows: int, conf
         The confidence of the slices' own intervals, in (0, 1).
     """
     if len(rows) > MAX_ROWS:
-        rows = rows.take(np.arange(0, len(rows), -(-len(rows) // MAX_ROWS)))
+        rows = rows.take(drawn_places(len(rows), MAX_ROWS))
     usable = (column for column in rows.columns if (groups_of(rows, [column]).sizes >= min_rows).any())
     columns = tuple(islice(usable, MAX_COLUMNS))
     tested: list[WeakSlice] = []

@@ -7,6 +7,7 @@ import pytest
 from part_fixture import binary, regression, spec_of
 
 from ray_pipeline.components.metrics import metric_of
+from ray_pipeline.evaluation import weak_slices
 from ray_pipeline.evaluation.evaluate import evaluate
 from ray_pipeline.evaluation.weak_slices import WeakSlices, search_weak_slices
 from ray_pipeline.values import Predictions
@@ -96,3 +97,10 @@ def test_they_are_part_of_the_evaluation_and_said() -> None:
 
 def test_no_columns_no_search() -> None:
     assert searched(binary()) == WeakSlices(found=(), searched=0, columns=(), rows=2000)
+
+
+def test_kinds_that_come_in_turn_are_both_among_the_rows_that_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weak_slices, "MAX_ROWS", 1_000)
+    rows = binary(n=4_000, columns={"sensor": ["a", "b"] * 2_000})
+    found = search_weak_slices(metric_of("auc"), rows, min_rows=100, confidence=0.95)
+    assert found.searched == 2 and 800 < found.rows < 1_200
